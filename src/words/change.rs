@@ -1,0 +1,57 @@
+//! What an entry means.
+
+use super::{Device, EntryPath, LinkTarget, Metadata};
+
+/// What an entry does to the tree that the lower layers left.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Change {
+    /// Where: for a whiteout the path that it removes, for an opaque whiteout the directory.
+    pub path: EntryPath,
+    /// What.
+    pub kind: ChangeKind,
+}
+
+/// The kinds of changes.
+///
+/// Follows image-spec, layer.md, "Change Types" and "Representing Changes".
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ChangeKind {
+    /// A directory: made, or given these attributes where one is.
+    Directory(Metadata),
+    /// A regular file with so many bytes of data.
+    File {
+        /// Its attributes.
+        metadata: Metadata,
+        /// Its size in bytes.
+        size: u64,
+    },
+    /// One more name for what is at another path.
+    HardLink {
+        /// The path in the image whose inode is named.
+        target: EntryPath,
+        /// The attributes that the entry repeats; not applied, since the inode has those of its first entry.
+        metadata: Metadata,
+    },
+    /// A symbolic link.
+    Symlink {
+        /// Its attributes; the mode means nothing.
+        metadata: Metadata,
+        /// What it points at.
+        target: LinkTarget,
+    },
+    /// A named pipe.
+    Fifo(Metadata),
+    /// A device node, which policy lets pass.
+    Device {
+        /// Its attributes.
+        metadata: Metadata,
+        /// Which one.
+        device: Device,
+    },
+    /// Nothing is made, but what a lower layer has at this path goes: a device node that policy skips.
+    SkippedDevice(Device),
+    /// A whiteout: what lower layers have at this path goes.
+    Whiteout,
+    /// An opaque whiteout: what lower layers have below this directory goes.
+    OpaqueWhiteout,
+}

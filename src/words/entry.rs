@@ -1,0 +1,108 @@
+//! What a tar archive says.
+
+use super::{EntryPath, LinkTarget, Quirk};
+
+/// One entry of a layer, typed: what the archive says, before anybody asked what it means.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    /// Its place among the entries of the layer, from 1.
+    pub number: u64,
+    /// Where its first header block (extended headers included) starts in the uncompressed layer.
+    pub offset: u64,
+    /// Its final name.
+    pub path: EntryPath,
+    /// Its type, with what only that type has.
+    pub kind: EntryKind,
+    /// Owner, mode, time and extended attributes.
+    pub metadata: Metadata,
+    /// What is odd about the way it is written; policy decides.
+    pub quirks: Vec<Quirk>,
+}
+
+/// The type of an entry.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum EntryKind {
+    /// A regular file with so many bytes of content.
+    File {
+        /// Its size in bytes.
+        size: u64,
+    },
+    /// Another name of a file.
+    HardLink {
+        /// The name as it is written: not parsed, since a whiteout ignores it.
+        target: Vec<u8>,
+    },
+    /// A symbolic link.
+    Symlink {
+        /// What it points at.
+        target: LinkTarget,
+    },
+    /// A directory.
+    Directory,
+    /// A named pipe.
+    Fifo,
+    /// A device node.
+    Device(Device),
+}
+
+/// A device node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Device {
+    /// Character or block.
+    pub kind: DeviceKind,
+    /// The major number.
+    pub major: u32,
+    /// The minor number.
+    pub minor: u32,
+}
+
+/// The two kinds of device nodes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum DeviceKind {
+    /// A character device.
+    Character,
+    /// A block device.
+    Block,
+}
+
+impl std::fmt::Display for DeviceKind {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Character => "character",
+            Self::Block => "block",
+        })
+    }
+}
+
+/// What an inode carries beside its content.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Metadata {
+    /// Permission bits with setuid, setgid and sticky: `0o7777` at most.
+    pub mode: u32,
+    /// The numeric owner, 0 to 2³²-2.
+    pub uid: u32,
+    /// The numeric group, 0 to 2³²-2.
+    pub gid: u32,
+    /// The time of last modification.
+    pub mtime: Timestamp,
+    /// Extended attributes, each name once.
+    pub xattrs: Vec<Xattr>,
+}
+
+/// A time since the epoch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct Timestamp {
+    /// Whole seconds, rounded down; negative before 1970.
+    pub seconds: i64,
+    /// Nanoseconds after that, below 1,000,000,000.
+    pub nanoseconds: u32,
+}
+
+/// An extended attribute.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Xattr {
+    /// Its full name, `user.mime_type` say: not empty, no NUL, at most 255 bytes.
+    pub name: Vec<u8>,
+    /// Its value, which may be empty.
+    pub value: Vec<u8>,
+}

@@ -1,0 +1,262 @@
+//! What went wrong, where, and whose fault it is.
+
+use super::{Digest, Escaped, Quirk, Rule, Violation};
+use std::fmt::{self, Display};
+use std::io;
+
+/// Who is to blame for an error; the exit code of the command is read off it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Blame {
+    /// The image or layer: it was refused.
+    Archive,
+    /// Whoever called: wrong arguments, wrong order of calls.
+    Caller,
+    /// The system: I/O, permission, space.
+    System,
+    /// This library: please report it.
+    Bug,
+}
+
+impl Blame {
+    /// The exit code of the command: 3, 2, 1 and 1.
+    pub fn exit_code(self) -> u8 {
+        match self {
+            Self::Archive => 3,
+            Self::Caller => 2,
+            Self::System | Self::Bug => 1,
+        }
+    }
+}
+
+/// What went wrong, without where: the part that the lower rooms know.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Fault {
+    /// The archive breaks a rule.
+    #[error("{0}")]
+    Refused(Rule),
+    /// The caller asks for something that makes no sense.
+    #[error("{0}")]
+    Misuse(Misuse),
+    /// A system call failed.
+    #[error("{0}")]
+    System(SystemFault),
+    /// An invariant of this library does not hold.
+    #[error("a bug in layercage, please report it: {0}")]
+    Bug(&'static str),
+}
+
+/// The same as [`Fault`]; the word for it where it has its [`Position`].
+pub type ErrorKind = Fault;
+
+/// What a caller did wrong.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Misuse {
+    /// The target of an unpacking exists already.
+    #[error("{name} exists already")]
+    TargetExists {
+        /// Its name.
+        name: Escaped,
+    },
+    /// A name that must be one component is none.
+    #[error("{name} is not a plain file name")]
+    NotAComponent {
+        /// What was given.
+        name: Escaped,
+    },
+    /// The image has no manifest that fits what was asked for.
+    #[error("the image has no manifest for {wanted}; it has {found}")]
+    NothingSelected {
+        /// What was asked for.
+        wanted: String,
+        /// What there is.
+        found: String,
+    },
+    /// A layer was not checked against all that is needed to make it visible.
+    #[error("the layer was applied without {missing}, so nothing proves that it is the right one")]
+    Unproven {
+        /// What was not given.
+        missing: &'static str,
+    },
+    /// Proofs that are not those of the layers applied, in their order.
+    #[error("{given} proofs were handed over for {applied} applied layers, or not in their order")]
+    ProofsDoNotMatch {
+        /// How many were handed over.
+        given: usize,
+        /// How many layers were applied.
+        applied: usize,
+    },
+    /// An earlier call failed and left this unusable.
+    #[error("an earlier call on this failed; nothing more can be done with it")]
+    Poisoned,
+}
+
+/// A system call that failed.
+#[derive(Debug, thiserror::Error)]
+#[error("{call}({arguments}): {error}")]
+pub struct SystemFault {
+    /// The call's name, `openat` say.
+    pub call: &'static str,
+    /// Its arguments as far as they help; names are escaped, relative to a directory handle.
+    pub arguments: String,
+    /// What the system answered.
+    pub error: io::Error,
+}
+
+impl Fault {
+    /// A system call that failed on `name` in some directory.
+    pub fn system(call: &'static str, name: &[u8], error: impl Into<io::Error>) -> Self {
+        Self::System(SystemFault { call, arguments: Escaped::new(name).to_string(), error: error.into() })
+    }
+
+    /// Who is to blame.
+    pub fn blame(&self) -> Blame {
+        match self {
+            Self::Refused(_) => Blame::Archive,
+            Self::Misuse(_) => Blame::Caller,
+            Self::System(_) => Blame::System,
+            Self::Bug(_) => Blame::Bug,
+        }
+    }
+
+    /// Adds where it happened.
+    pub fn at(self, position: Position) -> Error {
+        Error(Box::new(Placed { fault: self, position, help: None }))
+    }
+}
+
+impl From<Violation> for Fault {
+    fn from(violation: Violation) -> Self {
+        Self::Refused(Rule::Violation(violation))
+    }
+}
+
+impl From<Misuse> for Fault {
+    fn from(misuse: Misuse) -> Self {
+        Self::Misuse(misuse)
+    }
+}
+
+impl From<Quirk> for Fault {
+    fn from(quirk: Quirk) -> Self {
+        Self::Refused(Rule::Quirk(quirk))
+    }
+}
+
+/// A fault on its way through a [`std::io::Read`].
+impl From<Fault> for io::Error {
+    fn from(fault: Fault) -> Self {
+        io::Error::other(fault)
+    }
+}
+
+/// The fault that came through a [`std::io::Read`], or a failure of the reader itself.
+impl From<io::Error> for Fault {
+    fn from(error: io::Error) -> Self {
+        error.downcast::<Fault>().unwrap_or_else(|error| {
+            Self::System(SystemFault { call: "read", arguments: "the layer".to_owned(), error })
+        })
+    }
+}
+
+/// Which layer of how many, from 1.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct LayerPosition {
+    /// The layer, counted from 1 at the bottom.
+    pub number: usize,
+    /// How many the image has.
+    pub of: usize,
+}
+
+/// Where in an image something is: each part where it is known.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Position {
+    /// The layer.
+    pub layer: Option<LayerPosition>,
+    /// The entry of the layer, from 1.
+    pub entry: Option<u64>,
+    /// The byte in the uncompressed layer, from 0: of the entry's first header block.
+    pub offset: Option<u64>,
+    /// The path of the entry.
+    pub path: Option<Escaped>,
+    /// The blob.
+    pub blob: Option<Digest>,
+}
+
+impl Display for Position {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut parts = Vec::new();
+        parts.extend(self.layer.map(|layer| format!("layer {} of {}", layer.number, layer.of)));
+        parts.extend(self.blob.map(|digest| format!("blob {digest}")));
+        parts.extend(self.entry.map(|entry| format!("entry {entry}")));
+        parts.extend(self.offset.map(|offset| format!("byte {offset}")));
+        parts.extend(self.path.as_ref().map(Escaped::to_string));
+        f.write_str(&parts.join(", "))
+    }
+}
+
+/// An error: a kind, a [`Position`] and a [`Blame`].
+///
+/// `Display` is one line; [`Error::help`] says what to do about it.
+#[derive(Debug, thiserror::Error)]
+#[error("{}", .0.line())]
+pub struct Error(Box<Placed>);
+
+#[derive(Debug)]
+struct Placed {
+    fault: Fault,
+    position: Position,
+    help: Option<&'static str>,
+}
+
+impl Placed {
+    fn line(&self) -> String {
+        let place = self.position.to_string();
+        let colon = if place.is_empty() { "" } else { ": " };
+        match &self.fault {
+            Fault::Refused(rule) => format!("refused [{}]: {place}{colon}{rule}", rule.id()),
+            fault => format!("{place}{colon}{fault}"),
+        }
+    }
+}
+
+impl Error {
+    /// What went wrong.
+    pub fn kind(&self) -> &ErrorKind {
+        &self.0.fault
+    }
+
+    /// Where.
+    pub fn position(&self) -> &Position {
+        &self.0.position
+    }
+
+    /// Who is to blame.
+    pub fn blame(&self) -> Blame {
+        self.0.fault.blame()
+    }
+
+    /// The id of the rule that refused the archive; `None` when it was not refused.
+    pub fn rule_id(&self) -> Option<&'static str> {
+        match &self.0.fault {
+            Fault::Refused(rule) => Some(rule.id()),
+            _ => None,
+        }
+    }
+
+    /// What a person can do about it, where there is something.
+    pub fn help(&self) -> Option<&'static str> {
+        self.0.help.or(match &self.0.fault {
+            Fault::Refused(rule) => rule.help(),
+            _ => None,
+        })
+    }
+
+    /// Adds the layer to the position.
+    #[must_use]
+    pub(crate) fn in_layer(mut self, layer: LayerPosition) -> Self {
+        self.0.position.layer = Some(layer);
+        self
+    }
+}

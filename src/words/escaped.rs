@@ -1,0 +1,49 @@
+//! Bytes from an archive as a message shows them.
+
+use std::fmt::{self, Display, Write};
+
+/// Bytes of an archive (a name, a key, a value), shown between double quotes with everything escaped that
+/// could play tricks on a terminal or be mistaken for something else.
+///
+/// Printable ASCII but `"` and `\` stands for itself, every other byte is written `\xNN`. At most
+/// [`Escaped::SHOWN`] bytes are kept; what was longer ends in `…`.
+///
+/// ```
+/// # use layercage::Escaped;
+/// assert_eq!(Escaped::new(b"etc/\x1b[2J").to_string(), r#""etc/\x1b[2J""#);
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Escaped {
+    bytes: Box<[u8]>,
+    cut: bool,
+}
+
+impl Escaped {
+    /// How many bytes are kept for a message.
+    pub const SHOWN: usize = 512;
+
+    /// Keeps what a message will show of `bytes`.
+    pub fn new(bytes: &[u8]) -> Self {
+        let kept = bytes.get(..Self::SHOWN).unwrap_or(bytes);
+        Self { bytes: kept.into(), cut: kept.len() < bytes.len() }
+    }
+
+    /// The bytes kept, as they stood in the archive.
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+impl Display for Escaped {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_char('"')?;
+        for &byte in &self.bytes {
+            match byte {
+                b'"' | b'\\' => write!(f, "\\{}", char::from(byte))?,
+                b' '..=b'~' => f.write_char(char::from(byte))?,
+                _ => write!(f, "\\x{byte:02x}")?,
+            }
+        }
+        f.write_str(if self.cut { "…\"" } else { "\"" })
+    }
+}

@@ -1,0 +1,107 @@
+//! Every amount that an archive picks, and how much of it is too much.
+
+use super::Violation;
+use std::fmt::{self, Display};
+
+macro_rules! limits {
+    ($($(#[$doc:meta])* $variant:ident $id:literal = $default:expr;)*) => {
+        /// An amount that an archive picks.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        #[non_exhaustive]
+        pub enum Limit {
+            $($(#[$doc])* $variant,)*
+        }
+
+        impl Limit {
+            /// All of them, in the order of the documentation.
+            pub const ALL: &[Self] = &[$(Self::$variant),*];
+
+            /// The stable name, as messages and options write it.
+            pub fn id(self) -> &'static str {
+                match self { $(Self::$variant => $id),* }
+            }
+
+            /// What is enforced when nothing else is asked for; real images stay far below.
+            pub fn default(self) -> u64 {
+                match self { $(Self::$variant => $default),* }
+            }
+        }
+    };
+}
+
+limits! {
+    /// Entries in one layer.
+    Entries "entries" = 10_000_000;
+    /// Bytes of file content that one image writes.
+    ImageBytes "image-bytes" = 1 << 40;
+    /// Bytes of one file.
+    FileBytes "file-bytes" = 256 << 30;
+    /// Bytes of one name as the archive writes it.
+    PathBytes "path-bytes" = 4_096;
+    /// Components of one name.
+    PathDepth "path-depth" = 2_048;
+    /// Bytes of one extended header.
+    ExtendedHeaderBytes "extended-header-bytes" = 1 << 20;
+    /// Extended attributes of one entry.
+    Xattrs "xattrs" = 128;
+    /// Bytes of the names and values of one entry's extended attributes.
+    XattrBytes "xattr-bytes" = 256 << 10;
+    /// Symbolic links followed to find one place.
+    LinkHops "link-hops" = 40;
+    /// Symbolic links followed in one layer.
+    LayerLinkHops "layer-link-hops" = 10_000_000;
+    /// Layers of one image.
+    Layers "layers" = 500;
+    /// Bytes of an index, a manifest or a configuration.
+    ManifestBytes "manifest-bytes" = 4 << 20;
+    /// Indexes within one another.
+    IndexDepth "index-depth" = 4;
+    /// Bytes of the window that a zstd frame asks for.
+    ZstdWindowBytes "zstd-window-bytes" = 128 << 20;
+}
+
+impl Display for Limit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.id())
+    }
+}
+
+/// What is enforced while an image is read: one number for each [`Limit`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Limits([u64; Limit::ALL.len()]);
+
+impl Default for Limits {
+    fn default() -> Self {
+        let mut values = [0; Limit::ALL.len()];
+        for (value, limit) in values.iter_mut().zip(Limit::ALL) {
+            *value = limit.default();
+        }
+        Self(values)
+    }
+}
+
+impl Limits {
+    /// The same limits with one of them changed.
+    #[must_use]
+    pub fn with(mut self, limit: Limit, most: u64) -> Self {
+        if let Some(value) = self.0.get_mut(limit as usize) {
+            *value = most;
+        }
+        self
+    }
+
+    /// The most that is allowed of one amount.
+    pub fn most(&self, limit: Limit) -> u64 {
+        self.0.get(limit as usize).copied().unwrap_or_default()
+    }
+
+    /// Lets an amount pass that is within its limit.
+    ///
+    /// # Errors
+    ///
+    /// [`Violation::LimitExceeded`], which names the limit.
+    pub fn check(&self, limit: Limit, amount: u64) -> Result<(), Violation> {
+        let most = self.most(limit);
+        if amount > most { Err(Violation::LimitExceeded { limit, most, amount }) } else { Ok(()) }
+    }
+}

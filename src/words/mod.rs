@@ -1,0 +1,27 @@
+//! Floor 0, what every room says: pure data, no I/O, nothing that depends on another room.
+
+mod change;
+mod digest;
+mod entry;
+mod error;
+mod escaped;
+mod limits;
+mod name;
+mod place_id;
+mod policy;
+mod report;
+mod rule;
+mod source;
+
+pub use change::{Change, ChangeKind};
+pub use digest::{Algorithm, Digest};
+pub use entry::{Device, DeviceKind, Entry, EntryKind, Metadata, Timestamp, Xattr};
+pub use error::{Blame, Error, ErrorKind, Fault, LayerPosition, Misuse, Position, SystemFault};
+pub use escaped::Escaped;
+pub use limits::{Limit, Limits};
+pub use name::{Component, EntryPath, LinkTarget};
+pub use place_id::{DirectoryId, PlaceId};
+pub use policy::{Devices, Policy, Preset, UnknownWord};
+pub use report::{Note, Report};
+pub use rule::{JsonProblem, Octal, Quirk, Row, Rule, SizeSeen, Verdict, Violation};
+pub use source::Source;

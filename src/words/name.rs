@@ -1,0 +1,204 @@
+//! Names from an archive: parsed once, valid ever after.
+
+use super::{Escaped, Limit, Limits, Violation};
+use std::fmt::{self, Display};
+
+/// One component of a name: 1 to 255 bytes, no `/`, no NUL, neither `.` nor `..`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Component<'a>(&'a [u8]);
+
+impl<'a> Component<'a> {
+    /// The longest component that Linux file systems take (`NAME_MAX`).
+    pub const LONGEST: usize = 255;
+
+    /// Takes one component as it stands between two slashes.
+    ///
+    /// # Errors
+    ///
+    /// [`Violation::NameClimbs`], [`Violation::NameNul`], [`Violation::ComponentTooLong`];
+    /// [`Violation::NameEmpty`] for what vanishes in a path (nothing, or `.`) and for a slash.
+    pub fn parse(bytes: &'a [u8]) -> Result<Self, Violation> {
+        match bytes {
+            b".." => Err(Violation::NameClimbs),
+            b"" | b"." => Err(Violation::NameEmpty),
+            _ if bytes.contains(&0) => Err(Violation::NameNul),
+            _ if bytes.contains(&b'/') => Err(Violation::NameEmpty),
+            _ if bytes.len() > Self::LONGEST => Err(Violation::ComponentTooLong { bytes: bytes.len() }),
+            _ => Ok(Self(bytes)),
+        }
+    }
+
+    /// The bytes, which need not be UTF-8.
+    pub fn as_bytes(self) -> &'a [u8] {
+        self.0
+    }
+}
+
+/// A name in a layer: an entry's path or a hard link's target, as components from the image's root.
+///
+/// Split at `/`; empty and `.` components and a leading `/` vanish, so that `./etc//passwd`, `/etc/passwd`
+/// and `etc/passwd` are the same name. The empty path is the root itself.
+///
+/// ```
+/// # use layercage::{EntryPath, Limits};
+/// let path = EntryPath::parse(b"./etc//passwd", &Limits::default())?;
+/// assert_eq!(path.as_bytes(), b"etc/passwd");
+/// assert!(EntryPath::parse(b"etc/../passwd", &Limits::default()).is_err());
+/// # Ok::<(), layercage::Violation>(())
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
+pub struct EntryPath(Vec<u8>);
+
+impl EntryPath {
+    /// Reads a name from an archive.
+    ///
+    /// # Errors
+    ///
+    /// [`Violation::NameClimbs`] for a `..` component, [`Violation::NameNul`],
+    /// [`Violation::ComponentTooLong`], and [`Violation::LimitExceeded`] for [`Limit::PathBytes`] (of the
+    /// name as it is written) and [`Limit::PathDepth`].
+    pub fn parse(name: &[u8], limits: &Limits) -> Result<Self, Violation> {
+        limits.check(Limit::PathBytes, name.len() as u64)?;
+        let mut path = Vec::with_capacity(name.len());
+        let mut depth = 0;
+        for part in name.split(|&byte| byte == b'/').filter(|part| !matches!(part, [] | [b'.'])) {
+            let component = Component::parse(part)?;
+            if depth > 0 {
+                path.push(b'/');
+            }
+            path.extend_from_slice(component.as_bytes());
+            depth += 1;
+        }
+        limits.check(Limit::PathDepth, depth)?;
+        Ok(Self(path))
+    }
+
+    /// The components joined by single slashes; empty for the root.
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+
+    /// Whether this is the root of the image.
+    pub fn is_root(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The components from the root on; none for the root.
+    pub fn components(&self) -> impl Iterator<Item = Component<'_>> {
+        self.0.split(|&byte| byte == b'/').filter(|part| !part.is_empty()).map(Component)
+    }
+
+    /// The path of the parent (joined by slashes, empty for the root) and the last component; `None` for the root.
+    pub fn split_last(&self) -> Option<(&[u8], Component<'_>)> {
+        if self.is_root() {
+            return None;
+        }
+        match self.0.iter().rposition(|&byte| byte == b'/') {
+            None => Some((b"", Component(&self.0))),
+            Some(slash) => Some((self.0.get(..slash)?, Component(self.0.get(slash + 1..)?))),
+        }
+    }
+
+    /// The path of the parent; `None` for the root.
+    pub fn parent(&self) -> Option<Self> {
+        self.split_last().map(|(parent, _)| Self(parent.to_vec()))
+    }
+
+    /// The path of `name` in this directory.
+    #[must_use]
+    pub fn child(&self, name: Component<'_>) -> Self {
+        let mut path = Vec::with_capacity(self.0.len() + 1 + name.as_bytes().len());
+        path.extend_from_slice(&self.0);
+        if !path.is_empty() {
+            path.push(b'/');
+        }
+        path.extend_from_slice(name.as_bytes());
+        Self(path)
+    }
+
+    /// Whether `self` is `ancestor` or lies below it.
+    pub fn is_within(&self, ancestor: &Self) -> bool {
+        match self.0.strip_prefix(ancestor.0.as_slice()) {
+            Some(rest) => rest.is_empty() || ancestor.is_root() || rest.first() == Some(&b'/'),
+            None => false,
+        }
+    }
+}
+
+impl Display for EntryPath {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        Escaped::new(if self.is_root() { b"." } else { &self.0 }).fmt(f)
+    }
+}
+
+/// What a symbolic link points at: 1 to 4095 bytes without NUL, stored as they are and interpreted only
+/// when a later name leads through the link.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct LinkTarget(Box<[u8]>);
+
+impl LinkTarget {
+    /// The longest target that Linux takes (`PATH_MAX` less the NUL).
+    pub const LONGEST: usize = 4095;
+
+    /// Takes a target as the archive has it.
+    ///
+    /// # Errors
+    ///
+    /// [`Violation::LinkTargetEmpty`], [`Violation::LinkTargetTooLong`], [`Violation::LinkTargetNul`].
+    pub fn parse(bytes: &[u8]) -> Result<Self, Violation> {
+        match bytes {
+            [] => Err(Violation::LinkTargetEmpty),
+            _ if bytes.len() > Self::LONGEST => Err(Violation::LinkTargetTooLong { bytes: bytes.len() }),
+            _ if bytes.contains(&0) => Err(Violation::LinkTargetNul),
+            _ => Ok(Self(bytes.into())),
+        }
+    }
+
+    /// The bytes, verbatim.
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(name: &[u8]) -> Result<EntryPath, Violation> {
+        EntryPath::parse(name, &Limits::default())
+    }
+
+    #[test]
+    fn spellings_of_one_name_are_one_path() {
+        for name in [&b"a/b"[..], b"/a/b", b"./a/b/", b"a//./b", b"//a/b/."] {
+            assert_eq!(parse(name).unwrap().as_bytes(), b"a/b", "{}", Escaped::new(name));
+        }
+        for name in [&b""[..], b".", b"./", b"/", b"//."] {
+            assert!(parse(name).unwrap().is_root());
+        }
+    }
+
+    #[test]
+    fn names_that_climb_or_do_not_fit_are_refused() {
+        for name in [&b".."[..], b"a/..", b"../a", b"a/../b"] {
+            assert_eq!(parse(name), Err(Violation::NameClimbs));
+        }
+        assert_eq!(parse(b"a\0b"), Err(Violation::NameNul));
+        assert_eq!(parse(&[b'a'; 256]), Err(Violation::ComponentTooLong { bytes: 256 }));
+        assert!(parse(&[b'a'; 255]).is_ok());
+        assert!(parse(&b"a/".repeat(2048)).is_ok());
+        assert!(matches!(parse(&b"a".repeat(4097)), Err(Violation::LimitExceeded { limit: Limit::PathBytes, .. })));
+        let shallow = Limits::default().with(Limit::PathDepth, 2);
+        assert!(EntryPath::parse(b"a/b", &shallow).is_ok());
+        assert!(EntryPath::parse(b"a/b/c", &shallow).is_err());
+    }
+
+    #[test]
+    fn a_path_is_within_itself_its_parents_and_the_root() {
+        let path = parse(b"a/b").unwrap();
+        assert!(path.is_within(&parse(b"").unwrap()) && path.is_within(&parse(b"a").unwrap()) && path.is_within(&path));
+        assert!(!parse(b"ab").unwrap().is_within(&parse(b"a").unwrap()));
+        assert_eq!(path.parent().unwrap().as_bytes(), b"a");
+        assert_eq!(parse(b"a").unwrap().parent().unwrap().as_bytes(), b"");
+    }
+}

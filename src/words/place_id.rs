@@ -1,0 +1,13 @@
+//! Names of places, as values.
+
+/// Names a directory that the cage has opened, for as long as it exists: counted out by the cage and never
+/// used twice, as a bare inode number would be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct DirectoryId(pub(crate) u64);
+
+/// Names the place that a name resolves to: a directory and a component in it, whatever spelling led there.
+///
+/// A keyed 128-bit hash of the two, so that sets of places stay small; the key is random and never leaves
+/// the process, so that no archive can aim at a collision.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct PlaceId(pub(crate) u128);

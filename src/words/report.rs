@@ -1,0 +1,68 @@
+//! What was tolerated, adjusted or skipped.
+
+use super::{Position, Quirk};
+use std::collections::BTreeMap;
+
+/// One thing that was tolerated, adjusted or skipped, and where.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Note {
+    /// What.
+    pub quirk: Quirk,
+    /// Where.
+    pub position: Position,
+}
+
+/// What came of a layer or an image.
+///
+/// Notes are counted for every rule and kept up to [`Report::KEPT`], so that hostile input cannot fill
+/// memory with them.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Report {
+    notes: Vec<Note>,
+    counts: BTreeMap<&'static str, u64>,
+    /// Entries read, whiteouts included.
+    pub entries: u64,
+    /// Bytes of file content written.
+    pub bytes_written: u64,
+}
+
+impl Report {
+    /// How many notes are kept with their positions.
+    pub const KEPT: usize = 1_000;
+
+    /// Adds a note.
+    pub fn note(&mut self, note: Note) {
+        let count = self.counts.entry(note.quirk.id()).or_default();
+        *count += 1;
+        // The first of each rule is always kept: a flood of one must not hide another.
+        if self.notes.len() < Self::KEPT || *count == 1 {
+            self.notes.push(note);
+        }
+    }
+
+    /// The notes that were kept, in order.
+    pub fn notes(&self) -> &[Note] {
+        &self.notes
+    }
+
+    /// How often each rule was noted, by its id.
+    pub fn counts(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        self.counts.iter().map(|(&id, &count)| (id, count))
+    }
+
+    /// How often one rule was noted.
+    pub fn count(&self, id: &str) -> u64 {
+        self.counts.get(id).copied().unwrap_or_default()
+    }
+
+    /// Adds what came of another layer.
+    pub fn merge(&mut self, other: Self) {
+        for (id, count) in other.counts {
+            *self.counts.entry(id).or_default() += count;
+        }
+        let free = Self::KEPT.saturating_sub(self.notes.len());
+        self.notes.extend(other.notes.into_iter().take(free));
+        self.entries += other.entries;
+        self.bytes_written += other.bytes_written;
+    }
+}

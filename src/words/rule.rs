@@ -1,0 +1,322 @@
+//! The rules: one table, two kinds.
+//!
+//! A *violation* is refused under every policy. A *quirk* has a verdict that policy sets. Everything that
+//! speaks of rules (messages, policies, documentation, tests) reads this table.
+
+use super::{DeviceKind, Digest, Escaped, Limit, Preset};
+use std::fmt::{self, Display};
+use std::sync::Arc;
+
+/// What becomes of an archive that shows a quirk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Verdict {
+    /// It passes, and the report has a note.
+    Note,
+    /// It is refused.
+    Refuse,
+}
+
+/// One row of the table of rules.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Row {
+    /// The stable id, as messages and options write it.
+    pub id: &'static str,
+    /// What the rule says an archive has.
+    pub sentence: &'static str,
+    /// What a person can do about a refusal; empty where there is nothing to say.
+    pub help: &'static str,
+    /// The verdicts of the presets `default`, `compatible` and `paranoid`.
+    pub verdicts: [Verdict; 3],
+}
+
+impl Row {
+    /// The verdict of one preset.
+    pub fn verdict(&self, preset: Preset) -> Verdict {
+        let [default, compatible, paranoid] = self.verdicts;
+        match preset {
+            Preset::Default => default,
+            Preset::Compatible => compatible,
+            Preset::Paranoid => paranoid,
+        }
+    }
+}
+
+macro_rules! rules {
+    ($(#[$doc:meta])* $kind:ident { $(
+        $id:literal $variant:ident $({ $($field:ident: $type:ty),+ })? $sentence:literal $(help $help:literal)? $(= $verdicts:expr)?;
+    )* }) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, PartialEq, Eq)]
+        #[non_exhaustive]
+        pub enum $kind {
+            $(#[doc = concat!("`", $id, "`: ", $sentence, ".")] $variant $({ $(
+                #[doc = concat!("The ", stringify!($field), " that the sentence speaks of.")] $field: $type
+            ),+ })?,)*
+        }
+
+        impl $kind {
+            /// The rows of this kind, in the order of the documentation.
+            pub const TABLE: &[Row] = &[$(Row {
+                id: $id, sentence: $sentence, help: concat!("", $($help)?), verdicts: verdicts!($($verdicts)?),
+            }),*];
+
+            /// The rule's row.
+            pub fn row(&self) -> Row {
+                match self { $(Self::$variant $({ $($field: _),+ })? => Row {
+                    id: $id, sentence: $sentence, help: concat!("", $($help)?), verdicts: verdicts!($($verdicts)?),
+                }),* }
+            }
+
+            /// The rule's stable id.
+            pub fn id(&self) -> &'static str {
+                self.row().id
+            }
+
+            fn data(&self) -> Vec<(&'static str, String)> {
+                match self { $(Self::$variant $({ $($field),+ })? => vec![$($((stringify!($field), $field.to_string())),+)?]),* }
+            }
+        }
+
+        impl Display for $kind {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(self.row().sentence)?;
+                for (index, (name, value)) in self.data().into_iter().enumerate() {
+                    write!(f, "{}{} {value}", if index == 0 { ": " } else { ", " }, name.replace('_', " "))?;
+                }
+                Ok(())
+            }
+        }
+
+        impl std::error::Error for $kind {}
+    };
+}
+
+macro_rules! verdicts {
+    () => {
+        REFUSED
+    };
+    ($verdicts:expr) => {
+        $verdicts
+    };
+}
+
+const REFUSED: [Verdict; 3] = [Verdict::Refuse; 3];
+/// Known from real images.
+const NOTED: [Verdict; 3] = [Verdict::Note, Verdict::Note, Verdict::Refuse];
+/// Hostile or ambiguous, but other engines take it.
+const COMPATIBLE: [Verdict; 3] = [Verdict::Refuse, Verdict::Note, Verdict::Refuse];
+
+rules! {
+    /// What is refused under every policy.
+    Violation {
+        // Names.
+        "name-climbs" NameClimbs "a name has a `..` component";
+        "name-nul" NameNul "a name has a NUL byte in it";
+        "name-empty" NameEmpty "a name is empty where one component is needed";
+        "component-too-long" ComponentTooLong { bytes: usize } "a component of a name is longer than file systems take";
+        "root-not-directory" RootNotDirectory "the root of the image is something other than a directory";
+        "link-target-empty" LinkTargetEmpty "a symbolic link points at nothing";
+        "link-target-too-long" LinkTargetTooLong { bytes: usize } "a symbolic link's target is longer than file systems take";
+        "link-target-nul" LinkTargetNul "a symbolic link's target has a NUL byte in it";
+        // Places.
+        "parent-not-directory" ParentNotDirectory { parent: Escaped } "a name leads through something that is no directory";
+        "link-loop" LinkLoop { hops: u64 } "a name leads through more symbolic links than a kernel follows";
+        "mount-crossed" MountCrossed { at: Escaped } "a name leads into another mount"
+            help "unmount what is mounted below the root, or unpack into a directory of its own";
+        "hard-link-missing" HardLinkMissing { target: Escaped } "a hard link's target is not in the image";
+        "hard-link-to-directory" HardLinkToDirectory { target: Escaped } "a hard link's target is a directory";
+        "hard-link-to-itself" HardLinkToItself { target: Escaped } "a hard link's target is the entry itself";
+        // Whiteouts.
+        "whiteout-of-nothing" WhiteoutOfNothing "nothing that can be removed is named after `.wh.`";
+        "whiteout-in-parent" WhiteoutInParent { component: Escaped } "a name has a `.wh.` component that is not its last";
+        "whiteout-type" WhiteoutType "a whiteout is neither a regular file nor a hard link";
+        "whiteout-with-content" WhiteoutWithContent { size: u64 } "a whiteout has content";
+        // Types and numbers.
+        "entry-type" EntryType { flag: Escaped } "an entry has a type that layers do not have";
+        "file-with-slash" FileWithSlash "a regular file's name ends in a slash, and readers differ on what it is";
+        "size-without-data" SizeWithoutData { size: u64 } "an entry of a type that has no data has a size";
+        "header-checksum" HeaderChecksum { stored: u64, computed: u64 } "a header's checksum does not fit";
+        "number" Number { field: &'static str, value: Escaped } "a number is not one, or out of range";
+        "device-zero" DeviceZero "a character device is 0:0, which overlay file systems take for a whiteout";
+        // Extended headers.
+        "pax-record" PaxRecord { record: Escaped } "a PAX record is malformed";
+        "pax-value" PaxValue { key: Escaped, value: Escaped } "a PAX record has a value that its key does not take";
+        "extended-header-twice" ExtendedHeaderTwice { kind: &'static str } "an entry has two extended headers of one kind";
+        "extended-header-alone" ExtendedHeaderAlone "an extended header has no entry after it";
+        "extended-header-trailing" ExtendedHeaderTrailing "bytes follow the end of an extended header's content";
+        "size-disagrees" SizeDisagrees { header: u64, pax: u64 } "an entry's two sizes disagree";
+        "xattr-name" XattrName { name: Escaped } "an extended attribute's name is empty, too long, or has a NUL in it";
+        "xattr-value" XattrValue { name: Escaped } "an extended attribute's value is malformed";
+        "sparse" Sparse { format: &'static str } "a sparse file, of a format that is not read";
+        // Ends and compression.
+        "truncated" Truncated "the archive ends in the middle";
+        "unmarked-end" UnmarkedEnd "the archive has no end mark, and no digest shows that it is whole";
+        "lone-zero-block" LoneZeroBlock "one zero block stands in the middle of the archive, and readers differ on whether it ends there";
+        "data-after-end" DataAfterEnd { at: u64 } "data follows the end of the archive";
+        "compression" Compression { format: &'static str } "the layer is compressed in a way that is not read";
+        "compression-corrupt" CompressionCorrupt { format: &'static str } "the compressed layer is damaged";
+        "data-after-compression" DataAfterCompression { format: &'static str } "data follows the compressed layer";
+        // Digests and manifests.
+        "digest-malformed" DigestMalformed { text: Escaped } "a digest is malformed, or of an unknown algorithm";
+        "digest-mismatch" DigestMismatch { expected: Digest, got: Digest } "the bytes are not those that the digest names"
+            help "the blob is damaged, or not the one that was meant; fetch it again";
+        "size-mismatch" SizeMismatch { expected: u64, got: SizeSeen } "the blob's size is not the one that was stated"
+            help "the blob is damaged, or not the one that was meant; fetch it again";
+        "diff-id-mismatch" DiffIdMismatch { expected: Digest, got: Digest } "the uncompressed layer is not the one that the diff ID names"
+            help "the image's configuration and its layers do not belong together";
+        "blob-missing" BlobMissing { digest: Digest } "the image names a blob that it does not hold"
+            help "the copy of the image is incomplete; fetch it again";
+        "blob-not-regular" BlobNotRegular { name: Escaped } "a file of the image is not a regular file";
+        "not-an-image" NotAnImage { because: &'static str } "this is no image of a kind that is read";
+        "json" Json { problem: JsonProblem } "a document of the image is malformed";
+        "media-type" MediaType { media_type: Escaped } "a media type is unknown, or not the one that belongs here";
+        "layers-and-diff-ids" LayersAndDiffIds { layers: usize, diff_ids: usize } "the manifest and the configuration disagree on the layers";
+        // Amounts.
+        "limit" LimitExceeded { limit: Limit, most: u64, amount: u64 } "an amount is beyond its limit";
+    }
+}
+
+rules! {
+    /// What is odd; policy decides whether it passes with a note.
+    Quirk {
+        "device-node" DeviceNode { kind: DeviceKind, major: u32, minor: u32 } "a device node"
+            help "base images carry these; `--devices skip` leaves them out" = COMPATIBLE;
+        "link-climbs" LinkClimbs { target: Escaped } "a symbolic link on the way leads above the root"
+            help "`--policy compatible` stops at the root, as a chroot would" = COMPATIBLE;
+        "whiteout-behind-own-link" WhiteoutBehindOwnLink "a whiteout lies behind something that its own layer put there: nothing is removed" = NOTED;
+        "whiteout-of-own" WhiteoutOfOwn "a whiteout names what its own layer brings, which stays" = NOTED;
+        "aufs-bookkeeping" AufsBookkeeping "an AUFS bookkeeping entry is skipped" = NOTED;
+        "duplicate-path" DuplicatePath "a layer has a path twice: the later one stays" = NOTED;
+        "hard-link-metadata" HardLinkMetadata "a hard link's header differs from its target's, which counts" = NOTED;
+        "hard-link-to-skipped" HardLinkToSkipped { target: Escaped } "a hard link to a device that was skipped is skipped too" = NOTED;
+        "owner-to-caller" OwnerToCaller "owners fall to the caller, who may not set them" = NOTED;
+        "setid-dropped" SetIdDropped { mode: Octal } "a setuid or setgid bit is left off, since the file is now the caller's" = NOTED;
+        "xattr-dropped" XattrDropped { name: Escaped } "an extended attribute that a layer may not set is left out" = NOTED;
+        "xattr-unsupported" XattrUnsupported { name: Escaped } "an extended attribute is left out, since the file system or our rights do not allow it" = NOTED;
+        "contiguous-file" ContiguousFile "a file of type 7, which some readers refuse" = NOTED;
+        "gnu-prefix" GnuPrefix "a header with GNU magic has a ustar prefix" = NOTED;
+        "global-comment" GlobalComment { key: Escaped } "a global header without effect" = NOTED;
+        "global-record" GlobalRecord { key: Escaped } "a global header would change entries, and readers differ on whether it does" = COMPATIBLE;
+        "pax-key-alike" PaxKeyAlike { key: Escaped } "a PAX key stands twice with the same value" = NOTED;
+        "pax-key-twice" PaxKeyTwice { key: Escaped } "a PAX key stands twice with two values" = COMPATIBLE;
+        "pax-unknown-key" PaxUnknownKey { key: Escaped } "a PAX key that is not known has no effect" = NOTED;
+        "path-disagrees" PathDisagrees { gnu: Escaped, pax: Escaped } "a GNU long name and a PAX record disagree" = COMPATIBLE;
+        "ragged-end" RaggedEnd { bytes: u64 } "the archive's last block is cut short" = NOTED;
+        "one-zero-block" OneZeroBlock "the archive ends with one zero block" = NOTED;
+        "no-end-blocks" NoEndBlocks "the archive has no end mark; a digest shows that it is whole" = NOTED;
+        "gzip-padding" GzipPadding "zero bytes follow the compressed layer" = NOTED;
+        "compression-differs" CompressionDiffers { stated: &'static str, found: &'static str } "the layer is not compressed as its media type says" = NOTED;
+    }
+}
+
+/// A mode, shown in octal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Octal(pub u32);
+
+impl Display for Octal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:04o}", self.0)
+    }
+}
+
+/// How much of a blob was seen when its size was known to be wrong.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum SizeSeen {
+    /// It ended after so many bytes.
+    Exactly(u64),
+    /// It has more than was stated; reading stopped there.
+    More,
+}
+
+impl Display for SizeSeen {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Exactly(bytes) => write!(f, "{bytes}"),
+            Self::More => f.write_str("more"),
+        }
+    }
+}
+
+/// What the JSON parser found.
+#[derive(Debug, Clone)]
+pub struct JsonProblem(pub Arc<dyn std::error::Error + Send + Sync>);
+
+impl PartialEq for JsonProblem {
+    fn eq(&self, other: &Self) -> bool {
+        self.to_string() == other.to_string()
+    }
+}
+
+impl Eq for JsonProblem {}
+
+impl Display for JsonProblem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// A rule that an archive broke.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Rule {
+    /// Refused under every policy.
+    Violation(Violation),
+    /// Refused because the policy says so.
+    Quirk(Quirk),
+}
+
+impl Rule {
+    /// The rule's stable id.
+    pub fn id(&self) -> &'static str {
+        self.row().id
+    }
+
+    /// What a person can do about it.
+    pub fn help(&self) -> Option<&'static str> {
+        Some(self.row().help).filter(|help| !help.is_empty())
+    }
+
+    fn row(&self) -> Row {
+        match self {
+            Self::Violation(violation) => violation.row(),
+            Self::Quirk(quirk) => quirk.row(),
+        }
+    }
+}
+
+impl Display for Rule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Violation(violation) => violation.fmt(f),
+            Self::Quirk(quirk) => quirk.fmt(f),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn ids_are_unique_and_readable() {
+        let rows: Vec<_> = Violation::TABLE.iter().chain(Quirk::TABLE).collect();
+        let ids: BTreeSet<_> = rows.iter().map(|row| row.id).collect();
+        assert_eq!(ids.len(), rows.len());
+        assert!(ids.iter().all(|id| id.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'-')));
+    }
+
+    #[test]
+    fn paranoid_refuses_every_quirk_and_nothing_is_stricter_under_compatible() {
+        for row in Quirk::TABLE {
+            let [default, compatible, paranoid] = row.verdicts;
+            assert_eq!(paranoid, Verdict::Refuse, "{}", row.id);
+            assert!(default == Verdict::Refuse || compatible == Verdict::Note, "{}", row.id);
+        }
+    }
+
+    #[test]
+    fn a_message_has_the_sentence_and_the_data() {
+        let quirk = Quirk::DeviceNode { kind: DeviceKind::Character, major: 5, minor: 1 };
+        assert_eq!(quirk.to_string(), "a device node: kind character, major 5, minor 1");
+    }
+}
