@@ -1,0 +1,234 @@
+//! Indexes, manifests and configurations, as far as an unpacking needs them.
+//!
+//! Follows image-spec, descriptor.md, image-index.md, manifest.md and config.md, and Docker's schema 2.
+
+use super::document::{self, or_null, problem, strict, texts};
+use super::media_type::MediaType;
+use super::platform::Platform;
+use crate::words::{Digest, Escaped, Violation};
+use serde::Deserialize;
+use serde::de::IgnoredAny;
+use std::collections::BTreeMap;
+
+/// Names a blob: what it is, its digest, its size.
+///
+/// Follows image-spec, descriptor.md. Only reading an image makes one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Descriptor {
+    media_type: String,
+    digest: Digest,
+    size: u64,
+    artifact_type: String,
+    platform: Option<Platform>,
+    annotations: BTreeMap<String, String>,
+}
+
+impl Descriptor {
+    /// What the blob is said to be; text from the image, to be escaped before it is shown.
+    pub fn media_type(&self) -> &str {
+        &self.media_type
+    }
+
+    /// The digest of the blob's bytes.
+    pub fn digest(&self) -> &Digest {
+        &self.digest
+    }
+
+    /// The blob's size in bytes.
+    pub fn size(&self) -> u64 {
+        self.size
+    }
+
+    /// The name that an image layout gives to the blob, a tag in most cases.
+    pub(super) fn reference(&self) -> Option<&str> {
+        self.annotations.get("org.opencontainers.image.ref.name").map(String::as_str)
+    }
+
+    /// The platform that the descriptor states.
+    pub(super) fn platform(&self) -> Option<&Platform> {
+        self.platform.as_ref()
+    }
+
+    /// What else than an image this is: a signature, an attestation, a chart.
+    ///
+    /// An artifact type that is a configuration's media type is what registries give to images.
+    pub(super) fn artifact(&self) -> Option<&str> {
+        let docker = self.annotations.get("vnd.docker.reference.type").map(String::as_str);
+        let stated = Some(self.artifact_type.as_str())
+            .filter(|stated| !stated.is_empty() && MediaType::parse(stated) != Some(MediaType::Config));
+        docker.or(stated)
+    }
+
+    /// Lets a document pass that states this media type, or none.
+    fn agrees(&self, inside: Option<&String>) -> Result<(), Violation> {
+        match inside {
+            Some(inside) if *inside != self.media_type => Err(media_type(inside)),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// A media type that has no place here.
+pub(super) fn media_type(text: &str) -> Violation {
+    Violation::MediaType { media_type: Escaped::new(text.as_bytes()) }
+}
+
+/// Reads an index, or with no descriptor the `index.json` of a layout, as the descriptors that it lists.
+pub(super) fn parse_index(bytes: &[u8], descriptor: Option<&Descriptor>) -> Result<Vec<Descriptor>, Violation> {
+    let index: RawIndex = document::parse(bytes)?;
+    if index.layers.is_some() || index.config.is_some() || index.fs_layers.is_some() {
+        return Err(problem(Confusing("an index that is a manifest as well")));
+    }
+    require_version(index.schema_version)?;
+    match (descriptor, &index.media_type) {
+        (Some(descriptor), inside) => descriptor.agrees(inside.as_ref())?,
+        (None, Some(inside)) if MediaType::parse(inside) != Some(MediaType::Index) => return Err(media_type(inside)),
+        (None, _) => {}
+    }
+    index.manifests.into_iter().map(Descriptor::try_from).collect()
+}
+
+/// What a manifest names.
+#[derive(Debug)]
+pub(super) struct Manifest {
+    pub(super) config: Descriptor,
+    pub(super) layers: Vec<Descriptor>,
+}
+
+impl Manifest {
+    pub(super) fn parse(bytes: &[u8], descriptor: &Descriptor) -> Result<Self, Violation> {
+        let manifest: RawManifest = document::parse(bytes)?;
+        // CVE-2021-41190: readers differ on which of the two such a document is.
+        if manifest.manifests.is_some() || manifest.fs_layers.is_some() {
+            return Err(problem(Confusing("a manifest that is an index or of schema 1 as well")));
+        }
+        require_version(manifest.schema_version)?;
+        descriptor.agrees(manifest.media_type.as_ref())?;
+        Ok(Self {
+            config: manifest.config.try_into()?,
+            layers: manifest.layers.into_iter().map(Descriptor::try_from).collect::<Result<_, _>>()?,
+        })
+    }
+}
+
+/// What a configuration says of the layers.
+#[derive(Debug)]
+pub(super) struct Config {
+    pub(super) platform: Option<Platform>,
+    pub(super) diff_ids: Vec<Digest>,
+}
+
+impl Config {
+    pub(super) fn parse(bytes: &[u8]) -> Result<Self, Violation> {
+        let config: RawConfig = document::parse(bytes)?;
+        if config.rootfs.kind != "layers" {
+            return Err(problem(Confusing("a root file system that is not made of layers")));
+        }
+        Ok(Self {
+            platform: Platform::new(&config.os, &config.architecture, &config.variant),
+            diff_ids: config.rootfs.diff_ids.iter().map(|text| text.parse()).collect::<Result<_, _>>()?,
+        })
+    }
+}
+
+fn require_version(version: u64) -> Result<(), Violation> {
+    if version == 2 { Ok(()) } else { Err(problem(SchemaVersion(version))) }
+}
+
+/// A document that is well-formed and still makes no sense.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+struct Confusing(&'static str);
+
+#[derive(Debug, thiserror::Error)]
+#[error("schemaVersion is {0}, not 2")]
+struct SchemaVersion(u64);
+
+impl TryFrom<RawDescriptor> for Descriptor {
+    type Error = Violation;
+
+    fn try_from(raw: RawDescriptor) -> Result<Self, Violation> {
+        Ok(Self {
+            media_type: raw.media_type,
+            digest: raw.digest.parse()?,
+            size: raw.size,
+            artifact_type: raw.artifact_type,
+            platform: raw.platform.and_then(|raw| Platform::new(&raw.os, &raw.architecture, &raw.variant)),
+            annotations: raw.annotations,
+        })
+    }
+}
+
+// The documents as they are written. A digest is text here, so that a malformed one is refused by its own rule.
+
+#[derive(Deserialize)]
+#[serde(remote = "Self", rename_all = "camelCase")]
+struct RawDescriptor {
+    media_type: String,
+    digest: String,
+    size: u64,
+    #[serde(default, deserialize_with = "or_null")]
+    artifact_type: String,
+    platform: Option<RawPlatform>,
+    #[serde(default, deserialize_with = "texts")]
+    annotations: BTreeMap<String, String>,
+}
+
+#[derive(Deserialize)]
+#[serde(remote = "Self")]
+struct RawPlatform {
+    #[serde(default, deserialize_with = "or_null")]
+    os: String,
+    #[serde(default, deserialize_with = "or_null")]
+    architecture: String,
+    #[serde(default, deserialize_with = "or_null")]
+    variant: String,
+}
+
+#[derive(Deserialize)]
+#[serde(remote = "Self", rename_all = "camelCase")]
+struct RawIndex {
+    schema_version: u64,
+    media_type: Option<String>,
+    #[serde(deserialize_with = "or_null")]
+    manifests: Vec<RawDescriptor>,
+    layers: Option<IgnoredAny>,
+    config: Option<IgnoredAny>,
+    fs_layers: Option<IgnoredAny>,
+}
+
+#[derive(Deserialize)]
+#[serde(remote = "Self", rename_all = "camelCase")]
+struct RawManifest {
+    schema_version: u64,
+    media_type: Option<String>,
+    config: RawDescriptor,
+    #[serde(deserialize_with = "or_null")]
+    layers: Vec<RawDescriptor>,
+    manifests: Option<IgnoredAny>,
+    fs_layers: Option<IgnoredAny>,
+}
+
+#[derive(Deserialize)]
+#[serde(remote = "Self")]
+struct RawConfig {
+    rootfs: RawRootFs,
+    #[serde(default, deserialize_with = "or_null")]
+    os: String,
+    #[serde(default, deserialize_with = "or_null")]
+    architecture: String,
+    #[serde(default, deserialize_with = "or_null")]
+    variant: String,
+}
+
+#[derive(Deserialize)]
+#[serde(remote = "Self")]
+struct RawRootFs {
+    #[serde(rename = "type")]
+    kind: String,
+    // Docker leaves the list of an image without layers out, BuildKit writes `null`.
+    #[serde(default, deserialize_with = "or_null")]
+    diff_ids: Vec<String>,
+}
+
+strict!(RawDescriptor, RawPlatform, RawIndex, RawManifest, RawConfig, RawRootFs);
