@@ -122,7 +122,7 @@ impl Fault {
 
     /// Adds where it happened.
     pub fn at(self, position: Position) -> Error {
-        Error(Box::new(Placed { fault: self, position, help: None }))
+        Error(Box::new(Placed { fault: self, position, effect: Effect::None }))
     }
 }
 
@@ -207,7 +207,16 @@ pub struct Error(Box<Placed>);
 struct Placed {
     fault: Fault,
     position: Position,
-    help: Option<&'static str>,
+    effect: Effect,
+}
+
+/// What a layer that failed has done to its sink.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Effect {
+    /// Nothing.
+    None,
+    /// What came before the failure is applied; each path has its old or its new state.
+    Partial,
 }
 
 impl Placed {
@@ -245,18 +254,24 @@ impl Error {
         }
     }
 
-    /// What a person can do about it, where there is something.
-    pub fn help(&self) -> Option<&'static str> {
-        self.0.help.or(match &self.0.fault {
-            Fault::Refused(rule) => rule.help(),
-            _ => None,
-        })
+    /// What the layer had done to its sink when it failed. For a [`Staged`](crate::Staged) tree that is
+    /// nothing that anybody sees.
+    pub fn effect(&self) -> Effect {
+        self.0.effect
     }
 
-    /// Adds the layer to the position.
+    /// Says that part of the layer is applied.
     #[must_use]
-    pub(crate) fn in_layer(mut self, layer: LayerPosition) -> Self {
-        self.0.position.layer = Some(layer);
+    pub(crate) fn in_part(mut self) -> Self {
+        self.0.effect = Effect::Partial;
         self
+    }
+
+    /// What a person can do about it, where there is something.
+    pub fn help(&self) -> Option<&'static str> {
+        match &self.0.fault {
+            Fault::Refused(rule) => rule.help(),
+            _ => None,
+        }
     }
 }

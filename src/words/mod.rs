@@ -16,7 +16,7 @@ mod source;
 pub use change::{Change, ChangeKind};
 pub use digest::{Algorithm, Digest};
 pub use entry::{Device, DeviceKind, Entry, EntryKind, Metadata, Timestamp, Xattr};
-pub use error::{Blame, Error, ErrorKind, Fault, LayerPosition, Misuse, Position, SystemFault};
+pub use error::{Blame, Effect, Error, ErrorKind, Fault, LayerPosition, Misuse, Position, SystemFault};
 pub use escaped::Escaped;
 pub use limits::{Limit, Limits};
 pub use name::{Component, EntryPath, LinkTarget};
