@@ -1,5 +1,257 @@
-//! Floor 1, names to effects: the only code that opens or changes what lies in a tree.
+//! Floor 1, names to effects: the only room that changes a tree.
+//!
+//! Everything goes through directory handles, one component at a time, and nothing is followed but by the
+//! walk in `walk.rs`. The cage knows no tar, no layers and no policy: what may be decided either way it asks
+//! of a [`Counsel`].
 
+mod create;
+mod directory;
+mod metadata;
 mod open;
+mod place;
+mod remove;
+mod replace;
+#[cfg(feature = "image")]
+mod stage;
+mod sys;
+mod walk;
 
+pub(crate) use create::New;
+pub(crate) use directory::Directory;
+pub(crate) use metadata::Attributes;
+#[cfg(feature = "image")]
 pub(crate) use open::{NotOpened, open_regular};
+pub(crate) use place::Place;
+pub(crate) use remove::{Keep, Lower};
+#[cfg(feature = "image")]
+pub(crate) use stage::Stage;
+pub(crate) use walk::{Missing, Walked};
+
+use crate::words::{Component, DirectoryId, Fault, Limits, PlaceId, Timestamp};
+use directory::{Me, Opened};
+use rustix::io::Errno;
+use std::collections::HashMap;
+use std::hash::{BuildHasher, RandomState};
+use std::os::fd::{AsFd, BorrowedFd};
+use std::sync::Arc;
+
+/// What the cage asks of whoever sends it, and what it tells on the way.
+pub(crate) trait Counsel {
+    /// A link's target leads above the root: an answer of `Ok` stays at the root.
+    fn climbs(&mut self, target: &[u8]) -> Result<(), Fault>;
+
+    /// Whether a link or non-directory at this place ends the walk.
+    fn stops_at(&mut self, within: DirectoryId, place: PlaceId) -> bool;
+
+    /// The walk goes through a directory that was there.
+    fn passes(&mut self, within: DirectoryId, place: PlaceId);
+
+    /// A directory was made: the walk found none.
+    fn made(&mut self, within: DirectoryId, place: PlaceId, directory: DirectoryId);
+
+    /// Something is about to take the place of what is there.
+    fn replaces(&mut self, within: DirectoryId, place: PlaceId) -> Result<(), Fault>;
+
+    /// An extended attribute cannot be set: an answer of `Ok` leaves it out.
+    fn lacks_xattr(&mut self, name: &[u8]) -> Result<(), Fault>;
+}
+
+/// How many directories are held open; the least recently used is settled and closed first.
+const HELD: usize = 64;
+
+/// A tree, and the only way to change it.
+#[derive(Debug)]
+pub(crate) struct Cage {
+    root: Arc<Directory>,
+    me: Me,
+    limits: Limits,
+    /// Directories held open, by the place that they are at.
+    held: HashMap<PlaceId, Held>,
+    clock: u64,
+    /// Ids by device and inode number, forgotten when the directory is removed: the number comes back.
+    ids: HashMap<(u64, u64), DirectoryId>,
+    next_id: u64,
+    keys: [RandomState; 2],
+    next_temporary: u64,
+    /// The last parent that was walked to while bringing something, by its name.
+    last: Option<(Vec<u8>, Arc<Directory>)>,
+    /// Links followed in this layer.
+    hops: u64,
+    /// Mode and time of parents that no entry lists.
+    implied: (u32, Timestamp),
+    /// Whether new files belong to our own group, as they do on all but BSD-style mounts; found out once.
+    group_is_ours: Option<bool>,
+}
+
+#[derive(Debug)]
+struct Held {
+    directory: Arc<Directory>,
+    used: u64,
+}
+
+impl Cage {
+    /// A cage around the tree below `root`.
+    ///
+    /// The authority over the tree is the handle; nothing outside of it can be reached from here.
+    pub(crate) fn over(root: BorrowedFd<'_>) -> Result<Self, Fault> {
+        let me = Me::find_out();
+        let fd = sys::open_directory(root, b".").map_err(sys::fault("openat", b"."))?;
+        let status = sys::status(fd.as_fd()).map_err(sys::fault("statx", b"."))?;
+        let mode_now = me.open_up(fd.as_fd(), &status, b".")?;
+        let acl = sys::has_xattr(fd.as_fd(), directory::DEFAULT_ACL);
+        let root = Arc::new(Directory::new(fd, DirectoryId(0), Box::default(), status, mode_now, acl));
+        let keys = [RandomState::new(), RandomState::new()];
+        let mut cage = Self {
+            next_temporary: RandomState::new().hash_one(0),
+            root,
+            me,
+            limits: Limits::default(),
+            held: HashMap::new(),
+            clock: 0,
+            ids: HashMap::new(),
+            next_id: 1,
+            keys,
+            last: None,
+            hops: 0,
+            implied: (0o755, Timestamp::default()),
+            group_is_ours: None,
+        };
+        cage.ids.insert(status.identity, DirectoryId(0));
+        Ok(cage)
+    }
+
+    /// The root.
+    pub(crate) fn root(&self) -> Arc<Directory> {
+        Arc::clone(&self.root)
+    }
+
+    /// Whether owners are set as asked for; otherwise all is the caller's.
+    pub(crate) fn keeps_owners(&self) -> bool {
+        self.me.chowns
+    }
+
+    /// Who the caller is, uid and gid.
+    pub(crate) fn caller(&self) -> (u32, u32) {
+        (self.me.uid, self.me.gid)
+    }
+
+    /// Starts afresh: ids given out before mean nothing any more, and the count of links starts again.
+    pub(crate) fn begin(&mut self, limits: &Limits) -> Result<(), Fault> {
+        self.settle()?;
+        self.limits.clone_from(limits);
+        self.ids.clear();
+        self.ids.insert(self.root.status.identity, self.root.id());
+        self.hops = 0;
+        Ok(())
+    }
+
+    /// Gives every directory that is still open the mode and time that it is owed, and closes it.
+    pub(crate) fn settle(&mut self) -> Result<(), Fault> {
+        self.last = None;
+        let mut result = Ok(());
+        for (_, held) in self.held.drain() {
+            result = result.and(held.directory.settle());
+        }
+        result.and(self.root.settle())
+    }
+
+    /// A file without a name on the tree's file system, for what must be looked through before it is used.
+    pub(crate) fn spool(&mut self) -> Result<std::fs::File, Fault> {
+        match sys::create_nameless(self.root.as_fd()) {
+            // Not every file system has them: there it loses its name at once.
+            Err(Errno::OPNOTSUPP | Errno::ISDIR | Errno::NOENT) => {
+                let name = self.temporary_name();
+                self.root.touch();
+                let file = sys::create_spool(self.root.as_fd(), &name).map_err(sys::fault("openat", &name))?;
+                sys::unlink(self.root.as_fd(), &name).map_err(sys::fault("unlinkat", &name))?;
+                Ok(file.into())
+            }
+            file => file.map(std::fs::File::from).map_err(sys::fault("openat", b"(spooled layer)")),
+        }
+    }
+
+    /// The names in a directory with nothing in it are none.
+    pub(crate) fn is_empty(&self, directory: &Directory) -> Result<bool, Fault> {
+        Ok(remove::Names::of(directory.as_fd(), directory.path())?.next()?.is_none())
+    }
+
+    fn place_id(&self, within: DirectoryId, name: Component<'_>) -> PlaceId {
+        let [low, high] = self.keys.each_ref().map(|key| u128::from(key.hash_one((within.0, name.as_bytes()))));
+        PlaceId(high << 64 | low)
+    }
+
+    fn new_id(&mut self) -> DirectoryId {
+        let id = DirectoryId(self.next_id);
+        self.next_id += 1;
+        id
+    }
+
+    /// Opens what stands at a name in a directory, or finds it among those held.
+    fn step(&mut self, parent: &Arc<Directory>, name: Component<'_>) -> Result<Step, Fault> {
+        let place = self.place_id(parent.id(), name);
+        self.clock += 1;
+        if let Some(held) = self.held.get_mut(&place) {
+            held.used = self.clock;
+            return Ok(Step::Directory(Arc::clone(&held.directory), place));
+        }
+        Ok(match directory::open(parent.as_fd(), name.as_bytes(), self.root.status.mount, self.me)? {
+            Opened::Missing => Step::Missing(place),
+            Opened::Other => Step::Other(place),
+            Opened::Link(target) => Step::Link(target, place),
+            Opened::Directory { fd, status, mode_now } => {
+                let id = match self.ids.get(&status.identity) {
+                    Some(&id) => id,
+                    None => self.new_id(),
+                };
+                self.ids.insert(status.identity, id);
+                let acl = sys::has_xattr(fd.as_fd(), directory::DEFAULT_ACL);
+                let directory = Directory::new(fd, id, path_of(parent, name), status, mode_now, acl);
+                Step::Directory(self.hold(place, directory)?, place)
+            }
+        })
+    }
+
+    fn hold(&mut self, place: PlaceId, directory: Directory) -> Result<Arc<Directory>, Fault> {
+        if self.held.len() >= HELD {
+            let idle = self.held.iter().filter(|(_, held)| Arc::strong_count(&held.directory) == 1);
+            if let Some(oldest) = idle.min_by_key(|(_, held)| held.used).map(|(&place, _)| place)
+                && let Some(held) = self.held.remove(&oldest)
+            {
+                held.directory.settle()?;
+            }
+        }
+        let directory = Arc::new(directory);
+        self.held.insert(place, Held { directory: Arc::clone(&directory), used: self.clock });
+        Ok(directory)
+    }
+
+    /// Lets go of the directories at a path and below it, which are there no more.
+    fn forget(&mut self, path: &[u8]) {
+        self.last = None;
+        self.held.retain(|_, held| {
+            let rest = held.directory.path().strip_prefix(path);
+            !matches!(rest, Some([] | [b'/', ..]))
+        });
+    }
+
+    fn temporary_name(&mut self) -> Vec<u8> {
+        self.next_temporary =
+            self.next_temporary.wrapping_mul(0x5851_f42d_4c95_7f2d).wrapping_add(0x1405_7b7e_f767_814f);
+        format!(".lc-{:016x}", self.next_temporary).into_bytes()
+    }
+}
+
+/// What stands at a name.
+enum Step {
+    Directory(Arc<Directory>, PlaceId),
+    Link(Vec<u8>, PlaceId),
+    Missing(PlaceId),
+    Other(PlaceId),
+}
+
+fn path_of(parent: &Directory, name: Component<'_>) -> Box<[u8]> {
+    match parent.path() {
+        [] => name.as_bytes().into(),
+        path => [path, name.as_bytes()].join(&b'/').into(),
+    }
+}

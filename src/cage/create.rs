@@ -1,0 +1,212 @@
+//! What can be made at a place: one function a kind, complete or not at all.
+
+use super::directory::Opened;
+use super::replace::{Made, made};
+use super::{Attributes, Cage, Counsel, Directory, Place, Step, directory, path_of, sys};
+use crate::words::{Component, Device, EntryPath, Escaped, Fault, Source, Violation};
+use rustix::fs::FileType;
+use rustix::io::Errno;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::sync::Arc;
+
+/// What is made without data, and through no handle of its own.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum New<'a> {
+    Symlink(&'a [u8]),
+    Fifo,
+    Device(Device),
+}
+
+/// What a hard link was made to.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Linked {
+    pub(crate) mode: u32,
+    pub(crate) owner: (u32, u32),
+    pub(crate) is_symlink: bool,
+}
+
+impl Cage {
+    /// Makes a regular file of what `source` has.
+    pub(crate) fn file(
+        &mut self,
+        place: &Place,
+        attributes: &Attributes,
+        source: &mut dyn Source,
+        counsel: &mut dyn Counsel,
+    ) -> Result<u64, Fault> {
+        self.install(place, counsel, |cage, name, counsel| {
+            let file = match sys::create_file(place.at(), name) {
+                Ok(file) => file,
+                Err(Errno::EXIST) => return Ok(Made::InTheWay),
+                Err(errno) => return Err(Fault::system("openat", name, errno)),
+            };
+            let filled = fill(file.as_fd(), name, source);
+            filled
+                .and_then(|bytes| {
+                    cage.finish_file(file.as_fd(), &place.parent, attributes, counsel)?;
+                    Ok(Made::Done(bytes))
+                })
+                .inspect_err(|_| undo(place.at(), name))
+        })
+    }
+
+    /// Makes a symbolic link, a FIFO or a device node.
+    pub(crate) fn special(
+        &mut self,
+        place: &Place,
+        new: New<'_>,
+        attributes: &Attributes,
+        counsel: &mut dyn Counsel,
+    ) -> Result<(), Fault> {
+        self.install(place, counsel, |cage, name, counsel| {
+            let (call, result) = match new {
+                New::Symlink(target) => ("symlinkat", sys::create_symlink(place.at(), name, target)),
+                New::Fifo => ("mknodat", sys::create_fifo(place.at(), name)),
+                New::Device(device) => ("mknodat", sys::create_device(place.at(), name, device)),
+            };
+            if let Made::InTheWay = made(call, name, result)? {
+                return Ok(Made::InTheWay);
+            }
+            let mut finish = |cage: &mut Self| {
+                let handle = sys::open_handle(place.at(), name).map_err(sys::fault("openat", name))?;
+                let status = sys::status(handle.as_fd()).map_err(sys::fault("statx", name))?;
+                // Whoever swaps the name meanwhile must not have us change a file that has names elsewhere.
+                if status.links != 1 || !is_new(new, status.kind, status.device) {
+                    return Err(Fault::system("statx", name, Errno::STALE));
+                }
+                cage.finish_special(handle.as_fd(), &place.parent, attributes, counsel)
+            };
+            finish(cage).map(Made::Done).inspect_err(|_| undo(place.at(), name))
+        })
+    }
+
+    /// Makes one more name for what is at `target`, which is not followed; its inode stays as it is.
+    pub(crate) fn hard_link(
+        &mut self,
+        place: &Place,
+        target: &Place,
+        written: &EntryPath,
+        counsel: &mut dyn Counsel,
+    ) -> Result<Linked, Fault> {
+        let refused = || Escaped::new(written.as_bytes());
+        if place.id() == target.id() {
+            return Err(Violation::HardLinkToItself { target: refused() }.into());
+        }
+        let status = match sys::status_at(target.at(), target.name()) {
+            Err(Errno::NOENT) => return Err(Violation::HardLinkMissing { target: refused() }.into()),
+            other => other.map_err(sys::fault("statx", target.name()))?,
+        };
+        if status.kind == FileType::Directory {
+            return Err(Violation::HardLinkToDirectory { target: refused() }.into());
+        }
+        self.install(place, counsel, |_, name, _| {
+            made("linkat", name, sys::link(target.at(), target.name(), place.at(), name))
+        })?;
+        Ok(Linked { mode: status.mode, owner: (status.uid, status.gid), is_symlink: status.kind == FileType::Symlink })
+    }
+
+    /// Makes a directory, or gives the one that is there these attributes and keeps what is in it.
+    pub(crate) fn directory(
+        &mut self,
+        place: &Place,
+        attributes: &Attributes,
+        counsel: &mut dyn Counsel,
+    ) -> Result<Arc<Directory>, Fault> {
+        let name = super::place::component(place)?;
+        if let Step::Directory(directory, _) = self.step(&Arc::clone(&place.parent), name)? {
+            self.renew(&directory, attributes, counsel)?;
+            return Ok(directory);
+        }
+        let directory = self.install(place, counsel, |cage, name, counsel| {
+            let Made::Done(()) = made("mkdirat", name, sys::create_directory(place.at(), name))? else {
+                return Ok(Made::InTheWay);
+            };
+            let mut finish = |cage: &mut Self| {
+                let directory = cage.open_new(place, name)?;
+                cage.finish_directory(&directory, place.parent.has_default_acl(), attributes, counsel)?;
+                Ok(directory)
+            };
+            finish(cage).map(Made::Done).inspect_err(|_| undo_directory(place.at(), name))
+        })?;
+        counsel.made(place.parent.id(), place.id(), directory.id());
+        self.hold(place.id(), directory)
+    }
+
+    /// Gives a directory that is there new attributes: those that the new ones lack go.
+    pub(crate) fn renew(
+        &mut self,
+        directory: &Directory,
+        attributes: &Attributes,
+        counsel: &mut dyn Counsel,
+    ) -> Result<(), Fault> {
+        self.remove_other_xattrs(directory, &attributes.xattrs)?;
+        self.finish_directory(directory, false, attributes, counsel)
+    }
+
+    /// The attributes of a parent that no entry lists.
+    pub(crate) fn implied(&self) -> Attributes {
+        let (mode, mtime) = self.implied;
+        Attributes { mode, owner: self.me.chowns.then_some((0, 0)), mtime, xattrs: Vec::new() }
+    }
+
+    /// Makes a parent that no entry lists.
+    pub(super) fn make_implied(
+        &mut self,
+        parent: &Arc<Directory>,
+        name: Component<'_>,
+    ) -> Result<Arc<Directory>, Fault> {
+        let place = self.place(parent, name);
+        parent.touch();
+        sys::create_directory(place.at(), place.name()).map_err(sys::fault("mkdirat", place.name()))?;
+        let directory = self.open_new(&place, place.name())?;
+        let attributes = self.implied();
+        self.prepare_directory(&directory, parent.has_default_acl(), &attributes)?;
+        self.hold(place.id(), directory)
+    }
+
+    /// Opens a directory just made at a place, under its final or a temporary name.
+    fn open_new(&mut self, place: &Place, name: &[u8]) -> Result<Directory, Fault> {
+        match directory::open(place.at(), name, self.root.status.mount, self.me)? {
+            Opened::Directory { fd, status, mode_now } => {
+                let id = self.new_id();
+                self.ids.insert(status.identity, id);
+                let path = path_of(&place.parent, super::place::component(place)?);
+                Ok(Directory::new(fd, id, path, status, mode_now, false))
+            }
+            _ => Err(Fault::system("openat", name, Errno::STALE)),
+        }
+    }
+}
+
+fn is_new(new: New<'_>, kind: FileType, device: (u32, u32)) -> bool {
+    match new {
+        New::Symlink(_) => kind == FileType::Symlink,
+        New::Fifo => kind == FileType::Fifo,
+        New::Device(wanted) => kind == sys::device_type(wanted) && device == (wanted.major, wanted.minor),
+    }
+}
+
+fn fill(file: BorrowedFd<'_>, name: &[u8], source: &mut dyn Source) -> Result<u64, Fault> {
+    let mut total = 0;
+    loop {
+        let chunk = source.chunk()?;
+        if chunk.is_empty() {
+            return Ok(total);
+        }
+        let written = sys::write(file, chunk).map_err(sys::fault("write", name))?;
+        if written == 0 {
+            return Err(Fault::system("write", name, Errno::NOSPC));
+        }
+        source.consume(written);
+        total += written as u64;
+    }
+}
+
+/// Removes what was made in part. That it fails too changes nothing about the failure that is reported.
+fn undo(at: BorrowedFd<'_>, name: &[u8]) {
+    let _ = sys::unlink(at, name);
+}
+
+fn undo_directory(at: BorrowedFd<'_>, name: &[u8]) {
+    let _ = sys::remove_directory(at, name);
+}

@@ -1,0 +1,200 @@
+//! Open directories, and what is still owed to them when they are left.
+
+use super::sys::{self, Status};
+use crate::words::{DirectoryId, Escaped, Fault, Timestamp, Violation};
+use rustix::fs::FileType;
+use rustix::io::Errno;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// The default ACL of a directory, from which what is made in it would inherit.
+pub(super) const DEFAULT_ACL: &[u8] = b"system.posix_acl_default";
+pub(super) const ACCESS_ACL: &[u8] = b"system.posix_acl_access";
+
+/// A directory below the root (or the root itself) that the cage holds open.
+///
+/// While it is held, its mode lets us work in it and its time may be anything; [`Directory::settle`] gives it
+/// the mode and time that it is owed. So each directory gets them last, and again whenever it was entered
+/// again, without a list of all directories of a layer in memory.
+#[derive(Debug)]
+pub(crate) struct Directory {
+    fd: OwnedFd,
+    id: DirectoryId,
+    /// The components from the root, joined by slashes.
+    path: Box<[u8]>,
+    pub(super) status: Status,
+    has_default_acl: AtomicBool,
+    owed: Mutex<Owed>,
+}
+
+/// What a directory is to have when it is left.
+#[derive(Debug)]
+struct Owed {
+    mode: u32,
+    mtime: Timestamp,
+    /// The mode that it has now.
+    mode_now: u32,
+    /// Whether something was done in it, so that its time is no longer what it was.
+    touched: bool,
+}
+
+impl Directory {
+    pub(super) fn new(fd: OwnedFd, id: DirectoryId, path: Box<[u8]>, status: Status, mode_now: u32, acl: bool) -> Self {
+        let owed = Owed { mode: status.mode, mtime: status.mtime, mode_now, touched: false };
+        Self { fd, id, path, status, has_default_acl: AtomicBool::new(acl), owed: Mutex::new(owed) }
+    }
+
+    /// Names this directory for as long as it exists.
+    pub(crate) fn id(&self) -> DirectoryId {
+        self.id
+    }
+
+    /// The components from the root, joined by slashes: symbolic links on the way are resolved.
+    pub(crate) fn path(&self) -> &[u8] {
+        &self.path
+    }
+
+    pub(super) fn has_default_acl(&self) -> bool {
+        self.has_default_acl.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn set_default_acl(&self, has: bool) {
+        self.has_default_acl.store(has, Ordering::Relaxed);
+    }
+
+    /// Whether what is made here takes its group from this directory, or more than its mode says.
+    pub(super) fn leaks(&self) -> bool {
+        self.lock().mode_now & 0o2000 != 0
+    }
+
+    /// Something is about to be made, replaced or removed in it.
+    pub(super) fn touch(&self) {
+        self.lock().touched = true;
+    }
+
+    /// Owes it a mode and a time.
+    pub(super) fn owe(&self, mode: u32, mtime: Timestamp) {
+        let mut owed = self.lock();
+        (owed.mode, owed.mtime, owed.touched) = (mode, mtime, true);
+    }
+
+    /// Pays what is owed.
+    pub(super) fn settle(&self) -> Result<(), Fault> {
+        let mut owed = self.lock();
+        if owed.mode != owed.mode_now {
+            sys::set_mode(self.fd.as_fd(), owed.mode).map_err(sys::fault("fchmod", &self.path))?;
+            owed.mode_now = owed.mode;
+        }
+        if owed.touched {
+            sys::set_mtime(self.fd.as_fd(), owed.mtime, false).map_err(sys::fault("futimens", &self.path))?;
+            owed.touched = false;
+        }
+        Ok(())
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Owed> {
+        self.owed.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl AsFd for Directory {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
+}
+
+/// What stands at a name where a directory is looked for.
+pub(super) enum Opened {
+    Directory { fd: OwnedFd, status: Status, mode_now: u32 },
+    Link(Vec<u8>),
+    Missing,
+    Other,
+}
+
+/// Opens one component without following it, and makes sure that we may work in it.
+///
+/// Whoever is not root may find directories of mode 0000 or 0555 that are his own: they are opened up, and
+/// their mode comes back when they are left.
+pub(super) fn open(at: BorrowedFd<'_>, name: &[u8], mount: u64, me: Me) -> Result<Opened, Fault> {
+    // A name that somebody keeps exchanging is not waited for for ever.
+    for _ in 0..16 {
+        let fd = match sys::open_directory(at, name) {
+            Ok(fd) => fd,
+            Err(Errno::ACCESS) => match open_locked(at, name, me)? {
+                Some(fd) => fd,
+                None => continue,
+            },
+            Err(Errno::NOENT) => return Ok(Opened::Missing),
+            Err(Errno::NOTDIR | Errno::LOOP) => match sys::read_link(at, name) {
+                Ok(target) => return Ok(Opened::Link(target)),
+                Err(Errno::INVAL) => match sys::status_at(at, name) {
+                    Ok(status) if status.kind == FileType::Directory => continue,
+                    _ => return Ok(Opened::Other),
+                },
+                Err(Errno::NOENT) => continue,
+                Err(errno) => return Err(Fault::system("readlinkat", name, errno)),
+            },
+            Err(errno) => return Err(Fault::system("openat", name, errno)),
+        };
+        let status = sys::status(fd.as_fd()).map_err(sys::fault("statx", name))?;
+        if status.mount != mount {
+            return Err(Violation::MountCrossed { at: Escaped::new(name) }.into());
+        }
+        let mode_now = me.open_up(fd.as_fd(), &status, name)?;
+        return Ok(Opened::Directory { fd, status, mode_now });
+    }
+    Err(Fault::system("openat", name, Errno::AGAIN))
+}
+
+/// Opens a directory of ours whose mode keeps us out.
+fn open_locked(at: BorrowedFd<'_>, name: &[u8], me: Me) -> Result<Option<OwnedFd>, Fault> {
+    let handle = match sys::open_handle(at, name) {
+        Err(Errno::NOENT) => return Ok(None),
+        other => other.map_err(sys::fault("openat", name))?,
+    };
+    let status = sys::status(handle.as_fd()).map_err(sys::fault("statx", name))?;
+    if status.kind != FileType::Directory || status.uid != me.uid {
+        return Err(Fault::system("openat", name, Errno::ACCESS));
+    }
+    sys::set_mode_by_proc(handle.as_fd(), status.mode | 0o700).map_err(sys::fault("chmod", name))?;
+    let fd = sys::open_directory(handle.as_fd(), b".").map_err(sys::fault("openat", name));
+    // The mode goes back at once: the caller sees the one that is to be restored, and opens up for itself.
+    let restored = sys::set_mode_by_proc(handle.as_fd(), status.mode).map_err(sys::fault("chmod", name));
+    fd.and_then(|fd| restored.map(|()| Some(fd)))
+}
+
+/// Who we are towards the file system, found out once.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Me {
+    pub(super) uid: u32,
+    pub(super) gid: u32,
+    /// Whether modes do not hold us back (`CAP_DAC_OVERRIDE`).
+    pub(super) overrides: bool,
+    /// Whether we may give files away (`CAP_CHOWN`).
+    pub(super) chowns: bool,
+}
+
+impl Me {
+    pub(super) fn find_out() -> Self {
+        use rustix::thread::{CapabilitySet, capabilities};
+        let uid = rustix::process::geteuid().as_raw();
+        let has = |wanted| capabilities(None).map_or(uid == 0, |sets| sets.effective.contains(wanted));
+        Self {
+            uid,
+            gid: rustix::process::getegid().as_raw(),
+            overrides: has(CapabilitySet::DAC_OVERRIDE),
+            chowns: has(CapabilitySet::CHOWN),
+        }
+    }
+
+    /// Lets us work in a directory of ours; gives the mode that it has now.
+    pub(super) fn open_up(self, fd: BorrowedFd<'_>, status: &Status, name: &[u8]) -> Result<u32, Fault> {
+        if self.overrides || status.uid != self.uid || status.mode & 0o700 == 0o700 {
+            return Ok(status.mode);
+        }
+        let mode = status.mode | 0o700;
+        sys::set_mode(fd, mode).map_err(sys::fault("fchmod", name))?;
+        Ok(mode)
+    }
+}

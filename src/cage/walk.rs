@@ -1,0 +1,141 @@
+//! The walk: from a name to the directory that it leads to, as a container would see it.
+//!
+//! One component at a time and never following in the kernel: a link's target is pushed onto the names to
+//! do, an absolute one from the root handle, and `..` (which only links have) pops a component of the path
+//! walked so far. What the kernel would call is never asked to resolve anything but a single component.
+
+use super::{Cage, Counsel, Directory, Step};
+use crate::words::{Component, Escaped, Fault, Limit, Violation};
+use rustix::io::Errno;
+use std::sync::Arc;
+
+/// What to do about a component that is not there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Missing {
+    /// Make it, as layers that list no parents want it.
+    Make,
+    /// Give up: there is nothing.
+    Stop,
+}
+
+/// Where a walk ended.
+#[derive(Debug)]
+pub(crate) enum Walked {
+    /// At a directory.
+    At(Arc<Directory>),
+    /// There is no such directory.
+    Nowhere,
+    /// [`Counsel::stops_at`] ended it.
+    Stopped,
+}
+
+impl Cage {
+    /// Walks to the directory that `names` (components joined by slashes) leads to, making what is missing.
+    pub(crate) fn walk_making(&mut self, names: &[u8], counsel: &mut dyn Counsel) -> Result<Arc<Directory>, Fault> {
+        if let Some((last, directory)) = &self.last
+            && last == names
+        {
+            return Ok(Arc::clone(directory));
+        }
+        match self.walk(names, Missing::Make, counsel)? {
+            Walked::At(directory) => {
+                self.last = Some((names.to_vec(), Arc::clone(&directory)));
+                Ok(directory)
+            }
+            _ => Err(Fault::Bug("a walk that makes what is missing found nothing")),
+        }
+    }
+
+    /// Walks to the directory that `names` (components joined by slashes) leads to.
+    pub(crate) fn walk(&mut self, names: &[u8], missing: Missing, counsel: &mut dyn Counsel) -> Result<Walked, Fault> {
+        let mut at = self.root();
+        let mut hops = 0;
+        let mut last_target = Vec::new();
+        let mut to_do: Vec<Vec<u8>> = vec![names.to_vec()];
+        while let Some(mut names) = to_do.pop() {
+            let (first, rest) = split_first(&names);
+            let first_length = first.len();
+            if let Some(rest) = rest {
+                to_do.push(rest.to_vec());
+            }
+            names.truncate(first_length);
+            match names.as_slice() {
+                b"" | b"." => continue,
+                b".." => {
+                    match self.parent_of(&at)? {
+                        Some(parent) => at = parent,
+                        None => counsel.climbs(&last_target)?,
+                    }
+                    continue;
+                }
+                _ => (),
+            }
+            let name = Component::parse(&names)?;
+            match self.step(&at, name)? {
+                Step::Directory(directory, place) => {
+                    counsel.passes(at.id(), place);
+                    at = directory;
+                }
+                Step::Link(target, place) => {
+                    if missing == Missing::Stop && counsel.stops_at(at.id(), place) {
+                        return Ok(Walked::Stopped);
+                    }
+                    hops += 1;
+                    self.hops += 1;
+                    if hops > self.limits.most(Limit::LinkHops) {
+                        return Err(Violation::LinkLoop { hops }.into());
+                    }
+                    self.limits.check(Limit::LayerLinkHops, self.hops)?;
+                    if target.first() == Some(&b'/') {
+                        at = self.root();
+                    }
+                    last_target.clone_from(&target);
+                    to_do.push(target);
+                }
+                Step::Missing(place) => match missing {
+                    Missing::Stop => return Ok(Walked::Nowhere),
+                    Missing::Make => {
+                        let parent = Arc::clone(&at);
+                        at = self.make_implied(&parent, name)?;
+                        counsel.made(parent.id(), place, at.id());
+                    }
+                },
+                Step::Other(place) => match missing {
+                    Missing::Stop if counsel.stops_at(at.id(), place) => return Ok(Walked::Stopped),
+                    Missing::Stop => return Ok(Walked::Nowhere),
+                    Missing::Make => {
+                        return Err(
+                            Violation::ParentNotDirectory { parent: Escaped::new(&super::path_of(&at, name)) }.into()
+                        );
+                    }
+                },
+            }
+        }
+        Ok(Walked::At(at))
+    }
+
+    /// The parent of a directory, by the components walked and never by `..`; the root has none.
+    fn parent_of(&mut self, directory: &Directory) -> Result<Option<Arc<Directory>>, Fault> {
+        let path = directory.path();
+        if path.is_empty() {
+            return Ok(None);
+        }
+        let end = path.iter().rposition(|&byte| byte == b'/').unwrap_or(0);
+        let mut at = self.root();
+        for part in path.get(..end).unwrap_or_default().split(|&byte| byte == b'/').filter(|part| !part.is_empty()) {
+            at = match self.step(&at, Component::parse(part)?)? {
+                Step::Directory(directory, _) => directory,
+                // It was walked through a moment ago: somebody else is changing the tree.
+                _ => return Err(Fault::system("openat", path, Errno::STALE)),
+            };
+        }
+        Ok(Some(at))
+    }
+}
+
+fn split_first(names: &[u8]) -> (&[u8], Option<&[u8]>) {
+    match names.iter().position(|&byte| byte == b'/') {
+        Some(slash) => (names.get(..slash).unwrap_or_default(), names.get(slash + 1..)),
+        None => (names, None),
+    }
+}
