@@ -1,0 +1,106 @@
+//! What the layer being applied has brought so far.
+
+use crate::words::{DirectoryId, PlaceId};
+use std::collections::HashSet;
+
+/// How a place stands to the layer being applied.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Standing {
+    /// The layer brought it (or brings it as a parent that no entry lists).
+    Own,
+    /// A lower layer's directory, below which the layer brought something.
+    Passage,
+    /// A lower layer's.
+    Lower,
+}
+
+/// What the layer being applied has brought so far, keyed by the places that names resolve to.
+///
+/// Nothing is kept for what lies in directories that hold nothing of lower layers, so that a layer over an
+/// empty tree costs a few bytes for each directory and none for its files.
+#[derive(Debug, Default)]
+pub(crate) struct Brought {
+    places: HashSet<PlaceId>,
+    passages: HashSet<PlaceId>,
+    /// Directories that hold nothing of lower layers: made, or cleared, by this one.
+    own: HashSet<DirectoryId>,
+}
+
+impl Brought {
+    /// What a layer has brought before its first entry.
+    pub(crate) fn nothing() -> Self {
+        Self::default()
+    }
+
+    /// How a place in a directory stands to the layer.
+    pub(crate) fn standing(&self, within: DirectoryId, place: PlaceId) -> Standing {
+        if self.own.contains(&within) || self.places.contains(&place) {
+            Standing::Own
+        } else if self.passages.contains(&place) {
+            Standing::Passage
+        } else {
+            Standing::Lower
+        }
+    }
+
+    /// The layer brings something to a place.
+    pub(crate) fn bring(&mut self, within: DirectoryId, place: PlaceId) {
+        if !self.own.contains(&within) {
+            self.places.insert(place);
+        }
+    }
+
+    /// The layer brings something to somewhere below a directory at a place.
+    pub(crate) fn pass(&mut self, within: DirectoryId, place: PlaceId) {
+        if !self.own.contains(&within) && !self.places.contains(&place) {
+            self.passages.insert(place);
+        }
+    }
+
+    /// A directory holds nothing of lower layers.
+    pub(crate) fn own(&mut self, directory: DirectoryId) {
+        self.own.insert(directory);
+    }
+
+    /// Whether a directory holds nothing of lower layers.
+    pub(crate) fn is_own(&self, directory: DirectoryId) -> bool {
+        self.own.contains(&directory)
+    }
+
+    /// A directory of a lower layer is from now on a parent that no entry lists.
+    pub(crate) fn make_implied(&mut self, within: DirectoryId, place: PlaceId) {
+        self.passages.remove(&place);
+        self.bring(within, place);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_place_is_own_by_itself_or_by_its_directory() {
+        let (shared, made) = (DirectoryId(0), DirectoryId(1));
+        let mut brought = Brought::nothing();
+        brought.bring(shared, PlaceId(1));
+        brought.pass(shared, PlaceId(2));
+        brought.pass(shared, PlaceId(1));
+        brought.own(made);
+        assert_eq!(brought.standing(shared, PlaceId(1)), Standing::Own);
+        assert_eq!(brought.standing(shared, PlaceId(2)), Standing::Passage);
+        assert_eq!(brought.standing(shared, PlaceId(3)), Standing::Lower);
+        assert_eq!(brought.standing(made, PlaceId(4)), Standing::Own);
+        brought.make_implied(shared, PlaceId(2));
+        assert_eq!(brought.standing(shared, PlaceId(2)), Standing::Own);
+    }
+
+    #[test]
+    fn files_in_directories_of_its_own_cost_nothing() {
+        let mut brought = Brought::nothing();
+        brought.own(DirectoryId(0));
+        for place in 0..1000 {
+            brought.bring(DirectoryId(0), PlaceId(place));
+        }
+        assert!(brought.places.is_empty());
+    }
+}

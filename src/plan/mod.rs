@@ -1,0 +1,9 @@
+//! Floor 1, entries to changes: what an entry means, and whether it may. No I/O.
+
+mod judge;
+mod layer;
+mod whiteout;
+mod xattr;
+
+pub use judge::{Judge, Judged};
+pub(crate) use layer::{Brought, Standing};
