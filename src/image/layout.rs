@@ -12,14 +12,16 @@ use serde::Deserialize;
 use std::fs::File;
 use std::io::Read;
 use std::os::fd::AsFd;
+use std::sync::Arc;
 
 /// An image, or several, in an OCI image layout.
 ///
 /// Nothing but regular files inside the directory is ever opened, and no link is followed, wherever a
 /// digest or a file of the image seems to lead.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Image {
-    directory: Dir,
+    /// Shared with what was selected from the image.
+    directory: Arc<Dir>,
     limits: Limits,
 }
 
@@ -41,7 +43,7 @@ impl Image {
     pub fn open_within(directory: &Dir, limits: Limits) -> Result<Self, Error> {
         let directory =
             directory.try_clone().map_err(|error| Fault::system("fcntl", b".", error).at(Position::default()))?;
-        let image = Self { directory, limits };
+        let image = Self { directory: Arc::new(directory), limits };
         let marker: LayoutMarker = image.file("oci-layout", "there is no file `oci-layout`", document::parse)?;
         if marker.image_layout_version != "1.0.0" {
             let because = "its `oci-layout` is of another version than 1.0.0";
@@ -68,7 +70,7 @@ impl Image {
     }
 
     /// What is enforced while this image is read.
-    pub(super) fn limits(&self) -> &Limits {
+    pub(crate) fn limits(&self) -> &Limits {
         &self.limits
     }
 

@@ -49,14 +49,20 @@ impl Selector {
 /// A manifest and its configuration: read, checked against their digests, and in agreement.
 ///
 /// Only [`Image::select`] makes one.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct Selected {
+    image: Image,
     manifest: Descriptor,
     config: Descriptor,
     layers: Vec<LayerDescriptor>,
 }
 
 impl Selected {
+    /// The image of which this is one.
+    pub fn image(&self) -> &Image {
+        &self.image
+    }
+
     /// The manifest that was selected.
     pub fn manifest(&self) -> &Descriptor {
         &self.manifest
@@ -165,7 +171,7 @@ impl Image {
                 _ => Err(placed(media_type(descriptor.media_type()))),
             })
             .collect::<Result<_, _>>()?;
-        Ok(Selected { manifest: descriptor.clone(), config: manifest.config, layers })
+        Ok(Selected { image: self.clone(), manifest: descriptor.clone(), config: manifest.config, layers })
     }
 }
 

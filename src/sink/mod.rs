@@ -1,0 +1,49 @@
+//! Floor 2, the door: changes go through a [`Sink`] to wherever they take effect.
+
+mod rootfs;
+
+pub use rootfs::Rootfs;
+
+use crate::plan::{Judge, Judged};
+use crate::read::Checked;
+use crate::words::{Change, Fault, Limits, Source};
+
+/// Takes judged changes with their data: the point where the library can be extended.
+///
+/// Changes of one layer come in the archive's order, between one [`Sink::begin_layer`] and one
+/// [`Sink::end_layer`]; after an error nothing more comes but [`Sink::abandon_layer`].
+pub trait Sink {
+    /// A layer begins, to be kept within `limits`.
+    ///
+    /// # Errors
+    ///
+    /// What the system refuses.
+    fn begin_layer(&mut self, limits: &Limits) -> Result<(), Fault>;
+
+    /// One change. `data` has the bytes of a [`ChangeKind::File`](crate::ChangeKind::File) and is empty for
+    /// all others; what is not read is skipped. What is odd about the tree goes to `judge`.
+    ///
+    /// # Errors
+    ///
+    /// What the rules or the system refuse.
+    fn accept(&mut self, change: Judged<Change>, data: &mut dyn Source, judge: &mut Judge<'_>) -> Result<(), Fault>;
+
+    /// The layer is complete, and what was expected of it is checked.
+    ///
+    /// # Errors
+    ///
+    /// What the system refuses.
+    fn end_layer(&mut self, checked: &Checked) -> Result<(), Fault>;
+
+    /// The layer broke off; what was applied of it stays.
+    fn abandon_layer(&mut self) {}
+
+    /// Where a layer can be kept until it is verified, when what this sink does can be seen at once.
+    ///
+    /// `None` when nothing can be seen before the layer is complete, so that it may be applied as it comes.
+    ///
+    /// # Errors
+    ///
+    /// What the system refuses.
+    fn spool(&mut self) -> Result<Option<std::fs::File>, Fault>;
+}

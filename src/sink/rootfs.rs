@@ -1,0 +1,404 @@
+//! A directory tree: the sink that makes root filesystems.
+
+use super::Sink;
+use crate::cage::{Attributes, Cage, Counsel, Directory, Keep, Lower, Missing, New, Place, Walked};
+use crate::plan::{Brought, Judge, Judged, Standing};
+use crate::read::{Blob, Checked, Verified};
+use crate::words::{
+    Change, ChangeKind, DirectoryId, EntryPath, Escaped, Fault, Limits, Metadata, Octal, PlaceId, Quirk, Source,
+    Violation,
+};
+use std::collections::HashSet;
+use std::os::fd::AsFd;
+use std::sync::Arc;
+
+/// A directory tree to which layers are applied, below a handle that the caller has.
+///
+/// Nothing outside of that handle is read, written, linked or removed, whatever a layer says.
+#[derive(Debug)]
+pub struct Rootfs {
+    cage: Cage,
+    brought: Brought,
+    exposure: Exposure,
+    /// Devices that were skipped, by their resolved paths: hard links to them are skipped too.
+    skipped: HashSet<Box<[u8]>>,
+    noted_owner: bool,
+    /// The proofs of the layers applied so far, in order.
+    layers: Vec<Option<Verified<Blob>>>,
+    /// A layer has begun and not ended.
+    broken: bool,
+}
+
+/// Whether somebody can see the tree while layers are applied.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Exposure {
+    Visible,
+    Staged,
+}
+
+impl Rootfs {
+    /// The tree at `directory`, as it is.
+    ///
+    /// A layer whose digest or diff ID is given is read through and verified before the tree is touched.
+    ///
+    /// # Errors
+    ///
+    /// What the system refuses.
+    pub fn over(directory: &cap_std::fs::Dir) -> Result<Self, crate::Error> {
+        let cage = Cage::over(directory.as_fd()).map_err(|fault| fault.at(Default::default()))?;
+        Ok(Self::new(cage, Exposure::Visible))
+    }
+
+    /// A tree that nobody can see yet.
+    #[cfg(feature = "image")]
+    pub(crate) fn staged(cage: Cage) -> Self {
+        Self::new(cage, Exposure::Staged)
+    }
+
+    fn new(cage: Cage, exposure: Exposure) -> Self {
+        Self {
+            cage,
+            brought: Brought::nothing(),
+            exposure,
+            skipped: HashSet::new(),
+            noted_owner: false,
+            layers: Vec::new(),
+            broken: false,
+        }
+    }
+
+    /// The proofs of the layers applied, `None` for one that had none; nothing when one of them broke off.
+    #[cfg(feature = "image")]
+    pub(crate) fn layers(&self) -> Option<&[Option<Verified<Blob>>]> {
+        (!self.broken).then_some(&self.layers)
+    }
+
+    fn bring(&mut self, path: &EntryPath, judge: &mut Judge<'_>, bring: Bring<'_>) -> Result<(), Fault> {
+        let mut counsel = Bringing { brought: &mut self.brought, judge };
+        let Some((parent, name)) = path.split_last() else { return self.renew_root(bring, judge) };
+        let parent = self.cage.walk_making(parent, &mut counsel)?;
+        let place = self.cage.place(&parent, name);
+        match bring {
+            Bring::Directory(attributes) => {
+                self.cage.directory(&place, &attributes, &mut counsel)?;
+            }
+            Bring::File(attributes, data) => {
+                self.cage.file(&place, &attributes, data, &mut counsel)?;
+            }
+            Bring::Special(new, attributes) => self.cage.special(&place, new, &attributes, &mut counsel)?,
+            Bring::HardLink(target, metadata) => return self.hard_link(&place, target, metadata, judge),
+        }
+        self.brought.bring(parent.id(), place.id());
+        if !self.skipped.is_empty() {
+            self.skipped.remove(&place.path());
+        }
+        Ok(())
+    }
+
+    fn renew_root(&mut self, bring: Bring<'_>, judge: &mut Judge<'_>) -> Result<(), Fault> {
+        let Bring::Directory(attributes) = bring else { return Err(Violation::RootNotDirectory.into()) };
+        let root = self.cage.root();
+        self.cage.renew(&root, &attributes, &mut Bringing { brought: &mut self.brought, judge })
+    }
+
+    fn hard_link(
+        &mut self,
+        place: &Place,
+        target: &EntryPath,
+        metadata: Metadata,
+        judge: &mut Judge<'_>,
+    ) -> Result<(), Fault> {
+        let refused = || Escaped::new(target.as_bytes());
+        let Some((parent, name)) = target.split_last() else {
+            return Err(Violation::HardLinkToDirectory { target: refused() }.into());
+        };
+        let mut looking = Looking { stopped_by: None, judge };
+        let Walked::At(parent) = self.cage.walk(parent, Missing::Stop, &mut looking)? else {
+            return Err(Violation::HardLinkMissing { target: refused() }.into());
+        };
+        let target_place = self.cage.place(&parent, name);
+        if self.skipped.contains(&target_place.path()) && !self.cage.exists(&target_place)? {
+            return self.skip_link(place, target, judge);
+        }
+        let mut counsel = Bringing { brought: &mut self.brought, judge };
+        let linked = self.cage.hard_link(place, &target_place, target, &mut counsel)?;
+        self.brought.bring(place.parent().id(), place.id());
+        let owner_differs = self.cage.keeps_owners() && linked.owner != (metadata.uid, metadata.gid);
+        let mode_differs = !linked.is_symlink && linked.mode != self.adjusted_mode(&metadata);
+        if owner_differs || mode_differs {
+            judge.quirk(Quirk::HardLinkMetadata)?;
+        }
+        Ok(())
+    }
+
+    fn skip_link(&mut self, place: &Place, target: &EntryPath, judge: &mut Judge<'_>) -> Result<(), Fault> {
+        judge.quirk(Quirk::HardLinkToSkipped { target: Escaped::new(target.as_bytes()) })?;
+        self.remove_for_skipped(place)
+    }
+
+    /// A device that is left out still takes the place of what is there.
+    fn skip(&mut self, path: &EntryPath, judge: &mut Judge<'_>) -> Result<(), Fault> {
+        let Some((parent, name)) = path.split_last() else { return Err(Violation::RootNotDirectory.into()) };
+        let walked = self.cage.walk(parent, Missing::Stop, &mut Looking { stopped_by: None, judge })?;
+        if let Walked::At(parent) = walked {
+            let place = self.cage.place(&parent, name);
+            self.remove_for_skipped(&place)?;
+        }
+        Ok(())
+    }
+
+    fn remove_for_skipped(&mut self, place: &Place) -> Result<(), Fault> {
+        self.cage.remove(place)?;
+        self.skipped.insert(place.path());
+        Ok(())
+    }
+
+    /// Removes what lower layers have at a path. What this layer brought stays.
+    fn white_out(&mut self, path: &EntryPath, judge: &mut Judge<'_>) -> Result<(), Fault> {
+        let Some((parent, name)) = path.split_last() else { return Err(Violation::WhiteoutOfNothing.into()) };
+        match self.find_lower(parent, judge)? {
+            Some(parent) => {
+                let place = self.cage.place(&parent, name);
+                self.remove_lower(&place, judge)
+            }
+            None => Ok(()),
+        }
+    }
+
+    fn make_opaque(&mut self, path: &EntryPath, judge: &mut Judge<'_>) -> Result<(), Fault> {
+        match self.find_lower(path.as_bytes(), judge)? {
+            Some(directory) => self.cage.clear(&directory, &mut Clearing(&mut self.brought)),
+            None => Ok(()),
+        }
+    }
+
+    /// Finds a directory among what lower layers left; `None` when there is nothing to remove.
+    fn find_lower(&mut self, names: &[u8], judge: &mut Judge<'_>) -> Result<Option<Arc<Directory>>, Fault> {
+        match self.cage.walk(names, Missing::Stop, &mut Looking { stopped_by: Some(&self.brought), judge })? {
+            Walked::At(directory) => Ok(Some(directory)),
+            Walked::Nowhere => Ok(None),
+            Walked::Stopped => judge.quirk(Quirk::WhiteoutBehindOwnLink).map(|()| None),
+        }
+    }
+
+    fn remove_lower(&mut self, place: &Place, judge: &mut Judge<'_>) -> Result<(), Fault> {
+        let within = place.parent().id();
+        match self.brought.standing(within, place.id()) {
+            Standing::Lower => self.cage.remove(place),
+            Standing::Own => {
+                if !self.cage.exists(place)? {
+                    return Ok(());
+                }
+                judge.quirk(Quirk::WhiteoutOfOwn)?;
+                match self.brought.is_own(within) {
+                    true => Ok(()),
+                    false => self.clear_at(place).map(drop),
+                }
+            }
+            Standing::Passage => {
+                if let Some(directory) = self.clear_at(place)? {
+                    self.cage.make_like_implied(&directory)?;
+                    self.brought.make_implied(within, place.id());
+                }
+                Ok(())
+            }
+        }
+    }
+
+    fn clear_at(&mut self, place: &Place) -> Result<Option<Arc<Directory>>, Fault> {
+        let directory = self.cage.enter(place)?;
+        if let Some(directory) = &directory {
+            self.cage.clear(directory, &mut Clearing(&mut self.brought))?;
+        }
+        Ok(directory)
+    }
+
+    /// What an inode is to carry: where all is the caller's, no setuid bit may become his.
+    fn attributes(
+        &mut self,
+        metadata: Metadata,
+        is_directory: bool,
+        judge: &mut Judge<'_>,
+    ) -> Result<Attributes, Fault> {
+        let keeps_owners = self.cage.keeps_owners();
+        if !keeps_owners && (metadata.uid, metadata.gid) != self.cage.caller() && !self.noted_owner {
+            self.noted_owner = true;
+            judge.quirk(Quirk::OwnerToCaller)?;
+        }
+        let mode = if is_directory { metadata.mode } else { self.adjusted_mode(&metadata) };
+        if mode != metadata.mode {
+            judge.quirk(Quirk::SetIdDropped { mode: Octal(metadata.mode) })?;
+        }
+        Ok(Attributes::of(Metadata { mode, ..metadata }, keeps_owners))
+    }
+
+    fn adjusted_mode(&self, metadata: &Metadata) -> u32 {
+        let (uid, gid) = self.cage.caller();
+        let mut mode = metadata.mode;
+        if !self.cage.keeps_owners() {
+            mode &= if metadata.uid == uid { !0 } else { !0o4000 };
+            mode &= if metadata.gid == gid { !0 } else { !0o2000 };
+        }
+        mode
+    }
+}
+
+impl Sink for Rootfs {
+    fn begin_layer(&mut self, limits: &Limits) -> Result<(), Fault> {
+        self.broken = true;
+        self.cage.begin(limits)?;
+        self.brought = Brought::nothing();
+        let root = self.cage.root();
+        if self.cage.is_empty(&root)? {
+            self.brought.own(root.id());
+        }
+        Ok(())
+    }
+
+    fn accept(&mut self, change: Judged<Change>, data: &mut dyn Source, judge: &mut Judge<'_>) -> Result<(), Fault> {
+        let Change { path, kind } = change.into_inner();
+        match kind {
+            ChangeKind::Whiteout => self.white_out(&path, judge),
+            ChangeKind::OpaqueWhiteout => self.make_opaque(&path, judge),
+            ChangeKind::SkippedDevice(_) => self.skip(&path, judge),
+            ChangeKind::Directory(metadata) => {
+                let attributes = self.attributes(metadata, true, judge)?;
+                self.bring(&path, judge, Bring::Directory(attributes))
+            }
+            ChangeKind::File { metadata, .. } => {
+                let attributes = self.attributes(metadata, false, judge)?;
+                self.bring(&path, judge, Bring::File(attributes, data))
+            }
+            ChangeKind::Symlink { metadata, target } => {
+                // A link's mode means nothing, so no bit of it is left off.
+                let attributes = self.attributes(Metadata { mode: 0o777, ..metadata }, true, judge)?;
+                self.bring(&path, judge, Bring::Special(New::Symlink(target.as_bytes()), attributes))
+            }
+            ChangeKind::Fifo(metadata) => {
+                let attributes = self.attributes(metadata, false, judge)?;
+                self.bring(&path, judge, Bring::Special(New::Fifo, attributes))
+            }
+            ChangeKind::Device { metadata, device } => {
+                let attributes = self.attributes(metadata, false, judge)?;
+                self.bring(&path, judge, Bring::Special(New::Device(device), attributes))
+            }
+            ChangeKind::HardLink { target, metadata } => self.bring(&path, judge, Bring::HardLink(&target, metadata)),
+        }
+    }
+
+    fn end_layer(&mut self, checked: &Checked) -> Result<(), Fault> {
+        self.cage.settle()?;
+        self.layers.push(checked.proof().cloned());
+        self.broken = false;
+        Ok(())
+    }
+
+    fn abandon_layer(&mut self) {
+        // The failure that broke the layer off is the one to report.
+        let _ = self.cage.settle();
+    }
+
+    fn spool(&mut self) -> Result<Option<std::fs::File>, Fault> {
+        match self.exposure {
+            Exposure::Staged => Ok(None),
+            Exposure::Visible => self.cage.spool().map(Some),
+        }
+    }
+}
+
+/// What is brought, by what it needs.
+enum Bring<'a> {
+    Directory(Attributes),
+    File(Attributes, &'a mut dyn Source),
+    Special(New<'a>, Attributes),
+    HardLink(&'a EntryPath, Metadata),
+}
+
+/// Answers the cage while something is brought.
+struct Bringing<'a, 'p> {
+    brought: &'a mut Brought,
+    judge: &'a mut Judge<'p>,
+}
+
+impl Counsel for Bringing<'_, '_> {
+    fn climbs(&mut self, target: &[u8]) -> Result<(), Fault> {
+        self.judge.quirk(Quirk::LinkClimbs { target: Escaped::new(target) })
+    }
+
+    fn stops_at(&mut self, _: DirectoryId, _: PlaceId) -> bool {
+        false
+    }
+
+    fn passes(&mut self, within: DirectoryId, place: PlaceId) {
+        self.brought.pass(within, place);
+    }
+
+    fn made(&mut self, within: DirectoryId, place: PlaceId, directory: DirectoryId) {
+        self.brought.bring(within, place);
+        self.brought.own(directory);
+    }
+
+    fn replaces(&mut self, within: DirectoryId, place: PlaceId) -> Result<(), Fault> {
+        match self.brought.standing(within, place) {
+            Standing::Own => self.judge.quirk(Quirk::DuplicatePath),
+            Standing::Passage | Standing::Lower => Ok(()),
+        }
+    }
+
+    fn lacks_xattr(&mut self, name: &[u8]) -> Result<(), Fault> {
+        self.judge.quirk(Quirk::XattrUnsupported { name: Escaped::new(name) })
+    }
+}
+
+/// Answers the cage while something is looked for that is there, or not.
+struct Looking<'a, 'p> {
+    /// For a whiteout: what its own layer brought is none of the lower layers'.
+    stopped_by: Option<&'a Brought>,
+    judge: &'a mut Judge<'p>,
+}
+
+impl Counsel for Looking<'_, '_> {
+    fn climbs(&mut self, target: &[u8]) -> Result<(), Fault> {
+        self.judge.quirk(Quirk::LinkClimbs { target: Escaped::new(target) })
+    }
+
+    fn stops_at(&mut self, within: DirectoryId, place: PlaceId) -> bool {
+        self.stopped_by.is_some_and(|brought| brought.standing(within, place) == Standing::Own)
+    }
+
+    fn passes(&mut self, _: DirectoryId, _: PlaceId) {}
+
+    fn made(&mut self, _: DirectoryId, _: PlaceId, _: DirectoryId) {}
+
+    fn replaces(&mut self, _: DirectoryId, _: PlaceId) -> Result<(), Fault> {
+        Err(Fault::Bug("looking for something replaces it"))
+    }
+
+    fn lacks_xattr(&mut self, _: &[u8]) -> Result<(), Fault> {
+        Err(Fault::Bug("looking for something sets attributes"))
+    }
+}
+
+/// Answers the cage while a directory is cleared.
+struct Clearing<'a>(&'a mut Brought);
+
+impl Lower for Clearing<'_> {
+    fn keep(&mut self, within: DirectoryId, place: PlaceId) -> Keep {
+        match self.0.standing(within, place) {
+            Standing::Lower => Keep::Nothing,
+            Standing::Own => Keep::Cleared,
+            Standing::Passage => {
+                self.0.make_implied(within, place);
+                Keep::Implied
+            }
+        }
+    }
+
+    fn is_clear(&self, directory: DirectoryId) -> bool {
+        self.0.is_own(directory)
+    }
+
+    fn cleared(&mut self, directory: DirectoryId) {
+        self.0.own(directory);
+    }
+}

@@ -1,0 +1,13 @@
+//! Floor 3, the corridor: the one room that knows all others. Reads a layer, judges it, hands it to a sink;
+//! and whole images, all or nothing.
+
+#[cfg(feature = "image")]
+mod image;
+mod layer;
+mod spool;
+#[cfg(feature = "image")]
+mod stage;
+
+pub use layer::{Applied, Layer, Unpacker};
+#[cfg(feature = "image")]
+pub use stage::Staged;

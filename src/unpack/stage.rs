@@ -1,0 +1,76 @@
+//! A tree that becomes visible as a whole, and only with the proofs of all its layers.
+
+use crate::cage::Stage;
+use crate::read::{Blob, Verified};
+use crate::sink::Rootfs;
+use crate::words::{Error, Misuse, Position};
+use cap_std::fs::Dir;
+use std::os::fd::AsFd;
+
+/// A root filesystem that is filled out of sight, beside the place that it takes on
+/// [`Staged::commit`]. Dropped before, it leaves nothing behind.
+///
+/// ```no_run
+/// # use cap_std::{ambient_authority, fs::Dir};
+/// # use layercage::{Digest, Layer, Policy, Staged, Unpacker};
+/// # fn layers() -> Vec<(std::fs::File, Digest, u64, Digest)> { vec![] }
+/// let parent = Dir::open_ambient_dir(".", ambient_authority())?;
+/// let unpacker = Unpacker::new(Policy::default());
+/// let mut staged = Staged::beside(&parent, "rootfs")?;
+/// let mut proofs = Vec::new();
+/// for (reader, digest, size, diff_id) in layers() {
+///     let layer = Layer::new(reader).blob(digest, size).diff_id(diff_id);
+///     proofs.push(unpacker.apply(layer, staged.rootfs())?.verified()?);
+/// }
+/// staged.commit(proofs)?; // visible only now
+/// # Ok::<(), layercage::Error>(())
+/// ```
+#[derive(Debug)]
+pub struct Staged {
+    stage: Stage,
+    rootfs: Rootfs,
+}
+
+impl Staged {
+    /// Makes a staging directory in `parent`, for a tree that will be called `name` there. What runs that
+    /// were killed left behind is removed first.
+    ///
+    /// # Errors
+    ///
+    /// [`Misuse::TargetExists`], [`Misuse::NotAComponent`], and what the system refuses.
+    pub fn beside(parent: &Dir, name: impl AsRef<std::ffi::OsStr>) -> Result<Self, Error> {
+        use std::os::unix::ffi::OsStrExt;
+        let make = || {
+            let stage = Stage::beside(parent.as_fd(), name.as_ref().as_bytes())?;
+            let rootfs = Rootfs::staged(stage.cage()?);
+            Ok(Self { stage, rootfs })
+        };
+        make().map_err(|fault: crate::Fault| fault.at(Position::default()))
+    }
+
+    /// The tree, to apply layers to.
+    pub fn rootfs(&mut self) -> &mut Rootfs {
+        &mut self.rootfs
+    }
+
+    /// Makes the tree visible under its name, at one stroke.
+    ///
+    /// # Errors
+    ///
+    /// [`Misuse::Poisoned`] after a layer that failed, [`Misuse::ProofsDoNotMatch`] when `proofs` are not
+    /// those of the layers applied, in their order; [`Misuse::TargetExists`] when something of that name has
+    /// come up meanwhile; and what the system refuses. Nothing is visible then.
+    pub fn commit(self, proofs: Vec<Verified<Blob>>) -> Result<(), Error> {
+        let Self { stage, rootfs } = self;
+        let commit = || {
+            let applied = rootfs.layers().ok_or(Misuse::Poisoned)?;
+            let (given, of) = (proofs.len(), applied.len());
+            if !applied.iter().map(Option::as_ref).eq(proofs.iter().map(Some)) {
+                return Err(Misuse::ProofsDoNotMatch { given, applied: of }.into());
+            }
+            drop(rootfs);
+            stage.commit()
+        };
+        commit().map_err(|fault: crate::Fault| fault.at(Position::default()))
+    }
+}
