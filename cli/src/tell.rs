@@ -1,0 +1,75 @@
+//! What a person is told: one line that says what, where and why, a second that says what to do.
+
+use layercage::{Effect, Error, Report};
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// What is left on disk when something fails.
+#[derive(Debug)]
+pub(crate) enum Left {
+    /// The target was not made.
+    Nothing(PathBuf),
+    /// What was applied before stays.
+    Applied(PathBuf),
+}
+
+/// Why the command did not do what it was asked for.
+#[derive(Debug)]
+pub(crate) enum Failure {
+    /// The library's answer.
+    Refused { error: Error, left: Left },
+    /// A path of this machine that cannot be opened.
+    Open { path: PathBuf, error: io::Error },
+    /// Arguments that make no sense.
+    Usage(String),
+}
+
+impl Failure {
+    pub(crate) fn refused(error: Error, left: Left) -> Self {
+        Self::Refused { error, left }
+    }
+
+    pub(crate) fn open(path: &Path, error: io::Error) -> Self {
+        Self::Open { path: path.to_owned(), error }
+    }
+
+    pub(crate) fn usage(message: String) -> Self {
+        Self::Usage(message)
+    }
+
+    pub(crate) fn exit_code(&self) -> u8 {
+        match self {
+            Self::Refused { error, .. } => error.blame().exit_code(),
+            Self::Open { .. } => 1,
+            Self::Usage(_) => 2,
+        }
+    }
+}
+
+pub(crate) fn failure(failure: &Failure) {
+    match failure {
+        Failure::Usage(message) => eprintln!("layercage: {message}"),
+        Failure::Open { path, error } => eprintln!("layercage: cannot open {}: {error}", path.display()),
+        Failure::Refused { error, left } => {
+            eprintln!("layercage: {error}");
+            let help = error.help().map(|help| format!("{help}. ")).unwrap_or_default();
+            let left = match left {
+                Left::Nothing(path) => format!("Nothing was written to {}", path.display()),
+                Left::Applied(path) if error.effect() == Effect::None => {
+                    format!("Nothing was changed in {}", path.display())
+                }
+                Left::Applied(path) => format!("What was applied before that stays in {}", path.display()),
+            };
+            eprintln!("layercage: help: {help}{left}");
+        }
+    }
+}
+
+/// One line for each rule that was noted: how often, and where first.
+pub(crate) fn notes(report: &Report) {
+    for (id, count) in report.counts() {
+        let Some(first) = report.notes().iter().find(|note| note.quirk.id() == id) else { continue };
+        let times = if count == 1 { String::new() } else { format!(" ({count} times, this is the first)") };
+        eprintln!("layercage: note [{id}]: {}: {}{times}", first.position, first.quirk);
+    }
+}
