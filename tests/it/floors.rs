@@ -1,0 +1,153 @@
+//! The rooms of the house and their floors: a room uses what lies lower, never its neighbours or what lies
+//! above; and who may say the name of which crate.
+
+use std::fs;
+use std::path::Path;
+
+/// Each room and its floor.
+const ROOMS: &[(&str, u8)] =
+    &[("words", 0), ("read", 1), ("plan", 1), ("cage", 1), ("image", 2), ("sink", 2), ("unpack", 3)];
+
+/// Each name that only some rooms may say, and those rooms.
+const NAMES: &[(&str, &[&str])] = &[
+    ("cap_std", &["sink", "image", "unpack"]),
+    ("rustix", &["cage"]),
+    ("rustix_linux_procfs", &["cage"]),
+    ("std::fs", &["cage", "sink", "image", "unpack"]),
+    ("std::os", &["cage", "sink", "image", "unpack"]),
+    ("std::process", &[]),
+    ("std::env", &[]),
+    ("std::net", &[]),
+    ("flate2", &["read"]),
+    ("zstd", &["read"]),
+    ("sha2", &["read"]),
+    ("serde", &["image"]),
+    ("serde_json", &["image"]),
+];
+
+#[test]
+fn every_room_uses_only_what_lies_lower() {
+    let wrong: Vec<_> = ROOMS.iter().flat_map(|(room, _)| violations_in(room)).collect();
+    assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
+}
+
+#[test]
+fn no_code_lies_outside_of_the_rooms() {
+    let names =
+        fs::read_dir(source().join("src")).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    let strangers: Vec<_> =
+        names.filter(|name| name != "lib.rs" && !ROOMS.iter().any(|(room, _)| room == name)).collect();
+    assert!(strangers.is_empty(), "{strangers:?}");
+}
+
+#[test]
+fn the_guard_sees_what_it_is_there_for() {
+    let cases: &[(&str, &str, bool)] = &[
+        ("plan", "use crate::words::Entry;", true),
+        ("plan", "use crate::read::TarReader;", false),
+        ("plan", "use crate::{\n    words::Entry,\n    cage::Place,\n};", false),
+        ("plan", "use crate::{words::{self, Entry}, plan::Judge};", true),
+        ("plan", "// crate::read is not ours\nuse crate::words::Entry;", true),
+        ("read", "let x = crate::unpack::Layer::new(y);", false),
+        ("read", "use super::super::plan::Judge;", false),
+        ("read", "use rustix::fs;", false),
+        ("cage", "use rustix::fs;", true),
+        ("words", "let now = std::fs::read(\"x\");", false),
+        ("unpack", "use std::process::Command;", false),
+        ("unpack", "use crate::{read, cage, sink::Sink};", true),
+        ("sink", "use crate::image::Image;", false),
+    ];
+    for (room, text, right) in cases {
+        assert_eq!(violations("case", room, 1, text).is_empty(), *right, "{room}: {text}");
+    }
+}
+
+fn source() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn violations_in(room: &str) -> Vec<String> {
+    let mut to_do = vec![source().join("src").join(room)];
+    let mut found = Vec::new();
+    while let Some(path) = to_do.pop() {
+        if path.is_dir() {
+            to_do.extend(fs::read_dir(&path).unwrap().map(|entry| entry.unwrap().path()));
+            continue;
+        }
+        if is_test_module(&path) {
+            continue;
+        }
+        let inside = path.strip_prefix(source().join("src").join(room)).unwrap();
+        let depth = inside.components().count() - usize::from(inside.ends_with("mod.rs"));
+        found.extend(violations(&path.display().to_string(), room, depth, &fs::read_to_string(&path).unwrap()));
+    }
+    found
+}
+
+/// Whether a file is a module that is compiled for tests alone.
+fn is_test_module(path: &Path) -> bool {
+    let name = path.file_stem().unwrap().to_str().unwrap();
+    let folder = path.parent().unwrap();
+    let parents = [folder.join("mod.rs"), folder.with_extension("rs")];
+    parents
+        .iter()
+        .any(|parent| fs::read_to_string(parent).is_ok_and(|text| text.contains(&format!("#[cfg(test)]\nmod {name};"))))
+}
+
+/// What a file of a room says that it may not. `depth` is how many `super::` stay within the room.
+fn violations(file: &str, room: &str, depth: usize, text: &str) -> Vec<String> {
+    let code = without_comments_and_tests(text);
+    let floor = ROOMS.iter().find(|(name, _)| *name == room).unwrap().1;
+    let mut found = Vec::new();
+    for used in after(&code, "crate::").into_iter().flat_map(first_names) {
+        // Names at the root are re-exports for documentation and for users.
+        if let Some((_, its_floor)) = ROOMS.iter().find(|(name, _)| *name == used)
+            && used != room
+            && *its_floor >= floor
+        {
+            found.push(format!("{file}: {room} (floor {floor}) uses {used} (floor {its_floor})"));
+        }
+    }
+    if code.contains(&"super::".repeat(depth + 1)) {
+        found.push(format!("{file}: `super::` leads out of {room}"));
+    }
+    for (name, rooms) in NAMES {
+        let says = code
+            .match_indices(&format!("{name}::"))
+            .any(|(at, _)| !code[..at].ends_with(|before: char| before.is_alphanumeric() || "_:".contains(before)));
+        if says && !rooms.contains(&room) {
+            found.push(format!("{file}: {room} says {name}"));
+        }
+    }
+    found
+}
+
+fn without_comments_and_tests(text: &str) -> String {
+    // Constants of the build are no state of the process.
+    let text = text.replace("std::env::consts", "");
+    let code = text.split("#[cfg(test)]\nmod tests {").next().unwrap();
+    code.lines().map(|line| line.split("//").next().unwrap()).collect::<Vec<_>>().join("\n")
+}
+
+fn after<'t>(code: &'t str, word: &str) -> Vec<&'t str> {
+    code.match_indices(word).map(|(at, _)| &code[at + word.len()..]).collect()
+}
+
+/// The first components of what follows `crate::`: one, or those of a group in braces.
+fn first_names(rest: &str) -> Vec<String> {
+    let word = |text: &str| text.trim().chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect::<String>();
+    let Some(group) = rest.strip_prefix('{') else { return vec![word(rest)] };
+    let mut depth = 0;
+    let mut names = vec![String::new()];
+    for character in group.chars() {
+        match character {
+            '{' => depth += 1,
+            '}' if depth == 0 => break,
+            '}' => depth -= 1,
+            ',' if depth == 0 => names.push(String::new()),
+            _ if depth == 0 => names.last_mut().unwrap().push(character),
+            _ => (),
+        }
+    }
+    names.iter().map(|name| word(name)).collect()
+}

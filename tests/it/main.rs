@@ -1,0 +1,9 @@
+//! The library's behaviour, through its public API and on real directories.
+
+#![allow(clippy::disallowed_methods, reason = "tests set up the worlds around the code, and look at them afterwards")]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic, reason = "tests")]
+
+mod floors;
+mod staged;
+mod support;
+mod world;

@@ -1,0 +1,89 @@
+//! All or nothing: nothing is visible before everything is proven.
+
+use crate::support::layer::LayerBuilder;
+use crate::support::open;
+use layercage::{Digest, Fault, Layer, Misuse, Policy, Staged, Unpacker};
+use sha2::{Digest as _, Sha256};
+use std::fs;
+use std::path::Path;
+
+fn digest(bytes: &[u8]) -> Digest {
+    Digest::Sha256(Sha256::digest(bytes).into())
+}
+
+fn names(path: &Path) -> Vec<String> {
+    fs::read_dir(path).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
+}
+
+#[test]
+fn a_tree_is_visible_after_its_commit_and_not_before() {
+    let place = tempfile::tempdir().unwrap();
+    let bytes = LayerBuilder::new().file("etc/hostname", b"a\n").build();
+    let layer = Layer::new(&bytes[..]).blob(digest(&bytes), bytes.len() as u64).diff_id(digest(&bytes));
+    let mut staged = Staged::beside(&open(place.path()), "rootfs").unwrap();
+    let proof = Unpacker::new(Policy::default()).apply(layer, staged.rootfs()).unwrap().verified().unwrap();
+    assert!(!place.path().join("rootfs").exists());
+    staged.commit(vec![proof]).unwrap();
+    assert_eq!(names(place.path()), ["rootfs"]);
+    assert_eq!(fs::read(place.path().join("rootfs/etc/hostname")).unwrap(), b"a\n");
+}
+
+#[test]
+fn what_is_not_proven_is_not_committed() {
+    let place = tempfile::tempdir().unwrap();
+    let bytes = LayerBuilder::new().file("a", b"a").build();
+    let unpacker = Unpacker::new(Policy::default());
+    let proven = || Layer::new(&bytes[..]).blob(digest(&bytes), bytes.len() as u64).diff_id(digest(&bytes));
+
+    let mut staged = Staged::beside(&open(place.path()), "rootfs").unwrap();
+    let applied = unpacker.apply(Layer::new(&bytes[..]).digest(digest(&bytes)), staged.rootfs()).unwrap();
+    let unproven = applied.verified().unwrap_err();
+    assert!(matches!(unproven.kind(), Fault::Misuse(Misuse::Unproven { .. })), "{unproven}");
+
+    let proof = unpacker.apply(proven(), Staged::beside(&open(place.path()), "other").unwrap().rootfs()).unwrap();
+    let proof = proof.verified().unwrap();
+    let refused = staged.commit(vec![proof.clone()]).unwrap_err();
+    assert!(matches!(refused.kind(), Fault::Misuse(Misuse::ProofsDoNotMatch { .. })), "{refused}");
+
+    let mut staged = Staged::beside(&open(place.path()), "rootfs").unwrap();
+    unpacker.apply(proven(), staged.rootfs()).unwrap();
+    unpacker.apply(Layer::new(&bytes[..600]), staged.rootfs()).unwrap_err();
+    let refused = staged.commit(vec![proof]).unwrap_err();
+    assert!(matches!(refused.kind(), Fault::Misuse(Misuse::Poisoned)), "{refused}");
+    assert_eq!(names(place.path()), [""; 0]);
+}
+
+#[test]
+fn what_exists_is_never_replaced() {
+    let place = tempfile::tempdir().unwrap();
+    fs::create_dir(place.path().join("rootfs")).unwrap();
+    let refused = Staged::beside(&open(place.path()), "rootfs").unwrap_err();
+    assert!(matches!(refused.kind(), Fault::Misuse(Misuse::TargetExists { .. })), "{refused}");
+    let staged = Staged::beside(&open(place.path()), "later").unwrap();
+    fs::write(place.path().join("later"), "somebody was faster").unwrap();
+    let refused = staged.commit(vec![]).unwrap_err();
+    assert!(matches!(refused.kind(), Fault::Misuse(Misuse::TargetExists { .. })), "{refused}");
+    assert_eq!(fs::read_to_string(place.path().join("later")).unwrap(), "somebody was faster");
+    for name in ["", ".", "..", "a/b"] {
+        let refused = Staged::beside(&open(place.path()), name).unwrap_err();
+        assert!(matches!(refused.kind(), Fault::Misuse(Misuse::NotAComponent { .. })), "{refused}");
+    }
+}
+
+#[test]
+fn what_dead_runs_left_is_removed_and_what_lives_is_not() {
+    let place = tempfile::tempdir().unwrap();
+    fs::create_dir_all(place.path().join(".layercage-0123456789abcdef/etc")).unwrap();
+    fs::create_dir(place.path().join(".layercage-mine")).unwrap();
+    let alive = Staged::beside(&open(place.path()), "first").unwrap();
+    let second = Staged::beside(&open(place.path()), "second").unwrap();
+    let mut left = names(place.path());
+    left.sort();
+    assert_eq!(left.len(), 3, "{left:?}");
+    assert!(!left.contains(&".layercage-0123456789abcdef".to_owned()) && left.contains(&".layercage-mine".to_owned()));
+    alive.commit(vec![]).unwrap();
+    drop(second);
+    let mut left = names(place.path());
+    left.sort();
+    assert_eq!(left, [".layercage-mine", "first"]);
+}

@@ -1,0 +1,151 @@
+//! Builds layers, honest and hostile ones.
+
+/// A layer in the making: a tar archive of which every byte can be chosen.
+///
+/// Entries have mode 0644 (directories 0755), owner 0:0 and time 1,000,000,000 unless they are changed.
+#[derive(Clone, Default)]
+pub(crate) struct LayerBuilder {
+    bytes: Vec<u8>,
+}
+
+/// The attributes of an entry.
+#[derive(Clone)]
+pub(crate) struct Attributes<'a> {
+    pub(crate) mode: u32,
+    pub(crate) uid: u64,
+    pub(crate) gid: u64,
+    pub(crate) mtime: u64,
+    pub(crate) xattrs: Vec<(&'a str, &'a [u8])>,
+}
+
+impl Default for Attributes<'_> {
+    fn default() -> Self {
+        Self { mode: 0o644, uid: 0, gid: 0, mtime: 1_000_000_000, xattrs: Vec::new() }
+    }
+}
+
+/// The usual attributes with another mode.
+pub(crate) fn mode(mode: u32) -> Attributes<'static> {
+    Attributes { mode, ..Attributes::default() }
+}
+
+impl LayerBuilder {
+    pub(crate) fn new() -> Self {
+        Self::default()
+    }
+
+    pub(crate) fn file(self, name: &str, content: &[u8]) -> Self {
+        self.file_with(name, content, &Attributes::default())
+    }
+
+    pub(crate) fn file_with(self, name: &str, content: &[u8], attributes: &Attributes<'_>) -> Self {
+        self.entry(b'0', name.as_bytes(), b"", content, attributes)
+    }
+
+    pub(crate) fn dir(self, name: &str) -> Self {
+        self.dir_with(name, &mode(0o755))
+    }
+
+    pub(crate) fn dir_with(self, name: &str, attributes: &Attributes<'_>) -> Self {
+        self.entry(b'5', name.as_bytes(), b"", b"", attributes)
+    }
+
+    pub(crate) fn symlink(self, name: &str, target: &str) -> Self {
+        self.entry(b'2', name.as_bytes(), target.as_bytes(), b"", &mode(0o777))
+    }
+
+    pub(crate) fn hard_link(self, name: &str, target: &str) -> Self {
+        self.entry(b'1', name.as_bytes(), target.as_bytes(), b"", &Attributes::default())
+    }
+
+    pub(crate) fn fifo(self, name: &str) -> Self {
+        self.entry(b'6', name.as_bytes(), b"", b"", &Attributes::default())
+    }
+
+    /// A character device.
+    pub(crate) fn device(mut self, name: &str, major: u32, minor: u32) -> Self {
+        let mut header = header(b'3', name.as_bytes(), b"", 0, &Attributes::default());
+        header.set_device_major(major).unwrap();
+        header.set_device_minor(minor).unwrap();
+        header.set_cksum();
+        self.bytes.extend_from_slice(header.as_bytes());
+        self
+    }
+
+    /// Removes `name` (of which the last component gets its prefix) from lower layers.
+    pub(crate) fn whiteout(self, name: &str) -> Self {
+        let (directory, last) = name.rsplit_once('/').map_or(("", name), |(directory, last)| (directory, last));
+        let slash = if directory.is_empty() { "" } else { "/" };
+        self.file(&format!("{directory}{slash}.wh.{last}"), b"")
+    }
+
+    pub(crate) fn opaque(self, directory: &str) -> Self {
+        let slash = if directory.is_empty() { "" } else { "/" };
+        self.file(&format!("{directory}{slash}.wh..wh..opq"), b"")
+    }
+
+    /// Any entry: its type flag, name, link target and content as they are. Names that the header cannot
+    /// hold, and extended attributes, go into a PAX header before it.
+    pub(crate) fn entry(mut self, flag: u8, name: &[u8], target: &[u8], content: &[u8], a: &Attributes<'_>) -> Self {
+        let mut records = Vec::new();
+        if name.len() > 100 {
+            records.push((b"path".to_vec(), name.to_vec()));
+        }
+        if target.len() > 100 {
+            records.push((b"linkpath".to_vec(), target.to_vec()));
+        }
+        for (key, value) in &a.xattrs {
+            records.push((format!("SCHILY.xattr.{key}").into_bytes(), value.to_vec()));
+        }
+        if !records.is_empty() {
+            let content: Vec<u8> = records.iter().flat_map(|(key, value)| pax_record(key, value)).collect();
+            self = self.raw_entry(b'x', b"PaxHeaders/x", b"", &content, &Attributes::default());
+        }
+        self.raw_entry(flag, &name[..name.len().min(100)], &target[..target.len().min(100)], content, a)
+    }
+
+    /// One header and its content, without anything before it.
+    pub(crate) fn raw_entry(
+        mut self,
+        flag: u8,
+        name: &[u8],
+        target: &[u8],
+        content: &[u8],
+        attributes: &Attributes<'_>,
+    ) -> Self {
+        self.bytes.extend_from_slice(header(flag, name, target, content.len() as u64, attributes).as_bytes());
+        self.bytes.extend_from_slice(content);
+        self.bytes.resize(self.bytes.len().next_multiple_of(512), 0);
+        self
+    }
+
+    /// The archive, with its end.
+    pub(crate) fn build(mut self) -> Vec<u8> {
+        self.bytes.resize(self.bytes.len() + 1024, 0);
+        self.bytes
+    }
+}
+
+fn header(flag: u8, name: &[u8], target: &[u8], size: u64, attributes: &Attributes<'_>) -> tar::Header {
+    let mut header = tar::Header::new_ustar();
+    header.set_entry_type(tar::EntryType::new(flag));
+    header.as_old_mut().name[..name.len()].copy_from_slice(name);
+    header.as_old_mut().linkname[..target.len()].copy_from_slice(target);
+    header.set_size(size);
+    header.set_mode(attributes.mode);
+    header.set_uid(attributes.uid);
+    header.set_gid(attributes.gid);
+    header.set_mtime(attributes.mtime);
+    header.set_cksum();
+    header
+}
+
+/// `LENGTH KEY=VALUE\n`, where the length counts itself.
+pub(crate) fn pax_record(key: &[u8], value: &[u8]) -> Vec<u8> {
+    let rest = key.len() + value.len() + 3;
+    let mut length = rest;
+    while length != rest + length.to_string().len() {
+        length = rest + length.to_string().len();
+    }
+    [length.to_string().as_bytes(), b" ", key, b"=", value, b"\n"].concat()
+}

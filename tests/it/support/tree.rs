@@ -1,0 +1,162 @@
+//! A directory tree as text: one line a path, everything that an inode carries.
+
+use sha2::{Digest, Sha256};
+use std::collections::BTreeMap;
+use std::ffi::OsStr;
+use std::fmt::Write;
+use std::fs;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+/// A path, its attributes by their names.
+pub(crate) type Listing = BTreeMap<Vec<u8>, BTreeMap<String, String>>;
+
+/// Lists a tree: `type`, `mode`, `uid`, `gid`, `size`, `sha256`, `target`, `hardlink`, `xattr.NAME`, `mtime`,
+/// each where it means something.
+pub(crate) fn list(root: &Path) -> Listing {
+    let mut listing = Listing::new();
+    let mut groups: BTreeMap<(u64, u64), Vec<Vec<u8>>> = BTreeMap::new();
+    let mut to_do = vec![PathBuf::new()];
+    while let Some(inside) = to_do.pop() {
+        let path = root.join(&inside);
+        let name = if inside.as_os_str().is_empty() { b".".to_vec() } else { inside.as_os_str().as_bytes().to_vec() };
+        let metadata = fs::symlink_metadata(&path).unwrap();
+        let mut fields = describe(&path, &metadata);
+        if metadata.is_dir() {
+            // Whoever is not root sees into a directory that is his own only when its mode lets him.
+            let open_up = metadata.mode() & 0o500 != 0o500 && !rustix::process::geteuid().is_root();
+            if open_up {
+                fs::set_permissions(&path, fs::Permissions::from_mode(0o700)).unwrap();
+            }
+            to_do.extend(fs::read_dir(&path).unwrap().map(|entry| inside.join(entry.unwrap().file_name())));
+            fields.extend(xattrs(&path));
+            if open_up {
+                fs::set_permissions(&path, metadata.permissions()).unwrap();
+            }
+        } else if metadata.nlink() > 1 {
+            groups.entry((metadata.dev(), metadata.ino())).or_default().push(name.clone());
+        }
+        listing.insert(name, fields);
+    }
+    for mut names in groups.into_values().filter(|names| names.len() > 1) {
+        names.sort();
+        for name in &names {
+            listing.get_mut(name).unwrap().insert("hardlink".into(), escape(&names[0]));
+        }
+    }
+    listing
+}
+
+fn describe(path: &Path, metadata: &fs::Metadata) -> BTreeMap<String, String> {
+    let kind = metadata.file_type();
+    let mut fields = BTreeMap::new();
+    let mut set = |name: &str, value: String| fields.insert(name.to_owned(), value);
+    set("uid", metadata.uid().to_string());
+    set("gid", metadata.gid().to_string());
+    set("mtime", format!("{}.{:09}", metadata.mtime(), metadata.mtime_nsec()));
+    if !kind.is_symlink() {
+        set("mode", format!("{:04o}", metadata.mode() & 0o7777));
+    }
+    if kind.is_dir() {
+        set("type", "dir".into());
+    } else if kind.is_symlink() {
+        set("type", "symlink".into());
+        set("target", escape(fs::read_link(path).unwrap().as_os_str().as_bytes()));
+    } else if kind.is_file() {
+        let readable = metadata.mode() & 0o400 != 0 || rustix::process::geteuid().is_root();
+        if !readable {
+            fs::set_permissions(path, fs::Permissions::from_mode(0o600)).unwrap();
+        }
+        set("type", "file".into());
+        set("size", metadata.size().to_string());
+        set("sha256", hex(&Sha256::digest(fs::read(path).unwrap())));
+        fields.extend(xattrs(path));
+        if !readable {
+            fs::set_permissions(path, metadata.permissions()).unwrap();
+        }
+    } else if kind.is_fifo() {
+        set("type", "fifo".into());
+    } else {
+        let (kind, rdev) = (if kind.is_char_device() { "char" } else { "block" }, metadata.rdev());
+        set("type", kind.into());
+        set("rdev", format!("{}:{}", rustix::fs::major(rdev), rustix::fs::minor(rdev)));
+    }
+    fields
+}
+
+/// All extended attributes but those that a host's security module puts on everything.
+fn xattrs(path: &Path) -> Vec<(String, String)> {
+    let mut names = vec![0; 1 << 16];
+    let length = rustix::fs::llistxattr(path, &mut names[..]).unwrap_or(0);
+    let names = names[..length].split(|&byte| byte == 0).filter(|name| !name.is_empty());
+    names
+        .filter(|name| *name != b"security.selinux")
+        .map(|name| {
+            let mut value = vec![0; 1 << 16];
+            let length = rustix::fs::lgetxattr(path, OsStr::from_bytes(name), &mut value[..]).unwrap();
+            (format!("xattr.{}", escape(name)), hex(&value[..length]))
+        })
+        .collect()
+}
+
+/// Printable ASCII but the backslash stands for itself, any other byte is `\xNN`.
+pub(crate) fn escape(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |mut text, &byte| {
+        match byte {
+            b'!'..=b'~' if byte != b'\\' => text.push(char::from(byte)),
+            _ => write!(text, "\\x{byte:02x}").unwrap(),
+        }
+        text
+    })
+}
+
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Reads a listing: a path, then `name=value`, separated by spaces; lines with `#` are for people.
+pub(crate) fn parse(text: &str) -> Listing {
+    let lines = text.lines().filter(|line| !line.is_empty() && !line.starts_with('#'));
+    lines
+        .map(|line| {
+            let mut words = line.split(' ');
+            let path = unescape(words.next().unwrap());
+            let fields = words.map(|word| word.split_once('=').unwrap());
+            (path, fields.map(|(name, value)| (name.to_owned(), value.to_owned())).collect())
+        })
+        .collect()
+}
+
+fn unescape(text: &str) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let mut rest = text.as_bytes();
+    while let [first, more @ ..] = rest {
+        if let (b'\\', [b'x', high, low, after @ ..]) = (first, more) {
+            bytes.push(u8::from_str_radix(&format!("{}{}", char::from(*high), char::from(*low)), 16).unwrap());
+            rest = after;
+        } else {
+            bytes.push(*first);
+            rest = more;
+        }
+    }
+    bytes
+}
+
+/// What two listings differ in, a line for each; none when they are the same.
+pub(crate) fn differences(expected: &Listing, got: &Listing) -> Vec<String> {
+    let mut lines = Vec::new();
+    for (path, fields) in expected {
+        match got.get(path) {
+            None => lines.push(format!("{}: is missing", escape(path))),
+            Some(other) if other != fields => {
+                lines.push(format!("{}: expected {fields:?}\n    got {other:?}", escape(path)))
+            }
+            Some(_) => (),
+        }
+    }
+    lines.extend(
+        got.keys().filter(|path| !expected.contains_key(*path)).map(|path| format!("{}: is new", escape(path))),
+    );
+    lines
+}

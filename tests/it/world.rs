@@ -1,0 +1,62 @@
+//! The real image that lies in the repository: everything in it is as real tools listed it.
+
+use crate::support::tree::{self, Listing};
+use crate::support::{is_root, open};
+use layercage::{Image, Policy, Selector};
+use std::fs;
+use std::path::Path;
+
+fn images() -> std::path::PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/images")
+}
+
+fn listed() -> Listing {
+    tree::parse(&fs::read_to_string(images().join("world.list")).unwrap())
+}
+
+fn unpacked() -> (Listing, layercage::Report) {
+    let place = tempfile::tempdir().unwrap();
+    let image = Image::open(&open(&images().join("world"))).unwrap();
+    let selected = image.select(&Selector::host().reference("latest")).unwrap();
+    let report = selected.unpack_into(&open(place.path()), "rootfs", &Policy::default()).unwrap();
+    let listing = tree::list(&place.path().join("rootfs"));
+    let beside: Vec<_> = fs::read_dir(place.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert_eq!(beside, ["rootfs"], "nothing is left beside it");
+    (listing, report)
+}
+
+#[test]
+fn every_field_of_every_path_is_as_real_tools_listed_it() {
+    if !is_root("owners and capabilities of the image (its twin: the_same_without_privilege)") {
+        return;
+    }
+    let differences = tree::differences(&listed(), &unpacked().0);
+    assert!(differences.is_empty(), "\n{}", differences.join("\n"));
+}
+
+#[test]
+fn the_same_without_privilege() {
+    if rustix::process::geteuid().is_root() {
+        eprintln!("skipped as root: the_same_without_privilege runs as anybody else");
+        return;
+    }
+    let (uid, gid) = (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw());
+    let mut expected = listed();
+    for fields in expected.values_mut() {
+        let (was_ours, group_was_ours) = (fields["uid"] == uid.to_string(), fields["gid"] == gid.to_string());
+        let is_directory = fields["type"] == "dir";
+        fields.insert("uid".into(), uid.to_string());
+        fields.insert("gid".into(), gid.to_string());
+        fields.remove("xattr.security.capability");
+        if let Some(mode) = fields.get_mut("mode").filter(|_| !is_directory) {
+            let bits = u32::from_str_radix(mode, 8).unwrap();
+            let kept = if was_ours { bits } else { bits & !0o4000 };
+            *mode = format!("{:04o}", if group_was_ours { kept } else { kept & !0o2000 });
+        }
+    }
+    let (listing, report) = unpacked();
+    let differences = tree::differences(&expected, &listing);
+    assert!(differences.is_empty(), "\n{}", differences.join("\n"));
+    assert_eq!(report.count("owner-to-caller"), 1);
+    assert!(report.count("setid-dropped") > 0 && report.count("xattr-unsupported") > 0);
+}
