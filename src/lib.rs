@@ -2,6 +2,8 @@
 
 #![forbid(unsafe_code)]
 
+mod read;
 mod words;
 
+pub use read::{Blob, Checked, Expected, Format, LayerStream, Verified};
 pub use words::*;
