@@ -5,5 +5,5 @@
 mod read;
 mod words;
 
-pub use read::{Blob, Checked, Expected, Format, LayerStream, Verified};
+pub use read::{Blob, Checked, Expected, Format, LayerStream, TarReader, Verified};
 pub use words::*;

@@ -1,7 +1,7 @@
 //! Floor 1, bytes to entries: sizes, digests, compression and tar. Touches no files, knows no policy.
 //!
 //! What is always wrong is a [`Violation`]; what is odd is a quirk beside the entry, or at the end. Where it
-//! happened is added by the caller.
+//! happened is added by the caller, who has it from [`TarReader::position`].
 
 mod compression;
 #[cfg(feature = "gzip")]
@@ -9,12 +9,14 @@ mod gzip;
 mod hash;
 mod input;
 mod stream;
+mod tar;
 mod verify;
 #[cfg(feature = "zstd")]
 mod zstd;
 
 pub use compression::Format;
 pub use stream::LayerStream;
+pub use tar::TarReader;
 pub use verify::{Blob, Checked, Expected, Verified};
 
 use crate::words::{Fault, Violation};
