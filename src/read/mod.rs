@@ -1,5 +1,30 @@
-//! Floor 1, bytes to entries.
+//! Floor 1, bytes to entries: sizes, digests, compression and tar. Touches no files, knows no policy.
+//!
+//! What is always wrong is a [`Violation`]; what is odd is a quirk beside the entry, or at the end. Where it
+//! happened is added by the caller, who has it from [`TarReader::position`].
 
+mod compression;
+#[cfg(feature = "gzip")]
+mod gzip;
 mod hash;
+mod input;
+mod stream;
+mod tar;
+mod verify;
+#[cfg(feature = "zstd")]
+mod zstd;
 
+pub use compression::Format;
+#[cfg(feature = "image")]
 pub(crate) use hash::Hasher;
+pub use stream::LayerStream;
+pub use tar::TarReader;
+pub use verify::{Blob, Checked, Expected, Verified};
+
+use crate::words::{Fault, Violation};
+use std::io;
+
+/// A violation on its way through a [`std::io::Read`].
+fn refusal(violation: Violation) -> io::Error {
+    Fault::from(violation).into()
+}

@@ -23,7 +23,7 @@ use std::os::fd::AsFd;
 ///     proofs.push(unpacker.apply(layer, staged.rootfs())?.verified()?);
 /// }
 /// staged.commit(proofs)?; // visible only now
-/// # Ok::<(), layercage::Error>(())
+/// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Debug)]
 pub struct Staged {

@@ -1,0 +1,132 @@
+//! A buffer that can look ahead.
+
+use std::io::{self, BufRead, ErrorKind, Read};
+
+/// A buffered reader that looks ahead by as many bytes as asked for, and tries again when interrupted.
+pub(crate) struct Input<R> {
+    reader: R,
+    buffer: Box<[u8]>,
+    start: usize,
+    end: usize,
+}
+
+impl<R: Read> Input<R> {
+    /// Bytes in the buffer; no look-ahead is longer.
+    pub(crate) const CAPACITY: usize = 128 << 10;
+
+    pub(crate) fn new(reader: R) -> Self {
+        Self { reader, buffer: vec![0; Self::CAPACITY].into(), start: 0, end: 0 }
+    }
+
+    /// What is buffered: `wanted` bytes at least, fewer only when no more come.
+    pub(crate) fn fill_to(&mut self, wanted: usize) -> io::Result<&[u8]> {
+        let wanted = wanted.min(self.buffer.len());
+        while self.end - self.start < wanted {
+            if self.start + wanted > self.buffer.len() {
+                self.buffer.copy_within(self.start..self.end, 0);
+                self.end -= self.start;
+                self.start = 0;
+            }
+            let free = self.buffer.get_mut(self.end..).unwrap_or_default();
+            match read_some(&mut self.reader, free)? {
+                0 => break,
+                got => self.end += got,
+            }
+        }
+        Ok(self.buffered())
+    }
+
+    pub(crate) fn inner(&self) -> &R {
+        &self.reader
+    }
+
+    /// The reader; what is buffered is lost.
+    pub(crate) fn into_inner(self) -> R {
+        self.reader
+    }
+
+    fn buffered(&self) -> &[u8] {
+        self.buffer.get(self.start..self.end).unwrap_or_default()
+    }
+}
+
+impl<R: Read> Read for Input<R> {
+    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        // Large reads pass by the empty buffer.
+        if self.start == self.end && out.len() >= self.buffer.len() {
+            return read_some(&mut self.reader, out);
+        }
+        let got = self.fill_buf()?.read(out)?;
+        self.consume(got);
+        Ok(got)
+    }
+}
+
+impl<R: Read> BufRead for Input<R> {
+    fn fill_buf(&mut self) -> io::Result<&[u8]> {
+        if self.start == self.end {
+            self.start = 0;
+            self.end = 0;
+            self.end = read_some(&mut self.reader, &mut self.buffer)?;
+        }
+        Ok(self.buffered())
+    }
+
+    fn consume(&mut self, bytes: usize) {
+        self.start = self.end.min(self.start.saturating_add(bytes));
+    }
+}
+
+fn read_some(reader: &mut impl Read, out: &mut [u8]) -> io::Result<usize> {
+    loop {
+        match reader.read(out) {
+            // A reader that claims to have written more than it was lent is not believed.
+            Ok(got) => return Ok(got.min(out.len())),
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Gives one byte a call, and is interrupted before each.
+    struct Halting<'a>(&'a [u8], bool);
+
+    impl Read for Halting<'_> {
+        fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+            self.1 = !self.1;
+            if self.1 {
+                return Err(ErrorKind::Interrupted.into());
+            }
+            let most = out.len().min(1);
+            self.0.read(&mut out[..most])
+        }
+    }
+
+    #[test]
+    fn looking_ahead_loses_nothing_and_outlives_interruptions() {
+        let mut input = Input::new(Halting(b"abcdef", false));
+        assert_eq!(input.fill_to(3).unwrap(), b"abc");
+        input.consume(2);
+        assert_eq!(input.fill_to(3).unwrap(), b"cde");
+        assert_eq!(input.fill_to(9).unwrap(), b"cdef");
+        let mut rest = Vec::new();
+        input.read_to_end(&mut rest).unwrap();
+        assert_eq!(rest, b"cdef");
+        assert_eq!(input.fill_to(1).unwrap(), b"");
+    }
+
+    #[test]
+    fn looking_ahead_moves_what_is_left_to_the_front() {
+        let bytes: Vec<u8> = (0..=255).cycle().take(3 * Input::<&[u8]>::CAPACITY).collect();
+        let mut input = Input::new(&bytes[..]);
+        input.fill_buf().unwrap();
+        input.consume(Input::<&[u8]>::CAPACITY - 3);
+        let ahead = input.fill_to(18).unwrap();
+        assert!(ahead.len() >= 18);
+        assert_eq!(ahead[..18], bytes[Input::<&[u8]>::CAPACITY - 3..][..18]);
+    }
+}

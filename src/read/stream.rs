@@ -1,0 +1,103 @@
+//! A layer as a stream of uncompressed bytes.
+
+use super::compression::{Decoder, Format};
+use super::input::Input;
+use super::verify::{Checked, Expected, Incoming, Unpacked};
+use crate::words::{Fault, Limits, Quirk};
+use std::io::{self, BufRead, Read};
+
+/// The uncompressed bytes of a layer, verified on the way: the blob's size and digest below the
+/// decompression, the diff ID above it.
+///
+/// Errors of [`Read`] carry a [`Fault`]; `Fault::from` has it back.
+///
+/// ```
+/// # use layercage::{Expected, Fault, Format, LayerStream, Limits};
+/// let layer = LayerStream::open(&[0; 1024][..], Expected::unchecked().with_size(1024), &Limits::default())?;
+/// assert_eq!(layer.format(), Format::Plain);
+/// let checked = layer.finish()?;
+/// assert_eq!(checked.unpacked_bytes, 1024);
+/// assert!(checked.proof().is_none());
+/// # Ok::<(), Fault>(())
+/// ```
+pub struct LayerStream<R: Read> {
+    expected: Expected,
+    stream: Input<Unpacked<Decoder<Incoming<R>>>>,
+}
+
+impl<R: Read> LayerStream<R> {
+    /// Looks at the first bytes of a blob.
+    ///
+    /// # Errors
+    ///
+    /// [`Violation::Compression`](crate::Violation::Compression) for a compression that is not read,
+    /// [`Violation::SizeMismatch`](crate::Violation::SizeMismatch), and what is wrong with the reader.
+    pub fn open(reader: R, expected: Expected, limits: &Limits) -> Result<Self, Fault> {
+        let decoder = Decoder::open(Incoming::new(reader, &expected), limits)?;
+        let shared = decoder.format() == Format::Plain && expected.digests_alike();
+        let diff_id = expected.diff_id().filter(|_| !shared);
+        Ok(Self { expected, stream: Input::new(Unpacked::new(decoder, diff_id)) })
+    }
+
+    /// How the blob is compressed.
+    pub fn format(&self) -> Format {
+        self.decoder().format()
+    }
+
+    /// Bytes of the blob read so far.
+    pub fn blob_bytes(&self) -> u64 {
+        self.decoder().input().bytes()
+    }
+
+    /// What is odd about the compression so far; all of it is known at the end only.
+    pub fn quirks(&self) -> Vec<Quirk> {
+        self.decoder().quirks()
+    }
+
+    /// Reads what remains and compares all that is expected.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with the remaining bytes; [`Violation::SizeMismatch`](crate::Violation::SizeMismatch),
+    /// [`Violation::DigestMismatch`](crate::Violation::DigestMismatch),
+    /// [`Violation::DiffIdMismatch`](crate::Violation::DiffIdMismatch).
+    pub fn finish(mut self) -> Result<Checked, Fault> {
+        loop {
+            match self.stream.fill_buf()?.len() {
+                0 => break,
+                bytes => self.stream.consume(bytes),
+            }
+        }
+        let quirks = self.quirks();
+        let (decoder, mut unpacked) = self.stream.into_inner().finish();
+        let plain = decoder.format() == Format::Plain;
+        let blob = decoder.into_input().finish();
+        if plain && self.expected.digests_alike() {
+            unpacked.digest = blob.digest;
+        }
+        Ok(Checked::new(self.expected, &blob, &unpacked, quirks)?)
+    }
+
+    fn decoder(&self) -> &Decoder<Incoming<R>> {
+        self.stream.inner().inner()
+    }
+}
+
+impl<R: Read> Read for LayerStream<R> {
+    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        self.stream.read(out)
+    }
+}
+
+impl<R: Read> BufRead for LayerStream<R> {
+    fn fill_buf(&mut self) -> io::Result<&[u8]> {
+        self.stream.fill_buf()
+    }
+
+    fn consume(&mut self, bytes: usize) {
+        self.stream.consume(bytes);
+    }
+}
+
+#[cfg(test)]
+mod tests;

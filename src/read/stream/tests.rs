@@ -1,0 +1,365 @@
+//! Blobs of every compression, whole and broken.
+
+use super::*;
+use crate::read::{Blob, hash::Hasher};
+use crate::words::{Algorithm, Digest, Misuse};
+
+type Outcome = Result<(Vec<u8>, Checked), Fault>;
+
+fn unpack_with(blob: &[u8], expected: Expected, limits: &Limits) -> Outcome {
+    let mut stream = LayerStream::open(blob, expected, limits)?;
+    let mut out = Vec::new();
+    stream.read_to_end(&mut out)?;
+    Ok((out, stream.finish()?))
+}
+
+fn unpack(blob: &[u8]) -> Outcome {
+    unpack_with(blob, Expected::unchecked(), &Limits::default())
+}
+
+fn rule(outcome: Outcome) -> Option<&'static str> {
+    match outcome.err()? {
+        Fault::Refused(rule) => Some(rule.id()),
+        fault => panic!("{fault}"),
+    }
+}
+
+fn digest(algorithm: Algorithm, bytes: &[u8]) -> Digest {
+    let mut hasher = Hasher::new(algorithm);
+    hasher.update(bytes);
+    hasher.finish()
+}
+
+fn sha256(bytes: &[u8]) -> Digest {
+    digest(Algorithm::Sha256, bytes)
+}
+
+/// Content that no compression makes vanish.
+fn noise(bytes: usize) -> Vec<u8> {
+    let next = |state: &u32| Some(state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223));
+    std::iter::successors(Some(1), next).map(|state| (state >> 24) as u8).take(bytes).collect()
+}
+
+#[test]
+fn a_proof_needs_all_three_and_each_is_compared() {
+    let blob = noise(300_000);
+    let (right, wrong, size) = (sha256(&blob), sha256(b""), 300_000);
+    let nothing = Expected::unchecked();
+    let all = nothing.with_digest(right).with_size(size).with_diff_id(right);
+    let check = |expected| unpack_with(&blob, expected, &Limits::default());
+
+    let (bytes, checked) = check(all).unwrap();
+    assert_eq!((bytes.as_slice(), checked.blob_bytes, checked.unpacked_bytes), (&blob[..], size, size));
+    assert_eq!(checked.verified().unwrap().value(), &Blob { digest: right, size, diff_id: right });
+
+    let rows = [
+        (all.with_digest(wrong), "digest-mismatch"),
+        (all.with_diff_id(wrong), "diff-id-mismatch"),
+        (all.with_size(size - 1), "size-mismatch"),
+        (all.with_size(size + 1), "size-mismatch"),
+        (all.with_size(0), "size-mismatch"),
+        (nothing.with_digest(wrong), "digest-mismatch"),
+        (nothing.with_diff_id(wrong), "diff-id-mismatch"),
+        (nothing.with_digest(digest(Algorithm::Sha512, b"")), "digest-mismatch"),
+    ];
+    for (expected, id) in rows {
+        assert_eq!(rule(check(expected)), Some(id));
+    }
+
+    let unproven = [
+        (nothing.with_size(size).with_diff_id(right), "a digest"),
+        (nothing.with_digest(right).with_diff_id(right), "a size"),
+        (nothing.with_digest(right).with_size(size), "a diff ID"),
+    ];
+    for (expected, missing) in unproven {
+        assert_eq!(check(expected).unwrap().1.verified(), Err(Misuse::Unproven { missing }));
+    }
+}
+
+#[test]
+fn a_plain_layer_may_have_digests_of_two_algorithms() {
+    let (short, long) = (sha256(b"plain"), digest(Algorithm::Sha512, b"plain"));
+    for (digest, diff_id) in [(short, long), (long, short), (long, long)] {
+        let expected = Expected::unchecked().with_digest(digest).with_size(5).with_diff_id(diff_id);
+        let (_, checked) = unpack_with(b"plain", expected, &Limits::default()).unwrap();
+        assert_eq!(checked.proof().unwrap().value(), &Blob { digest, size: 5, diff_id });
+    }
+}
+
+#[test]
+fn what_is_unread_is_checked_all_the_same() {
+    let blob = noise(300_000);
+    let expected = Expected::unchecked().with_diff_id(sha256(&blob));
+    let open = |blob| LayerStream::open(blob, expected, &Limits::default()).unwrap();
+    assert!(open(&blob[..]).finish().is_ok());
+    assert!(open(&blob[1..]).finish().is_err());
+}
+
+#[test]
+fn a_blob_that_is_too_long_is_not_read_on() {
+    struct Endless;
+    impl Read for Endless {
+        fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+            out.fill(0);
+            Ok(out.len())
+        }
+    }
+    let mut stream = LayerStream::open(Endless, Expected::unchecked().with_size(1 << 20), &Limits::default()).unwrap();
+    let mut out = Vec::new();
+    let error = stream.read_to_end(&mut out).unwrap_err();
+    assert_eq!(
+        Fault::from(error).to_string(),
+        "the blob's size is not the one that was stated: expected 1048576, got more"
+    );
+    assert!(out.len() <= 1 << 20);
+    // The stream is dead: nothing can turn this into a proof.
+    assert!(matches!(stream.finish(), Err(Fault::Misuse(Misuse::Poisoned))));
+}
+
+#[test]
+fn a_reader_that_fails_is_the_systems_fault() {
+    struct Failing;
+    impl Read for Failing {
+        fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
+            Err(io::ErrorKind::UnexpectedEof.into())
+        }
+    }
+    const STARTS: &[&[u8]] = &[
+        b"plain",
+        #[cfg(feature = "gzip")]
+        b"\x1f\x8b\x08\0\0\0\0\0\0\0\0\0",
+        #[cfg(feature = "zstd")]
+        b"\x28\xb5\x2f\xfd\0\x58\0\0\0\0\0\0\0\0\0\0\0\0\0",
+    ];
+    for start in STARTS {
+        let stream = LayerStream::open(start.chain(Failing), Expected::unchecked(), &Limits::default());
+        assert!(matches!(stream.and_then(LayerStream::finish), Err(Fault::System(_))));
+    }
+}
+
+#[test]
+fn a_stream_may_move_to_another_thread() {
+    fn movable<T: Send>(_: &T) {}
+    movable(&LayerStream::open(&b""[..], Expected::unchecked(), &Limits::default()).unwrap());
+}
+
+#[test]
+fn other_compressions_are_named() {
+    assert_eq!(rule(unpack(b"\xfd7zXZ\0\0\x04")), Some("compression"));
+    assert_eq!(unpack(b"").unwrap().0, b"");
+}
+
+#[cfg(not(feature = "gzip"))]
+#[test]
+fn gzip_is_named_where_it_is_not_built_in() {
+    assert_eq!(rule(unpack(b"\x1f\x8b\x08\0\0\0\0\0\0\0")), Some("compression"));
+}
+
+#[cfg(not(feature = "zstd"))]
+#[test]
+fn zstd_is_named_where_it_is_not_built_in() {
+    assert_eq!(rule(unpack(b"\x28\xb5\x2f\xfd\0\0")), Some("compression"));
+}
+
+#[cfg(feature = "gzip")]
+mod gzip {
+    use super::*;
+    use flate2::{Compression, GzBuilder, write::GzEncoder};
+    use std::io::Write;
+
+    fn gzip(content: &[u8]) -> Vec<u8> {
+        member(GzBuilder::new(), content)
+    }
+
+    fn member(builder: GzBuilder, content: &[u8]) -> Vec<u8> {
+        let mut encoder: GzEncoder<_> = builder.write(Vec::new(), Compression::default());
+        encoder.write_all(content).unwrap();
+        encoder.finish().unwrap()
+    }
+
+    #[test]
+    fn all_members_are_one_stream() {
+        let long = noise(300_000);
+        let blob = [gzip(b"a"), gzip(b""), gzip(&long), gzip(b""), gzip(b"z")].concat();
+        let whole = [b"a", &long[..], b"z"].concat();
+        let expected = Expected::unchecked().with_digest(sha256(&blob)).with_size(blob.len() as u64);
+        let (bytes, checked) = unpack_with(&blob, expected.with_diff_id(sha256(&whole)), &Limits::default()).unwrap();
+        assert_eq!(bytes, whole);
+        assert!(checked.proof().is_some() && checked.quirks.is_empty());
+        assert_eq!((checked.blob_bytes, checked.unpacked_bytes), (blob.len() as u64, whole.len() as u64));
+        assert_eq!(unpack(&gzip(b"")).unwrap().0, b"");
+    }
+
+    #[test]
+    fn every_part_of_a_header_is_passed_over() {
+        let header = || GzBuilder::new().filename("name").comment("comment").extra(vec![7; 65_535]).mtime(1);
+        let blob = [member(header(), b"one"), member(header(), b"two")].concat();
+        assert_eq!(unpack(&blob).unwrap().0, b"onetwo");
+        assert_eq!(rule(unpack(&blob[..20])), Some("truncated"));
+    }
+
+    #[test]
+    fn a_header_checksum_must_fit() {
+        let plain = gzip(b"data");
+        let mut header = plain[..10].to_vec();
+        header[3] = 2;
+        let mut crc = flate2::Crc::new();
+        crc.update(&header);
+        let [low, high, ..] = crc.sum().to_le_bytes();
+        assert_eq!(unpack(&[&header[..], &[low, high], &plain[10..]].concat()).unwrap().0, b"data");
+        assert_eq!(rule(unpack(&[&header[..], &[low ^ 1, high], &plain[10..]].concat())), Some("compression-corrupt"));
+    }
+
+    #[test]
+    fn what_follows_the_last_member_is_judged() {
+        type Row = (&'static [u8], Result<&'static [Quirk], &'static str>);
+        let rows: &[Row] = &[
+            (b"", Ok(&[])),
+            (b"\0", Ok(&[Quirk::GzipPadding])),
+            (&[0; 300_000], Ok(&[Quirk::GzipPadding])),
+            (b"\0\0x", Err("data-after-compression")),
+            (b"x", Err("data-after-compression")),
+            (b"\x1f", Err("data-after-compression")),
+            (b"\x1f\x8b", Err("truncated")),
+            (b"\x1f\x8b\x07\0\0\0\0\0\0\0", Err("compression-corrupt")),
+            (b"\x1f\x8b\x08\x80\0\0\0\0\0\0", Err("compression-corrupt")),
+        ];
+        for (rest, expected) in rows {
+            let outcome = unpack(&[&gzip(b"data"), *rest].concat());
+            match expected {
+                Ok(quirks) => assert_eq!(outcome.unwrap().1.quirks, *quirks),
+                Err(id) => assert_eq!(rule(outcome), Some(*id), "{}", rest.escape_ascii()),
+            }
+        }
+    }
+
+    #[test]
+    fn a_cut_is_seen_at_every_byte() {
+        let blob = gzip(&noise(200));
+        // One byte of the magic is no gzip yet, and no tar either.
+        for length in 2..blob.len() {
+            assert_eq!(rule(unpack(&blob[..length])), Some("truncated"), "{length}");
+        }
+    }
+
+    #[test]
+    fn a_flipped_bit_is_seen_or_means_nothing() {
+        let content = noise(200);
+        let blob = gzip(&content);
+        for bit in 8 * 10..8 * blob.len() {
+            let mut flipped = blob.clone();
+            flipped[bit / 8] ^= 1 << (bit % 8);
+            // A stored block has bits that mean nothing.
+            match unpack(&flipped) {
+                Ok((bytes, _)) => assert_eq!(bytes, content, "bit {bit}"),
+                refused => assert!(rule(refused).is_some()),
+            }
+        }
+    }
+}
+
+#[cfg(feature = "zstd")]
+mod zstd {
+    use super::*;
+    use crate::words::{Limit, Violation};
+    use ::zstd::stream::Encoder;
+    use std::io::Write;
+
+    fn frame(content: &[u8]) -> Vec<u8> {
+        let mut encoder = Encoder::new(Vec::new(), 3).unwrap();
+        encoder.include_checksum(true).unwrap();
+        encoder.write_all(content).unwrap();
+        encoder.finish().unwrap()
+    }
+
+    fn skippable(content: &[u8]) -> Vec<u8> {
+        [&[0x5a, 0x2a, 0x4d, 0x18], &u32::try_from(content.len()).unwrap().to_le_bytes()[..], content].concat()
+    }
+
+    #[test]
+    fn all_frames_are_one_stream() {
+        let long = noise(300_000);
+        let blob =
+            [skippable(&long), frame(b"a"), frame(b""), skippable(b""), frame(&long), skippable(b"end")].concat();
+        let whole = [b"a", &long[..]].concat();
+        let expected = Expected::unchecked().with_digest(sha256(&blob)).with_size(blob.len() as u64);
+        let (bytes, checked) = unpack_with(&blob, expected.with_diff_id(sha256(&whole)), &Limits::default()).unwrap();
+        assert_eq!(bytes, whole);
+        assert!(checked.proof().is_some());
+        assert_eq!(unpack(&skippable(b"nothing else")).unwrap().0, b"");
+        let one_shot = ::zstd::bulk::compress(&long, 19).unwrap();
+        assert_eq!(unpack(&one_shot).unwrap().0, long);
+    }
+
+    #[test]
+    fn what_follows_the_last_frame_is_judged() {
+        let rows: &[(&[u8], &str)] = &[
+            (b"\0", "data-after-compression"),
+            (b"\x28\xb5\x2f", "data-after-compression"),
+            (b"\x28\xb5\x2f\xfd", "truncated"),
+            (b"\x50\x2a\x4d\x18\x01\0\0", "truncated"),
+            (b"\x50\x2a\x4d\x18\x01\0\0\0", "truncated"),
+            (b"\x50\x2a\x4d\x18\xff\xff\xff\xffrest", "truncated"),
+        ];
+        for (rest, id) in rows {
+            assert_eq!(rule(unpack(&[&frame(b"data"), *rest].concat())), Some(*id), "{}", rest.escape_ascii());
+        }
+    }
+
+    #[test]
+    fn a_cut_is_seen_at_every_byte() {
+        let blob = [skippable(b"skipped"), frame(&noise(200))].concat();
+        for length in 4..blob.len() {
+            if length == 15 {
+                continue; // Between the frames.
+            }
+            let got = rule(unpack(&blob[..length]));
+            let expected = if (16..19).contains(&length) { "data-after-compression" } else { "truncated" };
+            assert_eq!(got, Some(expected), "{length}");
+        }
+    }
+
+    #[test]
+    fn a_flipped_bit_is_seen_or_means_nothing() {
+        let content = noise(200);
+        let blob = frame(&content);
+        for bit in 8 * 4..8 * blob.len() {
+            let mut flipped = blob.clone();
+            flipped[bit / 8] ^= 1 << (bit % 8);
+            // A larger window is asked for, or the descriptor's unused bit.
+            match unpack(&flipped) {
+                Ok((bytes, _)) => assert_eq!(bytes, content, "bit {bit}"),
+                refused => assert!(rule(refused).is_some()),
+            }
+        }
+    }
+
+    #[test]
+    fn a_window_beyond_the_limit_is_refused_before_it_is_allocated() {
+        let windows: &[&[u8]] = &[
+            &[0x00, 0x89, 1, 0, 0],                      // 144 MiB
+            &[0x00, 0xff, 1, 0, 0],                      // nearly 4 TiB
+            &[0xa0, 0, 0, 0, 0xff, 1, 0, 0],             // one segment of nearly 4 GiB
+            &[0xe0, 0, 0, 0, 0, 0, 0, 0, 0x80, 1, 0, 0], // one segment of 8 EiB
+        ];
+        for header in windows {
+            let blob = [b"\x28\xb5\x2f\xfd", *header].concat();
+            assert_eq!(rule(unpack(&blob)), Some("limit"), "{header:02x?}");
+        }
+        let empty = |window| {
+            unpack_with(&[0x28, 0xb5, 0x2f, 0xfd, 0, window, 1, 0, 0], Expected::unchecked(), &Limits::default())
+        };
+        assert_eq!(empty(0x88).unwrap().0, b"", "128 MiB");
+    }
+
+    #[test]
+    fn the_window_limit_is_exact() {
+        let frame = [0x28, 0xb5, 0x2f, 0xfd, 0, 0x01, 1, 0, 0]; // 1152 bytes
+        let with =
+            |most| unpack_with(&frame, Expected::unchecked(), &Limits::default().with(Limit::ZstdWindowBytes, most));
+        assert_eq!(with(1152).unwrap().0, b"");
+        let Err(Fault::Refused(rule)) = with(1151) else { panic!() };
+        let exceeded = Violation::LimitExceeded { limit: Limit::ZstdWindowBytes, most: 1151, amount: 1152 };
+        assert_eq!(rule.to_string(), exceeded.to_string());
+    }
+}

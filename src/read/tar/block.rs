@@ -1,0 +1,109 @@
+//! The stream of blocks.
+
+use crate::words::{Fault, Violation};
+use std::io::{BufRead, ErrorKind};
+
+/// Bytes in a block.
+pub(crate) const BLOCK: usize = 512;
+
+/// One block.
+pub(crate) type Block = [u8; BLOCK];
+
+/// A stream that knows how far it has been read.
+pub(crate) struct Blocks<R> {
+    reader: R,
+    offset: u64,
+}
+
+impl<R: BufRead> Blocks<R> {
+    pub(crate) fn new(reader: R) -> Self {
+        Self { reader, offset: 0 }
+    }
+
+    /// Bytes consumed so far.
+    pub(crate) fn offset(&self) -> u64 {
+        self.offset
+    }
+
+    /// The next bytes, `most` at most; none only at the end of the stream.
+    pub(crate) fn chunk(&mut self, most: u64) -> Result<&[u8], Fault> {
+        while let Err(error) = self.reader.fill_buf() {
+            if error.kind() != ErrorKind::Interrupted {
+                return Err(error.into());
+            }
+        }
+        let chunk = self.reader.fill_buf()?;
+        let most = usize::try_from(most).unwrap_or(usize::MAX).min(chunk.len());
+        Ok(chunk.get(..most).unwrap_or_default())
+    }
+
+    pub(crate) fn consume(&mut self, bytes: usize) {
+        self.reader.consume(bytes);
+        self.offset += bytes as u64;
+    }
+
+    /// The next block; `None` when the stream ends before it.
+    pub(crate) fn block(&mut self) -> Result<Option<Block>, Fault> {
+        if let Some(&block) = self.chunk(BLOCK as u64)?.first_chunk() {
+            self.consume(BLOCK);
+            return Ok(Some(block));
+        }
+        let mut bytes = Vec::with_capacity(BLOCK);
+        self.append(&mut bytes, BLOCK as u64)?;
+        match bytes.first_chunk() {
+            Some(&block) => Ok(Some(block)),
+            None if bytes.is_empty() => Ok(None),
+            None => Err(Violation::Truncated.into()),
+        }
+    }
+
+    /// The content of an extended header, without its padding. The caller has checked the size, and memory
+    /// grows only as bytes come.
+    pub(crate) fn content(&mut self, size: u64) -> Result<Vec<u8>, Fault> {
+        let mut bytes = Vec::new();
+        self.append(&mut bytes, size)?;
+        if (bytes.len() as u64) < size {
+            return Err(Violation::Truncated.into());
+        }
+        self.skip(padding(size))?;
+        Ok(bytes)
+    }
+
+    /// Passes over bytes that must be there.
+    pub(crate) fn skip(&mut self, bytes: u64) -> Result<(), Fault> {
+        let mut left = bytes;
+        while left > 0 {
+            let chunk = self.chunk(left)?.len();
+            if chunk == 0 {
+                return Err(Violation::Truncated.into());
+            }
+            self.consume(chunk);
+            left -= chunk as u64;
+        }
+        Ok(())
+    }
+
+    pub(crate) fn into_inner(self) -> R {
+        self.reader
+    }
+
+    fn append(&mut self, bytes: &mut Vec<u8>, size: u64) -> Result<(), Fault> {
+        let mut left = size;
+        while left > 0 {
+            let chunk = self.chunk(left)?;
+            let got = chunk.len();
+            if got == 0 {
+                break;
+            }
+            bytes.extend_from_slice(chunk);
+            self.consume(got);
+            left -= got as u64;
+        }
+        Ok(())
+    }
+}
+
+/// Bytes that fill up the last block of so much content. Readers ignore what they hold.
+pub(crate) fn padding(size: u64) -> u64 {
+    size.wrapping_neg() % BLOCK as u64
+}

@@ -1,0 +1,66 @@
+//! A header and its extended headers, made one entry.
+
+use super::{extended::Extended, header::Header, oddities::Oddities};
+use crate::words::{DeviceKind, EntryKind, Escaped, Limit, Limits, LinkTarget, Metadata, Quirk, Timestamp, Violation};
+
+/// The type of an entry and its attributes.
+///
+/// `name` is the final one: writers cut the header's field at 100 bytes, at a slash perhaps.
+pub(crate) fn compose(
+    header: &Header,
+    mut extended: Extended,
+    name: &[u8],
+    limits: &Limits,
+    oddities: &mut Oddities,
+) -> Result<(EntryKind, Metadata), Violation> {
+    let target = extended.take_target(oddities);
+    let target = || target.unwrap_or_else(|| header.target().to_vec());
+    let pax = extended.into_pax();
+    let size = size(header.size()?, pax.size)?;
+    let kind = match header.flag() {
+        b'0' | 0 | b'7' => file(header.flag(), name, size, limits, oddities)?,
+        b'1' => EntryKind::HardLink { target: target() },
+        b'2' => EntryKind::Symlink { target: LinkTarget::parse(&target())? },
+        b'3' => EntryKind::Device(header.device(DeviceKind::Character)?),
+        b'4' => EntryKind::Device(header.device(DeviceKind::Block)?),
+        b'5' => EntryKind::Directory,
+        b'6' => EntryKind::Fifo,
+        b'S' => return Err(Violation::Sparse { format: "old GNU" }),
+        flag => return Err(Violation::EntryType { flag: Escaped::new(&[flag]) }),
+    };
+    if size > 0 && !matches!(kind, EntryKind::File { .. }) {
+        return Err(Violation::SizeWithoutData { size });
+    }
+    // A field that a record overrides must be a number all the same.
+    let (uid, gid, seconds) = (header.uid()?, header.gid()?, header.mtime()?);
+    let metadata = Metadata {
+        mode: header.mode()?,
+        uid: pax.uid.unwrap_or(uid),
+        gid: pax.gid.unwrap_or(gid),
+        mtime: pax.mtime.unwrap_or(Timestamp { seconds, nanoseconds: 0 }),
+        xattrs: pax.xattrs,
+    };
+    Ok((kind, metadata))
+}
+
+/// The size: a record's where the header's eleven digits cannot say it, otherwise both must agree.
+fn size(header: u64, pax: Option<u64>) -> Result<u64, Violation> {
+    const MOST: u64 = 0o777_7777_7777;
+    match pax {
+        Some(pax) if pax != header && pax <= MOST => Err(Violation::SizeDisagrees { header, pax }),
+        Some(pax) => Ok(pax),
+        None => Ok(header),
+    }
+}
+
+fn file(flag: u8, name: &[u8], size: u64, limits: &Limits, oddities: &mut Oddities) -> Result<EntryKind, Violation> {
+    if name.ends_with(b"/") {
+        // Version 7 had no flag for directories. Of any other, GNU tar makes a directory and Go a file.
+        return if flag == 0 && size == 0 { Ok(EntryKind::Directory) } else { Err(Violation::FileWithSlash) };
+    }
+    if flag == b'7' {
+        oddities.add(Quirk::ContiguousFile);
+    }
+    limits.check(Limit::FileBytes, size)?;
+    Ok(EntryKind::File { size })
+}

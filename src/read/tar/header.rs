@@ -1,0 +1,159 @@
+//! One header block.
+
+use super::{block::Block, number, oddities::Oddities};
+use crate::words::{Device, DeviceKind, Escaped, Quirk, Violation};
+use std::ops::Range;
+
+/// A header block whose checksum fits.
+pub(crate) struct Header(Block);
+
+const NAME: Range<usize> = 0..100;
+const MODE: Range<usize> = 100..108;
+const UID: Range<usize> = 108..116;
+const GID: Range<usize> = 116..124;
+const SIZE: Range<usize> = 124..136;
+const MTIME: Range<usize> = 136..148;
+const CHECKSUM: Range<usize> = 148..156;
+const FLAG: usize = 156;
+const TARGET: Range<usize> = 157..257;
+const MAGIC: Range<usize> = 257..265;
+const MAJOR: Range<usize> = 329..337;
+const MINOR: Range<usize> = 337..345;
+const PREFIX: Range<usize> = 345..500;
+const GNU_ACCESS_TIME: Range<usize> = 345..357;
+const GNU_CHANGE_TIME: Range<usize> = 357..369;
+
+/// The dialect that the magic names.
+enum Dialect {
+    /// POSIX, whatever the version says: no reader asks.
+    Posix,
+    Gnu,
+    /// Version 7, which has no magic.
+    Old,
+}
+
+impl Header {
+    /// Takes a block whose checksum fits.
+    ///
+    /// # Errors
+    ///
+    /// [`Violation::HeaderChecksum`], [`Violation::Number`].
+    pub(crate) fn parse(block: Block) -> Result<Self, Violation> {
+        let header = Self(block);
+        let stored = header.number("checksum", CHECKSUM)?;
+        // Old writers on machines with signed characters summed those.
+        let (unsigned, signed) =
+            header.0.iter().enumerate().fold((0_i64, 0_i64), |(unsigned, signed), (index, &byte)| {
+                let byte = if CHECKSUM.contains(&index) { b' ' } else { byte };
+                (unsigned + i64::from(byte), signed + i64::from(byte.cast_signed()))
+            });
+        if stored != unsigned && stored != signed {
+            let [stored, computed] = [stored, unsigned].map(|sum| u64::try_from(sum).unwrap_or_default());
+            return Err(Violation::HeaderChecksum { stored, computed });
+        }
+        Ok(header)
+    }
+
+    pub(crate) fn flag(&self) -> u8 {
+        self.0.get(FLAG).copied().unwrap_or_default()
+    }
+
+    /// The name, with its prefix where the dialect has one.
+    pub(crate) fn name(&self, oddities: &mut Oddities) -> Result<Vec<u8>, Violation> {
+        let name = self.text(NAME);
+        let prefix = match self.dialect() {
+            Dialect::Posix => self.text(PREFIX),
+            Dialect::Gnu => self.gnu_prefix(oddities)?,
+            Dialect::Old => b"",
+        };
+        Ok(if prefix.is_empty() { name.to_vec() } else { [prefix, name].join(&b'/') })
+    }
+
+    /// The name that a link points at, empty where there is none.
+    pub(crate) fn target(&self) -> &[u8] {
+        self.text(TARGET)
+    }
+
+    pub(crate) fn size(&self) -> Result<u64, Violation> {
+        self.unsigned("size", SIZE, i64::MAX.unsigned_abs())
+    }
+
+    /// The permission bits. Some writers put the file type above them, as `stat` has it; that is in the flag.
+    pub(crate) fn mode(&self) -> Result<u32, Violation> {
+        Ok(self.unsigned32("mode", MODE, 0o177_777)? & 0o7777)
+    }
+
+    pub(crate) fn uid(&self) -> Result<u32, Violation> {
+        self.unsigned32("uid", UID, u32::MAX - 1)
+    }
+
+    pub(crate) fn gid(&self) -> Result<u32, Violation> {
+        self.unsigned32("gid", GID, u32::MAX - 1)
+    }
+
+    /// Seconds since the epoch: the one number that may be negative.
+    pub(crate) fn mtime(&self) -> Result<i64, Violation> {
+        self.number("mtime", MTIME)
+    }
+
+    /// The device numbers, which only devices have: writers leave rubbish there otherwise.
+    pub(crate) fn device(&self, kind: DeviceKind) -> Result<Device, Violation> {
+        let major = self.unsigned32("device major", MAJOR, u32::MAX)?;
+        let minor = self.unsigned32("device minor", MINOR, u32::MAX)?;
+        Ok(Device { kind, major, minor })
+    }
+
+    fn dialect(&self) -> Dialect {
+        match self.bytes(MAGIC) {
+            [b'u', b's', b't', b'a', b'r', 0, _, _] => Dialect::Posix,
+            b"ustar  \0" => Dialect::Gnu,
+            _ => Dialect::Old,
+        }
+    }
+
+    /// The prefix that Go before 1.9 wrote beside GNU magic, where GNU tar has times: what is no time but
+    /// printable text is one, as Go's reader has it. What is neither is refused.
+    fn gnu_prefix(&self, oddities: &mut Oddities) -> Result<&[u8], Violation> {
+        let times = self.number("access time", GNU_ACCESS_TIME).and(self.number("change time", GNU_CHANGE_TIME));
+        let Err(violation) = times else {
+            return Ok(b"");
+        };
+        let prefix = self.text(PREFIX);
+        if prefix.is_empty() || !prefix.iter().all(|byte| matches!(byte, b' '..=b'~')) {
+            return Err(violation);
+        }
+        oddities.add(Quirk::GnuPrefix);
+        Ok(prefix)
+    }
+
+    fn unsigned32(&self, field: &'static str, range: Range<usize>, most: u32) -> Result<u32, Violation> {
+        let value = self.unsigned(field, range, most.into())?;
+        Ok(u32::try_from(value).unwrap_or(most))
+    }
+
+    fn unsigned(&self, field: &'static str, range: Range<usize>, most: u64) -> Result<u64, Violation> {
+        let value = self.number(field, range.clone())?;
+        u64::try_from(value).ok().filter(|&value| value <= most).ok_or_else(|| self.no_number(field, range))
+    }
+
+    fn number(&self, field: &'static str, range: Range<usize>) -> Result<i64, Violation> {
+        number::parse(self.bytes(range.clone())).ok_or_else(|| self.no_number(field, range))
+    }
+
+    fn no_number(&self, field: &'static str, range: Range<usize>) -> Violation {
+        Violation::Number { field, value: Escaped::new(self.bytes(range)) }
+    }
+
+    fn text(&self, range: Range<usize>) -> &[u8] {
+        until_nul(self.bytes(range))
+    }
+
+    fn bytes(&self, range: Range<usize>) -> &[u8] {
+        self.0.get(range).unwrap_or_default()
+    }
+}
+
+/// What stands before the first NUL.
+pub(crate) fn until_nul(bytes: &[u8]) -> &[u8] {
+    bytes.split(|&byte| byte == 0).next().unwrap_or_default()
+}

@@ -1,0 +1,23 @@
+//! tar: 512-byte blocks to entries.
+//!
+//! Strict where readers differ, since a layer that two readers unpack differently hides something from one
+//! of them. Each departure from what Go's archive/tar or GNU tar take is said where it is decided.
+
+mod block;
+mod end;
+mod entry;
+mod extended;
+mod header;
+mod number;
+mod oddities;
+mod pax;
+mod reader;
+
+#[cfg(test)]
+mod build;
+#[cfg(test)]
+mod properties;
+#[cfg(test)]
+mod tests;
+
+pub use reader::TarReader;

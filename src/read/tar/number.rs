@@ -1,0 +1,77 @@
+//! Numbers in header fields.
+
+/// Reads a number: octal digits, or base-256 when the first byte says so. A blank field is zero.
+///
+/// Octal is padded with blanks in front, blanks and NULs behind; a field full of digits needs neither. What
+/// follows a terminator is ignored by Go and GNU tar, a NUL in front makes libarchive read zero and Go read on:
+/// both are refused. In base-256 the first byte is `0x80` or, for a negative number, `0xff`: GNU tar knows no
+/// other, where Go would take its lower bits for digits.
+pub(crate) fn parse(field: &[u8]) -> Option<i64> {
+    match field.split_first()? {
+        (0x80, rest) => base_256(rest, 0),
+        (0xff, rest) => base_256(rest, -1),
+        _ => octal(field),
+    }
+}
+
+fn base_256(bytes: &[u8], sign: i128) -> Option<i64> {
+    // Fields have 12 bytes at most, so 88 bits hold what is here.
+    let value = bytes.iter().try_fold(sign, |value, &byte| Some(value.checked_mul(256)? + i128::from(byte)))?;
+    value.try_into().ok()
+}
+
+fn octal(field: &[u8]) -> Option<i64> {
+    let start = field.iter().position(|&byte| byte != b' ').unwrap_or(field.len());
+    let (_, field) = field.split_at_checked(start)?;
+    let end = field.iter().position(|byte| !byte.is_ascii_digit()).unwrap_or(field.len());
+    let (digits, rest) = field.split_at_checked(end)?;
+    if rest.iter().any(|byte| !matches!(byte, b' ' | 0)) {
+        return None;
+    }
+    digits.iter().try_fold(0_i64, |value, &digit| match digit {
+        b'0'..=b'7' => value.checked_mul(8)?.checked_add(i64::from(digit - b'0')),
+        _ => None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_octal_or_base_256_and_nothing_else() {
+        let rows: &[(&[u8], Option<i64>)] = &[
+            (b"0000644\0", Some(0o644)),
+            (b"000644 \0", Some(0o644)),
+            (b"   644 \0", Some(0o644)),
+            (b"644\0\0\0\0\0", Some(0o644)),
+            (b"77777777", Some(0o7777_7777)),
+            (b"777777777777", Some(0o7777_7777_7777)),
+            (b"\0\0\0\0\0\0\0\0", Some(0)),
+            (b"        ", Some(0)),
+            (b"       \0", Some(0)),
+            (b"0000648\0", None),
+            (b"-000644\0", None),
+            (b"+000644\0", None),
+            (b"0x00644\0", None),
+            (b"644\x00644\0", None),
+            (b"\x00000644\0", None),
+            (b"64 4\0\0\0\0", None),
+            (b"\t644\0\0\0\0", None),
+            (b"", None),
+            (b"\x80\0\0\0\0\0\0\x01", Some(1)),
+            (b"\x80\xff\xff\xff\xff\xff\xff\xff", Some((1 << 56) - 1)),
+            (b"\xff\xff\xff\xff\xff\xff\xff\xff", Some(-1)),
+            (b"\xff\xff\xff\xff\xff\xff\xff\xfe", Some(-2)),
+            (b"\x81\0\0\0\0\0\0\x01", None),
+            (b"\xfe\0\0\0\0\0\0\x01", None),
+            (b"\x80\0\0\0\x7f\xff\xff\xff\xff\xff\xff\xff", Some(i64::MAX)),
+            (b"\x80\0\0\0\x80\0\0\0\0\0\0\0", None),
+            (b"\xff\xff\xff\xff\x80\0\0\0\0\0\0\0", Some(i64::MIN)),
+            (b"\xff\0\0\0\0\0\0\0\0\0\0\0", None),
+        ];
+        for (field, expected) in rows {
+            assert_eq!(parse(field), *expected, "{}", field.escape_ascii());
+        }
+    }
+}

@@ -1,0 +1,299 @@
+//! PAX records: what they say, and which keys say it.
+
+use super::oddities::Oddities;
+use crate::words::{Escaped, Limit, Limits, Quirk, Timestamp, Violation, Xattr};
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+
+/// What the records of one `x` header say; `None` where they say nothing.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Pax {
+    pub(crate) path: Option<Vec<u8>>,
+    pub(crate) target: Option<Vec<u8>>,
+    pub(crate) size: Option<u64>,
+    pub(crate) uid: Option<u32>,
+    pub(crate) gid: Option<u32>,
+    pub(crate) mtime: Option<Timestamp>,
+    pub(crate) xattrs: Vec<Xattr>,
+}
+
+impl Pax {
+    /// Reads the content of an `x` header. An empty value says nothing, but for an attribute, where it is one.
+    pub(crate) fn parse(content: &[u8], limits: &Limits, oddities: &mut Oddities) -> Result<Self, Violation> {
+        let mut pax = Self::default();
+        let mut xattr_bytes = 0;
+        for Record { key, value } in records(content, oddities)? {
+            let malformed = || Violation::PaxValue { key: Escaped::new(key), value: Escaped::new(value) };
+            match Key::of(key) {
+                Key::Xattr(name) => {
+                    xattr_bytes += (name.len() + value.len()) as u64;
+                    limits.check(Limit::Xattrs, pax.xattrs.len() as u64 + 1)?;
+                    limits.check(Limit::XattrBytes, xattr_bytes)?;
+                    pax.xattrs.push(xattr(name, value)?);
+                }
+                Key::Sparse(format) => return Err(Violation::Sparse { format }),
+                Key::Unknown => oddities.add(Quirk::PaxUnknownKey { key: Escaped::new(key) }),
+                _ if value.is_empty() => {}
+                Key::Path if value.contains(&0) => return Err(Violation::NameNul),
+                Key::Target if value.contains(&0) => return Err(Violation::LinkTargetNul),
+                Key::Path => pax.path = Some(value.to_vec()),
+                Key::Target => pax.target = Some(value.to_vec()),
+                Key::Size => pax.size = Some(decimal(value).filter(|&size| size <= MOST_BYTES).ok_or_else(malformed)?),
+                Key::Uid => pax.uid = Some(id(value).ok_or_else(malformed)?),
+                Key::Gid => pax.gid = Some(id(value).ok_or_else(malformed)?),
+                Key::Mtime => pax.mtime = Some(time(value).ok_or_else(malformed)?),
+                Key::OtherTime => {
+                    time(value).ok_or_else(malformed)?;
+                }
+                Key::OwnerName | Key::ForeignXattr | Key::Harmless => {}
+            }
+        }
+        Ok(pax)
+    }
+}
+
+/// Judges the content of a `g` header, of which nothing is applied: readers differ on whether it is.
+pub(crate) fn judge_global(content: &[u8], oddities: &mut Oddities) -> Result<(), Violation> {
+    for Record { key, .. } in records(content, oddities)? {
+        oddities.add(match Key::of(key) {
+            Key::Harmless | Key::Unknown => Quirk::GlobalComment { key: Escaped::new(key) },
+            _ => Quirk::GlobalRecord { key: Escaped::new(key) },
+        });
+    }
+    Ok(())
+}
+
+/// The largest size that a header's own field could say.
+const MOST_BYTES: u64 = i64::MAX.unsigned_abs();
+
+enum Key<'a> {
+    Path,
+    Target,
+    Size,
+    Uid,
+    Gid,
+    Mtime,
+    OtherTime,
+    /// A user's or group's name; layers go by number.
+    OwnerName,
+    Xattr(&'a [u8]),
+    /// bsdtar's own form of an attribute, beside the common one.
+    ForeignXattr,
+    Sparse(&'static str),
+    /// Known, and changes nothing that is unpacked.
+    Harmless,
+    Unknown,
+}
+
+impl<'a> Key<'a> {
+    fn of(key: &'a [u8]) -> Self {
+        if let Some(name) = key.strip_prefix(b"SCHILY.xattr.") {
+            return Self::Xattr(name);
+        }
+        let starts = |prefix: &[u8]| key.starts_with(prefix);
+        match key {
+            b"path" => Self::Path,
+            b"linkpath" => Self::Target,
+            b"size" => Self::Size,
+            b"uid" => Self::Uid,
+            b"gid" => Self::Gid,
+            b"mtime" => Self::Mtime,
+            b"atime" | b"ctime" => Self::OtherTime,
+            b"uname" | b"gname" => Self::OwnerName,
+            b"comment" | b"charset" | b"hdrcharset" | b"LIBARCHIVE.creationtime" => Self::Harmless,
+            b"SCHILY.dev" | b"SCHILY.ino" | b"SCHILY.nlink" => Self::Harmless,
+            b"SCHILY.realsize" => Self::Sparse("star"),
+            _ if starts(b"LIBARCHIVE.xattr.") => Self::ForeignXattr,
+            _ if starts(b"MSWINDOWS.") => Self::Harmless,
+            _ if starts(b"GNU.sparse.") => Self::Sparse("PAX"),
+            _ => Self::Unknown,
+        }
+    }
+}
+
+/// A key and its last value.
+struct Record<'a> {
+    key: &'a [u8],
+    value: &'a [u8],
+}
+
+/// All records in order, each key once: of several values the last one counts, as in Go.
+fn records<'a>(content: &'a [u8], oddities: &mut Oddities) -> Result<Vec<Record<'a>>, Violation> {
+    let mut records: Vec<Record<'a>> = Vec::new();
+    let mut known: HashMap<&[u8], usize> = HashMap::new();
+    let mut rest = content;
+    while !rest.is_empty() {
+        let Some((record, behind)) = record(rest) else {
+            return Err(if rest.iter().all(|&byte| byte == 0) {
+                Violation::ExtendedHeaderTrailing
+            } else {
+                Violation::PaxRecord { record: Escaped::new(rest) }
+            });
+        };
+        rest = behind;
+        match known.entry(record.key) {
+            Entry::Vacant(place) => {
+                place.insert(records.len());
+                records.push(record);
+            }
+            Entry::Occupied(place) => {
+                let Some(earlier) = records.get_mut(*place.get()) else { continue };
+                let key = Escaped::new(record.key);
+                let alike = earlier.value == record.value;
+                oddities.add(if alike { Quirk::PaxKeyAlike { key } } else { Quirk::PaxKeyTwice { key } });
+                earlier.value = record.value;
+            }
+        }
+    }
+    Ok(records)
+}
+
+/// Reads one record: `LENGTH KEY=VALUE` and a newline, the length that of all this.
+///
+/// The length has neither sign nor leading zeros: readers would take them, but no writer makes them.
+fn record(bytes: &[u8]) -> Option<(Record<'_>, &[u8])> {
+    let blank = bytes.iter().take(20).position(|&byte| byte == b' ')?;
+    let digits = bytes.get(..blank)?;
+    if digits.first() == Some(&b'0') {
+        return None;
+    }
+    let (record, rest) = bytes.split_at_checked(decimal(digits)?.try_into().ok()?)?;
+    let body = record.get(blank + 1..)?.strip_suffix(b"\n")?;
+    let equals = body.iter().position(|&byte| byte == b'=')?;
+    let (key, value) = (body.get(..equals)?, body.get(equals + 1..)?);
+    (!key.is_empty()).then_some((Record { key, value }, rest))
+}
+
+fn xattr(name: &[u8], value: &[u8]) -> Result<Xattr, Violation> {
+    if name.is_empty() || name.len() > 255 || name.contains(&0) {
+        return Err(Violation::XattrName { name: Escaped::new(name) });
+    }
+    Ok(Xattr { name: name.to_vec(), value: value.to_vec() })
+}
+
+fn id(value: &[u8]) -> Option<u32> {
+    decimal(value)?.try_into().ok().filter(|&id| id < u32::MAX)
+}
+
+/// Reads digits and nothing else: no sign, no blank.
+fn decimal(digits: &[u8]) -> Option<u64> {
+    if digits.is_empty() {
+        return None;
+    }
+    digits.iter().try_fold(0_u64, |value, &digit| match digit {
+        b'0'..=b'9' => value.checked_mul(10)?.checked_add(u64::from(digit - b'0')),
+        _ => None,
+    })
+}
+
+/// Reads a time: seconds, with a fraction perhaps, negative perhaps. What is finer than a nanosecond is rounded
+/// down, as the seconds of a negative time are.
+fn time(value: &[u8]) -> Option<Timestamp> {
+    let (negative, magnitude) = match value.strip_prefix(b"-") {
+        Some(magnitude) => (true, magnitude),
+        None => (false, value),
+    };
+    let point = magnitude.iter().position(|&byte| byte == b'.');
+    let (whole, fraction) = match point {
+        Some(point) => (magnitude.get(..point)?, magnitude.get(point + 1..)?),
+        None => (magnitude, &b"0"[..]),
+    };
+    let seconds = i64::try_from(decimal(whole)?).ok()?;
+    if fraction.is_empty() || !fraction.iter().all(u8::is_ascii_digit) {
+        return None;
+    }
+    let digits = fraction.iter().chain(std::iter::repeat(&b'0')).take(9);
+    let nanoseconds = digits.fold(0, |value, digit| 10 * value + u32::from(digit - b'0'));
+    if !negative {
+        return Some(Timestamp { seconds, nanoseconds });
+    }
+    let finer = fraction.iter().skip(9).any(|&digit| digit != b'0');
+    let behind = nanoseconds + u32::from(finer);
+    Some(match behind {
+        0 => Timestamp { seconds: -seconds, nanoseconds: 0 },
+        _ => Timestamp { seconds: -seconds - 1, nanoseconds: 1_000_000_000 - behind },
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(content: &[u8]) -> Result<Pax, Violation> {
+        Pax::parse(content, &Limits::default(), &mut Oddities::default())
+    }
+
+    #[test]
+    fn records_are_read_strictly() {
+        assert_eq!(parse(b"").unwrap(), Pax::default());
+        assert_eq!(parse(b"9 path=a\n").unwrap().path, Some(b"a".to_vec()));
+        assert_eq!(parse(b"9 path=a\n9 path=b\n").unwrap().path, Some(b"b".to_vec()));
+        assert_eq!(parse(b"12 path=a=b\n").unwrap().path, Some(b"a=b".to_vec()));
+        assert_eq!(parse(b"12 path=a\nb\n").unwrap().path, Some(b"a\nb".to_vec()));
+        assert_eq!(parse(b"8 path=\n").unwrap().path, None);
+        for malformed in [
+            &b"8 path=a\n"[..],
+            b"11 path=a\n",
+            b"9 path=ab",
+            b"09 path=a\n",
+            b"+9 path=a\n",
+            b" 9 path=a\n",
+            b"9  path=a\n0",
+            b"9\tpath=a\n",
+            b"9path=a\n",
+            b" path=a\n",
+            b"6 =ab\n",
+            b"6 abc\n",
+            b"2 ",
+            b"1",
+            b"0 ",
+            b"18446744073709551615 path=a\n",
+            b"99999999999999999999999999 path=a\n",
+            b"9 path=a\n\nx",
+            b"9 path=a\n\0\0x",
+        ] {
+            let violation = parse(malformed).unwrap_err();
+            assert_eq!(violation.id(), "pax-record", "{}", malformed.escape_ascii());
+        }
+        assert_eq!(parse(b"9 path=a\n\0\0\0"), Err(Violation::ExtendedHeaderTrailing));
+    }
+
+    #[test]
+    fn times_are_rounded_down() {
+        type Row = (&'static [u8], Option<(i64, u32)>);
+        let rows: &[Row] = &[
+            (b"0", Some((0, 0))),
+            (b"-0", Some((0, 0))),
+            (b"1.5", Some((1, 500_000_000))),
+            (b"1.123456789", Some((1, 123_456_789))),
+            (b"1.1234567899", Some((1, 123_456_789))),
+            (b"-1.5", Some((-2, 500_000_000))),
+            (b"-1.0", Some((-1, 0))),
+            (b"-0.0000000001", Some((-1, 999_999_999))),
+            (b"-0.9999999999", Some((-1, 0))),
+            (b"9223372036854775807", Some((i64::MAX, 0))),
+            (b"-9223372036854775807.9", Some((i64::MIN, 100_000_000))),
+            (b"9223372036854775808", None),
+            (b"", None),
+            (b"-", None),
+            (b"+1", None),
+            (b" 1", None),
+            (b"1.", None),
+            (b".5", None),
+            (b"1.-5", None),
+            (b"1e9", None),
+            (b"--1", None),
+        ];
+        for (value, expected) in rows {
+            let expected = expected.map(|(seconds, nanoseconds)| Timestamp { seconds, nanoseconds });
+            assert_eq!(time(value), expected, "{}", value.escape_ascii());
+        }
+    }
+
+    #[test]
+    fn ids_end_before_the_one_that_means_none() {
+        assert_eq!(id(b"4294967294"), Some(u32::MAX - 1));
+        assert_eq!(id(b"4294967295"), None);
+        assert_eq!(id(b"-1"), None);
+    }
+}

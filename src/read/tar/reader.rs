@@ -1,0 +1,226 @@
+//! The reader of archives.
+
+use super::block::{Block, Blocks, padding};
+use super::extended::{Extended, ExtendedKind};
+use super::header::Header;
+use super::oddities::Oddities;
+use super::{end, entry, pax};
+use crate::words::{
+    Entry, EntryKind, EntryPath, Escaped, Fault, Limit, Limits, Misuse, Position, Quirk, Source, Violation,
+};
+use std::io::BufRead;
+
+/// Reads the entries of a tar archive one after another, in memory that does not grow with them.
+///
+/// After an error nothing more comes but [`Misuse::Poisoned`].
+///
+/// ```
+/// # use layercage::{Fault, Limits, Source, TarReader};
+/// # let mut archive = tar::Builder::new(Vec::new());
+/// # let mut header = tar::Header::new_gnu();
+/// # header.set_size(2);
+/// # archive.append_data(&mut header, "etc/hostname", &b"a\n"[..]).unwrap();
+/// # let archive = archive.into_inner().unwrap();
+/// let mut reader = TarReader::new(&archive[..], &Limits::default(), false);
+/// while let Some(entry) = reader.next_entry()? {
+///     assert_eq!(entry.path.as_bytes(), b"etc/hostname");
+///     assert_eq!(reader.source().chunk()?, b"a\n");
+/// }
+/// # Ok::<(), Fault>(())
+/// ```
+pub struct TarReader<R> {
+    blocks: Blocks<R>,
+    limits: Limits,
+    covered: bool,
+    state: State,
+    /// The entries begun so far.
+    number: u64,
+    /// Where the current entry, or the end, begins.
+    start: u64,
+    path: Option<Escaped>,
+    /// The last entry is behind us.
+    ending: bool,
+    /// Content of the current entry that is still to come, and the padding behind it.
+    left: u64,
+    padding: u64,
+    /// What global headers add to the next entry, or to the end.
+    global: Oddities,
+    end_quirks: Vec<Quirk>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum State {
+    Between,
+    Ended,
+    Failed,
+}
+
+impl<R: BufRead> TarReader<R> {
+    /// Begins an archive. `covered` says that a digest or diff ID given by the caller covers all of it, which
+    /// [`Expected::covers_stream`](crate::Expected::covers_stream) knows: it may then lack its end mark.
+    pub fn new(reader: R, limits: &Limits, covered: bool) -> Self {
+        Self {
+            blocks: Blocks::new(reader),
+            limits: limits.clone(),
+            covered,
+            state: State::Between,
+            number: 0,
+            start: 0,
+            path: None,
+            ending: false,
+            left: 0,
+            padding: 0,
+            global: Oddities::default(),
+            end_quirks: Vec::new(),
+        }
+    }
+
+    /// The next entry, after what is unread of the one before; `None` at the end, all of which has been read.
+    ///
+    /// # Errors
+    ///
+    /// The [`Violation`] of the archive, or what is wrong with the reader.
+    pub fn next_entry(&mut self) -> Result<Option<Entry>, Fault> {
+        match self.state {
+            State::Ended => return Ok(None),
+            State::Failed => return Err(Misuse::Poisoned.into()),
+            State::Between => {}
+        }
+        // Whatever leaves in the middle leaves nothing that could be read on.
+        self.state = State::Failed;
+        let next = self.advance()?;
+        self.state = if next.is_some() { State::Between } else { State::Ended };
+        Ok(next)
+    }
+
+    /// The content of the current entry; none for one that is no file.
+    pub fn source(&mut self) -> impl Source {
+        Content(self)
+    }
+
+    /// Where the reader is: the entry that it reads or has read last, or the end.
+    pub fn position(&self) -> Position {
+        Position {
+            entry: Some(self.number).filter(|&number| number > 0 && !self.ending),
+            offset: Some(self.start),
+            path: self.path.clone(),
+            ..Position::default()
+        }
+    }
+
+    /// What is odd about the end; nothing before it.
+    pub fn end_quirks(&self) -> &[Quirk] {
+        &self.end_quirks
+    }
+
+    /// The reader below, at the end of the archive when [`TarReader::next_entry`] has given `None`.
+    pub fn into_inner(self) -> R {
+        self.blocks.into_inner()
+    }
+
+    fn advance(&mut self) -> Result<Option<Entry>, Fault> {
+        self.blocks.skip(self.left)?;
+        self.left = 0;
+        self.blocks.skip(self.padding)?;
+        self.padding = 0;
+        self.path = None;
+        let mut extended = Extended::default();
+        let mut oddities = Oddities::default();
+        loop {
+            // A global header is no part of the entry that follows it.
+            if extended.is_empty() {
+                self.start = self.blocks.offset();
+            }
+            let header = match self.blocks.block()? {
+                Some(block) if !is_zero(&block) => self.begin(block, extended.is_empty())?,
+                end => return self.end(end, &extended),
+            };
+            match (header.flag(), ExtendedKind::of(header.flag())) {
+                (_, Some(kind)) => {
+                    let content = self.content(&header)?;
+                    extended.add(kind, &content, &self.limits, &mut oddities)?;
+                }
+                // Go forgets the extended headers before a global one, GNU tar applies them to what follows.
+                (b'g', _) if !extended.is_empty() => return Err(Violation::ExtendedHeaderAlone.into()),
+                (b'g', _) => {
+                    let content = self.content(&header)?;
+                    pax::judge_global(&content, &mut self.global)?;
+                }
+                _ => return self.entry(&header, extended, oddities).map(Some),
+            }
+        }
+    }
+
+    /// Takes a header block; the first one of an entry counts it.
+    fn begin(&mut self, block: Block, first: bool) -> Result<Header, Fault> {
+        let header = Header::parse(block);
+        if first && !header.as_ref().is_ok_and(|header| header.flag() == b'g') {
+            self.number += 1;
+            self.limits.check(Limit::Entries, self.number)?;
+        }
+        Ok(header?)
+    }
+
+    /// The content of an extended header, whose size no other header changes.
+    fn content(&mut self, header: &Header) -> Result<Vec<u8>, Fault> {
+        let size = header.size()?;
+        self.limits.check(Limit::ExtendedHeaderBytes, size)?;
+        self.blocks.content(size)
+    }
+
+    fn entry(&mut self, header: &Header, mut extended: Extended, mut oddities: Oddities) -> Result<Entry, Fault> {
+        let name = match extended.take_path(&mut oddities) {
+            Some(name) => name,
+            None => header.name(&mut oddities)?,
+        };
+        self.path = Some(Escaped::new(&name));
+        let path = EntryPath::parse(&name, &self.limits)?;
+        let (kind, metadata) = entry::compose(header, extended, &name, &self.limits, &mut oddities)?;
+        if let EntryKind::File { size } = kind {
+            self.left = size;
+            self.padding = padding(size);
+        }
+        oddities.append(std::mem::take(&mut self.global));
+        let quirks = oddities.into_quirks();
+        Ok(Entry { number: self.number, offset: self.start, path, kind, metadata, quirks })
+    }
+
+    /// Reads the end, which begins with a zero block or is that of the stream.
+    fn end(&mut self, zeros: Option<Block>, extended: &Extended) -> Result<Option<Entry>, Fault> {
+        if !extended.is_empty() {
+            return Err(Violation::ExtendedHeaderAlone.into());
+        }
+        self.ending = true;
+        self.end_quirks = match zeros {
+            Some(_) => end::after_zero_block(&mut self.blocks)?,
+            None => end::without_zero_block(self.covered)?,
+        };
+        self.end_quirks.extend(std::mem::take(&mut self.global).into_quirks());
+        Ok(None)
+    }
+}
+
+/// The content of the current entry.
+struct Content<'a, R>(&'a mut TarReader<R>);
+
+impl<R: BufRead> Source for Content<'_, R> {
+    fn chunk(&mut self) -> Result<&[u8], Fault> {
+        let Self(reader) = self;
+        if reader.left == 0 {
+            return Ok(&[]);
+        }
+        let chunk = reader.blocks.chunk(reader.left)?;
+        if chunk.is_empty() { Err(Violation::Truncated.into()) } else { Ok(chunk) }
+    }
+
+    fn consume(&mut self, bytes: usize) {
+        let Self(reader) = self;
+        let bytes = bytes.min(usize::try_from(reader.left).unwrap_or(usize::MAX));
+        reader.blocks.consume(bytes);
+        reader.left -= bytes as u64;
+    }
+}
+
+fn is_zero(block: &Block) -> bool {
+    block.iter().all(|&byte| byte == 0)
+}

@@ -1,0 +1,238 @@
+//! Sizes and digests, compared while the bytes flow.
+
+use super::{hash::Hasher, refusal};
+use crate::words::{Digest, Fault, Misuse, Quirk, SizeSeen, Violation};
+use std::io::{self, ErrorKind, Read};
+
+/// What the caller knows about a layer before it is read; what it does not know is not looked at.
+///
+/// ```
+/// # use layercage::{Digest, Expected};
+/// # let (digest, diff_id) = (Digest::Sha256([1; 32]), Digest::Sha256([2; 32]));
+/// let all = Expected::unchecked().with_digest(digest).with_size(4096).with_diff_id(diff_id);
+/// assert!(all.covers_stream() && !Expected::unchecked().with_size(4096).covers_stream());
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Expected {
+    digest: Option<Digest>,
+    size: Option<u64>,
+    diff_id: Option<Digest>,
+}
+
+impl Expected {
+    /// Nothing: the layer is read on trust, and no proof comes of it.
+    pub fn unchecked() -> Self {
+        Self { digest: None, size: None, diff_id: None }
+    }
+
+    /// The digest of the blob, as the manifest names it.
+    #[must_use]
+    pub fn with_digest(self, digest: Digest) -> Self {
+        Self { digest: Some(digest), ..self }
+    }
+
+    /// The size of the blob in bytes, as the manifest states it.
+    #[must_use]
+    pub fn with_size(self, size: u64) -> Self {
+        Self { size: Some(size), ..self }
+    }
+
+    /// The digest of the uncompressed layer, as the configuration names it.
+    #[must_use]
+    pub fn with_diff_id(self, diff_id: Digest) -> Self {
+        Self { diff_id: Some(diff_id), ..self }
+    }
+
+    /// Whether a digest or diff ID shows that the layer is whole; a size alone does not.
+    pub fn covers_stream(&self) -> bool {
+        self.digest.is_some() || self.diff_id.is_some()
+    }
+
+    pub(crate) fn diff_id(&self) -> Option<Digest> {
+        self.diff_id
+    }
+
+    /// Whether one digest over a plain layer serves as both.
+    pub(crate) fn digests_alike(&self) -> bool {
+        self.digest.map(|digest| digest.algorithm()) == self.diff_id.map(|digest| digest.algorithm())
+    }
+
+    /// Compares all that is expected with what flowed by: the one place where a proof is made.
+    pub(crate) fn compare(&self, blob: &Seen, unpacked: &Seen) -> Result<Option<Verified<Blob>>, Violation> {
+        if let Some(expected) = self.size.filter(|&size| size != blob.bytes) {
+            return Err(Violation::SizeMismatch { expected, got: SizeSeen::Exactly(blob.bytes) });
+        }
+        if let Some((expected, got)) = differing(self.digest, blob.digest) {
+            return Err(Violation::DigestMismatch { expected, got });
+        }
+        if let Some((expected, got)) = differing(self.diff_id, unpacked.digest) {
+            return Err(Violation::DiffIdMismatch { expected, got });
+        }
+        // Only what was computed here and is equal goes into a proof.
+        Ok(match (self.digest.and(blob.digest), self.size, self.diff_id.and(unpacked.digest)) {
+            (Some(digest), Some(size), Some(diff_id)) => Some(Verified(Blob { digest, size, diff_id })),
+            _ => None,
+        })
+    }
+
+    fn missing(&self) -> &'static str {
+        match self {
+            Self { digest: None, .. } => "a digest",
+            Self { size: None, .. } => "a size",
+            _ => "a diff ID",
+        }
+    }
+}
+
+fn differing(expected: Option<Digest>, got: Option<Digest>) -> Option<(Digest, Digest)> {
+    expected.zip(got).filter(|(expected, got)| expected != got)
+}
+
+/// A proof: the value was verified. Nothing outside of the comparison itself can make one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Verified<T>(T);
+
+impl<T> Verified<T> {
+    /// What was verified.
+    pub fn value(&self) -> &T {
+        &self.0
+    }
+}
+
+/// The blob of a layer, named by all that identifies it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Blob {
+    /// Of the blob as it is stored.
+    pub digest: Digest,
+    /// Of the blob as it is stored, in bytes.
+    pub size: u64,
+    /// The digest of the uncompressed layer.
+    pub diff_id: Digest,
+}
+
+/// What came of a layer that was read to its end and has all that was expected.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Checked {
+    expected: Expected,
+    proof: Option<Verified<Blob>>,
+    /// Bytes of the blob.
+    pub blob_bytes: u64,
+    /// Bytes of the uncompressed layer.
+    pub unpacked_bytes: u64,
+    /// What is odd about the compression; policy decides.
+    pub quirks: Vec<Quirk>,
+}
+
+impl Checked {
+    pub(crate) fn new(expected: Expected, blob: &Seen, unpacked: &Seen, quirks: Vec<Quirk>) -> Result<Self, Violation> {
+        let proof = expected.compare(blob, unpacked)?;
+        Ok(Self { expected, proof, blob_bytes: blob.bytes, unpacked_bytes: unpacked.bytes, quirks })
+    }
+
+    /// The proof that this was the layer meant, when digest, size and diff ID were all expected.
+    pub fn proof(&self) -> Option<&Verified<Blob>> {
+        self.proof.as_ref()
+    }
+
+    /// The same, for who cannot go on without.
+    ///
+    /// # Errors
+    ///
+    /// [`Misuse::Unproven`], which says what was not expected.
+    pub fn verified(self) -> Result<Verified<Blob>, Misuse> {
+        self.proof.ok_or(Misuse::Unproven { missing: self.expected.missing() })
+    }
+}
+
+/// What has flowed by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Seen {
+    pub(crate) bytes: u64,
+    pub(crate) digest: Option<Digest>,
+}
+
+/// The blob as it is read: counted against its size, hashed when a digest is expected.
+pub(crate) struct Incoming<R> {
+    reader: R,
+    size: Option<u64>,
+    bytes: u64,
+    hasher: Option<Hasher>,
+}
+
+impl<R: Read> Incoming<R> {
+    pub(crate) fn new(reader: R, expected: &Expected) -> Self {
+        let hasher = expected.digest.map(|digest| Hasher::new(digest.algorithm()));
+        Self { reader, size: expected.size, bytes: 0, hasher }
+    }
+
+    pub(crate) fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    pub(crate) fn finish(self) -> Seen {
+        Seen { bytes: self.bytes, digest: self.hasher.map(Hasher::finish) }
+    }
+}
+
+impl<R: Read> Read for Incoming<R> {
+    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        if out.is_empty() {
+            return Ok(0);
+        }
+        let left = self.size.map_or(u64::MAX, |size| size - self.bytes);
+        // One byte more than is left shows that the blob is too long; nobody sees it.
+        let most = usize::try_from(left.saturating_add(1)).unwrap_or(usize::MAX).min(out.len());
+        let lent = out.get_mut(..most).unwrap_or_default();
+        let got = self.reader.read(lent)?.min(most);
+        if let Some(expected) = self.size {
+            if got as u64 > left {
+                return Err(refusal(Violation::SizeMismatch { expected, got: SizeSeen::More }));
+            }
+            if got == 0 && left > 0 {
+                return Err(refusal(Violation::SizeMismatch { expected, got: SizeSeen::Exactly(self.bytes) }));
+            }
+        }
+        if let Some(hasher) = &mut self.hasher {
+            hasher.update(lent.get(..got).unwrap_or_default());
+        }
+        self.bytes += got as u64;
+        Ok(got)
+    }
+}
+
+/// The uncompressed layer as it is read: counted, hashed when a diff ID is expected, dead after an error.
+pub(crate) struct Unpacked<R> {
+    reader: R,
+    bytes: u64,
+    hasher: Option<Hasher>,
+    failed: bool,
+}
+
+impl<R: Read> Unpacked<R> {
+    pub(crate) fn new(reader: R, hashed_as: Option<Digest>) -> Self {
+        Self { reader, bytes: 0, hasher: hashed_as.map(|digest| Hasher::new(digest.algorithm())), failed: false }
+    }
+
+    pub(crate) fn inner(&self) -> &R {
+        &self.reader
+    }
+
+    pub(crate) fn finish(self) -> (R, Seen) {
+        (self.reader, Seen { bytes: self.bytes, digest: self.hasher.map(Hasher::finish) })
+    }
+}
+
+impl<R: Read> Read for Unpacked<R> {
+    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        if self.failed {
+            // Reading on behind a damaged place could end in a proof.
+            return Err(Fault::from(Misuse::Poisoned).into());
+        }
+        let got = self.reader.read(out).inspect_err(|error| self.failed = error.kind() != ErrorKind::Interrupted)?;
+        if let Some(hasher) = &mut self.hasher {
+            hasher.update(out.get(..got).unwrap_or_default());
+        }
+        self.bytes += got as u64;
+        Ok(got)
+    }
+}

@@ -1,0 +1,171 @@
+//! zstd: any number of frames is one stream.
+
+use super::{compression::Format, input::Input, refusal};
+use crate::words::{Limit, Limits, Violation};
+use ::zstd::stream::raw::{DParameter, Decoder, Operation};
+use std::io::{self, BufRead, Read};
+
+/// Decodes frame after frame.
+pub(crate) struct ZstdDecoder<R> {
+    input: Input<R>,
+    decoder: Decoder<'static>,
+    limits: Limits,
+    state: State,
+}
+
+enum State {
+    Between,
+    Frame,
+    /// In a skippable frame, with so many bytes to go.
+    Skippable(u64),
+    End,
+}
+
+impl<R: Read> ZstdDecoder<R> {
+    pub(crate) fn new(input: Input<R>, limits: &Limits) -> io::Result<Self> {
+        let mut decoder = Decoder::new()?;
+        // The exact limit is checked before each frame; this is the next power of two that zstd takes.
+        let most = limits.most(Limit::ZstdWindowBytes).clamp(1 << 10, LARGEST_WINDOW);
+        decoder.set_parameter(DParameter::WindowLogMax(most.next_power_of_two().ilog2()))?;
+        Ok(Self { input, decoder, limits: limits.clone(), state: State::Between })
+    }
+
+    pub(crate) fn input(&self) -> &Input<R> {
+        &self.input
+    }
+
+    pub(crate) fn into_input(self) -> Input<R> {
+        self.input
+    }
+
+    fn between(&mut self) -> io::Result<()> {
+        let ahead = self.input.fill_to(LONGEST_HEADER)?;
+        self.state = match ahead {
+            [] => State::End,
+            [0x28, 0xb5, 0x2f, 0xfd, header @ ..] => {
+                let window = window_bytes(header).ok_or_else(|| refusal(Violation::Truncated))?;
+                self.limits.check(Limit::ZstdWindowBytes, window).map_err(refusal)?;
+                self.decoder.reinit()?;
+                State::Frame
+            }
+            [0x50..=0x5f, 0x2a, 0x4d, 0x18, rest @ ..] => {
+                let Some(&size) = rest.first_chunk() else {
+                    return Err(refusal(Violation::Truncated));
+                };
+                self.input.consume(8);
+                State::Skippable(u32::from_le_bytes(size).into())
+            }
+            _ => return Err(refusal(Violation::DataAfterCompression { format: Format::Zstd.name() })),
+        };
+        Ok(())
+    }
+
+    fn decode(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        let input = self.input.fill_buf()?;
+        let ended = input.is_empty();
+        let status = self
+            .decoder
+            .run_on_buffers(input, out)
+            .map_err(|_| refusal(Violation::CompressionCorrupt { format: Format::Zstd.name() }))?;
+        self.input.consume(status.bytes_read);
+        if status.remaining == 0 {
+            self.state = State::Between;
+        } else if ended && status.bytes_written == 0 {
+            return Err(refusal(Violation::Truncated));
+        }
+        Ok(status.bytes_written)
+    }
+
+    fn skip(&mut self, left: u64) -> io::Result<()> {
+        let ahead = self.input.fill_buf()?.len();
+        if ahead == 0 && left > 0 {
+            return Err(refusal(Violation::Truncated));
+        }
+        let bytes = usize::try_from(left).unwrap_or(usize::MAX).min(ahead);
+        self.input.consume(bytes);
+        self.state = match left - bytes as u64 {
+            0 => State::Between,
+            left => State::Skippable(left),
+        };
+        Ok(())
+    }
+}
+
+impl<R: Read> Read for ZstdDecoder<R> {
+    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        if out.is_empty() {
+            return Ok(0);
+        }
+        loop {
+            match self.state {
+                State::Between => self.between()?,
+                State::Skippable(left) => self.skip(left)?,
+                State::End => return Ok(0),
+                State::Frame => match self.decode(out)? {
+                    0 => {}
+                    made => return Ok(made),
+                },
+            }
+        }
+    }
+}
+
+/// What zstd itself can be told to take (`ZSTD_WINDOWLOG_MAX`).
+const LARGEST_WINDOW: u64 = if usize::BITS == 32 { 1 << 30 } else { 1 << 31 };
+
+/// Magic, descriptor, window, dictionary and content size.
+const LONGEST_HEADER: usize = 4 + 1 + 1 + 4 + 8;
+
+/// The memory that a frame asks for, from its header behind the magic; `None` when the header is cut short.
+///
+/// Follows RFC 8878, section 3.1.1.1. A single-segment frame has no window: its whole content is one.
+fn window_bytes(header: &[u8]) -> Option<u64> {
+    let (&descriptor, rest) = header.split_first()?;
+    let dictionary_bytes = match descriptor & 0b11 {
+        3 => 4,
+        bytes => usize::from(bytes),
+    };
+    let single_segment = descriptor & 0b10_0000 != 0;
+    let size_bytes = match descriptor >> 6 {
+        0 => usize::from(single_segment),
+        power => 1 << power,
+    };
+    if !single_segment {
+        let (&window, rest) = rest.split_first()?;
+        rest.get(..dictionary_bytes + size_bytes)?;
+        let base = 1_u64 << (10 + (window >> 3));
+        return Some(base + base / 8 * u64::from(window & 0b111));
+    }
+    let size = rest.get(dictionary_bytes..dictionary_bytes + size_bytes)?;
+    let value = size.iter().rev().fold(0, |value, &byte| value << 8 | u64::from(byte));
+    // Two bytes count from 256 on.
+    Some(if size_bytes == 2 { value + 256 } else { value })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_window_is_read_from_every_form_of_header() {
+        let rows: &[(&[u8], Option<u64>)] = &[
+            (&[], None),
+            (&[0x00], None),
+            (&[0x00, 0x00], Some(1 << 10)),
+            (&[0x00, 0x01], Some(1152)),
+            (&[0x00, 0x88], Some(128 << 20)),
+            (&[0x00, 0xff], Some((1 << 41) + (7 << 38))),
+            (&[0x01, 0x00], None),
+            (&[0x03, 0x50, 1, 2, 3, 4], Some(1 << 20)),
+            (&[0x20, 200], Some(200)),
+            (&[0x60, 0, 1], Some(512)),
+            (&[0x62, 9, 9, 0, 1], Some(512)),
+            (&[0xa0, 0, 0, 0, 0x80], Some(1 << 31)),
+            (&[0xe0, 0, 0, 0, 0, 0, 0, 0], None),
+            (&[0xe0, 0, 0, 0, 0, 0, 0, 0, 0x80], Some(1 << 63)),
+        ];
+        for (header, expected) in rows {
+            assert_eq!(window_bytes(header), *expected, "{header:02x?}");
+        }
+    }
+}
