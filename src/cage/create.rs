@@ -1,9 +1,10 @@
 //! What can be made at a place: one function a kind, complete or not at all.
 
+use super::content::Content;
 use super::directory::Opened;
 use super::replace::{Made, made};
 use super::{Attributes, Cage, Counsel, Directory, Place, Step, directory, path_of, sys};
-use crate::words::{Component, Device, EntryPath, Escaped, Fault, Source, Violation};
+use crate::words::{Component, Device, EntryPath, Escaped, Fault, Violation};
 use rustix::fs::FileType;
 use rustix::io::Errno;
 use std::os::fd::{AsFd, BorrowedFd};
@@ -26,26 +27,24 @@ pub(crate) struct Linked {
 }
 
 impl Cage {
-    /// Makes a regular file of what `source` has.
+    /// Makes a regular file.
     pub(crate) fn file(
         &mut self,
         place: &Place,
         attributes: &Attributes,
-        source: &mut dyn Source,
+        mut content: Content<'_>,
         counsel: &mut dyn Counsel,
-    ) -> Result<u64, Fault> {
+    ) -> Result<(), Fault> {
         self.install(place, counsel, |cage, name, counsel| {
             let file = match sys::create_file(place.at(), name) {
                 Ok(file) => file,
                 Err(Errno::EXIST) => return Ok(Made::InTheWay),
                 Err(errno) => return Err(Fault::system("openat", name, errno)),
             };
-            let filled = fill(file.as_fd(), name, source);
-            filled
-                .and_then(|bytes| {
-                    cage.finish_file(file.as_fd(), &place.parent, attributes, counsel)?;
-                    Ok(Made::Done(bytes))
-                })
+            content
+                .fill(file.as_fd(), name)
+                .and_then(|()| cage.finish_file(file.as_fd(), &place.parent, attributes, counsel))
+                .map(Made::Done)
                 .inspect_err(|_| undo(place.at(), name))
         })
     }
@@ -183,22 +182,6 @@ fn is_new(new: New<'_>, kind: FileType, device: (u32, u32)) -> bool {
         New::Symlink(_) => kind == FileType::Symlink,
         New::Fifo => kind == FileType::Fifo,
         New::Device(wanted) => kind == sys::device_type(wanted) && device == (wanted.major, wanted.minor),
-    }
-}
-
-fn fill(file: BorrowedFd<'_>, name: &[u8], source: &mut dyn Source) -> Result<u64, Fault> {
-    let mut total = 0;
-    loop {
-        let chunk = source.chunk()?;
-        if chunk.is_empty() {
-            return Ok(total);
-        }
-        let written = sys::write(file, chunk).map_err(sys::fault("write", name))?;
-        if written == 0 {
-            return Err(Fault::system("write", name, Errno::NOSPC));
-        }
-        source.consume(written);
-        total += written as u64;
     }
 }
 

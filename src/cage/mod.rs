@@ -4,6 +4,7 @@
 //! walk in `walk.rs`. The cage knows no tar, no layers and no policy: what may be decided either way it asks
 //! of a [`Counsel`].
 
+mod content;
 mod create;
 mod directory;
 mod metadata;
@@ -16,6 +17,7 @@ mod stage;
 mod sys;
 mod walk;
 
+pub(crate) use content::Content;
 pub(crate) use create::New;
 pub(crate) use directory::Directory;
 pub(crate) use metadata::Attributes;

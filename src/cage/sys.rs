@@ -192,6 +192,14 @@ pub(super) fn list_xattrs(handle: BorrowedFd<'_>) -> Result<Vec<Vec<u8>>, Errno>
     Ok(names.filter(|name| !name.is_empty()).map(<[u8]>::to_vec).collect())
 }
 
+pub(super) fn write_at(file: BorrowedFd<'_>, bytes: &[u8], offset: u64) -> Result<usize, Errno> {
+    retry_on_intr(|| rustix::io::pwrite(file, bytes, offset))
+}
+
+pub(super) fn set_size(file: BorrowedFd<'_>, size: u64) -> Result<(), Errno> {
+    retry_on_intr(|| fs::ftruncate(file, size))
+}
+
 pub(super) fn write(file: BorrowedFd<'_>, bytes: &[u8]) -> Result<usize, Errno> {
     retry_on_intr(|| rustix::io::write(file, bytes))
 }

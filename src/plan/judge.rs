@@ -88,11 +88,11 @@ impl<'p> Judge<'p> {
             EntryKind::HardLink { target } => {
                 ChangeKind::HardLink { target: EntryPath::parse(&target, self.limits)?, metadata }
             }
-            EntryKind::File { size } => {
+            EntryKind::File { size, sparse } => {
                 let written = self.report.bytes_written.saturating_add(size);
                 self.limits.check(Limit::ImageBytes, self.bytes_before.saturating_add(written))?;
                 self.report.bytes_written = written;
-                ChangeKind::File { metadata, size }
+                ChangeKind::File { metadata, size, sparse }
             }
         };
         Ok(Some(Judged(Change { path, kind })))
@@ -134,8 +134,8 @@ impl<'p> Judge<'p> {
 /// have both.
 fn marker(entry: EntryKind, path: EntryPath, kind: ChangeKind) -> Result<Judged<Change>, Fault> {
     match entry {
-        EntryKind::File { size: 0 } | EntryKind::HardLink { .. } => Ok(Judged(Change { path, kind })),
-        EntryKind::File { size } => Err(Violation::WhiteoutWithContent { size }.into()),
+        EntryKind::File { size: 0, .. } | EntryKind::HardLink { .. } => Ok(Judged(Change { path, kind })),
+        EntryKind::File { size, .. } => Err(Violation::WhiteoutWithContent { size }.into()),
         _ => Err(Violation::WhiteoutType.into()),
     }
 }

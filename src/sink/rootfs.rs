@@ -1,7 +1,7 @@
 //! A directory tree: the sink that makes root filesystems.
 
 use super::Sink;
-use crate::cage::{Attributes, Cage, Counsel, Directory, Keep, Lower, Missing, New, Place, Walked};
+use crate::cage::{Attributes, Cage, Content, Counsel, Directory, Keep, Lower, Missing, New, Place, Walked};
 use crate::plan::{Brought, Judge, Judged, Standing};
 use crate::read::{Blob, Checked, Verified};
 use crate::words::{
@@ -82,9 +82,7 @@ impl Rootfs {
             Bring::Directory(attributes) => {
                 self.cage.directory(&place, &attributes, &mut counsel)?;
             }
-            Bring::File(attributes, data) => {
-                self.cage.file(&place, &attributes, data, &mut counsel)?;
-            }
+            Bring::File(attributes, content) => self.cage.file(&place, &attributes, content, &mut counsel)?,
             Bring::Special(new, attributes) => self.cage.special(&place, new, &attributes, &mut counsel)?,
             Bring::HardLink(target, metadata) => return self.hard_link(&place, target, metadata, judge),
         }
@@ -265,9 +263,10 @@ impl Sink for Rootfs {
                 let attributes = self.attributes(metadata, true, judge)?;
                 self.bring(&path, judge, Bring::Directory(attributes))
             }
-            ChangeKind::File { metadata, .. } => {
+            ChangeKind::File { metadata, size, sparse } => {
                 let attributes = self.attributes(metadata, false, judge)?;
-                self.bring(&path, judge, Bring::File(attributes, data))
+                let content = Content { source: data, sparse: sparse.as_ref().map(|map| (map, size)) };
+                self.bring(&path, judge, Bring::File(attributes, content))
             }
             ChangeKind::Symlink { metadata, target } => {
                 // A link's mode means nothing, so no bit of it is left off.
@@ -309,7 +308,7 @@ impl Sink for Rootfs {
 /// What is brought, by what it needs.
 enum Bring<'a> {
     Directory(Attributes),
-    File(Attributes, &'a mut dyn Source),
+    File(Attributes, Content<'a>),
     Special(New<'a>, Attributes),
     HardLink(&'a EntryPath, Metadata),
 }

@@ -1,6 +1,6 @@
 //! What an entry means.
 
-use super::{Device, EntryPath, LinkTarget, Metadata};
+use super::{Device, EntryPath, LinkTarget, Metadata, SparseMap};
 
 /// What an entry does to the tree that the lower layers left.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,12 +18,14 @@ pub struct Change {
 pub enum ChangeKind {
     /// A directory: made, or given these attributes where one is.
     Directory(Metadata),
-    /// A regular file with so many bytes of data.
+    /// A regular file.
     File {
         /// Its attributes.
         metadata: Metadata,
-        /// Its size in bytes.
+        /// Its size in bytes, holes included.
         size: u64,
+        /// Where its data lies when it has holes.
+        sparse: Option<SparseMap>,
     },
     /// One more name for what is at another path.
     HardLink {

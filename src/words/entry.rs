@@ -1,6 +1,6 @@
 //! What a tar archive says.
 
-use super::{EntryPath, LinkTarget, Quirk};
+use super::{EntryPath, LinkTarget, Quirk, SparseMap};
 
 /// One entry of a layer, typed: what the archive says, before anybody asked what it means.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,10 +22,12 @@ pub struct Entry {
 /// The type of an entry.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum EntryKind {
-    /// A regular file with so many bytes of content.
+    /// A regular file.
     File {
-        /// Its size in bytes.
+        /// Its size in bytes, holes included.
         size: u64,
+        /// Where its data lies when it has holes.
+        sparse: Option<SparseMap>,
     },
     /// Another name of a file.
     HardLink {

@@ -42,6 +42,8 @@ limits! {
     PathDepth "path-depth" = 2_048;
     /// Bytes of one extended header.
     ExtendedHeaderBytes "extended-header-bytes" = 1 << 20;
+    /// Runs of data in one sparse file.
+    SparseSegments "sparse-segments" = 500_000;
     /// Extended attributes of one entry.
     Xattrs "xattrs" = 128;
     /// Bytes of the names and values of one entry's extended attributes.

@@ -12,6 +12,7 @@ mod policy;
 mod report;
 mod rule;
 mod source;
+mod sparse;
 
 pub use change::{Change, ChangeKind};
 pub use digest::{Algorithm, Digest};
@@ -25,3 +26,4 @@ pub use policy::{Devices, Policy, Preset, UnknownWord};
 pub use report::{Note, Report};
 pub use rule::{JsonProblem, Octal, Quirk, Row, Rule, SizeSeen, Verdict, Violation};
 pub use source::Source;
+pub use sparse::{Segment, SparseMap};

@@ -147,7 +147,9 @@ rules! {
         "size-disagrees" SizeDisagrees { header: u64, pax: u64 } "an entry's two sizes disagree";
         "xattr-name" XattrName { name: Escaped } "an extended attribute's name is empty, too long, or has a NUL in it";
         "xattr-value" XattrValue { name: Escaped } "an extended attribute's value is malformed";
-        "sparse" Sparse { format: &'static str } "a sparse file, of a format that is not read";
+        "sparse" Sparse { format: &'static str } "a sparse file is described in a way that is not read";
+        "sparse-map" SparseMap { segment: usize } "a sparse file's data overlaps, is out of order, or lies beyond its end";
+        "sparse-size" SparseSize { stored: u64, mapped: u64 } "a sparse file has more or less data than its map says";
         // Ends and compression.
         "truncated" Truncated "the archive ends in the middle";
         "unmarked-end" UnmarkedEnd "the archive has no end mark, and no digest shows that it is whole";
@@ -194,6 +196,7 @@ rules! {
         "xattr-dropped" XattrDropped { name: Escaped } "an extended attribute that a layer may not set is left out" = NOTED;
         "xattr-unsupported" XattrUnsupported { name: Escaped } "an extended attribute is left out, since the file system or our rights do not allow it" = NOTED;
         "contiguous-file" ContiguousFile "a file of type 7, which some readers refuse" = NOTED;
+        "old-sparse-file" OldSparseFile "a sparse file of type S, which some readers refuse" = NOTED;
         "gnu-prefix" GnuPrefix "a header with GNU magic has a ustar prefix" = NOTED;
         "global-comment" GlobalComment { key: Escaped } "a global header without effect" = NOTED;
         "global-record" GlobalRecord { key: Escaped } "a global header would change entries, and readers differ on whether it does" = COMPATIBLE;

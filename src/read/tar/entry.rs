@@ -1,7 +1,17 @@
 //! A header and its extended headers, made one entry.
 
-use super::{extended::Extended, header::Header, oddities::Oddities};
+use super::{extended::Extended, header::Header, oddities::Oddities, sparse::Layout};
 use crate::words::{DeviceKind, EntryKind, Escaped, Limit, Limits, LinkTarget, Metadata, Quirk, Timestamp, Violation};
+
+/// What a header and its extended headers say together.
+pub(crate) struct Composed {
+    pub(crate) kind: EntryKind,
+    pub(crate) metadata: Metadata,
+    /// For a file, the bytes that the archive has of it.
+    pub(crate) stored: u64,
+    /// For a file with holes, where its map is found.
+    pub(crate) sparse: Option<Layout>,
+}
 
 /// The type of an entry and its attributes.
 ///
@@ -12,12 +22,13 @@ pub(crate) fn compose(
     name: &[u8],
     limits: &Limits,
     oddities: &mut Oddities,
-) -> Result<(EntryKind, Metadata), Violation> {
+) -> Result<Composed, Violation> {
     let target = extended.take_target(oddities);
     let target = || target.unwrap_or_else(|| header.target().to_vec());
-    let pax = extended.into_pax();
+    let mut pax = extended.into_pax();
+    let mut sparse = std::mem::take(&mut pax.sparse).layout()?;
     let size = size(header.size()?, pax.size)?;
-    let kind = match header.flag() {
+    let mut kind = match header.flag() {
         b'0' | 0 | b'7' => file(header.flag(), name, size, limits, oddities)?,
         b'1' => EntryKind::HardLink { target: target() },
         b'2' => EntryKind::Symlink { target: LinkTarget::parse(&target())? },
@@ -25,9 +36,18 @@ pub(crate) fn compose(
         b'4' => EntryKind::Device(header.device(DeviceKind::Block)?),
         b'5' => EntryKind::Directory,
         b'6' => EntryKind::Fifo,
-        b'S' => return Err(Violation::Sparse { format: "old GNU" }),
+        b'S' if sparse.is_none() => {
+            sparse = Some(Layout::of_old_gnu(header, limits)?);
+            oddities.add(Quirk::OldSparseFile);
+            file(header.flag(), name, size, limits, oddities)?
+        }
         flag => return Err(Violation::EntryType { flag: Escaped::new(&[flag]) }),
     };
+    if let Some(layout) = &sparse {
+        let EntryKind::File { size, .. } = &mut kind else { return Err(Violation::Sparse { format: "PAX" }) };
+        limits.check(Limit::FileBytes, layout.size())?;
+        *size = layout.size();
+    }
     if size > 0 && !matches!(kind, EntryKind::File { .. }) {
         return Err(Violation::SizeWithoutData { size });
     }
@@ -40,7 +60,7 @@ pub(crate) fn compose(
         mtime: pax.mtime.unwrap_or(Timestamp { seconds, nanoseconds: 0 }),
         xattrs: pax.xattrs,
     };
-    Ok((kind, metadata))
+    Ok(Composed { kind, metadata, stored: size, sparse })
 }
 
 /// The size: a record's where the header's eleven digits cannot say it, otherwise both must agree.
@@ -62,5 +82,5 @@ fn file(flag: u8, name: &[u8], size: u64, limits: &Limits, oddities: &mut Odditi
         oddities.add(Quirk::ContiguousFile);
     }
     limits.check(Limit::FileBytes, size)?;
-    Ok(EntryKind::File { size })
+    Ok(EntryKind::File { size, sparse: None })
 }

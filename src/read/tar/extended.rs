@@ -64,7 +64,9 @@ impl Extended {
 
     /// The name that replaces the header's.
     pub(crate) fn take_path(&mut self, oddities: &mut Oddities) -> Option<Vec<u8>> {
-        agreed(self.gnu_path.take(), self.pax.as_mut().and_then(|pax| pax.path.take()), oddities)
+        // Writers of sparse files put a stand-in into `path`.
+        let pax = self.pax.as_mut().and_then(|pax| pax.sparse.name.take().or(pax.path.take()));
+        agreed(self.gnu_path.take(), pax, oddities)
     }
 
     /// The link target that replaces the header's.

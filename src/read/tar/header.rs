@@ -22,6 +22,9 @@ const MINOR: Range<usize> = 337..345;
 const PREFIX: Range<usize> = 345..500;
 const GNU_ACCESS_TIME: Range<usize> = 345..357;
 const GNU_CHANGE_TIME: Range<usize> = 357..369;
+const SPARSE: Range<usize> = 386..482;
+const SPARSE_MORE: Range<usize> = 482..483;
+const REAL_SIZE: Range<usize> = 483..495;
 
 /// The dialect that the magic names.
 enum Dialect {
@@ -101,6 +104,16 @@ impl Header {
         let major = self.unsigned32("device major", MAJOR, u32::MAX)?;
         let minor = self.unsigned32("device minor", MINOR, u32::MAX)?;
         Ok(Device { kind, major, minor })
+    }
+
+    /// What an entry of type `S` has: four slots of its map, whether more follow, and its size with all holes.
+    pub(crate) fn gnu_sparse(&self) -> Result<(&[u8], bool, u64), Violation> {
+        let more = match (self.dialect(), self.bytes(SPARSE_MORE)) {
+            (Dialect::Gnu, [0]) => false,
+            (Dialect::Gnu, [1]) => true,
+            _ => return Err(Violation::Sparse { format: "old GNU" }),
+        };
+        Ok((self.bytes(SPARSE), more, self.unsigned("real size", REAL_SIZE, i64::MAX.unsigned_abs())?))
     }
 
     fn dialect(&self) -> Dialect {

@@ -12,6 +12,7 @@ mod number;
 mod oddities;
 mod pax;
 mod reader;
+mod sparse;
 
 #[cfg(test)]
 mod build;

@@ -1,6 +1,7 @@
 //! PAX records: what they say, and which keys say it.
 
 use super::oddities::Oddities;
+use super::sparse::SparseRecords;
 use crate::words::{Escaped, Limit, Limits, Quirk, Timestamp, Violation, Xattr};
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -15,6 +16,7 @@ pub(crate) struct Pax {
     pub(crate) gid: Option<u32>,
     pub(crate) mtime: Option<Timestamp>,
     pub(crate) xattrs: Vec<Xattr>,
+    pub(crate) sparse: SparseRecords,
 }
 
 impl Pax {
@@ -31,7 +33,8 @@ impl Pax {
                     limits.check(Limit::XattrBytes, xattr_bytes)?;
                     pax.xattrs.push(xattr(name, value)?);
                 }
-                Key::Sparse(format) => return Err(Violation::Sparse { format }),
+                Key::Sparse(key) => pax.sparse.add(key, value, limits)?,
+                Key::StarSparse => return Err(Violation::Sparse { format: "star" }),
                 Key::Unknown => oddities.add(Quirk::PaxUnknownKey { key: Escaped::new(key) }),
                 _ if value.is_empty() => {}
                 Key::Path if value.contains(&0) => return Err(Violation::NameNul),
@@ -79,7 +82,9 @@ enum Key<'a> {
     Xattr(&'a [u8]),
     /// bsdtar's own form of an attribute, beside the common one.
     ForeignXattr,
-    Sparse(&'static str),
+    /// A record about holes, without what all keys of these begin with.
+    Sparse(&'a [u8]),
+    StarSparse,
     /// Known, and changes nothing that is unpacked.
     Harmless,
     Unknown,
@@ -89,6 +94,9 @@ impl<'a> Key<'a> {
     fn of(key: &'a [u8]) -> Self {
         if let Some(name) = key.strip_prefix(b"SCHILY.xattr.") {
             return Self::Xattr(name);
+        }
+        if let Some(rest) = key.strip_prefix(b"GNU.sparse.") {
+            return Self::Sparse(rest);
         }
         let starts = |prefix: &[u8]| key.starts_with(prefix);
         match key {
@@ -102,14 +110,16 @@ impl<'a> Key<'a> {
             b"uname" | b"gname" => Self::OwnerName,
             b"comment" | b"charset" | b"hdrcharset" | b"LIBARCHIVE.creationtime" => Self::Harmless,
             b"SCHILY.dev" | b"SCHILY.ino" | b"SCHILY.nlink" => Self::Harmless,
-            b"SCHILY.realsize" => Self::Sparse("star"),
+            b"SCHILY.realsize" => Self::StarSparse,
             _ if starts(b"LIBARCHIVE.xattr.") => Self::ForeignXattr,
             _ if starts(b"MSWINDOWS.") => Self::Harmless,
-            _ if starts(b"GNU.sparse.") => Self::Sparse("PAX"),
             _ => Self::Unknown,
         }
     }
 }
+
+/// Keys that stand once for each segment, by the design of sparse format 0.0.
+const REPEATED: [&[u8]; 2] = [b"GNU.sparse.offset", b"GNU.sparse.numbytes"];
 
 /// A key and its last value.
 struct Record<'a> {
@@ -131,6 +141,10 @@ fn records<'a>(content: &'a [u8], oddities: &mut Oddities) -> Result<Vec<Record<
             });
         };
         rest = behind;
+        if REPEATED.contains(&record.key) {
+            records.push(record);
+            continue;
+        }
         match known.entry(record.key) {
             Entry::Vacant(place) => {
                 place.insert(records.len());
@@ -176,7 +190,7 @@ fn id(value: &[u8]) -> Option<u32> {
 }
 
 /// Reads digits and nothing else: no sign, no blank.
-fn decimal(digits: &[u8]) -> Option<u64> {
+pub(crate) fn decimal(digits: &[u8]) -> Option<u64> {
     if digits.is_empty() {
         return None;
     }

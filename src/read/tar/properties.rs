@@ -53,7 +53,7 @@ proptest! {
                 prop_assert!(before < Some(entry.offset), "offsets grow");
                 prop_assert_eq!(entry.offset % 512, 0);
                 before = Some(entry.offset);
-                let size = if let EntryKind::File { size } = entry.kind { size } else { 0 };
+                let size = if let EntryKind::File { size, .. } = entry.kind { size } else { 0 };
                 prop_assert_eq!(content.len() as u64, size);
             }
         }

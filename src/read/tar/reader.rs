@@ -1,10 +1,11 @@
 //! The reader of archives.
 
 use super::block::{Block, Blocks, padding};
+use super::entry::{self, Composed};
 use super::extended::{Extended, ExtendedKind};
 use super::header::Header;
 use super::oddities::Oddities;
-use super::{end, entry, pax};
+use super::{end, pax};
 use crate::words::{
     Entry, EntryKind, EntryPath, Escaped, Fault, Limit, Limits, Misuse, Position, Quirk, Source, Violation,
 };
@@ -175,10 +176,16 @@ impl<R: BufRead> TarReader<R> {
         };
         self.path = Some(Escaped::new(&name));
         let path = EntryPath::parse(&name, &self.limits)?;
-        let (kind, metadata) = entry::compose(header, extended, &name, &self.limits, &mut oddities)?;
-        if let EntryKind::File { size } = kind {
-            self.left = size;
-            self.padding = padding(size);
+        let composed = entry::compose(header, extended, &name, &self.limits, &mut oddities)?;
+        let Composed { mut kind, metadata, stored, sparse: layout } = composed;
+        if let EntryKind::File { sparse, .. } = &mut kind {
+            self.left = stored;
+            if let Some(layout) = layout {
+                let (map, left) = layout.read(&mut self.blocks, stored, &self.limits)?;
+                *sparse = Some(map);
+                self.left = left;
+            }
+            self.padding = padding(stored);
         }
         oddities.append(std::mem::take(&mut self.global));
         let quirks = oddities.into_quirks();

@@ -1,0 +1,54 @@
+//! What is in a file.
+
+use super::sys;
+use crate::words::{Fault, Source, SparseMap};
+use rustix::io::Errno;
+use std::os::fd::BorrowedFd;
+
+/// What is to be in a file.
+pub(crate) struct Content<'a> {
+    /// Its data, in order.
+    pub(crate) source: &'a mut dyn Source,
+    /// Where the data goes when there are holes, and the size of the file with these.
+    pub(crate) sparse: Option<(&'a SparseMap, u64)>,
+}
+
+impl Content<'_> {
+    /// Fills a new file.
+    pub(super) fn fill(&mut self, file: BorrowedFd<'_>, name: &[u8]) -> Result<(), Fault> {
+        let Some((map, size)) = self.sparse else {
+            while self.copy(file, name, None, u64::MAX)? > 0 {}
+            return Ok(());
+        };
+        for segment in map.segments() {
+            let mut done = 0;
+            while done < segment.length {
+                match self.copy(file, name, Some(segment.offset + done), segment.length - done)? {
+                    0 => return Err(Fault::Bug("a sparse file has less data than its map says")),
+                    bytes => done += bytes,
+                }
+            }
+        }
+        sys::set_size(file, size).map_err(sys::fault("ftruncate", name))
+    }
+
+    /// Writes one chunk, and says how much that was.
+    fn copy(&mut self, file: BorrowedFd<'_>, name: &[u8], offset: Option<u64>, most: u64) -> Result<u64, Fault> {
+        let chunk = self.source.chunk()?;
+        let chunk = chunk.get(..usize::try_from(most).unwrap_or(usize::MAX)).unwrap_or(chunk);
+        if chunk.is_empty() {
+            return Ok(0);
+        }
+        let (call, written) = match offset {
+            None => ("write", sys::write(file, chunk)),
+            Some(offset) => ("pwrite64", sys::write_at(file, chunk, offset)),
+        };
+        match written.map_err(sys::fault(call, name))? {
+            0 => Err(Fault::system(call, name, Errno::NOSPC)),
+            bytes => {
+                self.source.consume(bytes);
+                Ok(bytes as u64)
+            }
+        }
+    }
+}

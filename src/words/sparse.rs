@@ -1,0 +1,67 @@
+//! Where the data of a sparse file lies.
+
+use super::Violation;
+
+/// A run of data in a sparse file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Segment {
+    /// Where it begins in the file, in bytes.
+    pub offset: u64,
+    /// How many bytes it has.
+    pub length: u64,
+}
+
+/// Where the data of a sparse file lies: ascending, without overlap, within the file. All else are holes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SparseMap(Vec<Segment>);
+
+impl SparseMap {
+    /// Takes the segments of a file of so many bytes, holes included, of which so many are stored.
+    ///
+    /// # Errors
+    ///
+    /// [`Violation::SparseMap`] for segments out of order, over one another or beyond the end, and when they
+    /// are not as long together as what is stored.
+    pub fn new(segments: Vec<Segment>, size: u64, stored: u64) -> Result<Self, Violation> {
+        let mut end = 0;
+        let mut data = 0_u64;
+        for (index, segment) in segments.iter().enumerate() {
+            let next = segment.offset.checked_add(segment.length).filter(|&next| next <= size);
+            match next {
+                Some(next) if segment.offset >= end => end = next,
+                _ => return Err(Violation::SparseMap { segment: index + 1 }),
+            }
+            data += segment.length; // within `size`, for segments do not overlap
+        }
+        if data != stored {
+            return Err(Violation::SparseSize { stored, mapped: data });
+        }
+        Ok(Self(segments))
+    }
+
+    /// The segments, in order.
+    pub fn segments(&self) -> &[Segment] {
+        &self.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn segments_ascend_within_the_file_and_are_as_long_as_what_is_stored() {
+        let map = |pairs: &[(u64, u64)], size, stored| {
+            let segments = pairs.iter().map(|&(offset, length)| Segment { offset, length }).collect();
+            SparseMap::new(segments, size, stored).map_err(|violation| violation.id())
+        };
+        assert!(
+            map(&[], 0, 0).is_ok() && map(&[], 100, 0).is_ok() && map(&[(0, 5), (5, 5), (100, 0)], 100, 10).is_ok()
+        );
+        for wrong in [&[(0, 5), (4, 1)][..], &[(9, 1), (0, 1)], &[(99, 2)], &[(u64::MAX, 2)], &[(101, 0)]] {
+            assert_eq!(map(wrong, 100, 0), Err("sparse-map"));
+        }
+        assert_eq!(map(&[(0, 5)], 100, 6), Err("sparse-size"));
+        assert_eq!(map(&[(0, 5)], 100, 0), Err("sparse-size"));
+    }
+}
