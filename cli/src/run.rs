@@ -1,14 +1,16 @@
 //! Does what was asked for. Paths of this machine are opened here and nowhere below.
 
+#![expect(clippy::disallowed_methods, reason = "whoever types a path has the authority over it")]
+
 use crate::arguments::{Apply, Arguments, Command, Unpack};
 use crate::tell::{Failure, Left};
 use cap_std::ambient_authority;
 use cap_std::fs::Dir;
 use layercage::{Image, Layer, Report, Rootfs, Selector, Unpacker};
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{self, Read};
-use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 pub(crate) fn run(arguments: &Arguments) -> Result<Report, Failure> {
@@ -21,13 +23,13 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Report, Failure> {
 fn run_unpack(unpack: &Unpack) -> Result<Report, Failure> {
     let (parent, name) = split(&unpack.rootfs)?;
     let parent = open_directory(parent)?;
-    let (directory, tag) = split_tag(&unpack.image);
+    let (directory, tag) = open_image(&unpack.image)?;
     let mut selector = Selector::host();
     if let Some(name) = unpack.reference.clone().or(tag) {
         selector = selector.reference(name);
     }
     let refused = |error| Failure::refused(error, Left::Nothing(unpack.rootfs.clone()));
-    let image = Image::open(&open_directory(Path::new(&directory))?).map_err(refused)?;
+    let image = Image::open(&directory).map_err(refused)?;
     let selected = image.select(&selector).map_err(refused)?;
     selected.unpack_into(&parent, name, &unpack.judging.policy()).map_err(refused)
 }
@@ -61,18 +63,20 @@ fn split(rootfs: &Path) -> Result<(&Path, &OsStr), Failure> {
     }
 }
 
-/// Takes `DIR:TAG` apart, unless a directory is called just so.
-fn split_tag(image: &Path) -> (OsString, Option<String>) {
+/// Opens `DIR`, or `DIR:TAG` where no directory is called just so.
+fn open_image(image: &Path) -> Result<(Dir, Option<String>), Failure> {
+    let whole = Dir::open_ambient_dir(image, ambient_authority());
     let bytes = image.as_os_str().as_bytes();
-    let whole = || (image.as_os_str().to_owned(), None);
-    if image.is_dir() {
-        return whole();
-    }
-    let Some(colon) = bytes.iter().rposition(|&byte| byte == b':') else { return whole() };
-    match (bytes.get(..colon), bytes.get(colon + 1..).map(std::str::from_utf8)) {
-        (Some(directory), Some(Ok(tag))) if !tag.contains('/') && !directory.is_empty() => {
-            (OsString::from_vec(directory.to_vec()), Some(tag.to_owned()))
+    let tagged = bytes.iter().rposition(|&byte| byte == b':').and_then(|colon| {
+        let (directory, tag) = (bytes.get(..colon)?, bytes.get(colon + 1..)?);
+        let tag = std::str::from_utf8(tag).ok().filter(|tag| !tag.contains('/'))?;
+        (!directory.is_empty()).then_some((Path::new(OsStr::from_bytes(directory)), tag))
+    });
+    match (whole, tagged) {
+        (Ok(directory), _) => Ok((directory, None)),
+        (Err(error), Some((directory, tag))) if error.kind() == io::ErrorKind::NotFound => {
+            Ok((open_directory(directory)?, Some(tag.to_owned())))
         }
-        _ => whole(),
+        (Err(error), _) => Err(Failure::open(image, error)),
     }
 }

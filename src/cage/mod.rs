@@ -8,11 +8,11 @@ mod content;
 mod create;
 mod directory;
 mod metadata;
+#[cfg(feature = "image")]
 mod open;
 mod place;
 mod remove;
 mod replace;
-#[cfg(feature = "image")]
 mod stage;
 mod sys;
 mod walk;
@@ -25,7 +25,6 @@ pub(crate) use metadata::Attributes;
 pub(crate) use open::{NotOpened, open_regular};
 pub(crate) use place::Place;
 pub(crate) use remove::{Keep, Lower};
-#[cfg(feature = "image")]
 pub(crate) use stage::Stage;
 pub(crate) use walk::{Missing, Walked};
 

@@ -177,6 +177,9 @@ struct Doomed {
     progress: bool,
 }
 
+/// A name, and what the directory says is there; it need not know.
+type Name = (Box<[u8]>, FileType);
+
 /// The names in a directory, without `.` and `..`, read bit by bit.
 pub(super) struct Names {
     stream: Dir,
@@ -189,7 +192,7 @@ impl Names {
         Ok(Self { stream, path: path.into() })
     }
 
-    pub(super) fn next(&mut self) -> Result<Option<(Box<[u8]>, FileType)>, Fault> {
+    pub(super) fn next(&mut self) -> Result<Option<Name>, Fault> {
         loop {
             let Some(entry) = self.stream.read() else { return Ok(None) };
             let entry = entry.map_err(sys::fault("getdents64", &self.path))?;

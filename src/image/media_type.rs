@@ -1,26 +1,6 @@
 //! What a blob says it is.
 
-/// How a layer's media type says it is compressed; what counts are its bytes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum LayerCompression {
-    /// A plain tar archive.
-    None,
-    /// A gzip stream.
-    Gzip,
-    /// A zstd stream.
-    Zstd,
-}
-
-impl LayerCompression {
-    /// The word for it: `none`, `gzip` or `zstd`.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::None => "none",
-            Self::Gzip => "gzip",
-            Self::Zstd => "zstd",
-        }
-    }
-}
+use crate::read::Format;
 
 /// The media types of OCI images and of Docker's schema 2; others are no part of an image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -32,13 +12,13 @@ pub(super) enum MediaType {
     /// An image's configuration.
     Config,
     /// A layer: those that are not to be distributed too, since the blob is here or missing like any other.
-    Layer(LayerCompression),
+    Layer(Format),
 }
 
 impl MediaType {
     /// Compares byte by byte, as Go's tools do: a spelling that just one reader knows is no media type.
     pub(super) fn parse(text: &str) -> Option<Self> {
-        use LayerCompression::{Gzip, None as Plain, Zstd};
+        use Format::{Gzip, Plain, Zstd};
         Some(match text {
             "application/vnd.oci.image.index.v1+json" | "application/vnd.docker.distribution.manifest.list.v2+json" => {
                 Self::Index

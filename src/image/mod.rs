@@ -13,5 +13,4 @@ mod walk;
 
 pub use layout::Image;
 pub use manifest::Descriptor;
-pub use media_type::LayerCompression;
 pub use select::{LayerDescriptor, Selected, Selector};

@@ -6,9 +6,10 @@
 
 use super::layout::{Image, in_blob};
 use super::manifest::{Config, Descriptor, Manifest, media_type, parse_index};
-use super::media_type::{LayerCompression, MediaType};
+use super::media_type::MediaType;
 use super::platform::Platform;
 use super::walk::Walk;
+use crate::read::Format;
 use crate::words::{Digest, Error, Escaped, Fault, Limit, Misuse, Position, Violation};
 use std::collections::HashSet;
 
@@ -83,7 +84,7 @@ impl Selected {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LayerDescriptor {
     descriptor: Descriptor,
-    compression: LayerCompression,
+    compression: Format,
     diff_id: Digest,
 }
 
@@ -94,7 +95,7 @@ impl LayerDescriptor {
     }
 
     /// How its media type says it is compressed.
-    pub fn compression(&self) -> LayerCompression {
+    pub fn compression(&self) -> Format {
         self.compression
     }
 

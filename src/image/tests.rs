@@ -2,7 +2,7 @@
 
 use super::platform::Platform;
 use super::*;
-use crate::read::Hasher;
+use crate::read::{Format, Hasher};
 use crate::words::{Algorithm, Error, Fault, Limit, Limits, Misuse};
 use cap_std::ambient_authority;
 use cap_std::fs::Dir;
@@ -498,7 +498,7 @@ fn a_layer_is_described_by_both_documents_and_opened_by_its_descriptor() {
     let selected = image.select(&wanted()).unwrap();
 
     let [only] = selected.layers() else { panic!("{selected:?}") };
-    assert_eq!(only.compression(), LayerCompression::Gzip);
+    assert_eq!(only.compression(), Format::Gzip);
     assert_eq!(only.compression().name(), "gzip");
     assert_eq!(only.diff_id().to_string(), digest(b"layer"));
     assert_eq!(only.descriptor().size(), 10);

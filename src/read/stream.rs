@@ -3,7 +3,7 @@
 use super::compression::{Decoder, Format};
 use super::input::Input;
 use super::verify::{Checked, Expected, Incoming, Unpacked};
-use crate::words::{Fault, Limits, Quirk};
+use crate::words::{Fault, Limits, Quirk, Rule, Violation};
 use std::io::{self, BufRead, Read};
 
 /// The uncompressed bytes of a layer, verified on the way: the blob's size and digest below the
@@ -30,8 +30,8 @@ impl<R: Read> LayerStream<R> {
     ///
     /// # Errors
     ///
-    /// [`Violation::Compression`](crate::Violation::Compression) for a compression that is not read,
-    /// [`Violation::SizeMismatch`](crate::Violation::SizeMismatch), and what is wrong with the reader.
+    /// [`Violation::Compression`] for a compression that is not read,
+    /// [`Violation::SizeMismatch`], and what is wrong with the reader.
     pub fn open(reader: R, expected: Expected, limits: &Limits) -> Result<Self, Fault> {
         let decoder = Decoder::open(Incoming::new(reader, &expected), limits)?;
         let shared = decoder.format() == Format::Plain && expected.digests_alike();
@@ -58,9 +58,9 @@ impl<R: Read> LayerStream<R> {
     ///
     /// # Errors
     ///
-    /// What is wrong with the remaining bytes; [`Violation::SizeMismatch`](crate::Violation::SizeMismatch),
-    /// [`Violation::DigestMismatch`](crate::Violation::DigestMismatch),
-    /// [`Violation::DiffIdMismatch`](crate::Violation::DiffIdMismatch).
+    /// What is wrong with the remaining bytes; [`Violation::SizeMismatch`],
+    /// [`Violation::DigestMismatch`],
+    /// [`Violation::DiffIdMismatch`].
     pub fn finish(mut self) -> Result<Checked, Fault> {
         loop {
             match self.stream.fill_buf()?.len() {
@@ -76,6 +76,18 @@ impl<R: Read> LayerStream<R> {
             unpacked.digest = blob.digest;
         }
         Ok(Checked::new(self.expected, &blob, &unpacked, quirks)?)
+    }
+
+    /// Says whether what was refused comes of a damaged blob, or of a wrong one: reads what is left of it and
+    /// compares size and digest. `None` when the blob is the one that was meant, or when nobody knows.
+    pub(crate) fn damage(self) -> Option<Violation> {
+        let (decoder, _) = self.stream.into_inner().finish();
+        let mut blob = decoder.into_input();
+        match io::copy(&mut blob, &mut io::sink()).map_err(Fault::from) {
+            Ok(_) => self.expected.compare_blob(&blob.finish()).err(),
+            Err(Fault::Refused(Rule::Violation(violation))) => Some(violation),
+            Err(_) => None,
+        }
     }
 
     fn decoder(&self) -> &Decoder<Incoming<R>> {

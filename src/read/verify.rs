@@ -59,12 +59,7 @@ impl Expected {
 
     /// Compares all that is expected with what flowed by: the one place where a proof is made.
     pub(crate) fn compare(&self, blob: &Seen, unpacked: &Seen) -> Result<Option<Verified<Blob>>, Violation> {
-        if let Some(expected) = self.size.filter(|&size| size != blob.bytes) {
-            return Err(Violation::SizeMismatch { expected, got: SizeSeen::Exactly(blob.bytes) });
-        }
-        if let Some((expected, got)) = differing(self.digest, blob.digest) {
-            return Err(Violation::DigestMismatch { expected, got });
-        }
+        self.compare_blob(blob)?;
         if let Some((expected, got)) = differing(self.diff_id, unpacked.digest) {
             return Err(Violation::DiffIdMismatch { expected, got });
         }
@@ -73,6 +68,22 @@ impl Expected {
             (Some(digest), Some(size), Some(diff_id)) => Some(Verified(Blob { digest, size, diff_id })),
             _ => None,
         })
+    }
+
+    /// Compares what is expected of the blob as it is stored.
+    pub(crate) fn compare_blob(&self, blob: &Seen) -> Result<(), Violation> {
+        if let Some(expected) = self.size.filter(|&size| size != blob.bytes) {
+            return Err(Violation::SizeMismatch { expected, got: SizeSeen::Exactly(blob.bytes) });
+        }
+        match differing(self.digest, blob.digest) {
+            Some((expected, got)) => Err(Violation::DigestMismatch { expected, got }),
+            None => Ok(()),
+        }
+    }
+
+    /// Whether it is known where the blob ends.
+    pub(crate) fn has_size(&self) -> bool {
+        self.size.is_some()
     }
 
     fn missing(&self) -> &'static str {

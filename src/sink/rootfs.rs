@@ -50,7 +50,6 @@ impl Rootfs {
     }
 
     /// A tree that nobody can see yet.
-    #[cfg(feature = "image")]
     pub(crate) fn staged(cage: Cage) -> Self {
         Self::new(cage, Exposure::Staged)
     }
@@ -68,7 +67,6 @@ impl Rootfs {
     }
 
     /// The proofs of the layers applied, `None` for one that had none; nothing when one of them broke off.
-    #[cfg(feature = "image")]
     pub(crate) fn layers(&self) -> Option<&[Option<Verified<Blob>>]> {
         (!self.broken).then_some(&self.layers)
     }

@@ -31,7 +31,7 @@ impl Selected {
             let at_layer = |fault: Fault| fault.at(Position { layer: Some(position), ..Position::default() });
             let descriptor = layer.descriptor();
             let reader = self.image().open_blob(descriptor).map_err(at_layer)?;
-            let stated = layer.compression().name();
+            let stated = layer.compression();
             let mut layer = Layer::new(reader).blob(*descriptor.digest(), descriptor.size()).diff_id(*layer.diff_id());
             layer.position = Some(position);
             layer.stated_compression = Some(stated);

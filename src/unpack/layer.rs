@@ -2,9 +2,9 @@
 
 use super::spool::verify_first;
 use crate::plan::Judge;
-use crate::read::{Blob, Checked, Expected, LayerStream, TarReader, Verified};
+use crate::read::{Blob, Checked, Expected, Format, LayerStream, TarReader, Verified};
 use crate::sink::Sink;
-use crate::words::{Digest, Error, Fault, LayerPosition, Limits, Policy, Position, Quirk, Report};
+use crate::words::{Blame, Digest, Error, Fault, LayerPosition, Limits, Policy, Position, Quirk, Report};
 use std::io::Read;
 
 /// A layer to be applied: where its bytes come from, and what is known about them beforehand.
@@ -15,7 +15,7 @@ pub struct Layer<R> {
     pub(super) reader: R,
     pub(super) expected: Expected,
     pub(super) position: Option<LayerPosition>,
-    pub(super) stated_compression: Option<&'static str>,
+    pub(super) stated_compression: Option<Format>,
 }
 
 impl<R: Read> Layer<R> {
@@ -160,7 +160,7 @@ struct Run<'a> {
     unpacker: &'a Unpacker,
     position: Position,
     bytes_before: u64,
-    stated_compression: Option<&'static str>,
+    stated_compression: Option<Format>,
 }
 
 impl Run<'_> {
@@ -171,16 +171,24 @@ impl Run<'_> {
         judge.at(self.position.clone());
         let stream = LayerStream::open(reader, expected, limits).map_err(at_layer)?;
         if let Some(stated) = self.stated_compression
-            && stated != stream.format().name()
+            && stated != stream.format()
         {
-            let quirk = Quirk::CompressionDiffers { stated, found: stream.format().name() };
+            let quirk = Quirk::CompressionDiffers { stated: stated.name(), found: stream.format().name() };
             judge.quirk(quirk).map_err(at_layer)?;
         }
         let mut reader = TarReader::new(stream, limits, expected.covers_stream());
         sink.begin_layer(limits).map_err(at_layer)?;
         if let Err(fault) = transfer(&mut reader, &mut judge, sink, &self.position) {
             sink.abandon_layer();
-            return Err(fault.at(Position { layer: self.position.layer, ..reader.position() }).in_part());
+            let position = Position { layer: self.position.layer, ..reader.position() };
+            // A damaged blob breaks any rule: that it is damaged is what its owner wants to know.
+            let looks = expected.has_size() && fault.blame() == Blame::Archive;
+            let damage = if looks { reader.into_inner().damage() } else { None };
+            return Err(match damage {
+                Some(violation) => Fault::from(violation).at(self.position),
+                None => fault.at(position),
+            }
+            .in_part());
         }
         self.finish(reader, judge, sink).map_err(|fault| {
             sink.abandon_layer();

@@ -5,9 +5,7 @@
 mod image;
 mod layer;
 mod spool;
-#[cfg(feature = "image")]
 mod stage;
 
 pub use layer::{Applied, Layer, Unpacker};
-#[cfg(feature = "image")]
 pub use stage::Staged;

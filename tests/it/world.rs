@@ -21,6 +21,7 @@ fn unpacked() -> (Listing, layercage::Report) {
     let report = selected.unpack_into(&open(place.path()), "rootfs", &Policy::default()).unwrap();
     let listing = tree::list(&place.path().join("rootfs"));
     let beside: Vec<_> = fs::read_dir(place.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    tree::unlock(&place.path().join("rootfs"));
     assert_eq!(beside, ["rootfs"], "nothing is left beside it");
     (listing, report)
 }

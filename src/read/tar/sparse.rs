@@ -57,10 +57,8 @@ impl SparseRecords {
                 _ => (),
             },
             b"numblocks" => self.count = Some(number()?),
-            b"offset" => match self.pending.replace(number()?) {
-                Some(_) => return Err(unknown()),
-                None => (),
-            },
+            b"offset" if self.pending.is_some() => return Err(unknown()),
+            b"offset" => self.pending = Some(number()?),
             b"numbytes" => {
                 let offset = self.pending.take().ok_or_else(unknown)?;
                 self.push(Segment { offset, length: number()? }, limits)?;

@@ -7,7 +7,7 @@ use std::fmt::Write;
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 /// A path, its attributes by their names.
 pub(crate) type Listing = BTreeMap<Vec<u8>, BTreeMap<String, String>>;
@@ -15,30 +15,8 @@ pub(crate) type Listing = BTreeMap<Vec<u8>, BTreeMap<String, String>>;
 /// Lists a tree: `type`, `mode`, `uid`, `gid`, `size`, `sha256`, `target`, `hardlink`, `xattr.NAME`, `mtime`,
 /// each where it means something.
 pub(crate) fn list(root: &Path) -> Listing {
-    let mut listing = Listing::new();
-    let mut groups: BTreeMap<(u64, u64), Vec<Vec<u8>>> = BTreeMap::new();
-    let mut to_do = vec![PathBuf::new()];
-    while let Some(inside) = to_do.pop() {
-        let path = root.join(&inside);
-        let name = if inside.as_os_str().is_empty() { b".".to_vec() } else { inside.as_os_str().as_bytes().to_vec() };
-        let metadata = fs::symlink_metadata(&path).unwrap();
-        let mut fields = describe(&path, &metadata);
-        if metadata.is_dir() {
-            // Whoever is not root sees into a directory that is his own only when its mode lets him.
-            let open_up = metadata.mode() & 0o500 != 0o500 && !rustix::process::geteuid().is_root();
-            if open_up {
-                fs::set_permissions(&path, fs::Permissions::from_mode(0o700)).unwrap();
-            }
-            to_do.extend(fs::read_dir(&path).unwrap().map(|entry| inside.join(entry.unwrap().file_name())));
-            fields.extend(xattrs(&path));
-            if open_up {
-                fs::set_permissions(&path, metadata.permissions()).unwrap();
-            }
-        } else if metadata.nlink() > 1 {
-            groups.entry((metadata.dev(), metadata.ino())).or_default().push(name.clone());
-        }
-        listing.insert(name, fields);
-    }
+    let (mut listing, mut groups) = (Listing::new(), Groups::new());
+    add(root, Path::new(""), &mut listing, &mut groups);
     for mut names in groups.into_values().filter(|names| names.len() > 1) {
         names.sort();
         for name in &names {
@@ -46,6 +24,42 @@ pub(crate) fn list(root: &Path) -> Listing {
         }
     }
     listing
+}
+
+/// The names of each inode that has several.
+type Groups = BTreeMap<(u64, u64), Vec<Vec<u8>>>;
+
+fn add(root: &Path, inside: &Path, listing: &mut Listing, groups: &mut Groups) {
+    let path = if inside.as_os_str().is_empty() { root.to_owned() } else { root.join(inside) };
+    let name = if inside.as_os_str().is_empty() { b".".to_vec() } else { inside.as_os_str().as_bytes().to_vec() };
+    let metadata = fs::symlink_metadata(&path).unwrap();
+    let mut fields = describe(&path, &metadata);
+    if metadata.is_dir() {
+        // Whoever is not root sees into a directory that is his own only when its mode lets him.
+        let locked = metadata.mode() & 0o700 != 0o700 && !rustix::process::geteuid().is_root();
+        if locked {
+            fs::set_permissions(&path, fs::Permissions::from_mode(0o700)).unwrap();
+        }
+        fields.extend(xattrs(&path));
+        for entry in fs::read_dir(&path).unwrap() {
+            add(root, &inside.join(entry.unwrap().file_name()), listing, groups);
+        }
+        if locked {
+            fs::set_permissions(&path, metadata.permissions()).unwrap();
+        }
+    } else if metadata.nlink() > 1 {
+        groups.entry((metadata.dev(), metadata.ino())).or_default().push(name.clone());
+    }
+    listing.insert(name, fields);
+}
+
+/// Opens up the directories of a tree, so that whoever is not root can remove it.
+pub(crate) fn unlock(root: &Path) {
+    let metadata = fs::symlink_metadata(root).unwrap();
+    if metadata.is_dir() {
+        fs::set_permissions(root, fs::Permissions::from_mode(0o700)).unwrap();
+        fs::read_dir(root).unwrap().for_each(|entry| unlock(&entry.unwrap().path()));
+    }
 }
 
 fn describe(path: &Path, metadata: &fs::Metadata) -> BTreeMap<String, String> {
