@@ -6,4 +6,5 @@
 mod floors;
 mod staged;
 mod support;
+#[cfg(all(feature = "image", feature = "gzip", feature = "zstd"))]
 mod world;
