@@ -54,7 +54,7 @@ impl<'p> Judge<'p> {
     ///
     /// The refusal, where it does not.
     pub fn quirk(&mut self, quirk: Quirk) -> Result<(), Fault> {
-        match self.policy.verdict(&quirk) {
+        match self.policy.verdict(quirk.rule()) {
             Verdict::Refuse => Err(quirk.into()),
             Verdict::Note => {
                 self.report.note(Note { quirk, position: self.position.clone() });
@@ -104,7 +104,7 @@ impl<'p> Judge<'p> {
             return Err(Violation::DeviceZero.into());
         }
         let quirk = Quirk::DeviceNode { kind, major, minor };
-        match self.policy.devices_verdict() {
+        match self.policy.devices_choice() {
             Devices::Create => Ok(ChangeKind::Device { metadata, device }),
             Devices::Refuse => Err(quirk.into()),
             Devices::Skip => {

@@ -1,6 +1,6 @@
 //! What a caller wants done about what is odd.
 
-use super::{Quirk, Verdict};
+use super::{QuirkRule, Verdict};
 use std::collections::BTreeMap;
 use std::fmt::{self, Display};
 use std::str::FromStr;
@@ -72,15 +72,15 @@ pub struct UnknownWord;
 /// Only quirks can be named; a [`Violation`](crate::Violation) is refused whatever the policy.
 ///
 /// ```
-/// # use layercage::{Devices, Policy, Quirk, Verdict};
-/// let policy = Policy::default().devices(Devices::Skip);
-/// # let _ = policy;
+/// # use layercage::{Devices, Policy, QuirkRule, Verdict};
+/// let policy = Policy::default().devices(Devices::Skip).refuse(QuirkRule::DuplicatePath);
+/// assert_eq!(policy.verdict(QuirkRule::DuplicatePath), Verdict::Refuse);
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Policy {
     preset: Preset,
     devices: Option<Devices>,
-    verdicts: BTreeMap<&'static str, Verdict>,
+    verdicts: BTreeMap<QuirkRule, Verdict>,
 }
 
 impl Policy {
@@ -106,33 +106,62 @@ impl Policy {
         self
     }
 
-    /// Decides one quirk by its id.
-    ///
-    /// # Errors
-    ///
-    /// [`UnknownWord`] when no quirk has that id.
-    pub fn rule(mut self, id: &str, verdict: Verdict) -> Result<Self, UnknownWord> {
-        let row = Quirk::TABLE.iter().find(|row| row.id == id).ok_or(UnknownWord)?;
-        self.verdicts.insert(row.id, verdict);
-        Ok(self)
+    /// Lets a quirk pass with a note. [`QuirkRule::DeviceNode`] stands for [`Devices::Skip`].
+    #[must_use]
+    pub fn allow(self, rule: QuirkRule) -> Self {
+        self.decide(rule, Verdict::Note)
+    }
+
+    /// Refuses what shows a quirk.
+    #[must_use]
+    pub fn refuse(self, rule: QuirkRule) -> Self {
+        self.decide(rule, Verdict::Refuse)
+    }
+
+    fn decide(mut self, rule: QuirkRule, verdict: Verdict) -> Self {
+        if rule == QuirkRule::DeviceNode {
+            self.devices = None;
+        }
+        self.verdicts.insert(rule, verdict);
+        self
     }
 
     /// What becomes of devices.
-    pub fn devices_verdict(&self) -> Devices {
-        self.devices.unwrap_or(match self.verdict_of("device-node", self.preset) {
+    pub fn devices_choice(&self) -> Devices {
+        self.devices.unwrap_or(match self.verdict(QuirkRule::DeviceNode) {
             Verdict::Note => Devices::Skip,
             Verdict::Refuse => Devices::Refuse,
         })
     }
 
     /// What becomes of an archive with this quirk.
-    pub fn verdict(&self, quirk: &Quirk) -> Verdict {
-        self.verdicts.get(quirk.id()).copied().unwrap_or_else(|| quirk.row().verdict(self.preset))
+    pub fn verdict(&self, rule: QuirkRule) -> Verdict {
+        self.verdicts.get(&rule).copied().unwrap_or_else(|| rule.row().verdict(self.preset))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn single_rules_stand_over_a_preset() {
+        let policy = Policy::paranoid().allow(QuirkRule::RaggedEnd);
+        assert_eq!(policy.verdict(QuirkRule::RaggedEnd), Verdict::Note);
+        assert_eq!(policy.verdict(QuirkRule::DuplicatePath), Verdict::Refuse);
+        assert_eq!(
+            Policy::default().refuse(QuirkRule::DuplicatePath).verdict(QuirkRule::DuplicatePath),
+            Verdict::Refuse
+        );
     }
 
-    fn verdict_of(&self, id: &str, preset: Preset) -> Verdict {
-        self.verdicts.get(id).copied().unwrap_or_else(|| {
-            Quirk::TABLE.iter().find(|row| row.id == id).map_or(Verdict::Refuse, |row| row.verdict(preset))
-        })
+    #[test]
+    fn devices_have_three_choices_and_the_last_word_counts() {
+        assert_eq!(Policy::default().devices_choice(), Devices::Refuse);
+        assert_eq!(Policy::compatible().devices_choice(), Devices::Skip);
+        assert_eq!(Policy::default().allow(QuirkRule::DeviceNode).devices_choice(), Devices::Skip);
+        assert_eq!(Policy::paranoid().devices(Devices::Create).devices_choice(), Devices::Create);
+        let refused = Policy::default().devices(Devices::Create).refuse(QuirkRule::DeviceNode);
+        assert_eq!(refused.devices_choice(), Devices::Refuse);
     }
 }

@@ -42,7 +42,7 @@ impl Row {
 }
 
 macro_rules! rules {
-    ($(#[$doc:meta])* $kind:ident { $(
+    ($(#[$doc:meta])* $kind:ident, $(#[$id_doc:meta])* $ids:ident { $(
         $id:literal $variant:ident $({ $($field:ident: $type:ty),+ })? $sentence:literal $(help $help:literal)? $(= $verdicts:expr)?;
     )* }) => {
         $(#[$doc])*
@@ -54,22 +54,34 @@ macro_rules! rules {
             ),+ })?,)*
         }
 
-        impl $kind {
-            /// The rows of this kind, in the order of the documentation.
-            pub const TABLE: &[Row] = &[$(Row {
-                id: $id, sentence: $sentence, help: concat!("", $($help)?), verdicts: verdicts!($($verdicts)?),
-            }),*];
+        $(#[$id_doc])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        #[non_exhaustive]
+        pub enum $ids {
+            $(#[doc = concat!("`", $id, "`: ", $sentence, ".")] $variant,)*
+        }
 
-            /// The rule's row.
-            pub fn row(&self) -> Row {
-                match self { $(Self::$variant $({ $($field: _),+ })? => Row {
+        impl $ids {
+            /// All of them, in the order of the documentation.
+            pub const ALL: &[Self] = &[$(Self::$variant),*];
+
+            /// The row of the table.
+            pub fn row(self) -> Row {
+                match self { $(Self::$variant => Row {
                     id: $id, sentence: $sentence, help: concat!("", $($help)?), verdicts: verdicts!($($verdicts)?),
                 }),* }
+            }
+        }
+
+        impl $kind {
+            /// Which rule it is, without the data.
+            pub fn rule(&self) -> $ids {
+                match self { $(Self::$variant $({ $($field: _),+ })? => $ids::$variant),* }
             }
 
             /// The rule's stable id.
             pub fn id(&self) -> &'static str {
-                self.row().id
+                self.rule().row().id
             }
 
             fn data(&self) -> Vec<(&'static str, String)> {
@@ -79,7 +91,7 @@ macro_rules! rules {
 
         impl Display for $kind {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str(self.row().sentence)?;
+                f.write_str(self.rule().row().sentence)?;
                 for (index, (name, value)) in self.data().into_iter().enumerate() {
                     write!(f, "{}{} {value}", if index == 0 { ": " } else { ", " }, name.replace('_', " "))?;
                 }
@@ -108,7 +120,9 @@ const COMPATIBLE: [Verdict; 3] = [Verdict::Refuse, Verdict::Note, Verdict::Refus
 
 rules! {
     /// What is refused under every policy.
-    Violation {
+    Violation,
+    /// The name of a violation, for tables.
+    ViolationRule {
         // Names.
         "name-climbs" NameClimbs "a name has a `..` component";
         "name-nul" NameNul "a name has a NUL byte in it";
@@ -133,18 +147,13 @@ rules! {
         "whiteout-with-content" WhiteoutWithContent { size: u64 } "a whiteout has content";
         // Types and numbers.
         "entry-type" EntryType { flag: Escaped } "an entry has a type that layers do not have";
-        "file-with-slash" FileWithSlash "a regular file's name ends in a slash, and readers differ on what it is";
-        "size-without-data" SizeWithoutData { size: u64 } "an entry of a type that has no data has a size";
         "header-checksum" HeaderChecksum { stored: u64, computed: u64 } "a header's checksum does not fit";
         "number" Number { field: &'static str, value: Escaped } "a number is not one, or out of range";
         "device-zero" DeviceZero "a character device is 0:0, which overlay file systems take for a whiteout";
         // Extended headers.
         "pax-record" PaxRecord { record: Escaped } "a PAX record is malformed";
         "pax-value" PaxValue { key: Escaped, value: Escaped } "a PAX record has a value that its key does not take";
-        "extended-header-twice" ExtendedHeaderTwice { kind: &'static str } "an entry has two extended headers of one kind";
-        "extended-header-alone" ExtendedHeaderAlone "an extended header has no entry after it";
-        "extended-header-trailing" ExtendedHeaderTrailing "bytes follow the end of an extended header's content";
-        "size-disagrees" SizeDisagrees { header: u64, pax: u64 } "an entry's two sizes disagree";
+        "pax-padding" PaxPadding "bytes follow the last record of a PAX header";
         "xattr-name" XattrName { name: Escaped } "an extended attribute's name is empty, too long, or has a NUL in it";
         "xattr-value" XattrValue { name: Escaped } "an extended attribute's value is malformed";
         "sparse" Sparse { format: &'static str } "a sparse file is described in a way that is not read";
@@ -152,9 +161,7 @@ rules! {
         "sparse-size" SparseSize { stored: u64, mapped: u64 } "a sparse file has more or less data than its map says";
         // Ends and compression.
         "truncated" Truncated "the archive ends in the middle";
-        "unmarked-end" UnmarkedEnd "the archive has no end mark, and no digest shows that it is whole";
         "lone-zero-block" LoneZeroBlock "one zero block stands in the middle of the archive, and readers differ on whether it ends there";
-        "data-after-end" DataAfterEnd { at: u64 } "data follows the end of the archive";
         "compression" Compression { format: &'static str } "the layer is compressed in a way that is not read";
         "compression-corrupt" CompressionCorrupt { format: &'static str } "the compressed layer is damaged";
         "data-after-compression" DataAfterCompression { format: &'static str } "data follows the compressed layer";
@@ -180,7 +187,9 @@ rules! {
 
 rules! {
     /// What is odd; policy decides whether it passes with a note.
-    Quirk {
+    Quirk,
+    /// The name of a quirk, by which a policy decides it.
+    QuirkRule {
         "device-node" DeviceNode { kind: DeviceKind, major: u32, minor: u32 } "a device node"
             help "base images carry these; `--devices skip` leaves them out" = COMPATIBLE;
         "link-climbs" LinkClimbs { target: Escaped } "a symbolic link on the way leads above the root"
@@ -203,6 +212,14 @@ rules! {
         "pax-key-alike" PaxKeyAlike { key: Escaped } "a PAX key stands twice with the same value" = NOTED;
         "pax-key-twice" PaxKeyTwice { key: Escaped } "a PAX key stands twice with two values" = COMPATIBLE;
         "pax-unknown-key" PaxUnknownKey { key: Escaped } "a PAX key that is not known has no effect" = NOTED;
+        "size-without-data" SizeWithoutData { size: u64 } "an entry of a type that has no data has a size" = COMPATIBLE;
+        "data-after-end" DataAfterEnd { at: u64 } "data follows the end of the archive" = COMPATIBLE;
+        "unmarked-end" UnmarkedEnd "the archive has no end mark, and no digest shows that it is whole" = COMPATIBLE;
+        "extended-header-twice" ExtendedHeaderTwice { kind: &'static str } "an entry has two extended headers of one kind" = COMPATIBLE;
+        "extended-header-alone" ExtendedHeaderAlone "an extended header has no entry after it" = COMPATIBLE;
+        "file-with-slash" FileWithSlash "a regular file's name ends in a slash, and readers differ on what it is" = COMPATIBLE;
+        "size-disagrees" SizeDisagrees { header: u64, pax: u64 } "an entry's two sizes disagree" = COMPATIBLE;
+        "long-name-trailing" LongNameTrailing "bytes follow the end of a GNU long name" = COMPATIBLE;
         "path-disagrees" PathDisagrees { gnu: Escaped, pax: Escaped } "a GNU long name and a PAX record disagree" = COMPATIBLE;
         "ragged-end" RaggedEnd { bytes: u64 } "the archive's last block is cut short" = NOTED;
         "one-zero-block" OneZeroBlock "the archive ends with one zero block" = NOTED;
@@ -280,8 +297,8 @@ impl Rule {
 
     fn row(&self) -> Row {
         match self {
-            Self::Violation(violation) => violation.row(),
-            Self::Quirk(quirk) => quirk.row(),
+            Self::Violation(violation) => violation.rule().row(),
+            Self::Quirk(quirk) => quirk.rule().row(),
         }
     }
 }
@@ -302,7 +319,8 @@ mod tests {
 
     #[test]
     fn ids_are_unique_and_readable() {
-        let rows: Vec<_> = Violation::TABLE.iter().chain(Quirk::TABLE).collect();
+        let violations = ViolationRule::ALL.iter().map(|rule| rule.row());
+        let rows: Vec<_> = violations.chain(QuirkRule::ALL.iter().map(|rule| rule.row())).collect();
         let ids: BTreeSet<_> = rows.iter().map(|row| row.id).collect();
         assert_eq!(ids.len(), rows.len());
         assert!(ids.iter().all(|id| id.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'-')));
@@ -310,7 +328,7 @@ mod tests {
 
     #[test]
     fn paranoid_refuses_every_quirk_and_nothing_is_stricter_under_compatible() {
-        for row in Quirk::TABLE {
+        for row in QuirkRule::ALL.iter().map(|rule| rule.row()) {
             let [default, compatible, paranoid] = row.verdicts;
             assert_eq!(paranoid, Verdict::Refuse, "{}", row.id);
             assert!(default == Verdict::Refuse || compatible == Verdict::Note, "{}", row.id);

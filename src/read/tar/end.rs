@@ -4,13 +4,12 @@ use super::block::{BLOCK, Blocks};
 use crate::words::{Fault, Quirk, Violation};
 use std::io::BufRead;
 
-/// Reads what follows the first zero block, which must all be zeros: another block of them at least, and any
+/// Reads what follows the first zero block, which should all be zeros: another block of them at least, and any
 /// amount of padding.
 ///
 /// # Errors
 ///
-/// [`Violation::LoneZeroBlock`] when something stands in the second block, [`Violation::DataAfterEnd`] when it
-/// comes later.
+/// [`Violation::LoneZeroBlock`] when something stands in the second block. What comes later is left unread.
 pub(crate) fn after_zero_block(blocks: &mut Blocks<impl BufRead>) -> Result<Vec<Quirk>, Fault> {
     let start = blocks.offset();
     loop {
@@ -22,7 +21,7 @@ pub(crate) fn after_zero_block(blocks: &mut Blocks<impl BufRead>) -> Result<Vec<
         if let Some(index) = chunk.iter().position(|&byte| byte != 0) {
             let at = blocks.offset() + index as u64;
             let second = at - start < BLOCK as u64;
-            return Err(if second { Violation::LoneZeroBlock } else { Violation::DataAfterEnd { at } }.into());
+            return if second { Err(Violation::LoneZeroBlock.into()) } else { Ok(vec![Quirk::DataAfterEnd { at }]) };
         }
         blocks.consume(bytes);
     }
@@ -40,6 +39,6 @@ pub(crate) fn after_zero_block(blocks: &mut Blocks<impl BufRead>) -> Result<Vec<
 
 /// Judges an archive that ends between entries, without a zero block. It may have been cut there, unless a
 /// digest covers all of it.
-pub(crate) fn without_zero_block(covered: bool) -> Result<Vec<Quirk>, Fault> {
-    if covered { Ok(vec![Quirk::NoEndBlocks]) } else { Err(Violation::UnmarkedEnd.into()) }
+pub(crate) fn without_zero_block(covered: bool) -> Quirk {
+    if covered { Quirk::NoEndBlocks } else { Quirk::UnmarkedEnd }
 }

@@ -27,7 +27,7 @@ pub(crate) fn compose(
     let target = || target.unwrap_or_else(|| header.target().to_vec());
     let mut pax = extended.into_pax();
     let mut sparse = std::mem::take(&mut pax.sparse).layout()?;
-    let size = size(header.size()?, pax.size)?;
+    let mut size = size(header.size()?, pax.size, oddities);
     let mut kind = match header.flag() {
         b'0' | 0 | b'7' => file(header.flag(), name, size, limits, oddities)?,
         b'1' => EntryKind::HardLink { target: target() },
@@ -49,7 +49,9 @@ pub(crate) fn compose(
         *size = layout.size();
     }
     if size > 0 && !matches!(kind, EntryKind::File { .. }) {
-        return Err(Violation::SizeWithoutData { size });
+        // Go reads what follows as headers, others pass over so many bytes.
+        oddities.add(Quirk::SizeWithoutData { size });
+        size = 0;
     }
     // A field that a record overrides must be a number all the same.
     let (uid, gid, seconds) = (header.uid()?, header.gid()?, header.mtime()?);
@@ -63,20 +65,28 @@ pub(crate) fn compose(
     Ok(Composed { kind, metadata, stored: size, sparse })
 }
 
-/// The size: a record's where the header's eleven digits cannot say it, otherwise both must agree.
-fn size(header: u64, pax: Option<u64>) -> Result<u64, Violation> {
+/// The size: a record's, as in Go. Where the header's eleven digits can say it, both should agree.
+fn size(header: u64, pax: Option<u64>, oddities: &mut Oddities) -> u64 {
     const MOST: u64 = 0o777_7777_7777;
     match pax {
-        Some(pax) if pax != header && pax <= MOST => Err(Violation::SizeDisagrees { header, pax }),
-        Some(pax) => Ok(pax),
-        None => Ok(header),
+        Some(pax) if pax != header && pax <= MOST => {
+            oddities.add(Quirk::SizeDisagrees { header, pax });
+            pax
+        }
+        Some(pax) => pax,
+        None => header,
     }
 }
 
 fn file(flag: u8, name: &[u8], size: u64, limits: &Limits, oddities: &mut Oddities) -> Result<EntryKind, Violation> {
     if name.ends_with(b"/") {
         // Version 7 had no flag for directories. Of any other, GNU tar makes a directory and Go a file.
-        return if flag == 0 && size == 0 { Ok(EntryKind::Directory) } else { Err(Violation::FileWithSlash) };
+        if flag != 0 || size > 0 {
+            oddities.add(Quirk::FileWithSlash);
+        }
+        if flag == 0 {
+            return Ok(EntryKind::Directory);
+        }
     }
     if flag == b'7' {
         oddities.add(Quirk::ContiguousFile);

@@ -44,7 +44,7 @@ impl Extended {
         matches!(self, Self { gnu_path: None, gnu_target: None, pax: None })
     }
 
-    /// Adds one header.
+    /// Adds one header; of two of a kind the later one counts, as in Go.
     pub(crate) fn add(
         &mut self,
         kind: ExtendedKind,
@@ -53,13 +53,18 @@ impl Extended {
         oddities: &mut Oddities,
     ) -> Result<(), Violation> {
         let twice = match kind {
-            ExtendedKind::GnuPath => self.gnu_path.replace(gnu_text(content, Violation::NameEmpty)?).is_some(),
+            ExtendedKind::GnuPath => {
+                self.gnu_path.replace(gnu_text(content, Violation::NameEmpty, oddities)?).is_some()
+            }
             ExtendedKind::GnuTarget => {
-                self.gnu_target.replace(gnu_text(content, Violation::LinkTargetEmpty)?).is_some()
+                self.gnu_target.replace(gnu_text(content, Violation::LinkTargetEmpty, oddities)?).is_some()
             }
             ExtendedKind::Pax => self.pax.replace(Pax::parse(content, limits, oddities)?).is_some(),
         };
-        if twice { Err(Violation::ExtendedHeaderTwice { kind: kind.name() }) } else { Ok(()) }
+        if twice {
+            oddities.add(Quirk::ExtendedHeaderTwice { kind: kind.name() });
+        }
+        Ok(())
     }
 
     /// The name that replaces the header's.
@@ -90,12 +95,12 @@ fn agreed(gnu: Option<Vec<u8>>, pax: Option<Vec<u8>>, oddities: &mut Oddities) -
     gnu.or(pax)
 }
 
-/// The text of an `L` or `K` header: a NUL at its end is customary, and only NULs follow one. Nothing at all is
+/// The text of an `L` or `K` header: a NUL at its end is customary, and only NULs should follow one. Nothing at all is
 /// refused, since Go would use the header's own field and GNU tar the empty name.
-fn gnu_text(content: &[u8], empty: Violation) -> Result<Vec<u8>, Violation> {
+fn gnu_text(content: &[u8], empty: Violation, oddities: &mut Oddities) -> Result<Vec<u8>, Violation> {
     let text = until_nul(content);
     if content.iter().skip(text.len()).any(|&byte| byte != 0) {
-        return Err(Violation::ExtendedHeaderTrailing);
+        oddities.add(Quirk::LongNameTrailing);
     }
     if text.is_empty() { Err(empty) } else { Ok(text.to_vec()) }
 }

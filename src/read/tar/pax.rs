@@ -135,7 +135,7 @@ fn records<'a>(content: &'a [u8], oddities: &mut Oddities) -> Result<Vec<Record<
     while !rest.is_empty() {
         let Some((record, behind)) = record(rest) else {
             return Err(if rest.iter().all(|&byte| byte == 0) {
-                Violation::ExtendedHeaderTrailing
+                Violation::PaxPadding
             } else {
                 Violation::PaxRecord { record: Escaped::new(rest) }
             });
@@ -269,7 +269,7 @@ mod tests {
             let violation = parse(malformed).unwrap_err();
             assert_eq!(violation.id(), "pax-record", "{}", malformed.escape_ascii());
         }
-        assert_eq!(parse(b"9 path=a\n\0\0\0"), Err(Violation::ExtendedHeaderTrailing));
+        assert_eq!(parse(b"9 path=a\n\0\0\0"), Err(Violation::PaxPadding));
     }
 
     #[test]

@@ -142,8 +142,10 @@ impl<R: BufRead> TarReader<R> {
                     extended.add(kind, &content, &self.limits, &mut oddities)?;
                 }
                 // Go forgets the extended headers before a global one, GNU tar applies them to what follows.
-                (b'g', _) if !extended.is_empty() => return Err(Violation::ExtendedHeaderAlone.into()),
                 (b'g', _) => {
+                    if !std::mem::take(&mut extended).is_empty() {
+                        oddities.add(Quirk::ExtendedHeaderAlone);
+                    }
                     let content = self.content(&header)?;
                     pax::judge_global(&content, &mut self.global)?;
                 }
@@ -194,14 +196,14 @@ impl<R: BufRead> TarReader<R> {
 
     /// Reads the end, which begins with a zero block or is that of the stream.
     fn end(&mut self, zeros: Option<Block>, extended: &Extended) -> Result<Option<Entry>, Fault> {
-        if !extended.is_empty() {
-            return Err(Violation::ExtendedHeaderAlone.into());
-        }
         self.ending = true;
-        self.end_quirks = match zeros {
-            Some(_) => end::after_zero_block(&mut self.blocks)?,
-            None => end::without_zero_block(self.covered)?,
-        };
+        if !extended.is_empty() {
+            self.end_quirks.push(Quirk::ExtendedHeaderAlone);
+        }
+        match zeros {
+            Some(_) => self.end_quirks.extend(end::after_zero_block(&mut self.blocks)?),
+            None => self.end_quirks.push(end::without_zero_block(self.covered)),
+        }
         self.end_quirks.extend(std::mem::take(&mut self.global).into_quirks());
         Ok(None)
     }
