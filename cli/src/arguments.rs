@@ -1,7 +1,7 @@
 //! What the command takes.
 
 use clap::{Args, Parser, Subcommand};
-use layercage::{Devices, Digest, Policy, Preset};
+use layercage::{Devices, Digest, Limit, Limits, Policy, Preset, QuirkRule, ViolationRule};
 use std::path::PathBuf;
 
 /// Unpacks container image layers safely: confined, verified and strict.
@@ -20,6 +20,8 @@ pub(crate) enum Command {
     Unpack(Unpack),
     /// Apply one layer over a directory that exists.
     Apply(Apply),
+    /// Print the rules by which images are judged, and what each policy does about them.
+    Rules,
 }
 
 #[derive(Debug, Args)]
@@ -67,20 +69,51 @@ pub(crate) struct Judging {
     /// What becomes of device nodes: `refuse`, `skip` or `create`.
     #[arg(long, value_name = "CHOICE", value_parser = parse_devices)]
     devices: Option<Devices>,
+    /// Let a quirk pass with a note, whatever the policy says; `layercage rules` lists them.
+    #[arg(long, value_name = "RULE", value_parser = parse_rule)]
+    allow: Vec<QuirkRule>,
+    /// Refuse a quirk, whatever the policy says.
+    #[arg(long, value_name = "RULE", value_parser = parse_rule)]
+    refuse: Vec<QuirkRule>,
+    /// Change a limit; an unknown name lists them all.
+    #[arg(long, value_name = "NAME=AMOUNT", value_parser = parse_limit)]
+    limit: Vec<(Limit, u64)>,
 }
 
 impl Judging {
     pub(crate) fn policy(&self) -> Policy {
-        let policy = Policy::preset(self.policy);
+        let policy = self.allow.iter().copied().fold(Policy::preset(self.policy), Policy::allow);
+        let policy = self.refuse.iter().copied().fold(policy, Policy::refuse);
         match self.devices {
             Some(devices) => policy.devices(devices),
             None => policy,
         }
     }
+
+    pub(crate) fn limits(&self) -> Limits {
+        self.limit.iter().fold(Limits::default(), |limits, &(limit, most)| limits.with(limit, most))
+    }
 }
 
 fn parse_digest(text: &str) -> Result<Digest, String> {
     text.parse().map_err(|_| "a digest is sha256: and 64, or sha512: and 128 lower-case hexadecimal digits".to_owned())
+}
+
+fn parse_rule(id: &str) -> Result<QuirkRule, String> {
+    if ViolationRule::ALL.iter().any(|rule| rule.row().id == id) {
+        return Err("this rule holds under every policy".to_owned());
+    }
+    let found = QuirkRule::ALL.iter().find(|rule| rule.row().id == id);
+    found.copied().ok_or_else(|| "there is no such rule; `layercage rules` lists them".to_owned())
+}
+
+fn parse_limit(text: &str) -> Result<(Limit, u64), String> {
+    let (name, amount) = text.split_once('=').ok_or("NAME=AMOUNT is needed")?;
+    let limit = Limit::ALL.iter().find(|limit| limit.id() == name).ok_or_else(|| {
+        let all = Limit::ALL.iter().map(|limit| format!("{limit}={}", limit.default())).collect::<Vec<_>>();
+        format!("the limits and their defaults are {}", all.join(", "))
+    })?;
+    amount.parse().map(|amount| (*limit, amount)).map_err(|_| "an amount is a decimal number".to_owned())
 }
 
 fn parse_preset(word: &str) -> Result<Preset, String> {

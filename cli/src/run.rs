@@ -3,6 +3,7 @@
 #![expect(clippy::disallowed_methods, reason = "whoever types a path has the authority over it")]
 
 use crate::arguments::{Apply, Arguments, Command, Unpack};
+use crate::rules;
 use crate::tell::{Failure, Left};
 use cap_std::ambient_authority;
 use cap_std::fs::Dir;
@@ -17,6 +18,12 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Report, Failure> {
     match &arguments.command {
         Command::Unpack(unpack) => run_unpack(unpack),
         Command::Apply(apply) => run_apply(apply),
+        Command::Rules => match rules::print(&mut io::stdout().lock()) {
+            Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+                Err(Failure::open(Path::new("standard output"), error))
+            }
+            _ => Ok(Report::default()),
+        },
     }
 }
 
@@ -29,7 +36,7 @@ fn run_unpack(unpack: &Unpack) -> Result<Report, Failure> {
         selector = selector.reference(name);
     }
     let refused = |error| Failure::refused(error, Left::Nothing(unpack.rootfs.clone()));
-    let image = Image::open(&directory).map_err(refused)?;
+    let image = Image::open_within(&directory, unpack.judging.limits()).map_err(refused)?;
     let selected = image.select(&selector).map_err(refused)?;
     selected.unpack_into(&parent, name, &unpack.judging.policy()).map_err(refused)
 }
@@ -46,7 +53,10 @@ fn run_apply(apply: &Apply) -> Result<Report, Failure> {
     layer = apply.diff_id.into_iter().fold(layer, Layer::diff_id);
     let refused = |error| Failure::refused(error, Left::Applied(apply.directory.clone()));
     let mut rootfs = Rootfs::over(&directory).map_err(refused)?;
-    let applied = Unpacker::new(apply.judging.policy()).apply(layer, &mut rootfs).map_err(refused)?;
+    let applied = Unpacker::new(apply.judging.policy())
+        .limits(apply.judging.limits())
+        .apply(layer, &mut rootfs)
+        .map_err(refused)?;
     Ok(applied.into_report())
 }
 
