@@ -17,5 +17,5 @@ pub use image::{Descriptor, Image, LayerDescriptor, Selected, Selector};
 pub use plan::{Judge, Judged};
 pub use read::{Blob, Checked, Expected, Format, LayerStream, TarReader, Verified};
 pub use sink::{Rootfs, Sink};
-pub use unpack::{Applied, Layer, Staged, Unpacker};
+pub use unpack::{Applied, Audit, Layer, Observer, Staged, Unpacker};
 pub use words::*;

@@ -20,6 +20,12 @@ pub(crate) enum Command {
     Unpack(Unpack),
     /// Apply one layer over a directory that exists.
     Apply(Apply),
+    /// Read an image or a layer to its end and print every finding, not only the first; write nothing.
+    ///
+    /// Exit code 3 when the policy asked for would refuse it.
+    Check(Check),
+    /// Print the changes of an image or a layer, one a line.
+    List(List),
     /// Print the rules by which images are judged, and what each policy does about them.
     Rules,
 }
@@ -61,6 +67,44 @@ pub(crate) struct Apply {
 }
 
 #[derive(Debug, Args)]
+pub(crate) struct Check {
+    #[command(flatten)]
+    pub(crate) judging: Judging,
+    #[command(flatten)]
+    pub(crate) input: Input,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct List {
+    /// Change a limit; an unknown name lists them all.
+    #[arg(long, value_name = "NAME=AMOUNT", value_parser = parse_limit)]
+    limit: Vec<(Limit, u64)>,
+    #[command(flatten)]
+    pub(crate) input: Input,
+}
+
+impl List {
+    pub(crate) fn limits(&self) -> Limits {
+        limits(&self.limit)
+    }
+}
+
+/// An image or a layer.
+#[derive(Debug, Args)]
+pub(crate) struct Input {
+    /// The name of the image within INPUT (`org.opencontainers.image.ref.name`), where there are several.
+    #[arg(long = "ref", value_name = "NAME")]
+    pub(crate) reference: Option<String>,
+    /// Print JSON, an object a line; docs/json.md says what is in it.
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// An OCI image layout directory, as `DIR` or `DIR:TAG`; or a layer, plain or compressed; `-` reads a
+    /// layer from standard input.
+    #[arg(value_name = "INPUT")]
+    pub(crate) input: PathBuf,
+}
+
+#[derive(Debug, Args)]
 pub(crate) struct Judging {
     /// What becomes of oddities: `default` takes all that real images have, `compatible` what containerd
     /// takes, `paranoid` nothing.
@@ -91,12 +135,16 @@ impl Judging {
     }
 
     pub(crate) fn limits(&self) -> Limits {
-        self.limit.iter().fold(Limits::default(), |limits, &(limit, most)| limits.with(limit, most))
+        limits(&self.limit)
     }
 }
 
 fn parse_digest(text: &str) -> Result<Digest, String> {
     text.parse().map_err(|_| "a digest is sha256: and 64, or sha512: and 128 lower-case hexadecimal digits".to_owned())
+}
+
+fn limits(changed: &[(Limit, u64)]) -> Limits {
+    changed.iter().fold(Limits::default(), |limits, &(limit, most)| limits.with(limit, most))
 }
 
 fn parse_rule(id: &str) -> Result<QuirkRule, String> {

@@ -1,6 +1,7 @@
 //! The command `layercage`: unpacks container images and applies single layers, safely.
 
 mod arguments;
+mod report;
 mod rules;
 mod run;
 mod tell;
@@ -9,15 +10,8 @@ use clap::Parser;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    let arguments = arguments::Arguments::parse();
-    match run::run(&arguments) {
-        Ok(report) => {
-            tell::notes(&report);
-            ExitCode::SUCCESS
-        }
-        Err(failure) => {
-            tell::failure(&failure);
-            ExitCode::from(failure.exit_code())
-        }
-    }
+    ExitCode::from(run::run(&arguments::Arguments::parse()).unwrap_or_else(|failure| {
+        tell::failure(&failure);
+        failure.exit_code()
+    }))
 }

@@ -2,43 +2,89 @@
 
 #![expect(clippy::disallowed_methods, reason = "whoever types a path has the authority over it")]
 
-use crate::arguments::{Apply, Arguments, Command, Unpack};
+use crate::arguments::{Apply, Arguments, Command, Input, Unpack};
+use crate::report::{Findings, Listing, Output};
 use crate::rules;
-use crate::tell::{Failure, Left};
+use crate::tell::{self, Failure, Left};
 use cap_std::ambient_authority;
 use cap_std::fs::Dir;
-use layercage::{Image, Layer, Report, Rootfs, Selector, Unpacker};
+use layercage::{Audit, Image, Layer, Limits, Observer, Policy, Preset, Report, Rootfs, Selected, Selector, Unpacker};
 use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{self, Read};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
-pub(crate) fn run(arguments: &Arguments) -> Result<Report, Failure> {
+/// Does it, and says with which exit code to end.
+pub(crate) fn run(arguments: &Arguments) -> Result<u8, Failure> {
     match &arguments.command {
-        Command::Unpack(unpack) => run_unpack(unpack),
-        Command::Apply(apply) => run_apply(apply),
-        Command::Rules => match rules::print(&mut io::stdout().lock()) {
-            Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-                Err(Failure::open(Path::new("standard output"), error))
-            }
-            _ => Ok(Report::default()),
-        },
+        Command::Unpack(unpack) => run_unpack(unpack).map(|report| noted(&report)),
+        Command::Apply(apply) => run_apply(apply).map(|report| noted(&report)),
+        Command::Check(check) => {
+            let mut findings = Findings::new(Output::new(check.input.json));
+            let audit = run_audit(&check.input, check.judging.limits(), &mut findings)?;
+            let presets = [Preset::Default, Preset::Compatible, Preset::Paranoid];
+            let refused = presets.map(|preset| (preset, audit.is_refused_by(&Policy::preset(preset))));
+            findings.summary(audit.findings(), refused).map_err(Failure::output)?;
+            Ok(if audit.is_refused_by(&check.judging.policy()) { 3 } else { 0 })
+        }
+        Command::List(list) => {
+            let mut listing = Listing::new(Output::new(list.input.json));
+            run_audit(&list.input, list.limits(), &mut listing)?;
+            let refused = listing.finish().map_err(Failure::output)?;
+            Ok(if refused { 3 } else { 0 })
+        }
+        Command::Rules => rules::print(&mut io::stdout().lock()).map(|()| 0).map_err(Failure::output),
     }
+}
+
+fn noted(report: &Report) -> u8 {
+    tell::notes(report);
+    0
+}
+
+fn run_audit(input: &Input, limits: Limits, observer: &mut dyn Observer) -> Result<Audit, Failure> {
+    let mut audit = Audit::new(limits.clone());
+    if let Some(reader) = open_layer(&input.input) {
+        audit.layer(Layer::new(reader), observer).map_err(Failure::read)?;
+        return Ok(audit);
+    }
+    match select(&input.input, input.reference.as_deref(), limits) {
+        Ok(selected) => audit.image(&selected, observer).map_err(Failure::read)?,
+        Err(Failure::Refused { error, .. }) => audit.refusal(*error, observer).map_err(Failure::read)?,
+        Err(failure) => return Err(failure),
+    }
+    Ok(audit)
+}
+
+/// Opens what is not a directory; standard input for `-`.
+fn open_layer(path: &Path) -> Option<Box<dyn Read>> {
+    if path.as_os_str() == "-" {
+        return Some(Box::new(io::stdin().lock()));
+    }
+    let file = File::open(path).ok()?;
+    let is_directory = file.metadata().is_ok_and(|metadata| metadata.is_dir());
+    (!is_directory).then(|| Box::new(file) as Box<dyn Read>)
+}
+
+/// Opens an image, and finds the manifest that is meant.
+fn select(image: &Path, reference: Option<&str>, limits: Limits) -> Result<Selected, Failure> {
+    let (directory, tag) = open_image(image)?;
+    let selector = match reference.or(tag.as_deref()) {
+        Some(name) => Selector::host().reference(name),
+        None => Selector::host(),
+    };
+    let image = Image::open_within(&directory, limits).map_err(Failure::read)?;
+    image.select(&selector).map_err(Failure::read)
 }
 
 fn run_unpack(unpack: &Unpack) -> Result<Report, Failure> {
     let (parent, name) = split(&unpack.rootfs)?;
     let parent = open_directory(parent)?;
-    let (directory, tag) = open_image(&unpack.image)?;
-    let mut selector = Selector::host();
-    if let Some(name) = unpack.reference.clone().or(tag) {
-        selector = selector.reference(name);
-    }
-    let refused = |error| Failure::refused(error, Left::Nothing(unpack.rootfs.clone()));
-    let image = Image::open_within(&directory, unpack.judging.limits()).map_err(refused)?;
-    let selected = image.select(&selector).map_err(refused)?;
-    selected.unpack_into(&parent, name, &unpack.judging.policy()).map_err(refused)
+    let left = || Left::Nothing(unpack.rootfs.clone());
+    let selected = select(&unpack.image, unpack.reference.as_deref(), unpack.judging.limits())
+        .map_err(|failure| failure.and_left(left()))?;
+    selected.unpack_into(&parent, name, &unpack.judging.policy()).map_err(|error| Failure::refused(error, left()))
 }
 
 fn run_apply(apply: &Apply) -> Result<Report, Failure> {

@@ -11,22 +11,42 @@ pub(crate) enum Left {
     Nothing(PathBuf),
     /// What was applied before stays.
     Applied(PathBuf),
+    /// Nothing was to be written.
+    NotAsked,
 }
 
 /// Why the command did not do what it was asked for.
 #[derive(Debug)]
 pub(crate) enum Failure {
     /// The library's answer.
-    Refused { error: Error, left: Left },
+    Refused { error: Box<Error>, left: Left },
     /// A path of this machine that cannot be opened.
     Open { path: PathBuf, error: io::Error },
+    /// Standard output cannot be written to.
+    Output(io::Error),
     /// Arguments that make no sense.
     Usage(String),
 }
 
 impl Failure {
     pub(crate) fn refused(error: Error, left: Left) -> Self {
-        Self::Refused { error, left }
+        Self::Refused { error: Box::new(error), left }
+    }
+
+    pub(crate) fn read(error: Error) -> Self {
+        Self::refused(error, Left::NotAsked)
+    }
+
+    /// Says what is left on disk, where that is a matter.
+    pub(crate) fn and_left(self, left: Left) -> Self {
+        match self {
+            Self::Refused { error, .. } => Self::Refused { error, left },
+            other => other,
+        }
+    }
+
+    pub(crate) fn output(error: io::Error) -> Self {
+        Self::Output(error)
     }
 
     pub(crate) fn open(path: &Path, error: io::Error) -> Self {
@@ -40,7 +60,7 @@ impl Failure {
     pub(crate) fn exit_code(&self) -> u8 {
         match self {
             Self::Refused { error, .. } => error.blame().exit_code(),
-            Self::Open { .. } => 1,
+            Self::Open { .. } | Self::Output(_) => 1,
             Self::Usage(_) => 2,
         }
     }
@@ -49,18 +69,22 @@ impl Failure {
 pub(crate) fn failure(failure: &Failure) {
     match failure {
         Failure::Usage(message) => eprintln!("layercage: {message}"),
+        Failure::Output(error) => eprintln!("layercage: cannot write to standard output: {error}"),
         Failure::Open { path, error } => eprintln!("layercage: cannot open {}: {error}", path.display()),
         Failure::Refused { error, left } => {
             eprintln!("layercage: {error}");
-            let help = error.help().map(|help| format!("{help}. ")).unwrap_or_default();
             let left = match left {
-                Left::Nothing(path) => format!("Nothing was written to {}", path.display()),
+                Left::NotAsked => None,
+                Left::Nothing(path) => Some(format!("Nothing was written to {}", path.display())),
                 Left::Applied(path) if error.effect() == Effect::None => {
-                    format!("Nothing was changed in {}", path.display())
+                    Some(format!("Nothing was changed in {}", path.display()))
                 }
-                Left::Applied(path) => format!("What was applied before that stays in {}", path.display()),
+                Left::Applied(path) => Some(format!("What was applied before that stays in {}", path.display())),
             };
-            eprintln!("layercage: help: {help}{left}");
+            let help: Vec<_> = error.help().map(str::to_owned).into_iter().chain(left).collect();
+            if !help.is_empty() {
+                eprintln!("layercage: help: {}", help.join(". "));
+            }
         }
     }
 }

@@ -3,8 +3,8 @@
 use super::whiteout::{self, Marker};
 use super::xattr::{self, Allowed};
 use crate::words::{
-    Change, ChangeKind, Device, DeviceKind, Devices, Entry, EntryKind, EntryPath, Escaped, Fault, Limit, Limits,
-    Metadata, Note, Policy, Position, Quirk, Report, Verdict, Violation,
+    Change, ChangeKind, Device, DeviceKind, Devices, Entry, EntryKind, EntryPath, Escaped, Fault, Finding, Limit,
+    Limits, Metadata, Note, Policy, Position, Quirk, Report, Rule, Verdict, Violation,
 };
 
 /// Something that the judge let pass. Only the judge makes one, and a [`Sink`](crate::Sink) takes nothing else.
@@ -23,10 +23,17 @@ impl<T> Judged<T> {
     }
 }
 
+/// Whose verdicts count.
+pub(crate) enum Verdicts<'p> {
+    /// Those of a policy.
+    Policy(&'p Policy),
+    /// Nobody's: whatever is odd is told, and passes.
+    Told(&'p mut dyn FnMut(Finding)),
+}
+
 /// Applies a policy to the entries of one layer, and keeps the notes.
-#[derive(Debug)]
 pub struct Judge<'p> {
-    policy: &'p Policy,
+    verdicts: Verdicts<'p>,
     limits: &'p Limits,
     report: Report,
     /// Bytes that the lower layers of the image have written.
@@ -35,8 +42,8 @@ pub struct Judge<'p> {
 }
 
 impl<'p> Judge<'p> {
-    pub(crate) fn new(policy: &'p Policy, limits: &'p Limits, bytes_before: u64) -> Self {
-        Self { policy, limits, report: Report::default(), bytes_before, position: Position::default() }
+    pub(crate) fn new(verdicts: Verdicts<'p>, limits: &'p Limits, bytes_before: u64) -> Self {
+        Self { verdicts, limits, report: Report::default(), bytes_before, position: Position::default() }
     }
 
     /// Says where what is judged next is found.
@@ -54,13 +61,13 @@ impl<'p> Judge<'p> {
     ///
     /// The refusal, where it does not.
     pub fn quirk(&mut self, quirk: Quirk) -> Result<(), Fault> {
-        match self.policy.verdict(quirk.rule()) {
-            Verdict::Refuse => Err(quirk.into()),
-            Verdict::Note => {
-                self.report.note(Note { quirk, position: self.position.clone() });
-                Ok(())
-            }
+        let position = self.position.clone();
+        match &mut self.verdicts {
+            Verdicts::Told(tell) => tell(Finding { rule: Rule::Quirk(quirk), position }),
+            Verdicts::Policy(policy) if policy.verdict(quirk.rule()) == Verdict::Refuse => return Err(quirk.into()),
+            Verdicts::Policy(_) => self.report.note(Note { quirk, position }),
         }
+        Ok(())
     }
 
     /// Says what an entry means; `None` when it means nothing.
@@ -104,7 +111,14 @@ impl<'p> Judge<'p> {
             return Err(Violation::DeviceZero.into());
         }
         let quirk = Quirk::DeviceNode { kind, major, minor };
-        match self.policy.devices_choice() {
+        let choice = match &self.verdicts {
+            Verdicts::Policy(policy) => policy.devices_choice(),
+            Verdicts::Told(_) => {
+                self.quirk(quirk)?;
+                return Ok(ChangeKind::Device { metadata, device });
+            }
+        };
+        match choice {
             Devices::Create => Ok(ChangeKind::Device { metadata, device }),
             Devices::Refuse => Err(quirk.into()),
             Devices::Skip => {

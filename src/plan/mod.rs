@@ -5,5 +5,6 @@ mod layer;
 mod whiteout;
 mod xattr;
 
+pub(crate) use judge::Verdicts;
 pub use judge::{Judge, Judged};
 pub(crate) use layer::{Brought, Standing};

@@ -2,8 +2,9 @@
 
 use super::{Layer, Staged, Unpacker};
 use crate::image::Selected;
-use crate::words::{Error, Fault, LayerPosition, Policy, Position, Report};
+use crate::words::{Error, LayerPosition, Policy, Position, Report};
 use cap_std::fs::Dir;
+use std::fs::File;
 
 impl Selected {
     /// Unpacks the image as the directory `name` in `parent`, which must not exist yet.
@@ -25,21 +26,25 @@ impl Selected {
         let unpacker = Unpacker::new(policy.clone()).limits(self.image().limits().clone());
         let mut report = Report::default();
         let mut proofs = Vec::new();
-        let of = self.layers().len();
-        for (index, layer) in self.layers().iter().enumerate() {
-            let position = LayerPosition { number: index + 1, of };
-            let at_layer = |fault: Fault| fault.at(Position { layer: Some(position), ..Position::default() });
-            let descriptor = layer.descriptor();
-            let reader = self.image().open_blob(descriptor).map_err(at_layer)?;
-            let stated = layer.compression();
-            let mut layer = Layer::new(reader).blob(*descriptor.digest(), descriptor.size()).diff_id(*layer.diff_id());
-            layer.position = Some(position);
-            layer.stated_compression = Some(stated);
-            let applied = unpacker.apply_after(report.bytes_written, layer, staged.rootfs())?;
+        for layer in self.numbered_layers() {
+            let applied = unpacker.apply_after(report.bytes_written, layer?, staged.rootfs())?;
             report.merge(applied.report().clone());
             proofs.push(applied.verified()?);
         }
         staged.commit(proofs)?;
         Ok(report)
+    }
+
+    /// The layers, opened one after another, with all that is known of them; or why one cannot be opened.
+    pub(super) fn numbered_layers(&self) -> impl Iterator<Item = Result<Layer<File>, Error>> {
+        let of = self.layers().len();
+        self.layers().iter().enumerate().map(move |(index, layer)| {
+            let position = Some(LayerPosition { number: index + 1, of });
+            let descriptor = layer.descriptor();
+            let reader = self.image().open_blob(descriptor);
+            let reader = reader.map_err(|fault| fault.at(Position { layer: position, ..Position::default() }))?;
+            let known = Layer::new(reader).blob(*descriptor.digest(), descriptor.size()).diff_id(*layer.diff_id());
+            Ok(Layer { position, stated_compression: Some(layer.compression()), ..known })
+        })
     }
 }

@@ -1,7 +1,7 @@
 //! One layer: read, judged, handed to a sink, in one pass.
 
 use super::spool::verify_first;
-use crate::plan::Judge;
+use crate::plan::{Judge, Verdicts};
 use crate::read::{Blob, Checked, Expected, Format, LayerStream, TarReader, Verified};
 use crate::sink::Sink;
 use crate::words::{Blame, Digest, Error, Fault, LayerPosition, Limits, Policy, Position, Quirk, Report};
@@ -167,7 +167,7 @@ impl Run<'_> {
     fn apply<R: Read>(self, reader: R, expected: Expected, sink: &mut impl Sink) -> Result<Applied, Error> {
         let Unpacker { policy, limits } = self.unpacker;
         let at_layer = |fault: Fault| fault.at(self.position.clone());
-        let mut judge = Judge::new(policy, limits, self.bytes_before);
+        let mut judge = Judge::new(Verdicts::Policy(policy), limits, self.bytes_before);
         judge.at(self.position.clone());
         let stream = LayerStream::open(reader, expected, limits).map_err(at_layer)?;
         if let Some(stated) = self.stated_compression

@@ -1,11 +1,13 @@
 //! Floor 3, the corridor: the one room that knows all others. Reads a layer, judges it, hands it to a sink;
 //! and whole images, all or nothing.
 
+mod audit;
 #[cfg(feature = "image")]
 mod image;
 mod layer;
 mod spool;
 mod stage;
 
+pub use audit::{Audit, Observer};
 pub use layer::{Applied, Layer, Unpacker};
 pub use stage::Staged;

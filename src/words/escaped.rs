@@ -28,6 +28,11 @@ impl Escaped {
         Self { bytes: kept.into(), cut: kept.len() < bytes.len() }
     }
 
+    /// Keeps all of `bytes`, for output that leaves nothing out.
+    pub fn whole(bytes: &[u8]) -> Self {
+        Self { bytes: bytes.into(), cut: false }
+    }
+
     /// The bytes kept, as they stood in the archive.
     pub fn bytes(&self) -> &[u8] {
         &self.bytes

@@ -23,7 +23,7 @@ pub use limits::{Limit, Limits};
 pub use name::{Component, EntryPath, LinkTarget};
 pub use place_id::{DirectoryId, PlaceId};
 pub use policy::{Devices, Policy, Preset, UnknownWord};
-pub use report::{Note, Report};
+pub use report::{Finding, Note, Report};
 pub use rule::{JsonProblem, Octal, Quirk, QuirkRule, Row, Rule, SizeSeen, Verdict, Violation, ViolationRule};
 pub use source::Source;
 pub use sparse::{Segment, SparseMap};

@@ -6,7 +6,7 @@ use std::fmt::{self, Display};
 use std::str::FromStr;
 
 /// A named set of verdicts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub enum Preset {
     /// Strict on what is hostile or ambiguous, tolerant of every oddity known from real images.
     #[default]
@@ -136,6 +136,14 @@ impl Policy {
 
     /// What becomes of an archive with this quirk.
     pub fn verdict(&self, rule: QuirkRule) -> Verdict {
+        match (rule, self.devices) {
+            (QuirkRule::DeviceNode, Some(Devices::Refuse)) => Verdict::Refuse,
+            (QuirkRule::DeviceNode, Some(Devices::Skip | Devices::Create)) => Verdict::Note,
+            _ => self.decided(rule),
+        }
+    }
+
+    fn decided(&self, rule: QuirkRule) -> Verdict {
         self.verdicts.get(&rule).copied().unwrap_or_else(|| rule.row().verdict(self.preset))
     }
 }

@@ -1,6 +1,6 @@
 //! What was tolerated, adjusted or skipped.
 
-use super::{Position, Quirk};
+use super::{Position, Quirk, Rule};
 use std::collections::BTreeMap;
 
 /// One thing that was tolerated, adjusted or skipped, and where.
@@ -8,6 +8,15 @@ use std::collections::BTreeMap;
 pub struct Note {
     /// What.
     pub quirk: Quirk,
+    /// Where.
+    pub position: Position,
+}
+
+/// Something about an archive that a rule speaks of, and where.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Finding {
+    /// What.
+    pub rule: Rule,
     /// Where.
     pub position: Position,
 }

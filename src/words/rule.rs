@@ -84,7 +84,8 @@ macro_rules! rules {
                 self.rule().row().id
             }
 
-            fn data(&self) -> Vec<(&'static str, String)> {
+            /// The data that the sentence speaks of, by their names.
+            pub fn data(&self) -> Vec<(&'static str, String)> {
                 match self { $(Self::$variant $({ $($field),+ })? => vec![$($((stringify!($field), $field.to_string())),+)?]),* }
             }
         }
@@ -295,7 +296,21 @@ impl Rule {
         Some(self.row().help).filter(|help| !help.is_empty())
     }
 
-    fn row(&self) -> Row {
+    /// The data that the sentence speaks of, by their names.
+    pub fn data(&self) -> Vec<(&'static str, String)> {
+        match self {
+            Self::Violation(violation) => violation.data(),
+            Self::Quirk(quirk) => quirk.data(),
+        }
+    }
+
+    /// The verdict of a preset: a violation is refused by all of them.
+    pub fn verdict(&self, preset: Preset) -> Verdict {
+        self.row().verdict(preset)
+    }
+
+    /// The rule's row.
+    pub fn row(&self) -> Row {
         match self {
             Self::Violation(violation) => violation.rule().row(),
             Self::Quirk(quirk) => quirk.rule().row(),

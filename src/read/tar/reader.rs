@@ -13,7 +13,7 @@ use std::io::BufRead;
 
 /// Reads the entries of a tar archive one after another, in memory that does not grow with them.
 ///
-/// After an error nothing more comes but [`Misuse::Poisoned`].
+/// After an error nothing more comes but [`Misuse::Poisoned`], unless [`TarReader::can_go_on`].
 ///
 /// ```
 /// # use layercage::{Fault, Limits, Source, TarReader};
@@ -44,6 +44,8 @@ pub struct TarReader<R> {
     /// Content of the current entry that is still to come, and the padding behind it.
     left: u64,
     padding: u64,
+    /// Where the current entry ends is known, whatever else is wrong with it.
+    framed: bool,
     /// What global headers add to the next entry, or to the end.
     global: Oddities,
     end_quirks: Vec<Quirk>,
@@ -71,6 +73,7 @@ impl<R: BufRead> TarReader<R> {
             ending: false,
             left: 0,
             padding: 0,
+            framed: false,
             global: Oddities::default(),
             end_quirks: Vec::new(),
         }
@@ -89,9 +92,21 @@ impl<R: BufRead> TarReader<R> {
         }
         // Whatever leaves in the middle leaves nothing that could be read on.
         self.state = State::Failed;
-        let next = self.advance()?;
-        self.state = if next.is_some() { State::Between } else { State::Ended };
-        Ok(next)
+        self.framed = false;
+        let next = self.advance();
+        self.state = match &next {
+            Ok(Some(_)) => State::Between,
+            Ok(None) => State::Ended,
+            Err(_) if self.framed => State::Between,
+            Err(_) => State::Failed,
+        };
+        next
+    }
+
+    /// Whether entries can be read on behind a refusal: what was refused is the entry and not the way in which
+    /// the archive is framed.
+    pub fn can_go_on(&self) -> bool {
+        self.state == State::Between
     }
 
     /// The content of the current entry; none for one that is no file.
@@ -177,7 +192,6 @@ impl<R: BufRead> TarReader<R> {
             None => header.name(&mut oddities)?,
         };
         self.path = Some(Escaped::new(&name));
-        let path = EntryPath::parse(&name, &self.limits)?;
         let composed = entry::compose(header, extended, &name, &self.limits, &mut oddities)?;
         let Composed { mut kind, metadata, stored, sparse: layout } = composed;
         if let EntryKind::File { sparse, .. } = &mut kind {
@@ -189,6 +203,8 @@ impl<R: BufRead> TarReader<R> {
             }
             self.padding = padding(stored);
         }
+        self.framed = true;
+        let path = EntryPath::parse(&name, &self.limits)?;
         oddities.append(std::mem::take(&mut self.global));
         let quirks = oddities.into_quirks();
         Ok(Entry { number: self.number, offset: self.start, path, kind, metadata, quirks })

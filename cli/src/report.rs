@@ -1,0 +1,185 @@
+//! What `check` and `list` print: lines for people, or JSON, an object a line.
+//!
+//! docs/json.md describes the objects.
+
+use layercage::{Change, ChangeKind, Escaped, Finding, Metadata, Observer, Position, Preset, Rule, Verdict};
+use serde_json::{Map, Value, json};
+use std::io::{self, BufWriter, Stdout, Write};
+
+/// Where lines go. The first failure is kept; nothing is written after it.
+pub(crate) struct Output {
+    json: bool,
+    out: BufWriter<Stdout>,
+    failure: Option<io::Error>,
+}
+
+impl Output {
+    pub(crate) fn new(json: bool) -> Self {
+        Self { json, out: BufWriter::new(io::stdout()), failure: None }
+    }
+
+    fn line(&mut self, json: impl FnOnce() -> Value, text: impl FnOnce() -> String) {
+        if self.failure.is_none() {
+            let line = if self.json { json().to_string() } else { text() };
+            self.failure = writeln!(self.out, "{line}").err();
+        }
+    }
+
+    fn finish(&mut self) -> io::Result<()> {
+        match self.failure.take().map_or(Ok(()), Err).and_then(|()| self.out.flush()) {
+            // Whoever reads has seen enough.
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+            other => other,
+        }
+    }
+}
+
+/// Prints findings.
+pub(crate) struct Findings(Output);
+
+impl Findings {
+    pub(crate) fn new(output: Output) -> Self {
+        Self(output)
+    }
+
+    /// Prints what each preset would do.
+    pub(crate) fn summary(&mut self, findings: u64, refused: [(Preset, bool); 3]) -> io::Result<()> {
+        let word = |refused| if refused { "refuses" } else { "takes" };
+        let presets = || refused.iter().map(|(preset, refused)| (preset.to_string(), json!(word(*refused))));
+        self.0.line(
+            || json!({"type": "summary", "findings": findings, "presets": presets().collect::<Map<_, _>>()}),
+            || {
+                let each = refused.map(|(preset, refused)| format!("{preset} {} it", word(refused)));
+                format!("{findings} findings: {}", each.join(", "))
+            },
+        );
+        self.0.finish()
+    }
+}
+
+impl Observer for Findings {
+    fn finding(&mut self, finding: &Finding) {
+        let Finding { rule, position } = finding;
+        let default = match rule.verdict(Preset::Default) {
+            Verdict::Refuse => "refuse",
+            Verdict::Note => "note",
+        };
+        self.0.line(
+            || {
+                let data = rule.data().into_iter().map(|(name, value)| (name.to_owned(), json!(value)));
+                let mut object = placed("finding", position);
+                object.extend([
+                    ("rule".to_owned(), json!(rule.id())),
+                    ("kind".to_owned(), json!(if matches!(rule, Rule::Quirk(_)) { "quirk" } else { "violation" })),
+                    ("default".to_owned(), json!(default)),
+                    ("message".to_owned(), json!(rule.to_string())),
+                    ("data".to_owned(), Value::Object(data.collect())),
+                ]);
+                Value::Object(object)
+            },
+            || format!("{default} [{}]: {position}: {rule}", rule.id()),
+        );
+    }
+}
+
+/// Prints changes.
+pub(crate) struct Listing {
+    output: Output,
+    refused: bool,
+}
+
+impl Listing {
+    pub(crate) fn new(output: Output) -> Self {
+        Self { output, refused: false }
+    }
+
+    /// Says whether something could not be listed, since it is always refused.
+    pub(crate) fn finish(&mut self) -> io::Result<bool> {
+        self.output.finish().map(|()| self.refused)
+    }
+}
+
+impl Observer for Listing {
+    fn change(&mut self, change: &Change, position: &Position) {
+        let Change { path, kind } = change;
+        let path = if path.is_root() { b"." } else { path.as_bytes() };
+        let (word, metadata, size, target) = describe(kind);
+        self.output.line(
+            || {
+                let mut object = placed("change", position);
+                object.insert("path".into(), json!(name(path)));
+                object.insert("change".into(), json!(word));
+                object.extend(target.map(|target| ("target".to_owned(), json!(name(target)))));
+                object.extend(size.map(|size| ("size".to_owned(), json!(size))));
+                object.extend(metadata.map(attributes).into_iter().flatten());
+                Value::Object(object)
+            },
+            || {
+                let or_dash = |text: Option<String>| text.unwrap_or_else(|| "-".to_owned());
+                let mode = or_dash(metadata.map(|metadata| format!("{:04o}", metadata.mode)));
+                let owner = or_dash(metadata.map(|metadata| format!("{}:{}", metadata.uid, metadata.gid)));
+                let size = or_dash(size.map(|size| size.to_string()));
+                let arrow = target.map(|target| format!(" -> {}", name(target))).unwrap_or_default();
+                format!("{word:<8} {mode:>4} {owner:>11} {size:>11} {}{arrow}", name(path))
+            },
+        );
+    }
+
+    fn finding(&mut self, finding: &Finding) {
+        let Finding { rule, position } = finding;
+        if let Rule::Violation(_) = rule {
+            self.refused = true;
+            eprintln!("layercage: refused [{}]: {position}: {rule}", rule.id());
+        }
+    }
+}
+
+type Described<'c> = (&'static str, Option<&'c Metadata>, Option<u64>, Option<&'c [u8]>);
+
+fn describe(kind: &ChangeKind) -> Described<'_> {
+    match kind {
+        ChangeKind::Directory(metadata) => ("dir", Some(metadata), None, None),
+        ChangeKind::File { metadata, size, .. } => ("file", Some(metadata), Some(*size), None),
+        ChangeKind::HardLink { target, metadata } => ("hardlink", Some(metadata), None, Some(target.as_bytes())),
+        ChangeKind::Symlink { target, metadata } => ("symlink", Some(metadata), None, Some(target.as_bytes())),
+        ChangeKind::Fifo(metadata) => ("fifo", Some(metadata), None, None),
+        ChangeKind::Device { metadata, .. } => ("device", Some(metadata), None, None),
+        ChangeKind::SkippedDevice(_) => ("skipped", None, None, None),
+        ChangeKind::Whiteout => ("whiteout", None, None, None),
+        ChangeKind::OpaqueWhiteout => ("opaque", None, None, None),
+    }
+}
+
+fn attributes(metadata: &Metadata) -> [(String, Value); 5] {
+    let Metadata { mode, uid, gid, mtime, xattrs } = metadata;
+    let names: Vec<_> = xattrs.iter().map(|xattr| name(&xattr.name)).collect();
+    [
+        ("mode".to_owned(), json!(format!("{mode:04o}"))),
+        ("uid".to_owned(), json!(uid)),
+        ("gid".to_owned(), json!(gid)),
+        ("mtime".to_owned(), json!(format!("{}.{:09}", mtime.seconds, mtime.nanoseconds))),
+        ("xattrs".to_owned(), json!(names)),
+    ]
+}
+
+/// What every object begins with.
+fn placed(kind: &str, position: &Position) -> Map<String, Value> {
+    let mut object = Map::new();
+    object.insert("type".into(), json!(kind));
+    object.extend(position.layer.map(|layer| ("layer".to_owned(), json!(layer.number))));
+    object.extend(position.blob.map(|blob| ("blob".to_owned(), json!(blob.to_string()))));
+    object.extend(position.entry.map(|entry| ("entry".to_owned(), json!(entry))));
+    object.extend(position.offset.map(|offset| ("offset".to_owned(), json!(offset))));
+    object.extend(position.path.as_ref().map(|path| ("path".to_owned(), json!(unquoted(path)))));
+    object
+}
+
+/// All of a name, escaped but without quotes around it.
+fn name(bytes: &[u8]) -> String {
+    unquoted(&Escaped::whole(bytes))
+}
+
+fn unquoted(name: &Escaped) -> String {
+    let quoted = name.to_string();
+    quoted.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).unwrap_or(&quoted).to_owned()
+}

@@ -1,0 +1,214 @@
+//! Reads everything, writes nothing, and tells all that the rules speak of.
+
+use super::Layer;
+use crate::plan::{Judge, Verdicts};
+use crate::read::{Expected, LayerStream, TarReader};
+use crate::words::{
+    Change, Error, Fault, Finding, Limits, Policy, Position, Quirk, QuirkRule, Rule, Verdict, ViolationRule,
+};
+use std::collections::BTreeSet;
+use std::io::Read;
+
+/// Is told what an [`Audit`] sees, as it comes.
+pub trait Observer {
+    /// What an entry means, and where it stands.
+    fn change(&mut self, change: &Change, position: &Position) {
+        let _ = (change, position);
+    }
+
+    /// Something that a rule speaks of.
+    fn finding(&mut self, finding: &Finding) {
+        let _ = finding;
+    }
+}
+
+/// Reads layers to their ends without a tree: every refusal and every note that the bytes alone show, and not
+/// only the first.
+///
+/// What depends on a tree (where links lead, whether a hard link's target is there) is not seen.
+///
+/// ```
+/// # use layercage::{Audit, Finding, Layer, Limits, Observer, Policy};
+/// struct Print;
+/// impl Observer for Print {
+///     fn finding(&mut self, finding: &Finding) {
+///         println!("{}: {}", finding.position, finding.rule);
+///     }
+/// }
+///
+/// # let mut archive = tar::Builder::new(Vec::new());
+/// # let mut header = tar::Header::new_gnu();
+/// # header.set_entry_type(tar::EntryType::Char);
+/// # header.set_device_major(5)?;
+/// # header.set_device_minor(1)?;
+/// # header.set_size(0);
+/// # archive.append_data(&mut header, "dev/console", &b""[..])?;
+/// # let archive = archive.into_inner()?;
+/// let mut audit = Audit::new(Limits::default());
+/// audit.layer(Layer::new(&archive[..]), &mut Print)?;
+/// assert!(audit.is_refused_by(&Policy::default()) && !audit.is_refused_by(&Policy::compatible()));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug, Clone, Default)]
+pub struct Audit {
+    limits: Limits,
+    quirks: BTreeSet<QuirkRule>,
+    violations: BTreeSet<ViolationRule>,
+    findings: u64,
+    bytes: u64,
+}
+
+impl Audit {
+    /// An audit within these limits.
+    pub fn new(limits: Limits) -> Self {
+        Self { limits, ..Self::default() }
+    }
+
+    /// Whether a policy would refuse what was read.
+    pub fn is_refused_by(&self, policy: &Policy) -> bool {
+        !self.violations.is_empty() || self.quirks.iter().any(|&quirk| policy.verdict(quirk) == Verdict::Refuse)
+    }
+
+    /// How many findings there were.
+    pub fn findings(&self) -> u64 {
+        self.findings
+    }
+
+    /// Reads a layer.
+    ///
+    /// A refusal is told to the observer like any other finding. Reading goes on behind it where the archive's
+    /// framing is not in doubt.
+    ///
+    /// # Errors
+    ///
+    /// What the system refuses; never the archive's fault.
+    pub fn layer<R: Read>(&mut self, layer: Layer<R>, observer: &mut dyn Observer) -> Result<(), Error> {
+        let base = Position { layer: layer.position, ..Position::default() };
+        let Layer { reader, expected, stated_compression, .. } = layer;
+        let limits = self.limits.clone();
+        let stream = match LayerStream::open(reader, expected, &limits) {
+            Ok(stream) => stream,
+            Err(fault) => return self.tell(fault, base, observer),
+        };
+        if let Some(stated) = stated_compression.filter(|&stated| stated != stream.format()) {
+            let quirk = Quirk::CompressionDiffers { stated: stated.name(), found: stream.format().name() };
+            self.tell(quirk.into(), base.clone(), observer)?;
+        }
+        let reader = TarReader::new(stream, &limits, expected.covers_stream());
+        self.entries(reader, expected, &base, observer)
+    }
+
+    fn entries<R: Read>(
+        &mut self,
+        mut reader: TarReader<LayerStream<R>>,
+        expected: Expected,
+        base: &Position,
+        observer: &mut dyn Observer,
+    ) -> Result<(), Error> {
+        let limits = self.limits.clone();
+        loop {
+            let entry = reader.next_entry();
+            let position = Position { layer: base.layer, ..reader.position() };
+            let entry = match entry {
+                Ok(Some(entry)) => entry,
+                Ok(None) => break,
+                Err(fault) => {
+                    self.tell(fault, position, observer)?;
+                    match reader.can_go_on() {
+                        true => continue,
+                        false => return self.blob(reader.into_inner(), expected, base, observer),
+                    }
+                }
+            };
+            let mut findings = Vec::new();
+            let mut tell = |finding| findings.push(finding);
+            let mut judge = Judge::new(Verdicts::Told(&mut tell), &limits, self.bytes);
+            judge.at(position.clone());
+            let judged = judge.judge(entry);
+            self.bytes += judge.into_report().bytes_written;
+            for finding in findings {
+                self.count(&finding, observer);
+            }
+            match judged {
+                Ok(Some(change)) => observer.change(change.get(), &position),
+                Ok(None) => (),
+                Err(fault) => self.tell(fault, position, observer)?,
+            }
+        }
+        let end = Position { layer: base.layer, ..reader.position() };
+        for quirk in reader.end_quirks().to_vec() {
+            self.tell(quirk.into(), end.clone(), observer)?;
+        }
+        match reader.into_inner().finish() {
+            Ok(checked) => {
+                checked.quirks.into_iter().try_for_each(|quirk| self.tell(quirk.into(), base.clone(), observer))
+            }
+            Err(fault) => self.tell(fault, base.clone(), observer),
+        }
+    }
+
+    /// Looks whether a layer that cannot be read on is a damaged blob.
+    fn blob<R: Read>(
+        &mut self,
+        stream: LayerStream<R>,
+        expected: Expected,
+        base: &Position,
+        observer: &mut dyn Observer,
+    ) -> Result<(), Error> {
+        let damage = if expected.has_size() { stream.damage() } else { None };
+        damage.map_or(Ok(()), |violation| self.tell(violation.into(), base.clone(), observer))
+    }
+
+    /// Tells what is the archive's fault; everything else ends the audit.
+    fn tell(&mut self, fault: Fault, position: Position, observer: &mut dyn Observer) -> Result<(), Error> {
+        match fault {
+            Fault::Refused(rule) => {
+                self.count(&Finding { rule, position }, observer);
+                Ok(())
+            }
+            fault => Err(fault.at(position)),
+        }
+    }
+
+    fn count(&mut self, finding: &Finding, observer: &mut dyn Observer) {
+        self.findings += 1;
+        match &finding.rule {
+            Rule::Quirk(quirk) => drop(self.quirks.insert(quirk.rule())),
+            Rule::Violation(violation) => drop(self.violations.insert(violation.rule())),
+        }
+        observer.finding(finding);
+    }
+}
+
+#[cfg(feature = "image")]
+impl Audit {
+    /// Reads all layers of an image.
+    ///
+    /// # Errors
+    ///
+    /// What the system refuses; never the image's fault.
+    pub fn image(&mut self, image: &crate::image::Selected, observer: &mut dyn Observer) -> Result<(), Error> {
+        for layer in image.numbered_layers() {
+            match layer {
+                Ok(layer) => self.layer(layer, observer)?,
+                Err(error) => self.refusal(error, observer)?,
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes the refusal of an image that could not even be selected as a finding.
+    ///
+    /// # Errors
+    ///
+    /// The same error, when it is not the image's fault.
+    pub fn refusal(&mut self, error: Error, observer: &mut dyn Observer) -> Result<(), Error> {
+        match error.kind() {
+            Fault::Refused(rule) => {
+                self.count(&Finding { rule: rule.clone(), position: error.position().clone() }, observer);
+                Ok(())
+            }
+            _ => Err(error),
+        }
+    }
+}
