@@ -111,22 +111,47 @@ impl Cage {
         attributes: &Attributes,
         counsel: &mut dyn Counsel,
     ) -> Result<Arc<Directory>, Fault> {
+        if !self.is_held(place) {
+            place.parent.touch();
+            if let Made::Done(directory) = self.new_directory(place, place.name(), attributes, counsel)? {
+                return self.enrol(place, directory, counsel);
+            }
+        }
         let name = super::place::component(place)?;
         if let Step::Directory(directory, _) = self.step(&Arc::clone(&place.parent), name)? {
             self.renew(&directory, attributes, counsel)?;
             return Ok(directory);
         }
-        let directory = self.install(place, counsel, |cage, name, counsel| {
-            let Made::Done(()) = made("mkdirat", name, sys::create_directory(place.at(), name))? else {
-                return Ok(Made::InTheWay);
-            };
-            let mut finish = |cage: &mut Self| {
-                let directory = cage.open_new(place, name)?;
-                cage.finish_directory(&directory, place.parent.has_default_acl(), attributes, counsel)?;
-                Ok(directory)
-            };
-            finish(cage).map(Made::Done).inspect_err(|_| undo_directory(place.at(), name))
-        })?;
+        let directory =
+            self.install(place, counsel, |cage, name, counsel| cage.new_directory(place, name, attributes, counsel))?;
+        self.enrol(place, directory, counsel)
+    }
+
+    fn new_directory(
+        &mut self,
+        place: &Place,
+        name: &[u8],
+        attributes: &Attributes,
+        counsel: &mut dyn Counsel,
+    ) -> Result<Made<Directory>, Fault> {
+        let Made::Done(()) = made("mkdirat", name, sys::create_directory(place.at(), name))? else {
+            return Ok(Made::InTheWay);
+        };
+        let mut finish = || {
+            let directory = self.open_new(place, name)?;
+            self.finish_directory(&directory, place.parent.has_default_acl(), attributes, counsel)?;
+            Ok(Made::Done(directory))
+        };
+        finish().inspect_err(|_| undo_directory(place.at(), name))
+    }
+
+    /// Holds a directory that was made, and says so.
+    fn enrol(
+        &mut self,
+        place: &Place,
+        directory: Directory,
+        counsel: &mut dyn Counsel,
+    ) -> Result<Arc<Directory>, Fault> {
         counsel.made(place.parent.id(), place.id(), directory.id());
         self.hold(place.id(), directory)
     }

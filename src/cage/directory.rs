@@ -35,13 +35,15 @@ struct Owed {
     mtime: Timestamp,
     /// The mode that it has now.
     mode_now: u32,
+    owner: (u32, u32),
     /// Whether something was done in it, so that its time is no longer what it was.
     touched: bool,
 }
 
 impl Directory {
     pub(super) fn new(fd: OwnedFd, id: DirectoryId, path: Box<[u8]>, status: Status, mode_now: u32, acl: bool) -> Self {
-        let owed = Owed { mode: status.mode, mtime: status.mtime, mode_now, touched: false };
+        let owner = (status.uid, status.gid);
+        let owed = Owed { mode: status.mode, mtime: status.mtime, mode_now, owner, touched: false };
         Self { fd, id, path, status, has_default_acl: AtomicBool::new(acl), owed: Mutex::new(owed) }
     }
 
@@ -71,6 +73,15 @@ impl Directory {
     /// Something is about to be made, replaced or removed in it.
     pub(super) fn touch(&self) {
         self.lock().touched = true;
+    }
+
+    /// Its owner, as far as we know.
+    pub(super) fn owner(&self) -> (u32, u32) {
+        self.lock().owner
+    }
+
+    pub(super) fn set_owner(&self, owner: (u32, u32)) {
+        self.lock().owner = owner;
     }
 
     /// Owes it a mode and a time.

@@ -71,8 +71,8 @@ impl Cage {
         if inherited {
             strip_acls(directory.as_fd())?;
         }
-        let now = sys::status(directory.as_fd()).map_err(sys::fault("statx", directory.path()))?;
-        self.give(directory.as_fd(), Some((now.uid, now.gid)), attributes)?;
+        self.give(directory.as_fd(), Some(directory.owner()), attributes)?;
+        directory.set_owner(self.owner_of(attributes));
         directory.set_default_acl(false);
         directory.owe(attributes.mode, attributes.mtime);
         Ok(())
@@ -110,9 +110,13 @@ impl Cage {
         sys::set_mtime(handle, attributes.mtime, true).map_err(sys::fault("utimensat", b""))
     }
 
+    fn owner_of(&self, attributes: &Attributes) -> (u32, u32) {
+        attributes.owner.unwrap_or((self.me.uid, self.me.gid))
+    }
+
     /// Sets the owner where it is not what it is to be.
     fn give(&self, fd: BorrowedFd<'_>, now: Option<(u32, u32)>, attributes: &Attributes) -> Result<(), Fault> {
-        let owner = attributes.owner.unwrap_or((self.me.uid, self.me.gid));
+        let owner = self.owner_of(attributes);
         if now == Some(owner) {
             return Ok(());
         }

@@ -212,6 +212,10 @@ impl Cage {
         })
     }
 
+    fn is_held(&self, place: &Place) -> bool {
+        self.held.contains_key(&place.id())
+    }
+
     fn hold(&mut self, place: PlaceId, directory: Directory) -> Result<Arc<Directory>, Fault> {
         if self.held.len() >= HELD {
             let idle = self.held.iter().filter(|(_, held)| Arc::strong_count(&held.directory) == 1);

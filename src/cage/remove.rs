@@ -45,29 +45,39 @@ impl Cage {
             if lower.is_clear(directory.id()) {
                 continue;
             }
-            let mut names = Names::of(directory.as_fd(), directory.path())?;
-            while let Some((name, kind)) = names.next()? {
-                let component = Component::parse(&name)?;
-                let place = self.place(&directory, component);
-                let keep = lower.keep(directory.id(), place.id());
-                match keep {
-                    Keep::Nothing => {
-                        self.remove(&place)?;
-                        continue;
-                    }
-                    Keep::Cleared | Keep::Implied if matches!(kind, FileType::Directory | FileType::Unknown) => (),
-                    Keep::Cleared | Keep::Implied => continue,
-                }
-                if let Some(inner) = self.enter(&place)? {
-                    if keep == Keep::Implied {
-                        self.make_like_implied(&inner)?;
-                    }
-                    to_do.push(inner.path().to_vec());
-                }
-            }
+            // Reading a directory while it changes may skip names: once more, as long as it helps.
+            while self.clear_once(&directory, lower, &mut to_do)? {}
             lower.cleared(directory.id());
         }
         Ok(())
+    }
+
+    /// Says whether anything was removed; directories to be cleared in turn go to `to_do`.
+    fn clear_once(
+        &mut self,
+        directory: &Arc<Directory>,
+        lower: &mut dyn Lower,
+        to_do: &mut Vec<Vec<u8>>,
+    ) -> Result<bool, Fault> {
+        let mut removed = false;
+        let mut names = Names::of(directory.as_fd(), directory.path())?;
+        while let Some((name, kind)) = names.next()? {
+            let place = self.place(directory, Component::parse(&name)?);
+            let keep = lower.keep(directory.id(), place.id());
+            if keep == Keep::Nothing {
+                self.remove(&place)?;
+                removed = true;
+            } else if matches!(kind, FileType::Directory | FileType::Unknown)
+                && let Some(inner) = self.enter(&place)?
+                && !lower.is_clear(inner.id())
+            {
+                if keep == Keep::Implied {
+                    self.make_like_implied(&inner)?;
+                }
+                to_do.push(inner.path().to_vec());
+            }
+        }
+        Ok(removed)
     }
 
     /// The directory at a path whose components were walked before.

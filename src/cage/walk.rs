@@ -7,6 +7,7 @@
 use super::{Cage, Counsel, Directory, Step};
 use crate::words::{Component, Escaped, Fault, Limit, Violation};
 use rustix::io::Errno;
+use std::rc::Rc;
 use std::sync::Arc;
 
 /// What to do about a component that is not there.
@@ -51,15 +52,16 @@ impl Cage {
         let mut at = self.root();
         let mut hops = 0;
         let mut last_target = Vec::new();
-        let mut to_do: Vec<Vec<u8>> = vec![names.to_vec()];
-        while let Some(mut names) = to_do.pop() {
-            let (first, rest) = split_first(&names);
-            let first_length = first.len();
-            if let Some(rest) = rest {
-                to_do.push(rest.to_vec());
+        // Names to walk, and how much of each is behind us; a link's target comes on top.
+        let mut to_do: Vec<(Rc<[u8]>, usize)> = vec![(names.into(), 0)];
+        while let Some((names, start)) = to_do.pop() {
+            let rest = names.get(start..).unwrap_or_default();
+            let length = rest.iter().position(|&byte| byte == b'/').unwrap_or(rest.len());
+            if length < rest.len() {
+                to_do.push((Rc::clone(&names), start + length + 1));
             }
-            names.truncate(first_length);
-            match names.as_slice() {
+            let name = rest.get(..length).unwrap_or_default();
+            match name {
                 b"" | b"." => continue,
                 b".." => {
                     match self.parent_of(&at)? {
@@ -70,7 +72,7 @@ impl Cage {
                 }
                 _ => (),
             }
-            let name = Component::parse(&names)?;
+            let name = Component::parse(name)?;
             match self.step(&at, name)? {
                 Step::Directory(directory, place) => {
                     counsel.passes(at.id(), place);
@@ -90,7 +92,7 @@ impl Cage {
                         at = self.root();
                     }
                     last_target.clone_from(&target);
-                    to_do.push(target);
+                    to_do.push((target.into(), 0));
                 }
                 Step::Missing(place) => match missing {
                     Missing::Stop => return Ok(Walked::Nowhere),
@@ -130,12 +132,5 @@ impl Cage {
             };
         }
         Ok(Some(at))
-    }
-}
-
-fn split_first(names: &[u8]) -> (&[u8], Option<&[u8]>) {
-    match names.iter().position(|&byte| byte == b'/') {
-        Some(slash) => (names.get(..slash).unwrap_or_default(), names.get(slash + 1..)),
-        None => (names, None),
     }
 }
