@@ -135,7 +135,7 @@ rules! {
         "link-target-nul" LinkTargetNul "a symbolic link's target has a NUL byte in it";
         // Places.
         "parent-not-directory" ParentNotDirectory { parent: Escaped } "a name leads through something that is no directory";
-        "link-loop" LinkLoop { hops: u64 } "a name leads through more symbolic links than a kernel follows";
+        "link-loop" LinkLoop { hops: u64 } "a name leads through more symbolic links than the limit `link-hops` allows";
         "mount-crossed" MountCrossed { at: Escaped } "a name leads into another mount"
             help "unmount what is mounted below the root, or unpack into a directory of its own";
         "hard-link-missing" HardLinkMissing { target: Escaped } "a hard link's target is not in the image";

@@ -1,0 +1,46 @@
+//! Pages of the documentation that are made from the code: compared here, and written anew with `BLESS=1`.
+
+use layercage::{Limit, QuirkRule, Row, Verdict, ViolationRule};
+use std::fmt::Write;
+use std::fs;
+use std::path::Path;
+
+#[test]
+fn the_page_of_rules_is_made_from_the_table() {
+    let word = |verdict| match verdict {
+        Verdict::Note => "note",
+        Verdict::Refuse => "refuse",
+    };
+    let mut page = String::from(
+        "# Rules\n\n\
+         Made from the table in `src/words/rule.rs`. A *quirk* is decided by policy: it passes with a note, or \
+         what shows it is refused; `--allow RULE` and `--refuse RULE` decide single ones. A *violation* is \
+         refused under every policy.\n\n\
+         ## Quirks\n\n| rule | what an archive has | default | compatible | paranoid |\n|---|---|---|---|---|\n",
+    );
+    for Row { id, sentence, verdicts, .. } in QuirkRule::ALL.iter().map(|rule| rule.row()) {
+        let [default, compatible, paranoid] = verdicts.map(word);
+        writeln!(page, "| `{id}` | {sentence} | {default} | {compatible} | {paranoid} |").unwrap();
+    }
+    page.push_str("\n## Violations\n\n| rule | what an archive has |\n|---|---|\n");
+    for Row { id, sentence, .. } in ViolationRule::ALL.iter().map(|rule| rule.row()) {
+        writeln!(page, "| `{id}` | {sentence} |").unwrap();
+    }
+    page.push_str(
+        "\n## Limits\n\nExceeding one is a refusal by the rule `limit`; `--limit NAME=AMOUNT` changes one.\n\n",
+    );
+    page.push_str("| limit | default |\n|---|---|\n");
+    for limit in Limit::ALL {
+        writeln!(page, "| `{limit}` | {} |", limit.default()).unwrap();
+    }
+    assert_page("docs/rules.md", &page);
+}
+
+fn assert_page(name: &str, page: &str) {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(name);
+    if std::env::var_os("BLESS").is_some() {
+        fs::write(&path, page).unwrap();
+    }
+    let kept = fs::read_to_string(&path).unwrap_or_default();
+    assert!(kept == page, "{name} is not what the code says; BLESS=1 writes it anew");
+}

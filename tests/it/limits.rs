@@ -1,0 +1,78 @@
+//! Every limit that a layer can meet: at it the layer is taken, one past it the layer is refused by name.
+
+use crate::support::layer::{Attributes, LayerBuilder, pax_record};
+use crate::support::open;
+use layercage::{Fault, Layer, Limit, Limits, Policy, Rootfs, Rule, Unpacker, Violation};
+
+/// The limit, a layer, and how much of the amount the layer has.
+const CASES: &[(Limit, fn() -> Vec<u8>, u64)] = &[
+    (Limit::Entries, || LayerBuilder::new().dir("a").dir("b").file("c", b"").build(), 3),
+    (Limit::ImageBytes, || LayerBuilder::new().file("a", b"abc").file("b", b"de").build(), 5),
+    (Limit::FileBytes, || LayerBuilder::new().file("a", b"abc").file("b", b"de").build(), 3),
+    (Limit::PathBytes, || LayerBuilder::new().dir("./abc/").build(), 6),
+    (Limit::PathDepth, || LayerBuilder::new().dir("a/b/c").build(), 3),
+    (Limit::ExtendedHeaderBytes, || pax(&[pax_record(b"comment", b"abc")]), 15),
+    (Limit::SparseSegments, || sparse(&[(0, 1), (2, 1), (4, 1)]), 3),
+    (Limit::Xattrs, || with_xattrs(&[("user.a", b"1"), ("user.b", b"2")]), 2),
+    (Limit::XattrBytes, || with_xattrs(&[("user.a", b"1"), ("user.b", b"2")]), 14),
+    (Limit::LinkHops, || links(3).file("l0/f", b"").build(), 3),
+    (Limit::LayerLinkHops, || links(2).file("l0/f", b"").dir("x").file("l1/g", b"").build(), 3),
+];
+
+/// `l0` leads to `l1`, and so on to a directory.
+fn links(hops: usize) -> LayerBuilder {
+    let last = LayerBuilder::new().dir(&format!("l{hops}"));
+    (0..hops).fold(last, |layer, hop| layer.symlink(&format!("l{hop}"), &format!("l{}", hop + 1)))
+}
+
+fn pax(records: &[Vec<u8>]) -> Vec<u8> {
+    let layer = LayerBuilder::new();
+    layer.raw_entry(b'x', b"x", b"", &records.concat(), &Attributes::default()).file("f", b"").build()
+}
+
+fn with_xattrs(xattrs: &[(&'static str, &'static [u8])]) -> Vec<u8> {
+    LayerBuilder::new().file_with("f", b"", &Attributes { xattrs: xattrs.to_vec(), ..Attributes::default() }).build()
+}
+
+fn sparse(segments: &[(u64, u64)]) -> Vec<u8> {
+    let map: Vec<_> = segments.iter().map(|(offset, length)| format!("{offset},{length}")).collect();
+    let records = [pax_record(b"GNU.sparse.size", b"100"), pax_record(b"GNU.sparse.map", map.join(",").as_bytes())];
+    let layer = LayerBuilder::new().raw_entry(b'x', b"x", b"", &records.concat(), &Attributes::default());
+    layer.file("f", &vec![b'x'; segments.len()]).build()
+}
+
+fn apply(layer: &[u8], limits: Limits) -> Result<(), layercage::Error> {
+    let place = tempfile::tempdir().unwrap();
+    let unpacker = Unpacker::new(Policy::default()).limits(limits);
+    unpacker.apply(Layer::new(layer), &mut Rootfs::over(&open(place.path())).unwrap()).map(drop)
+}
+
+#[test]
+fn a_layer_at_a_limit_is_taken_and_one_past_it_is_refused_by_name() {
+    for (limit, layer, amount) in CASES {
+        let layer = layer();
+        apply(&layer, Limits::default().with(*limit, *amount)).unwrap_or_else(|error| panic!("{limit}: {error}"));
+        let error = apply(&layer, Limits::default().with(*limit, amount - 1)).unwrap_err();
+        match error.kind() {
+            Fault::Refused(Rule::Violation(Violation::LimitExceeded { limit: named, most, .. })) => {
+                assert_eq!((named, *most), (limit, amount - 1), "{error}");
+            }
+            // Has a rule of its own, for what exceeds it is mostly a loop.
+            Fault::Refused(Rule::Violation(Violation::LinkLoop { .. })) => assert_eq!(*limit, Limit::LinkHops),
+            _ => panic!("{limit}: {error}"),
+        }
+    }
+}
+
+#[test]
+fn no_limit_is_forgotten() {
+    let elsewhere = [
+        Limit::Layers,          // src/image/tests.rs
+        Limit::ManifestBytes,   // src/image/tests.rs
+        Limit::IndexDepth,      // src/image/tests.rs
+        Limit::ZstdWindowBytes, // src/read/zstd.rs
+    ];
+    for limit in Limit::ALL {
+        assert!(CASES.iter().any(|case| case.0 == *limit) || elsewhere.contains(limit), "{limit}");
+    }
+}
