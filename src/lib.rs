@@ -1,4 +1,15 @@
-#![doc = "layercage unpacks container image layers safely."]
+//! layercage unpacks container image layers safely: a streaming unpacker applies layer tarballs and their
+//! whiteouts inside a directory handle that nothing in an image can lead out of.
+//!
+//! - [`Image`] reads an OCI image layout; [`Selected::unpack_into`] unpacks it, all or nothing.
+//! - [`Unpacker`] applies a single [`Layer`] to a [`Sink`]: a [`Rootfs`] over a directory that exists, or a
+//!   [`Staged`] one that becomes visible as a whole.
+//! - [`Policy`] says what is done about what is odd, [`Limits`] how much is too much.
+//! - [`Audit`] reads everything, writes nothing, and tells all that the rules speak of.
+//! - [`LayerStream`] and [`TarReader`] are the strict readers below it, for who wants only these.
+//!
+//! Readers are plain [`std::io::Read`]. Authority over the file system comes from whoever calls, as a
+//! `cap_std::fs::Dir`; nothing here opens a path of the machine.
 #![forbid(unsafe_code)]
 // The library proper is held to it in the build that users make.
 #![cfg_attr(test, allow(clippy::disallowed_methods, reason = "tests set up the worlds around the code"))]
@@ -19,3 +30,7 @@ pub use read::{Blob, Checked, Expected, Format, LayerStream, TarReader, Verified
 pub use sink::{Rootfs, Sink};
 pub use unpack::{Applied, Audit, Layer, Observer, Staged, Unpacker};
 pub use words::*;
+
+#[cfg(all(doctest, feature = "image", feature = "gzip", feature = "zstd"))]
+#[doc = include_str!("../README.md")]
+struct Readme;
