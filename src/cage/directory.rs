@@ -38,12 +38,14 @@ struct Owed {
     owner: (u32, u32),
     /// Whether something was done in it, so that its time is no longer what it was.
     touched: bool,
+    /// Whether what is owed comes from an entry.
+    named: bool,
 }
 
 impl Directory {
     pub(super) fn new(fd: OwnedFd, id: DirectoryId, path: Box<[u8]>, status: Status, mode_now: u32, acl: bool) -> Self {
         let owner = (status.uid, status.gid);
-        let owed = Owed { mode: status.mode, mtime: status.mtime, mode_now, owner, touched: false };
+        let owed = Owed { mode: status.mode, mtime: status.mtime, mode_now, owner, touched: false, named: false };
         Self { fd, id, path, status, has_default_acl: AtomicBool::new(acl), owed: Mutex::new(owed) }
     }
 
@@ -87,7 +89,7 @@ impl Directory {
     /// Owes it a mode and a time.
     pub(super) fn owe(&self, mode: u32, mtime: Timestamp) {
         let mut owed = self.lock();
-        (owed.mode, owed.mtime, owed.touched) = (mode, mtime, true);
+        (owed.mode, owed.mtime, owed.touched, owed.named) = (mode, mtime, true, true);
     }
 
     /// Pays what is owed.
@@ -98,7 +100,11 @@ impl Directory {
             owed.mode_now = owed.mode;
         }
         if owed.touched {
-            sys::set_mtime(self.fd.as_fd(), owed.mtime, false).map_err(sys::fault("futimens", &self.path))?;
+            match sys::set_mtime(self.fd.as_fd(), owed.mtime, false) {
+                // Somebody else's directory, which we may write to and no entry named, has a new time then.
+                Err(Errno::PERM) if !owed.named => (),
+                other => other.map_err(sys::fault("futimens", &self.path))?,
+            }
             owed.touched = false;
         }
         Ok(())

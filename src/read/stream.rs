@@ -3,7 +3,7 @@
 use super::compression::{Decoder, Format};
 use super::input::Input;
 use super::verify::{Checked, Expected, Incoming, Unpacked};
-use crate::words::{Fault, Limits, Quirk, Rule, Violation};
+use crate::words::{Blame, Fault, Limits, Quirk, Rule, Violation};
 use std::io::{self, BufRead, Read};
 
 /// The uncompressed bytes of a layer, verified on the way: the blob's size and digest below the
@@ -62,11 +62,9 @@ impl<R: Read> LayerStream<R> {
     /// [`Violation::DigestMismatch`],
     /// [`Violation::DiffIdMismatch`].
     pub fn finish(mut self) -> Result<Checked, Fault> {
-        loop {
-            match self.stream.fill_buf()?.len() {
-                0 => break,
-                bytes => self.stream.consume(bytes),
-            }
+        match io::copy(&mut self, &mut io::sink()).map_err(Fault::from) {
+            Err(fault) if fault.blame() == Blame::Archive => return Err(self.damage().map_or(fault, Fault::from)),
+            drained => drained.map(drop)?,
         }
         let quirks = self.quirks();
         let (decoder, mut unpacked) = self.stream.into_inner().finish();

@@ -81,11 +81,6 @@ impl Expected {
         }
     }
 
-    /// Whether it is known where the blob ends.
-    pub(crate) fn has_size(&self) -> bool {
-        self.size.is_some()
-    }
-
     fn missing(&self) -> &'static str {
         match self {
             Self { digest: None, .. } => "a digest",

@@ -2,7 +2,7 @@
 
 use super::Layer;
 use crate::plan::{Judge, Verdicts};
-use crate::read::{Expected, LayerStream, TarReader};
+use crate::read::{LayerStream, TarReader};
 use crate::words::{
     Change, Error, Fault, Finding, Limits, Policy, Position, Quirk, QuirkRule, Rule, Verdict, ViolationRule,
 };
@@ -95,13 +95,12 @@ impl Audit {
             self.tell(quirk.into(), base.clone(), observer)?;
         }
         let reader = TarReader::new(stream, &limits, expected.covers_stream());
-        self.entries(reader, expected, &base, observer)
+        self.entries(reader, &base, observer)
     }
 
     fn entries<R: Read>(
         &mut self,
         mut reader: TarReader<LayerStream<R>>,
-        expected: Expected,
         base: &Position,
         observer: &mut dyn Observer,
     ) -> Result<(), Error> {
@@ -116,7 +115,7 @@ impl Audit {
                     self.tell(fault, position, observer)?;
                     match reader.can_go_on() {
                         true => continue,
-                        false => return self.blob(reader.into_inner(), expected, base, observer),
+                        false => return self.blob(reader.into_inner(), base, observer),
                     }
                 }
             };
@@ -151,12 +150,10 @@ impl Audit {
     fn blob<R: Read>(
         &mut self,
         stream: LayerStream<R>,
-        expected: Expected,
         base: &Position,
         observer: &mut dyn Observer,
     ) -> Result<(), Error> {
-        let damage = if expected.has_size() { stream.damage() } else { None };
-        damage.map_or(Ok(()), |violation| self.tell(violation.into(), base.clone(), observer))
+        stream.damage().map_or(Ok(()), |violation| self.tell(violation.into(), base.clone(), observer))
     }
 
     /// Tells what is the archive's fault; everything else ends the audit.

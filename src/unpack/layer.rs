@@ -182,8 +182,8 @@ impl Run<'_> {
             sink.abandon_layer();
             let position = Position { layer: self.position.layer, ..reader.position() };
             // A damaged blob breaks any rule: that it is damaged is what its owner wants to know.
-            let looks = expected.has_size() && fault.blame() == Blame::Archive;
-            let damage = if looks { reader.into_inner().damage() } else { None };
+            let is_refused = fault.blame() == Blame::Archive;
+            let damage = if is_refused { reader.into_inner().damage() } else { None };
             return Err(match damage {
                 Some(violation) => Fault::from(violation).at(self.position),
                 None => fault.at(position),
@@ -202,11 +202,13 @@ impl Run<'_> {
         mut judge: Judge<'_>,
         sink: &mut impl Sink,
     ) -> Result<Applied, Fault> {
-        judge.at(Position { layer: self.position.layer, ..reader.position() });
-        for quirk in reader.end_quirks().to_vec() {
+        let end = Position { layer: self.position.layer, ..reader.position() };
+        let quirks = reader.end_quirks().to_vec();
+        let checked = reader.into_inner().finish()?;
+        judge.at(end);
+        for quirk in quirks {
             judge.quirk(quirk)?;
         }
-        let checked = reader.into_inner().finish()?;
         judge.at(self.position.clone());
         for quirk in checked.quirks.clone() {
             judge.quirk(quirk)?;

@@ -1,22 +1,14 @@
 //! Verification before the first effect, for what comes as a stream and goes where it can be seen.
 
 use crate::read::{Expected, LayerStream};
-use crate::words::{Blame, Fault, Limit, Limits};
+use crate::words::{Fault, Limit, Limits};
 use std::fs::File;
 use std::io::{self, Read, Seek, Write};
 
 /// Keeps all of a layer in `file` while it is verified, and gives it back from its first byte.
 pub(super) fn verify_first<R: Read>(reader: R, expected: Expected, file: File, limits: &Limits) -> Result<File, Fault> {
     let mut tee = Tee { reader, file, limits, bytes: 0 };
-    let mut stream = LayerStream::open(&mut tee, expected, limits)?;
-    // A damaged blob fails to inflate, too: that it is damaged is what its owner wants to know.
-    match io::copy(&mut stream, &mut io::sink()).map_err(Fault::from) {
-        Ok(_) => stream.finish().map(drop)?,
-        Err(fault) if fault.blame() == Blame::Archive => {
-            return Err(stream.damage().map_or(fault, Fault::from));
-        }
-        Err(fault) => return Err(fault),
-    }
+    LayerStream::open(&mut tee, expected, limits)?.finish()?;
     let mut file = tee.file;
     file.rewind()?;
     Ok(file)

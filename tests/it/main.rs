@@ -3,6 +3,8 @@
 #![allow(clippy::disallowed_methods, reason = "tests set up the worlds around the code, and look at them afterwards")]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic, reason = "tests")]
 
+#[cfg(all(feature = "image", feature = "gzip", feature = "zstd"))]
+mod damage;
 mod docs;
 mod floors;
 mod limits;

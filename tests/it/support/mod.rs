@@ -1,6 +1,8 @@
 //! What tests are made of: layers in Rust that can be read, and trees as text.
 
 pub(crate) mod layer;
+#[cfg(all(feature = "image", feature = "gzip", feature = "zstd"))]
+pub(crate) mod layout;
 pub(crate) mod tree;
 
 use cap_std::ambient_authority;

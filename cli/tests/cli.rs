@@ -1,0 +1,263 @@
+//! The command: its exit codes, its messages, and what it leaves on disk.
+
+#![allow(clippy::disallowed_methods, reason = "tests set up the worlds around the code, and look at them afterwards")]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "tests")]
+
+use std::fs;
+use std::io::Write;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+const COMMAND: &str = env!("CARGO_BIN_EXE_layercage");
+
+fn world() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/images/world")
+}
+
+fn run(arguments: &[&str], directory: &Path) -> Output {
+    Command::new(COMMAND).args(arguments).current_dir(directory).stdin(Stdio::null()).output().unwrap()
+}
+
+/// The exit code, and the lines on standard error.
+fn ended(output: &Output) -> (i32, Vec<String>) {
+    let lines = String::from_utf8(output.stderr.clone()).unwrap().lines().map(str::to_owned).collect();
+    (output.status.code().unwrap(), lines)
+}
+
+fn names(directory: &Path) -> Vec<String> {
+    let mut names: Vec<_> =
+        fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    names.sort();
+    names
+}
+
+/// A tar archive of regular files, and of devices where there is a number.
+fn layer(entries: &[(&str, &[u8], Option<u32>)]) -> Vec<u8> {
+    let mut archive = tar::Builder::new(Vec::new());
+    for (name, content, device) in entries {
+        let mut header = tar::Header::new_ustar();
+        header.set_mode(0o4755);
+        header.set_size(content.len() as u64);
+        header.set_uid(0);
+        header.set_gid(0);
+        if let Some(number) = device {
+            header.set_entry_type(tar::EntryType::Char);
+            header.set_device_major(*number).unwrap();
+            header.set_device_minor(1).unwrap();
+        }
+        archive.append_data(&mut header, name, *content).unwrap();
+    }
+    archive.into_inner().unwrap()
+}
+
+#[test]
+fn an_image_is_unpacked_quietly_by_its_directory_or_its_tag() {
+    let place = tempfile::tempdir().unwrap();
+    let image = world().display().to_string();
+    for (name, arguments) in [
+        ("plain", vec![image.clone()]),
+        ("tag", vec![format!("{image}:latest")]),
+        ("ref", vec!["--ref".into(), "latest".into(), image.clone()]),
+    ] {
+        let mut all = vec!["unpack"];
+        all.extend(arguments.iter().map(String::as_str));
+        all.push(name);
+        let (code, lines) = ended(&run(&all, place.path()));
+        assert_eq!(code, 0, "{lines:?}");
+        assert!(rustix::process::geteuid().as_raw() != 0 || lines.is_empty(), "{lines:?}");
+        assert!(place.path().join(name).join("bin/hello").is_file());
+    }
+    let (code, lines) = ended(&run(&["unpack", &format!("{image}:other"), "none"], place.path()));
+    assert_eq!(code, 2, "{lines:?}");
+    assert!(lines[0].contains("latest"), "it says what there is: {lines:?}");
+    assert_eq!(names(place.path()), ["plain", "ref", "tag"]);
+    unlock(place.path());
+}
+
+/// Lets whoever is not root remove the trees.
+fn unlock(path: &Path) {
+    let metadata = fs::symlink_metadata(path).unwrap();
+    if metadata.is_dir() && metadata.uid() == rustix::process::geteuid().as_raw() {
+        fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
+        fs::read_dir(path).unwrap().for_each(|entry| unlock(&entry.unwrap().path()));
+    }
+}
+
+#[test]
+fn what_exists_is_not_touched() {
+    let place = tempfile::tempdir().unwrap();
+    fs::write(place.path().join("rootfs"), "mine").unwrap();
+    let (code, lines) = ended(&run(&["unpack", world().to_str().unwrap(), "rootfs"], place.path()));
+    assert_eq!((code, lines[0].as_str()), (2, r#"layercage: "rootfs" exists already"#));
+    assert_eq!(fs::read_to_string(place.path().join("rootfs")).unwrap(), "mine");
+    assert_eq!(names(place.path()), ["rootfs"]);
+}
+
+#[test]
+fn wrong_usage_and_a_system_that_fails_have_their_own_exit_codes() {
+    let place = tempfile::tempdir().unwrap();
+    let image = world().display().to_string();
+    assert_eq!(ended(&run(&["unpack"], place.path())).0, 2);
+    assert_eq!(ended(&run(&["unpack", &image, ".."], place.path())).0, 2);
+    assert_eq!(ended(&run(&["unpack", "--devices", "maybe", &image, "r"], place.path())).0, 2);
+    assert_eq!(ended(&run(&["apply", "--digest", "sha256:12", "l", "."], place.path())).0, 2);
+    assert_eq!(ended(&run(&["unpack", "no-such-image", "r"], place.path())).0, 1);
+    assert_eq!(ended(&run(&["unpack", &image, "no-such-directory/r"], place.path())).0, 1);
+    assert_eq!(ended(&run(&["apply", "no-such-layer", "."], place.path())).0, 1);
+    assert_eq!(names(place.path()), [""; 0]);
+}
+
+#[test]
+fn a_refusal_says_which_entry_and_byte_and_path_and_rule_and_what_to_do() {
+    let place = tempfile::tempdir().unwrap();
+    fs::write(place.path().join("layer"), layer(&[("a", b"a", None), ("dev/console", b"", Some(5))])).unwrap();
+    fs::create_dir(place.path().join("root")).unwrap();
+    let (code, lines) = ended(&run(&["apply", "layer", "root"], place.path()));
+    assert_eq!(code, 3);
+    assert_eq!(
+        lines,
+        [
+            "layercage: refused [device-node]: entry 2, byte 1024, \"dev/console\": a device node: kind character, \
+             major 5, minor 1",
+            "layercage: help: base images carry these; `--devices skip` leaves them out. What was applied before that \
+             stays in root",
+        ]
+    );
+    let (code, lines) = ended(&run(&["apply", "--devices", "skip", "layer", "root"], place.path()));
+    assert_eq!(code, 0);
+    assert!(lines.iter().any(|line| line.starts_with("layercage: note [device-node]: entry 2, ")), "{lines:?}");
+    assert_eq!(names(&place.path().join("root")), ["a"]);
+}
+
+#[test]
+fn devices_are_made_by_whoever_may() {
+    let place = tempfile::tempdir().unwrap();
+    fs::write(place.path().join("layer"), layer(&[("null", b"", Some(1))])).unwrap();
+    let output = run(&["apply", "--devices", "create", "layer", "."], place.path());
+    if rustix::process::geteuid().is_root() {
+        assert_eq!(ended(&output).0, 0);
+        assert_eq!(fs::metadata(place.path().join("null")).unwrap().mode(), 0o02_4755);
+    } else {
+        assert_eq!(ended(&output).0, 1, "the system does not let us");
+    }
+}
+
+#[test]
+fn a_layer_with_a_wrong_digest_changes_nothing() {
+    let place = tempfile::tempdir().unwrap();
+    let bytes = layer(&[("a", b"new", None), ("b", b"b", None)]);
+    fs::write(place.path().join("layer"), &bytes).unwrap();
+    fs::create_dir(place.path().join("root")).unwrap();
+    fs::write(place.path().join("root/a"), "old").unwrap();
+    let state = || {
+        let stat = |name: &str| {
+            let metadata = fs::metadata(place.path().join(name)).unwrap();
+            (metadata.ino(), metadata.ctime(), metadata.ctime_nsec(), metadata.mtime_nsec())
+        };
+        (stat("root"), stat("root/a"), names(&place.path().join("root")))
+    };
+    let before = state();
+    let wrong = format!("sha256:{}", "0".repeat(64));
+    for option in ["--digest", "--diff-id"] {
+        let (code, lines) = ended(&run(&["apply", option, &wrong, "layer", "root"], place.path()));
+        assert_eq!(code, 3);
+        assert!(lines[0].contains("mismatch]") && lines[0].contains(&wrong), "{lines:?}");
+        assert!(lines[1].ends_with("Nothing was changed in root"), "{lines:?}");
+        assert_eq!(state(), before);
+    }
+    let sum = Command::new("sha256sum").arg(place.path().join("layer")).output().unwrap();
+    let right = format!("sha256:{}", &String::from_utf8(sum.stdout).unwrap()[..64]);
+    let size = bytes.len().to_string();
+    let (code, lines) = ended(&run(
+        &["apply", "--digest", &right, "--size", &size, "--diff-id", &right, "layer", "root"],
+        place.path(),
+    ));
+    assert_eq!(code, 0, "{lines:?}");
+    assert_eq!(fs::read_to_string(place.path().join("root/a")).unwrap(), "new");
+    assert_eq!(names(&place.path().join("root")), ["a", "b"]);
+}
+
+#[test]
+fn a_layer_may_come_through_standard_input() {
+    let place = tempfile::tempdir().unwrap();
+    let mut child = Command::new(COMMAND)
+        .args(["apply", "-", "."])
+        .current_dir(place.path())
+        .stdin(Stdio::piped())
+        .spawn()
+        .unwrap();
+    child.stdin.take().unwrap().write_all(&layer(&[("a", b"a", None)])).unwrap();
+    assert!(child.wait().unwrap().success());
+    assert_eq!(names(place.path()), ["a"]);
+}
+
+#[test]
+fn without_privilege_owners_fall_to_the_caller_with_one_note() {
+    let place = tempfile::tempdir().unwrap();
+    fs::set_permissions(place.path(), fs::Permissions::from_mode(0o777)).unwrap();
+    // Who runs the command: root takes somebody else's place.
+    let uid = match rustix::process::geteuid() {
+        uid if uid.is_root() => 65534,
+        uid => uid.as_raw(),
+    };
+    let layer = layer(&[("a", b"a", None), ("b", b"b", None)]);
+    fs::write(place.path().join("layer"), &layer).unwrap();
+    let program = place.path().join("layercage");
+    fs::copy(COMMAND, &program).unwrap();
+    let mut command = Command::new(&program);
+    if rustix::process::geteuid().is_root() {
+        command.uid(uid).gid(65534);
+    }
+    let output = command.args(["apply", "layer", "."]).current_dir(place.path()).output().unwrap();
+    let (code, lines) = ended(&output);
+    assert_eq!(code, 0, "{lines:?}");
+    let notes: Vec<_> = lines.iter().map(|line| line.split(']').next().unwrap()).collect();
+    assert_eq!(notes, ["layercage: note [owner-to-caller", "layercage: note [setid-dropped"]);
+    let metadata = fs::metadata(place.path().join("a")).unwrap();
+    assert_eq!((metadata.uid(), metadata.mode() & 0o7777), (uid, 0o755));
+}
+
+#[test]
+fn check_tells_every_finding_and_what_each_preset_would_do() {
+    let place = tempfile::tempdir().unwrap();
+    fs::write(place.path().join("layer"), layer(&[("x", b"", Some(1)), ("a", b"a", None), ("y", b"", Some(2))]))
+        .unwrap();
+    let output = run(&["check", "layer"], place.path());
+    let text = String::from_utf8(output.stdout).unwrap();
+    let lines: Vec<_> = text.lines().collect();
+    assert_eq!(output.status.code(), Some(3));
+    assert_eq!(lines.len(), 3, "{text}");
+    assert!(lines[1].starts_with("refuse [device-node]: entry 3, byte 1536, \"y\": "), "{text}");
+    assert_eq!(lines[2], "2 findings: default refuses it, compatible takes it, paranoid refuses it");
+    assert_eq!(run(&["check", "--devices", "skip", "layer"], place.path()).status.code(), Some(0));
+    let json = String::from_utf8(run(&["check", "--json", "layer"], place.path()).stdout).unwrap();
+    let last: serde_json::Value = serde_json::from_str(json.lines().last().unwrap()).unwrap();
+    assert_eq!(last["presets"]["default"], "refuses");
+    assert_eq!(names(place.path()), ["layer"]);
+}
+
+#[test]
+fn list_prints_the_changes_of_an_image() {
+    let output = run(&["list", world().to_str().unwrap()], Path::new("."));
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(output.status.code(), Some(0));
+    assert!(text.lines().any(|line| line.starts_with("symlink") && line.ends_with(" var/run -> /run")), "{text}");
+    assert!(
+        text.lines().any(|line| line.starts_with("whiteout")) && text.lines().any(|line| line.starts_with("opaque"))
+    );
+}
+
+#[test]
+fn rules_are_decided_one_by_one_and_violations_are_not() {
+    let place = tempfile::tempdir().unwrap();
+    fs::write(place.path().join("layer"), layer(&[("a", b"a", None), ("a", b"b", None)])).unwrap();
+    assert_eq!(ended(&run(&["apply", "--refuse", "duplicate-path", "layer", "."], place.path())).0, 3);
+    assert_eq!(ended(&run(&["apply", "--policy", "paranoid", "layer", "."], place.path())).0, 3);
+    assert_eq!(ended(&run(&["apply", "layer", "."], place.path())).0, 0);
+    assert_eq!(ended(&run(&["apply", "--allow", "name-climbs", "layer", "."], place.path())).0, 2);
+    assert_eq!(ended(&run(&["apply", "--limit", "file-bytes=0", "layer", "."], place.path())).0, 3);
+    let rules = String::from_utf8(run(&["rules"], place.path()).stdout).unwrap();
+    assert!(rules.contains("duplicate-path") && rules.contains("name-climbs"));
+}
