@@ -1,5 +1,6 @@
 //! Floor 2, the door: changes go through a [`Sink`] to wherever they take effect.
 
+mod counsel;
 mod rootfs;
 
 pub use rootfs::Rootfs;

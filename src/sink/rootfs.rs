@@ -1,13 +1,11 @@
 //! A directory tree: the sink that makes root filesystems.
 
 use super::Sink;
-use crate::cage::{Attributes, Cage, Content, Counsel, Directory, Keep, Lower, Missing, New, Place, Walked};
+use super::counsel::{Bringing, Clearing, Looking};
+use crate::cage::{Attributes, Cage, Content, Directory, Missing, New, Place, Walked};
 use crate::plan::{Brought, Judge, Judged, Standing};
 use crate::read::{Blob, Checked, Verified};
-use crate::words::{
-    Change, ChangeKind, DirectoryId, EntryPath, Escaped, Fault, Limits, Metadata, Octal, PlaceId, Quirk, Source,
-    Violation,
-};
+use crate::words::{Change, ChangeKind, EntryPath, Escaped, Fault, Limits, Metadata, Octal, Quirk, Source, Violation};
 use std::collections::HashSet;
 use std::os::fd::AsFd;
 use std::sync::Arc;
@@ -309,93 +307,4 @@ enum Bring<'a> {
     File(Attributes, Content<'a>),
     Special(New<'a>, Attributes),
     HardLink(&'a EntryPath, Metadata),
-}
-
-/// Answers the cage while something is brought.
-struct Bringing<'a, 'p> {
-    brought: &'a mut Brought,
-    judge: &'a mut Judge<'p>,
-}
-
-impl Counsel for Bringing<'_, '_> {
-    fn climbs(&mut self, target: &[u8]) -> Result<(), Fault> {
-        self.judge.quirk(Quirk::LinkClimbs { target: Escaped::new(target) })
-    }
-
-    fn stops_at(&mut self, _: DirectoryId, _: PlaceId) -> bool {
-        false
-    }
-
-    fn passes(&mut self, within: DirectoryId, place: PlaceId) {
-        self.brought.pass(within, place);
-    }
-
-    fn made(&mut self, within: DirectoryId, place: PlaceId, directory: DirectoryId) {
-        self.brought.bring(within, place);
-        self.brought.own(directory);
-    }
-
-    fn replaces(&mut self, within: DirectoryId, place: PlaceId) -> Result<(), Fault> {
-        match self.brought.standing(within, place) {
-            Standing::Own => self.judge.quirk(Quirk::DuplicatePath),
-            Standing::Passage | Standing::Lower => Ok(()),
-        }
-    }
-
-    fn lacks_xattr(&mut self, name: &[u8]) -> Result<(), Fault> {
-        self.judge.quirk(Quirk::XattrUnsupported { name: Escaped::new(name) })
-    }
-}
-
-/// Answers the cage while something is looked for that is there, or not.
-struct Looking<'a, 'p> {
-    /// For a whiteout: what its own layer brought is none of the lower layers'.
-    stopped_by: Option<&'a Brought>,
-    judge: &'a mut Judge<'p>,
-}
-
-impl Counsel for Looking<'_, '_> {
-    fn climbs(&mut self, target: &[u8]) -> Result<(), Fault> {
-        self.judge.quirk(Quirk::LinkClimbs { target: Escaped::new(target) })
-    }
-
-    fn stops_at(&mut self, within: DirectoryId, place: PlaceId) -> bool {
-        self.stopped_by.is_some_and(|brought| brought.standing(within, place) == Standing::Own)
-    }
-
-    fn passes(&mut self, _: DirectoryId, _: PlaceId) {}
-
-    fn made(&mut self, _: DirectoryId, _: PlaceId, _: DirectoryId) {}
-
-    fn replaces(&mut self, _: DirectoryId, _: PlaceId) -> Result<(), Fault> {
-        Err(Fault::Bug("looking for something replaces it"))
-    }
-
-    fn lacks_xattr(&mut self, _: &[u8]) -> Result<(), Fault> {
-        Err(Fault::Bug("looking for something sets attributes"))
-    }
-}
-
-/// Answers the cage while a directory is cleared.
-struct Clearing<'a>(&'a mut Brought);
-
-impl Lower for Clearing<'_> {
-    fn keep(&mut self, within: DirectoryId, place: PlaceId) -> Keep {
-        match self.0.standing(within, place) {
-            Standing::Lower => Keep::Nothing,
-            Standing::Own => Keep::Cleared,
-            Standing::Passage => {
-                self.0.make_implied(within, place);
-                Keep::Implied
-            }
-        }
-    }
-
-    fn is_clear(&self, directory: DirectoryId) -> bool {
-        self.0.is_own(directory)
-    }
-
-    fn cleared(&mut self, directory: DirectoryId) {
-        self.0.own(directory);
-    }
 }

@@ -5,7 +5,9 @@ use crate::support::open;
 use layercage::{Fault, Layer, Limit, Limits, Policy, Rootfs, Rule, Unpacker, Violation};
 
 /// The limit, a layer, and how much of the amount the layer has.
-const CASES: &[(Limit, fn() -> Vec<u8>, u64)] = &[
+type Case = (Limit, fn() -> Vec<u8>, u64);
+
+const CASES: &[Case] = &[
     (Limit::Entries, || LayerBuilder::new().dir("a").dir("b").file("c", b"").build(), 3),
     (Limit::ImageBytes, || LayerBuilder::new().file("a", b"abc").file("b", b"de").build(), 5),
     (Limit::FileBytes, || LayerBuilder::new().file("a", b"abc").file("b", b"de").build(), 3),

@@ -1,0 +1,94 @@
+//! What a root filesystem answers when the cage asks: by what the layer brought, and by policy.
+
+use crate::cage::{Counsel, Keep, Lower};
+use crate::plan::{Brought, Judge, Standing};
+use crate::words::{DirectoryId, Escaped, Fault, PlaceId, Quirk};
+
+/// Answers the cage while something is brought.
+pub(super) struct Bringing<'a, 'p> {
+    pub(super) brought: &'a mut Brought,
+    pub(super) judge: &'a mut Judge<'p>,
+}
+
+impl Counsel for Bringing<'_, '_> {
+    fn climbs(&mut self, target: &[u8]) -> Result<(), Fault> {
+        self.judge.quirk(Quirk::LinkClimbs { target: Escaped::new(target) })
+    }
+
+    fn stops_at(&mut self, _: DirectoryId, _: PlaceId) -> bool {
+        false
+    }
+
+    fn passes(&mut self, within: DirectoryId, place: PlaceId) {
+        self.brought.pass(within, place);
+    }
+
+    fn made(&mut self, within: DirectoryId, place: PlaceId, directory: DirectoryId) {
+        self.brought.bring(within, place);
+        self.brought.own(directory);
+    }
+
+    fn replaces(&mut self, within: DirectoryId, place: PlaceId) -> Result<(), Fault> {
+        match self.brought.standing(within, place) {
+            Standing::Own => self.judge.quirk(Quirk::DuplicatePath),
+            Standing::Passage | Standing::Lower => Ok(()),
+        }
+    }
+
+    fn lacks_xattr(&mut self, name: &[u8]) -> Result<(), Fault> {
+        self.judge.quirk(Quirk::XattrUnsupported { name: Escaped::new(name) })
+    }
+}
+
+/// Answers the cage while something is looked for that is there, or not.
+pub(super) struct Looking<'a, 'p> {
+    /// For a whiteout: what its own layer brought is none of the lower layers'.
+    pub(super) stopped_by: Option<&'a Brought>,
+    pub(super) judge: &'a mut Judge<'p>,
+}
+
+impl Counsel for Looking<'_, '_> {
+    fn climbs(&mut self, target: &[u8]) -> Result<(), Fault> {
+        self.judge.quirk(Quirk::LinkClimbs { target: Escaped::new(target) })
+    }
+
+    fn stops_at(&mut self, within: DirectoryId, place: PlaceId) -> bool {
+        self.stopped_by.is_some_and(|brought| brought.standing(within, place) == Standing::Own)
+    }
+
+    fn passes(&mut self, _: DirectoryId, _: PlaceId) {}
+
+    fn made(&mut self, _: DirectoryId, _: PlaceId, _: DirectoryId) {}
+
+    fn replaces(&mut self, _: DirectoryId, _: PlaceId) -> Result<(), Fault> {
+        Err(Fault::Bug("looking for something replaces it"))
+    }
+
+    fn lacks_xattr(&mut self, _: &[u8]) -> Result<(), Fault> {
+        Err(Fault::Bug("looking for something sets attributes"))
+    }
+}
+
+/// Answers the cage while a directory is cleared.
+pub(super) struct Clearing<'a>(pub(super) &'a mut Brought);
+
+impl Lower for Clearing<'_> {
+    fn keep(&mut self, within: DirectoryId, place: PlaceId) -> Keep {
+        match self.0.standing(within, place) {
+            Standing::Lower => Keep::Nothing,
+            Standing::Own => Keep::Cleared,
+            Standing::Passage => {
+                self.0.make_implied(within, place);
+                Keep::Implied
+            }
+        }
+    }
+
+    fn is_clear(&self, directory: DirectoryId) -> bool {
+        self.0.is_own(directory)
+    }
+
+    fn cleared(&mut self, directory: DirectoryId) {
+        self.0.own(directory);
+    }
+}
