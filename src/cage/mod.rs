@@ -72,7 +72,7 @@ pub(crate) struct Cage {
     /// Ids by device and inode number, forgotten when the directory is removed: the number comes back.
     ids: HashMap<(u64, u64), DirectoryId>,
     next_id: u64,
-    keys: [RandomState; 2],
+    key: RandomState,
     next_temporary: u64,
     /// The last parent that was walked to while bringing something, by its name.
     last: Option<(Vec<u8>, Arc<Directory>)>,
@@ -101,7 +101,6 @@ impl Cage {
         let mode_now = me.open_up(fd.as_fd(), &status, b".")?;
         let acl = sys::has_xattr(fd.as_fd(), directory::DEFAULT_ACL);
         let root = Arc::new(Directory::new(fd, DirectoryId(0), Box::default(), status, mode_now, acl));
-        let keys = [RandomState::new(), RandomState::new()];
         let mut cage = Self {
             next_temporary: RandomState::new().hash_one(0),
             root,
@@ -111,7 +110,7 @@ impl Cage {
             clock: 0,
             ids: HashMap::new(),
             next_id: 1,
-            keys,
+            key: RandomState::new(),
             last: None,
             hops: 0,
             implied: (0o755, Timestamp::default()),
@@ -177,8 +176,7 @@ impl Cage {
     }
 
     fn place_id(&self, within: DirectoryId, name: Component<'_>) -> PlaceId {
-        let [low, high] = self.keys.each_ref().map(|key| u128::from(key.hash_one((within.0, name.as_bytes()))));
-        PlaceId(high << 64 | low)
+        PlaceId(self.key.hash_one((within.0, name.as_bytes())))
     }
 
     fn new_id(&mut self) -> DirectoryId {

@@ -2,6 +2,7 @@
 
 mod judge;
 mod layer;
+mod places;
 mod whiteout;
 mod xattr;
 

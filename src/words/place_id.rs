@@ -7,7 +7,8 @@ pub struct DirectoryId(pub(crate) u64);
 
 /// Names the place that a name resolves to: a directory and a component in it, whatever spelling led there.
 ///
-/// A keyed 128-bit hash of the two, so that sets of places stay small; the key is random and never leaves
-/// the process, so that no archive can aim at a collision.
+/// A keyed 64-bit hash of the two, so that sets of places stay small. The key is random and never leaves the
+/// process, so that no archive can aim at a collision; by chance two of ten million places share a value once in
+/// hundreds of thousands of layers of that size.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct PlaceId(pub(crate) u128);
+pub struct PlaceId(pub(crate) u64);
