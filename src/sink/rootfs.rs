@@ -108,10 +108,14 @@ impl Rootfs {
         };
         let mut looking = Looking { stopped_by: None, judge };
         let Walked::At(parent) = self.cage.walk(parent, Missing::Stop, &mut looking)? else {
-            return Err(Violation::HardLinkMissing { target: refused() }.into());
+            return match self.skipped.contains(target.as_bytes()) {
+                true => self.skip_link(place, target, judge),
+                false => Err(Violation::HardLinkMissing { target: refused() }.into()),
+            };
         };
         let target_place = self.cage.place(&parent, name);
-        if self.skipped.contains(&target_place.path()) && !self.cage.exists(&target_place)? {
+        let skipped = self.skipped.contains(&target_place.path()) || self.skipped.contains(target.as_bytes());
+        if skipped && !self.cage.exists(&target_place)? {
             return self.skip_link(place, target, judge);
         }
         let mut counsel = Bringing { brought: &mut self.brought, judge };
@@ -134,11 +138,17 @@ impl Rootfs {
     fn skip(&mut self, path: &EntryPath, judge: &mut Judge<'_>) -> Result<(), Fault> {
         let Some((parent, name)) = path.split_last() else { return Err(Violation::RootNotDirectory.into()) };
         let walked = self.cage.walk(parent, Missing::Stop, &mut Looking { stopped_by: None, judge })?;
-        if let Walked::At(parent) = walked {
-            let place = self.cage.place(&parent, name);
-            self.remove_for_skipped(&place)?;
+        match walked {
+            Walked::At(parent) => {
+                let place = self.cage.place(&parent, name);
+                self.remove_for_skipped(&place)
+            }
+            // Its directory is not there, and is not made for it: all that names it is what is written.
+            _ => {
+                self.skipped.insert(path.as_bytes().into());
+                Ok(())
+            }
         }
-        Ok(())
     }
 
     fn remove_for_skipped(&mut self, place: &Place) -> Result<(), Fault> {

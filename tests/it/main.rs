@@ -7,6 +7,7 @@
 mod damage;
 mod docs;
 mod floors;
+mod hostile;
 mod limits;
 mod staged;
 mod support;

@@ -6,6 +6,8 @@
 #[derive(Clone, Default)]
 pub(crate) struct LayerBuilder {
     bytes: Vec<u8>,
+    /// PAX records for the next entry.
+    records: Vec<(Vec<u8>, Vec<u8>)>,
 }
 
 /// The attributes of an entry.
@@ -32,6 +34,12 @@ pub(crate) fn mode(mode: u32) -> Attributes<'static> {
 impl LayerBuilder {
     pub(crate) fn new() -> Self {
         Self::default()
+    }
+
+    /// A PAX record for the entry that comes next: `mtime`, say, which only there has nanoseconds.
+    pub(crate) fn record(mut self, key: &str, value: &[u8]) -> Self {
+        self.records.push((key.into(), value.into()));
+        self
     }
 
     pub(crate) fn file(self, name: &str, content: &[u8]) -> Self {
@@ -63,8 +71,13 @@ impl LayerBuilder {
     }
 
     /// A character device.
-    pub(crate) fn device(mut self, name: &str, major: u32, minor: u32) -> Self {
-        let mut header = header(b'3', name.as_bytes(), b"", 0, &Attributes::default());
+    pub(crate) fn device(self, name: &str, major: u32, minor: u32) -> Self {
+        self.node(b'3', name, major, minor)
+    }
+
+    /// A device of either kind.
+    pub(crate) fn node(mut self, flag: u8, name: &str, major: u32, minor: u32) -> Self {
+        let mut header = header(flag, name.as_bytes(), b"", 0, &Attributes::default());
         header.set_device_major(major).unwrap();
         header.set_device_minor(minor).unwrap();
         header.set_cksum();
@@ -87,7 +100,7 @@ impl LayerBuilder {
     /// Any entry: its type flag, name, link target and content as they are. Names that the header cannot
     /// hold, and extended attributes, go into a PAX header before it.
     pub(crate) fn entry(mut self, flag: u8, name: &[u8], target: &[u8], content: &[u8], a: &Attributes<'_>) -> Self {
-        let mut records = Vec::new();
+        let mut records = std::mem::take(&mut self.records);
         if name.len() > 100 {
             records.push((b"path".to_vec(), name.to_vec()));
         }

@@ -1,9 +1,10 @@
-//! What tests are made of: layers in Rust that can be read, and trees as text.
+//! What tests are made of: layers in Rust that can be read, trees as text, and worlds of canaries.
 
 pub(crate) mod layer;
 #[cfg(all(feature = "image", feature = "gzip", feature = "zstd"))]
 pub(crate) mod layout;
 pub(crate) mod tree;
+pub(crate) mod world;
 
 use cap_std::ambient_authority;
 use cap_std::fs::Dir;
