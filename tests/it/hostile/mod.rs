@@ -10,7 +10,7 @@ mod whiteouts;
 use crate::support::is_root;
 use crate::support::layer::LayerBuilder;
 use crate::support::world::World;
-use layercage::{Policy, Report, Violation};
+use layercage::{Policy, Report, ViolationRule};
 
 /// What holds of a tree, and of the report, when a layer was applied.
 type Then = Box<dyn Fn(&World, &Report)>;
@@ -55,7 +55,7 @@ impl Case {
         Self { policy, ..self }
     }
 
-    fn as_root(self) -> Self {
+    fn needing_root(self) -> Self {
         Self { needs_root: true, ..self }
     }
 
@@ -91,7 +91,7 @@ impl Case {
         let result = world.apply(std::slice::from_ref(last), &policy);
         world.assert_untouched(sentence);
         if let Err(rule) = self.expected
-            && Violation::TABLE.iter().any(|row| row.id == rule)
+            && ViolationRule::ALL.iter().any(|violation| violation.row().id == rule)
         {
             assert!(result.is_err(), "{sentence}: {policy:?} lets a violation pass");
         }

@@ -112,7 +112,9 @@ pub(super) fn cases(out: &str) -> Vec<Case> {
 }
 
 /// Every kind of thing, as a layer's entry at a name.
-const KINDS: &[(&str, fn(LayerBuilder, &str) -> LayerBuilder)] = &[
+type Kind = (&'static str, fn(LayerBuilder, &str) -> LayerBuilder);
+
+const KINDS: &[Kind] = &[
     ("file", |l, name| l.file(name, b"file")),
     ("dir", |l, name| l.dir(name)),
     ("dir", |l, name| l.file(&format!("{name}/x/y/z"), b"").symlink(&format!("{name}/l"), "../../out")),
