@@ -2,6 +2,10 @@
 
 #![allow(clippy::disallowed_methods, reason = "tests set up the worlds around the code, and look at them afterwards")]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic, reason = "tests")]
+#![cfg_attr(
+    not(all(feature = "image", feature = "gzip", feature = "zstd")),
+    allow(dead_code, reason = "some tests need these features, and what they stand on is not needed without")
+)]
 
 #[cfg(all(feature = "image", feature = "gzip", feature = "zstd"))]
 mod damage;
