@@ -10,6 +10,9 @@ use std::path::PathBuf;
 #[derive(Debug, Parser)]
 #[command(version, arg_required_else_help = true)]
 pub(crate) struct Arguments {
+    /// Print JSON, an object a line: what was asked for on standard output, errors on standard error.
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
     #[command(subcommand)]
     pub(crate) command: Command,
 }
@@ -95,9 +98,6 @@ pub(crate) struct Input {
     /// The name of the image within INPUT (`org.opencontainers.image.ref.name`), where there are several.
     #[arg(long = "ref", value_name = "NAME")]
     pub(crate) reference: Option<String>,
-    /// Print JSON, an object a line; docs/json.md says what is in it.
-    #[arg(long)]
-    pub(crate) json: bool,
     /// An OCI image layout directory, as `DIR` or `DIR:TAG`; or a layer, plain or compressed; `-` reads a
     /// layer from standard input.
     #[arg(value_name = "INPUT")]

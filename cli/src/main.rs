@@ -10,8 +10,9 @@ use clap::Parser;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    ExitCode::from(run::run(&arguments::Arguments::parse()).unwrap_or_else(|failure| {
-        tell::failure(&failure);
+    let arguments = arguments::Arguments::parse();
+    ExitCode::from(run::run(&arguments).unwrap_or_else(|failure| {
+        tell::failure(&failure, arguments.json);
         failure.exit_code()
     }))
 }

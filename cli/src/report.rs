@@ -2,7 +2,7 @@
 //!
 //! docs/json.md describes the objects.
 
-use layercage::{Change, ChangeKind, Escaped, Finding, Metadata, Observer, Position, Preset, Rule, Verdict};
+use layercage::{Change, ChangeKind, Escaped, Finding, Metadata, Observer, Position, Preset, Report, Rule};
 use serde_json::{Map, Value, json};
 use std::io::{self, BufWriter, Stdout, Write};
 
@@ -34,6 +34,13 @@ impl Output {
     }
 }
 
+/// Prints what came of an image or a layer as JSON.
+pub(crate) fn print(report: &Report) -> io::Result<()> {
+    let mut output = Output::new(true);
+    output.line(|| json!(report), String::new);
+    output.finish()
+}
+
 /// Prints findings.
 pub(crate) struct Findings(Output);
 
@@ -60,25 +67,8 @@ impl Findings {
 impl Observer for Findings {
     fn finding(&mut self, finding: &Finding) {
         let Finding { rule, position } = finding;
-        let default = match rule.verdict(Preset::Default) {
-            Verdict::Refuse => "refuse",
-            Verdict::Note => "note",
-        };
-        self.0.line(
-            || {
-                let data = rule.data().into_iter().map(|(name, value)| (name.to_owned(), json!(value)));
-                let mut object = placed("finding", position);
-                object.extend([
-                    ("rule".to_owned(), json!(rule.id())),
-                    ("kind".to_owned(), json!(if matches!(rule, Rule::Quirk(_)) { "quirk" } else { "violation" })),
-                    ("default".to_owned(), json!(default)),
-                    ("message".to_owned(), json!(rule.to_string())),
-                    ("data".to_owned(), Value::Object(data.collect())),
-                ]);
-                Value::Object(object)
-            },
-            || format!("{default} [{}]: {position}: {rule}", rule.id()),
-        );
+        let default = rule.verdict(Preset::Default).word();
+        self.0.line(|| json!(finding), || format!("{default} [{}]: {position}: {rule}", rule.id()));
     }
 }
 
@@ -106,7 +96,8 @@ impl Observer for Listing {
         let (word, metadata, size, target) = describe(kind);
         self.output.line(
             || {
-                let mut object = placed("change", position);
+                let Value::Object(mut object) = json!(position) else { return Value::Null };
+                object.insert("type".into(), json!("change"));
                 object.insert("path".into(), json!(name(path)));
                 object.insert("change".into(), json!(word));
                 object.extend(target.map(|target| ("target".to_owned(), json!(name(target)))));
@@ -162,24 +153,7 @@ fn attributes(metadata: &Metadata) -> [(String, Value); 5] {
     ]
 }
 
-/// What every object begins with.
-fn placed(kind: &str, position: &Position) -> Map<String, Value> {
-    let mut object = Map::new();
-    object.insert("type".into(), json!(kind));
-    object.extend(position.layer.map(|layer| ("layer".to_owned(), json!(layer.number))));
-    object.extend(position.blob.map(|blob| ("blob".to_owned(), json!(blob.to_string()))));
-    object.extend(position.entry.map(|entry| ("entry".to_owned(), json!(entry))));
-    object.extend(position.offset.map(|offset| ("offset".to_owned(), json!(offset))));
-    object.extend(position.path.as_ref().map(|path| ("path".to_owned(), json!(unquoted(path)))));
-    object
-}
-
-/// All of a name, escaped but without quotes around it.
+/// All of a name, escaped.
 fn name(bytes: &[u8]) -> String {
-    unquoted(&Escaped::whole(bytes))
-}
-
-fn unquoted(name: &Escaped) -> String {
-    let quoted = name.to_string();
-    quoted.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).unwrap_or(&quoted).to_owned()
+    Escaped::whole(bytes).unquoted()
 }

@@ -6,10 +6,6 @@ use std::io::{self, Write};
 /// Prints the rules, a line each: those that policy decides with the verdict of each preset, then those that
 /// are refused always.
 pub(crate) fn print(out: &mut impl Write) -> io::Result<()> {
-    let word = |verdict| match verdict {
-        Verdict::Note => "note",
-        Verdict::Refuse => "refuse",
-    };
     writeln!(
         out,
         "{:<26} {:<8} {:<11} {:<9} AN ARCHIVE IS NOTED OR REFUSED WHEN",
@@ -18,7 +14,7 @@ pub(crate) fn print(out: &mut impl Write) -> io::Result<()> {
     for Row { id, sentence, verdicts: [default, compatible, paranoid], .. } in
         QuirkRule::ALL.iter().map(|rule| rule.row())
     {
-        let [default, compatible, paranoid] = [default, compatible, paranoid].map(word);
+        let [default, compatible, paranoid] = [default, compatible, paranoid].map(Verdict::word);
         writeln!(out, "{id:<26} {default:<8} {compatible:<11} {paranoid:<9} {sentence}")?;
     }
     for Row { id, sentence, .. } in ViolationRule::ALL.iter().map(|rule| rule.row()) {

@@ -3,7 +3,7 @@
 #![expect(clippy::disallowed_methods, reason = "whoever types a path has the authority over it")]
 
 use crate::arguments::{Apply, Arguments, Command, Input, Unpack};
-use crate::report::{Findings, Listing, Output};
+use crate::report::{self, Findings, Listing, Output};
 use crate::rules;
 use crate::tell::{self, Failure, Left};
 use cap_std::ambient_authority;
@@ -18,10 +18,10 @@ use std::path::Path;
 /// Does it, and says with which exit code to end.
 pub(crate) fn run(arguments: &Arguments) -> Result<u8, Failure> {
     match &arguments.command {
-        Command::Unpack(unpack) => run_unpack(unpack).map(|report| noted(&report)),
-        Command::Apply(apply) => run_apply(apply).map(|report| noted(&report)),
+        Command::Unpack(unpack) => noted(&run_unpack(unpack)?, arguments.json),
+        Command::Apply(apply) => noted(&run_apply(apply)?, arguments.json),
         Command::Check(check) => {
-            let mut findings = Findings::new(Output::new(check.input.json));
+            let mut findings = Findings::new(Output::new(arguments.json));
             let audit = run_audit(&check.input, check.judging.limits(), &mut findings)?;
             let presets = [Preset::Default, Preset::Compatible, Preset::Paranoid];
             let refused = presets.map(|preset| (preset, audit.is_refused_by(&Policy::preset(preset))));
@@ -29,7 +29,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<u8, Failure> {
             Ok(if audit.is_refused_by(&check.judging.policy()) { 3 } else { 0 })
         }
         Command::List(list) => {
-            let mut listing = Listing::new(Output::new(list.input.json));
+            let mut listing = Listing::new(Output::new(arguments.json));
             run_audit(&list.input, list.limits(), &mut listing)?;
             let refused = listing.finish().map_err(Failure::output)?;
             Ok(if refused { 3 } else { 0 })
@@ -38,9 +38,12 @@ pub(crate) fn run(arguments: &Arguments) -> Result<u8, Failure> {
     }
 }
 
-fn noted(report: &Report) -> u8 {
-    tell::notes(report);
-    0
+fn noted(report: &Report, json: bool) -> Result<u8, Failure> {
+    match json {
+        true => report::print(report).map_err(Failure::output)?,
+        false => tell::notes(report),
+    }
+    Ok(0)
 }
 
 fn run_audit(input: &Input, limits: Limits, observer: &mut dyn Observer) -> Result<Audit, Failure> {

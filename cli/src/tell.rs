@@ -1,6 +1,7 @@
 //! What a person is told: one line that says what, where and why, a second that says what to do.
 
 use layercage::{Effect, Error, Report};
+use serde_json::json;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -57,6 +58,15 @@ impl Failure {
         Self::Usage(message)
     }
 
+    fn line(&self) -> String {
+        match self {
+            Self::Usage(message) => message.clone(),
+            Self::Output(error) => format!("cannot write to standard output: {error}"),
+            Self::Open { path, error } => format!("cannot open {}: {error}", path.display()),
+            Self::Refused { error, .. } => error.to_string(),
+        }
+    }
+
     pub(crate) fn exit_code(&self) -> u8 {
         match self {
             Self::Refused { error, .. } => error.blame().exit_code(),
@@ -66,13 +76,15 @@ impl Failure {
     }
 }
 
-pub(crate) fn failure(failure: &Failure) {
+/// Says why the command failed: in two lines for people, or in an object.
+pub(crate) fn failure(failure: &Failure, json: bool) {
     match failure {
-        Failure::Usage(message) => eprintln!("layercage: {message}"),
-        Failure::Output(error) => eprintln!("layercage: cannot write to standard output: {error}"),
-        Failure::Open { path, error } => eprintln!("layercage: cannot open {}: {error}", path.display()),
+        Failure::Refused { error, .. } if json => eprintln!("{}", json!(**error)),
+        _ if json => {
+            eprintln!("{}", json!({"type": "error", "exit_code": failure.exit_code(), "message": failure.line()}))
+        }
         Failure::Refused { error, left } => {
-            eprintln!("layercage: {error}");
+            eprintln!("layercage: {}", failure.line());
             let left = match left {
                 Left::NotAsked => None,
                 Left::Nothing(path) => Some(format!("Nothing was written to {}", path.display())),
@@ -86,6 +98,7 @@ pub(crate) fn failure(failure: &Failure) {
                 eprintln!("layercage: help: {}", help.join(". "));
             }
         }
+        _ => eprintln!("layercage: {}", failure.line()),
     }
 }
 

@@ -33,6 +33,24 @@ impl Escaped {
         Self { bytes: bytes.into(), cut: false }
     }
 
+    /// The escaped text without the quotes around it.
+    pub fn unquoted(&self) -> String {
+        let mut text = String::with_capacity(self.bytes.len());
+        for &byte in &self.bytes {
+            match byte {
+                b'"' | b'\\' => text.extend(['\\', char::from(byte)]),
+                b' '..=b'~' => text.push(char::from(byte)),
+                _ => {
+                    let _ = write!(text, "\\x{byte:02x}");
+                }
+            }
+        }
+        if self.cut {
+            text.push('…');
+        }
+        text
+    }
+
     /// The bytes kept, as they stood in the archive.
     pub fn bytes(&self) -> &[u8] {
         &self.bytes
@@ -41,14 +59,6 @@ impl Escaped {
 
 impl Display for Escaped {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_char('"')?;
-        for &byte in &self.bytes {
-            match byte {
-                b'"' | b'\\' => write!(f, "\\{}", char::from(byte))?,
-                b' '..=b'~' => f.write_char(char::from(byte))?,
-                _ => write!(f, "\\x{byte:02x}")?,
-            }
-        }
-        f.write_str(if self.cut { "…\"" } else { "\"" })
+        write!(f, "\"{}\"", self.unquoted())
     }
 }

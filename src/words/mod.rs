@@ -11,6 +11,8 @@ mod place_id;
 mod policy;
 mod report;
 mod rule;
+#[cfg(feature = "serde")]
+mod serialise;
 mod source;
 mod sparse;
 

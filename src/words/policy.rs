@@ -38,16 +38,22 @@ pub enum Devices {
     Create,
 }
 
+impl Devices {
+    /// The word for it: `refuse`, `skip` or `create`.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Refuse => "refuse",
+            Self::Skip => "skip",
+            Self::Create => "create",
+        }
+    }
+}
+
 impl FromStr for Devices {
     type Err = UnknownWord;
 
     fn from_str(word: &str) -> Result<Self, UnknownWord> {
-        match word {
-            "refuse" => Ok(Self::Refuse),
-            "skip" => Ok(Self::Skip),
-            "create" => Ok(Self::Create),
-            _ => Err(UnknownWord),
-        }
+        [Self::Refuse, Self::Skip, Self::Create].into_iter().find(|choice| choice.word() == word).ok_or(UnknownWord)
     }
 }
 
@@ -78,9 +84,9 @@ pub struct UnknownWord;
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Policy {
-    preset: Preset,
-    devices: Option<Devices>,
-    verdicts: BTreeMap<QuirkRule, Verdict>,
+    pub(super) preset: Preset,
+    pub(super) devices: Option<Devices>,
+    pub(super) verdicts: BTreeMap<QuirkRule, Verdict>,
 }
 
 impl Policy {

@@ -3,8 +3,9 @@
 //! A *violation* is refused under every policy. A *quirk* has a verdict that policy sets. Everything that
 //! speaks of rules (messages, policies, documentation, tests) reads this table.
 
-use super::{DeviceKind, Digest, Escaped, Limit, Preset};
+use super::{DeviceKind, Digest, Escaped, Limit, Preset, UnknownWord};
 use std::fmt::{self, Display};
+use std::str::FromStr;
 use std::sync::Arc;
 
 /// What becomes of an archive that shows a quirk.
@@ -14,6 +15,24 @@ pub enum Verdict {
     Note,
     /// It is refused.
     Refuse,
+}
+
+impl Verdict {
+    /// The word for it: `note` or `refuse`.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Note => "note",
+            Self::Refuse => "refuse",
+        }
+    }
+}
+
+impl FromStr for Verdict {
+    type Err = UnknownWord;
+
+    fn from_str(word: &str) -> Result<Self, UnknownWord> {
+        [Self::Note, Self::Refuse].into_iter().find(|verdict| verdict.word() == word).ok_or(UnknownWord)
+    }
 }
 
 /// One row of the table of rules.

@@ -7,10 +7,6 @@ use std::path::Path;
 
 #[test]
 fn the_page_of_rules_is_made_from_the_table() {
-    let word = |verdict| match verdict {
-        Verdict::Note => "note",
-        Verdict::Refuse => "refuse",
-    };
     let mut page = String::from(
         "# Rules\n\n\
          Made from the table in `src/words/rule.rs`. A *quirk* is decided by policy: it passes with a note, or \
@@ -19,7 +15,7 @@ fn the_page_of_rules_is_made_from_the_table() {
          ## Quirks\n\n| rule | what an archive has | default | compatible | paranoid |\n|---|---|---|---|---|\n",
     );
     for Row { id, sentence, verdicts, .. } in QuirkRule::ALL.iter().map(|rule| rule.row()) {
-        let [default, compatible, paranoid] = verdicts.map(word);
+        let [default, compatible, paranoid] = verdicts.map(Verdict::word);
         writeln!(page, "| `{id}` | {sentence} | {default} | {compatible} | {paranoid} |").unwrap();
     }
     page.push_str("\n## Violations\n\n| rule | what an archive has |\n|---|---|\n");

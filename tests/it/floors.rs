@@ -21,7 +21,7 @@ const NAMES: &[(&str, &[&str])] = &[
     ("flate2", &["read"]),
     ("zstd", &["read"]),
     ("sha2", &["read"]),
-    ("serde", &["image"]),
+    ("serde", &["image", "words"]),
     ("serde_json", &["image"]),
 ];
 
