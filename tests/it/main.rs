@@ -5,6 +5,8 @@
 
 mod floors;
 mod hostile;
+mod model;
 mod staged;
 mod support;
+mod whiteouts;
 mod world;

@@ -1,6 +1,6 @@
 //! Device nodes under each choice.
 
-use super::{Case, layer, refused, unpacks};
+use super::{Case, layer, paranoid, refused, unpacks};
 use crate::support::layer::LayerBuilder;
 use layercage::{Devices, Policy};
 use std::os::unix::fs::MetadataExt;
@@ -23,7 +23,7 @@ pub(super) fn cases(out: &str) -> Vec<Case> {
         refused("device-zero", "a device that overlay takes for a whiteout", zero()),
         refused("device-zero", "the same where devices are skipped", zero()).under(skip()),
         refused("device-zero", "the same where devices are made", zero()).under(create()),
-        refused("device-node", "paranoid, a device", null()).under(Policy::paranoid()),
+        refused("device-node", "paranoid, a device", null()).under(paranoid()),
         unpacks("a device that is skipped", null(), |w, r| {
             assert_eq!((w.kind("dev"), w.kind("dev/null"), r.count("device-node")), ("dir", "", 1));
         })

@@ -10,7 +10,7 @@ mod whiteouts;
 use crate::support::is_root;
 use crate::support::layer::LayerBuilder;
 use crate::support::world::World;
-use layercage::{Policy, Report, Violation};
+use layercage::{Policy, Report, Verdict, Violation};
 
 /// What holds of a tree, and of the report, when a layer was applied.
 type Then = Box<dyn Fn(&World, &Report)>;
@@ -28,6 +28,11 @@ struct Case {
 
 fn layer() -> LayerBuilder {
     LayerBuilder::new()
+}
+
+/// Paranoid, but for the owners, which not everybody who runs the tests may set.
+fn paranoid() -> Policy {
+    Policy::paranoid().rule("owner-to-caller", Verdict::Note).unwrap()
 }
 
 /// A layer that is refused by a rule.

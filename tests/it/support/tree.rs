@@ -17,6 +17,7 @@ pub(crate) type Listing = BTreeMap<Vec<u8>, BTreeMap<String, String>>;
 pub(crate) fn list(root: &Path) -> Listing {
     let mut listing = Listing::new();
     let mut groups: BTreeMap<(u64, u64), Vec<Vec<u8>>> = BTreeMap::new();
+    let mut opened_up = Vec::new();
     let mut to_do = vec![PathBuf::new()];
     while let Some(inside) = to_do.pop() {
         let path = root.join(&inside);
@@ -32,12 +33,16 @@ pub(crate) fn list(root: &Path) -> Listing {
             to_do.extend(fs::read_dir(&path).unwrap().map(|entry| inside.join(entry.unwrap().file_name())));
             fields.extend(xattrs(&path));
             if open_up {
-                fs::set_permissions(&path, metadata.permissions()).unwrap();
+                opened_up.push((path, metadata.permissions()));
             }
         } else if metadata.nlink() > 1 {
             groups.entry((metadata.dev(), metadata.ino())).or_default().push(name.clone());
         }
         listing.insert(name, fields);
+    }
+    // What lies in a directory was found after it: its mode comes back when all was seen.
+    for (path, permissions) in opened_up.into_iter().rev() {
+        fs::set_permissions(path, permissions).unwrap();
     }
     for mut names in groups.into_values().filter(|names| names.len() > 1) {
         names.sort();
