@@ -43,7 +43,7 @@ pub(crate) trait Counsel {
     /// Whether a link or non-directory at this place ends the walk.
     fn stops_at(&mut self, within: DirectoryId, place: PlaceId) -> bool;
 
-    /// The walk goes through a directory that was there.
+    /// The directory that the walk led to lies in (or is) the one at this place.
     fn passes(&mut self, within: DirectoryId, place: PlaceId);
 
     /// A directory was made: the walk found none.

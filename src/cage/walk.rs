@@ -51,6 +51,8 @@ impl Cage {
         let mut at = self.root();
         let mut hops = 0;
         let mut last_target = Vec::new();
+        // The places of the directories from the root to here: what links only led through is not among them.
+        let mut trail = Vec::new();
         let mut to_do: Vec<Vec<u8>> = vec![names.to_vec()];
         while let Some(mut names) = to_do.pop() {
             let (first, rest) = split_first(&names);
@@ -63,7 +65,10 @@ impl Cage {
                 b"" | b"." => continue,
                 b".." => {
                     match self.parent_of(&at)? {
-                        Some(parent) => at = parent,
+                        Some(parent) => {
+                            trail.pop();
+                            at = parent;
+                        }
                         None => counsel.climbs(&last_target)?,
                     }
                     continue;
@@ -73,7 +78,7 @@ impl Cage {
             let name = Component::parse(&names)?;
             match self.step(&at, name)? {
                 Step::Directory(directory, place) => {
-                    counsel.passes(at.id(), place);
+                    trail.push((at.id(), place));
                     at = directory;
                 }
                 Step::Link(target, place) => {
@@ -88,6 +93,7 @@ impl Cage {
                     self.limits.check(Limit::LayerLinkHops, self.hops)?;
                     if target.first() == Some(&b'/') {
                         at = self.root();
+                        trail.clear();
                     }
                     last_target.clone_from(&target);
                     to_do.push(target);
@@ -98,6 +104,7 @@ impl Cage {
                         let parent = Arc::clone(&at);
                         at = self.make_implied(&parent, name)?;
                         counsel.made(parent.id(), place, at.id());
+                        trail.push((parent.id(), place));
                     }
                 },
                 Step::Other(place) => match missing {
@@ -110,6 +117,9 @@ impl Cage {
                     }
                 },
             }
+        }
+        for (within, place) in trail {
+            counsel.passes(within, place);
         }
         Ok(Walked::At(at))
     }
