@@ -86,23 +86,23 @@ pub(super) fn cases(out: &str) -> Vec<Case> {
             },
         )
         .under(skip()),
-        unpacks("a device that is made", null(), move |w, _| is_null(w, "dev/null")).under(create()).as_root(),
+        unpacks("a device that is made", null(), move |w, _| is_null(w, "dev/null")).under(create()).needs_root(),
         unpacks("a device over a lower tree", layer().device("a", 1, 3), move |w, _| is_null(w, "a"))
             .over(layer().file("a/b/c", b""))
             .under(create())
-            .as_root(),
+            .needs_root(),
         unpacks("a device over a link to the outside", layer().device("a", 1, 3), move |w, _| is_null(w, "a"))
             .over(layer().symlink("a", &format!("{out}/file")))
             .under(create())
-            .as_root(),
+            .needs_root(),
         unpacks("a file over a device", layer().file("dev/null", b"!"), |w, _| assert_eq!(w.text("dev/null"), "!"))
             .over(null())
             .under(create())
-            .as_root(),
+            .needs_root(),
         unpacks("a hard link to a device", layer().hard_link("a", "dev/null"), move |w, _| is_null(w, "a"))
             .over(null())
             .under(create())
-            .as_root(),
+            .needs_root(),
         refused(
             "link-climbs",
             "a device through a link that climbs",

@@ -60,7 +60,7 @@ impl Case {
         Self { policy, ..self }
     }
 
-    fn as_root(self) -> Self {
+    fn needs_root(self) -> Self {
         Self { needs_root: true, ..self }
     }
 
