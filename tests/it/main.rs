@@ -3,8 +3,10 @@
 #![allow(clippy::disallowed_methods, reason = "tests set up the worlds around the code, and look at them afterwards")]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic, reason = "tests")]
 
+mod child;
 mod floors;
 mod hostile;
+mod metadata;
 mod model;
 mod staged;
 mod support;
