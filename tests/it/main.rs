@@ -10,5 +10,6 @@ mod metadata;
 mod model;
 mod staged;
 mod support;
+mod unprivileged;
 mod whiteouts;
 mod world;
