@@ -8,6 +8,8 @@ mod floors;
 mod hostile;
 mod metadata;
 mod model;
+mod races;
+mod resolver;
 mod staged;
 mod support;
 mod unprivileged;
