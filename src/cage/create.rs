@@ -2,6 +2,7 @@
 
 use super::content::Content;
 use super::directory::Opened;
+use super::metadata::strip_acls;
 use super::replace::{Made, made};
 use super::{Attributes, Cage, Counsel, Directory, Place, Step, directory, path_of, sys};
 use crate::words::{Component, Device, EntryPath, Escaped, Fault, Violation};
@@ -58,12 +59,11 @@ impl Cage {
         counsel: &mut dyn Counsel,
     ) -> Result<(), Fault> {
         self.install(place, counsel, |cage, name, counsel| {
-            let (call, result) = match new {
-                New::Symlink(target) => ("symlinkat", sys::create_symlink(place.at(), name, target)),
-                New::Fifo => ("mknodat", sys::create_fifo(place.at(), name)),
-                New::Device(device) => ("mknodat", sys::create_device(place.at(), name, device)),
+            let created = match new {
+                New::Fifo | New::Device(_) if place.parent.has_default_acl() => cage.create_apart(place, name, new)?,
+                _ => create(place.at(), name, new)?,
             };
-            if let Made::InTheWay = made(call, name, result)? {
+            if let Made::InTheWay = created {
                 return Ok(Made::InTheWay);
             }
             let mut finish = |cage: &mut Self| {
@@ -77,6 +77,28 @@ impl Cage {
             };
             finish(cage).map(Made::Done).inspect_err(|_| undo(place.at(), name))
         })
+    }
+
+    /// Makes something in a directory of its own, and gives it its name from there.
+    ///
+    /// What it inherits of a default ACL could not be taken off again without opening it.
+    fn create_apart(&mut self, place: &Place, name: &[u8], new: New<'_>) -> Result<Made<()>, Fault> {
+        let apart = self.temporary_name();
+        sys::create_directory(place.at(), &apart).map_err(sys::fault("mkdirat", &apart))?;
+        let create = || {
+            let opened = directory::open(place.at(), &apart, self.root.status.mount, self.me)?;
+            let Opened::Directory { fd, .. } = opened else {
+                return Err(Fault::system("openat", &apart, Errno::STALE));
+            };
+            strip_acls(fd.as_fd())?;
+            create(fd.as_fd(), name, new)?;
+            let linked = made("linkat", name, sys::link(fd.as_fd(), name, place.at(), name));
+            undo(fd.as_fd(), name);
+            linked
+        };
+        let created = create();
+        undo_directory(place.at(), &apart);
+        created
     }
 
     /// Makes one more name for what is at `target`, which is not followed; its inode stays as it is.
@@ -199,6 +221,14 @@ impl Cage {
             }
             _ => Err(Fault::system("openat", name, Errno::STALE)),
         }
+    }
+}
+
+fn create(at: BorrowedFd<'_>, name: &[u8], new: New<'_>) -> Result<Made<()>, Fault> {
+    match new {
+        New::Symlink(target) => made("symlinkat", name, sys::create_symlink(at, name, target)),
+        New::Fifo => made("mknodat", name, sys::create_fifo(at, name)),
+        New::Device(device) => made("mknodat", name, sys::create_device(at, name, device)),
     }
 }
 

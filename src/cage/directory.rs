@@ -86,6 +86,13 @@ impl Directory {
         self.lock().owner = owner;
     }
 
+    /// Looks at the mode that it has now, and lets us work in it whatever that is.
+    pub(super) fn open_up(&self, me: Me) -> Result<(), Fault> {
+        let status = sys::status(self.fd.as_fd()).map_err(sys::fault("statx", &self.path))?;
+        self.lock().mode_now = me.open_up(self.fd.as_fd(), &status, &self.path)?;
+        Ok(())
+    }
+
     /// Owes it a mode and a time.
     pub(super) fn owe(&self, mode: u32, mtime: Timestamp) {
         let mut owed = self.lock();

@@ -57,6 +57,10 @@ impl Cage {
     ) -> Result<(), Fault> {
         self.prepare_directory(directory, inherited, attributes)?;
         set_xattrs(directory.as_fd(), &attributes.xattrs, counsel)?;
+        if attributes.xattrs.iter().any(|xattr| xattr.name == ACCESS_ACL) {
+            // The kernel takes the mode from it; the entry's own is still to come.
+            directory.open_up(self.me)?;
+        }
         directory.set_default_acl(attributes.xattrs.iter().any(|xattr| xattr.name == DEFAULT_ACL));
         Ok(())
     }
@@ -155,7 +159,7 @@ fn set_xattrs(fd: BorrowedFd<'_>, xattrs: &[Xattr], counsel: &mut dyn Counsel) -
     Ok(())
 }
 
-fn strip_acls(fd: BorrowedFd<'_>) -> Result<(), Fault> {
+pub(super) fn strip_acls(fd: BorrowedFd<'_>) -> Result<(), Fault> {
     for name in [ACCESS_ACL, DEFAULT_ACL] {
         match sys::remove_xattr(fd, name) {
             Ok(()) | Err(Errno::NODATA | Errno::NOTSUP | Errno::ACCESS) => (),

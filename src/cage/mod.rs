@@ -44,7 +44,7 @@ pub(crate) trait Counsel {
     /// Whether a link or non-directory at this place ends the walk.
     fn stops_at(&mut self, within: DirectoryId, place: PlaceId) -> bool;
 
-    /// The walk goes through a directory that was there.
+    /// The directory that the walk led to lies in (or is) the one at this place.
     fn passes(&mut self, within: DirectoryId, place: PlaceId);
 
     /// A directory was made: the walk found none.
@@ -98,9 +98,8 @@ impl Cage {
         let me = Me::find_out();
         let fd = sys::open_directory(root, b".").map_err(sys::fault("openat", b"."))?;
         let status = sys::status(fd.as_fd()).map_err(sys::fault("statx", b"."))?;
-        let mode_now = me.open_up(fd.as_fd(), &status, b".")?;
         let acl = sys::has_xattr(fd.as_fd(), directory::DEFAULT_ACL);
-        let root = Arc::new(Directory::new(fd, DirectoryId(0), Box::default(), status, mode_now, acl));
+        let root = Arc::new(Directory::new(fd, DirectoryId(0), Box::default(), status, status.mode, acl));
         let mut cage = Self {
             next_temporary: RandomState::new().hash_one(0),
             root,
@@ -142,7 +141,7 @@ impl Cage {
         self.ids.clear();
         self.ids.insert(self.root.status.identity, self.root.id());
         self.hops = 0;
-        Ok(())
+        self.root.open_up(self.me)
     }
 
     /// Gives every directory that is still open the mode and time that it is owed, and closes it.
@@ -157,6 +156,13 @@ impl Cage {
 
     /// A file without a name on the tree's file system, for what must be looked through before it is used.
     pub(crate) fn spool(&mut self) -> Result<std::fs::File, Fault> {
+        self.root.open_up(self.me)?;
+        let spool = self.create_spool();
+        // The layer may be refused before anything of it is applied.
+        spool.and_then(|spool| self.root.settle().map(|()| spool))
+    }
+
+    fn create_spool(&mut self) -> Result<std::fs::File, Fault> {
         match sys::create_nameless(self.root.as_fd()) {
             // Not every file system has them: there it loses its name at once.
             Err(Errno::OPNOTSUPP | Errno::ISDIR | Errno::NOENT) => {

@@ -43,7 +43,8 @@ impl Stage {
                 Err(Errno::EXIST) => continue,
                 other => other.map_err(sys::fault("mkdirat", &name))?,
             }
-            match claim(parent.as_fd(), &name)? {
+            // A umask may keep even us out of what we just made.
+            match claim_own(parent.as_fd(), &name)? {
                 Some(directory) => return Ok(Self { parent, name, target, directory: Some(directory) }),
                 // A run that cleans up was faster than our lock.
                 None => continue,

@@ -52,6 +52,8 @@ impl Cage {
         let mut at = self.root();
         let mut hops = 0;
         let mut last_target = Vec::new();
+        // The places of the directories from the root to here: what links only led through is not among them.
+        let mut trail = Vec::new();
         // Names to walk, and how much of each is behind us; a link's target comes on top.
         let mut to_do: Vec<(Rc<[u8]>, usize)> = vec![(names.into(), 0)];
         while let Some((names, start)) = to_do.pop() {
@@ -65,7 +67,10 @@ impl Cage {
                 b"" | b"." => continue,
                 b".." => {
                     match self.parent_of(&at)? {
-                        Some(parent) => at = parent,
+                        Some(parent) => {
+                            trail.pop();
+                            at = parent;
+                        }
                         None => counsel.climbs(&last_target)?,
                     }
                     continue;
@@ -75,7 +80,7 @@ impl Cage {
             let name = Component::parse(name)?;
             match self.step(&at, name)? {
                 Step::Directory(directory, place) => {
-                    counsel.passes(at.id(), place);
+                    trail.push((at.id(), place));
                     at = directory;
                 }
                 Step::Link(target, place) => {
@@ -90,6 +95,7 @@ impl Cage {
                     self.limits.check(Limit::LayerLinkHops, self.hops)?;
                     if target.first() == Some(&b'/') {
                         at = self.root();
+                        trail.clear();
                     }
                     last_target.clone_from(&target);
                     to_do.push((target.into(), 0));
@@ -100,6 +106,7 @@ impl Cage {
                         let parent = Arc::clone(&at);
                         at = self.make_implied(&parent, name)?;
                         counsel.made(parent.id(), place, at.id());
+                        trail.push((parent.id(), place));
                     }
                 },
                 Step::Other(place) => match missing {
@@ -112,6 +119,9 @@ impl Cage {
                     }
                 },
             }
+        }
+        for (within, place) in trail {
+            counsel.passes(within, place);
         }
         Ok(Walked::At(at))
     }

@@ -69,6 +69,11 @@ impl Rootfs {
         (!self.broken).then_some(&self.layers)
     }
 
+    /// Gives what is still open its mode and time: the root of a tree to which no layer was applied, say.
+    pub(crate) fn settle(&mut self) -> Result<(), Fault> {
+        self.cage.settle()
+    }
+
     fn bring(&mut self, path: &EntryPath, judge: &mut Judge<'_>, bring: Bring<'_>) -> Result<(), Fault> {
         let mut counsel = Bringing { brought: &mut self.brought, judge };
         let Some((parent, name)) = path.split_last() else { return self.renew_root(bring, judge) };

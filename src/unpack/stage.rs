@@ -61,13 +61,14 @@ impl Staged {
     /// those of the layers applied, in their order; [`Misuse::TargetExists`] when something of that name has
     /// come up meanwhile; and what the system refuses. Nothing is visible then.
     pub fn commit(self, proofs: Vec<Verified<Blob>>) -> Result<(), Error> {
-        let Self { stage, rootfs } = self;
+        let Self { stage, mut rootfs } = self;
         let commit = || {
             let applied = rootfs.layers().ok_or(Misuse::Poisoned)?;
             let (given, of) = (proofs.len(), applied.len());
             if !applied.iter().map(Option::as_ref).eq(proofs.iter().map(Some)) {
                 return Err(Misuse::ProofsDoNotMatch { given, applied: of }.into());
             }
+            rootfs.settle()?;
             drop(rootfs);
             stage.commit()
         };

@@ -7,13 +7,20 @@
     allow(dead_code, reason = "some tests need these features, and what they stand on is not needed without")
 )]
 
+mod child;
 #[cfg(all(feature = "image", feature = "gzip", feature = "zstd"))]
 mod damage;
 mod docs;
 mod floors;
 mod hostile;
 mod limits;
+mod metadata;
+mod model;
+mod races;
+mod resolver;
 mod staged;
 mod support;
+mod unprivileged;
+mod whiteouts;
 #[cfg(all(feature = "image", feature = "gzip", feature = "zstd"))]
 mod world;

@@ -1,6 +1,6 @@
 //! Device nodes under each choice.
 
-use super::{Case, layer, refused, unpacks};
+use super::{Case, layer, paranoid, refused, unpacks};
 use crate::support::layer::LayerBuilder;
 use layercage::{Devices, Policy};
 use std::os::unix::fs::MetadataExt;
@@ -23,7 +23,7 @@ pub(super) fn cases(out: &str) -> Vec<Case> {
         refused("device-zero", "a device that overlay takes for a whiteout", zero()),
         refused("device-zero", "the same where devices are skipped", zero()).under(skip()),
         refused("device-zero", "the same where devices are made", zero()).under(create()),
-        refused("device-node", "paranoid, a device", null()).under(Policy::paranoid()),
+        refused("device-node", "paranoid, a device", null()).under(paranoid()),
         unpacks("a device that is skipped", null(), |w, r| {
             assert_eq!((w.kind("dev"), w.kind("dev/null"), r.count("device-node")), ("dir", "", 1));
         })
@@ -86,23 +86,23 @@ pub(super) fn cases(out: &str) -> Vec<Case> {
             },
         )
         .under(skip()),
-        unpacks("a device that is made", null(), move |w, _| is_null(w, "dev/null")).under(create()).needing_root(),
+        unpacks("a device that is made", null(), move |w, _| is_null(w, "dev/null")).under(create()).needs_root(),
         unpacks("a device over a lower tree", layer().device("a", 1, 3), move |w, _| is_null(w, "a"))
             .over(layer().file("a/b/c", b""))
             .under(create())
-            .needing_root(),
+            .needs_root(),
         unpacks("a device over a link to the outside", layer().device("a", 1, 3), move |w, _| is_null(w, "a"))
             .over(layer().symlink("a", &format!("{out}/file")))
             .under(create())
-            .needing_root(),
+            .needs_root(),
         unpacks("a file over a device", layer().file("dev/null", b"!"), |w, _| assert_eq!(w.text("dev/null"), "!"))
             .over(null())
             .under(create())
-            .needing_root(),
+            .needs_root(),
         unpacks("a hard link to a device", layer().hard_link("a", "dev/null"), move |w, _| is_null(w, "a"))
             .over(null())
             .under(create())
-            .needing_root(),
+            .needs_root(),
         refused(
             "link-climbs",
             "a device through a link that climbs",

@@ -10,7 +10,7 @@ mod whiteouts;
 use crate::support::is_root;
 use crate::support::layer::LayerBuilder;
 use crate::support::world::World;
-use layercage::{Policy, Report, ViolationRule};
+use layercage::{Policy, QuirkRule, Report, ViolationRule};
 
 /// What holds of a tree, and of the report, when a layer was applied.
 type Then = Box<dyn Fn(&World, &Report)>;
@@ -28,6 +28,11 @@ struct Case {
 
 fn layer() -> LayerBuilder {
     LayerBuilder::new()
+}
+
+/// Paranoid, but for the owners, which not everybody who runs the tests may set.
+fn paranoid() -> Policy {
+    Policy::paranoid().allow(QuirkRule::OwnerToCaller)
 }
 
 /// A layer that is refused by a rule.
@@ -55,7 +60,7 @@ impl Case {
         Self { policy, ..self }
     }
 
-    fn needing_root(self) -> Self {
+    fn needs_root(self) -> Self {
         Self { needs_root: true, ..self }
     }
 

@@ -1,6 +1,6 @@
 //! Hard links, and things that take the place of others.
 
-use super::{Case, layer, refused, unpacks};
+use super::{Case, layer, paranoid, refused, unpacks};
 use crate::support::is_root;
 use crate::support::layer::{LayerBuilder, mode};
 use crate::support::world::World;
@@ -107,7 +107,7 @@ pub(super) fn cases(out: &str) -> Vec<Case> {
                 assert_eq!((w.kind("d/x"), w.mode("d")), ("file", 0o700));
             },
         ),
-        refused("duplicate-path", "paranoid, a file twice", a().file("./a", b"")).under(Policy::paranoid()),
+        refused("duplicate-path", "paranoid, a file twice", a().file("./a", b"")).under(paranoid()),
     ]
 }
 

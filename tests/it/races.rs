@@ -1,0 +1,81 @@
+//! Somebody changes the tree while layers are applied: they may fail, but nothing outside is touched.
+
+use crate::support::layer::{LayerBuilder, mode};
+use crate::support::world::World;
+use layercage::Policy;
+use rustix::fs::{CWD, RenameFlags, renameat_with};
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+
+/// Every kind of change below, and of, directories that become links: one a layer, since a layer that fails
+/// does nothing more, or many in one, since handles are held while it is applied.
+fn busy(round: u32) -> LayerBuilder {
+    let changes: &[fn(LayerBuilder) -> LayerBuilder] = &[
+        |l| l.file_with("d/file", b"!", &mode(0o777)),
+        |l| l.dir_with("d/dir", &mode(0o777)),
+        |l| l.file("d/dir/inner/file", b"!"),
+        |l| l.fifo("d/fifo"),
+        |l| l.symlink("d/link", "x"),
+        |l| l.file("d/file", b"!").hard_link("d/second-name", "d/file"),
+        |l| l.whiteout("d/dir"),
+        |l| l.whiteout("d/file"),
+        |l| l.whiteout("d/dir/inner"),
+        |l| l.dir("d/deep/er").opaque("d"),
+        |l| l.opaque("d/dir"),
+        |l| l.file("d/dir/inner", b"!"),
+        |l| l.dir_with("d", &mode(0o777)),
+    ];
+    let change = |layer, number: u32| changes[number as usize % changes.len()](layer);
+    match round % 8 {
+        0 => (0..200).fold(LayerBuilder::new(), |layer, number| change(layer, number * 5 + round)),
+        _ => change(LayerBuilder::new(), round),
+    }
+}
+
+#[test]
+fn a_directory_that_becomes_a_link_and_back_leads_nowhere() {
+    for (target, seconds) in [("../out", 1), ("out", 1)] {
+        let world = World::new();
+        let root = world.root();
+        let target = if target == "out" { world.out().into_os_string() } else { target.into() };
+        fs::create_dir_all(root.join("d/dir/inner")).unwrap();
+        for name in ["d/file", "d/dir/file", "d/dir/inner/file"] {
+            fs::write(root.join(name), b"").unwrap();
+        }
+        symlink(&target, root.join("other")).unwrap();
+        symlink("../../out/dir", root.join("d/other")).unwrap();
+        let (stop, exchanges) = (AtomicBool::new(false), AtomicU32::new(0));
+        let (mut done, mut failed) = (0_u32, 0_u32);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                let exchange = |one: &str, other: &str| {
+                    let (one, other) = (root.join(one), root.join(other));
+                    if renameat_with(CWD, one, CWD, other, RenameFlags::EXCHANGE).is_ok() {
+                        exchanges.fetch_add(1, Ordering::Relaxed);
+                    }
+                };
+                while !stop.load(Ordering::Relaxed) {
+                    exchange("d", "other");
+                    // Through whichever of the two is the directory now.
+                    let real = if root.join("d").is_symlink() { "other" } else { "d" };
+                    if !root.join(real).is_symlink() {
+                        exchange(&format!("{real}/dir"), &format!("{real}/other"));
+                    }
+                }
+            });
+            let end = Instant::now() + Duration::from_secs(seconds);
+            while Instant::now() < end {
+                match world.apply(&[busy(done + failed)], &Policy::compatible()) {
+                    Ok(_) => done += 1,
+                    Err(_) => failed += 1,
+                }
+            }
+            stop.store(true, Ordering::Relaxed);
+        });
+        eprintln!("{done} applied, {failed} failed, {} exchanges", exchanges.load(Ordering::Relaxed));
+        world.assert_untouched("a race");
+        assert!(done + failed > 0 && exchanges.load(Ordering::Relaxed) > 0);
+    }
+}

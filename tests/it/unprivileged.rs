@@ -1,0 +1,216 @@
+//! What holds whoever we are: directories that keep their owner out, and surroundings that would leak in.
+
+use crate::child;
+use crate::metadata::acl;
+use crate::support::layer::{Attributes, LayerBuilder, mode};
+use crate::support::tree::{self, Listing};
+use crate::support::world::World;
+use crate::support::{is_root, open};
+use layercage::{Layer, Policy, Rootfs, Staged, Unpacker};
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+fn layer() -> LayerBuilder {
+    LayerBuilder::new()
+}
+
+/// Directories that lock their owner out, with children that come before and after.
+fn locked() -> [LayerBuilder; 2] {
+    let lower = layer()
+        .dir_with("none", &mode(0o000))
+        .dir_with("none/deep", &mode(0o000))
+        .file("none/deep/file", b"1")
+        .dir_with("read", &mode(0o555))
+        .file("read/file", b"2")
+        .file_with("secret", b"3", &mode(0o000))
+        .dir_with("gone", &mode(0o000))
+        .file("gone/x/y", b"")
+        .dir_with("gone/x", &mode(0o500))
+        .dir_with(".", &mode(0o555));
+    let upper = layer()
+        .file("none/deep/later", b"4")
+        .hard_link("read/link", "none/deep/file")
+        .hard_link("open", "secret")
+        .whiteout("read/file")
+        .whiteout("gone")
+        .file("new", b"5");
+    [lower, upper]
+}
+
+#[test]
+fn directories_that_lock_their_owner_out_get_their_children() {
+    let world = World::new();
+    world.apply(&locked(), &Policy::default()).unwrap();
+    world.assert_untouched("locked directories");
+    let listing = tree::list(&world.root());
+    let modes =
+        [(".", "0555"), ("none", "0000"), ("none/deep", "0000"), ("read", "0555"), ("secret", "0000"), ("new", "0644")];
+    for (path, bits) in modes {
+        assert_eq!(listing[path.as_bytes()]["mode"], bits, "{path}");
+    }
+    let names: Vec<_> = listing.keys().map(|path| String::from_utf8_lossy(path).into_owned()).collect();
+    let expected =
+        [".", "new", "none", "none/deep", "none/deep/file", "none/deep/later", "open", "read", "read/link", "secret"];
+    assert_eq!(names, expected);
+    assert_eq!(listing[&b"read/link"[..]]["hardlink"], "none/deep/file");
+    assert_eq!(listing[&b"secret"[..]]["hardlink"], "open");
+}
+
+#[test]
+fn locked_directories_are_opened_by_a_later_run() {
+    let world = World::new();
+    for layer in locked() {
+        world.apply(&[layer], &Policy::default()).unwrap();
+    }
+    assert_eq!(tree::list(&world.root())[&b"."[..]]["mode"], "0555");
+}
+
+#[test]
+fn looking_at_a_root_changes_nothing_of_it() {
+    let world = World::new();
+    fs::set_permissions(world.root(), fs::Permissions::from_mode(0o500)).unwrap();
+    drop(Rootfs::over(&open(&world.root())).unwrap());
+    assert_eq!(world.mode(""), 0o500);
+}
+
+#[test]
+fn a_layer_is_verified_beside_a_locked_root_and_leaves_it_so() {
+    use sha2::Digest as _;
+    let world = World::new();
+    fs::set_permissions(world.root(), fs::Permissions::from_mode(0o500)).unwrap();
+    let bytes = layer().file("a", b"!").build();
+    let right = layercage::Digest::Sha256(sha2::Sha256::digest(&bytes).into());
+    let wrong = layercage::Digest::Sha256([0; 32]);
+    let mut rootfs = Rootfs::over(&open(&world.root())).unwrap();
+    let unpacker = Unpacker::new(Policy::default());
+    let refused = unpacker.apply(Layer::new(&bytes[..]).digest(wrong), &mut rootfs).unwrap_err();
+    assert_eq!((refused.rule_id(), world.mode(""), world.kind("a")), (Some("digest-mismatch"), 0o500, ""));
+    unpacker.apply(Layer::new(&bytes[..]).digest(right), &mut rootfs).unwrap();
+    assert_eq!((world.mode(""), world.text("a").as_str()), (0o500, "!"));
+}
+
+#[test]
+fn owners_and_setuid_bits_that_cannot_be_kept_are_noted() {
+    if rustix::process::geteuid().is_root() {
+        eprintln!("skipped as root, who keeps them: see owners_and_setuid_bits_are_kept");
+        return;
+    }
+    let world = World::new();
+    let (uid, gid) = (rustix::process::geteuid().as_raw().into(), rustix::process::getegid().as_raw().into());
+    let all = layer()
+        .file_with("root", b"", &mode(0o6755))
+        .file_with("mine", b"", &Attributes { uid, gid, ..mode(0o6755) })
+        .file_with("group", b"", &Attributes { gid, ..mode(0o6711) })
+        .dir_with("dir", &mode(0o3775))
+        .hard_link("link", "root");
+    let applied = world.apply(&[all], &Policy::default()).unwrap();
+    let modes = ["root", "mine", "group", "dir", "link"].map(|path| world.mode(path));
+    assert_eq!(modes, [0o755, 0o6755, 0o2711, 0o3775, 0o755]);
+    assert_eq!(applied.report().count("owner-to-caller"), 1);
+    assert_eq!(applied.report().count("setid-dropped"), 2);
+}
+
+#[test]
+fn owners_and_setuid_bits_are_kept() {
+    if !is_root("owners (its twin: owners_and_setuid_bits_that_cannot_be_kept_are_noted)") {
+        return;
+    }
+    let world = World::new();
+    let theirs = Attributes { uid: 369_884_941, gid: 4_294_967_294, ..mode(0o6755) };
+    let all = layer().file_with("f", b"", &theirs).dir_with("d", &theirs).fifo("p").symlink("l", "x").file("d/x", b"");
+    world.apply(&[all], &Policy::default()).unwrap();
+    let listing = tree::list(&world.root());
+    for path in ["f", "d"] {
+        let fields = &listing[path.as_bytes()];
+        assert_eq!([&fields["uid"], &fields["gid"], &fields["mode"]], ["369884941", "4294967294", "6755"], "{path}");
+    }
+    assert_eq!(listing[&b"d/x"[..]]["gid"], "0");
+}
+
+/// One of everything, parents that nothing lists included.
+fn everything() -> LayerBuilder {
+    let read_only = mode(0o400);
+    layer()
+        .file("implied/file", b"1")
+        .file_with("read", b"2", &read_only)
+        .dir("dir")
+        .file("dir/sub/file", b"3")
+        .dir_with("private", &mode(0o700))
+        .fifo("dir/fifo")
+        .fifo("fifo")
+        .symlink("dir/link", "x")
+        .hard_link("second", "read")
+        .file("read", b"4")
+}
+
+fn stage(place: &Path, layers: &[LayerBuilder]) -> Listing {
+    let mut staged = Staged::beside(&open(place), "rootfs").unwrap();
+    let unpacker = Unpacker::new(Policy::default());
+    let proofs = layers.iter().map(|layer| {
+        use sha2::Digest as _;
+        let bytes = layer.clone().build();
+        let digest = layercage::Digest::Sha256(sha2::Sha256::digest(&bytes).into());
+        let layer = Layer::new(&bytes[..]).blob(digest, bytes.len() as u64).diff_id(digest);
+        unpacker.apply(layer, staged.rootfs()).unwrap().verified().unwrap()
+    });
+    let proofs = proofs.collect();
+    staged.commit(proofs).unwrap();
+    tree::list(&place.join("rootfs"))
+}
+
+#[test]
+fn nothing_of_what_surrounds_a_root_leaks_in() {
+    for layers in [vec![], vec![everything()], vec![everything(), layer().file("later/x", b"").fifo("later/p")]] {
+        let plain = tempfile::tempdir().unwrap();
+        let expected = stage(plain.path(), &layers);
+        assert_eq!(
+            (expected[&b"."[..]]["mode"].as_str(), expected[&b"."[..]]["mtime"].as_str()),
+            ("0755", "0.000000000")
+        );
+
+        let leaky = tempfile::tempdir().unwrap();
+        if rustix::process::geteuid().is_root() {
+            std::os::unix::fs::chown(leaky.path(), Some(0), Some(1234)).unwrap();
+        }
+        fs::set_permissions(leaky.path(), fs::Permissions::from_mode(0o3777)).unwrap();
+        let set =
+            rustix::fs::setxattr(leaky.path(), "system.posix_acl_default", &acl(7, 7), rustix::fs::XattrFlags::empty());
+        if let Err(errno) = set {
+            eprintln!("without a default ACL, which this file system does not take: {errno}");
+        }
+        let differences = tree::differences(&expected, &stage(leaky.path(), &layers));
+        assert!(differences.is_empty(), "\n{}", differences.join("\n"));
+        if layers.len() > 1 {
+            for path in ["rootfs/fifo", "rootfs/dir/fifo", "rootfs/later/p"] {
+                let found =
+                    rustix::fs::lgetxattr(leaky.path().join(path), "system.posix_acl_access", &mut [0; 256][..]);
+                assert!(found.is_err(), "{path} has an ACL");
+            }
+        }
+    }
+}
+
+#[test]
+fn the_umask_changes_nothing() {
+    let plain = tempfile::tempdir().unwrap();
+    let expected = stage(plain.path(), &[everything(), layer().file("later/x", b"").fifo("later/p")]);
+    for umask in ["777", "077", "000", "022"] {
+        let place = tempfile::tempdir().unwrap();
+        let variables = [("PLACE", place.path().as_os_str()), ("UMASK", umask.as_ref())];
+        assert!(child::run("unpacks_under_a_umask", &variables), "umask {umask}");
+        let differences = tree::differences(&expected, &tree::list(&place.path().join("rootfs")));
+        assert!(differences.is_empty(), "umask {umask}\n{}", differences.join("\n"));
+    }
+}
+
+/// Runs in a process of its own, since the umask is the process's.
+#[test]
+#[ignore = "started by the test above"]
+fn unpacks_under_a_umask() {
+    let (Some(place), Ok(umask)) = (std::env::var_os("PLACE"), std::env::var("UMASK")) else { return };
+    let umask = rustix::fs::Mode::from_raw_mode(u32::from_str_radix(&umask, 8).unwrap());
+    rustix::process::umask(umask);
+    stage(place.as_ref(), &[everything(), layer().file("later/x", b"").fifo("later/p")]);
+    assert_eq!(rustix::process::umask(umask), umask, "the umask is as it was");
+}
