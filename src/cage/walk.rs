@@ -5,8 +5,9 @@
 //! walked so far. What the kernel would call is never asked to resolve anything but a single component.
 
 use super::{Cage, Counsel, Directory, Step};
-use crate::words::{Component, Escaped, Fault, Limit, Violation};
+use crate::words::{Component, DirectoryId, Escaped, Fault, Limit, PlaceId, Violation};
 use rustix::io::Errno;
+use std::collections::VecDeque;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -52,8 +53,7 @@ impl Cage {
         let mut at = self.root();
         let mut hops = 0;
         let mut last_target = Vec::new();
-        // The places of the directories from the root to here: what links only led through is not among them.
-        let mut trail = Vec::new();
+        let mut trail = Trail::default();
         // Names to walk, and how much of each is behind us; a link's target comes on top.
         let mut to_do: Vec<(Rc<[u8]>, usize)> = vec![(names.into(), 0)];
         while let Some((names, start)) = to_do.pop() {
@@ -66,12 +66,12 @@ impl Cage {
             match name {
                 b"" | b"." => continue,
                 b".." => {
-                    match self.parent_of(&at)? {
-                        Some(parent) => {
-                            trail.pop();
-                            at = parent;
-                        }
-                        None => counsel.climbs(&last_target)?,
+                    match trail.up() {
+                        Some(parent) => at = parent,
+                        None => match self.parent_of(&at, &mut trail)? {
+                            Some(parent) => at = parent,
+                            None => counsel.climbs(&last_target)?,
+                        },
                     }
                     continue;
                 }
@@ -80,7 +80,7 @@ impl Cage {
             let name = Component::parse(name)?;
             match self.step(&at, name)? {
                 Step::Directory(directory, place) => {
-                    trail.push((at.id(), place));
+                    trail.down(&at, place);
                     at = directory;
                 }
                 Step::Link(target, place) => {
@@ -95,7 +95,7 @@ impl Cage {
                     self.limits.check(Limit::LayerLinkHops, self.hops)?;
                     if target.first() == Some(&b'/') {
                         at = self.root();
-                        trail.clear();
+                        trail = Trail::default();
                     }
                     last_target.clone_from(&target);
                     to_do.push((target.into(), 0));
@@ -106,7 +106,7 @@ impl Cage {
                         let parent = Arc::clone(&at);
                         at = self.make_implied(&parent, name)?;
                         counsel.made(parent.id(), place, at.id());
-                        trail.push((parent.id(), place));
+                        trail.down(&parent, place);
                     }
                 },
                 Step::Other(place) => match missing {
@@ -120,14 +120,14 @@ impl Cage {
                 },
             }
         }
-        for (within, place) in trail {
+        for (within, place) in trail.places {
             counsel.passes(within, place);
         }
         Ok(Walked::At(at))
     }
 
     /// The parent of a directory, by the components walked and never by `..`; the root has none.
-    fn parent_of(&mut self, directory: &Directory) -> Result<Option<Arc<Directory>>, Fault> {
+    fn parent_of(&mut self, directory: &Directory, trail: &mut Trail) -> Result<Option<Arc<Directory>>, Fault> {
         let path = directory.path();
         if path.is_empty() {
             return Ok(None);
@@ -135,12 +135,43 @@ impl Cage {
         let end = path.iter().rposition(|&byte| byte == b'/').unwrap_or(0);
         let mut at = self.root();
         for part in path.get(..end).unwrap_or_default().split(|&byte| byte == b'/').filter(|part| !part.is_empty()) {
-            at = match self.step(&at, Component::parse(part)?)? {
-                Step::Directory(directory, _) => directory,
+            match self.step(&at, Component::parse(part)?)? {
+                Step::Directory(directory, _) => trail.keep(std::mem::replace(&mut at, directory)),
                 // It was walked through a moment ago: somebody else is changing the tree.
                 _ => return Err(Fault::system("openat", path, Errno::STALE)),
-            };
+            }
         }
         Ok(Some(at))
+    }
+}
+
+/// The way from the root to where a walk is; what links only led through is no part of it.
+#[derive(Default)]
+struct Trail {
+    places: Vec<(DirectoryId, PlaceId)>,
+    /// The last of the directories above, so that a link of many `..` does not walk from the root for each.
+    above: VecDeque<Arc<Directory>>,
+}
+
+/// How many of the directories above are held: a way may be longer than handles may be open.
+const ABOVE: usize = 32;
+
+impl Trail {
+    fn down(&mut self, from: &Arc<Directory>, place: PlaceId) {
+        self.places.push((from.id(), place));
+        self.keep(Arc::clone(from));
+    }
+
+    fn keep(&mut self, directory: Arc<Directory>) {
+        if self.above.len() == ABOVE {
+            self.above.pop_front();
+        }
+        self.above.push_back(directory);
+    }
+
+    /// The directory above; `None` where it is not held, or there is none.
+    fn up(&mut self) -> Option<Arc<Directory>> {
+        self.places.pop();
+        self.above.pop_back()
     }
 }

@@ -237,3 +237,33 @@ fn chains_of_links_end_where_the_kernel_ends_them() {
         compare(&world, chroot.as_mut(), &path, 0).unwrap();
     }
 }
+
+#[test]
+fn links_far_up_and_down_a_deep_tree_lead_where_the_kernel_says() {
+    let mut chroot = is_root("a chroot (openat2 is asked all the same)").then(Chroot::start);
+    let world = World::new();
+    let deep = "a/".repeat(200);
+    fs::create_dir_all(world.root().join(&deep)).unwrap();
+    for (number, up) in [1, 31, 32, 33, 34, 65, 150, 199, 200].into_iter().enumerate() {
+        fs::create_dir_all(world.root().join("a/".repeat(200 - up)).join("b/c")).unwrap();
+        let target = format!("{}b/../{}../b/c", "../".repeat(up), if up > 1 { "a/" } else { "b/" });
+        symlink(target, world.root().join(format!("{deep}l{up}"))).unwrap();
+        compare(&world, chroot.as_mut(), &format!("{deep}l{up}"), number).unwrap();
+    }
+}
+
+/// The steps of a link's target are not counted, so they must be cheap: this took half a minute.
+#[test]
+fn a_link_that_goes_up_and_down_a_thousand_times_costs_a_walk_and_not_a_thousand() {
+    let deep = "a/".repeat(2000);
+    let world = World::new();
+    let links = LayerBuilder::new()
+        .dir(&format!("{deep}x"))
+        .symlink(&format!("{deep}l"), &"x/../".repeat(800))
+        .symlink(&format!("{deep}m"), &format!("{}{}", "../".repeat(600), "a/".repeat(600)))
+        .symlink("s", &deep);
+    world.apply(&[links], &Policy::default()).unwrap();
+    let start = std::time::Instant::now();
+    world.apply(&[LayerBuilder::new().file("s/l/l/l/m/f", b"")], &Policy::default()).unwrap();
+    assert!(start.elapsed().as_secs() < 10, "{:?}", start.elapsed());
+}
