@@ -389,5 +389,13 @@ fn hard_links() -> Vec<Case> {
         .over(tar().file("f", "lower").end())
         .taken()
         .then("l", Fact::SameAs("f")),
+        case("hard-link-to-a-fifo", "a hard link's target is a named pipe", tar().fifo("p").hard_link("l", "p").end())
+            .taken()
+            .then("l", Fact::SameAs("p")),
+        case("hard-link-twice", "a hard link comes twice", {
+            tar().file("f", "data").hard_link("l", "f").hard_link("l", "f").end()
+        })
+        .noted(&["duplicate-path"])
+        .then("l", Fact::SameAs("f")),
     ]
 }

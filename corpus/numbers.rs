@@ -128,6 +128,18 @@ fn fields() -> Vec<Case> {
             Header::posix(b'4', "b").device(1, 3).raw_major(&base_256::<8>(-1))
         })
         .refused("number"),
+        header(
+            "time-of-the-far-future",
+            "a time is the last that 64 bits hold",
+            file().raw_mtime(&base_256::<12>(i64::MAX)),
+        )
+        .taken(),
+        header(
+            "time-of-the-far-past",
+            "a time is the first that 64 bits hold",
+            file().raw_mtime(&base_256::<12>(i64::MIN)),
+        )
+        .taken(),
     ]
 }
 

@@ -224,6 +224,32 @@ fn removals() -> Vec<Case> {
         .taken()
         .then_file("d/new", "hello")
         .then_absent("d/f"),
+        case("whiteout-in-a-locked-directory", "a whiteout lies in a directory that nobody may write to", {
+            tar().whiteout("d/.wh.f").end()
+        })
+        .over(tar().file("d/f", "lower").header(Header::posix(b'5', "d").mode(0o555)).end())
+        .taken()
+        .then("d", Fact::DirectoryOf(0o555))
+        .then_absent("d/f"),
+        case("whiteout-of-locked-directories", "a whiteout removes directories that nobody may enter", {
+            tar().whiteout(".wh.d").end()
+        })
+        .over({
+            tar()
+                .file("d/e/f", "lower")
+                .header(Header::posix(b'5', "d/e").mode(0))
+                .header(Header::posix(b'5', "d").mode(0))
+                .end()
+        })
+        .taken()
+        .then_absent("d"),
+        case("opaque-in-a-locked-directory", "an opaque marker lies in a directory that nobody may enter", {
+            tar().whiteout("d/.wh..wh..opq").end()
+        })
+        .over(tar().file("d/e/f", "lower").header(Header::posix(b'5', "d").mode(0)).end())
+        .taken()
+        .then("d", Fact::DirectoryOf(0))
+        .then_absent("d/e"),
     ]
 }
 
@@ -320,6 +346,89 @@ fn own() -> Vec<Case> {
             .taken()
             .then("d", Fact::Directory)
             .then_absent("d/f"),
+        case(
+            "whiteout-after-its-unlisted-directory",
+            "a whiteout stands after a file in a directory of that name, which no entry lists",
+            tar().file("d/new", "hello").whiteout(".wh.d").end(),
+        )
+        .over(lower())
+        .noted(&["whiteout-of-own"])
+        .then_file("d/new", "hello")
+        .then_absent("d/f")
+        .then_absent("d/sub"),
+        case("whiteout-of-own-by-a-lower-link", "a file comes by a link of the lower layer, a whiteout without it", {
+            tar().file("l/f", "hello").whiteout("d/.wh.f").end()
+        })
+        .over(lower())
+        .noted(&["whiteout-of-own"])
+        .then_file("d/f", "hello"),
+        case(
+            "whiteout-of-a-link-in-use",
+            "a whiteout removes a link of the lower layer behind a file that came by it",
+            tar().file("l/new", "hello").whiteout(".wh.l").end(),
+        )
+        .over(lower())
+        .taken()
+        .then_absent("l")
+        .then_file("d/new", "hello")
+        .then_file("d/f", "lower"),
+        case(
+            "whiteout-of-a-directory-in-use",
+            "a whiteout removes a directory of the lower layer behind a file that came there by a link",
+            tar().file("l/new", "hello").whiteout(".wh.d").end(),
+        )
+        .over(lower())
+        .noted(&["whiteout-of-own"])
+        .then_file("d/new", "hello")
+        .then_absent("d/f"),
+        case(
+            "opaque-by-a-lower-link",
+            "an opaque marker goes through a link of the lower layer, behind a file that did not",
+            tar().file("d/new", "hello").whiteout("l/.wh..wh..opq").end(),
+        )
+        .over(lower())
+        .taken()
+        .then_file("d/new", "hello")
+        .then_absent("d/f"),
+        case(
+            "whiteout-behind-own-directory",
+            "a link of the lower layer turns into a directory, and a whiteout lies in it",
+            tar().directory("l/").whiteout("l/.wh.f").end(),
+        )
+        .over(lower())
+        .taken()
+        .then_directory("l")
+        .then_file("d/f", "lower"),
+        case("opaque-before-a-hard-link", "a hard link's target was cleared by an opaque marker in front of it", {
+            tar().whiteout("d/.wh..wh..opq").hard_link("d/new", "d/f").end()
+        })
+        .over(lower())
+        .refused("hard-link-missing"),
+        case(
+            "whiteout-of-a-directory-on-the-way",
+            "a whiteout removes a directory of the lower layer that a link's target only passes",
+            { tar().file("l/new", "hello").whiteout(".wh.x").end() },
+        )
+        .over(tar().file("x/f", "lower").file("d/f", "lower").symlink("l", "x/../d").end())
+        .taken()
+        .then_file("d/new", "hello")
+        .then_absent("x"),
+        case(
+            "whiteout-above-a-skipped-device",
+            "a whiteout removes a directory of the lower layer behind a device in it that is left out",
+            { tar().character_device("d/c", 1, 3).whiteout(".wh.d").end() },
+        )
+        .over(lower())
+        .refused_unless_compatible(&["device-node"])
+        .then_absent("d"),
+        case(
+            "whiteout-of-what-went",
+            "a whiteout names a file of its own layer that a link has taken the place of since",
+            { tar().file("d/f", "hello").symlink("d", "top").whiteout("d/.wh.f").end() },
+        )
+        .over(lower())
+        .noted(&["whiteout-behind-own-link"])
+        .then_symlink("d", "top"),
     ]
 }
 

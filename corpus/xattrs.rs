@@ -68,6 +68,23 @@ fn names() -> Vec<Case> {
             .noted(&["xattr-dropped"]),
         with("xattr-of-no-namespace", "an attribute belongs to nobody that is known", "vendor.a", b"v")
             .noted(&["xattr-dropped"]),
+        with(
+            "xattr-beyond-64-kib",
+            "an attribute's value is longer than Linux takes",
+            "user.a",
+            &[b'x'; (1 << 16) + 1],
+        )
+        .refused("xattr-value"),
+        case("xattr-of-a-symlink", "a symbolic link has a user's attribute, which Linux does not allow", {
+            tar().pax(&[("SCHILY.xattr.user.a", b"v")]).symlink("l", "t").end()
+        })
+        .taken()
+        .then_symlink("l", "t"),
+        case("xattr-of-a-fifo", "a named pipe has a user's attribute, which Linux does not allow", {
+            tar().pax(&[("SCHILY.xattr.user.a", b"v")]).fifo("p").end()
+        })
+        .taken()
+        .then("p", super::Fact::Fifo),
     ]
 }
 
@@ -137,5 +154,24 @@ fn acls() -> Vec<Case> {
         })
         .refused("xattr-value"),
         access("acl-of-nothing", "an ACL is empty", Vec::new()).refused("xattr-value"),
+        with(
+            "acl-of-new-files-on-a-file",
+            "a file has the ACL that a directory gives to new files",
+            "system.posix_acl_default",
+            &acl(2, &[owner, group, other]),
+        )
+        .taken(),
+        case("acl-of-a-symlink", "a symbolic link has an ACL, which Linux does not allow", {
+            let value = acl(2, &[owner, group, other]);
+            tar().pax(&[("SCHILY.xattr.system.posix_acl_access", &value)]).symlink("l", "t").end()
+        })
+        .taken()
+        .then_symlink("l", "t"),
+        case("acl-of-new-files", "a directory has an ACL for new files", {
+            let value = acl(2, &[owner, named, group, mask, other]);
+            tar().pax(&[("SCHILY.xattr.system.posix_acl_default", &value)]).directory("d").file("d/f", "hello").end()
+        })
+        .taken()
+        .then_file("d/f", "hello"),
     ]
 }
