@@ -407,7 +407,7 @@ fn own() -> Vec<Case> {
         case(
             "whiteout-of-a-directory-on-the-way",
             "a whiteout removes a directory of the lower layer that a link's target only passes",
-            { tar().file("l/new", "hello").whiteout(".wh.x").end() },
+            tar().file("l/new", "hello").whiteout(".wh.x").end(),
         )
         .over(tar().file("x/f", "lower").file("d/f", "lower").symlink("l", "x/../d").end())
         .taken()
@@ -416,7 +416,7 @@ fn own() -> Vec<Case> {
         case(
             "whiteout-above-a-skipped-device",
             "a whiteout removes a directory of the lower layer behind a device in it that is left out",
-            { tar().character_device("d/c", 1, 3).whiteout(".wh.d").end() },
+            tar().character_device("d/c", 1, 3).whiteout(".wh.d").end(),
         )
         .over(lower())
         .refused_unless_compatible(&["device-node"])
@@ -424,7 +424,7 @@ fn own() -> Vec<Case> {
         case(
             "whiteout-of-what-went",
             "a whiteout names a file of its own layer that a link has taken the place of since",
-            { tar().file("d/f", "hello").symlink("d", "top").whiteout("d/.wh.f").end() },
+            tar().file("d/f", "hello").symlink("d", "top").whiteout("d/.wh.f").end(),
         )
         .over(lower())
         .noted(&["whiteout-behind-own-link"])

@@ -173,5 +173,10 @@ fn acls() -> Vec<Case> {
         })
         .taken()
         .then_file("d/f", "hello"),
+        access("acl-beyond-64-kib", "an ACL has more users than Linux takes", {
+            let users = (0..9_000).map(|id| (USER, 7, id));
+            acl(2, &[owner].into_iter().chain(users).chain([group, mask, other]).collect::<Vec<_>>())
+        })
+        .refused("xattr-value"),
     ]
 }
