@@ -2,7 +2,7 @@
 
 use super::build::{Archive, Header, tar};
 use super::case::{Case, case};
-use super::compress::{gzip, zstd_with};
+use super::compress::{gzip, zstd};
 
 pub(crate) fn cases() -> Vec<Case> {
     [entries_and_bytes(), names(), extended(), links()].concat()
@@ -34,11 +34,9 @@ fn entries_and_bytes() -> Vec<Case> {
             tar().pax(&[("size", b"1099511627776")]).file("f", "").end()
         })
         .refused("limit"),
-        case("zstd-window-beyond-the-limit", "a zstd frame asks for a larger window than it may", {
-            zstd_with(0, &[0x01], &files(1))
-        })
-        .limit("zstd-window-bytes", 1_151)
-        .refused("limit"),
+        case("zstd-window-beyond-the-limit", "a zstd frame asks for a larger window than it may", { zstd(&files(1)) })
+            .limit("zstd-window-bytes", (128 << 10) - 1)
+            .refused("limit"),
         case("sparse-segments-beyond-the-limit", "a file has more runs of data than it may", {
             tar().pax(&[("GNU.sparse.size", b"9"), ("GNU.sparse.map", b"0,1,2,1,4,1")]).file("s", "abc").end()
         })
