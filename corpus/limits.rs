@@ -34,7 +34,7 @@ fn entries_and_bytes() -> Vec<Case> {
             tar().pax(&[("size", b"1099511627776")]).file("f", "").end()
         })
         .refused("limit"),
-        case("zstd-window-beyond-the-limit", "a zstd frame asks for a larger window than it may", { zstd(&files(1)) })
+        case("zstd-window-beyond-the-limit", "a zstd frame asks for a larger window than it may", zstd(&files(1)))
             .limit("zstd-window-bytes", (128 << 10) - 1)
             .refused("limit"),
         case("sparse-segments-beyond-the-limit", "a file has more runs of data than it may", {
