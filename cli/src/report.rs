@@ -2,6 +2,7 @@
 //!
 //! docs/json.md describes the objects.
 
+use crate::tell;
 use layercage::{Change, ChangeKind, Escaped, Finding, Metadata, Observer, Position, Preset, Report, Rule};
 use serde_json::{Map, Value, json};
 use std::io::{self, BufWriter, Stdout, Write};
@@ -120,7 +121,7 @@ impl Observer for Listing {
         let Finding { rule, position } = finding;
         if let Rule::Violation(_) = rule {
             self.refused = true;
-            eprintln!("layercage: refused [{}]: {position}: {rule}", rule.id());
+            tell::say(&format_args!("layercage: refused [{}]: {position}: {rule}", rule.id()));
         }
     }
 }

@@ -2,7 +2,8 @@
 
 use layercage::{Effect, Error, Report};
 use serde_json::json;
-use std::io;
+use std::fmt::Display;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 /// What is left on disk when something fails.
@@ -79,12 +80,10 @@ impl Failure {
 /// Says why the command failed: in two lines for people, or in an object.
 pub(crate) fn failure(failure: &Failure, json: bool) {
     match failure {
-        Failure::Refused { error, .. } if json => eprintln!("{}", json!(**error)),
-        _ if json => {
-            eprintln!("{}", json!({"type": "error", "exit_code": failure.exit_code(), "message": failure.line()}))
-        }
+        Failure::Refused { error, .. } if json => say(&json!(**error)),
+        _ if json => say(&json!({"type": "error", "exit_code": failure.exit_code(), "message": failure.line()})),
         Failure::Refused { error, left } => {
-            eprintln!("layercage: {}", failure.line());
+            say(&format_args!("layercage: {}", failure.line()));
             let left = match left {
                 Left::NotAsked => None,
                 Left::Nothing(path) => Some(format!("Nothing was written to {}", path.display())),
@@ -95,10 +94,10 @@ pub(crate) fn failure(failure: &Failure, json: bool) {
             };
             let help: Vec<_> = error.help().map(str::to_owned).into_iter().chain(left).collect();
             if !help.is_empty() {
-                eprintln!("layercage: help: {}", help.join(". "));
+                say(&format_args!("layercage: help: {}", help.join(". ")));
             }
         }
-        _ => eprintln!("layercage: {}", failure.line()),
+        _ => say(&format_args!("layercage: {}", failure.line())),
     }
 }
 
@@ -107,6 +106,11 @@ pub(crate) fn notes(report: &Report) {
     for (id, count) in report.counts() {
         let Some(first) = report.notes().iter().find(|note| note.quirk.id() == id) else { continue };
         let times = if count == 1 { String::new() } else { format!(" ({count} times, this is the first)") };
-        eprintln!("layercage: note [{id}]: {}: {}{times}", first.position, first.quirk);
+        say(&format_args!("layercage: note [{id}]: {}: {}{times}", first.position, first.quirk));
     }
+}
+
+/// Writes a line to standard error. Where that takes nothing the exit code still tells: `eprintln!` would panic.
+pub(crate) fn say(line: &dyn Display) {
+    let _ = io::stderr().write_all(format!("{line}\n").as_bytes());
 }

@@ -179,6 +179,92 @@ fn a_layer_with_a_wrong_digest_changes_nothing() {
     assert_eq!(names(&place.path().join("root")), ["a", "b"]);
 }
 
+/// A copy of the image, to be damaged.
+fn copied(place: &Path) -> PathBuf {
+    let copy = place.join("image");
+    fs::create_dir_all(copy.join("blobs/sha256")).unwrap();
+    for directory in ["", "blobs/sha256"] {
+        for entry in fs::read_dir(world().join(directory)).unwrap().map(Result::unwrap) {
+            if entry.file_type().unwrap().is_file() {
+                fs::copy(entry.path(), copy.join(directory).join(entry.file_name())).unwrap();
+            }
+        }
+    }
+    copy
+}
+
+/// The blob of the manifest, and that of the second layer.
+fn blobs(image: &Path) -> [PathBuf; 2] {
+    let json = |path: &Path| serde_json::from_slice::<serde_json::Value>(&fs::read(path).unwrap()).unwrap();
+    let blob = |descriptor: &serde_json::Value| {
+        image.join("blobs").join(descriptor["digest"].as_str().unwrap().replace(':', "/"))
+    };
+    let manifest = blob(&json(&image.join("index.json"))["manifests"][0]);
+    let layer = blob(&json(&manifest)["layers"][1]);
+    [manifest, layer]
+}
+
+fn flip(path: &Path, at: usize) {
+    let mut bytes = fs::read(path).unwrap();
+    bytes[at] ^= 4;
+    fs::write(path, bytes).unwrap();
+}
+
+#[test]
+fn a_damaged_image_is_called_so_and_leaves_nothing() {
+    type Damage = fn(&Path, [PathBuf; 2]);
+    let cases: &[(&str, Damage, &str)] = &[
+        ("a flipped bit of a layer", |_, [_, layer]| flip(&layer, 500), "[digest-mismatch]: layer 2 of 6: "),
+        (
+            "a layer cut short",
+            |_, [_, layer]| fs::OpenOptions::new().write(true).open(layer).unwrap().set_len(51_000).unwrap(),
+            "[size-mismatch]: layer 2 of 6: ",
+        ),
+        (
+            "a layer with more after it",
+            |_, [_, layer]| fs::OpenOptions::new().append(true).open(layer).unwrap().write_all(b"x").unwrap(),
+            "[size-mismatch]: layer 2 of 6: ",
+        ),
+        ("no layer", |_, [_, layer]| fs::remove_file(layer).unwrap(), "[blob-missing]: layer 2 of 6: "),
+        ("a flipped bit of the manifest", |_, [manifest, _]| flip(&manifest, 30), "[digest-mismatch]: blob sha256:"),
+        ("no index", |image, _| fs::remove_file(image.join("index.json")).unwrap(), "[not-an-image]: \"index.json\": "),
+        (
+            "an index that is no JSON",
+            |image, _| fs::write(image.join("index.json"), "{").unwrap(),
+            "[json]: \"index.json\": ",
+        ),
+    ];
+    for (name, damage, expected) in cases {
+        let place = tempfile::tempdir().unwrap();
+        let image = copied(place.path());
+        damage(&image, blobs(&image));
+        let (code, lines) = ended(&run(&["unpack", "image", "rootfs"], place.path()));
+        assert_eq!((code, lines.len()), (3, 2), "{name}: {lines:?}");
+        assert!(lines[0].starts_with(&format!("layercage: refused {expected}")), "{name}: {lines:?}");
+        assert!(lines[1].starts_with("layercage: help: "), "{name}: {lines:?}");
+        assert!(lines[1].ends_with("Nothing was written to rootfs"), "{name}: {lines:?}");
+        assert_eq!(names(place.path()), ["image"], "{name}: nothing is left");
+    }
+}
+
+#[test]
+fn the_exit_code_holds_where_standard_error_takes_nothing() {
+    let place = tempfile::tempdir().unwrap();
+    fs::write(place.path().join("layer"), layer(&[("dev/console", b"", Some(5))])).unwrap();
+    for (arguments, code) in [
+        (&["apply", "layer", "."][..], 3),
+        (&["apply", "--devices", "skip", "layer", "."], 0),
+        (&["apply", "no-such-layer", "."], 1),
+        (&["unpack", "layer", "/"], 2),
+        (&["list", "layer"], 0),
+    ] {
+        let full = fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+        let mut command = Command::new(COMMAND);
+        command.args(arguments).current_dir(place.path()).stdin(Stdio::null()).stdout(Stdio::null()).stderr(full);
+        assert_eq!(command.status().unwrap().code(), Some(code), "{arguments:?}");
+    }
+}
+
 #[test]
 fn a_layer_may_come_through_standard_input() {
     let place = tempfile::tempdir().unwrap();
@@ -193,30 +279,63 @@ fn a_layer_may_come_through_standard_input() {
     assert_eq!(names(place.path()), ["a"]);
 }
 
+/// The command as somebody who is not root, in a directory where he may write; and who that is.
+fn unprivileged(place: &Path) -> (Command, u32) {
+    fs::set_permissions(place, fs::Permissions::from_mode(0o777)).unwrap();
+    let program = place.join(format!("layercage-{}", names(place).len()));
+    // Not by us: a child of another test may hold what we write open, and the kernel runs no program that is.
+    assert!(Command::new("cp").arg(COMMAND).arg(&program).status().unwrap().success());
+    let mut command = Command::new(&program);
+    command.current_dir(place).stdin(Stdio::null());
+    let uid = rustix::process::geteuid();
+    if !uid.is_root() {
+        return (command, uid.as_raw());
+    }
+    command.uid(65534).gid(65534);
+    (command, 65534)
+}
+
 #[test]
 fn without_privilege_owners_fall_to_the_caller_with_one_note() {
     let place = tempfile::tempdir().unwrap();
-    fs::set_permissions(place.path(), fs::Permissions::from_mode(0o777)).unwrap();
-    // Who runs the command: root takes somebody else's place.
-    let uid = match rustix::process::geteuid() {
-        uid if uid.is_root() => 65534,
-        uid => uid.as_raw(),
-    };
-    let layer = layer(&[("a", b"a", None), ("b", b"b", None)]);
-    fs::write(place.path().join("layer"), &layer).unwrap();
-    let program = place.path().join("layercage");
-    fs::copy(COMMAND, &program).unwrap();
-    let mut command = Command::new(&program);
-    if rustix::process::geteuid().is_root() {
-        command.uid(uid).gid(65534);
-    }
-    let output = command.args(["apply", "layer", "."]).current_dir(place.path()).output().unwrap();
-    let (code, lines) = ended(&output);
+    fs::write(place.path().join("layer"), layer(&[("a", b"a", None), ("b", b"b", None)])).unwrap();
+    let (mut command, uid) = unprivileged(place.path());
+    let (code, lines) = ended(&command.args(["apply", "layer", "."]).output().unwrap());
     assert_eq!(code, 0, "{lines:?}");
     let notes: Vec<_> = lines.iter().map(|line| line.split(']').next().unwrap()).collect();
     assert_eq!(notes, ["layercage: note [owner-to-caller", "layercage: note [setid-dropped"]);
     let metadata = fs::metadata(place.path().join("a")).unwrap();
     assert_eq!((metadata.uid(), metadata.mode() & 0o7777), (uid, 0o755));
+}
+
+#[test]
+fn without_privilege_closed_directories_get_their_children_and_stay_closed() {
+    let place = tempfile::tempdir().unwrap();
+    let mut archive = tar::Builder::new(Vec::new());
+    for (directory, mode) in [("none", 0), ("none/below", 0o111), ("read", 0o555)] {
+        let mut header = tar::Header::new_ustar();
+        header.set_entry_type(tar::EntryType::Directory);
+        header.set_mode(mode);
+        header.set_size(0);
+        archive.append_data(&mut header, directory, &b""[..]).unwrap();
+    }
+    fs::write(place.path().join("lower"), archive.into_inner().unwrap()).unwrap();
+    let children = [("none/a", &b"a"[..], None), ("none/below/b", b"b", None), ("read/c", b"c", None)];
+    fs::write(place.path().join("upper"), layer(&children)).unwrap();
+    fs::create_dir(place.path().join("root")).unwrap();
+    fs::set_permissions(place.path().join("root"), fs::Permissions::from_mode(0o777)).unwrap();
+    for name in ["lower", "upper"] {
+        let (mut command, _) = unprivileged(place.path());
+        let (code, lines) = ended(&command.args(["apply", name, "root"]).output().unwrap());
+        assert_eq!(code, 0, "{lines:?}");
+    }
+    let root = place.path().join("root");
+    for (directory, mode, child) in [("read", 0o555, "c"), ("none", 0, "a"), ("none/below", 0o111, "b")] {
+        let path = root.join(directory);
+        assert_eq!(fs::metadata(&path).unwrap().mode() & 0o7777, mode, "{directory}");
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+        assert!(path.join(child).is_file(), "{directory}/{child}");
+    }
 }
 
 #[test]

@@ -13,6 +13,8 @@ mod damage;
 mod docs;
 mod floors;
 mod hostile;
+#[cfg(all(feature = "image", feature = "gzip", feature = "zstd"))]
+mod index;
 mod limits;
 mod metadata;
 mod model;

@@ -18,9 +18,7 @@ use std::process::Command;
 enum Judge {
     /// The tree that umoci makes of it.
     Umoci,
-    /// A listing that lies beside it, for umoci is wrong about the image: `mixed` has whiteouts under a path that
-    /// the same layer replaced by a link. "Whiteout files MUST only apply to resources in lower/parent layers"
-    /// (layer.md): nothing is to be removed there, and umoci removes what the link leads to.
+    /// A listing that lies beside it, for umoci is wrong about the image: see [`UMOCI_DIFFERS`].
     Listing(&'static str),
 }
 
@@ -62,18 +60,31 @@ fn real_images_give_the_trees_of_real_tools() {
     assert!(compared > 0, "LAYERCAGE_IMAGES has none of the images");
 }
 
-/// The one known way in which umoci differs, which fails this test when it is mended.
+/// The ways in which umoci is wrong about these images: image, path, and the sentence of image-spec
+/// that says so. Everything else is equal; a row that stops differing fails.
+const UMOCI_DIFFERS: &[(&str, &str, &str)] = &[(
+    "mixed",
+    "opt/pax",
+    // `opt/ustar` becomes a link to `opt/pax` in the layer whose whiteouts lie below `opt/ustar`: umoci follows it
+    // and removes what lies below `opt/pax`, in which nobody removed anything.
+    "Whiteout files MUST only apply to resources in lower/parent layers (layer.md, Whiteouts)",
+)];
+
 #[test]
-fn umoci_still_removes_through_a_link_of_the_same_layer() {
+fn umoci_is_wrong_where_it_is_known_to_be_and_nowhere_else() {
     let Some(setup) = Setup::find() else { return };
-    let image = setup.images.join("mixed");
-    if !image.join("gzip").is_dir() {
-        eprintln!("skipped: there is no image mixed");
-        return;
+    for (name, path, sentence) in UMOCI_DIFFERS {
+        let image = setup.images.join(name);
+        if !image.join("gzip").is_dir() {
+            eprintln!("skipped: there is no image {name}");
+            continue;
+        }
+        let place = tempfile::tempdir().unwrap();
+        let tree = umoci(&image.join("gzip"), &place.path().join("umoci"));
+        let truth = image.join("TRUTH");
+        assert!(!setup.is_same(&truth, &tree, &[]), "umoci is right about {name} now: compare with it; {sentence}");
+        assert!(setup.is_same(&truth, &tree, &["-x", path]), "umoci differs elsewhere in {name}, too");
     }
-    let place = tempfile::tempdir().unwrap();
-    let tree = umoci(&image.join("gzip"), &place.path().join("umoci"));
-    assert!(!setup.is_same(&image.join("TRUTH"), &tree), "umoci is right now: compare mixed with it, too");
 }
 
 struct Setup {
@@ -101,8 +112,10 @@ impl Setup {
         Some(Self { images: images.into(), treelist: treelist.into() })
     }
 
-    fn is_same(&self, expected: &Path, got: &Path) -> bool {
-        let script = Command::new("python3").arg(&self.treelist).arg("diff").args([expected, got]).output().unwrap();
+    fn is_same(&self, expected: &Path, got: &Path, options: &[&str]) -> bool {
+        let mut script = Command::new("python3");
+        script.arg(&self.treelist).arg("diff").args(options).args([expected, got]);
+        let script = script.output().unwrap();
         print!("{}", String::from_utf8_lossy(&script.stdout));
         match script.status.code() {
             Some(0) => true,
@@ -112,7 +125,7 @@ impl Setup {
     }
 
     fn assert_same(&self, expected: &Path, got: &Path) {
-        assert!(self.is_same(expected, got), "{} and {} differ", expected.display(), got.display());
+        assert!(self.is_same(expected, got, &[]), "{} and {} differ", expected.display(), got.display());
     }
 }
 
