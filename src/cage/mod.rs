@@ -47,6 +47,9 @@ pub(crate) trait Counsel {
     /// The directory that the walk led to lies in (or is) the one at this place.
     fn passes(&mut self, within: DirectoryId, place: PlaceId);
 
+    /// The walk is about to make a directory of this name, which a link's target may have brought up.
+    fn makes(&mut self, name: Component<'_>) -> Result<(), Fault>;
+
     /// A directory was made: the walk found none.
     fn made(&mut self, within: DirectoryId, place: PlaceId, directory: DirectoryId);
 

@@ -69,12 +69,13 @@ impl Cage {
                 removed = true;
             } else if matches!(kind, FileType::Directory | FileType::Unknown)
                 && let Some(inner) = self.enter(&place)?
-                && !lower.is_clear(inner.id())
             {
                 if keep == Keep::Implied {
                     self.make_like_implied(&inner)?;
                 }
-                to_do.push(inner.path().to_vec());
+                if !lower.is_clear(inner.id()) {
+                    to_do.push(inner.path().to_vec());
+                }
             }
         }
         Ok(removed)

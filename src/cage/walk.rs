@@ -103,6 +103,7 @@ impl Cage {
                 Step::Missing(place) => match missing {
                     Missing::Stop => return Ok(Walked::Nowhere),
                     Missing::Make => {
+                        counsel.makes(name)?;
                         let parent = Arc::clone(&at);
                         at = self.make_implied(&parent, name)?;
                         counsel.made(parent.id(), place, at.id());

@@ -11,3 +11,4 @@ pub(crate) use judge::Verdicts;
 pub use judge::{Judge, Judged};
 pub(crate) use layer::{Brought, Standing};
 pub(crate) use skipped::Skipped;
+pub(crate) use whiteout::may_be_made;

@@ -56,6 +56,19 @@ pub(super) fn parse(path: &EntryPath) -> Result<Marker, Violation> {
     }
 }
 
+/// Lets a directory be made where a link's target asks for it: what is named like a whiteout would be taken for
+/// one when the tree is made a layer again.
+///
+/// # Errors
+///
+/// [`Violation::WhiteoutInParent`].
+pub(crate) fn may_be_made(name: Component<'_>) -> Result<(), Violation> {
+    match name.as_bytes().starts_with(PREFIX) {
+        true => Err(Violation::WhiteoutInParent { component: Escaped::new(name.as_bytes()) }),
+        false => Ok(()),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

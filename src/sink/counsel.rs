@@ -1,8 +1,8 @@
 //! What a root filesystem answers when the cage asks: by what the layer brought, and by policy.
 
 use crate::cage::{Counsel, Keep, Lower};
-use crate::plan::{Brought, Judge, Standing};
-use crate::words::{DirectoryId, Escaped, Fault, PlaceId, Quirk};
+use crate::plan::{Brought, Judge, Standing, may_be_made};
+use crate::words::{Component, DirectoryId, Escaped, Fault, PlaceId, Quirk};
 
 /// Answers the cage while something is brought.
 pub(super) struct Bringing<'a, 'p> {
@@ -21,6 +21,10 @@ impl Counsel for Bringing<'_, '_> {
 
     fn passes(&mut self, within: DirectoryId, place: PlaceId) {
         self.brought.pass(within, place);
+    }
+
+    fn makes(&mut self, name: Component<'_>) -> Result<(), Fault> {
+        may_be_made(name).map_err(Fault::from)
     }
 
     fn made(&mut self, within: DirectoryId, place: PlaceId, directory: DirectoryId) {
@@ -58,6 +62,10 @@ impl Counsel for Looking<'_, '_> {
 
     fn passes(&mut self, _: DirectoryId, _: PlaceId) {}
 
+    fn makes(&mut self, _: Component<'_>) -> Result<(), Fault> {
+        Err(Fault::Bug("looking for something makes it"))
+    }
+
     fn made(&mut self, _: DirectoryId, _: PlaceId, _: DirectoryId) {}
 
     fn replaces(&mut self, _: DirectoryId, _: PlaceId) -> Result<(), Fault> {
@@ -70,25 +78,31 @@ impl Counsel for Looking<'_, '_> {
 }
 
 /// Answers the cage while a directory is cleared.
-pub(super) struct Clearing<'a>(pub(super) &'a mut Brought);
+pub(super) struct Clearing<'a> {
+    pub(super) brought: &'a mut Brought,
+    /// Whether something of the layer was there, which stays.
+    pub(super) kept: bool,
+}
 
 impl Lower for Clearing<'_> {
     fn keep(&mut self, within: DirectoryId, place: PlaceId) -> Keep {
-        match self.0.standing(within, place) {
+        let standing = self.brought.standing(within, place);
+        self.kept |= standing != Standing::Lower;
+        match standing {
             Standing::Lower => Keep::Nothing,
             Standing::Own => Keep::Cleared,
             Standing::Passage => {
-                self.0.make_implied(within, place);
+                self.brought.make_implied(within, place);
                 Keep::Implied
             }
         }
     }
 
     fn is_clear(&self, directory: DirectoryId) -> bool {
-        self.0.is_own(directory)
+        self.brought.is_own(directory)
     }
 
     fn cleared(&mut self, directory: DirectoryId) {
-        self.0.own(directory);
+        self.brought.own(directory);
     }
 }

@@ -179,7 +179,13 @@ impl Rootfs {
         match self.find_lower(path.as_bytes(), judge)? {
             Some(directory) => {
                 self.skipped.clear_lower(directory.path());
-                self.cage.clear(&directory, &mut Clearing(&mut self.brought))
+                let mut clearing = Clearing { brought: &mut self.brought, kept: false };
+                let was_own = clearing.brought.is_own(directory.id());
+                self.cage.clear(&directory, &mut clearing)?;
+                match clearing.kept || (was_own && !self.cage.is_empty(&directory)?) {
+                    true => judge.quirk(Quirk::WhiteoutOfOwn),
+                    false => Ok(()),
+                }
             }
             None => Ok(()),
         }
@@ -210,6 +216,7 @@ impl Rootfs {
                 }
             }
             Standing::Passage => {
+                judge.quirk(Quirk::WhiteoutOfOwn)?;
                 if let Some(directory) = self.clear_at(place)? {
                     self.cage.make_like_implied(&directory)?;
                     self.brought.make_implied(within, place.id());
@@ -222,7 +229,7 @@ impl Rootfs {
     fn clear_at(&mut self, place: &Place) -> Result<Option<Arc<Directory>>, Fault> {
         let directory = self.cage.enter(place)?;
         if let Some(directory) = &directory {
-            self.cage.clear(directory, &mut Clearing(&mut self.brought))?;
+            self.cage.clear(directory, &mut Clearing { brought: &mut self.brought, kept: false })?;
         }
         Ok(directory)
     }
