@@ -5,7 +5,7 @@ use super::directory::Opened;
 use super::metadata::strip_acls;
 use super::replace::{Made, made};
 use super::{Attributes, Cage, Counsel, Directory, Place, Step, directory, path_of, sys};
-use crate::words::{Component, Device, EntryPath, Escaped, Fault, Violation};
+use crate::words::{Component, Device, EntryPath, Escaped, Fault, Limit, Violation};
 use rustix::fs::FileType;
 use rustix::io::Errno;
 use std::os::fd::{AsFd, BorrowedFd};
@@ -156,6 +156,7 @@ impl Cage {
         attributes: &Attributes,
         counsel: &mut dyn Counsel,
     ) -> Result<Made<Directory>, Fault> {
+        self.check_depth(place)?;
         let Made::Done(()) = made("mkdirat", name, sys::create_directory(place.at(), name))? else {
             return Ok(Made::InTheWay);
         };
@@ -202,12 +203,21 @@ impl Cage {
         name: Component<'_>,
     ) -> Result<Arc<Directory>, Fault> {
         let place = self.place(parent, name);
+        self.check_depth(&place)?;
         parent.touch();
         sys::create_directory(place.at(), place.name()).map_err(sys::fault("mkdirat", place.name()))?;
         let directory = self.open_new(&place, place.name())?;
         let attributes = self.implied();
         self.prepare_directory(&directory, parent.has_default_acl(), &attributes)?;
         self.hold(place.id(), directory)
+    }
+
+    /// Names through links must not make a tree deeper than names may be.
+    fn check_depth(&self, place: &Place) -> Result<(), Fault> {
+        let path = place.path();
+        self.limits.check(Limit::PathBytes, path.len() as u64)?;
+        let depth = 1 + path.iter().filter(|&&byte| byte == b'/').count();
+        Ok(self.limits.check(Limit::PathDepth, depth as u64)?)
     }
 
     /// Opens a directory just made at a place, under its final or a temporary name.

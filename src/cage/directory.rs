@@ -177,15 +177,24 @@ fn open_locked(at: BorrowedFd<'_>, name: &[u8], me: Me) -> Result<Option<OwnedFd
         Err(Errno::NOENT) => return Ok(None),
         other => other.map_err(sys::fault("openat", name))?,
     };
-    let status = sys::status(handle.as_fd()).map_err(sys::fault("statx", name))?;
+    unlock(handle.as_fd(), name, me).map(Some)
+}
+
+/// Opens what a handle names: a directory that may be ours and keep us out.
+pub(super) fn unlock(handle: BorrowedFd<'_>, name: &[u8], me: Me) -> Result<OwnedFd, Fault> {
+    match sys::open_directory(handle, b".") {
+        Err(Errno::ACCESS) => (),
+        other => return other.map_err(sys::fault("openat", name)),
+    }
+    let status = sys::status(handle).map_err(sys::fault("statx", name))?;
     if status.kind != FileType::Directory || status.uid != me.uid {
         return Err(Fault::system("openat", name, Errno::ACCESS));
     }
-    sys::set_mode_by_proc(handle.as_fd(), status.mode | 0o700).map_err(sys::fault("chmod", name))?;
-    let fd = sys::open_directory(handle.as_fd(), b".").map_err(sys::fault("openat", name));
+    sys::set_mode_by_proc(handle, status.mode | 0o700).map_err(sys::fault("chmod", name))?;
+    let fd = sys::open_directory(handle, b".").map_err(sys::fault("openat", name));
     // The mode goes back at once: the caller sees the one that is to be restored, and opens up for itself.
-    let restored = sys::set_mode_by_proc(handle.as_fd(), status.mode).map_err(sys::fault("chmod", name));
-    fd.and_then(|fd| restored.map(|()| Some(fd)))
+    let restored = sys::set_mode_by_proc(handle, status.mode).map_err(sys::fault("chmod", name));
+    fd.and_then(|fd| restored.map(|()| fd))
 }
 
 /// Who we are towards the file system, found out once.

@@ -28,7 +28,7 @@ pub(crate) use remove::{Keep, Lower};
 pub(crate) use stage::Stage;
 pub(crate) use walk::{Missing, Walked};
 
-use crate::words::{Component, DirectoryId, Fault, Limits, PlaceId, Timestamp};
+use crate::words::{Component, DirectoryId, Fault, Limit, Limits, PlaceId, Timestamp};
 use directory::{Me, Opened};
 use rustix::io::Errno;
 use std::collections::HashMap;
@@ -96,7 +96,7 @@ impl Cage {
     /// The authority over the tree is the handle; nothing outside of it can be reached from here.
     pub(crate) fn over(root: BorrowedFd<'_>) -> Result<Self, Fault> {
         let me = Me::find_out();
-        let fd = sys::open_directory(root, b".").map_err(sys::fault("openat", b"."))?;
+        let fd = directory::unlock(root, b".", me)?;
         let status = sys::status(fd.as_fd()).map_err(sys::fault("statx", b"."))?;
         let acl = sys::has_xattr(fd.as_fd(), directory::DEFAULT_ACL);
         let root = Arc::new(Directory::new(fd, DirectoryId(0), Box::default(), status, status.mode, acl));
@@ -189,6 +189,16 @@ impl Cage {
         let id = DirectoryId(self.next_id);
         self.next_id += 1;
         id
+    }
+
+    /// Opens once more what was walked through before. What is no longer held counts as work: a link of many
+    /// `..` in a deep tree costs more than its length.
+    fn step_again(&mut self, parent: &Arc<Directory>, name: Component<'_>) -> Result<Step, Fault> {
+        if !self.held.contains_key(&self.place_id(parent.id(), name)) {
+            self.hops += 1;
+            self.limits.check(Limit::LayerLinkHops, self.hops)?;
+        }
+        self.step(parent, name)
     }
 
     /// Opens what stands at a name in a directory, or finds it among those held.

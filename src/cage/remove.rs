@@ -1,7 +1,7 @@
 //! What can be taken away: a tree at a place, or from a directory all but what is to be kept.
 
 use super::directory::{self, Opened};
-use super::{Cage, Directory, Place, sys};
+use super::{Cage, Directory, Place, Step, sys};
 use crate::words::{Component, DirectoryId, Fault, PlaceId};
 use rustix::fs::{Dir, FileType};
 use rustix::io::Errno;
@@ -84,10 +84,9 @@ impl Cage {
     fn reopen(&mut self, path: &[u8]) -> Result<Option<Arc<Directory>>, Fault> {
         let mut at = self.root();
         for part in path.split(|&byte| byte == b'/').filter(|part| !part.is_empty()) {
-            let place = self.place(&at, Component::parse(part)?);
-            match self.enter(&place)? {
-                Some(directory) => at = directory,
-                None => return Ok(None),
+            match self.step_again(&at, Component::parse(part)?)? {
+                Step::Directory(directory, _) => at = directory,
+                _ => return Ok(None),
             }
         }
         Ok(Some(at))

@@ -47,8 +47,8 @@ impl Cage {
                 Err(errno) => Err(Fault::system("unlinkat", temporary, errno)),
             },
             Err(Errno::ISDIR | Errno::NOTDIR | Errno::NOTEMPTY | Errno::EXIST) => {
-                self.forget(&place.path());
                 exchange(place.at(), temporary, place.name()).map_err(sys::fault("renameat2", place.name()))?;
+                self.forget(&place.path());
                 self.remove_tree(place.at(), temporary)
             }
             Err(errno) => Err(Fault::system("renameat", place.name(), errno)),

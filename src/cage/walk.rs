@@ -135,7 +135,7 @@ impl Cage {
         let end = path.iter().rposition(|&byte| byte == b'/').unwrap_or(0);
         let mut at = self.root();
         for part in path.get(..end).unwrap_or_default().split(|&byte| byte == b'/').filter(|part| !part.is_empty()) {
-            match self.step(&at, Component::parse(part)?)? {
+            match self.step_again(&at, Component::parse(part)?)? {
                 Step::Directory(directory, _) => trail.keep(std::mem::replace(&mut at, directory)),
                 // It was walked through a moment ago: somebody else is changing the tree.
                 _ => return Err(Fault::system("openat", path, Errno::STALE)),

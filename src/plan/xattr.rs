@@ -15,22 +15,31 @@ pub(super) enum Allowed {
 ///
 /// # Errors
 ///
-/// [`Violation::XattrValue`] for a capability or ACL that is malformed (capabilities(7), acl(5)).
+/// [`Violation::XattrValue`] for a capability or ACL that is malformed (capabilities(7), acl(5)), and for a value
+/// that no file system takes: what the system would say of it blames the system.
 pub(super) fn judge(xattr: &Xattr) -> Result<Allowed, Violation> {
     let malformed = || Violation::XattrValue { name: Escaped::new(&xattr.name) };
     match xattr.name.as_slice() {
         // Only a storage driver may write these: to the next one they say what is a whiteout and who owns what.
         b"user.containers.override_stat" | b"user.rootlesscontainers" => Ok(Allowed::Drop),
         name if name.starts_with(b"user.overlay.") => Ok(Allowed::Drop),
-        name if name.starts_with(b"user.") && name.len() > b"user.".len() => Ok(Allowed::Set(xattr.value.clone())),
+        name if name.starts_with(b"user.") && name.len() > b"user.".len() => match xattr.value.len() {
+            ..=LONGEST_VALUE => Ok(Allowed::Set(xattr.value.clone())),
+            _ => Err(malformed()),
+        },
         b"security.capability" => capability(&xattr.value).map(Allowed::Set).ok_or_else(malformed),
-        b"system.posix_acl_access" | b"system.posix_acl_default" if is_acl(&xattr.value) => {
+        b"system.posix_acl_access" | b"system.posix_acl_default"
+            if xattr.value.len() <= LONGEST_VALUE && is_acl(&xattr.value) =>
+        {
             Ok(Allowed::Set(xattr.value.clone()))
         }
         b"system.posix_acl_access" | b"system.posix_acl_default" => Err(malformed()),
         _ => Ok(Allowed::Drop),
     }
 }
+
+/// The longest value that Linux takes (`XATTR_SIZE_MAX`).
+const LONGEST_VALUE: usize = 1 << 16;
 
 const REVISION: u32 = 0xff00_0000;
 const EFFECTIVE: u32 = 1;

@@ -3,10 +3,9 @@
 use super::Sink;
 use super::counsel::{Bringing, Clearing, Looking};
 use crate::cage::{Attributes, Cage, Content, Directory, Missing, New, Place, Walked};
-use crate::plan::{Brought, Judge, Judged, Standing};
+use crate::plan::{Brought, Judge, Judged, Skipped, Standing};
 use crate::read::{Blob, Checked, Verified};
 use crate::words::{Change, ChangeKind, EntryPath, Escaped, Fault, Limits, Metadata, Octal, Quirk, Source, Violation};
-use std::collections::HashSet;
 use std::os::fd::AsFd;
 use std::sync::Arc;
 
@@ -18,8 +17,7 @@ pub struct Rootfs {
     cage: Cage,
     brought: Brought,
     exposure: Exposure,
-    /// Devices that were skipped, by their resolved paths: hard links to them are skipped too.
-    skipped: HashSet<Box<[u8]>>,
+    skipped: Skipped,
     noted_owner: bool,
     /// The proofs of the layers applied so far, in order.
     layers: Vec<Option<Verified<Blob>>>,
@@ -57,7 +55,7 @@ impl Rootfs {
             cage,
             brought: Brought::nothing(),
             exposure,
-            skipped: HashSet::new(),
+            skipped: Skipped::default(),
             noted_owner: false,
             layers: Vec::new(),
             broken: false,
@@ -79,6 +77,7 @@ impl Rootfs {
         let Some((parent, name)) = path.split_last() else { return self.renew_root(bring, judge) };
         let parent = self.cage.walk_making(parent, &mut counsel)?;
         let place = self.cage.place(&parent, name);
+        let is_directory = matches!(bring, Bring::Directory(_));
         match bring {
             Bring::Directory(attributes) => {
                 self.cage.directory(&place, &attributes, &mut counsel)?;
@@ -88,8 +87,10 @@ impl Rootfs {
             Bring::HardLink(target, metadata) => return self.hard_link(&place, target, metadata, judge),
         }
         self.brought.bring(parent.id(), place.id());
-        if !self.skipped.is_empty() {
-            self.skipped.remove(&place.path());
+        match is_directory {
+            _ if self.skipped.is_empty() => (),
+            true => self.skipped.replace_by_directory(&place.path()),
+            false => self.skipped.replace(&place.path()),
         }
         Ok(())
     }
@@ -150,7 +151,7 @@ impl Rootfs {
             }
             // Its directory is not there, and is not made for it: all that names it is what is written.
             _ => {
-                self.skipped.insert(path.as_bytes().into());
+                self.skipped.skip(path.as_bytes());
                 Ok(())
             }
         }
@@ -158,7 +159,7 @@ impl Rootfs {
 
     fn remove_for_skipped(&mut self, place: &Place) -> Result<(), Fault> {
         self.cage.remove(place)?;
-        self.skipped.insert(place.path());
+        self.skipped.skip(&place.path());
         Ok(())
     }
 
@@ -176,7 +177,10 @@ impl Rootfs {
 
     fn make_opaque(&mut self, path: &EntryPath, judge: &mut Judge<'_>) -> Result<(), Fault> {
         match self.find_lower(path.as_bytes(), judge)? {
-            Some(directory) => self.cage.clear(&directory, &mut Clearing(&mut self.brought)),
+            Some(directory) => {
+                self.skipped.clear_lower(directory.path());
+                self.cage.clear(&directory, &mut Clearing(&mut self.brought))
+            }
             None => Ok(()),
         }
     }
@@ -191,6 +195,7 @@ impl Rootfs {
     }
 
     fn remove_lower(&mut self, place: &Place, judge: &mut Judge<'_>) -> Result<(), Fault> {
+        self.skipped.remove_lower(&place.path());
         let within = place.parent().id();
         match self.brought.standing(within, place.id()) {
             Standing::Lower => self.cage.remove(place),
@@ -255,6 +260,7 @@ impl Rootfs {
 impl Sink for Rootfs {
     fn begin_layer(&mut self, limits: &Limits) -> Result<(), Fault> {
         self.broken = true;
+        self.skipped.begin_layer();
         self.cage.begin(limits)?;
         self.brought = Brought::nothing();
         let root = self.cage.root();

@@ -50,7 +50,7 @@ limits! {
     XattrBytes "xattr-bytes" = 256 << 10;
     /// Symbolic links followed to find one place.
     LinkHops "link-hops" = 40;
-    /// Symbolic links followed in one layer.
+    /// Symbolic links followed in one layer, and directories that had to be opened once more on the way back.
     LayerLinkHops "layer-link-hops" = 10_000_000;
     /// Layers of one image.
     Layers "layers" = 500;

@@ -67,6 +67,20 @@ fn a_layer_at_a_limit_is_taken_and_one_past_it_is_refused_by_name() {
 }
 
 #[test]
+fn no_tree_becomes_deeper_through_links_than_names_may_be() {
+    let layer = LayerBuilder::new().symlink("l", "a/b/c").symlink("a/b/c/l", "d/e").file("l/l/f", b"").build();
+    apply(&layer, Limits::default().with(Limit::PathDepth, 5)).unwrap();
+    let error = apply(&layer, Limits::default().with(Limit::PathDepth, 4)).unwrap_err();
+    assert_eq!(error.rule_id(), Some("limit"), "{error}");
+    let bytes = "a/b/c/d/e".len() as u64;
+    apply(&layer, Limits::default().with(Limit::PathBytes, bytes)).unwrap();
+    assert_eq!(
+        apply(&layer, Limits::default().with(Limit::PathBytes, bytes - 1)).unwrap_err().rule_id(),
+        Some("limit")
+    );
+}
+
+#[test]
 fn no_limit_is_forgotten() {
     let elsewhere = [
         Limit::Layers,          // src/image/tests.rs

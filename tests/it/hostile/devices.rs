@@ -86,6 +86,13 @@ pub(super) fn cases(out: &str) -> Vec<Case> {
             },
         )
         .under(skip()),
+        refused(
+            "hard-link-missing",
+            "a hard link to a device that was skipped and whited out since",
+            layer().whiteout("dev/null").hard_link("a", "dev/null"),
+        )
+        .over(null())
+        .under(skip()),
         unpacks("a device that is made", null(), move |w, _| is_null(w, "dev/null")).under(create()).needs_root(),
         unpacks("a device over a lower tree", layer().device("a", 1, 3), move |w, _| is_null(w, "a"))
             .over(layer().file("a/b/c", b""))

@@ -1,0 +1,69 @@
+//! Device nodes. The presets refuse them or leave them out; nothing here is ever made.
+
+use super::build::{Header, tar};
+use super::case::{Case, Expected, case};
+
+pub(crate) fn cases() -> Vec<Case> {
+    vec![
+        case("device-console", "a layer has `dev/console`", tar().character_device("dev/console", 5, 1).end())
+            .seen("many base images have it")
+            .refused_unless_compatible(&["device-node"])
+            .then_absent("dev/console"),
+        case("device-ptmx", "a layer has `dev/ptmx`, on which a reader that opens it hangs or fails", {
+            tar().header(Header::posix(b'3', "dev/ptmx").device(5, 2).mode(0o666)).end()
+        })
+        .refused_unless_compatible(&["device-node"])
+        .then_absent("dev/ptmx"),
+        case("device-disk", "a layer has the host's first disk, readable for all", {
+            tar().header(Header::posix(b'4', "disk").device(8, 0).mode(0o666)).end()
+        })
+        .refused_unless_compatible(&["device-node"])
+        .then_absent("disk"),
+        case("device-memory", "a layer has the host's memory", tar().character_device("mem", 1, 1).end())
+            .refused_unless_compatible(&["device-node"])
+            .then_absent("mem"),
+        case("device-zero", "a character device is 0:0, which overlay file systems take for a whiteout", {
+            tar().character_device("etc/passwd", 0, 0).end()
+        })
+        .refused("device-zero"),
+        case("block-device-zero", "a block device is 0:0, which is no whiteout", tar().block_device("b", 0, 0).end())
+            .refused_unless_compatible(&["device-node"])
+            .then_absent("b"),
+        case("device-over-a-lower-file", "a device that is left out still takes the place of a lower file", {
+            tar().character_device("f", 1, 3).end()
+        })
+        .over(tar().file("f", "lower").end())
+        .refused_unless_compatible(&["device-node"])
+        .then_absent("f"),
+        case("device-through-a-link-that-climbs", "a device goes through a link to `..`", {
+            tar().symlink("d", "..").character_device("d/canary", 1, 3).end()
+        })
+        .expected([
+            Expected::Refuse("device-node"),
+            Expected::Note(vec!["device-node", "link-climbs"]),
+            Expected::Refuse("device-node"),
+        ]),
+        case("device-as-root", "the root of the image is a device", tar().character_device(".", 1, 3).end())
+            .refused("root-not-directory"),
+        case("device-and-a-hard-link", "a hard link to a device that is left out is left out too", {
+            tar().character_device("c", 1, 3).hard_link("l", "c").file("f", "hello").end()
+        })
+        .expected([
+            Expected::Refuse("device-node"),
+            Expected::Note(vec!["device-node", "hard-link-to-skipped"]),
+            Expected::Refuse("device-node"),
+        ])
+        .then_absent("c")
+        .then_absent("l")
+        .then_file("f", "hello"),
+        case("device-and-a-hard-link-in-no-directory", "the same, in a directory that nothing else is in", {
+            tar().character_device("dev/c", 1, 3).hard_link("dev/l", "dev/c").end()
+        })
+        .expected([
+            Expected::Refuse("device-node"),
+            Expected::Note(vec!["device-node", "hard-link-to-skipped"]),
+            Expected::Refuse("device-node"),
+        ])
+        .then_absent("dev/c"),
+    ]
+}

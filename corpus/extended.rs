@@ -1,0 +1,219 @@
+//! Extended headers: GNU long names, PAX records, and global ones.
+
+use super::build::{Header, tar};
+use super::case::{Case, case};
+
+pub(crate) fn cases() -> Vec<Case> {
+    [long_names(), records(), repeated(), sizes(), globals()].concat()
+}
+
+fn long_names() -> Vec<Case> {
+    vec![
+        case("long-name-without-a-nul", "a GNU long name ends without its NUL", {
+            tar().long_name("name").file("f", "hello").end()
+        })
+        .taken()
+        .then_file("name", "hello"),
+        case("long-name-with-many-nuls", "a GNU long name ends in many NULs", {
+            tar().long_name("name\0\0\0").file("f", "hello").end()
+        })
+        .taken()
+        .then_file("name", "hello"),
+        case("long-name-with-a-tail", "a GNU long name has another one behind its NUL", {
+            tar().long_name("name\0/etc/shadow").file("f", "hello").end()
+        })
+        .refused_unless_compatible(&["long-name-trailing"])
+        .then_file("name", "hello"),
+        case("long-name-and-pax-disagree", "a GNU long name and a PAX record give two names", {
+            tar().pax(&[("path", b"pax")]).long_name("gnu\0").file("f", "hello").end()
+        })
+        .refused_unless_compatible(&["path-disagrees"])
+        .then_file("gnu", "hello"),
+        case("long-link-and-pax-disagree", "a GNU long link and a PAX record give two targets", {
+            tar().long_link("gnu\0").pax(&[("linkpath", b"pax")]).symlink("l", "header").end()
+        })
+        .refused_unless_compatible(&["path-disagrees"])
+        .then_symlink("l", "gnu"),
+        case("long-name-and-pax-agree", "a GNU long name and a PAX record say the same", {
+            tar().pax(&[("path", b"name")]).long_name("name\0").file("f", "hello").end()
+        })
+        .taken()
+        .then_file("name", "hello"),
+        case("long-name-of-nothing", "a GNU long name has no entry after it", tar().long_name("name\0").end())
+            .refused_unless_compatible(&["extended-header-alone"]),
+        case("long-name-twice", "an entry has two GNU long names", {
+            tar().long_name("first\0").long_name("second\0").file("f", "hello").end()
+        })
+        .refused_unless_compatible(&["extended-header-twice"])
+        .then_file("second", "hello"),
+        case("long-name-of-a-long-name", "a PAX record gives a GNU long name a size, which is not for it", {
+            tar().pax(&[("size", b"4")]).long_name("name\0").file("f", "data").end()
+        })
+        .taken()
+        .then_file("name", "data"),
+    ]
+}
+
+fn records() -> Vec<Case> {
+    let raw = |name, sentence, content: &[u8]| case(name, sentence, tar().raw_pax(content).file("f", "").end());
+    vec![
+        raw("record-too-short", "a PAX record is longer than its length says", b"8 path=a\n").refused("pax-record"),
+        raw("record-too-long", "a PAX record's length goes beyond the header", b"99 path=a\n").refused("pax-record"),
+        raw(
+            "record-of-zero-bytes",
+            "a PAX record's length is zero, on which a reader turns in a circle",
+            b"0 path=a\n",
+        )
+        .refused("pax-record"),
+        raw("record-with-a-leading-zero", "a PAX record's length has a zero in front", b"010 path=a\n")
+            .refused("pax-record"),
+        raw("record-with-a-sign", "a PAX record's length has a plus", b"+10 path=a\n").refused("pax-record"),
+        raw("record-with-a-blank", "a PAX record's length has a blank in front", b" 10 path=a\n").refused("pax-record"),
+        raw("record-of-a-huge-length", "a PAX record's length has more than 64 bits", {
+            b"99999999999999999999999999999999 path=a\n"
+        })
+        .seen("CVE-2006-0300")
+        .refused("pax-record"),
+        raw("record-without-a-newline", "a PAX record does not end in a newline", b"9 path=ab").refused("pax-record"),
+        raw("record-without-an-equals-sign", "a PAX record has no value", b"6 abc\n").refused("pax-record"),
+        raw("record-without-a-key", "a PAX record has no key", b"6 =ab\n").refused("pax-record"),
+        raw("record-without-a-length", "a PAX record has no length", b"path=a\n").refused("pax-record"),
+        raw("records-with-zeros-behind", "NULs follow the last PAX record", b"9 path=a\n\0\0\0").refused("pax-padding"),
+        raw("records-with-text-behind", "text follows the last PAX record", b"9 path=a\npath=b").refused("pax-record"),
+        case(
+            "record-with-a-newline-in-its-value",
+            "a PAX value has a newline, and what looks like a record behind it",
+            tar().pax(&[("path", b"a\n12 path=evil\n")]).file("f", "hello").end(),
+        )
+        .taken()
+        .then_file("a\n12 path=evil\n", "hello"),
+        case("record-with-an-equals-sign-in-its-value", "a PAX value has an equals sign", {
+            tar().pax(&[("path", b"a=b")]).file("f", "hello").end()
+        })
+        .taken()
+        .then_file("a=b", "hello"),
+        case("record-of-nothing", "empty PAX values mean that there is none", {
+            tar().pax(&[("path", b""), ("uid", b""), ("size", b""), ("mtime", b"")]).file("f", "hello").end()
+        })
+        .taken()
+        .then_file("f", "hello"),
+        case("record-of-a-vendor", "a PAX key is a vendor's own", {
+            tar().pax(&[("VENDOR.a", b"1"), ("VENDOR.b", b"2")]).file("f", "hello").end()
+        })
+        .noted(&["pax-unknown-key"])
+        .then_file("f", "hello"),
+        case("records-that-change-nothing", "PAX keys that writers write and no unpacker needs", {
+            let records: &[(&str, &[u8])] = &[
+                ("atime", b"1.5"),
+                ("ctime", b"-1"),
+                ("uname", b"root"),
+                ("gname", b""),
+                ("comment", b"hello"),
+                ("hdrcharset", b"BINARY"),
+                ("LIBARCHIVE.creationtime", b"1"),
+                ("SCHILY.dev", b"1"),
+                ("SCHILY.ino", b"1"),
+                ("SCHILY.nlink", b"1"),
+                ("MSWINDOWS.rawsd", b"AQ=="),
+            ];
+            tar().pax(records).file("f", "hello").end()
+        })
+        .taken()
+        .then_file("f", "hello"),
+    ]
+}
+
+fn repeated() -> Vec<Case> {
+    vec![
+        case("record-twice-alike", "a PAX key stands twice with one value", {
+            tar().pax(&[("path", b"a"), ("path", b"a")]).file("f", "hello").end()
+        })
+        .noted(&["pax-key-alike"])
+        .then_file("a", "hello"),
+        case("record-twice", "a PAX key stands twice with two values, of which readers take one or the other", {
+            tar().pax(&[("path", b"first"), ("path", b"second")]).file("f", "hello").end()
+        })
+        .refused_unless_compatible(&["pax-key-twice"])
+        .then_file("second", "hello"),
+        case("pax-twice", "an entry has two PAX headers", {
+            tar().pax(&[("path", b"first")]).pax(&[("path", b"second")]).file("f", "hello").end()
+        })
+        .refused_unless_compatible(&["extended-header-twice"])
+        .then_file("second", "hello"),
+        case("pax-of-nothing", "a PAX header has no entry after it", tar().pax(&[("path", b"a")]).end())
+            .refused_unless_compatible(&["extended-header-alone"]),
+        case("pax-before-a-global-header", "a global header stands between a PAX header and its entry", {
+            tar().pax(&[("path", b"a")]).global(&[("comment", b"c")]).file("f", "hello").end()
+        })
+        .expected([
+            super::Expected::Refuse("extended-header-alone"),
+            super::Expected::Note(vec!["extended-header-alone", "global-comment"]),
+            super::Expected::Refuse("extended-header-alone"),
+        ])
+        .then_file("f", "hello"),
+    ]
+}
+
+/// Two readers that do not agree on a size see two archives.
+fn sizes() -> Vec<Case> {
+    let hidden = tar().file("hidden", "").cut();
+    vec![
+        case("sizes-disagree", "a PAX size is larger than the header's, and the difference is an entry", {
+            tar().pax(&[("size", b"512")]).file("f", "").bytes(&hidden).end()
+        })
+        .seen("CVE-2025-62518")
+        .refused_unless_compatible(&["size-disagrees"])
+        .then_absent("hidden"),
+        case("sizes-disagree-downwards", "a PAX size is smaller than the header's, and the difference is an entry", {
+            tar().pax(&[("size", b"0")]).file("f", &hidden).end()
+        })
+        .refused_unless_compatible(&["size-disagrees"])
+        .then_file("hidden", ""),
+        case("sizes-agree", "a PAX size and the header's are the same", {
+            tar().pax(&[("size", b"4")]).file("f", "data").end()
+        })
+        .taken()
+        .then_file("f", "data"),
+    ]
+}
+
+fn globals() -> Vec<Case> {
+    let global = |name, sentence, key: &str, value: &[u8]| {
+        case(name, sentence, tar().global(&[(key, value)]).file("f", "hello").end()).then_file("f", "hello")
+    };
+    vec![
+        global("global-path", "a global header gives all entries one name", "path", b"g")
+            .refused_unless_compatible(&["global-record"]),
+        global("global-size", "a global header gives all entries one size", "size", b"512")
+            .refused_unless_compatible(&["global-record"]),
+        global("global-link-target", "a global header gives all links one target", "linkpath", b"/etc")
+            .refused_unless_compatible(&["global-record"]),
+        global("global-owner", "a global header gives all entries one owner", "uid", b"1000")
+            .refused_unless_compatible(&["global-record"]),
+        global("global-time", "a global header gives all entries one time", "mtime", b"0")
+            .refused_unless_compatible(&["global-record"]),
+        global(
+            "global-attribute",
+            "a global header gives all entries an extended attribute",
+            "SCHILY.xattr.security.capability",
+            b"1",
+        )
+        .refused_unless_compatible(&["global-record"]),
+        global("global-sparse-map", "a global header gives all files one map of holes", "GNU.sparse.map", b"0,1")
+            .refused_unless_compatible(&["global-record"]),
+        global("global-of-a-vendor", "a global header has a vendor's own key", "VENDOR.a", b"1")
+            .noted(&["global-comment"]),
+        case("global-malformed", "a global header's record is malformed", {
+            tar().with(Header::posix(b'g', "pax_global_header"), "5 a=").file("f", "").end()
+        })
+        .refused("pax-record"),
+        case("global-at-the-end", "a global header stands behind all entries", {
+            tar().file("f", "hello").global(&[("comment", b"c")]).end()
+        })
+        .noted(&["global-comment"])
+        .then_file("f", "hello"),
+        case("global-of-nothing", "a global header is empty", tar().global(&[]).file("f", "hello").end())
+            .taken()
+            .then_file("f", "hello"),
+    ]
+}

@@ -1,0 +1,136 @@
+//! Amounts: each one that a small layer can drive beyond its limit, and the largest that passes.
+
+use super::build::{Archive, Header, tar};
+use super::case::{Case, case};
+use super::compress::{gzip, zstd};
+
+pub(crate) fn cases() -> Vec<Case> {
+    [entries_and_bytes(), names(), extended(), links()].concat()
+}
+
+fn entries_and_bytes() -> Vec<Case> {
+    vec![
+        case("entries-at-the-limit", "a layer has as many entries as it may", files(3)).limit("entries", 3).taken(),
+        case("entries-beyond-the-limit", "a layer has one entry more than it may", files(4))
+            .limit("entries", 3)
+            .refused("limit"),
+        case("image-bytes-at-the-limit", "a layer's files are as large together as they may be", files(3))
+            .limit("image-bytes", 12)
+            .taken(),
+        case("image-bytes-beyond-the-limit", "a layer's files are one byte larger together than they may be", files(3))
+            .limit("image-bytes", 11)
+            .refused("limit"),
+        case("image-bytes-of-a-bomb", "what a small compressed layer holds is larger than it may be", {
+            gzip(&tar().file("f", vec![0; 100_000]).end())
+        })
+        .seen("CVE-2017-14992")
+        .limit("image-bytes", 99_999)
+        .refused("limit"),
+        case("file-bytes-at-the-limit", "a file is as large as it may be", files(1)).limit("file-bytes", 4).taken(),
+        case("file-bytes-beyond-the-limit", "a file is one byte larger than it may be", files(1))
+            .limit("file-bytes", 3)
+            .refused("limit"),
+        case("file-bytes-that-nobody-wrote", "a header says that its file has a tebibyte", {
+            tar().pax(&[("size", b"1099511627776")]).file("f", "").end()
+        })
+        .refused("limit"),
+        case("zstd-window-beyond-the-limit", "a zstd frame asks for a larger window than it may", zstd(&files(1)))
+            .limit("zstd-window-bytes", (128 << 10) - 1)
+            .refused("limit"),
+        case("sparse-segments-beyond-the-limit", "a file has more runs of data than it may", {
+            tar().pax(&[("GNU.sparse.size", b"9"), ("GNU.sparse.map", b"0,1,2,1,4,1")]).file("s", "abc").end()
+        })
+        .limit("sparse-segments", 2)
+        .refused("limit"),
+        case("sparse-size-beyond-the-limit", "a file is larger than it may be, and is all holes", {
+            tar().pax(&[("GNU.sparse.size", b"1000"), ("GNU.sparse.map", b"")]).file("s", "").end()
+        })
+        .limit("file-bytes", 999)
+        .refused("limit"),
+    ]
+}
+
+/// So many files of four bytes.
+fn files(number: u32) -> Vec<u8> {
+    (0..number).fold(tar(), |archive: Archive, file| archive.file(format!("f{file}"), "data")).end()
+}
+
+fn names() -> Vec<Case> {
+    let named = |path: &[u8]| tar().pax(&[("path", path)]).file("f", "").end();
+    vec![
+        case("path-of-4096-bytes", "a name is as long as it may be", {
+            named(&[&b"./".repeat(2047)[..], b"ff"].concat())
+        })
+        .taken()
+        .then_file("ff", ""),
+        case("path-of-4097-bytes", "a name is one byte longer than it may be", {
+            named(&[&b"./".repeat(2048)[..], b"f"].concat())
+        })
+        .refused("limit"),
+        case("path-beyond-what-a-kernel-takes", "a name is twice as long as a kernel takes in one call", {
+            named(&b"directory/".repeat(820))
+        })
+        .refused("limit"),
+        case("path-as-deep-as-it-may-be", "a name has as many components as it may", named(b"a/b/c"))
+            .limit("path-depth", 3)
+            .taken(),
+        case("path-deeper-than-it-may-be", "a name has one component more than it may", named(b"a/b/c/d"))
+            .limit("path-depth", 3)
+            .refused("limit"),
+        case("hard-link-target-of-4097-bytes", "a hard link's target is one byte longer than it may be", {
+            let target = [&b"./".repeat(2048)[..], b"f"].concat();
+            tar().file("f", "").pax(&[("linkpath", &target)]).hard_link("l", "f").end()
+        })
+        .refused("limit"),
+    ]
+}
+
+fn extended() -> Vec<Case> {
+    let attributes = |number: u32| {
+        let names: Vec<_> = (0..number).map(|number| format!("SCHILY.xattr.user.{number}")).collect();
+        let records: Vec<(&str, &[u8])> = names.iter().map(|name| (name.as_str(), &b"v"[..])).collect();
+        tar().pax(&records).file("f", "").end()
+    };
+    vec![
+        case("pax-that-nobody-wrote", "a PAX header says that it has 8 GiB", {
+            tar().header(Header::posix(b'x', "PaxHeaders/0").size(0o77_7777_7777)).cut()
+        })
+        .seen("CVE-2022-2879")
+        .refused("limit"),
+        case("long-name-that-nobody-wrote", "a GNU long name says that it has a mebibyte and a byte", {
+            tar().header(Header::gnu(b'L', "././@LongLink").size((1 << 20) + 1)).cut()
+        })
+        .refused("limit"),
+        case("global-header-beyond-the-limit", "a global header is larger than it may be", {
+            tar().global(&[("comment", &[b'x'; 100])]).file("f", "").end()
+        })
+        .limit("extended-header-bytes", 100)
+        .refused("limit"),
+        case("attributes-beyond-the-limit", "an entry has 129 extended attributes", attributes(129)).refused("limit"),
+        case("attributes-at-the-limit", "an entry has as many extended attributes as it may", attributes(3))
+            .limit("xattrs", 3)
+            .taken(),
+        case("attribute-bytes-beyond-the-limit", "an entry's extended attributes are larger than they may be", {
+            tar().pax(&[("SCHILY.xattr.user.a", &[b'x'; 100])]).file("f", "").end()
+        })
+        .limit("xattr-bytes", 100)
+        .refused("limit"),
+    ]
+}
+
+fn links() -> Vec<Case> {
+    let through = || tar().symlink("a", "b").symlink("b", "c").directory("c").file("a/f", "").file("a/d/g", "");
+    vec![
+        case("link-hops-at-the-limit", "a name goes through as many links as it may", through().end())
+            .limit("link-hops", 2)
+            .taken(),
+        case("link-hops-beyond-the-limit", "a name goes through one link more than it may", through().end())
+            .limit("link-hops", 1)
+            .refused("link-loop"),
+        case("layer-link-hops-beyond-the-limit", "a layer's names go through more links than they may together", {
+            through().end()
+        })
+        .limit("layer-link-hops", 3)
+        .refused("limit"),
+    ]
+}

@@ -1,0 +1,92 @@
+//! Devices that were skipped, so that hard links to them are skipped too.
+
+use std::collections::BTreeSet;
+use std::ops::Bound;
+
+/// The paths of devices that were skipped, links on the way resolved.
+#[derive(Debug, Default)]
+pub(crate) struct Skipped {
+    /// By lower layers: a whiteout removes them as if they were there.
+    lower: BTreeSet<Box<[u8]>>,
+    /// By the layer being applied: they stay, as what it brings does.
+    own: BTreeSet<Box<[u8]>>,
+}
+
+impl Skipped {
+    /// A layer begins.
+    pub(crate) fn begin_layer(&mut self) {
+        self.lower.append(&mut self.own);
+    }
+
+    /// The layer being applied has a device at a path, which is skipped.
+    pub(crate) fn skip(&mut self, path: &[u8]) {
+        self.own.insert(path.into());
+    }
+
+    /// Whether none was skipped: then nothing needs to be looked up.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.lower.is_empty() && self.own.is_empty()
+    }
+
+    /// Whether a device would be at a path.
+    pub(crate) fn contains(&self, path: &[u8]) -> bool {
+        self.own.contains(path) || self.lower.contains(path)
+    }
+
+    /// What lower layers have at a path and below it goes.
+    pub(crate) fn remove_lower(&mut self, path: &[u8]) {
+        self.lower.remove(path);
+        remove_below(&mut self.lower, path);
+    }
+
+    /// What lower layers have below a directory goes.
+    pub(crate) fn clear_lower(&mut self, directory: &[u8]) {
+        remove_below(&mut self.lower, directory);
+    }
+
+    /// Something other than a directory takes a path.
+    pub(crate) fn replace(&mut self, path: &[u8]) {
+        self.remove_lower(path);
+        self.own.remove(path);
+        remove_below(&mut self.own, path);
+    }
+
+    /// A directory takes a path.
+    pub(crate) fn replace_by_directory(&mut self, path: &[u8]) {
+        self.lower.remove(path);
+        self.own.remove(path);
+    }
+}
+
+fn remove_below(paths: &mut BTreeSet<Box<[u8]>>, directory: &[u8]) {
+    let prefix = if directory.is_empty() { Vec::new() } else { [directory, b"/"].concat() };
+    loop {
+        let next = paths.range::<[u8], _>((Bound::Included(prefix.as_slice()), Bound::Unbounded)).next();
+        let Some(path) = next.filter(|path| path.starts_with(&prefix)).cloned() else { return };
+        paths.remove(&path);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_whiteout_takes_what_lower_layers_skipped_and_nothing_else() {
+        let mut skipped = Skipped::default();
+        for path in ["dev", "dev-null", "dev/a", "dev/b/c"] {
+            skipped.skip(path.as_bytes());
+        }
+        skipped.begin_layer();
+        skipped.skip(b"dev/own");
+        skipped.clear_lower(b"dev/b");
+        assert!(!skipped.contains(b"dev/b/c") && skipped.contains(b"dev/a"));
+        skipped.remove_lower(b"dev");
+        assert!(!skipped.contains(b"dev") && !skipped.contains(b"dev/a"));
+        assert!(skipped.contains(b"dev/own") && skipped.contains(b"dev-null"));
+        skipped.replace(b"dev");
+        assert!(!skipped.contains(b"dev/own"));
+        skipped.clear_lower(b"");
+        assert!(!skipped.contains(b"dev-null"));
+    }
+}

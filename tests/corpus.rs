@@ -1,0 +1,287 @@
+//! The corpus of hostile layers, run through the public API: each case is taken, noted or refused as it says, by
+//! the rules that it names, and nothing outside of the root changes.
+
+#![allow(clippy::disallowed_methods, reason = "tests set up the worlds around the code, and look at them afterwards")]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "a broken case should end the test")]
+
+#[path = "../corpus/mod.rs"]
+mod corpus;
+
+use cap_std::{ambient_authority, fs::Dir};
+use corpus::{Case, Expected, Fact, Told};
+use layercage::{
+    Applied, Audit, Digest, Error, Finding, Layer, Limit, Limits, Observer, Policy, Preset, QuirkRule, Rootfs,
+    Unpacker, ViolationRule,
+};
+use sha2::{Digest as _, Sha256};
+use std::collections::BTreeSet;
+use std::fs;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
+use std::path::Path;
+use tempfile::TempDir;
+
+/// What the caller's rights and the file system decide, and no layer: noted in whatever preset, and not looked at.
+const OF_THE_SYSTEM: [QuirkRule; 3] = [QuirkRule::OwnerToCaller, QuirkRule::SetIdDropped, QuirkRule::XattrUnsupported];
+
+/// Rules that no layer breaks by its bytes, and why.
+const WITHOUT_A_CASE: &[(&str, &str)] = &[
+    ("mount-crossed", "something must be mounted below the root"),
+    ("owner-to-caller", "the caller has no privilege"),
+    ("setid-dropped", "the caller has no privilege"),
+    ("xattr-unsupported", "the file system has no attributes, or the caller may not set one"),
+    ("compression-differs", "a manifest must state another compression"),
+    ("digest-malformed", "a digest stands in a manifest"),
+    ("blob-missing", "an image names blobs"),
+    ("blob-not-regular", "an image has files"),
+    ("not-an-image", "an image has a layout"),
+    ("json", "an image has documents"),
+    ("media-type", "a media type stands in a manifest"),
+    ("layers-and-diff-ids", "a manifest and a configuration must disagree"),
+];
+
+/// Limits on what images have and layers have not.
+const LIMITS_OF_IMAGES: [Limit; 3] = [Limit::Layers, Limit::ManifestBytes, Limit::IndexDepth];
+
+/// Rules that are about a tree, which an audit does not have.
+const OF_THE_TREE: &[&str] = &[
+    "parent-not-directory",
+    "link-loop",
+    "link-climbs",
+    "hard-link-missing",
+    "hard-link-to-directory",
+    "hard-link-to-itself",
+    "hard-link-to-skipped",
+    "hard-link-metadata",
+    "whiteout-behind-own-link",
+    "whiteout-of-own",
+    "duplicate-path",
+];
+
+#[test]
+fn by_default_every_case_is_taken_or_refused_as_it_says() {
+    run_all(Preset::Default);
+}
+
+#[test]
+fn compatible_every_case_is_taken_or_refused_as_it_says() {
+    run_all(Preset::Compatible);
+}
+
+#[test]
+fn paranoid_every_case_is_taken_or_refused_as_it_says() {
+    run_all(Preset::Paranoid);
+}
+
+fn run_all(preset: Preset) {
+    let failures: Vec<_> = corpus::all().iter().flat_map(|case| run(case, preset)).collect();
+    assert!(failures.is_empty(), "{} failures\n{}", failures.len(), failures.join("\n"));
+}
+
+#[test]
+fn an_audit_finds_what_the_bytes_show() {
+    let failures: Vec<_> = corpus::all().iter().filter_map(audit).collect();
+    assert!(failures.is_empty(), "{} failures\n{}", failures.len(), failures.join("\n"));
+}
+
+#[test]
+fn every_rule_that_a_layer_can_break_has_a_case() {
+    let shown: BTreeSet<_> = corpus::all().iter().flat_map(Case::rules).collect();
+    let violations = ViolationRule::ALL.iter().map(|rule| rule.row().id);
+    let rules: BTreeSet<_> = violations.chain(QuirkRule::ALL.iter().map(|rule| rule.row().id)).collect();
+    for rule in &rules {
+        let excused = WITHOUT_A_CASE.iter().any(|(id, _)| id == rule);
+        assert!(shown.contains(rule) != excused, "{rule}: has {} a case", if excused { "" } else { "not" });
+    }
+    let strangers: Vec<_> = shown.difference(&rules).collect();
+    assert!(strangers.is_empty(), "{strangers:?}");
+}
+
+#[test]
+fn every_limit_on_a_layer_has_a_case() {
+    let named: BTreeSet<_> = corpus::all().iter().flat_map(|case| case.limits.clone()).map(|(name, _)| name).collect();
+    // These two have defaults that a small layer goes beyond.
+    let by_default = [Limit::PathBytes, Limit::ImageBytes];
+    for limit in Limit::ALL.iter().filter(|limit| !LIMITS_OF_IMAGES.contains(limit)) {
+        assert!(named.contains(limit.id()) || by_default.contains(limit), "{limit}");
+    }
+}
+
+#[test]
+fn names_are_unique_and_safe_in_any_file_system() {
+    let mut names = BTreeSet::new();
+    for case in corpus::all() {
+        assert!(names.insert(case.name), "{}: is there twice", case.name);
+        let safe = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+        assert!(case.name.bytes().all(safe), "{}", case.name);
+        assert!(!case.sentence.ends_with('.') && !case.sentence.is_empty(), "{}", case.name);
+        assert!(case.file_name().starts_with(&format!("{}.tar", case.name)), "{}", case.name);
+        assert!(case.layer.len() < 1 << 18, "{}: should be small", case.name);
+    }
+    assert!(names.len() >= 150, "{} cases", names.len());
+}
+
+/// A root directory beside things that no layer may touch.
+struct World(TempDir);
+
+impl World {
+    fn new() -> Self {
+        let world = Self(tempfile::tempdir().unwrap());
+        fs::create_dir(world.0.path().join("root")).unwrap();
+        fs::create_dir(world.0.path().join("outside")).unwrap();
+        for (file, mode) in [("canary", 0o640), ("outside/f", 0o600)] {
+            fs::write(world.0.path().join(file), "alive").unwrap();
+            fs::set_permissions(world.0.path().join(file), fs::Permissions::from_mode(mode)).unwrap();
+        }
+        fs::set_permissions(world.0.path().join("outside"), fs::Permissions::from_mode(0o750)).unwrap();
+        world
+    }
+
+    fn is_untouched(&self) -> bool {
+        let place = self.0.path();
+        let mode = |name: &str| fs::symlink_metadata(place.join(name)).unwrap().mode() & 0o7777;
+        let names = |name: &str| {
+            let names = fs::read_dir(place.join(name)).unwrap().map(|entry| entry.unwrap().file_name());
+            names.map(|name| name.into_string().unwrap()).collect::<BTreeSet<_>>()
+        };
+        let alive = |name: &str| {
+            fs::read(place.join(name)).unwrap() == b"alive" && fs::metadata(place.join(name)).unwrap().nlink() == 1
+        };
+        names("") == ["canary", "outside", "root"].map(str::to_owned).into()
+            && names("outside") == ["f".to_owned()].into()
+            && alive("canary")
+            && alive("outside/f")
+            && (mode("canary"), mode("outside"), mode("outside/f")) == (0o640, 0o750, 0o600)
+    }
+}
+
+impl Drop for World {
+    /// Opens up what is locked, so that whoever is not root can remove it.
+    fn drop(&mut self) {
+        unlock(&self.0.path().join("root"));
+    }
+}
+
+fn unlock(directory: &Path) {
+    fs::set_permissions(directory, fs::Permissions::from_mode(0o700)).unwrap();
+    for entry in fs::read_dir(directory).unwrap().map(Result::unwrap) {
+        if entry.file_type().unwrap().is_dir() {
+            unlock(&entry.path());
+        }
+    }
+}
+
+/// Runs a case under one preset, and says what is not as it should be.
+fn run(case: &Case, preset: Preset) -> Vec<String> {
+    let world = World::new();
+    let root = world.0.path().join("root");
+    let outcome = apply(case, &policy(preset), &root);
+    let expected = &case.expected[preset as usize];
+    let mut wrong = Vec::new();
+    if !world.is_untouched() {
+        wrong.push("something outside of the root changed".to_owned());
+    }
+    match (&outcome, expected) {
+        (Err(error), Expected::Refuse(rule)) if error.rule_id() == Some(rule) => (),
+        (Ok(applied), Expected::Take) if notes(applied).is_empty() => (),
+        (Ok(applied), Expected::Note(rules)) if notes(applied) == rules.iter().copied().collect() => (),
+        (Ok(applied), _) => wrong.push(format!("expected {expected:?}, got notes {:?}", notes(applied))),
+        (Err(error), _) => wrong.push(format!("expected {expected:?}, got {error}")),
+    }
+    if outcome.is_ok() {
+        // The root first: what is below a locked directory is seen once it is unlocked.
+        let (locks, others): (Vec<_>, Vec<_>) =
+            case.tree.iter().partition(|(_, fact)| matches!(fact, Fact::DirectoryOf(_)));
+        let mut check = |facts: Vec<&(&str, Fact)>| {
+            let broken = facts.into_iter().filter(|(path, fact)| !holds(&root, path, fact));
+            wrong.extend(broken.map(|(path, fact)| format!("{path} should be {fact:?}")));
+        };
+        check(locks);
+        unlock(&root);
+        check(others);
+    }
+    wrong.into_iter().map(|what| format!("{}: {} ({preset}): {what}", case.topic, case.name)).collect()
+}
+
+fn policy(preset: Preset) -> Policy {
+    OF_THE_SYSTEM.into_iter().fold(Policy::preset(preset), Policy::allow)
+}
+
+fn apply(case: &Case, policy: &Policy, root: &Path) -> Result<Applied, Error> {
+    let root = Dir::open_ambient_dir(root, ambient_authority()).unwrap();
+    let mut rootfs = Rootfs::over(&root).unwrap();
+    if let Some(lower) = &case.lower {
+        let applied = Unpacker::new(Policy::default()).apply(Layer::new(&lower[..]), &mut rootfs).unwrap();
+        assert!(notes(&applied).is_empty(), "{}: something is wrong with the lower layer", case.name);
+    }
+    Unpacker::new(policy.clone()).limits(limits(case)).apply(told(case), &mut rootfs)
+}
+
+fn notes(applied: &Applied) -> BTreeSet<&'static str> {
+    let of_the_system = OF_THE_SYSTEM.map(|rule| rule.row().id);
+    applied.report().counts().map(|(id, _)| id).filter(|id| !of_the_system.contains(id)).collect()
+}
+
+fn limits(case: &Case) -> Limits {
+    case.limits.iter().fold(Limits::default(), |limits, &(name, most)| {
+        let limit = Limit::ALL.iter().find(|limit| limit.id() == name);
+        limits.with(*limit.unwrap_or_else(|| panic!("{}: {name} is no limit", case.name)), most)
+    })
+}
+
+/// The layer, with what is known about it beforehand.
+fn told(case: &Case) -> Layer<&[u8]> {
+    let layer = Layer::new(&case.layer[..]);
+    let size = case.layer.len() as u64;
+    match &case.told {
+        Told::Nothing => layer,
+        Told::Truth { unpacked } => layer.blob(sha256(&case.layer), size).diff_id(sha256(unpacked)),
+        Told::OtherDigest => layer.digest(sha256(b"something else")),
+        Told::OtherSize(by) => layer.blob(sha256(&case.layer), size.checked_add_signed(*by).unwrap()),
+        Told::OtherDiffId => layer.diff_id(sha256(b"something else")),
+    }
+}
+
+fn sha256(bytes: &[u8]) -> Digest {
+    let hex: String = Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect();
+    format!("sha256:{hex}").parse().unwrap()
+}
+
+fn holds(root: &Path, path: &str, fact: &Fact) -> bool {
+    let path = root.join(path);
+    let Ok(metadata) = fs::symlink_metadata(&path) else { return *fact == Fact::Absent };
+    match fact {
+        Fact::Absent => false,
+        Fact::File(content) => metadata.is_file() && fs::read(&path).unwrap() == *content,
+        Fact::Directory => metadata.is_dir(),
+        Fact::DirectoryOf(mode) => metadata.is_dir() && metadata.mode() & 0o7777 == *mode,
+        Fact::Symlink(target) => {
+            metadata.is_symlink() && fs::read_link(&path).unwrap().as_os_str().as_bytes() == target
+        }
+        Fact::Fifo => metadata.file_type().is_fifo(),
+        Fact::SameAs(other) => metadata.ino() == fs::symlink_metadata(root.join(other)).unwrap().ino(),
+    }
+}
+
+#[derive(Default)]
+struct Found(BTreeSet<&'static str>);
+
+impl Observer for Found {
+    fn finding(&mut self, finding: &Finding) {
+        self.0.insert(finding.rule.id());
+    }
+}
+
+/// Audits a case, and says what is not as it should be: all that the bytes show and policies speak of is found, and
+/// where all of them take the layer, nothing is.
+fn audit(case: &Case) -> Option<String> {
+    let mut found = Found::default();
+    Audit::new(limits(case)).layer(told(case), &mut found).unwrap();
+    let of_the_walk = case.limits.iter().any(|(name, _)| *name == Limit::LayerLinkHops.id());
+    let expected: BTreeSet<_> =
+        case.rules().into_iter().filter(|rule| !OF_THE_TREE.contains(rule) && !of_the_walk).collect();
+    // Where every preset refuses at once, an audit may find more behind it.
+    let refused = matches!(case.expected[Preset::Compatible as usize], Expected::Refuse(_));
+    let right = if refused { found.0.is_superset(&expected) } else { found.0 == expected };
+    (!right).then(|| format!("{}: expected {expected:?}, found {:?}", case.name, found.0))
+}
