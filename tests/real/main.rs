@@ -2,8 +2,8 @@
 //!
 //! Runs where `LAYERCAGE_IMAGES` names a directory with `NAME/{gzip,zstd,none}` layouts, `LAYERCAGE_TREELIST` the
 //! script that compares trees field by field, and umoci is installed; as root, since owners and devices are compared.
-//! `.ci/run` sees to that; `LAYERCAGE_IMAGES=… LAYERCAGE_TREELIST=… cargo test --release --test real` runs it for all
-//! images that are there.
+//! `.ci/run` sees to that; `LAYERCAGE_IMAGES=… LAYERCAGE_TREELIST=… cargo test --test real -- --nocapture` runs it for
+//! all images that are there.
 
 #![allow(clippy::disallowed_methods, reason = "tests set up the worlds around the code, and look at them afterwards")]
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
