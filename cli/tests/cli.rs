@@ -53,7 +53,7 @@ fn layer(entries: &[(&str, &[u8], Option<u32>)]) -> Vec<u8> {
 }
 
 #[test]
-fn an_image_is_unpacked_quietly_by_its_directory_or_its_tag() {
+fn an_image_is_unpacked_by_its_directory_or_its_tag_and_its_one_oddity_is_noted() {
     let place = tempfile::tempdir().unwrap();
     let image = world().display().to_string();
     for (name, arguments) in [
@@ -66,7 +66,10 @@ fn an_image_is_unpacked_quietly_by_its_directory_or_its_tag() {
         all.push(name);
         let (code, lines) = ended(&run(&all, place.path()));
         assert_eq!(code, 0, "{lines:?}");
-        assert!(rustix::process::geteuid().as_raw() != 0 || lines.is_empty(), "{lines:?}");
+        // An opaque marker follows some of its own layer's entries, which other engines remove.
+        let oddity = "layercage: note [whiteout-of-own]: layer 5 of 6, entry 5, byte 3072";
+        assert!(lines.iter().any(|line| line.starts_with(oddity)), "{lines:?}");
+        assert!(rustix::process::geteuid().as_raw() != 0 || lines.len() == 1, "{lines:?}");
         assert!(place.path().join(name).join("bin/hello").is_file());
     }
     let (code, lines) = ended(&run(&["unpack", &format!("{image}:other"), "none"], place.path()));
