@@ -198,12 +198,22 @@ impl Display for Position {
 
 /// An error: a kind, a [`Position`] and a [`Blame`].
 ///
-/// `Display` is one line; [`Error::help`] says what to do about it.
-#[derive(Debug, thiserror::Error)]
+/// `Display` is one line; [`Error::help`] says what to do about it. `Debug` is for people too, both lines: it is what
+/// a `main` prints that returns the error.
+#[derive(thiserror::Error)]
 #[error("{}", .0.line())]
 pub struct Error(Box<Placed>);
 
-#[derive(Debug)]
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0.line())?;
+        match self.help() {
+            Some(help) => write!(f, "\nhelp: {help}"),
+            None => Ok(()),
+        }
+    }
+}
+
 struct Placed {
     fault: Fault,
     position: Position,
@@ -273,5 +283,25 @@ impl Error {
             Fault::Refused(rule) => rule.help(),
             _ => None,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::words::DeviceKind;
+
+    #[test]
+    fn a_main_that_returns_an_error_prints_what_is_wrong_and_what_to_do() {
+        let quirk = Quirk::DeviceNode { kind: DeviceKind::Character, major: 5, minor: 1 };
+        let position = Position { entry: Some(2), path: Some(Escaped::new(b"dev/console")), ..Position::default() };
+        let error = Fault::from(quirk).at(position);
+        let lines = format!("{error:?}");
+        assert_eq!(format!("{error:#?}"), lines);
+        let (first, second) = lines.split_once('\n').unwrap();
+        assert_eq!(first, error.to_string());
+        assert_eq!(second, format!("help: {}", error.help().unwrap()));
+        let error = Fault::from(Misuse::Poisoned).at(Position::default());
+        assert_eq!(format!("{error:?}"), error.to_string(), "where there is nothing to do, it is one line");
     }
 }

@@ -1,7 +1,7 @@
 //! What was tolerated, adjusted or skipped.
 
 use super::{Position, Quirk, Rule};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// One thing that was tolerated, adjusted or skipped, and where.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -66,12 +66,42 @@ impl Report {
 
     /// Adds what came of another layer.
     pub fn merge(&mut self, other: Self) {
+        let mut rules: BTreeSet<_> = self.counts.keys().copied().collect();
+        for note in other.notes {
+            // As in `note`: the first of each rule is kept, however many there are of others.
+            let is_first = rules.insert(note.quirk.id());
+            if self.notes.len() < Self::KEPT || is_first {
+                self.notes.push(note);
+            }
+        }
         for (id, count) in other.counts {
             *self.counts.entry(id).or_default() += count;
         }
-        let free = Self::KEPT.saturating_sub(self.notes.len());
-        self.notes.extend(other.notes.into_iter().take(free));
         self.entries += other.entries;
         self.bytes_written += other.bytes_written;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn report(quirks: impl IntoIterator<Item = Quirk>) -> Report {
+        let mut report = Report::default();
+        quirks.into_iter().for_each(|quirk| report.note(Note { quirk, position: Position::default() }));
+        report
+    }
+
+    #[test]
+    fn a_flood_of_one_rule_in_one_layer_hides_no_rule_of_the_next() {
+        let flood = || std::iter::repeat_n(Quirk::DuplicatePath, Report::KEPT + 5);
+        let mut merged = report(flood());
+        merged.merge(report(flood().chain([Quirk::RaggedEnd { bytes: 7 }, Quirk::RaggedEnd { bytes: 8 }])));
+        merged.merge(report([Quirk::RaggedEnd { bytes: 9 }, Quirk::OneZeroBlock]));
+        assert_eq!(merged.notes().len(), Report::KEPT + 2);
+        let kept: Vec<_> = merged.notes().iter().skip(Report::KEPT).map(|note| note.quirk.clone()).collect();
+        assert_eq!(kept, [Quirk::RaggedEnd { bytes: 7 }, Quirk::OneZeroBlock]);
+        assert_eq!(merged.count("duplicate-path"), 2 * (Report::KEPT as u64 + 5));
+        assert_eq!((merged.count("ragged-end"), merged.count("one-zero-block")), (3, 1));
     }
 }
