@@ -25,12 +25,18 @@ pub(crate) struct Brought {
     passages: HashSet<PlaceId>,
     /// Directories that hold nothing of lower layers: made, or cleared, by this one.
     own: HashSet<DirectoryId>,
+    is_something: bool,
 }
 
 impl Brought {
     /// What a layer has brought before its first entry.
     pub(crate) fn nothing() -> Self {
         Self::default()
+    }
+
+    /// Whether the layer has brought anything, a parent that no entry lists included.
+    pub(crate) fn is_something(&self) -> bool {
+        self.is_something
     }
 
     /// How a place in a directory stands to the layer.
@@ -46,6 +52,7 @@ impl Brought {
 
     /// The layer brings something to a place.
     pub(crate) fn bring(&mut self, within: DirectoryId, place: PlaceId) {
+        self.is_something = true;
         if !self.own.contains(&within) {
             self.places.insert(place);
         }

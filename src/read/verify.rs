@@ -10,7 +10,9 @@ use std::io::{self, ErrorKind, Read};
 /// # use layercage::{Digest, Expected};
 /// # let (digest, diff_id) = (Digest::Sha256([1; 32]), Digest::Sha256([2; 32]));
 /// let all = Expected::unchecked().with_digest(digest).with_size(4096).with_diff_id(diff_id);
-/// assert!(all.covers_stream() && !Expected::unchecked().with_size(4096).covers_stream());
+/// let size = Expected::unchecked().with_size(4096);
+/// assert!(all.covers_stream() && !size.covers_stream());
+/// assert!(size.checks_anything() && !Expected::unchecked().checks_anything());
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Expected {
@@ -41,6 +43,11 @@ impl Expected {
     #[must_use]
     pub fn with_diff_id(self, diff_id: Digest) -> Self {
         Self { diff_id: Some(diff_id), ..self }
+    }
+
+    /// Whether anything is expected that only the end of the layer shows.
+    pub fn checks_anything(&self) -> bool {
+        self.covers_stream() || self.size.is_some()
     }
 
     /// Whether a digest or diff ID shows that the layer is whole; a size alone does not.

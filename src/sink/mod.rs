@@ -39,6 +39,11 @@ pub trait Sink {
     /// The layer broke off; what was applied of it stays.
     fn abandon_layer(&mut self) {}
 
+    /// Whether the layer that broke off has changed anything; what does not know says so.
+    fn has_changed(&self) -> bool {
+        true
+    }
+
     /// Where a layer can be kept until it is verified, when what this sink does can be seen at once.
     ///
     /// `None` when nothing can be seen before the layer is complete, so that it may be applied as it comes.

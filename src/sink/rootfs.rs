@@ -5,7 +5,9 @@ use super::counsel::{Bringing, Clearing, Looking};
 use crate::cage::{Attributes, Cage, Content, Directory, Missing, New, Place, Walked};
 use crate::plan::{Brought, Judge, Judged, Skipped, Standing};
 use crate::read::{Blob, Checked, Verified};
-use crate::words::{Change, ChangeKind, EntryPath, Escaped, Fault, Limits, Metadata, Octal, Quirk, Source, Violation};
+use crate::words::{
+    Change, ChangeKind, EntryPath, Escaped, Fault, Limits, Metadata, Octal, Quirk, Rule, Source, Violation,
+};
 use std::os::fd::AsFd;
 use std::sync::Arc;
 
@@ -23,6 +25,8 @@ pub struct Rootfs {
     layers: Vec<Option<Verified<Blob>>>,
     /// A layer has begun and not ended.
     broken: bool,
+    /// The layer has changed something.
+    changed: bool,
 }
 
 /// Whether somebody can see the tree while layers are applied.
@@ -59,6 +63,7 @@ impl Rootfs {
             noted_owner: false,
             layers: Vec::new(),
             broken: false,
+            changed: false,
         }
     }
 
@@ -267,6 +272,7 @@ impl Rootfs {
 impl Sink for Rootfs {
     fn begin_layer(&mut self, limits: &Limits) -> Result<(), Fault> {
         self.broken = true;
+        self.changed = false;
         self.skipped.begin_layer();
         self.cage.begin(limits)?;
         self.brought = Brought::nothing();
@@ -278,7 +284,46 @@ impl Sink for Rootfs {
     }
 
     fn accept(&mut self, change: Judged<Change>, data: &mut dyn Source, judge: &mut Judge<'_>) -> Result<(), Fault> {
-        let Change { path, kind } = change.into_inner();
+        let change = change.into_inner();
+        let removes =
+            matches!(change.kind, ChangeKind::Whiteout | ChangeKind::OpaqueWhiteout | ChangeKind::SkippedDevice(_));
+        let result = self.take(change, data, judge);
+        // What is refused was refused before it took effect, but for its parents and where things go one by one.
+        self.changed |= match &result {
+            Err(Fault::Refused(Rule::Quirk(Quirk::XattrUnsupported { .. }))) => true,
+            Err(Fault::Refused(_)) => removes || self.brought.is_something(),
+            _ => true,
+        };
+        result
+    }
+
+    fn end_layer(&mut self, checked: &Checked) -> Result<(), Fault> {
+        self.cage.settle()?;
+        self.layers.push(checked.proof().cloned());
+        self.broken = false;
+        Ok(())
+    }
+
+    fn abandon_layer(&mut self) {
+        // The failure that broke the layer off is the one to report.
+        let _ = self.cage.settle();
+    }
+
+    fn has_changed(&self) -> bool {
+        self.changed
+    }
+
+    fn spool(&mut self) -> Result<Option<std::fs::File>, Fault> {
+        match self.exposure {
+            Exposure::Staged => Ok(None),
+            Exposure::Visible => self.cage.spool().map(Some),
+        }
+    }
+}
+
+impl Rootfs {
+    fn take(&mut self, change: Change, data: &mut dyn Source, judge: &mut Judge<'_>) -> Result<(), Fault> {
+        let Change { path, kind } = change;
         match kind {
             ChangeKind::Whiteout => self.white_out(&path, judge),
             ChangeKind::OpaqueWhiteout => self.make_opaque(&path, judge),
@@ -306,25 +351,6 @@ impl Sink for Rootfs {
                 self.bring(&path, judge, Bring::Special(New::Device(device), attributes))
             }
             ChangeKind::HardLink { target, metadata } => self.bring(&path, judge, Bring::HardLink(&target, metadata)),
-        }
-    }
-
-    fn end_layer(&mut self, checked: &Checked) -> Result<(), Fault> {
-        self.cage.settle()?;
-        self.layers.push(checked.proof().cloned());
-        self.broken = false;
-        Ok(())
-    }
-
-    fn abandon_layer(&mut self) {
-        // The failure that broke the layer off is the one to report.
-        let _ = self.cage.settle();
-    }
-
-    fn spool(&mut self) -> Result<Option<std::fs::File>, Fault> {
-        match self.exposure {
-            Exposure::Staged => Ok(None),
-            Exposure::Visible => self.cage.spool().map(Some),
         }
     }
 }

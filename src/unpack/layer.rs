@@ -120,9 +120,9 @@ impl Unpacker {
 
     /// Applies a layer.
     ///
-    /// Where the sink's effects can be seen at once and a digest or diff ID is given, the layer is verified
-    /// first and kept in a file without a name meanwhile. Without one, a refusal in the middle leaves what
-    /// was applied so far; each path then has its old or its new state.
+    /// Where the sink's effects can be seen at once and a digest, size or diff ID is given, the layer is verified
+    /// first and kept in a file without a name meanwhile. A refusal in the middle leaves what was applied so far,
+    /// and [`Error::effect`] says whether that is anything; each path then has its old or its new state.
     ///
     /// # Errors
     ///
@@ -139,7 +139,7 @@ impl Unpacker {
         sink: &mut impl Sink,
     ) -> Result<Applied, Error> {
         let position = Position { layer: layer.position, ..Position::default() };
-        let spool = match layer.expected.covers_stream() {
+        let spool = match layer.expected.checks_anything() {
             true => sink.spool().map_err(|fault| fault.at(position.clone()))?,
             false => None,
         };
@@ -184,15 +184,15 @@ impl Run<'_> {
             // A damaged blob breaks any rule: that it is damaged is what its owner wants to know.
             let is_refused = fault.blame() == Blame::Archive;
             let damage = if is_refused { reader.into_inner().damage() } else { None };
-            return Err(match damage {
+            let error = match damage {
                 Some(violation) => Fault::from(violation).at(self.position),
                 None => fault.at(position),
-            }
-            .in_part());
+            };
+            return Err(with_effect(error, sink));
         }
         self.finish(reader, judge, sink).map_err(|fault| {
             sink.abandon_layer();
-            at_layer(fault).in_part()
+            with_effect(at_layer(fault), sink)
         })
     }
 
@@ -216,6 +216,10 @@ impl Run<'_> {
         sink.end_layer(&checked)?;
         Ok(Applied { report: judge.into_report(), checked })
     }
+}
+
+fn with_effect(error: Error, sink: &impl Sink) -> Error {
+    if sink.has_changed() { error.in_part() } else { error }
 }
 
 fn transfer<R: Read>(
