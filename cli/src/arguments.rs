@@ -1,7 +1,7 @@
 //! What the command takes.
 
 use clap::{Args, Parser, Subcommand};
-use layercage::{Devices, Digest, Limit, Limits, Policy, Preset, QuirkRule, ViolationRule};
+use layercage::{Devices, Digest, Limit, Limits, Policy, Preset, QuirkRule, Verdict, ViolationRule};
 use std::path::PathBuf;
 
 /// Unpacks container image layers safely: confined, verified and strict.
@@ -53,7 +53,7 @@ pub(crate) struct Apply {
     /// The digest of LAYER as it is stored; checked before DIR is touched.
     #[arg(long, value_name = "DIGEST", value_parser = parse_digest)]
     pub(crate) digest: Option<Digest>,
-    /// The size of LAYER in bytes.
+    /// The size of LAYER in bytes; checked before DIR is touched.
     #[arg(long, value_name = "BYTES")]
     pub(crate) size: Option<u64>,
     /// The digest of the uncompressed layer; checked before DIR is touched.
@@ -125,13 +125,22 @@ pub(crate) struct Judging {
 }
 
 impl Judging {
-    pub(crate) fn policy(&self) -> Policy {
+    /// The policy asked for; or why there is none that does all of it.
+    pub(crate) fn policy(&self) -> Result<Policy, String> {
         let policy = self.allow.iter().copied().fold(Policy::preset(self.policy), Policy::allow);
         let policy = self.refuse.iter().copied().fold(policy, Policy::refuse);
-        match self.devices {
+        let policy = match self.devices {
             Some(devices) => policy.devices(devices),
             None => policy,
+        };
+        // Options that contradict each other: whichever won, somebody would get what he ruled out.
+        let wanted = [("--allow", &self.allow, Verdict::Note), ("--refuse", &self.refuse, Verdict::Refuse)];
+        for (option, rules, verdict) in wanted {
+            if let Some(rule) = rules.iter().find(|&&rule| policy.verdict(rule) != verdict) {
+                return Err(format!("`{option} {}` contradicts another option", rule.row().id));
+            }
         }
+        Ok(policy)
     }
 
     pub(crate) fn limits(&self) -> Limits {

@@ -10,7 +10,10 @@ use clap::Parser;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    let arguments = arguments::Arguments::parse();
+    let arguments = match arguments::Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => return ExitCode::from(tell::unparsed(&error)),
+    };
     ExitCode::from(run::run(&arguments).unwrap_or_else(|failure| {
         tell::failure(&failure, arguments.json);
         failure.exit_code()

@@ -19,14 +19,21 @@ impl Output {
         Self { json, out: BufWriter::new(io::stdout()), failure: None }
     }
 
-    fn line(&mut self, json: impl FnOnce() -> Value, text: impl FnOnce() -> String) {
+    /// A line for people alone.
+    pub(crate) fn heading(&mut self, text: impl FnOnce() -> String) {
+        if !self.json {
+            self.line(|| Value::Null, text);
+        }
+    }
+
+    pub(crate) fn line(&mut self, json: impl FnOnce() -> Value, text: impl FnOnce() -> String) {
         if self.failure.is_none() {
             let line = if self.json { json().to_string() } else { text() };
             self.failure = writeln!(self.out, "{line}").err();
         }
     }
 
-    fn finish(&mut self) -> io::Result<()> {
+    pub(crate) fn finish(&mut self) -> io::Result<()> {
         match self.failure.take().map_or(Ok(()), Err).and_then(|()| self.out.flush()) {
             // Whoever reads has seen enough.
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
@@ -58,7 +65,8 @@ impl Findings {
             || json!({"type": "summary", "findings": findings, "presets": presets().collect::<Map<_, _>>()}),
             || {
                 let each = refused.map(|(preset, refused)| format!("{preset} {} it", word(refused)));
-                format!("{findings} findings: {}", each.join(", "))
+                let plural = if findings == 1 { "" } else { "s" };
+                format!("{findings} finding{plural}: {}", each.join(", "))
             },
         );
         self.0.finish()

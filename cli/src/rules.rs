@@ -1,24 +1,33 @@
-//! `layercage rules`: the table of rules, as text.
+//! `layercage rules`: the table of rules, as text or as JSON.
 
-use layercage::{QuirkRule, Row, Verdict, ViolationRule};
-use std::io::{self, Write};
+use crate::report::Output;
+use layercage::{Preset, QuirkRule, Row, Verdict, ViolationRule};
+use serde_json::{Map, Value, json};
+use std::io;
 
 /// Prints the rules, a line each: those that policy decides with the verdict of each preset, then those that
 /// are refused always.
-pub(crate) fn print(out: &mut impl Write) -> io::Result<()> {
-    writeln!(
-        out,
-        "{:<26} {:<8} {:<11} {:<9} AN ARCHIVE IS NOTED OR REFUSED WHEN",
-        "RULE", "default", "compatible", "paranoid"
-    )?;
-    for Row { id, sentence, verdicts: [default, compatible, paranoid], .. } in
-        QuirkRule::ALL.iter().map(|rule| rule.row())
-    {
-        let [default, compatible, paranoid] = [default, compatible, paranoid].map(Verdict::word);
-        writeln!(out, "{id:<26} {default:<8} {compatible:<11} {paranoid:<9} {sentence}")?;
+pub(crate) fn print(mut output: Output) -> io::Result<()> {
+    output.heading(|| line("RULE", ["default", "compatible", "paranoid"], "AN ARCHIVE IS NOTED OR REFUSED WHEN"));
+    let quirks = QuirkRule::ALL.iter().map(|rule| ("quirk", rule.row()));
+    let violations = ViolationRule::ALL.iter().map(|rule| ("violation", rule.row()));
+    for (kind, row) in quirks.chain(violations) {
+        output.line(|| object(kind, &row), || line(row.id, row.verdicts.map(Verdict::word), row.sentence));
     }
-    for Row { id, sentence, .. } in ViolationRule::ALL.iter().map(|rule| rule.row()) {
-        writeln!(out, "{id:<26} {:<8} {:<11} {:<9} {sentence}", "refuse", "refuse", "refuse")?;
+    output.finish()
+}
+
+fn line(id: &str, [default, compatible, paranoid]: [&str; 3], sentence: &str) -> String {
+    format!("{id:<26} {default:<8} {compatible:<11} {paranoid:<9} {sentence}")
+}
+
+fn object(kind: &str, row: &Row) -> Value {
+    let presets = [Preset::Default, Preset::Compatible, Preset::Paranoid];
+    let verdicts = presets.map(|preset| (preset.to_string(), json!(row.verdict(preset).word())));
+    let mut object = json!({"type": "rule", "id": row.id, "kind": kind, "sentence": row.sentence});
+    if let Value::Object(object) = &mut object {
+        object.extend((!row.help.is_empty()).then(|| ("help".to_owned(), json!(row.help))));
+        object.insert("verdicts".to_owned(), Value::Object(Map::from_iter(verdicts)));
     }
-    out.flush()
+    object
 }

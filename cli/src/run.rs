@@ -21,12 +21,13 @@ pub(crate) fn run(arguments: &Arguments) -> Result<u8, Failure> {
         Command::Unpack(unpack) => noted(&run_unpack(unpack)?, arguments.json),
         Command::Apply(apply) => noted(&run_apply(apply)?, arguments.json),
         Command::Check(check) => {
+            let policy = check.judging.policy().map_err(Failure::usage)?;
             let mut findings = Findings::new(Output::new(arguments.json));
             let audit = run_audit(&check.input, check.judging.limits(), &mut findings)?;
             let presets = [Preset::Default, Preset::Compatible, Preset::Paranoid];
             let refused = presets.map(|preset| (preset, audit.is_refused_by(&Policy::preset(preset))));
             findings.summary(audit.findings(), refused).map_err(Failure::output)?;
-            Ok(if audit.is_refused_by(&check.judging.policy()) { 3 } else { 0 })
+            Ok(if audit.is_refused_by(&policy) { 3 } else { 0 })
         }
         Command::List(list) => {
             let mut listing = Listing::new(Output::new(arguments.json));
@@ -34,7 +35,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<u8, Failure> {
             let refused = listing.finish().map_err(Failure::output)?;
             Ok(if refused { 3 } else { 0 })
         }
-        Command::Rules => rules::print(&mut io::stdout().lock()).map(|()| 0).map_err(Failure::output),
+        Command::Rules => rules::print(Output::new(arguments.json)).map(|()| 0).map_err(Failure::output),
     }
 }
 
@@ -48,7 +49,7 @@ fn noted(report: &Report, json: bool) -> Result<u8, Failure> {
 
 fn run_audit(input: &Input, limits: Limits, observer: &mut dyn Observer) -> Result<Audit, Failure> {
     let mut audit = Audit::new(limits.clone());
-    if let Some(reader) = open_layer(&input.input) {
+    if let Some(reader) = open_layer(&input.input)? {
         audit.layer(Layer::new(reader), observer).map_err(Failure::read)?;
         return Ok(audit);
     }
@@ -60,14 +61,17 @@ fn run_audit(input: &Input, limits: Limits, observer: &mut dyn Observer) -> Resu
     Ok(audit)
 }
 
-/// Opens what is not a directory; standard input for `-`.
-fn open_layer(path: &Path) -> Option<Box<dyn Read>> {
+/// Opens what is not a directory; standard input for `-`. What is not there may be `DIR:TAG`.
+fn open_layer(path: &Path) -> Result<Option<Box<dyn Read>>, Failure> {
     if path.as_os_str() == "-" {
-        return Some(Box::new(io::stdin().lock()));
+        return Ok(Some(Box::new(io::stdin().lock())));
     }
-    let file = File::open(path).ok()?;
-    let is_directory = file.metadata().is_ok_and(|metadata| metadata.is_dir());
-    (!is_directory).then(|| Box::new(file) as Box<dyn Read>)
+    match File::open(path) {
+        Ok(file) if file.metadata().is_ok_and(|metadata| metadata.is_dir()) => Ok(None),
+        Ok(file) => Ok(Some(Box::new(file))),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(Failure::open(path, error)),
+    }
 }
 
 /// Opens an image, and finds the manifest that is meant.
@@ -82,15 +86,17 @@ fn select(image: &Path, reference: Option<&str>, limits: Limits) -> Result<Selec
 }
 
 fn run_unpack(unpack: &Unpack) -> Result<Report, Failure> {
+    let policy = unpack.judging.policy().map_err(Failure::usage)?;
     let (parent, name) = split(&unpack.rootfs)?;
     let parent = open_directory(parent)?;
     let left = || Left::Nothing(unpack.rootfs.clone());
     let selected = select(&unpack.image, unpack.reference.as_deref(), unpack.judging.limits())
         .map_err(|failure| failure.and_left(left()))?;
-    selected.unpack_into(&parent, name, &unpack.judging.policy()).map_err(|error| Failure::refused(error, left()))
+    selected.unpack_into(&parent, name, &policy).map_err(|error| Failure::refused(error, left()))
 }
 
 fn run_apply(apply: &Apply) -> Result<Report, Failure> {
+    let policy = apply.judging.policy().map_err(Failure::usage)?;
     let directory = open_directory(&apply.directory)?;
     let reader: Box<dyn Read> = match apply.layer.as_os_str().as_bytes() {
         b"-" => Box::new(io::stdin().lock()),
@@ -102,10 +108,7 @@ fn run_apply(apply: &Apply) -> Result<Report, Failure> {
     layer = apply.diff_id.into_iter().fold(layer, Layer::diff_id);
     let refused = |error| Failure::refused(error, Left::Applied(apply.directory.clone()));
     let mut rootfs = Rootfs::over(&directory).map_err(refused)?;
-    let applied = Unpacker::new(apply.judging.policy())
-        .limits(apply.judging.limits())
-        .apply(layer, &mut rootfs)
-        .map_err(refused)?;
+    let applied = Unpacker::new(policy).limits(apply.judging.limits()).apply(layer, &mut rootfs).map_err(refused)?;
     Ok(applied.into_report())
 }
 

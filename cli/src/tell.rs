@@ -101,6 +101,20 @@ pub(crate) fn failure(failure: &Failure, json: bool) {
     }
 }
 
+/// Says what is wrong with the arguments, or prints the help that they ask for; and with which exit code to end.
+pub(crate) fn unparsed(error: &clap::Error) -> u8 {
+    // What asks for JSON is no option yet, since there are no arguments.
+    if error.use_stderr() && std::env::args_os().any(|argument| argument == "--json") {
+        let text = error.to_string();
+        let message = text.trim_start_matches("error: ").trim_end();
+        say(&json!({"type": "error", "exit_code": 2, "message": message}));
+    } else {
+        // Where the help goes may be closed.
+        let _ = error.print();
+    }
+    u8::try_from(error.exit_code()).unwrap_or(2)
+}
+
 /// One line for each rule that was noted: how often, and where first.
 pub(crate) fn notes(report: &Report) {
     for (id, count) in report.counts() {

@@ -1,0 +1,302 @@
+//! The command as people type it: paths in every spelling, options that contradict, pipes that close, JSON.
+
+#![allow(clippy::disallowed_methods, reason = "tests set up the worlds around the code, and look at them afterwards")]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "tests")]
+
+use serde_json::Value;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+const COMMAND: &str = env!("CARGO_BIN_EXE_layercage");
+
+fn world() -> String {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/images/world").to_str().unwrap().to_owned()
+}
+
+fn run(arguments: &[&str], directory: &Path) -> Output {
+    Command::new(COMMAND).args(arguments).current_dir(directory).stdin(Stdio::null()).output().unwrap()
+}
+
+/// The exit code, and what stands on standard error.
+fn ended(output: &Output) -> (i32, String) {
+    (output.status.code().unwrap(), String::from_utf8(output.stderr.clone()).unwrap())
+}
+
+/// A tar archive; a name that ends in `*` is a device, one with `=` a hard link to what follows.
+fn layer(names: &[&str]) -> Vec<u8> {
+    let mut archive = tar::Builder::new(Vec::new());
+    for name in names {
+        let mut header = tar::Header::new_ustar();
+        header.set_mode(0o644);
+        header.set_size(0);
+        if let Some(name) = name.strip_suffix('*') {
+            header.set_entry_type(tar::EntryType::Char);
+            header.set_device_major(5).unwrap();
+            header.set_device_minor(1).unwrap();
+            archive.append_data(&mut header, name, &b""[..]).unwrap();
+        } else if let Some((name, target)) = name.split_once('=') {
+            header.set_entry_type(tar::EntryType::Link);
+            archive.append_link(&mut header, name, target).unwrap();
+        } else {
+            archive.append_data(&mut header, name, &b""[..]).unwrap();
+        }
+    }
+    archive.into_inner().unwrap()
+}
+
+/// A directory with a layer in it.
+fn with_layer(names: &[&str]) -> tempfile::TempDir {
+    let place = tempfile::tempdir().unwrap();
+    fs::write(place.path().join("layer"), layer(names)).unwrap();
+    place
+}
+
+#[test]
+fn a_target_may_be_spelled_in_many_ways_and_must_name_something_new() {
+    let place = tempfile::tempdir().unwrap();
+    fs::create_dir(place.path().join("deep")).unwrap();
+    let absolute = place.path().join("absolute").to_str().unwrap().to_owned();
+    let spellings = ["relative", "./dotted", "slashed/", "deep/../up", "deep//twice", &absolute];
+    for target in spellings {
+        let (code, message) = ended(&run(&["unpack", &world(), target], place.path()));
+        assert_eq!(code, 0, "{target}: {message}");
+        assert!(place.path().join(target).join("bin/hello").is_file(), "{target}");
+    }
+    for target in [".", "..", "/", "deep/..", "", "./"] {
+        let (code, message) = ended(&run(&["unpack", &world(), target], place.path()));
+        assert_eq!(code, 2, "{target}: {message}");
+    }
+    let removed = Command::new("chmod").args(["-R", "u+rwX"]).arg(place.path()).status().unwrap();
+    assert!(removed.success());
+}
+
+#[test]
+fn what_is_not_there_and_what_is_no_image_are_told_apart() {
+    let place = tempfile::tempdir().unwrap();
+    fs::create_dir(place.path().join("empty")).unwrap();
+    for command in [&["unpack", "no-such-image", "r"][..], &["check", "no-such-image"], &["list", "no-such-image:tag"]]
+    {
+        let (code, message) = ended(&run(command, place.path()));
+        assert_eq!(code, 1, "{command:?}: {message}");
+        assert!(message.starts_with("layercage: cannot open no-such-image"), "{command:?}: {message}");
+    }
+    let (code, message) = ended(&run(&["unpack", "empty", "r"], place.path()));
+    assert_eq!(code, 3, "{message}");
+    assert!(message.starts_with("layercage: refused [not-an-image]: "), "{message}");
+    let output = run(&["check", "empty"], place.path());
+    assert_eq!(output.status.code(), Some(3));
+    assert!(String::from_utf8(output.stdout).unwrap().starts_with("refuse [not-an-image]: "));
+}
+
+#[test]
+fn a_layer_that_may_not_be_read_is_not_called_a_directory() {
+    let place = with_layer(&["a"]);
+    fs::set_permissions(place.path(), fs::Permissions::from_mode(0o755)).unwrap();
+    fs::set_permissions(place.path().join("layer"), fs::Permissions::from_mode(0o000)).unwrap();
+    if fs::read(place.path().join("layer")).is_ok() {
+        eprintln!("skipped: root may read everything");
+        return;
+    }
+    let (code, message) = ended(&run(&["check", "layer"], place.path()));
+    assert_eq!(code, 1);
+    assert!(message.contains("ermission denied"), "{message}");
+}
+
+#[test]
+fn options_that_contradict_each_other_are_wrong_usage() {
+    let place = with_layer(&["dev/console*"]);
+    let target = place.path().join("root");
+    fs::create_dir(&target).unwrap();
+    for options in [
+        &["--devices", "create", "--refuse", "device-node"][..],
+        &["--refuse", "device-node", "--devices", "skip"],
+        &["--devices", "refuse", "--allow", "device-node"],
+        &["--allow", "ragged-end", "--refuse", "ragged-end"],
+    ] {
+        for command in [&["apply"][..], &["check"]] {
+            let mut arguments = [command, options, &["layer"]].concat();
+            arguments.extend((command == ["apply"]).then_some("root"));
+            let (code, message) = ended(&run(&arguments, place.path()));
+            assert_eq!(code, 2, "{arguments:?}: {message}");
+            assert!(message.contains("contradicts"), "{message}");
+        }
+        assert_eq!(fs::read_dir(&target).unwrap().count(), 0);
+    }
+    let agreeing = ["apply", "--devices", "skip", "--allow", "device-node", "layer", "root"];
+    assert_eq!(ended(&run(&agreeing, place.path())).0, 0);
+}
+
+#[test]
+fn what_stays_is_spoken_of_only_where_something_was_applied() {
+    let place = with_layer(&["dev/console*", "a"]);
+    fs::write(place.path().join("second"), layer(&["a", "dev/console*"])).unwrap();
+    fs::write(place.path().join("parents"), layer(&["new/a=missing"])).unwrap();
+    fs::write(place.path().join("missing"), layer(&["a=missing"])).unwrap();
+    fs::write(place.path().join("short"), &layer(&["a"])[..100]).unwrap();
+    for (name, changes) in [("layer", false), ("missing", false), ("short", false), ("parents", true), ("second", true)]
+    {
+        let target = place.path().join(format!("root-{name}"));
+        fs::create_dir(&target).unwrap();
+        let (code, message) = ended(&run(&["apply", name, target.to_str().unwrap()], place.path()));
+        assert_eq!(code, 3, "{name}: {message}");
+        assert_eq!(fs::read_dir(&target).unwrap().count() > 0, changes, "{name}");
+        assert_eq!(message.contains("What was applied before that stays in"), changes, "{name}: {message}");
+        assert_eq!(message.contains("Nothing was changed in"), !changes, "{name}: {message}");
+    }
+}
+
+#[test]
+fn a_size_alone_is_checked_before_anything_is_touched() {
+    let place = with_layer(&["a", "b"]);
+    fs::create_dir(place.path().join("root")).unwrap();
+    let size = fs::metadata(place.path().join("layer")).unwrap().len();
+    for wrong in [size - 512, size + 1] {
+        let (code, message) = ended(&run(&["apply", "--size", &wrong.to_string(), "layer", "root"], place.path()));
+        assert_eq!(code, 3, "{message}");
+        assert!(message.contains("[size-mismatch]") && message.contains("Nothing was changed in root"), "{message}");
+        assert_eq!(fs::read_dir(place.path().join("root")).unwrap().count(), 0);
+    }
+    assert_eq!(ended(&run(&["apply", "--size", &size.to_string(), "layer", "root"], place.path())).0, 0);
+    assert_eq!(fs::read_dir(place.path().join("root")).unwrap().count(), 2);
+}
+
+#[test]
+fn standard_output_that_is_closed_early_is_no_failure() {
+    let many: Vec<_> = (0..4_000).map(|index| format!("{index}*")).collect();
+    let place = with_layer(&many.iter().map(String::as_str).collect::<Vec<_>>());
+    let world = world();
+    for (arguments, code) in [
+        (&["rules"][..], 0),
+        (&["rules", "--json"], 0),
+        (&["--help"], 0),
+        (&["list", "layer"], 0),
+        (&["check", "layer"], 3),
+        (&["unpack", "--json", &world, "rootfs"], 0),
+    ] {
+        let mut command = Command::new(COMMAND);
+        let mut child = command
+            .args(arguments)
+            .current_dir(place.path())
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        drop(child.stdout.take());
+        let (ended_with, message) = ended(&child.wait_with_output().unwrap());
+        assert_eq!((ended_with, message.as_str()), (code, ""), "{arguments:?}");
+    }
+    let removed = Command::new("chmod").args(["-R", "u+rwX"]).arg(place.path()).status().unwrap();
+    assert!(removed.success());
+}
+
+#[test]
+fn standard_input_that_is_empty_or_closed_is_an_archive_without_an_end() {
+    let place = tempfile::tempdir().unwrap();
+    for command in ["\"$0\" apply - .", "\"$0\" apply - . <&-", "\"$0\" check -", "\"$0\" check - <&-"] {
+        let mut shell = Command::new("sh");
+        shell.args(["-c", command, COMMAND]).current_dir(place.path()).stdin(Stdio::null());
+        let output = shell.output().unwrap();
+        let text = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+        assert_eq!(output.status.code(), Some(3), "{command}: {text}");
+        assert!(text.contains("[unmarked-end]"), "{command}: {text}");
+    }
+    assert_eq!(fs::read_dir(place.path()).unwrap().count(), 0);
+}
+
+#[test]
+fn one_finding_is_one() {
+    let place = with_layer(&["dev/console*"]);
+    let text = String::from_utf8(run(&["check", "layer"], place.path()).stdout).unwrap();
+    assert!(text.lines().last().unwrap().starts_with("1 finding: "), "{text}");
+}
+
+/// The keys of each kind of object that docs/json.md describes.
+fn documented() -> BTreeMap<String, BTreeSet<String>> {
+    let page = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/json.md")).unwrap();
+    let mut keys = BTreeMap::<String, BTreeSet<String>>::new();
+    let mut kinds = vec![String::new()];
+    for line in page.lines() {
+        let quoted = |text: &str| text.split('`').skip(1).step_by(2).map(str::to_owned).collect::<Vec<_>>();
+        if let Some(heading) = line.strip_prefix("## ") {
+            kinds = quoted(heading);
+        } else if let Some(cell) = line.strip_prefix("| `") {
+            let cell = format!("`{}", cell.split('|').next().unwrap());
+            for kind in &kinds {
+                keys.entry(kind.clone()).or_default().extend(quoted(&cell));
+            }
+        }
+    }
+    keys
+}
+
+/// Checks that an object has a documented type and only documented keys; and notes which it has.
+fn assert_documented(
+    object: &Value,
+    documented: &BTreeMap<String, BTreeSet<String>>,
+    seen: &mut BTreeMap<String, BTreeSet<String>>,
+) {
+    let object = object.as_object().unwrap();
+    let kind = object["type"].as_str().unwrap().to_owned();
+    for key in object.keys().filter(|key| *key != "type") {
+        let known = documented[""].contains(key) || documented.get(&kind).is_some_and(|keys| keys.contains(key));
+        assert!(known, "docs/json.md does not have `{key}` of `{kind}`");
+        seen.entry(kind.clone()).or_default().insert(key.clone());
+    }
+    for note in object.get("notes").into_iter().flat_map(|notes| notes.as_array().unwrap()) {
+        assert_documented(note, documented, seen);
+    }
+}
+
+#[test]
+fn every_object_is_as_its_page_says_and_every_key_of_the_page_is_seen() {
+    let place = with_layer(&["dev/console*", "a", "a", "b=a", ".wh.c"]);
+    let damaged = place.path().join("damaged");
+    fs::create_dir_all(damaged.join("blobs/sha256")).unwrap();
+    for file in ["oci-layout", "index.json"] {
+        fs::copy(PathBuf::from(world()).join(file), damaged.join(file)).unwrap();
+    }
+    let index: Value = serde_json::from_slice(&fs::read(damaged.join("index.json")).unwrap()).unwrap();
+    let manifest = index["manifests"][0]["digest"].as_str().unwrap().replace(':', "/");
+    fs::write(damaged.join("blobs").join(manifest), "{}").unwrap();
+    let world = world();
+    let (documented, mut seen) = (documented(), BTreeMap::new());
+    for arguments in [
+        &["list", &world][..],
+        &["list", "layer"],
+        &["check", &world],
+        &["check", "layer"],
+        &["apply", "--devices", "skip", "layer", "."],
+        &["apply", "layer", "."],
+        &["apply", "layer", "no-such-directory"],
+        &["unpack", "damaged", "rootfs"],
+        &["unpack", &world, "rootfs"],
+        &["unpack", "--no-such-option"],
+        &["rules"],
+    ] {
+        let output = run(&[&["--json"], arguments].concat(), place.path());
+        let text = [output.stdout, output.stderr].concat();
+        let text = String::from_utf8(text).unwrap();
+        assert!(!text.is_empty(), "{arguments:?}");
+        for line in text.lines() {
+            let object = serde_json::from_str(line).unwrap_or_else(|_| panic!("{arguments:?}: no JSON: {line}"));
+            assert_documented(&object, &documented, &mut seen);
+            if let Some(code) = object.get("exit_code") {
+                assert_eq!(code.as_i64(), output.status.code().map(i64::from), "{arguments:?}");
+            }
+        }
+    }
+    for (kind, keys) in &documented {
+        let seen: BTreeSet<_> = match kind.as_str() {
+            "" => seen.values().flatten().cloned().collect(),
+            kind => seen.get(kind).cloned().unwrap_or_default(),
+        };
+        let unseen: Vec<_> = keys.difference(&seen).collect();
+        assert!(unseen.is_empty(), "nothing printed has these keys of `{kind}`: {unseen:?}");
+    }
+    let removed = Command::new("chmod").args(["-R", "u+rwX"]).arg(place.path()).status().unwrap();
+    assert!(removed.success());
+}
