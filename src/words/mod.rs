@@ -1,6 +1,7 @@
 //! Floor 0, what every room says: pure data, no I/O, nothing that depends on another room.
 
 mod change;
+mod choice;
 mod digest;
 mod entry;
 mod error;
@@ -17,6 +18,7 @@ mod source;
 mod sparse;
 
 pub use change::{Change, ChangeKind};
+pub use choice::{Devices, Durability, UnknownWord};
 pub use digest::{Algorithm, Digest};
 pub use entry::{Device, DeviceKind, Entry, EntryKind, Metadata, Timestamp, Xattr};
 pub use error::{Blame, Effect, Error, ErrorKind, Fault, LayerPosition, Misuse, Position, SystemFault};
@@ -24,7 +26,7 @@ pub use escaped::Escaped;
 pub use limits::{Limit, Limits};
 pub use name::{Component, EntryPath, LinkTarget};
 pub use place_id::{DirectoryId, PlaceId};
-pub use policy::{Devices, Policy, Preset, UnknownWord};
+pub use policy::{Policy, Preset};
 pub use report::{Finding, Note, Report};
 pub use rule::{JsonProblem, Octal, Quirk, QuirkRule, Row, Rule, SizeSeen, Verdict, Violation, ViolationRule};
 pub use source::Source;

@@ -1,6 +1,6 @@
 //! What a caller wants done about what is odd.
 
-use super::{QuirkRule, Verdict};
+use super::{Devices, Durability, QuirkRule, UnknownWord, Verdict};
 use std::collections::BTreeMap;
 use std::fmt::{self, Display};
 use std::str::FromStr;
@@ -27,36 +27,6 @@ impl Display for Preset {
     }
 }
 
-/// What becomes of character and block devices.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Devices {
-    /// The layer is refused.
-    Refuse,
-    /// Nothing is made, with a note; what a lower layer has at that path goes all the same.
-    Skip,
-    /// They are made, which takes privilege.
-    Create,
-}
-
-impl Devices {
-    /// The word for it: `refuse`, `skip` or `create`.
-    pub fn word(self) -> &'static str {
-        match self {
-            Self::Refuse => "refuse",
-            Self::Skip => "skip",
-            Self::Create => "create",
-        }
-    }
-}
-
-impl FromStr for Devices {
-    type Err = UnknownWord;
-
-    fn from_str(word: &str) -> Result<Self, UnknownWord> {
-        [Self::Refuse, Self::Skip, Self::Create].into_iter().find(|choice| choice.word() == word).ok_or(UnknownWord)
-    }
-}
-
 impl FromStr for Preset {
     type Err = UnknownWord;
 
@@ -67,11 +37,6 @@ impl FromStr for Preset {
             .ok_or(UnknownWord)
     }
 }
-
-/// A word that names no choice.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("not one of the choices")]
-pub struct UnknownWord;
 
 /// What a caller wants done about what is odd: plain data, started from a [`Preset`].
 ///
@@ -86,6 +51,7 @@ pub struct UnknownWord;
 pub struct Policy {
     pub(super) preset: Preset,
     pub(super) devices: Option<Devices>,
+    pub(super) durability: Option<Durability>,
     pub(super) verdicts: BTreeMap<QuirkRule, Verdict>,
 }
 
@@ -109,6 +75,13 @@ impl Policy {
     #[must_use]
     pub fn devices(mut self, devices: Devices) -> Self {
         self.devices = Some(devices);
+        self
+    }
+
+    /// Decides what is on the disk when a tree takes its name.
+    #[must_use]
+    pub fn durability(mut self, durability: Durability) -> Self {
+        self.durability = Some(durability);
         self
     }
 
@@ -138,6 +111,11 @@ impl Policy {
             Verdict::Note => Devices::Skip,
             Verdict::Refuse => Devices::Refuse,
         })
+    }
+
+    /// What is on the disk when a tree takes its name.
+    pub fn durability_choice(&self) -> Durability {
+        self.durability.unwrap_or_default()
     }
 
     /// What becomes of an archive with this quirk.

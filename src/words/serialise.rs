@@ -1,8 +1,8 @@
 //! The words as data for machines: the schema that `--json` prints, described in docs/json.md.
 
 use super::{
-    Devices, Error, Escaped, Fault, Finding, Limit, Limits, Note, Policy, Position, Preset, QuirkRule, Report, Rule,
-    Verdict,
+    Devices, Durability, Error, Escaped, Fault, Finding, Limit, Limits, Note, Policy, Position, Preset, QuirkRule,
+    Report, Rule, Verdict,
 };
 use serde::de::{Deserialize, Deserializer, Error as _, Visitor};
 use serde::ser::{Serialize, SerializeMap, Serializer};
@@ -128,6 +128,9 @@ impl Serialize for Policy {
         if let Some(devices) = self.devices {
             map.serialize_entry("devices", devices.word())?;
         }
+        if let Some(durability) = self.durability {
+            map.serialize_entry("durability", durability.word())?;
+        }
         let rules = self.verdicts.iter().map(|(rule, verdict)| (rule.row().id, verdict.word()));
         map.serialize_entry("rules", &rules.collect::<BTreeMap<_, _>>())?;
         map.end()
@@ -155,6 +158,7 @@ impl<'de> Visitor<'de> for PolicyVisitor {
             match key.as_str() {
                 "preset" => policy.preset = word(&map.next_value::<String>()?)?,
                 "devices" => policy.devices = Some(word::<Devices, _>(&map.next_value::<String>()?)?),
+                "durability" => policy.durability = Some(word::<Durability, _>(&map.next_value::<String>()?)?),
                 "rules" => {
                     for (id, verdict) in map.next_value::<BTreeMap<String, String>>()? {
                         let rule = QuirkRule::ALL.iter().find(|rule| rule.row().id == id);
@@ -162,7 +166,7 @@ impl<'de> Visitor<'de> for PolicyVisitor {
                         policy.verdicts.insert(*rule, word::<Verdict, _>(&verdict)?);
                     }
                 }
-                _ => return Err(A::Error::unknown_field(&key, &["preset", "devices", "rules"])),
+                _ => return Err(A::Error::unknown_field(&key, &["preset", "devices", "durability", "rules"])),
             }
         }
         Ok(policy)
@@ -180,9 +184,13 @@ mod tests {
 
     #[test]
     fn policies_and_limits_come_back_as_they_went() {
-        let policy = Policy::compatible().devices(Devices::Create).refuse(QuirkRule::RaggedEnd);
+        let policy =
+            Policy::compatible().devices(Devices::Create).durability(Durability::Synced).refuse(QuirkRule::RaggedEnd);
         let text = to_value(&policy).unwrap();
-        assert_eq!(text, json!({"preset": "compatible", "devices": "create", "rules": {"ragged-end": "refuse"}}));
+        assert_eq!(
+            text,
+            json!({"preset": "compatible", "devices": "create", "durability": "synced", "rules": {"ragged-end": "refuse"}})
+        );
         assert_eq!(from_str::<Policy>(&text.to_string()).unwrap(), policy);
         assert_eq!(from_str::<Policy>("{}").unwrap(), Policy::default());
         let limits = Limits::default().with(Limit::Entries, 7);
