@@ -92,11 +92,29 @@ pub(crate) fn zstd_with(descriptor: u8, header: &[u8], content: &[u8]) -> Vec<u8
     }
     let last = blocks.len() - 1;
     for (index, block) in blocks.into_iter().enumerate() {
-        let [b0, b1, b2, _] = ((block.len() as u32) << 3 | u32::from(index == last)).to_le_bytes();
-        frame.extend([b0, b1, b2]);
+        frame.extend(zstd_block(0, index == last, block.len()));
         frame.extend(block);
     }
     frame
+}
+
+/// One zstd frame of zeros, whose blocks name the byte that they repeat.
+pub(crate) fn zstd_of_zeros(blocks: usize) -> Vec<u8> {
+    let mut frame = [&ZSTD_MAGIC[..], &[0, WINDOW]].concat();
+    for index in 0..blocks {
+        frame.extend(zstd_block(1, index + 1 == blocks, ZEROS_OF_A_BLOCK));
+        frame.push(0);
+    }
+    frame
+}
+
+/// Bytes of a block of [`zstd_of_zeros`].
+pub(crate) const ZEROS_OF_A_BLOCK: usize = 128 << 10;
+
+/// The header of a block, raw (0) or of one byte repeated (1).
+fn zstd_block(kind: u32, last: bool, bytes: usize) -> [u8; 3] {
+    let [b0, b1, b2, _] = ((bytes as u32) << 3 | kind << 1 | u32::from(last)).to_le_bytes();
+    [b0, b1, b2]
 }
 
 /// One zstd frame with a checksum behind it, whatever it is.

@@ -78,7 +78,7 @@ fn truncations() -> Vec<Case> {
         case("not-an-archive-at-length", "a long page that says that the layer was not found", {
             b"<html><body>404 Not Found</body></html>\n".repeat(20)
         })
-        .refused("number"),
+        .refused("not-a-tar"),
     ]
 }
 

@@ -2,10 +2,10 @@
 
 use super::build::{Archive, Header, tar};
 use super::case::{Case, case};
-use super::compress::{gzip, zstd};
+use super::compress::{gzip, zstd, zstd_of_zeros, zstd_skippable};
 
 pub(crate) fn cases() -> Vec<Case> {
-    [entries_and_bytes(), names(), extended(), links()].concat()
+    [entries_and_bytes(), whole_layers(), names(), extended(), links()].concat()
 }
 
 fn entries_and_bytes() -> Vec<Case> {
@@ -47,6 +47,51 @@ fn entries_and_bytes() -> Vec<Case> {
         })
         .limit("file-bytes", 999)
         .refused("limit"),
+    ]
+}
+
+/// What a layer has as a whole, however little of it is an entry.
+fn whole_layers() -> Vec<Case> {
+    let headers = || tar().global(&[]).long_name("n").file("f", "data").end();
+    let repeated = || tar().long_name("a").long_name("b").long_name("c").file("f", "").end();
+    let squeezed = || [zstd(&tar().header(Header::posix(b'0', "f").size(1 << 20)).cut()), zstd_of_zeros(9)].concat();
+    vec![
+        case("headers-at-the-limit", "a layer has as many headers as it may, of which one is an entry's", headers())
+            .limit("headers", 3)
+            .taken(),
+        case("headers-beyond-the-limit", "a layer has one header more than it may, though just one entry", headers())
+            .limit("headers", 2)
+            .refused("limit"),
+        case("headers-without-an-entry", "a layer repeats the extended header of one entry", repeated())
+            .limit("headers", 3)
+            .refused("limit"),
+        case("layer-bytes-at-the-limit", "an uncompressed layer is as large as it may be", files(1))
+            .limit("layer-bytes", 2048)
+            .taken(),
+        case("layer-bytes-beyond-the-limit", "an uncompressed layer is one byte larger than it may be", files(1))
+            .limit("layer-bytes", 2047)
+            .refused("limit"),
+        case("layer-bytes-of-zeros", "a small blob has nothing but zeros behind the end of its archive", {
+            [zstd(&files(1)), zstd_of_zeros(100)].concat()
+        })
+        .limit("layer-bytes", 1 << 20)
+        .refused("limit"),
+        case("layer-bytes-of-nothing", "a blob is large, and holds next to nothing", {
+            [zstd(&files(1)), zstd_skippable(&[0; 5000])].concat()
+        })
+        .limit("layer-bytes", 5000)
+        .refused("limit"),
+        case("expansion-ratio-at-the-limit", "a blob of 563 bytes holds as much as it may", squeezed())
+            .limit("expansion-ratio", 2097)
+            .taken(),
+        case("expansion-ratio-beyond-the-limit", "a blob of 563 bytes holds more than it may", squeezed())
+            .limit("expansion-ratio", 2096)
+            .refused("limit"),
+        case("expansion-ratio-of-a-small-layer", "a layer below a mebibyte is not asked for its ratio", {
+            [zstd(&tar().cut()), zstd_of_zeros(8)].concat()
+        })
+        .limit("expansion-ratio", 1)
+        .taken(),
     ]
 }
 

@@ -167,10 +167,19 @@ fn parse_rule(id: &str) -> Result<QuirkRule, String> {
 fn parse_limit(text: &str) -> Result<(Limit, u64), String> {
     let (name, amount) = text.split_once('=').ok_or("NAME=AMOUNT is needed")?;
     let limit = Limit::ALL.iter().find(|limit| limit.id() == name).ok_or_else(|| {
-        let all = Limit::ALL.iter().map(|limit| format!("{limit}={}", limit.default())).collect::<Vec<_>>();
+        let default = |limit: &Limit| match limit.default() {
+            Limit::OFF => "off".to_owned(),
+            amount => amount.to_string(),
+        };
+        let all = Limit::ALL.iter().map(|limit| format!("{limit}={}", default(limit))).collect::<Vec<_>>();
         format!("the limits and their defaults are {}", all.join(", "))
     })?;
-    amount.parse().map(|amount| (*limit, amount)).map_err(|_| "an amount is a decimal number".to_owned())
+    match amount {
+        "off" => Ok((*limit, Limit::OFF)),
+        _ => {
+            amount.parse().map(|amount| (*limit, amount)).map_err(|_| "a decimal number or `off` is needed".to_owned())
+        }
+    }
 }
 
 fn parse_preset(word: &str) -> Result<Preset, String> {

@@ -75,9 +75,8 @@ impl Findings {
 
 impl Observer for Findings {
     fn finding(&mut self, finding: &Finding) {
-        let Finding { rule, position } = finding;
-        let default = rule.verdict(Preset::Default).word();
-        self.0.line(|| json!(finding), || format!("{default} [{}]: {position}: {rule}", rule.id()));
+        let default = finding.rule.verdict(Preset::Default).word();
+        self.0.line(|| json!(finding), || format!("{default} {finding}"));
     }
 }
 
@@ -126,10 +125,9 @@ impl Observer for Listing {
     }
 
     fn finding(&mut self, finding: &Finding) {
-        let Finding { rule, position } = finding;
-        if let Rule::Violation(_) = rule {
+        if let Rule::Violation(_) = finding.rule {
             self.refused = true;
-            tell::say(&format_args!("layercage: refused [{}]: {position}: {rule}", rule.id()));
+            tell::say(&format_args!("layercage: refused {finding}"));
         }
     }
 }

@@ -120,7 +120,7 @@ pub(crate) fn notes(report: &Report) {
     for (id, count) in report.counts() {
         let Some(first) = report.notes().iter().find(|note| note.quirk.id() == id) else { continue };
         let times = if count == 1 { String::new() } else { format!(" ({count} times, this is the first)") };
-        say(&format_args!("layercage: note [{id}]: {}: {}{times}", first.position, first.quirk));
+        say(&format_args!("layercage: note {first}{times}"));
     }
 }
 

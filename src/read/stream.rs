@@ -22,7 +22,7 @@ use std::io::{self, BufRead, Read};
 /// ```
 pub struct LayerStream<R: Read> {
     expected: Expected,
-    stream: Input<Unpacked<Decoder<Incoming<R>>>>,
+    stream: Input<Unpacked<R>>,
 }
 
 impl<R: Read> LayerStream<R> {
@@ -31,12 +31,12 @@ impl<R: Read> LayerStream<R> {
     /// # Errors
     ///
     /// [`Violation::Compression`] for a compression that is not read,
-    /// [`Violation::SizeMismatch`], and what is wrong with the reader.
+    /// [`Violation::SizeMismatch`], [`Violation::LimitExceeded`], and what is wrong with the reader.
     pub fn open(reader: R, expected: Expected, limits: &Limits) -> Result<Self, Fault> {
-        let decoder = Decoder::open(Incoming::new(reader, &expected), limits)?;
+        let decoder = Decoder::open(Incoming::new(reader, &expected, limits), limits)?;
         let shared = decoder.format() == Format::Plain && expected.digests_alike();
         let diff_id = expected.diff_id().filter(|_| !shared);
-        Ok(Self { expected, stream: Input::new(Unpacked::new(decoder, diff_id)) })
+        Ok(Self { expected, stream: Input::new(Unpacked::new(decoder, diff_id, limits)) })
     }
 
     /// How the blob is compressed.
@@ -79,6 +79,9 @@ impl<R: Read> LayerStream<R> {
     /// Says whether what was refused comes of a damaged blob, or of a wrong one: reads what is left of it and
     /// compares size and digest. `None` when the blob is the one that was meant, or when nobody knows.
     pub(crate) fn damage(self) -> Option<Violation> {
+        if !self.expected.names_blob() {
+            return None;
+        }
         let (decoder, _) = self.stream.into_inner().finish();
         let mut blob = decoder.into_input();
         match io::copy(&mut blob, &mut io::sink()).map_err(Fault::from) {

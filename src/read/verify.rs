@@ -1,7 +1,7 @@
 //! Sizes and digests, compared while the bytes flow.
 
-use super::{hash::Hasher, refusal};
-use crate::words::{Digest, Fault, Misuse, Quirk, SizeSeen, Violation};
+use super::{compression::Decoder, hash::Hasher, refusal};
+use crate::words::{Digest, Fault, Limit, Limits, Misuse, Quirk, SizeSeen, Violation};
 use std::io::{self, ErrorKind, Read};
 
 /// What the caller knows about a layer before it is read; what it does not know is not looked at.
@@ -53,6 +53,11 @@ impl Expected {
     /// Whether a digest or diff ID shows that the layer is whole; a size alone does not.
     pub fn covers_stream(&self) -> bool {
         self.digest.is_some() || self.diff_id.is_some()
+    }
+
+    /// Whether anything is known of the blob as it is stored.
+    pub(crate) fn names_blob(&self) -> bool {
+        self.digest.is_some() || self.size.is_some()
     }
 
     pub(crate) fn diff_id(&self) -> Option<Digest> {
@@ -164,18 +169,19 @@ pub(crate) struct Seen {
     pub(crate) digest: Option<Digest>,
 }
 
-/// The blob as it is read: counted against its size, hashed when a digest is expected.
+/// The blob as it is read: counted against its size and the limit, hashed when a digest is expected.
 pub(crate) struct Incoming<R> {
     reader: R,
     size: Option<u64>,
+    limits: Limits,
     bytes: u64,
     hasher: Option<Hasher>,
 }
 
 impl<R: Read> Incoming<R> {
-    pub(crate) fn new(reader: R, expected: &Expected) -> Self {
+    pub(crate) fn new(reader: R, expected: &Expected, limits: &Limits) -> Self {
         let hasher = expected.digest.map(|digest| Hasher::new(digest.algorithm()));
-        Self { reader, size: expected.size, bytes: 0, hasher }
+        Self { reader, size: expected.size, limits: limits.clone(), bytes: 0, hasher }
     }
 
     pub(crate) fn bytes(&self) -> u64 {
@@ -196,7 +202,9 @@ impl<R: Read> Read for Incoming<R> {
         // One byte more than is left shows that the blob is too long; nobody sees it.
         let most = usize::try_from(left.saturating_add(1)).unwrap_or(usize::MAX).min(out.len());
         let lent = out.get_mut(..most).unwrap_or_default();
-        let got = self.reader.read(lent)?.min(most);
+        let lent = within(&self.limits, self.bytes, lent);
+        let got = self.reader.read(lent)?.min(lent.len());
+        self.limits.check(Limit::LayerBytes, self.bytes + got as u64).map_err(refusal)?;
         if let Some(expected) = self.size {
             if got as u64 > left {
                 return Err(refusal(Violation::SizeMismatch { expected, got: SizeSeen::More }));
@@ -213,27 +221,54 @@ impl<R: Read> Read for Incoming<R> {
     }
 }
 
-/// The uncompressed layer as it is read: counted, hashed when a diff ID is expected, dead after an error.
+/// The part of a buffer that may be read into: what is left of the limit, and the byte behind it once nothing is.
+///
+/// So what is within the limit comes out whole, however the bytes arrive.
+fn within<'b>(limits: &Limits, bytes: u64, out: &'b mut [u8]) -> &'b mut [u8] {
+    let left = limits.most(Limit::LayerBytes).saturating_sub(bytes).max(1);
+    let most = usize::try_from(left).unwrap_or(usize::MAX).min(out.len());
+    out.get_mut(..most).unwrap_or_default()
+}
+
+/// The uncompressed layer as it is read: counted against the limits, hashed when a diff ID is expected, dead after an
+/// error.
 pub(crate) struct Unpacked<R> {
-    reader: R,
+    reader: Decoder<Incoming<R>>,
+    limits: Limits,
     bytes: u64,
     hasher: Option<Hasher>,
     failed: bool,
 }
 
 impl<R: Read> Unpacked<R> {
-    pub(crate) fn new(reader: R, hashed_as: Option<Digest>) -> Self {
-        Self { reader, bytes: 0, hasher: hashed_as.map(|digest| Hasher::new(digest.algorithm())), failed: false }
+    pub(crate) fn new(reader: Decoder<Incoming<R>>, hashed_as: Option<Digest>, limits: &Limits) -> Self {
+        let hasher = hashed_as.map(|digest| Hasher::new(digest.algorithm()));
+        Self { reader, limits: limits.clone(), bytes: 0, hasher, failed: false }
     }
 
-    pub(crate) fn inner(&self) -> &R {
+    pub(crate) fn inner(&self) -> &Decoder<Incoming<R>> {
         &self.reader
     }
 
-    pub(crate) fn finish(self) -> (R, Seen) {
+    pub(crate) fn finish(self) -> (Decoder<Incoming<R>>, Seen) {
         (self.reader, Seen { bytes: self.bytes, digest: self.hasher.map(Hasher::finish) })
     }
+
+    fn read_within(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        let got = self.reader.read(within(&self.limits, self.bytes, out))?;
+        let bytes = self.bytes + got as u64;
+        self.limits.check(Limit::LayerBytes, bytes).map_err(refusal)?;
+        if bytes > RATIO_COUNTS_FROM {
+            let ratio = bytes.div_ceil(self.reader.input().bytes().max(1));
+            self.limits.check(Limit::ExpansionRatio, ratio).map_err(refusal)?;
+        }
+        self.bytes = bytes;
+        Ok(got)
+    }
 }
+
+/// Uncompressed bytes that any blob may have, however small.
+const RATIO_COUNTS_FROM: u64 = 1 << 20;
 
 impl<R: Read> Read for Unpacked<R> {
     fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
@@ -241,11 +276,11 @@ impl<R: Read> Read for Unpacked<R> {
             // Reading on behind a damaged place could end in a proof.
             return Err(Fault::from(Misuse::Poisoned).into());
         }
-        let got = self.reader.read(out).inspect_err(|error| self.failed = error.kind() != ErrorKind::Interrupted)?;
+        let read = self.read_within(out);
+        let got = read.inspect_err(|error| self.failed = error.kind() != ErrorKind::Interrupted)?;
         if let Some(hasher) = &mut self.hasher {
             hasher.update(out.get(..got).unwrap_or_default());
         }
-        self.bytes += got as u64;
         Ok(got)
     }
 }

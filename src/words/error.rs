@@ -231,12 +231,23 @@ pub enum Effect {
 
 impl Placed {
     fn line(&self) -> String {
-        let place = self.position.to_string();
-        let colon = if place.is_empty() { "" } else { ": " };
         match &self.fault {
-            Fault::Refused(rule) => format!("refused [{}]: {place}{colon}{rule}", rule.id()),
-            fault => format!("{place}{colon}{fault}"),
+            Fault::Refused(rule) => format!("refused {}", told(rule.id(), &self.position, rule)),
+            fault => format!("{}{fault}", self.position.lead()),
         }
+    }
+}
+
+/// A rule's id, where it is met, and what it says.
+pub(super) fn told(id: &str, position: &Position, sentence: &dyn Display) -> String {
+    format!("[{id}]: {}{sentence}", position.lead())
+}
+
+impl Position {
+    /// What stands in front of a sentence; nothing where nothing is known.
+    fn lead(&self) -> String {
+        let place = self.to_string();
+        if place.is_empty() { place } else { place + ": " }
     }
 }
 

@@ -16,6 +16,9 @@ macro_rules! limits {
             /// All of them, in the order of the documentation.
             pub const ALL: &[Self] = &[$(Self::$variant),*];
 
+            /// What an amount is compared with that has no limit.
+            pub const OFF: u64 = u64::MAX;
+
             /// The stable name, as messages and options write it.
             pub fn id(self) -> &'static str {
                 match self { $(Self::$variant => $id),* }
@@ -32,6 +35,13 @@ macro_rules! limits {
 limits! {
     /// Entries in one layer.
     Entries "entries" = 10_000_000;
+    /// Headers of every kind in one layer: those of entries, extended and global ones.
+    Headers "headers" = 40_000_000;
+    /// Bytes of one layer, as it is stored and when it is uncompressed.
+    LayerBytes "layer-bytes" = 1 << 40;
+    /// Uncompressed bytes of a layer for each byte of its blob that was read, at any time after the first
+    /// mebibyte: a few blocks of zeros compress a thousandfold.
+    ExpansionRatio "expansion-ratio" = Self::OFF;
     /// Bytes of file content that one image writes.
     ImageBytes "image-bytes" = 1 << 40;
     /// Bytes of one file.

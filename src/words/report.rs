@@ -1,7 +1,8 @@
 //! What was tolerated, adjusted or skipped.
 
-use super::{Position, Quirk, Rule};
+use super::{Position, Quirk, Rule, error};
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::{self, Display};
 
 /// One thing that was tolerated, adjusted or skipped, and where.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -12,6 +13,13 @@ pub struct Note {
     pub position: Position,
 }
 
+/// The id in brackets, the position and the sentence.
+impl Display for Note {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&error::told(self.quirk.id(), &self.position, &self.quirk))
+    }
+}
+
 /// Something about an archive that a rule speaks of, and where.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Finding {
@@ -19,6 +27,13 @@ pub struct Finding {
     pub rule: Rule,
     /// Where.
     pub position: Position,
+}
+
+/// The id in brackets, the position and the sentence.
+impl Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&error::told(self.rule.id(), &self.position, &self.rule))
+    }
 }
 
 /// What came of a layer or an image.
@@ -85,6 +100,7 @@ impl Report {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::words::{Fault, Violation};
 
     fn report(quirks: impl IntoIterator<Item = Quirk>) -> Report {
         let mut report = Report::default();
@@ -103,5 +119,18 @@ mod tests {
         assert_eq!(kept, [Quirk::RaggedEnd { bytes: 7 }, Quirk::OneZeroBlock]);
         assert_eq!(merged.count("duplicate-path"), 2 * (Report::KEPT as u64 + 5));
         assert_eq!((merged.count("ragged-end"), merged.count("one-zero-block")), (3, 1));
+    }
+
+    #[test]
+    fn a_place_that_is_not_known_leaves_no_gap() {
+        let violation = Violation::Compression { format: "xz" };
+        let finding = |position| Finding { rule: Rule::Violation(violation.clone()), position }.to_string();
+        let sentence = "the layer is compressed in a way that is not read: format xz";
+        assert_eq!(finding(Position::default()), format!("[compression]: {sentence}"));
+        let first = Position { offset: Some(0), ..Position::default() };
+        assert_eq!(finding(first.clone()), format!("[compression]: byte 0: {sentence}"));
+        let error = |position| Fault::from(violation.clone()).at(position).to_string();
+        assert_eq!(error(Position::default()), format!("refused [compression]: {sentence}"));
+        assert_eq!(error(first), format!("refused [compression]: byte 0: {sentence}"));
     }
 }

@@ -61,7 +61,7 @@ impl Row {
 }
 
 macro_rules! rules {
-    ($(#[$doc:meta])* $kind:ident, $(#[$id_doc:meta])* $ids:ident { $(
+    ($decided:ident $(#[$doc:meta])* $kind:ident, $(#[$id_doc:meta])* $ids:ident { $(
         $id:literal $variant:ident $({ $($field:ident: $type:ty),+ })? $sentence:literal $(help $help:literal)? $(= $verdicts:expr)?;
     )* }) => {
         $(#[$doc])*
@@ -87,7 +87,7 @@ macro_rules! rules {
             /// The row of the table.
             pub fn row(self) -> Row {
                 match self { $(Self::$variant => Row {
-                    id: $id, sentence: $sentence, help: concat!("", $($help)?), verdicts: verdicts!($($verdicts)?),
+                    id: $id, sentence: $sentence, help: help!($decided $id $($help)?), verdicts: verdicts!($($verdicts)?),
                 }),* }
             }
         }
@@ -132,6 +132,19 @@ macro_rules! verdicts {
     };
 }
 
+/// Where policy decides, a rule without words of its own can at least be allowed.
+macro_rules! help {
+    (always $id:literal) => {
+        ""
+    };
+    (by_policy $id:literal) => {
+        concat!("`--allow ", $id, "` lets it pass with a note")
+    };
+    ($decided:ident $id:literal $help:literal) => {
+        $help
+    };
+}
+
 const REFUSED: [Verdict; 3] = [Verdict::Refuse; 3];
 /// Known from real images.
 const NOTED: [Verdict; 3] = [Verdict::Note, Verdict::Note, Verdict::Refuse];
@@ -139,6 +152,7 @@ const NOTED: [Verdict; 3] = [Verdict::Note, Verdict::Note, Verdict::Refuse];
 const COMPATIBLE: [Verdict; 3] = [Verdict::Refuse, Verdict::Note, Verdict::Refuse];
 
 rules! {
+    always
     /// What is refused under every policy.
     Violation,
     /// The name of a violation, for tables.
@@ -154,10 +168,12 @@ rules! {
         "link-target-nul" LinkTargetNul "a symbolic link's target has a NUL byte in it";
         // Places.
         "parent-not-directory" ParentNotDirectory { parent: Escaped } "a name leads through something that is no directory";
-        "link-loop" LinkLoop { hops: u64 } "a name leads through more symbolic links than the limit `link-hops` allows";
+        "link-loop" LinkLoop { hops: u64 } "a name leads through more symbolic links than the limit `link-hops` allows"
+            help "`--limit link-hops=NUMBER` allows more, where they are no loop";
         "mount-crossed" MountCrossed { at: Escaped } "a name leads into another mount"
             help "unmount what is mounted below the root, or unpack into a directory of its own";
-        "hard-link-missing" HardLinkMissing { target: Escaped } "a hard link's target is not in the image";
+        "hard-link-missing" HardLinkMissing { target: Escaped } "a hard link's target is not in the image"
+            help "a layer may need the ones below it: apply those first";
         "hard-link-to-directory" HardLinkToDirectory { target: Escaped } "a hard link's target is a directory";
         "hard-link-to-itself" HardLinkToItself { target: Escaped } "a hard link's target is the entry itself";
         // Whiteouts.
@@ -167,6 +183,8 @@ rules! {
         "whiteout-with-content" WhiteoutWithContent { size: u64 } "a whiteout has content";
         // Types and numbers.
         "entry-type" EntryType { flag: Escaped } "an entry has a type that layers do not have";
+        "not-a-tar" NotATar "this is no tar archive, and nothing that holds one"
+            help "a layer is a tar archive, plain or compressed with gzip or zstd";
         "header-checksum" HeaderChecksum { stored: u64, computed: u64 } "a header's checksum does not fit";
         "number" Number { field: &'static str, value: Escaped } "a number is not one, or out of range";
         "device-zero" DeviceZero "a character device is 0:0, which overlay file systems take for a whiteout";
@@ -180,13 +198,17 @@ rules! {
         "sparse-map" SparseMap { segment: usize } "a sparse file's data overlaps, is out of order, or lies beyond its end";
         "sparse-size" SparseSize { stored: u64, mapped: u64 } "a sparse file has more or less data than its map says";
         // Ends and compression.
-        "truncated" Truncated "the archive ends in the middle";
+        "truncated" Truncated "the archive ends in the middle"
+            help "the copy of the layer is incomplete; fetch it again";
         "lone-zero-block" LoneZeroBlock "one zero block stands in the middle of the archive, and readers differ on whether it ends there";
-        "compression" Compression { format: &'static str } "the layer is compressed in a way that is not read";
-        "compression-corrupt" CompressionCorrupt { format: &'static str } "the compressed layer is damaged";
+        "compression" Compression { format: &'static str } "the layer is compressed in a way that is not read"
+            help "decompress it, or compress it with gzip or zstd";
+        "compression-corrupt" CompressionCorrupt { format: &'static str } "the compressed layer is damaged"
+            help "the copy of the layer is damaged; fetch it again";
         "data-after-compression" DataAfterCompression { format: &'static str } "data follows the compressed layer";
         // Digests and manifests.
-        "digest-malformed" DigestMalformed { text: Escaped } "a digest is malformed, or of an unknown algorithm";
+        "digest-malformed" DigestMalformed { text: Escaped } "a digest is malformed, or of an unknown algorithm"
+            help "sha256 and sha512 are read, in lower-case hexadecimal digits";
         "digest-mismatch" DigestMismatch { expected: Digest, got: Digest } "the bytes are not those that the digest names"
             help "the blob is damaged, or not the one that was meant; fetch it again";
         "size-mismatch" SizeMismatch { expected: u64, got: SizeSeen } "the blob's size is not the one that was stated"
@@ -195,17 +217,20 @@ rules! {
             help "the image's configuration and its layers do not belong together";
         "blob-missing" BlobMissing { digest: Digest } "the image names a blob that it does not hold"
             help "the copy of the image is incomplete; fetch it again";
-        "blob-not-regular" BlobNotRegular { name: Escaped } "a file of the image is not a regular file";
+        "blob-not-regular" BlobNotRegular { name: Escaped } "a file of the image is not a regular file"
+            help "copy the image with what its links point at";
         "not-an-image" NotAnImage { because: &'static str } "this is no image of a kind that is read";
         "json" Json { problem: JsonProblem } "a document of the image is malformed";
         "media-type" MediaType { media_type: Escaped } "a media type is unknown, or not the one that belongs here";
         "layers-and-diff-ids" LayersAndDiffIds { layers: usize, diff_ids: usize } "the manifest and the configuration disagree on the layers";
         // Amounts.
-        "limit" LimitExceeded { limit: Limit, most: u64, amount: u64 } "an amount is beyond its limit";
+        "limit" LimitExceeded { limit: Limit, most: u64, amount: u64 } "an amount is beyond its limit"
+            help "`--limit NAME=AMOUNT` sets another, for images that are trusted with it";
     }
 }
 
 rules! {
+    by_policy
     /// What is odd; policy decides whether it passes with a note.
     Quirk,
     /// The name of a quirk, by which a policy decides it.
@@ -234,7 +259,8 @@ rules! {
         "pax-unknown-key" PaxUnknownKey { key: Escaped } "a PAX key that is not known has no effect" = NOTED;
         "size-without-data" SizeWithoutData { size: u64 } "an entry of a type that has no data has a size" = COMPATIBLE;
         "data-after-end" DataAfterEnd { at: u64 } "data follows the end of the archive" = COMPATIBLE;
-        "unmarked-end" UnmarkedEnd "the archive has no end mark, and no digest shows that it is whole" = COMPATIBLE;
+        "unmarked-end" UnmarkedEnd "the archive has no end mark, and no digest shows that it is whole"
+            help "give its digest (`--digest` or `--diff-id`), or `--allow unmarked-end`" = COMPATIBLE;
         "extended-header-twice" ExtendedHeaderTwice { kind: &'static str } "an entry has two extended headers of one kind" = COMPATIBLE;
         "extended-header-alone" ExtendedHeaderAlone "an extended header has no entry after it" = COMPATIBLE;
         "file-with-slash" FileWithSlash "a regular file's name ends in a slash, and readers differ on what it is" = COMPATIBLE;
@@ -367,6 +393,14 @@ mod tests {
             assert_eq!(paranoid, Verdict::Refuse, "{}", row.id);
             assert!(default == Verdict::Refuse || compatible == Verdict::Note, "{}", row.id);
         }
+    }
+
+    #[test]
+    fn every_quirk_says_what_lets_it_pass() {
+        for row in QuirkRule::ALL.iter().map(|rule| rule.row()) {
+            assert!(row.help.contains("--"), "{}: {}", row.id, row.help);
+        }
+        assert_eq!(QuirkRule::RaggedEnd.row().help, "`--allow ragged-end` lets it pass with a note");
     }
 
     #[test]

@@ -27,7 +27,10 @@ fn the_page_of_rules_is_made_from_the_table() {
     );
     page.push_str("| limit | default |\n|---|---|\n");
     for limit in Limit::ALL {
-        writeln!(page, "| `{limit}` | {} |", limit.default()).unwrap();
+        match limit.default() {
+            Limit::OFF => writeln!(page, "| `{limit}` | off |").unwrap(),
+            amount => writeln!(page, "| `{limit}` | {amount} |").unwrap(),
+        }
     }
     assert_page("docs/rules.md", &page);
 }

@@ -9,6 +9,9 @@ type Case = (Limit, fn() -> Vec<u8>, u64);
 
 const CASES: &[Case] = &[
     (Limit::Entries, || LayerBuilder::new().dir("a").dir("b").file("c", b"").build(), 3),
+    (Limit::Headers, || pax(&[pax_record(b"comment", b"abc")]), 2),
+    (Limit::LayerBytes, || LayerBuilder::new().file("a", b"abc").build(), 2048),
+    (Limit::ExpansionRatio, zeros_in_zstd, 1893),
     (Limit::ImageBytes, || LayerBuilder::new().file("a", b"abc").file("b", b"de").build(), 5),
     (Limit::FileBytes, || LayerBuilder::new().file("a", b"abc").file("b", b"de").build(), 3),
     (Limit::PathBytes, || LayerBuilder::new().dir("./abc/").build(), 6),
@@ -41,6 +44,22 @@ fn sparse(segments: &[(u64, u64)]) -> Vec<u8> {
     let records = [pax_record(b"GNU.sparse.size", b"100"), pax_record(b"GNU.sparse.map", map.join(",").as_bytes())];
     let layer = LayerBuilder::new().raw_entry(b'x', b"x", b"", &records.concat(), &Attributes::default());
     layer.file("f", &vec![b'x'; segments.len()]).build()
+}
+
+/// A file of a mebibyte of zeros and two end blocks, as 589 bytes of zstd: a raw block for the header, and blocks of one
+/// byte repeated.
+fn zeros_in_zstd() -> Vec<u8> {
+    const BLOCK: u32 = 64 << 10;
+    let header = LayerBuilder::new().file("f", &vec![0; 1 << 20]).build();
+    let block = |size: u32, kind: u32, last: bool| (size << 3 | kind << 1 | u32::from(last)).to_le_bytes();
+    let mut frame = vec![0x28, 0xb5, 0x2f, 0xfd, 0, 7 << 3];
+    frame.extend(&block(512, 0, false)[..3]);
+    frame.extend(&header[..512]);
+    for index in 0..17 {
+        frame.extend(&block(BLOCK, 1, index == 16)[..3]);
+        frame.push(0);
+    }
+    frame
 }
 
 fn apply(layer: &[u8], limits: Limits) -> Result<(), layercage::Error> {

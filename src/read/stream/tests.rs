@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::read::{Blob, hash::Hasher};
-use crate::words::{Algorithm, Digest, Misuse};
+use crate::words::{Algorithm, Digest, Limit, Misuse};
 
 type Outcome = Result<(Vec<u8>, Checked), Fault>;
 
@@ -167,7 +167,7 @@ mod gzip {
     use flate2::{Compression, GzBuilder, write::GzEncoder};
     use std::io::Write;
 
-    fn gzip(content: &[u8]) -> Vec<u8> {
+    pub(super) fn gzip(content: &[u8]) -> Vec<u8> {
         member(GzBuilder::new(), content)
     }
 
@@ -362,4 +362,55 @@ mod zstd {
         let exceeded = Violation::LimitExceeded { limit: Limit::ZstdWindowBytes, most: 1151, amount: 1152 };
         assert_eq!(rule.to_string(), exceeded.to_string());
     }
+}
+
+#[test]
+fn a_blob_without_an_end_ends_at_the_limit() {
+    let limits = Limits::default().with(Limit::LayerBytes, 1 << 20);
+    let exceeded = Violation::LimitExceeded { limit: Limit::LayerBytes, most: 1 << 20, amount: (1 << 20) + 1 };
+    let read = |blob: &mut dyn Read| {
+        let stream = LayerStream::open(blob, Expected::unchecked(), &limits)?;
+        stream.finish()
+    };
+    let fault = read(&mut io::repeat(0)).unwrap_err();
+    assert_eq!(fault.to_string(), exceeded.to_string());
+    #[cfg(feature = "gzip")]
+    {
+        let padded = read(&mut gzip::gzip(b"x").chain(io::repeat(0))).unwrap_err();
+        assert_eq!(padded.to_string(), exceeded.to_string());
+        let members = read(&mut gzip::gzip(&[0; 4096]).repeat(600).as_slice()).unwrap_err();
+        assert_eq!(members.to_string(), exceeded.to_string());
+    }
+}
+
+#[test]
+fn what_is_within_the_limit_comes_out_whole() {
+    let blob = noise(300_000);
+    for most in [10, 131_072, 200_000, 299_999, 300_000] {
+        let limits = Limits::default().with(Limit::LayerBytes, most);
+        let mut stream = LayerStream::open(&blob[..], Expected::unchecked(), &limits).unwrap();
+        let mut out = Vec::new();
+        let outcome = stream.read_to_end(&mut out);
+        assert_eq!(out, blob[..usize::try_from(most).unwrap()], "{most}");
+        assert_eq!(outcome.is_ok(), most == 300_000, "{most}");
+    }
+}
+
+/// Counts what is read.
+struct Counted<'c, R>(R, &'c mut u64);
+
+impl<R: Read> Read for Counted<'_, R> {
+    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        let got = self.0.read(out)?;
+        *self.1 += got as u64;
+        Ok(got)
+    }
+}
+
+#[test]
+fn a_refused_blob_of_which_nothing_is_known_is_not_read_to_its_end() {
+    let mut read = 0;
+    let stream = LayerStream::open(Counted(io::repeat(1), &mut read), Expected::unchecked(), &Limits::default());
+    assert_eq!(stream.unwrap().damage(), None);
+    assert!(read < 1 << 20, "{read}");
 }

@@ -1,6 +1,6 @@
 //! The stream of blocks.
 
-use crate::words::{Fault, Violation};
+use crate::words::{Fault, Limit, Limits, Violation};
 use std::io::{BufRead, ErrorKind};
 
 /// Bytes in a block.
@@ -13,11 +13,12 @@ pub(crate) type Block = [u8; BLOCK];
 pub(crate) struct Blocks<R> {
     reader: R,
     offset: u64,
+    most: u64,
 }
 
 impl<R: BufRead> Blocks<R> {
-    pub(crate) fn new(reader: R) -> Self {
-        Self { reader, offset: 0 }
+    pub(crate) fn new(reader: R, limits: &Limits) -> Self {
+        Self { reader, offset: 0, most: limits.most(Limit::LayerBytes) }
     }
 
     /// Bytes consumed so far.
@@ -33,7 +34,12 @@ impl<R: BufRead> Blocks<R> {
             }
         }
         let chunk = self.reader.fill_buf()?;
-        let most = usize::try_from(most).unwrap_or(usize::MAX).min(chunk.len());
+        let within = self.most.saturating_sub(self.offset);
+        if within == 0 && most > 0 && !chunk.is_empty() {
+            let most = self.most;
+            return Err(Violation::LimitExceeded { limit: Limit::LayerBytes, most, amount: self.offset + 1 }.into());
+        }
+        let most = usize::try_from(most.min(within)).unwrap_or(usize::MAX).min(chunk.len());
         Ok(chunk.get(..most).unwrap_or_default())
     }
 

@@ -166,6 +166,11 @@ impl Header {
     }
 }
 
+/// Whether a block has what all dialects but the oldest have in common.
+pub(crate) fn has_magic(block: &Block) -> bool {
+    block.get(MAGIC).is_some_and(|magic| magic.starts_with(b"ustar"))
+}
+
 /// What stands before the first NUL.
 pub(crate) fn until_nul(bytes: &[u8]) -> &[u8] {
     bytes.split(|&byte| byte == 0).next().unwrap_or_default()

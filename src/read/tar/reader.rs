@@ -5,7 +5,7 @@ use super::entry::{self, Composed};
 use super::extended::{Extended, ExtendedKind};
 use super::header::Header;
 use super::oddities::Oddities;
-use super::{end, pax};
+use super::{end, header, pax};
 use crate::words::{
     Entry, EntryKind, EntryPath, Escaped, Fault, Limit, Limits, Misuse, Position, Quirk, Source, Violation,
 };
@@ -34,8 +34,9 @@ pub struct TarReader<R> {
     limits: Limits,
     covered: bool,
     state: State,
-    /// The entries begun so far.
+    /// The entries begun so far, and the headers of every kind.
     number: u64,
+    headers: u64,
     /// Where the current entry, or the end, begins.
     start: u64,
     path: Option<Escaped>,
@@ -63,11 +64,12 @@ impl<R: BufRead> TarReader<R> {
     /// [`Expected::covers_stream`](crate::Expected::covers_stream) knows: it may then lack its end mark.
     pub fn new(reader: R, limits: &Limits, covered: bool) -> Self {
         Self {
-            blocks: Blocks::new(reader),
+            blocks: Blocks::new(reader, limits),
             limits: limits.clone(),
             covered,
             state: State::Between,
             number: 0,
+            headers: 0,
             start: 0,
             path: None,
             ending: false,
@@ -172,6 +174,14 @@ impl<R: BufRead> TarReader<R> {
     /// Takes a header block; the first one of an entry counts it.
     fn begin(&mut self, block: Block, first: bool) -> Result<Header, Fault> {
         let header = Header::parse(block);
+        // Before anything else counts: what is no header at all makes no archive.
+        if let (Err(_), 0) = (&header, self.headers)
+            && !header::has_magic(&block)
+        {
+            return Err(Violation::NotATar.into());
+        }
+        self.headers += 1;
+        self.limits.check(Limit::Headers, self.headers)?;
         if first && !header.as_ref().is_ok_and(|header| header.flag() == b'g') {
             self.number += 1;
             self.limits.check(Limit::Entries, self.number)?;

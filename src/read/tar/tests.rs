@@ -412,12 +412,48 @@ fn a_fault_has_its_position() {
 }
 
 #[test]
+fn an_archive_without_an_end_ends_at_the_limit() {
+    let limits = Limits::default().with(Limit::LayerBytes, 1 << 20);
+    for start in [a().file("f", b"data").cut(), a().cut(), a().raw(Raw::posix(b'0', b"f").size(1 << 30)).cut()] {
+        let endless = std::io::BufReader::new(std::io::Read::chain(&start[..], std::io::repeat(0)));
+        let mut reader = TarReader::new(endless, &limits, true);
+        let fault = loop {
+            match reader.next_entry() {
+                Ok(entry) => assert!(entry.is_some(), "the end of what has none"),
+                Err(fault) => break fault,
+            }
+        };
+        let exceeded = Violation::LimitExceeded { limit: Limit::LayerBytes, most: 1 << 20, amount: (1 << 20) + 1 };
+        assert_eq!(fault.to_string(), exceeded.to_string());
+    }
+}
+
+#[test]
+fn what_is_no_tar_is_called_that() {
+    let rows: &[(&[u8], &str)] = &[
+        (&[b'x'; 4096], "not-a-tar"),
+        (&[0xff; 512], "not-a-tar"),
+        (b"{\"schemaVersion\":2}", "truncated"),
+        (&flipped(0), "header-checksum"),
+        (&flipped(149), "number"),
+    ];
+    for (bytes, id) in rows {
+        assert_eq!(refused(bytes), Some(*id), "{}", bytes[..8].escape_ascii());
+    }
+    let behind = a().file("f", b"").bytes(&[b'x'; 512]).end();
+    assert_eq!(refused(&behind), Some("number"));
+}
+
+#[test]
 fn limits_hold() {
     let with = |limit, most| Limits::default().with(limit, most);
     let two = a().file("a", b"data").file("b", b"data").end();
     let attributes = a().pax(&[("SCHILY.xattr.a", b"1"), ("SCHILY.xattr.b", b"2")]).file("f", b"").end();
     let rows = [
         (Limit::Entries, 2, &two),
+        (Limit::Headers, 2, &two),
+        (Limit::Headers, 2, &attributes),
+        (Limit::LayerBytes, two.len() as u64, &two),
         (Limit::FileBytes, 4, &two),
         (Limit::Xattrs, 2, &attributes),
         (Limit::XattrBytes, 4, &attributes),
