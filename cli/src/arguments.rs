@@ -2,6 +2,7 @@
 
 use clap::{Args, Parser, Subcommand};
 use layercage::{Devices, Digest, Limit, Limits, Policy, Preset, QuirkRule, Verdict, ViolationRule};
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 /// Unpacks container image layers safely: confined, verified and strict.
@@ -40,6 +41,8 @@ pub(crate) struct Unpack {
     pub(crate) reference: Option<String>,
     #[command(flatten)]
     pub(crate) judging: Judging,
+    #[command(flatten)]
+    pub(crate) working: Working,
     /// An OCI image layout directory, as `DIR` or `DIR:TAG`.
     #[arg(value_name = "IMAGE")]
     pub(crate) image: PathBuf,
@@ -61,6 +64,8 @@ pub(crate) struct Apply {
     pub(crate) diff_id: Option<Digest>,
     #[command(flatten)]
     pub(crate) judging: Judging,
+    #[command(flatten)]
+    pub(crate) working: Working,
     /// A tar archive, plain or compressed with gzip or zstd; `-` reads standard input.
     #[arg(value_name = "LAYER")]
     pub(crate) layer: PathBuf,
@@ -102,6 +107,21 @@ pub(crate) struct Input {
     /// layer from standard input.
     #[arg(value_name = "INPUT")]
     pub(crate) input: PathBuf,
+}
+
+/// With what it is done.
+#[derive(Debug, Args)]
+pub(crate) struct Working {
+    /// Use so many threads: with 1 all is done one after another, more than 3 are not used. As many as there are
+    /// processors by default.
+    #[arg(long, value_name = "THREADS")]
+    jobs: Option<NonZeroUsize>,
+}
+
+impl Working {
+    pub(crate) fn jobs(&self) -> NonZeroUsize {
+        self.jobs.or_else(|| std::thread::available_parallelism().ok()).unwrap_or(NonZeroUsize::MIN)
+    }
 }
 
 #[derive(Debug, Args)]

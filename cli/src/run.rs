@@ -92,14 +92,18 @@ fn run_unpack(unpack: &Unpack) -> Result<Report, Failure> {
     let left = || Left::Nothing(unpack.rootfs.clone());
     let selected = select(&unpack.image, unpack.reference.as_deref(), unpack.judging.limits())
         .map_err(|failure| failure.and_left(left()))?;
-    selected.unpack_into(&parent, name, &policy).map_err(|error| Failure::refused(error, left()))
+    Unpacker::new(policy)
+        .limits(unpack.judging.limits())
+        .jobs(unpack.working.jobs())
+        .unpack(&selected, &parent, name)
+        .map_err(|error| Failure::refused(error, left()))
 }
 
 fn run_apply(apply: &Apply) -> Result<Report, Failure> {
     let policy = apply.judging.policy().map_err(Failure::usage)?;
     let directory = open_directory(&apply.directory)?;
-    let reader: Box<dyn Read> = match apply.layer.as_os_str().as_bytes() {
-        b"-" => Box::new(io::stdin().lock()),
+    let reader: Box<dyn Read + Send> = match apply.layer.as_os_str().as_bytes() {
+        b"-" => Box::new(io::stdin()),
         _ => Box::new(File::open(&apply.layer).map_err(|error| Failure::open(&apply.layer, error))?),
     };
     let mut layer = Layer::new(reader);
@@ -108,7 +112,11 @@ fn run_apply(apply: &Apply) -> Result<Report, Failure> {
     layer = apply.diff_id.into_iter().fold(layer, Layer::diff_id);
     let refused = |error| Failure::refused(error, Left::Applied(apply.directory.clone()));
     let mut rootfs = Rootfs::over(&directory).map_err(refused)?;
-    let applied = Unpacker::new(policy).limits(apply.judging.limits()).apply(layer, &mut rootfs).map_err(refused)?;
+    let applied = Unpacker::new(policy)
+        .limits(apply.judging.limits())
+        .jobs(apply.working.jobs())
+        .apply_side_by_side(layer, &mut rootfs)
+        .map_err(refused)?;
     Ok(applied.into_report())
 }
 

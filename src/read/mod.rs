@@ -3,11 +3,14 @@
 //! What is always wrong is a [`Violation`]; what is odd is a quirk beside the entry, or at the end. Where it
 //! happened is added by the caller, who has it from [`TarReader::position`].
 
+mod chunk;
 mod compression;
 #[cfg(feature = "gzip")]
 mod gzip;
 mod hash;
 mod input;
+mod line;
+mod piped;
 mod stream;
 mod tar;
 mod verify;
@@ -17,7 +20,10 @@ mod zstd;
 pub use compression::Format;
 #[cfg(feature = "image")]
 pub(crate) use hash::Hasher;
+pub(crate) use line::Line;
+pub(crate) use piped::{Feeder, PipedStream};
 pub use stream::LayerStream;
+pub(crate) use stream::Verifying;
 pub use tar::TarReader;
 pub use verify::{Blob, Checked, Expected, Verified};
 

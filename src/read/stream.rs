@@ -6,6 +6,19 @@ use super::verify::{Checked, Expected, Incoming, Unpacked};
 use crate::words::{Blame, Fault, Limits, Quirk, Rule, Violation};
 use std::io::{self, BufRead, Read};
 
+/// The uncompressed bytes of a layer as the corridor takes them, from whichever thread they come.
+pub(crate) trait Verifying: BufRead {
+    /// How the blob is compressed.
+    fn format(&self) -> Format;
+
+    /// Reads what remains and compares all that is expected.
+    fn finish(self) -> Result<Checked, Fault>;
+
+    /// Says whether what was refused comes of a damaged blob, or of a wrong one: reads what is left of it and
+    /// compares size and digest. `None` when the blob is the one that was meant, or when nobody knows.
+    fn damage(self) -> Option<Violation>;
+}
+
 /// The uncompressed bytes of a layer, verified on the way: the blob's size and digest below the
 /// decompression, the diff ID above it.
 ///
@@ -76,9 +89,21 @@ impl<R: Read> LayerStream<R> {
         Ok(Checked::new(self.expected, &blob, &unpacked, quirks)?)
     }
 
-    /// Says whether what was refused comes of a damaged blob, or of a wrong one: reads what is left of it and
-    /// compares size and digest. `None` when the blob is the one that was meant, or when nobody knows.
-    pub(crate) fn damage(self) -> Option<Violation> {
+    fn decoder(&self) -> &Decoder<Incoming<R>> {
+        self.stream.inner().inner()
+    }
+}
+
+impl<R: Read> Verifying for LayerStream<R> {
+    fn format(&self) -> Format {
+        self.format()
+    }
+
+    fn finish(self) -> Result<Checked, Fault> {
+        self.finish()
+    }
+
+    fn damage(self) -> Option<Violation> {
         if !self.expected.names_blob() {
             return None;
         }
@@ -89,10 +114,6 @@ impl<R: Read> LayerStream<R> {
             Err(Fault::Refused(Rule::Violation(violation))) => Some(violation),
             Err(_) => None,
         }
-    }
-
-    fn decoder(&self) -> &Decoder<Incoming<R>> {
-        self.stream.inner().inner()
     }
 }
 

@@ -60,6 +60,10 @@ impl Expected {
         self.digest.is_some() || self.size.is_some()
     }
 
+    pub(crate) fn digest(&self) -> Option<Digest> {
+        self.digest
+    }
+
     pub(crate) fn diff_id(&self) -> Option<Digest> {
         self.diff_id
     }
@@ -179,6 +183,11 @@ pub(crate) struct Incoming<R> {
 }
 
 impl<R: Read> Incoming<R> {
+    /// A blob that is counted here, and hashed elsewhere.
+    pub(crate) fn counting(reader: R, expected: &Expected, limits: &Limits) -> Self {
+        Self { reader, size: expected.size, limits: limits.clone(), bytes: 0, hasher: None }
+    }
+
     pub(crate) fn new(reader: R, expected: &Expected, limits: &Limits) -> Self {
         let hasher = expected.digest.map(|digest| Hasher::new(digest.algorithm()));
         Self { reader, size: expected.size, limits: limits.clone(), bytes: 0, hasher }

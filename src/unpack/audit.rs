@@ -1,8 +1,8 @@
 //! Reads everything, writes nothing, and tells all that the rules speak of.
 
-use super::Layer;
+use super::layer::{About, Layer};
 use crate::plan::{Judge, Verdicts};
-use crate::read::{LayerStream, TarReader};
+use crate::read::{LayerStream, TarReader, Verifying};
 use crate::words::{
     Change, Error, Fault, Finding, Limits, Policy, Position, Quirk, QuirkRule, Rule, Verdict, ViolationRule,
 };
@@ -83,8 +83,8 @@ impl Audit {
     ///
     /// What the system refuses; never the archive's fault.
     pub fn layer<R: Read>(&mut self, layer: Layer<R>, observer: &mut dyn Observer) -> Result<(), Error> {
-        let base = Position { layer: layer.position, ..Position::default() };
-        let Layer { reader, expected, stated_compression, .. } = layer;
+        let Layer { reader, about } = layer;
+        let (base, About { expected, stated_compression, .. }) = (about.position(), about);
         let limits = self.limits.clone();
         let stream = match LayerStream::open(reader, expected, &limits) {
             Ok(stream) => stream,

@@ -1,13 +1,18 @@
 //! A whole image, all or nothing.
 
-use super::{Layer, Staged, Unpacker};
+use super::layer::{Layer, Opened, Unpacker};
+use super::pipeline::{Jobs, side_by_side};
+use super::stage::Staged;
 use crate::image::Selected;
-use crate::words::{Error, LayerPosition, Policy, Position, Report};
+use crate::read::Verifying;
+use crate::words::{Error, Fault, LayerPosition, Policy, Position, Report};
 use cap_std::fs::Dir;
+use std::ffi::OsStr;
 use std::fs::File;
 
-impl Selected {
-    /// Unpacks the image as the directory `name` in `parent`, which must not exist yet.
+impl Unpacker {
+    /// Unpacks an image as the directory `name` in `parent`, which must not exist yet, on as many threads as
+    /// [`Unpacker::jobs`] allows: while a layer is applied, the next one is begun to be read.
     ///
     /// All layers are applied out of sight and verified; then the tree takes its name at one stroke. Whatever
     /// goes wrong before leaves nothing behind.
@@ -16,23 +21,46 @@ impl Selected {
     ///
     /// The first refusal, with its position; [`Misuse::TargetExists`](crate::Misuse::TargetExists); what the
     /// system refuses.
-    pub fn unpack_into(
+    pub fn unpack(&self, image: &Selected, parent: &Dir, name: impl AsRef<OsStr>) -> Result<Report, Error> {
+        let staged = Staged::beside(parent, name)?;
+        let layers = image.numbered_layers();
+        match self.threads() {
+            Jobs::Alone => self.unpack_layers(image, layers.map(|layer| layer?.open(self.within())), staged),
+            Jobs::Threads(threads) => {
+                side_by_side(threads, self.within(), layers, |opened| self.unpack_layers(image, opened, staged))
+            }
+        }
+    }
+
+    fn unpack_layers<S: Verifying>(
         &self,
-        parent: &Dir,
-        name: impl AsRef<std::ffi::OsStr>,
-        policy: &Policy,
+        image: &Selected,
+        layers: impl Iterator<Item = Result<Opened<S>, Error>>,
+        mut staged: Staged,
     ) -> Result<Report, Error> {
-        let mut staged = Staged::beside(parent, name)?;
-        let unpacker = Unpacker::new(policy.clone()).limits(self.image().limits().clone());
         let mut report = Report::default();
         let mut proofs = Vec::new();
-        for layer in self.numbered_layers() {
-            let applied = unpacker.apply_after(report.bytes_written, layer?, staged.rootfs())?;
+        for layer in layers {
+            let applied = self.run(report.bytes_written, layer?, staged.rootfs())?;
             report.merge(applied.report().clone());
             proofs.push(applied.verified()?);
         }
+        if proofs.len() != image.layers().len() {
+            return Err(Fault::Bug("the thread that reads the layers broke off").at(Position::default()));
+        }
         staged.commit(proofs)?;
         Ok(report)
+    }
+}
+
+impl Selected {
+    /// Unpacks the image as [`Unpacker::unpack`] does, on the calling thread and within the limits of the image.
+    ///
+    /// # Errors
+    ///
+    /// The same.
+    pub fn unpack_into(&self, parent: &Dir, name: impl AsRef<OsStr>, policy: &Policy) -> Result<Report, Error> {
+        Unpacker::new(policy.clone()).limits(self.image().limits().clone()).unpack(self, parent, name)
     }
 
     /// The layers, opened one after another, with all that is known of them; or why one cannot be opened.
@@ -44,7 +72,7 @@ impl Selected {
             let reader = self.image().open_blob(descriptor);
             let reader = reader.map_err(|fault| fault.at(Position { layer: position, ..Position::default() }))?;
             let known = Layer::new(reader).blob(*descriptor.digest(), descriptor.size()).diff_id(*layer.diff_id());
-            Ok(Layer { position, stated_compression: Some(layer.compression()), ..known })
+            Ok(known.numbered(position, layer.compression()))
         })
     }
 }

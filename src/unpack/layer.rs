@@ -1,11 +1,13 @@
 //! One layer: read, judged, handed to a sink, in one pass.
 
+use super::pipeline::{Jobs, Threads, side_by_side};
 use super::spool::verify_first;
 use crate::plan::{Judge, Verdicts};
-use crate::read::{Blob, Checked, Expected, Format, LayerStream, TarReader, Verified};
+use crate::read::{Blob, Checked, Expected, Format, LayerStream, TarReader, Verified, Verifying};
 use crate::sink::Sink;
 use crate::words::{Blame, Digest, Error, Fault, LayerPosition, Limits, Policy, Position, Quirk, Report};
 use std::io::Read;
+use std::num::NonZeroUsize;
 
 /// A layer to be applied: where its bytes come from, and what is known about them beforehand.
 ///
@@ -13,15 +15,34 @@ use std::io::Read;
 #[derive(Debug)]
 pub struct Layer<R> {
     pub(super) reader: R,
+    pub(super) about: About,
+}
+
+/// What is known about a layer before it is read.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct About {
     pub(super) expected: Expected,
     pub(super) position: Option<LayerPosition>,
     pub(super) stated_compression: Option<Format>,
 }
 
+impl About {
+    pub(super) fn position(&self) -> Position {
+        Position { layer: self.position, ..Position::default() }
+    }
+}
+
+/// A layer whose bytes can be had.
+pub(super) struct Opened<S> {
+    pub(super) about: About,
+    pub(super) stream: S,
+}
+
 impl<R: Read> Layer<R> {
     /// A layer about which nothing is known: it is applied as it comes, and nothing proves that it is whole.
     pub fn new(reader: R) -> Self {
-        Self { reader, expected: Expected::unchecked(), position: None, stated_compression: None }
+        let about = About { expected: Expected::unchecked(), position: None, stated_compression: None };
+        Self { reader, about }
     }
 
     /// The digest and the size in bytes of the blob, as its descriptor has them.
@@ -33,22 +54,36 @@ impl<R: Read> Layer<R> {
     /// The digest of the blob.
     #[must_use]
     pub fn digest(mut self, digest: Digest) -> Self {
-        self.expected = self.expected.with_digest(digest);
+        self.about.expected = self.about.expected.with_digest(digest);
         self
     }
 
     /// The size of the blob in bytes.
     #[must_use]
     pub fn size(mut self, size: u64) -> Self {
-        self.expected = self.expected.with_size(size);
+        self.about.expected = self.about.expected.with_size(size);
         self
     }
 
     /// The digest of the uncompressed layer, as the image's configuration has it.
     #[must_use]
     pub fn diff_id(mut self, diff_id: Digest) -> Self {
-        self.expected = self.expected.with_diff_id(diff_id);
+        self.about.expected = self.about.expected.with_diff_id(diff_id);
         self
+    }
+
+    /// Its place in an image, and how its media type says it is compressed.
+    #[cfg(feature = "image")]
+    pub(super) fn numbered(mut self, position: Option<LayerPosition>, stated: Format) -> Self {
+        (self.about.position, self.about.stated_compression) = (position, Some(stated));
+        self
+    }
+
+    /// Looks at its first bytes.
+    pub(super) fn open(self, limits: &Limits) -> Result<Opened<LayerStream<R>>, Error> {
+        let Self { reader, about } = self;
+        let stream = LayerStream::open(reader, about.expected, limits).map_err(|fault| fault.at(about.position()))?;
+        Ok(Opened { about, stream })
     }
 }
 
@@ -103,12 +138,13 @@ impl Applied {
 pub struct Unpacker {
     policy: Policy,
     limits: Limits,
+    jobs: Jobs,
 }
 
 impl Unpacker {
     /// Applies layers under this policy, within the default limits.
     pub fn new(policy: Policy) -> Self {
-        Self { policy, limits: Limits::default() }
+        Self { policy, ..Self::default() }
     }
 
     /// Sets what is enforced while layers are read.
@@ -118,7 +154,18 @@ impl Unpacker {
         self
     }
 
-    /// Applies a layer.
+    /// Lets [`Unpacker::apply_side_by_side`] and [`Unpacker::unpack`] use so many threads, the calling one among
+    /// them; one by default.
+    ///
+    /// With two, reading and inflating go on beside parsing and writing, and whichever has to wait computes
+    /// digests; a third does nothing but that. More are not used.
+    #[must_use]
+    pub fn jobs(mut self, threads: NonZeroUsize) -> Self {
+        self.jobs = Jobs::of(threads);
+        self
+    }
+
+    /// Applies a layer, all on the calling thread.
     ///
     /// Where the sink's effects can be seen at once and a digest, size or diff ID is given, the layer is verified
     /// first and kept in a file without a name meanwhile. A refusal in the middle leaves what was applied so far,
@@ -128,49 +175,87 @@ impl Unpacker {
     ///
     /// The refusal, with its position, or what the system refused.
     pub fn apply<R: Read>(&self, layer: Layer<R>, sink: &mut impl Sink) -> Result<Applied, Error> {
-        self.apply_after(0, layer, sink)
+        match spool(&layer.about, sink)? {
+            None => self.run(0, layer.open(&self.limits)?, sink),
+            Some(file) => self.run(0, verify_first(layer, file, &self.limits)?.open(&self.limits)?, sink),
+        }
     }
 
-    /// Applies a layer of an image that has written so many bytes before.
-    pub(super) fn apply_after<R: Read>(
+    /// Applies a layer as [`Unpacker::apply`] does, on as many threads as [`Unpacker::jobs`] allows.
+    ///
+    /// Whatever ends it, a panic of the sink included, ends the other threads before this returns; one that waits
+    /// for the layer's reader ends when that answers.
+    ///
+    /// # Errors
+    ///
+    /// The same.
+    pub fn apply_side_by_side<R: Read + Send>(&self, layer: Layer<R>, sink: &mut impl Sink) -> Result<Applied, Error> {
+        let jobs = match self.jobs {
+            Jobs::Alone => return self.apply(layer, sink),
+            Jobs::Threads(threads) => threads,
+        };
+        match spool(&layer.about, sink)? {
+            None => self.run_beside(jobs, layer, sink),
+            Some(file) => self.run_beside(jobs, verify_first(layer, file, &self.limits)?, sink),
+        }
+    }
+
+    fn run_beside<R: Read + Send>(
         &self,
-        bytes_before: u64,
+        threads: Threads,
         layer: Layer<R>,
         sink: &mut impl Sink,
     ) -> Result<Applied, Error> {
-        let position = Position { layer: layer.position, ..Position::default() };
-        let spool = match layer.expected.checks_anything() {
-            true => sink.spool().map_err(|fault| fault.at(position.clone()))?,
-            false => None,
-        };
-        let Layer { reader, expected, stated_compression, .. } = layer;
-        let run = Run { unpacker: self, position: position.clone(), bytes_before, stated_compression };
-        match spool {
-            None => run.apply(reader, expected, sink),
-            Some(file) => {
-                let file = verify_first(reader, expected, file, &self.limits).map_err(|fault| fault.at(position))?;
-                run.apply(file, expected, sink)
-            }
-        }
+        side_by_side(threads, &self.limits, [Ok(layer)].into_iter(), |opened| match opened.next() {
+            Some(opened) => self.run(0, opened?, sink),
+            None => Err(Fault::Bug("the thread that reads a layer broke off").at(Position::default())),
+        })
+    }
+
+    /// Applies a layer of an image that has written so many bytes before.
+    pub(super) fn run<S: Verifying>(
+        &self,
+        bytes_before: u64,
+        layer: Opened<S>,
+        sink: &mut impl Sink,
+    ) -> Result<Applied, Error> {
+        Run { unpacker: self, about: layer.about, bytes_before }.apply(layer.stream, sink)
+    }
+
+    #[cfg(feature = "image")]
+    pub(super) fn threads(&self) -> Jobs {
+        self.jobs
+    }
+
+    #[cfg(feature = "image")]
+    pub(super) fn within(&self) -> &Limits {
+        &self.limits
+    }
+}
+
+/// Where a layer is kept until it is verified; `None` where it may be applied as it comes.
+fn spool(about: &About, sink: &mut impl Sink) -> Result<Option<std::fs::File>, Error> {
+    match about.expected.checks_anything() {
+        true => sink.spool().map_err(|fault| fault.at(about.position())),
+        false => Ok(None),
     }
 }
 
 /// The application of one layer.
 struct Run<'a> {
     unpacker: &'a Unpacker,
-    position: Position,
+    about: About,
     bytes_before: u64,
-    stated_compression: Option<Format>,
 }
 
 impl Run<'_> {
-    fn apply<R: Read>(self, reader: R, expected: Expected, sink: &mut impl Sink) -> Result<Applied, Error> {
-        let Unpacker { policy, limits } = self.unpacker;
-        let at_layer = |fault: Fault| fault.at(self.position.clone());
+    fn apply<S: Verifying>(self, stream: S, sink: &mut impl Sink) -> Result<Applied, Error> {
+        let Unpacker { policy, limits, .. } = self.unpacker;
+        let About { expected, position: layer, stated_compression } = self.about;
+        let at_layer = |fault: Fault| fault.at(self.about.position());
         let mut judge = Judge::new(Verdicts::Policy(policy), limits, self.bytes_before);
-        judge.at(self.position.clone());
-        let stream = LayerStream::open(reader, expected, limits).map_err(at_layer)?;
-        if let Some(stated) = self.stated_compression
+        judge.at(self.about.position());
+        if let Some(stated) = stated_compression
             && stated != stream.format()
         {
             let quirk = Quirk::CompressionDiffers { stated: stated.name(), found: stream.format().name() };
@@ -178,14 +263,14 @@ impl Run<'_> {
         }
         let mut reader = TarReader::new(stream, limits, expected.covers_stream());
         sink.begin_layer(limits).map_err(at_layer)?;
-        if let Err(fault) = transfer(&mut reader, &mut judge, sink, &self.position) {
+        if let Err(fault) = transfer(&mut reader, &mut judge, sink, layer) {
             sink.abandon_layer();
-            let position = Position { layer: self.position.layer, ..reader.position() };
+            let position = Position { layer, ..reader.position() };
             // A damaged blob breaks any rule: that it is damaged is what its owner wants to know.
             let is_refused = fault.blame() == Blame::Archive;
             let damage = if is_refused { reader.into_inner().damage() } else { None };
             let error = match damage {
-                Some(violation) => Fault::from(violation).at(self.position),
+                Some(violation) => at_layer(violation.into()),
                 None => fault.at(position),
             };
             return Err(with_effect(error, sink));
@@ -196,20 +281,20 @@ impl Run<'_> {
         })
     }
 
-    fn finish<R: Read>(
+    fn finish<S: Verifying>(
         &self,
-        reader: TarReader<LayerStream<R>>,
+        reader: TarReader<S>,
         mut judge: Judge<'_>,
         sink: &mut impl Sink,
     ) -> Result<Applied, Fault> {
-        let end = Position { layer: self.position.layer, ..reader.position() };
+        let end = Position { layer: self.about.position, ..reader.position() };
         let quirks = reader.end_quirks().to_vec();
         let checked = reader.into_inner().finish()?;
         judge.at(end);
         for quirk in quirks {
             judge.quirk(quirk)?;
         }
-        judge.at(self.position.clone());
+        judge.at(self.about.position());
         for quirk in checked.quirks.clone() {
             judge.quirk(quirk)?;
         }
@@ -222,14 +307,14 @@ fn with_effect(error: Error, sink: &impl Sink) -> Error {
     if sink.has_changed() { error.in_part() } else { error }
 }
 
-fn transfer<R: Read>(
-    reader: &mut TarReader<LayerStream<R>>,
+fn transfer<S: Verifying>(
+    reader: &mut TarReader<S>,
     judge: &mut Judge<'_>,
     sink: &mut impl Sink,
-    layer: &Position,
+    layer: Option<LayerPosition>,
 ) -> Result<(), Fault> {
     while let Some(entry) = reader.next_entry()? {
-        judge.at(Position { layer: layer.layer, ..reader.position() });
+        judge.at(Position { layer, ..reader.position() });
         if let Some(change) = judge.judge(entry)? {
             sink.accept(change, &mut reader.source(), judge)?;
         }

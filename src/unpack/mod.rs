@@ -5,6 +5,7 @@ mod audit;
 #[cfg(feature = "image")]
 mod image;
 mod layer;
+mod pipeline;
 mod spool;
 mod stage;
 

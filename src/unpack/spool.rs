@@ -1,18 +1,22 @@
 //! Verification before the first effect, for what comes as a stream and goes where it can be seen.
 
-use crate::read::{Expected, LayerStream};
-use crate::words::{Fault, Limits};
+use super::layer::Layer;
+use crate::read::LayerStream;
+use crate::words::{Error, Fault, Limits};
 use std::fs::File;
 use std::io::{self, Read, Seek, Write};
 
 /// Keeps all of a layer in `file` while it is verified, and gives it back from its first byte. The stream asks for no
 /// more than a byte beyond [`Limit::LayerBytes`](crate::Limit::LayerBytes).
-pub(super) fn verify_first<R: Read>(reader: R, expected: Expected, file: File, limits: &Limits) -> Result<File, Fault> {
+pub(super) fn verify_first<R: Read>(layer: Layer<R>, file: File, limits: &Limits) -> Result<Layer<File>, Error> {
+    let Layer { reader, about } = layer;
     let mut tee = Tee { reader, file };
-    LayerStream::open(&mut tee, expected, limits)?.finish()?;
-    let mut file = tee.file;
-    file.rewind()?;
-    Ok(file)
+    let mut verify = || {
+        LayerStream::open(&mut tee, about.expected, limits)?.finish()?;
+        Ok(tee.file.rewind()?)
+    };
+    verify().map_err(|fault: Fault| fault.at(about.position()))?;
+    Ok(Layer { reader: tee.file, about })
 }
 
 /// Hands on what it reads, and keeps a copy.

@@ -3,8 +3,9 @@
 use crate::support::layer::LayerBuilder;
 use crate::support::layout::{self, Stored};
 use crate::support::open;
-use layercage::{Blame, Error, Image, Policy, Selector};
+use layercage::{Blame, Error, Image, Policy, Selector, Unpacker};
 use std::fs;
+use std::num::NonZeroUsize;
 use std::path::Path;
 
 /// An image of three layers, each stored in another way.
@@ -16,18 +17,28 @@ fn image(directory: &Path) -> Vec<String> {
 }
 
 fn unpack(layout: &Path, parent: &Path) -> Result<(), Error> {
+    unpack_on(1, layout, parent)
+}
+
+fn unpack_on(threads: usize, layout: &Path, parent: &Path) -> Result<(), Error> {
     let selected = Image::open(&open(layout))?.select(&Selector::host())?;
-    selected.unpack_into(&open(parent), "rootfs", &Policy::default()).map(drop)
+    let unpacker = Unpacker::new(Policy::default()).jobs(NonZeroUsize::new(threads).unwrap());
+    unpacker.unpack(&selected, &open(parent), "rootfs").map(drop)
 }
 
 /// Unpacking fails, the image is to blame, and nothing is left.
 fn assert_refused(layout: &Path, parent: &Path, what: &str) -> Error {
-    let error = match unpack(layout, parent) {
-        Ok(()) => panic!("{what}: it was unpacked"),
-        Err(error) => error,
-    };
-    assert_eq!(error.blame(), Blame::Archive, "{what}: {error}");
-    assert_eq!(fs::read_dir(parent).unwrap().count(), 0, "{what}: something is left");
+    let errors = [1, 2, 3].map(|threads| {
+        let error = match unpack_on(threads, layout, parent) {
+            Ok(()) => panic!("{what}: it was unpacked"),
+            Err(error) => error,
+        };
+        assert_eq!(error.blame(), Blame::Archive, "{what}: {error}");
+        assert_eq!(fs::read_dir(parent).unwrap().count(), 0, "{what}: something is left");
+        error
+    });
+    let [error, two, three] = errors;
+    assert_eq!([two.to_string(), three.to_string()], [error.to_string(), error.to_string()], "{what}");
     error
 }
 

@@ -2,8 +2,9 @@
 
 use crate::support::tree::{self, Listing};
 use crate::support::{is_root, open};
-use layercage::{Image, Policy, Selector};
+use layercage::{Image, Policy, Selector, Unpacker};
 use std::fs;
+use std::num::NonZeroUsize;
 use std::path::Path;
 
 fn images() -> std::path::PathBuf {
@@ -15,10 +16,17 @@ fn listed() -> Listing {
 }
 
 fn unpacked() -> (Listing, layercage::Report) {
+    let [one, two, three] = [1, 2, 3].map(unpacked_on);
+    assert!(one == two && one == three, "the number of threads makes no difference");
+    one
+}
+
+fn unpacked_on(threads: usize) -> (Listing, layercage::Report) {
     let place = tempfile::tempdir().unwrap();
     let image = Image::open(&open(&images().join("world"))).unwrap();
     let selected = image.select(&Selector::host().reference("latest")).unwrap();
-    let report = selected.unpack_into(&open(place.path()), "rootfs", &Policy::default()).unwrap();
+    let unpacker = Unpacker::new(Policy::default()).jobs(NonZeroUsize::new(threads).unwrap());
+    let report = unpacker.unpack(&selected, &open(place.path()), "rootfs").unwrap();
     let listing = tree::list(&place.path().join("rootfs"));
     let beside: Vec<_> = fs::read_dir(place.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     tree::unlock(&place.path().join("rootfs"));

@@ -1,16 +1,44 @@
 //! Blobs of every compression, whole and broken.
 
 use super::*;
-use crate::read::{Blob, hash::Hasher};
+use crate::read::{Blob, Feeder, hash::Hasher};
 use crate::words::{Algorithm, Digest, Limit, Misuse};
 
 type Outcome = Result<(Vec<u8>, Checked), Fault>;
 
+/// Every case of this file goes through one thread and through two, which must not differ.
 fn unpack_with(blob: &[u8], expected: Expected, limits: &Limits) -> Outcome {
-    let mut stream = LayerStream::open(blob, expected, limits)?;
-    let mut out = Vec::new();
-    stream.read_to_end(&mut out)?;
-    Ok((out, stream.finish()?))
+    let here = LayerStream::open(blob, expected, limits).map(read_all);
+    let there = std::thread::scope(|scope| {
+        let (deliver, arriving) = std::sync::mpsc::channel();
+        scope.spawn(move || Feeder::new(None).feed(blob, expected, limits, |stream| deliver.send(stream).unwrap()));
+        arriving.recv().unwrap().map(read_all)
+    });
+    match (&here, &there) {
+        (Ok((bytes, Ok(checked))), Ok((other, Ok(the_other)))) => {
+            assert!(bytes == other);
+            assert_eq!(checked, the_other);
+        }
+        (Ok((bytes, Err(fault))), Ok((other, Err(the_other)))) => {
+            assert!(bytes == other);
+            assert_eq!(fault.to_string(), the_other.to_string());
+        }
+        (Err(fault), Err(the_other)) => assert_eq!(fault.to_string(), the_other.to_string()),
+        _ => panic!("one thread and two differ: {here:?}, {there:?}"),
+    }
+    let (bytes, checked) = here?;
+    Ok((bytes, checked?))
+}
+
+/// What comes out before an error, and what comes of it.
+fn read_all(mut stream: impl Verifying) -> (Vec<u8>, Result<Checked, Fault>) {
+    let mut bytes = Vec::new();
+    let checked = match stream.read_to_end(&mut bytes).map_err(Fault::from) {
+        Ok(_) => stream.finish(),
+        Err(fault) if fault.blame() == Blame::Archive => Err(stream.damage().map_or(fault, Fault::from)),
+        Err(fault) => Err(fault),
+    };
+    (bytes, checked)
 }
 
 fn unpack(blob: &[u8]) -> Outcome {

@@ -1,0 +1,91 @@
+//! Digests that several threads compute, each when it has nothing else to do.
+
+use super::chunk::Chunk;
+use super::hash::Hasher;
+use crate::words::{Algorithm, Digest};
+use std::collections::VecDeque;
+use std::sync::mpsc::Sender;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
+
+/// Chunks waiting to be hashed, and the hasher: whoever holds that takes the next chunk, so that their order holds.
+pub(crate) struct Line {
+    algorithm: Option<Algorithm>,
+    hasher: Mutex<Option<Hasher>>,
+    waiting: Mutex<VecDeque<Arc<Chunk>>>,
+    /// Tells threads that do nothing else that there is something to do.
+    call: Option<Sender<Arc<Line>>>,
+}
+
+impl Line {
+    /// A line for a digest of this algorithm; without one, nothing waits in it.
+    pub(crate) fn new(algorithm: Option<Algorithm>, call: Option<Sender<Arc<Self>>>) -> Arc<Self> {
+        Arc::new(Self { algorithm, hasher: Mutex::new(algorithm.map(Hasher::new)), waiting: Mutex::default(), call })
+    }
+
+    /// Puts a chunk at the end.
+    pub(crate) fn add(self: &Arc<Self>, chunk: &Arc<Chunk>) {
+        if self.algorithm.is_some() {
+            lock(&self.waiting).push_back(Arc::clone(chunk));
+            // Where the other threads are gone, those that wait will do it.
+            let _ = self.call.as_ref().map(|call| call.send(Arc::clone(self)));
+        }
+    }
+
+    /// Hashes the next chunk, unless there is none or somebody else is at it; says whether it did.
+    pub(crate) fn help(&self) -> bool {
+        match self.hasher.try_lock() {
+            Ok(mut hasher) => self.hash_next(&mut hasher),
+            Err(TryLockError::Poisoned(poisoned)) => self.hash_next(&mut poisoned.into_inner()),
+            Err(TryLockError::WouldBlock) => false,
+        }
+    }
+
+    /// Hashes what is left, and gives the digest; `None` the second time, or without an algorithm.
+    pub(crate) fn finish(&self) -> Option<Digest> {
+        let mut hasher = lock(&self.hasher);
+        while self.hash_next(&mut hasher) {}
+        hasher.take().map(Hasher::finish)
+    }
+
+    fn hash_next(&self, hasher: &mut Option<Hasher>) -> bool {
+        let next = lock(&self.waiting).pop_front();
+        match (hasher, next) {
+            (Some(hasher), Some(chunk)) => {
+                hasher.update(&chunk);
+                true
+            }
+            _ => false,
+        }
+    }
+}
+
+/// A thread that panicked while it hashed leaves a hasher that has not seen all: no digest comes out right.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::chunk::Pool;
+    use super::*;
+
+    #[test]
+    fn chunks_are_hashed_in_their_order_whoever_helps() {
+        let mut pool = Pool::new(4);
+        let line = Line::new(Some(Algorithm::Sha256), None);
+        let mut whole = Hasher::new(Algorithm::Sha256);
+        std::thread::scope(|scope| {
+            let helper = Arc::clone(&line);
+            scope.spawn(move || (0..10_000).filter(|_| helper.help()).count());
+            for number in 0..200_u8 {
+                let mut buffer = pool.take(&[&line]);
+                buffer[..3].fill(number);
+                whole.update(&buffer[..3]);
+                let chunk = pool.chunk(buffer, 3);
+                line.add(&chunk);
+            }
+        });
+        assert_eq!(line.finish(), Some(whole.finish()));
+        assert_eq!(line.finish(), None);
+    }
+}

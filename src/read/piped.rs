@@ -1,0 +1,309 @@
+//! A layer whose bytes are read and inflated on another thread than the one that uses them.
+//!
+//! The feeding thread fills buffers, the using one empties them; digests are computed by whichever of them has
+//! to wait for the other, and by threads that do nothing else where there are any.
+
+use super::chunk::{Chunk, Pool};
+use super::compression::{Decoder, Format};
+use super::line::Line;
+use super::stream::Verifying;
+use super::verify::{Checked, Expected, Incoming, Seen, Unpacked};
+use crate::words::{Blame, Digest, Fault, Limits, Misuse, Quirk, Rule, Violation};
+use std::io::{self, BufRead, ErrorKind, Read};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, Sender, TryRecvError, channel};
+
+/// Reads layers, one after another, on the thread that it is used on.
+pub(crate) struct Feeder {
+    compressed: Pool,
+    unpacked: Pool,
+    call: Option<Sender<Arc<Line>>>,
+}
+
+impl Feeder {
+    /// Buffers for compressed bytes: no more than are read at a time, and hashed meanwhile.
+    const COMPRESSED: usize = 4;
+    /// Buffers for uncompressed bytes: so far the reading may be ahead, into the next layer too.
+    const UNPACKED: usize = 24;
+
+    /// `call` has threads hash that do nothing else.
+    pub(crate) fn new(call: Option<Sender<Arc<Line>>>) -> Self {
+        Self { compressed: Pool::new(Self::COMPRESSED), unpacked: Pool::new(Self::UNPACKED), call }
+    }
+
+    /// Reads a layer to its end. `deliver` gets the stream of its bytes as soon as it is known how it is compressed.
+    ///
+    /// Returns early when the stream is dropped.
+    pub(crate) fn feed<R: Read>(
+        &mut self,
+        reader: R,
+        expected: Expected,
+        limits: &Limits,
+        deliver: impl FnOnce(Result<PipedStream, Fault>),
+    ) {
+        let line = |digest: Option<Digest>| Line::new(digest.map(|digest| digest.algorithm()), self.call.clone());
+        let blob = line(expected.digest());
+        let dropped = Arc::new(AtomicBool::new(false));
+        let lent = Lent {
+            reader,
+            pool: &mut self.compressed,
+            line: Arc::clone(&blob),
+            dropped: Arc::clone(&dropped),
+            now: None,
+            at: 0,
+        };
+        let decoder = match Decoder::open(Incoming::counting(lent, &expected, limits), limits) {
+            Ok(decoder) => decoder,
+            Err(error) => return deliver(Err(error.into())),
+        };
+        let (chunks, arriving) = channel();
+        let (end, ending) = channel();
+        let shared = decoder.format() == Format::Plain && expected.digests_alike();
+        let lines = Lines { unpacked: line(expected.diff_id().filter(|_| !shared)), blob };
+        deliver(Ok(PipedStream {
+            expected,
+            format: decoder.format(),
+            lines: lines.clone(),
+            arriving,
+            ending,
+            _dropped: Dropped(dropped),
+            now: None,
+            at: 0,
+            state: State::Flowing,
+        }));
+        let mut unpacked = Unpacked::new(decoder, None, limits);
+        let fault = pump(&mut unpacked, &mut self.unpacked, &lines, &chunks).err();
+        drop(chunks);
+        let (decoder, unpacked) = unpacked.finish();
+        let quirks = decoder.quirks();
+        // Where nothing is known of the blob, what is left of it would say nothing.
+        let blob = if expected.names_blob() { drain(decoder.into_input()) } else { Ok(decoder.into_input().finish()) };
+        // Whoever is gone does not want to know.
+        let _ = end.send(Box::new(Ended { blob, unpacked, quirks, fault }));
+    }
+}
+
+/// Sends all of a layer on its way; stops where nobody takes it any more.
+fn pump(reader: &mut impl Read, pool: &mut Pool, lines: &Lines, to: &Sender<Arc<Chunk>>) -> Result<(), Fault> {
+    loop {
+        let mut buffer = pool.take(&lines.both());
+        let mut filled = 0;
+        let mut end = Ok(false);
+        while let Some(free) = buffer.get_mut(filled..).filter(|free| !free.is_empty()) {
+            match reader.read(free) {
+                Ok(0) => end = Ok(true),
+                Ok(bytes) => filled += bytes,
+                Err(error) if error.kind() == ErrorKind::Interrupted => (),
+                Err(error) => end = Err(Fault::from(error)),
+            }
+            if !matches!(end, Ok(false)) {
+                break;
+            }
+        }
+        // What came before an error is used before the error is met, as when one thread does it all.
+        let chunk = pool.chunk(buffer, filled);
+        lines.unpacked.add(&chunk);
+        if to.send(chunk).is_err() || end? {
+            return Ok(());
+        }
+    }
+}
+
+/// Reads what is left of a blob, for its size and digest: what they are says whether a refusal comes of damage.
+fn drain<R: Read>(mut blob: Incoming<R>) -> Result<Seen, Option<Violation>> {
+    match io::copy(&mut blob, &mut io::sink()).map_err(Fault::from) {
+        Ok(_) => Ok(blob.finish()),
+        Err(Fault::Refused(Rule::Violation(violation))) => Err(Some(violation)),
+        Err(_) => Err(None),
+    }
+}
+
+/// What a blob and what it unpacks to are hashed in.
+#[derive(Clone)]
+struct Lines {
+    unpacked: Arc<Line>,
+    blob: Arc<Line>,
+}
+
+impl Lines {
+    fn both(&self) -> [&Line; 2] {
+        [&self.unpacked, &self.blob]
+    }
+}
+
+/// A reader that keeps what it has read for somebody else to hash.
+struct Lent<'p, R> {
+    reader: R,
+    pool: &'p mut Pool,
+    line: Arc<Line>,
+    dropped: Arc<AtomicBool>,
+    now: Option<Arc<Chunk>>,
+    at: usize,
+}
+
+impl<R: Read> Read for Lent<'_, R> {
+    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        if self.dropped.load(Ordering::Relaxed) {
+            return Err(Fault::from(Misuse::Poisoned).into());
+        }
+        let left = |chunk: &Option<Arc<Chunk>>, at| chunk.as_ref().is_some_and(|chunk| chunk.len() > at);
+        if !left(&self.now, self.at) {
+            self.now = None;
+            let mut buffer = self.pool.take(&[&self.line]);
+            let got = self.reader.read(&mut buffer);
+            // The buffer goes home whatever came.
+            let chunk = self.pool.chunk(buffer, *got.as_ref().unwrap_or(&0));
+            if got? == 0 {
+                return Ok(0);
+            }
+            self.line.add(&chunk);
+            (self.now, self.at) = (Some(chunk), 0);
+        }
+        let Some(chunk) = &self.now else { return Ok(0) };
+        let bytes = chunk.get(self.at..).unwrap_or_default().read(out)?;
+        self.at += bytes;
+        Ok(bytes)
+    }
+}
+
+/// What is known when all of a layer has been read.
+struct Ended {
+    blob: Result<Seen, Option<Violation>>,
+    unpacked: Seen,
+    quirks: Vec<Quirk>,
+    fault: Option<Fault>,
+}
+
+/// The uncompressed bytes of a layer, as they come from the thread that reads it.
+pub(crate) struct PipedStream {
+    expected: Expected,
+    format: Format,
+    lines: Lines,
+    arriving: Receiver<Arc<Chunk>>,
+    ending: Receiver<Box<Ended>>,
+    _dropped: Dropped,
+    now: Option<Arc<Chunk>>,
+    at: usize,
+    state: State,
+}
+
+enum State {
+    Flowing,
+    Ended(Box<Ended>),
+    /// An error has been met: reading on behind a damaged place could end in a proof.
+    Failed(Box<Ended>),
+}
+
+/// Tells the thread that reads that it may stop.
+struct Dropped(Arc<AtomicBool>);
+
+impl Drop for Dropped {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+impl PipedStream {
+    /// The next chunk; `None` at the end. Whoever has to wait hashes meanwhile.
+    fn next_chunk(&self) -> Option<Arc<Chunk>> {
+        loop {
+            match self.arriving.try_recv() {
+                Ok(chunk) => return Some(chunk),
+                Err(TryRecvError::Disconnected) => return None,
+                Err(TryRecvError::Empty) if self.lines.both().iter().any(|line| line.help()) => (),
+                Err(TryRecvError::Empty) => return self.arriving.recv().ok(),
+            }
+        }
+    }
+
+    fn ended(&self) -> Result<Box<Ended>, Fault> {
+        self.ending.recv().map_err(|_| Fault::Bug("the thread that reads a layer broke off"))
+    }
+
+    /// Compares size and digest of the blob, all of which has been read.
+    fn compare_blob(&self, blob: Result<Seen, Option<Violation>>) -> Option<Violation> {
+        match blob {
+            Ok(seen) => self.expected.compare_blob(&Seen { digest: self.lines.blob.finish(), ..seen }).err(),
+            Err(violation) => violation,
+        }
+    }
+}
+
+impl Read for PipedStream {
+    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        let bytes = self.fill_buf()?.read(out)?;
+        self.consume(bytes);
+        Ok(bytes)
+    }
+}
+
+impl BufRead for PipedStream {
+    fn fill_buf(&mut self) -> io::Result<&[u8]> {
+        while let State::Flowing = self.state
+            && self.now.as_ref().is_none_or(|chunk| chunk.len() <= self.at)
+        {
+            // The buffer goes home before the next one is waited for.
+            self.now = None;
+            self.at = 0;
+            match self.next_chunk() {
+                Some(chunk) => self.now = Some(chunk),
+                None => {
+                    let mut ended = self.ended()?;
+                    if let Some(fault) = ended.fault.take() {
+                        self.state = State::Failed(ended);
+                        return Err(fault.into());
+                    }
+                    self.state = State::Ended(ended);
+                }
+            }
+        }
+        match self.state {
+            State::Failed(_) => Err(Fault::from(Misuse::Poisoned).into()),
+            _ => Ok(self.now.as_ref().and_then(|chunk| chunk.get(self.at..)).unwrap_or_default()),
+        }
+    }
+
+    fn consume(&mut self, bytes: usize) {
+        self.at += bytes;
+    }
+}
+
+impl Verifying for PipedStream {
+    fn format(&self) -> Format {
+        self.format
+    }
+
+    fn finish(mut self) -> Result<Checked, Fault> {
+        match io::copy(&mut self, &mut io::sink()).map_err(Fault::from) {
+            Err(fault) if fault.blame() == Blame::Archive => return Err(self.damage().map_or(fault, Fault::from)),
+            drained => drained.map(drop)?,
+        }
+        let State::Ended(ended) = self.state else { return Err(Fault::Bug("a layer that was read has no end")) };
+        let blob = match ended.blob {
+            Ok(seen) => Seen { digest: self.lines.blob.finish(), ..seen },
+            Err(violation) => return Err(violation.map_or(Fault::Bug("a blob that was read cannot be"), Fault::from)),
+        };
+        let shared = self.format == Format::Plain && self.expected.digests_alike();
+        let digest = if shared { blob.digest } else { self.lines.unpacked.finish() };
+        Ok(Checked::new(self.expected, &blob, &Seen { digest, ..ended.unpacked }, ended.quirks)?)
+    }
+
+    fn damage(mut self) -> Option<Violation> {
+        let ended = match std::mem::replace(&mut self.state, State::Flowing) {
+            State::Failed(ended) | State::Ended(ended) => ended,
+            State::Flowing if !self.expected.names_blob() => return None,
+            State::Flowing => {
+                // Nobody takes the rest, which has the other thread read the blob to its end and say so.
+                let (_, nothing) = channel();
+                self.arriving = nothing;
+                self.now = None;
+                self.ended().ok()?
+            }
+        };
+        self.compare_blob(ended.blob)
+    }
+}
+
+#[cfg(test)]
+mod tests;

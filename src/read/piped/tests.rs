@@ -1,0 +1,78 @@
+//! What two threads owe each other; what comes out of them is compared with one thread's in `stream/tests.rs`.
+
+use super::*;
+use std::sync::atomic::AtomicUsize;
+
+/// Zeros, and how many of them were asked for.
+struct Zeros<'a>(u64, &'a AtomicUsize);
+
+impl Read for Zeros<'_> {
+    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        let bytes = out.len().min(usize::try_from(self.0).unwrap());
+        out[..bytes].fill(0);
+        self.0 -= bytes as u64;
+        self.1.fetch_add(bytes, Ordering::Relaxed);
+        Ok(bytes)
+    }
+}
+
+fn over<T>(reader: impl Read + Send, expected: Expected, using: impl FnOnce(PipedStream) -> T) -> T {
+    std::thread::scope(|scope| {
+        let (deliver, arriving) = channel();
+        scope.spawn(move || {
+            Feeder::new(None).feed(reader, expected, &Limits::default(), |stream| drop(deliver.send(stream)));
+        });
+        using(arriving.recv().unwrap().unwrap())
+    })
+}
+
+const LONG: u64 = 1 << 30;
+
+#[test]
+fn reading_is_ahead_by_the_buffers_and_no_more() {
+    let read = AtomicUsize::new(0);
+    over(Zeros(LONG, &read), Expected::unchecked(), |mut stream| {
+        stream.fill_buf().unwrap();
+        let most = Pool::BYTES * (Feeder::COMPRESSED + Feeder::UNPACKED + 1);
+        while read.load(Ordering::Relaxed) < Pool::BYTES * Feeder::UNPACKED {
+            std::thread::yield_now();
+        }
+        std::thread::sleep(std::time::Duration::from_millis(20));
+        assert!(read.load(Ordering::Relaxed) <= most);
+    });
+}
+
+#[test]
+fn a_stream_that_is_dropped_ends_the_reading() {
+    let read = AtomicUsize::new(0);
+    over(Zeros(LONG, &read), Expected::unchecked(), |mut stream| {
+        stream.fill_buf().unwrap();
+    });
+    assert!(read.load(Ordering::Relaxed) < 64 << 20);
+}
+
+#[test]
+fn who_wants_to_know_of_damage_has_the_blob_read_to_its_end() {
+    let read = AtomicUsize::new(0);
+    let wrong = Digest::Sha256([0; 32]);
+    let expected = Expected::unchecked().with_digest(wrong).with_diff_id(wrong);
+    let damage = over(Zeros(64 << 20, &read), expected, |mut stream| {
+        stream.fill_buf().unwrap();
+        stream.damage()
+    });
+    assert_eq!(damage.map(|violation| violation.id()), Some("digest-mismatch"));
+    assert_eq!(read.load(Ordering::Relaxed), 64 << 20);
+}
+
+#[test]
+fn a_panic_of_the_user_ends_the_reading() {
+    let read = AtomicUsize::new(0);
+    let panicked = std::panic::catch_unwind(|| {
+        over(Zeros(LONG, &read), Expected::unchecked(), |mut stream| {
+            stream.fill_buf().unwrap();
+            panic!("of the user");
+        })
+    });
+    assert!(panicked.is_err());
+    assert!(read.load(Ordering::Relaxed) < 64 << 20);
+}

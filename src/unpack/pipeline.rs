@@ -1,0 +1,94 @@
+//! Layers read by other threads than the one that applies them.
+
+use super::layer::{Layer, Opened};
+use crate::read::{Feeder, Line, PipedStream};
+use crate::words::{Error, Limits};
+use std::io::Read;
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::thread;
+
+/// How many threads may be used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) enum Jobs {
+    /// The calling one.
+    #[default]
+    Alone,
+    /// So many, the calling one among them.
+    Threads(Threads),
+}
+
+/// What other threads than the calling one do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Threads {
+    /// One reads, inflates, and hashes when it has to wait.
+    Two,
+    /// One reads and inflates, one hashes.
+    Three,
+}
+
+impl Jobs {
+    pub(super) fn of(threads: NonZeroUsize) -> Self {
+        match threads.get() {
+            1 => Self::Alone,
+            2 => Self::Threads(Threads::Two),
+            _ => Self::Threads(Threads::Three),
+        }
+    }
+}
+
+/// Reads layers one after another on threads of their own, while `apply` applies them on this one. The next layer is
+/// begun while the last one is still applied, as far as the buffers go.
+///
+/// All threads have ended when this returns, whatever `apply` has taken: it may stop early, or panic.
+pub(super) fn side_by_side<R: Read + Send, T>(
+    threads: Threads,
+    limits: &Limits,
+    layers: impl Iterator<Item = Result<Layer<R>, Error>> + Send,
+    apply: impl FnOnce(&mut dyn Iterator<Item = Result<Opened<PipedStream>, Error>>) -> T,
+) -> T {
+    thread::scope(|scope| {
+        let (deliver, arriving) = channel();
+        let call = match threads {
+            Threads::Two => None,
+            Threads::Three => {
+                let (call, called) = channel();
+                scope.spawn(move || hash(&called));
+                Some(call)
+            }
+        };
+        scope.spawn(move || feed(call, limits, layers, &deliver));
+        // Dropped when `apply` returns: what is still read is read for nobody.
+        let mut arriving = arriving.into_iter();
+        apply(&mut arriving)
+    })
+}
+
+fn feed<R: Read>(
+    call: Option<Sender<Arc<Line>>>,
+    limits: &Limits,
+    layers: impl Iterator<Item = Result<Layer<R>, Error>>,
+    deliver: &Sender<Result<Opened<PipedStream>, Error>>,
+) {
+    let mut feeder = Feeder::new(call);
+    for layer in layers {
+        let mut wanted = true;
+        match layer {
+            Ok(Layer { reader, about }) => feeder.feed(reader, about.expected, limits, |stream| {
+                let opened = stream.map(|stream| Opened { about, stream }).map_err(|fault| fault.at(about.position()));
+                wanted = deliver.send(opened).is_ok();
+            }),
+            Err(error) => wanted = deliver.send(Err(error)).is_ok(),
+        }
+        if !wanted {
+            break;
+        }
+    }
+}
+
+fn hash(called: &Receiver<Arc<Line>>) {
+    for line in called {
+        while line.help() {}
+    }
+}
