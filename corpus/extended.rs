@@ -92,8 +92,30 @@ fn records() -> Vec<Case> {
         })
         .taken()
         .then_file("a=b", "hello"),
-        case("record-of-nothing", "empty PAX values mean that there is none", {
-            tar().pax(&[("path", b""), ("uid", b""), ("size", b""), ("mtime", b"")]).file("f", "hello").end()
+        case(
+            "record-of-no-owner",
+            "an owner, a group and a time are empty, which libarchive and Python take for zero",
+            tar().pax(&[("uid", b""), ("gid", b""), ("mtime", b"")]).file("f", "hello").end(),
+        )
+        .noted(&["pax-empty"])
+        .then_file("f", "hello"),
+        case("record-of-no-size", "a size is empty, and for those who take it for zero the content is a header", {
+            tar().pax(&[("size", b"")]).file("f", tar().file("hidden", "").cut()).end()
+        })
+        .refused_unless_compatible(&["pax-empty-size"])
+        .then_absent("hidden"),
+        case("record-of-no-name", "a name is empty, which is the header's in Go, and the empty one in Python", {
+            tar().pax(&[("path", b"")]).file("f", "hello").end()
+        })
+        .refused_unless_compatible(&["pax-empty-name"])
+        .then_file("f", "hello"),
+        case("record-of-no-target", "a link target is empty, and so is that of the link for GNU tar", {
+            tar().pax(&[("linkpath", b"")]).symlink("l", "target").end()
+        })
+        .refused_unless_compatible(&["pax-empty-name"])
+        .then_symlink("l", "target"),
+        case("record-of-nothing", "an empty value of what changes nothing", {
+            tar().pax(&[("atime", b""), ("uname", b""), ("comment", b"")]).file("f", "hello").end()
         })
         .taken()
         .then_file("f", "hello"),

@@ -38,12 +38,14 @@ fn entries_and_bytes() -> Vec<Case> {
             .limit("zstd-window-bytes", (128 << 10) - 1)
             .refused("limit"),
         case("sparse-segments-beyond-the-limit", "a file has more runs of data than it may", {
-            tar().pax(&[("GNU.sparse.size", b"9"), ("GNU.sparse.map", b"0,1,2,1,4,1")]).file("s", "abc").end()
+            let runs = [("GNU.sparse.numblocks", &b"3"[..]), ("GNU.sparse.map", b"0,1,2,1,9,0")];
+            tar().pax(&sparse(b"9", runs)).file("s", "ab").end()
         })
         .limit("sparse-segments", 2)
         .refused("limit"),
         case("sparse-size-beyond-the-limit", "a file is larger than it may be, and is all holes", {
-            tar().pax(&[("GNU.sparse.size", b"1000"), ("GNU.sparse.map", b"")]).file("s", "").end()
+            let runs = [("GNU.sparse.numblocks", &b"1"[..]), ("GNU.sparse.map", b"1000,0")];
+            tar().pax(&sparse(b"1000", runs)).file("s", "").end()
         })
         .limit("file-bytes", 999)
         .refused("limit"),
@@ -93,6 +95,11 @@ fn whole_layers() -> Vec<Case> {
         .limit("expansion-ratio", 1)
         .taken(),
     ]
+}
+
+/// Records of sparse format 0.1.
+fn sparse(size: &'static [u8], [count, map]: [(&'static str, &'static [u8]); 2]) -> [(&'static str, &'static [u8]); 4] {
+    [("GNU.sparse.size", size), count, ("GNU.sparse.name", b"s"), map]
 }
 
 /// So many files of four bytes.

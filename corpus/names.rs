@@ -148,6 +148,29 @@ pub(crate) fn cases() -> Vec<Case> {
             tar().pax(&[("path", b"harmless\0.so")]).file("f", "").end(),
         )
         .refused("name-nul"),
+        case("name-with-a-prefix-in-v7", "a header of version 7 has something where others have a prefix", {
+            tar().with(Header::v7(0, "f").prefix("etc"), "hello").end()
+        })
+        .refused_unless_compatible(&["header-dialect"])
+        .then_file("f", "hello")
+        .then_absent("etc"),
+        case("name-with-a-prefix-in-no-dialect", "a header's magic only begins like POSIX's, and it has a prefix", {
+            tar().with(Header::v7(0, "f").bytes(257, b"ustar00\0").prefix("etc"), "hello").end()
+        })
+        .refused_unless_compatible(&["header-dialect"])
+        .then_file("f", "hello")
+        .then_absent("etc"),
+        case("name-with-a-prefix-of-star", "star's prefix is shorter than that of POSIX, and times stand behind it", {
+            let prefix = [&b"d/".repeat(65)[..], b"d13773573637 13773573637 "].concat();
+            tar().with(Header::posix(b'0', "f").prefix(&prefix[..155]).bytes(508, b"tar\0"), "hello").end()
+        })
+        .refused_unless_compatible(&["header-dialect"]),
+        case("name-of-star", "a header of star's has a name without a prefix, and times", {
+            let times = b"13773573637 13773573637 ";
+            tar().with(Header::posix(b'0', "f").bytes(476, times).bytes(508, b"tar\0"), "hello").end()
+        })
+        .taken()
+        .then_file("f", "hello"),
         case("name-is-empty", "a header has no name at all", tar().file("", "data").end())
             .refused("root-not-directory"),
         case(

@@ -22,7 +22,7 @@ fn old_gnu() -> Vec<Case> {
         case("sparse-old-gnu-going-on", "an old map goes on in a block of its own", {
             tar()
                 .header(header(&[(0, 1), (2, 1), (4, 1), (6, 1)], 1, 10).size(5))
-                .bytes(&more(&[(8, 1)], 0))
+                .bytes(&more(&[(8, 1), (10, 0)], 0))
                 .padded(b"abcde")
                 .end()
         })
@@ -41,9 +41,27 @@ fn old_gnu() -> Vec<Case> {
         })
         .refused("sparse-map"),
         case("sparse-old-gnu-with-too-much", "a file has more data than its old map says", {
-            tar().with(header(&[(0, 1)], 0, 10), "ab").end()
+            tar().with(header(&[(0, 1), (10, 0)], 0, 10), "ab").end()
         })
         .refused("sparse-size"),
+        case("sparse-old-gnu-without-its-end", "an old map ends before the file does", {
+            tar().with(header(&[(0, 2)], 0, 10), "ab").end()
+        })
+        .refused("sparse-map"),
+        case("sparse-old-gnu-without-a-map", "a file of type `S` has no map at all", {
+            tar().header(header(&[], 0, 10)).end()
+        })
+        .refused("sparse-map"),
+        case(
+            "sparse-old-gnu-with-half-a-slot",
+            "a slot of an old map has no length, where GNU tar stops and others go on",
+            tar().with(header(&[(2, 1), (5, 1), (10, 0)], 0, 10).bytes(422, &[0; 12]), "ab").end(),
+        )
+        .refused("number"),
+        case("sparse-old-gnu-and-records", "a file of type `S` has a map in PAX records too", {
+            tar().pax(VERSION_0_1).with(header(&[(2, 1), (5, 1), (10, 0)], 0, 10), "ab").end()
+        })
+        .refused("sparse"),
         case("sparse-old-gnu-with-text", "a slot of an old map is no number", {
             tar().header(header(&[], 0, 10).bytes(386, b"offset")).end()
         })
@@ -53,7 +71,7 @@ fn old_gnu() -> Vec<Case> {
         })
         .refused("number"),
         case("sparse-old-gnu-with-an-odd-mark", "an old map's mark for more is neither zero nor one", {
-            tar().header(header(&[], 2, 0)).end()
+            tar().header(header(&[(0, 0)], 2, 0)).end()
         })
         .refused("sparse"),
         case("sparse-old-gnu-in-posix", "a file of type `S` has no GNU magic", {
@@ -75,153 +93,246 @@ fn more(slots: &[(u64, u64)], more: u8) -> Vec<u8> {
     block
 }
 
+/// Records of format 0.1 as GNU tar writes them.
+const VERSION_0_1: &[(&str, &[u8])] = &[
+    ("GNU.sparse.size", b"10"),
+    ("GNU.sparse.numblocks", b"3"),
+    ("GNU.sparse.name", b"s"),
+    ("GNU.sparse.map", b"2,1,5,1,10,0"),
+];
+
+/// Records of format 0.0 as GNU tar writes them.
+const VERSION_0_0: &[(&str, &[u8])] = &[
+    ("GNU.sparse.size", b"10"),
+    ("GNU.sparse.numblocks", b"3"),
+    ("GNU.sparse.offset", b"2"),
+    ("GNU.sparse.numbytes", b"1"),
+    ("GNU.sparse.offset", b"5"),
+    ("GNU.sparse.numbytes", b"1"),
+    ("GNU.sparse.offset", b"10"),
+    ("GNU.sparse.numbytes", b"0"),
+];
+
+/// The records with one of them changed, or without it.
+fn but<'r>(records: &[(&'r str, &'r [u8])], key: &str, value: Option<&'r [u8]>) -> Vec<(&'r str, &'r [u8])> {
+    let changed = records.iter().filter_map(|&(name, old)| match name == key {
+        true => value.map(|value| (name, value)),
+        false => Some((name, old)),
+    });
+    changed.collect()
+}
+
+fn records(name: &'static str, sentence: &'static str, records: &[(&str, &[u8])], data: &[u8]) -> Case {
+    case(name, sentence, tar().pax(records).file("GNUSparseFile.0/s", data).end())
+}
+
 /// PAX 0.0 and 0.1, whose maps stand in records.
 fn in_records() -> Vec<Case> {
-    let records = |name, sentence, records: &[(&str, &[u8])], data: &[u8]| {
-        case(name, sentence, tar().pax(records).file("GNUSparseFile.0/s", data).end())
+    let changed = |name, sentence, key, value: Option<&'static [u8]>| {
+        records(name, sentence, &but(VERSION_0_1, key, value), b"ab")
     };
     vec![
-        records(
-            "sparse-0-0",
-            "a map in format 0.0, whose keys repeat",
-            &[
-                ("GNU.sparse.size", b"10"),
-                ("GNU.sparse.numblocks", b"2"),
-                ("GNU.sparse.offset", b"2"),
-                ("GNU.sparse.numbytes", b"1"),
-                ("GNU.sparse.offset", b"5"),
-                ("GNU.sparse.numbytes", b"1"),
-            ],
-            b"ab",
-        )
-        .taken()
-        .then_file("GNUSparseFile.0/s", HOLES),
+        records("sparse-0-0", "a map in format 0.0, whose keys repeat", VERSION_0_0, b"ab")
+            .taken()
+            .then_file("GNUSparseFile.0/s", HOLES),
         records(
             "sparse-0-0-miscounted",
             "a map in format 0.0 has another number of runs than it says",
-            &[
-                ("GNU.sparse.size", b"10"),
-                ("GNU.sparse.numblocks", b"9"),
-                ("GNU.sparse.offset", b"2"),
-                ("GNU.sparse.numbytes", b"1"),
-            ],
-            b"a",
+            &but(VERSION_0_0, "GNU.sparse.numblocks", Some(b"9")),
+            b"ab",
+        )
+        .refused("sparse"),
+        records(
+            "sparse-0-0-uncounted",
+            "a map in format 0.0 does not say how many runs it has",
+            &but(VERSION_0_0, "GNU.sparse.numblocks", None),
+            b"ab",
         )
         .refused("sparse"),
         records(
             "sparse-0-0-without-a-length",
             "a run in format 0.0 has no length",
-            &[("GNU.sparse.size", b"10"), ("GNU.sparse.offset", b"2")],
+            &[("GNU.sparse.size", b"10"), ("GNU.sparse.numblocks", b"1"), ("GNU.sparse.offset", b"10")],
             b"",
         )
         .refused("sparse"),
         records(
             "sparse-0-0-without-an-offset",
             "a run in format 0.0 has no offset",
-            &[("GNU.sparse.size", b"10"), ("GNU.sparse.numbytes", b"2")],
+            &[("GNU.sparse.size", b"2"), ("GNU.sparse.numblocks", b"1"), ("GNU.sparse.numbytes", b"2")],
             b"ab",
         )
         .seen("CVE-2019-9923")
         .refused("sparse"),
         records(
+            "sparse-0-0-and-0-1",
+            "a file has maps in two formats",
+            &[VERSION_0_0, &[("GNU.sparse.name", b"s"), ("GNU.sparse.map", b"0,2,10,0")]].concat(),
+            b"ab",
+        )
+        .refused("sparse"),
+        records(
             "sparse-0-1",
             "a map in format 0.1, and the name in a record of its own",
-            &[
-                ("path", b"GNUSparseFile.0/s"),
-                ("GNU.sparse.name", b"s"),
-                ("GNU.sparse.size", b"10"),
-                ("GNU.sparse.numblocks", b"2"),
-                ("GNU.sparse.map", b"2,1,5,1"),
-            ],
+            &[&[("path", &b"GNUSparseFile.0/s"[..])][..], VERSION_0_1].concat(),
             b"ab",
         )
         .taken()
         .then_file("s", HOLES)
         .then_absent("GNUSparseFile.0"),
-        records(
-            "sparse-0-1-name-climbs",
-            "the name in the record of a sparse file climbs",
-            &[
-                ("path", b"GNUSparseFile.0/s"),
-                ("GNU.sparse.name", b"../canary"),
-                ("GNU.sparse.size", b"1"),
-                ("GNU.sparse.map", b"0,1"),
-            ],
-            b"!",
-        )
+        changed("sparse-0-1-name-climbs", "the name in the record of a sparse file climbs", "GNU.sparse.name", {
+            Some(b"../canary")
+        })
         .refused("name-climbs"),
-        records(
+        changed(
             "sparse-0-1-name-with-a-nul",
             "the name in the record of a sparse file has a NUL",
-            &[("GNU.sparse.name", b"s\0t"), ("GNU.sparse.size", b"1"), ("GNU.sparse.map", b"0,1")],
-            b"!",
+            "GNU.sparse.name",
+            Some(b"s\0t"),
         )
         .refused("name-nul"),
-        records(
-            "sparse-0-1-odd",
-            "a map in format 0.1 ends in an offset without a length",
-            &[("GNU.sparse.size", b"10"), ("GNU.sparse.map", b"2,1,5")],
-            b"a",
+        changed(
+            "sparse-0-1-without-a-name",
+            "a file in format 0.1 has no name but the stand-in",
+            "GNU.sparse.name",
+            None,
+        )
+        .refused("sparse"),
+        changed(
+            "sparse-0-1-uncounted",
+            "a map in format 0.1 does not say how many runs it has",
+            "GNU.sparse.numblocks",
+            None,
         )
         .refused("sparse"),
         records(
-            "sparse-0-1-overflowing",
-            "a run in format 0.1 ends beyond 64 bits",
-            &[("GNU.sparse.size", b"10"), ("GNU.sparse.map", b"18446744073709551615,2")],
+            "sparse-0-1-counted-late",
+            "the count of a map in format 0.1 stands behind it",
+            &[&but(VERSION_0_1, "GNU.sparse.numblocks", None)[..], &[("GNU.sparse.numblocks", b"3")]].concat(),
             b"ab",
         )
-        .refused("sparse-map"),
+        .refused("sparse"),
+        changed("sparse-0-1-without-a-map", "a file has a size with holes and no map", "GNU.sparse.map", None)
+            .refused("sparse"),
         records(
+            "sparse-0-1-of-nothing",
+            "a map in format 0.1 is empty",
+            &but(&but(VERSION_0_1, "GNU.sparse.numblocks", Some(b"0")), "GNU.sparse.map", Some(b"")),
+            b"",
+        )
+        .refused("sparse"),
+        records(
+            "sparse-0-1-twice",
+            "a map in format 0.1 stands twice",
+            &[VERSION_0_1, &[("GNU.sparse.map", b"0,2,10,0")]].concat(),
+            b"ab",
+        )
+        .refused("sparse"),
+        changed("sparse-0-1-odd", "a map in format 0.1 ends in an offset without a length", "GNU.sparse.map", {
+            Some(b"2,1,5,1,10")
+        })
+        .refused("sparse"),
+        changed("sparse-0-1-overflowing", "a run in format 0.1 ends beyond 64 bits", "GNU.sparse.map", {
+            Some(b"2,1,18446744073709551615,2,10,0")
+        })
+        .refused("sparse-map"),
+        changed("sparse-0-1-without-its-end", "a map in format 0.1 ends before the file does", "GNU.sparse.map", {
+            Some(b"2,0,3,1,5,1")
+        })
+        .refused("sparse-map"),
+        changed(
             "sparse-0-1-with-too-little",
             "a file has less data than its map in format 0.1 says",
-            &[("GNU.sparse.size", b"10"), ("GNU.sparse.map", b"0,10")],
-            b"ab",
+            "GNU.sparse.map",
+            Some(b"2,1,5,5,10,0"),
         )
         .refused("sparse-size"),
         records(
             "sparse-of-holes",
             "a file is one hole",
-            &[("GNU.sparse.size", b"10"), ("GNU.sparse.numblocks", b"0"), ("GNU.sparse.map", b"")],
+            &but(&but(VERSION_0_1, "GNU.sparse.numblocks", Some(b"1")), "GNU.sparse.map", Some(b"10,0")),
             b"",
         )
         .taken()
-        .then_file("GNUSparseFile.0/s", [0; 10]),
+        .then_file("s", [0; 10]),
+        records(
+            "sparse-with-a-version-of-0",
+            "records of format 0.1 say their version, which no writer does",
+            &[VERSION_0_1, &[("GNU.sparse.major", b"0"), ("GNU.sparse.minor", b"1")]].concat(),
+            b"ab",
+        )
+        .refused("sparse"),
         records(
             "sparse-version-2",
             "a map in a format to come",
-            &[("GNU.sparse.major", b"2"), ("GNU.sparse.minor", b"0"), ("GNU.sparse.realsize", b"10")],
+            &[
+                ("GNU.sparse.major", b"2"),
+                ("GNU.sparse.minor", b"0"),
+                ("GNU.sparse.name", b"s"),
+                ("GNU.sparse.realsize", b"10"),
+            ],
             b"",
         )
         .refused("sparse"),
         records(
             "sparse-with-an-unknown-key",
             "a record about holes has a key that is not known",
-            &[("GNU.sparse.size", b"10"), ("GNU.sparse.fill", b"x")],
-            b"",
+            &[VERSION_0_1, &[("GNU.sparse.fill", b"x")]].concat(),
+            b"ab",
         )
         .refused("sparse"),
+        changed("sparse-size-is-text", "the size of a file with holes is no number", "GNU.sparse.size", Some(b"ten"))
+            .refused("pax-value"),
         records(
-            "sparse-size-is-text",
-            "the size of a file with holes is no number",
-            &[("GNU.sparse.size", b"ten"), ("GNU.sparse.map", b"0,1")],
-            b"a",
+            "sparse-size-alone",
+            "a file has a size with holes, and nothing else says that it has some",
+            &[("GNU.sparse.size", b"10")],
+            b"ab",
         )
-        .refused("pax-value"),
+        .refused("sparse"),
         records("sparse-of-star", "a file with holes as star writes it", &[("SCHILY.realsize", b"10")], b"ab")
             .refused("sparse"),
-        case("sparse-directory", "a directory has holes", {
-            tar().pax(&[("GNU.sparse.size", b"10"), ("GNU.sparse.map", b"")]).directory("d").end()
+        case("sparse-directory", "a directory has holes", tar().pax(VERSION_0_1).directory("d").end())
+            .refused("sparse"),
+        case("sparse-contiguous", "a file of type 7 has holes, of which libarchive knows nothing", {
+            tar().pax(VERSION_0_1).with(Header::posix(b'7', "s"), "ab").end()
         })
         .refused("sparse"),
+        case("sparse-with-a-long-name", "a sparse file has a GNU long name that says otherwise", {
+            tar().long_name("long\0").pax(VERSION_0_1).file("stand-in", "ab").end()
+        })
+        .refused_unless_compatible(&["path-disagrees"])
+        .then_file("s", HOLES)
+        .then_absent("long"),
     ]
 }
 
 /// PAX 1.0, whose map stands in front of the data.
 fn in_data() -> Vec<Case> {
-    let in_data = |name, sentence, map: &str, data: &str| case(name, sentence, version_1(map, data, "10").end());
+    let in_data = |name, sentence, map: &str, data: &str| case(name, sentence, version_1(map, data, "10", &[]).end());
+    let with = |name, sentence, more: &[(&str, &[u8])]| {
+        case(name, sentence, version_1("1\n10\n0\n", "", "10", more).end()).refused("sparse")
+    };
     vec![
-        in_data("sparse-1-0", "a map in format 1.0", "2\n2\n1\n5\n1\n", "ab").taken().then_file("s", HOLES),
-        in_data("sparse-1-0-of-holes", "a map in format 1.0 has no runs", "0\n", "").taken().then_file("s", [0; 10]),
+        in_data("sparse-1-0", "a map in format 1.0", "3\n2\n1\n5\n1\n10\n0\n", "ab").taken().then_file("s", HOLES),
+        in_data("sparse-1-0-of-holes", "a map in format 1.0 has one run, of nothing", "1\n10\n0\n", "")
+            .taken()
+            .then_file("s", [0; 10]),
+        in_data(
+            "sparse-1-0-of-holes-by-bsdtar",
+            "a map in format 1.0 has two runs, of nothing",
+            "2\n0\n0\n10\n0\n",
+            "",
+        )
+        .taken()
+        .then_file("s", [0; 10]),
+        in_data("sparse-1-0-of-nothing", "a map in format 1.0 has no runs", "0\n", "").refused("sparse-map"),
+        in_data("sparse-1-0-without-its-end", "a map in format 1.0 ends before the file does", "1\n0\n2\n", "ab")
+            .refused("sparse-map"),
+        with("sparse-1-0-and-0-1", "a file in format 1.0 has the size of format 0.1", &[("GNU.sparse.size", b"10")]),
+        with("sparse-1-0-with-a-count", "a file in format 1.0 has the count of format 0.1", {
+            &[("GNU.sparse.numblocks", b"1")]
+        }),
         in_data("sparse-1-0-with-text", "a map in format 1.0 has a number that is none", "1\nx\n1\n", "a")
             .refused("sparse"),
         in_data("sparse-1-0-with-a-sign", "a map in format 1.0 has a negative number", "1\n-1\n1\n", "a")
@@ -253,13 +364,13 @@ fn in_data() -> Vec<Case> {
         .seen("CVE-2025-58183")
         .refused("limit"),
         case("sparse-1-0-of-a-petabyte", "a file of a few bytes is a petabyte long", {
-            version_1("0\n", "", "1125899906842624").end()
+            version_1("1\n1125899906842624\n0\n", "", "1125899906842624", &[]).end()
         })
         .refused("limit"),
     ]
 }
 
-fn version_1(map: &str, data: &str, size: &str) -> Archive {
+fn version_1(map: &str, data: &str, size: &str, more: &[(&str, &[u8])]) -> Archive {
     let mut stored = map.as_bytes().to_vec();
     stored.resize(map.len().next_multiple_of(512), 0);
     stored.extend_from_slice(data.as_bytes());
@@ -269,5 +380,5 @@ fn version_1(map: &str, data: &str, size: &str) -> Archive {
         ("GNU.sparse.name", b"s"),
         ("GNU.sparse.realsize", size.as_bytes()),
     ];
-    tar().pax(records).file("GNUSparseFile.0/s", stored)
+    tar().pax(&[records, more].concat()).file("GNUSparseFile.0/s", stored)
 }

@@ -17,6 +17,19 @@ fn names() -> Vec<Case> {
         with("xattr-of-a-user", "an attribute is a user's", "user.a", b"\0=\n").taken(),
         with("xattr-without-a-value", "an attribute's value is empty, which is not the same as none", "user.a", b"")
             .taken(),
+        case(
+            "xattr-of-libarchive",
+            "an attribute is there in libarchive's own form alone, which others do not read",
+            tar().pax(&[("LIBARCHIVE.xattr.user.a", b"MQ")]).file("f", "hello").end(),
+        )
+        .noted(&["xattr-dropped"])
+        .then_file("f", "hello"),
+        case("xattr-in-two-forms", "an attribute is there in libarchive's own form and in the common one", {
+            let records: &[(&str, &[u8])] = &[("LIBARCHIVE.xattr.user.a%20b", b"MQ"), ("SCHILY.xattr.user.a b", b"1")];
+            tar().pax(records).file("f", "hello").end()
+        })
+        .taken()
+        .then_file("f", "hello"),
         with("xattr-without-a-name", "an attribute has no name", "", b"v").refused("xattr-name"),
         with("xattr-with-a-nul-in-its-name", "an attribute has a NUL in its name", "user.a\0b", b"v")
             .refused("xattr-name"),

@@ -194,8 +194,8 @@ rules! {
         "pax-padding" PaxPadding "bytes follow the last record of a PAX header";
         "xattr-name" XattrName { name: Escaped } "an extended attribute's name is empty, too long, or has a NUL in it";
         "xattr-value" XattrValue { name: Escaped } "an extended attribute's value is malformed";
-        "sparse" Sparse { format: &'static str } "a sparse file is described in a way that is not read";
-        "sparse-map" SparseMap { segment: usize } "a sparse file's data overlaps, is out of order, or lies beyond its end";
+        "sparse" Sparse { format: &'static str } "a sparse file is described in a way that no writer has, and that not all readers read alike";
+        "sparse-map" SparseMap { segment: usize } "a sparse file's data overlaps, is out of order, or ends elsewhere than the file";
         "sparse-size" SparseSize { stored: u64, mapped: u64 } "a sparse file has more or less data than its map says";
         // Ends and compression.
         "truncated" Truncated "the archive ends in the middle"
@@ -251,11 +251,15 @@ rules! {
         "xattr-unsupported" XattrUnsupported { name: Escaped } "an extended attribute is left out, since the file system or our rights do not allow it" = NOTED;
         "contiguous-file" ContiguousFile "a file of type 7, which some readers refuse" = NOTED;
         "old-sparse-file" OldSparseFile "a sparse file of type S, which some readers refuse" = NOTED;
+        "header-dialect" HeaderDialect { magic: Escaped } "a header is of no known dialect, and readers differ on its name or its device" = COMPATIBLE;
         "gnu-prefix" GnuPrefix "a header with GNU magic has a ustar prefix" = NOTED;
         "global-comment" GlobalComment { key: Escaped } "a global header without effect" = NOTED;
         "global-record" GlobalRecord { key: Escaped } "a global header would change entries, and readers differ on whether it does" = COMPATIBLE;
         "pax-key-alike" PaxKeyAlike { key: Escaped } "a PAX key stands twice with the same value" = NOTED;
         "pax-key-twice" PaxKeyTwice { key: Escaped } "a PAX key stands twice with two values" = COMPATIBLE;
+        "pax-empty" PaxEmpty { key: Escaped } "a PAX owner, group or time is empty: the header's counts, which some readers take for zero" = NOTED;
+        "pax-empty-name" PaxEmptyName { key: Escaped } "a PAX name or link target is empty, and readers differ on whether it counts" = COMPATIBLE;
+        "pax-empty-size" PaxEmptySize "a PAX size is empty, and readers differ on whether it is zero" = COMPATIBLE;
         "pax-unknown-key" PaxUnknownKey { key: Escaped } "a PAX key that is not known has no effect" = NOTED;
         "size-without-data" SizeWithoutData { size: u64 } "an entry of a type that has no data has a size" = COMPATIBLE;
         "data-after-end" DataAfterEnd { at: u64 } "data follows the end of the archive" = COMPATIBLE;

@@ -11,7 +11,9 @@ pub struct Segment {
     pub length: u64,
 }
 
-/// Where the data of a sparse file lies: ascending, without overlap, within the file. All else are holes.
+/// Where the data of a sparse file lies: ascending, without overlap, up to the end of the file. All else are holes.
+///
+/// The last segment, of no bytes where the file ends in a hole, ends where the file does.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SparseMap(Vec<Segment>);
 
@@ -20,8 +22,9 @@ impl SparseMap {
     ///
     /// # Errors
     ///
-    /// [`Violation::SparseMap`] for segments out of order, over one another or beyond the end, and when they
-    /// are not as long together as what is stored.
+    /// [`Violation::SparseMap`] for segments out of order or over one another, and when the last one does not
+    /// end where the file does: no writer leaves that open, and readers differ on what is behind it.
+    /// [`Violation::SparseSize`] when they are not as long together as what is stored.
     pub fn new(segments: Vec<Segment>, size: u64, stored: u64) -> Result<Self, Violation> {
         let mut end = 0;
         let mut data = 0_u64;
@@ -32,6 +35,9 @@ impl SparseMap {
                 _ => return Err(Violation::SparseMap { segment: index + 1 }),
             }
             data += segment.length; // within `size`, for segments do not overlap
+        }
+        if end != size || segments.is_empty() {
+            return Err(Violation::SparseMap { segment: segments.len() + 1 });
         }
         if data != stored {
             return Err(Violation::SparseSize { stored, mapped: data });
@@ -56,12 +62,18 @@ mod tests {
             SparseMap::new(segments, size, stored).map_err(|violation| violation.id())
         };
         assert!(
-            map(&[], 0, 0).is_ok() && map(&[], 100, 0).is_ok() && map(&[(0, 5), (5, 5), (100, 0)], 100, 10).is_ok()
+            map(&[(0, 0)], 0, 0).is_ok()
+                && map(&[(100, 0)], 100, 0).is_ok()
+                && map(&[(0, 0), (0, 5), (5, 5), (100, 0)], 100, 10).is_ok()
+                && map(&[(0, 5), (90, 10)], 100, 15).is_ok()
         );
-        for wrong in [&[(0, 5), (4, 1)][..], &[(9, 1), (0, 1)], &[(99, 2)], &[(u64::MAX, 2)], &[(101, 0)]] {
+        let wrong =
+            [&[(0, 5), (4, 1)][..], &[(9, 1), (0, 1)], &[(99, 2)], &[(u64::MAX, 2)], &[(101, 0)], &[], &[(98, 1)]];
+        for wrong in wrong {
             assert_eq!(map(wrong, 100, 0), Err("sparse-map"));
         }
-        assert_eq!(map(&[(0, 5)], 100, 6), Err("sparse-size"));
-        assert_eq!(map(&[(0, 5)], 100, 0), Err("sparse-size"));
+        assert_eq!(map(&[], 0, 0), Err("sparse-map"));
+        assert_eq!(map(&[(0, 5)], 5, 6), Err("sparse-size"));
+        assert_eq!(map(&[(0, 5)], 5, 0), Err("sparse-size"));
     }
 }

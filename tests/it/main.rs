@@ -12,6 +12,7 @@ mod child;
 mod damage;
 mod docs;
 mod floors;
+mod holes;
 mod hostile;
 #[cfg(all(feature = "image", feature = "gzip", feature = "zstd"))]
 mod index;

@@ -32,11 +32,12 @@ pub(crate) fn compose(
         b'0' | 0 | b'7' => file(header.flag(), name, size, limits, oddities)?,
         b'1' => EntryKind::HardLink { target: target() },
         b'2' => EntryKind::Symlink { target: LinkTarget::parse(&target())? },
-        b'3' => EntryKind::Device(header.device(DeviceKind::Character)?),
-        b'4' => EntryKind::Device(header.device(DeviceKind::Block)?),
+        b'3' => EntryKind::Device(header.device(DeviceKind::Character, oddities)?),
+        b'4' => EntryKind::Device(header.device(DeviceKind::Block, oddities)?),
         b'5' => EntryKind::Directory,
         b'6' => EntryKind::Fifo,
-        b'S' if sparse.is_none() => {
+        b'S' if sparse.is_some() => return Err(Violation::Sparse { format: "old GNU" }),
+        b'S' => {
             sparse = Some(Layout::of_old_gnu(header, limits)?);
             oddities.add(Quirk::OldSparseFile);
             file(header.flag(), name, size, limits, oddities)?
@@ -44,7 +45,10 @@ pub(crate) fn compose(
         flag => return Err(Violation::EntryType { flag: Escaped::new(&[flag]) }),
     };
     if let Some(layout) = &sparse {
-        let EntryKind::File { size, .. } = &mut kind else { return Err(Violation::Sparse { format: "PAX" }) };
+        // Of records beside another type than `0` some readers make a file with holes, others one without.
+        let (EntryKind::File { size, .. }, b'0' | b'S') = (&mut kind, header.flag()) else {
+            return Err(Violation::Sparse { format: "PAX" });
+        };
         limits.check(Limit::FileBytes, layout.size())?;
         *size = layout.size();
     }

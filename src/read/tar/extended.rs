@@ -69,14 +69,17 @@ impl Extended {
 
     /// The name that replaces the header's.
     pub(crate) fn take_path(&mut self, oddities: &mut Oddities) -> Option<Vec<u8>> {
-        // Writers of sparse files put a stand-in into `path`.
-        let pax = self.pax.as_mut().and_then(|pax| pax.sparse.name.take().or(pax.path.take()));
-        agreed(self.gnu_path.take(), pax, oddities)
+        // Writers of sparse files put a stand-in into `path`. In Go their own key counts before all else.
+        let sparse = self.pax.as_mut().and_then(|pax| pax.sparse.name.take());
+        let pax = self.pax.as_mut().and_then(|pax| pax.path.take());
+        let agreed = agreed(self.gnu_path.take(), sparse.clone().or(pax), oddities);
+        sparse.or(agreed)
     }
 
     /// The link target that replaces the header's.
     pub(crate) fn take_target(&mut self, oddities: &mut Oddities) -> Option<Vec<u8>> {
-        agreed(self.gnu_target.take(), self.pax.as_mut().and_then(|pax| pax.target.take()), oddities)
+        let pax = self.pax.as_mut().and_then(|pax| pax.target.take());
+        agreed(self.gnu_target.take(), pax, oddities)
     }
 
     /// The other things that records say.

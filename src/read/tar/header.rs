@@ -22,6 +22,8 @@ const MINOR: Range<usize> = 337..345;
 const PREFIX: Range<usize> = 345..500;
 const GNU_ACCESS_TIME: Range<usize> = 345..357;
 const GNU_CHANGE_TIME: Range<usize> = 357..369;
+const STAR_PREFIX: Range<usize> = 345..476;
+const STAR_TRAILER: Range<usize> = 508..512;
 const SPARSE: Range<usize> = 386..482;
 const SPARSE_MORE: Range<usize> = 482..483;
 const REAL_SIZE: Range<usize> = 483..495;
@@ -30,6 +32,8 @@ const REAL_SIZE: Range<usize> = 483..495;
 enum Dialect {
     /// POSIX, whatever the version says: no reader asks.
     Posix,
+    /// star's, which is POSIX with a shorter prefix.
+    Star,
     Gnu,
     /// Version 7, which has no magic.
     Old,
@@ -66,8 +70,15 @@ impl Header {
         let name = self.text(NAME);
         let prefix = match self.dialect() {
             Dialect::Posix => self.text(PREFIX),
+            Dialect::Star => self.star_prefix(oddities),
             Dialect::Gnu => self.gnu_prefix(oddities)?,
-            Dialect::Old => b"",
+            Dialect::Old => {
+                // Python reads a prefix whatever the magic, libarchive wherever it begins like POSIX's.
+                if !self.text(PREFIX).is_empty() {
+                    oddities.add(self.dialect_quirk());
+                }
+                b""
+            }
         };
         Ok(if prefix.is_empty() { name.to_vec() } else { [prefix, name].join(&b'/') })
     }
@@ -100,7 +111,12 @@ impl Header {
     }
 
     /// The device numbers, which only devices have: writers leave rubbish there otherwise.
-    pub(crate) fn device(&self, kind: DeviceKind) -> Result<Device, Violation> {
+    pub(crate) fn device(&self, kind: DeviceKind, oddities: &mut Oddities) -> Result<Device, Violation> {
+        if let Dialect::Old = self.dialect() {
+            // Which has no such fields, as Go and GNU tar see it.
+            oddities.add(self.dialect_quirk());
+            return Ok(Device { kind, major: 0, minor: 0 });
+        }
         let major = self.unsigned32("device major", MAJOR, u32::MAX)?;
         let minor = self.unsigned32("device minor", MINOR, u32::MAX)?;
         Ok(Device { kind, major, minor })
@@ -118,6 +134,7 @@ impl Header {
 
     fn dialect(&self) -> Dialect {
         match self.bytes(MAGIC) {
+            [b'u', b's', b't', b'a', b'r', 0, _, _] if self.bytes(STAR_TRAILER) == b"tar\0" => Dialect::Star,
             [b'u', b's', b't', b'a', b'r', 0, _, _] => Dialect::Posix,
             b"ustar  \0" => Dialect::Gnu,
             _ => Dialect::Old,
@@ -137,6 +154,19 @@ impl Header {
         }
         oddities.add(Quirk::GnuPrefix);
         Ok(prefix)
+    }
+
+    /// star's prefix ends before its times, for those who know star; for others it goes on.
+    fn star_prefix(&self, oddities: &mut Oddities) -> &[u8] {
+        let prefix = self.text(STAR_PREFIX);
+        if prefix != self.text(PREFIX) {
+            oddities.add(self.dialect_quirk());
+        }
+        prefix
+    }
+
+    fn dialect_quirk(&self) -> Quirk {
+        Quirk::HeaderDialect { magic: Escaped::new(self.bytes(MAGIC)) }
     }
 
     fn unsigned32(&self, field: &'static str, range: Range<usize>, most: u32) -> Result<u32, Violation> {

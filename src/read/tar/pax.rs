@@ -3,8 +3,8 @@
 use super::oddities::Oddities;
 use super::sparse::SparseRecords;
 use crate::words::{Escaped, Limit, Limits, Quirk, Timestamp, Violation, Xattr};
-use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::collections::{HashMap, HashSet};
 
 /// What the records of one `x` header say; `None` where they say nothing.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -20,10 +20,14 @@ pub(crate) struct Pax {
 }
 
 impl Pax {
-    /// Reads the content of an `x` header. An empty value says nothing, but for an attribute, where it is one.
+    /// Reads the content of an `x` header.
+    ///
+    /// An empty value says nothing, as in Go, but for an attribute, where it is one. GNU tar refuses an empty number and
+    /// takes an empty name; libarchive and Python read zero, Python an empty name too.
     pub(crate) fn parse(content: &[u8], limits: &Limits, oddities: &mut Oddities) -> Result<Self, Violation> {
         let mut pax = Self::default();
         let mut xattr_bytes = 0;
+        let mut foreign = Vec::new();
         for Record { key, value } in records(content, oddities)? {
             let malformed = || Violation::PaxValue { key: Escaped::new(key), value: Escaped::new(value) };
             match Key::of(key) {
@@ -36,7 +40,14 @@ impl Pax {
                 Key::Sparse(key) => pax.sparse.add(key, value, limits)?,
                 Key::StarSparse => return Err(Violation::Sparse { format: "star" }),
                 Key::Unknown => oddities.add(Quirk::PaxUnknownKey { key: Escaped::new(key) }),
-                _ if value.is_empty() => {}
+                Key::Path | Key::Target if value.is_empty() => {
+                    oddities.add(Quirk::PaxEmptyName { key: Escaped::new(key) });
+                }
+                Key::Size if value.is_empty() => oddities.add(Quirk::PaxEmptySize),
+                Key::Uid | Key::Gid | Key::Mtime if value.is_empty() => {
+                    oddities.add(Quirk::PaxEmpty { key: Escaped::new(key) });
+                }
+                Key::OtherTime if value.is_empty() => {}
                 Key::Path if value.contains(&0) => return Err(Violation::NameNul),
                 Key::Target if value.contains(&0) => return Err(Violation::LinkTargetNul),
                 Key::Path => pax.path = Some(value.to_vec()),
@@ -48,8 +59,14 @@ impl Pax {
                 Key::OtherTime => {
                     time(value).ok_or_else(malformed)?;
                 }
-                Key::OwnerName | Key::ForeignXattr | Key::Harmless => {}
+                Key::ForeignXattr(name) => foreign.push(unescaped(name)),
+                Key::OwnerName | Key::Harmless => {}
             }
+        }
+        // bsdtar writes each attribute in both forms, of which every reader knows the common one.
+        let common: HashSet<_> = pax.xattrs.iter().map(|xattr| xattr.name.as_slice()).collect();
+        if let Some(name) = foreign.iter().find(|name| !common.contains(name.as_slice())) {
+            oddities.add(Quirk::XattrDropped { name: Escaped::new(name) });
         }
         Ok(pax)
     }
@@ -67,7 +84,7 @@ pub(crate) fn judge_global(content: &[u8], oddities: &mut Oddities) -> Result<()
 }
 
 /// The largest size that a header's own field could say.
-const MOST_BYTES: u64 = i64::MAX.unsigned_abs();
+pub(crate) const MOST_BYTES: u64 = i64::MAX.unsigned_abs();
 
 enum Key<'a> {
     Path,
@@ -80,8 +97,8 @@ enum Key<'a> {
     /// A user's or group's name; layers go by number.
     OwnerName,
     Xattr(&'a [u8]),
-    /// bsdtar's own form of an attribute, beside the common one.
-    ForeignXattr,
+    /// bsdtar's own form of an attribute, with its name and value encoded.
+    ForeignXattr(&'a [u8]),
     /// A record about holes, without what all keys of these begin with.
     Sparse(&'a [u8]),
     StarSparse,
@@ -95,10 +112,12 @@ impl<'a> Key<'a> {
         if let Some(name) = key.strip_prefix(b"SCHILY.xattr.") {
             return Self::Xattr(name);
         }
+        if let Some(name) = key.strip_prefix(b"LIBARCHIVE.xattr.") {
+            return Self::ForeignXattr(name);
+        }
         if let Some(rest) = key.strip_prefix(b"GNU.sparse.") {
             return Self::Sparse(rest);
         }
-        let starts = |prefix: &[u8]| key.starts_with(prefix);
         match key {
             b"path" => Self::Path,
             b"linkpath" => Self::Target,
@@ -111,8 +130,7 @@ impl<'a> Key<'a> {
             b"comment" | b"charset" | b"hdrcharset" | b"LIBARCHIVE.creationtime" => Self::Harmless,
             b"SCHILY.dev" | b"SCHILY.ino" | b"SCHILY.nlink" => Self::Harmless,
             b"SCHILY.realsize" => Self::StarSparse,
-            _ if starts(b"LIBARCHIVE.xattr.") => Self::ForeignXattr,
-            _ if starts(b"MSWINDOWS.") => Self::Harmless,
+            _ if key.starts_with(b"MSWINDOWS.") => Self::Harmless,
             _ => Self::Unknown,
         }
     }
@@ -150,6 +168,10 @@ fn records<'a>(content: &'a [u8], oddities: &mut Oddities) -> Result<Vec<Record<
                 place.insert(records.len());
                 records.push(record);
             }
+            // What is a sparse file has its own readers, which take the first, the last or both.
+            Entry::Occupied(_) if record.key.starts_with(b"GNU.sparse.") => {
+                return Err(Violation::Sparse { format: "PAX" });
+            }
             Entry::Occupied(place) => {
                 let Some(earlier) = records.get_mut(*place.get()) else { continue };
                 let key = Escaped::new(record.key);
@@ -183,6 +205,23 @@ fn xattr(name: &[u8], value: &[u8]) -> Result<Xattr, Violation> {
         return Err(Violation::XattrName { name: Escaped::new(name) });
     }
     Ok(Xattr { name: name.to_vec(), value: value.to_vec() })
+}
+
+/// The name in a key of bsdtar's, in which some bytes are `%` and two hexadecimal digits.
+fn unescaped(name: &[u8]) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(name.len());
+    let mut rest = name;
+    while let Some((&byte, behind)) = rest.split_first() {
+        let digit = |at: usize| behind.get(at).and_then(|&digit| char::from(digit).to_digit(16));
+        let escaped = digit(0).zip(digit(1)).and_then(|(high, low)| u8::try_from(16 * high + low).ok());
+        let (byte, taken) = match escaped.filter(|_| byte == b'%') {
+            Some(escaped) => (escaped, 2),
+            None => (byte, 0),
+        };
+        bytes.push(byte);
+        rest = behind.get(taken..).unwrap_or_default();
+    }
+    bytes
 }
 
 fn id(value: &[u8]) -> Option<u32> {

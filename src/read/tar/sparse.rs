@@ -1,30 +1,45 @@
 //! Sparse files: where each of the four formats says which parts of a file it has.
 //!
 //! The formats are those of the GNU tar manual, appendix "Storing Sparse Files": old GNU (type `S`), and PAX
-//! 0.0, 0.1 and 1.0.
+//! 0.0, 0.1 and 1.0. They are read as GNU tar and libarchive write them and no other way: a count that is missing or
+//! comes late, records of two formats, another type than `0` or a map that does not reach the end of the file are
+//! each read by some reader, and by no two alike.
 
 use super::block::{BLOCK, Block, Blocks};
 use super::header::Header;
 use super::number;
-use super::pax::decimal;
+use super::pax::{MOST_BYTES, decimal};
 use crate::words::{Escaped, Fault, Limit, Limits, Segment, SparseMap, Violation};
 use std::io::BufRead;
 
 /// What the PAX records of an entry say about its holes.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct SparseRecords {
-    /// The name of the file, for which `path` is a stand-in.
+    /// The name of the file, for which `path` is a stand-in (0.1 and 1.0).
     pub(crate) name: Option<Vec<u8>>,
-    major: Option<u64>,
-    minor: Option<u64>,
-    /// The size with all holes, under both of its keys.
+    has_name: bool,
+    /// The version, which 1.0 alone states.
+    major: Option<Vec<u8>>,
+    minor: Option<Vec<u8>>,
+    /// The size with all holes, by the key of 0.0 and 0.1 and by that of 1.0.
     size: Option<u64>,
+    real_size: Option<u64>,
+    /// How many segments follow (0.0 and 0.1).
     count: Option<u64>,
+    map: Option<MapForm>,
     segments: Vec<Segment>,
     /// An offset that waits for its length (0.0).
     pending: Option<u64>,
-    has_map: bool,
     any: bool,
+}
+
+/// How records spell a map.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum MapForm {
+    /// An offset and a length, a record each (0.0).
+    Pairs,
+    /// All in one record (0.1).
+    List,
 }
 
 /// How a file's map is found.
@@ -42,28 +57,30 @@ impl SparseRecords {
     pub(crate) fn add(&mut self, key: &[u8], value: &[u8], limits: &Limits) -> Result<(), Violation> {
         self.any = true;
         let number = || {
-            decimal(value).ok_or_else(|| Violation::PaxValue {
+            decimal(value).filter(|&number| number <= MOST_BYTES).ok_or_else(|| Violation::PaxValue {
                 key: Escaped::new(&[b"GNU.sparse.", key].concat()),
                 value: Escaped::new(value),
             })
         };
         match key {
+            b"name" if value.is_empty() => return Err(unknown()),
             b"name" if value.contains(&0) => return Err(Violation::NameNul),
-            b"name" => self.name = Some(value.to_vec()),
-            b"major" => self.major = Some(number()?),
-            b"minor" => self.minor = Some(number()?),
-            b"size" | b"realsize" => match self.size.replace(number()?) {
-                Some(other) if Some(other) != self.size => return Err(unknown()),
-                _ => (),
-            },
+            b"name" => (self.name, self.has_name) = (Some(value.to_vec()), true),
+            b"major" => self.major = Some(value.to_vec()),
+            b"minor" => self.minor = Some(value.to_vec()),
+            b"size" => self.size = Some(number()?),
+            b"realsize" => self.real_size = Some(number()?),
+            // GNU tar makes room for so many, and has none for a map that came before.
+            b"numblocks" if self.map.is_some() => return Err(unknown()),
             b"numblocks" => self.count = Some(number()?),
-            b"offset" if self.pending.is_some() => return Err(unknown()),
-            b"offset" => self.pending = Some(number()?),
+            b"offset" if self.count.is_none() || self.pending.is_some() => return Err(unknown()),
+            b"offset" if self.map == Some(MapForm::List) => return Err(unknown()),
+            b"offset" => (self.pending, self.map) = (Some(number()?), Some(MapForm::Pairs)),
             b"numbytes" => {
                 let offset = self.pending.take().ok_or_else(unknown)?;
                 self.push(Segment { offset, length: number()? }, limits)?;
             }
-            b"map" if self.has_map || !self.segments.is_empty() => return Err(unknown()),
+            b"map" if self.count.is_none() || self.map.is_some() => return Err(unknown()),
             b"map" => self.read_map(value, limits)?,
             _ => return Err(unknown()),
         }
@@ -72,26 +89,30 @@ impl SparseRecords {
 
     /// Which format these records are; `None` when there are none.
     pub(crate) fn layout(self) -> Result<Option<Layout>, Violation> {
-        match self {
-            Self { any: false, .. } => Ok(None),
-            Self { pending: Some(_), .. } => Err(unknown()),
-            Self { major: Some(1), minor: Some(0), size: Some(size), has_map: false, segments, .. }
-                if segments.is_empty() =>
-            {
-                Ok(Some(Layout::InData { size }))
-            }
-            Self { major: None | Some(0), minor: None | Some(0 | 1), size: Some(size), count, segments, .. }
-                if count.is_none_or(|count| count == segments.len() as u64) =>
+        let Self { has_name, major, minor, size, real_size, count, map, segments, pending, any, .. } = self;
+        if !any {
+            return Ok(None);
+        }
+        let counted = count == Some(segments.len() as u64) && pending.is_none();
+        let version = (major.as_deref(), minor.as_deref());
+        let (one, zero): (&[u8], &[u8]) = (b"1", b"0");
+        match (version, map, has_name, size, real_size) {
+            ((None, None), Some(MapForm::Pairs), false, Some(size), None)
+            | ((None, None), Some(MapForm::List), true, Some(size), None)
+                if counted =>
             {
                 Ok(Some(Layout::Known { size, segments }))
+            }
+            (version, None, true, None, Some(size)) if version == (Some(one), Some(zero)) && count.is_none() => {
+                Ok(Some(Layout::InData { size }))
             }
             _ => Err(unknown()),
         }
     }
 
     fn read_map(&mut self, value: &[u8], limits: &Limits) -> Result<(), Violation> {
-        self.has_map = true;
-        let mut numbers = value.split(|&byte| byte == b',').filter(|_| !value.is_empty());
+        self.map = Some(MapForm::List);
+        let mut numbers = value.split(|&byte| byte == b',');
         while let Some(offset) = numbers.next() {
             let pair = (decimal(offset), numbers.next().and_then(decimal));
             let (Some(offset), Some(length)) = pair else { return Err(unknown()) };
@@ -180,7 +201,11 @@ fn add_slots(segments: &mut Vec<Segment>, area: &[u8], limits: &Limits) -> Resul
             continue;
         }
         let (offset, length) = slot.split_at(SLOT / 2);
-        let value = |field: &[u8]| number::parse(field).and_then(|value| u64::try_from(value).ok());
+        // Readers stop at a slot whose offset is empty, or at one whose length is.
+        let value = |field: &[u8]| {
+            let written = field.iter().any(|byte| !matches!(byte, b' ' | 0));
+            number::parse(field).filter(|_| written).and_then(|value| u64::try_from(value).ok())
+        };
         match (ended, value(offset), value(length)) {
             (false, Some(offset), Some(length)) => push(segments, Segment { offset, length }, limits)?,
             _ => return Err(Violation::Number { field: "sparse map", value: Escaped::new(slot) }),

@@ -11,17 +11,59 @@ fn a() -> Archive {
     Archive::default()
 }
 
-fn v0(records: &[(&str, &[u8])], data: &[u8]) -> Archive {
-    let size = [("GNU.sparse.size", &b"100"[..])];
-    a().pax(&[&size[..], records].concat()).file("stand-in", data)
+/// Format 0.0: a size, a count and these records.
+fn v00(count: &[u8], records: &[(&str, &[u8])], data: &[u8]) -> Archive {
+    let first = [("GNU.sparse.size", &b"100"[..]), ("GNU.sparse.numblocks", count)];
+    a().pax(&[&first[..], records].concat()).file("f", data)
 }
 
-fn v1(records: &[(&str, &[u8])], map: &[u8], data: &[u8]) -> Archive {
-    let version = [("GNU.sparse.major", &b"1"[..]), ("GNU.sparse.minor", b"0"), ("GNU.sparse.realsize", b"100")];
+/// Format 0.1: a size, a count, a name and a map.
+fn v01(count: &[u8], map: &[u8], data: &[u8]) -> Archive {
+    v00(count, &[("GNU.sparse.name", b"real"), ("GNU.sparse.map", map)], data)
+}
+
+/// Records of no format in particular.
+fn records(records: &[(&str, &[u8])]) -> Archive {
+    a().pax(records).file("f", b"abc")
+}
+
+const V01: &[(&str, &[u8])] = &[
+    ("GNU.sparse.size", b"3"),
+    ("GNU.sparse.numblocks", b"1"),
+    ("GNU.sparse.name", b"real"),
+    ("GNU.sparse.map", b"0,3"),
+];
+
+const V1: &[(&str, &[u8])] = &[
+    ("GNU.sparse.major", b"1"),
+    ("GNU.sparse.minor", b"0"),
+    ("GNU.sparse.name", b"real"),
+    ("GNU.sparse.realsize", b"100"),
+];
+
+/// Format 1.0, and more records.
+fn v1(more: &[(&str, &[u8])], map: &[u8], data: &[u8]) -> Archive {
+    v1_of(&[V1, more].concat(), map, data)
+}
+
+fn v1_of(records: &[(&str, &[u8])], map: &[u8], data: &[u8]) -> Archive {
     let mut stored = map.to_vec();
     stored.resize(map.len().next_multiple_of(512), 0);
     stored.extend_from_slice(data);
-    a().pax(&[&version[..], records].concat()).file("stand-in", &stored)
+    a().pax(records).file("stand-in", &stored)
+}
+
+/// The records without one of them, or with one of them changed.
+fn but(
+    records: &'static [(&str, &[u8])],
+    key: &str,
+    value: Option<&'static [u8]>,
+) -> Vec<(&'static str, &'static [u8])> {
+    let changed = records.iter().filter_map(|&(name, old)| match name == key {
+        true => value.map(|value| (name, value)),
+        false => Some((name, old)),
+    });
+    changed.collect()
 }
 
 /// A header of type `S` with these slots, and whether more follow.
@@ -44,6 +86,7 @@ fn block(slots: Pairs, more: u8) -> [u8; 512] {
 }
 
 const CASES: &[Case] = &[
+    // Old GNU.
     (
         "old GNU",
         || a().with(old(&[(10, 2), (50, 1), (100, 0)], 0), b"abc"),
@@ -53,93 +96,174 @@ const CASES: &[Case] = &[
         "old GNU, going on in a block",
         || {
             a().raw(old(&[(0, 1), (2, 1), (4, 1), (6, 1)], 1).size(5))
-                .bytes(&block(&[(8, 1)], 0))
+                .bytes(&block(&[(8, 1), (100, 0)], 0))
                 .bytes(b"abcde")
                 .zeros(507)
         },
-        Ok(("s", 100, &[(0, 1), (2, 1), (4, 1), (6, 1), (8, 1)], b"abcde")),
+        Ok(("s", 100, &[(0, 1), (2, 1), (4, 1), (6, 1), (8, 1), (100, 0)], b"abcde")),
     ),
+    ("old GNU without a map", || a().raw(old(&[], 0)), Err("sparse-map")),
+    ("old GNU, not up to its end", || a().with(old(&[(0, 3)], 0), b"abc"), Err("sparse-map")),
     ("old GNU, cut in its map", || a().raw(old(&[(0, 1)], 1).size(1)), Err("sparse-map-cut")),
-    ("old GNU with POSIX magic", || a().raw(old(&[], 0).bytes(257, b"ustar\x0000")), Err("sparse")),
-    ("old GNU with an odd mark for more", || a().raw(old(&[], 2)), Err("sparse")),
+    ("old GNU with POSIX magic", || a().raw(old(&[(100, 0)], 0).bytes(257, b"ustar\x0000")), Err("sparse")),
+    ("old GNU with an odd mark for more", || a().raw(old(&[(100, 0)], 2)), Err("sparse")),
     ("old GNU with a slot behind an empty one", || a().raw(old(&[], 0).bytes(410, &slot((0, 0)))), Err("number")),
     ("old GNU with a slot that is no number", || a().raw(old(&[], 0).bytes(386, b"x")), Err("number")),
-    (
-        "old GNU with a map in records of PAX too",
-        || a().pax(&[("GNU.sparse.size", b"0"), ("GNU.sparse.map", b"")]).raw(old(&[], 0)),
-        Err("entry-type"),
-    ),
+    ("old GNU with a slot without a length", || a().raw(old(&[(100, 0)], 0).bytes(398, &[0; 12])), Err("number")),
+    ("old GNU with a slot of a blank length", || a().raw(old(&[(100, 0)], 0).bytes(398, &[b' '; 12])), Err("number")),
+    ("old GNU with a slot without an offset", || a().raw(old(&[(0, 100)], 0).bytes(386, &[0; 12])), Err("number")),
+    ("old GNU with a map in records of PAX too", || a().pax(V01).raw(old(&[(100, 0)], 0)), Err("sparse")),
+    // PAX 0.0.
     (
         "PAX 0.0",
         || {
-            v0(
+            v00(
+                b"3",
                 &[
-                    ("GNU.sparse.numblocks", b"2"),
                     ("GNU.sparse.offset", b"1"),
                     ("GNU.sparse.numbytes", b"2"),
                     ("GNU.sparse.offset", b"90"),
                     ("GNU.sparse.numbytes", b"1"),
+                    ("GNU.sparse.offset", b"100"),
+                    ("GNU.sparse.numbytes", b"0"),
                 ],
                 b"abc",
             )
         },
-        Ok(("stand-in", 100, &[(1, 2), (90, 1)], b"abc")),
+        Ok(("f", 100, &[(1, 2), (90, 1), (100, 0)], b"abc")),
     ),
+    (
+        "PAX 0.0 without a count",
+        || records(&[("GNU.sparse.size", b"3"), ("GNU.sparse.offset", b"0"), ("GNU.sparse.numbytes", b"3")]),
+        Err("sparse"),
+    ),
+    (
+        "PAX 0.0 with a count behind its map",
+        || {
+            records(&[
+                ("GNU.sparse.size", b"3"),
+                ("GNU.sparse.offset", b"0"),
+                ("GNU.sparse.numbytes", b"3"),
+                ("GNU.sparse.numblocks", b"1"),
+            ])
+        },
+        Err("sparse"),
+    ),
+    (
+        "PAX 0.0 with a name",
+        || v00(b"1", &[("GNU.sparse.name", b"n"), ("GNU.sparse.offset", b"100"), ("GNU.sparse.numbytes", b"0")], b""),
+        Err("sparse"),
+    ),
+    ("an offset without a length", || v00(b"1", &[("GNU.sparse.offset", b"100")], b""), Err("sparse")),
+    ("a length without an offset", || v00(b"1", &[("GNU.sparse.numbytes", b"100")], b"a"), Err("sparse")),
+    (
+        "an offset behind an offset",
+        || v00(b"1", &[("GNU.sparse.offset", b"0"), ("GNU.sparse.offset", b"0")], b""),
+        Err("sparse"),
+    ),
+    (
+        "two maps",
+        || {
+            let pair: [(&str, &[u8]); 2] = [("GNU.sparse.offset", b"100"), ("GNU.sparse.numbytes", b"0")];
+            v00(b"2", &[&pair[..], &[("GNU.sparse.name", b"n"), ("GNU.sparse.map", b"100,0")]].concat(), b"")
+        },
+        Err("sparse"),
+    ),
+    (
+        "two maps, the other way round",
+        || {
+            let pair: [(&str, &[u8]); 2] = [("GNU.sparse.offset", b"100"), ("GNU.sparse.numbytes", b"0")];
+            v00(b"2", &[&[("GNU.sparse.name", &b"n"[..]), ("GNU.sparse.map", b"100,0")], &pair[..]].concat(), b"")
+        },
+        Err("sparse"),
+    ),
+    // PAX 0.1.
     (
         "PAX 0.1, whose path is a stand-in",
         || {
-            v0(
+            v00(
+                b"3",
                 &[
                     ("GNU.sparse.name", b"real"),
                     ("path", b"dir/GNUSparseFile.1/real"),
-                    ("GNU.sparse.map", b"1,2,90,1"),
-                    ("GNU.sparse.numblocks", b"2"),
+                    ("GNU.sparse.map", b"1,2,90,1,100,0"),
                 ],
                 b"abc",
             )
         },
-        Ok(("real", 100, &[(1, 2), (90, 1)], b"abc")),
+        Ok(("real", 100, &[(1, 2), (90, 1), (100, 0)], b"abc")),
+    ),
+    ("PAX 0.1 at its shortest", || records(V01), Ok(("real", 3, &[(0, 3)], b"abc"))),
+    ("PAX 0.1 without a size", || records(&but(V01, "GNU.sparse.size", None)), Err("sparse")),
+    ("PAX 0.1 without a count", || records(&but(V01, "GNU.sparse.numblocks", None)), Err("sparse")),
+    ("PAX 0.1 without a name", || records(&but(V01, "GNU.sparse.name", None)), Err("sparse")),
+    ("PAX 0.1 with an empty name", || records(&but(V01, "GNU.sparse.name", Some(b""))), Err("sparse")),
+    ("PAX 0.1 without a map", || records(&but(V01, "GNU.sparse.map", None)), Err("sparse")),
+    ("PAX 0.1 with an empty map", || v01(b"0", b"", b""), Err("sparse")),
+    ("PAX 0.1 with a wrong count", || records(&but(V01, "GNU.sparse.numblocks", Some(b"2"))), Err("sparse")),
+    (
+        "PAX 0.1 with a count behind its map",
+        || records(&[&but(V01, "GNU.sparse.numblocks", None)[..], &[("GNU.sparse.numblocks", b"1")]].concat()),
+        Err("sparse"),
     ),
     (
-        "PAX 1.0",
-        || v1(&[("GNU.sparse.name", b"real")], b"2\n1\n2\n90\n1\n", b"abc"),
-        Ok(("real", 100, &[(1, 2), (90, 1)], b"abc")),
+        "PAX 0.1 with a version",
+        || records(&[V01, &[("GNU.sparse.major", b"0"), ("GNU.sparse.minor", b"1")]].concat()),
+        Err("sparse"),
     ),
-    ("PAX 1.0 without data", || v1(&[], b"0\n", b""), Ok(("stand-in", 100, &[], b""))),
-    ("PAX 1.0 with rubbish behind its map", || v1(&[], b"0\n1", b""), Err("sparse")),
+    ("PAX 0.1 with the size of 1.0", || records(&[V01, &[("GNU.sparse.realsize", b"3")]].concat()), Err("sparse")),
+    ("PAX 0.1 with a key twice", || records(&[V01, &[("GNU.sparse.map", b"0,3")]].concat()), Err("sparse")),
+    ("PAX 0.1 with half a pair", || v01(b"1", b"0,100,2", b"a"), Err("sparse")),
+    ("PAX 0.1 with a comma behind", || v01(b"1", b"100,0,", b""), Err("sparse")),
+    ("PAX 0.1, not up to its end", || v01(b"1", b"0,3", b"abc"), Err("sparse-map")),
+    ("PAX 0.1 of type 7", || a().pax(V01).with(Raw::posix(b'7', b"f"), b"abc"), Err("sparse")),
+    ("PAX 0.1 of the old type", || a().pax(V01).with(Raw::posix(0, b"f"), b"abc"), Err("sparse")),
+    ("PAX 0.1 of a directory", || a().pax(V01).directory("d"), Err("sparse")),
+    ("a size alone", || records(&[("GNU.sparse.size", b"3")]), Err("sparse")),
+    ("a name alone", || records(&[("GNU.sparse.name", b"real")]), Err("sparse")),
+    // PAX 1.0.
+    (
+        "PAX 1.0",
+        || v1(&[], b"3\n1\n2\n90\n1\n100\n0\n", b"abc"),
+        Ok(("real", 100, &[(1, 2), (90, 1), (100, 0)], b"abc")),
+    ),
+    (
+        "PAX 1.0 as bsdtar writes a file of holes",
+        || v1(&[], b"2\n0\n0\n100\n0\n", b""),
+        Ok(("real", 100, &[(0, 0), (100, 0)], b"")),
+    ),
+    ("PAX 1.0 with an empty map", || v1(&[], b"0\n", b""), Err("sparse-map")),
+    ("PAX 1.0, not up to its end", || v1(&[], b"1\n0\n3\n", b"abc"), Err("sparse-map")),
+    ("PAX 1.0 without a name", || v1_of(&but(V1, "GNU.sparse.name", None), b"1\n100\n0\n", b""), Err("sparse")),
+    ("PAX 1.0 with half a version", || v1_of(&but(V1, "GNU.sparse.minor", None), b"1\n100\n0\n", b""), Err("sparse")),
+    (
+        "PAX 1.0 with its version spelled at length",
+        || v1_of(&but(V1, "GNU.sparse.major", Some(b"01")), b"1\n100\n0\n", b""),
+        Err("sparse"),
+    ),
+    ("PAX 1.0 with rubbish behind its map", || v1(&[], b"1\n100\n0\n1", b""), Err("sparse")),
     ("PAX 1.0 with a map longer than what is stored", || v1(&[], b"9\n1\n", b""), Err("sparse")),
     ("PAX 1.0 with no map", || v1(&[], b"", b""), Err("sparse")),
     ("PAX 1.0 with a number too long", || v1(&[], b"000000000000000000001\n", b""), Err("sparse")),
-    ("PAX 1.0 with a map in its records too", || v1(&[("GNU.sparse.map", b"0,0")], b"0\n", b""), Err("sparse")),
-    ("PAX of another version", || v0(&[("GNU.sparse.major", b"2")], b""), Err("sparse")),
+    ("PAX 1.0 with the size of 0.1", || v1(&[("GNU.sparse.size", b"100")], b"1\n100\n0\n", b""), Err("sparse")),
+    ("PAX 1.0 with a count", || v1(&[("GNU.sparse.numblocks", b"1")], b"1\n100\n0\n", b""), Err("sparse")),
     (
-        "two maps",
-        || v0(&[("GNU.sparse.offset", b"1"), ("GNU.sparse.numbytes", b"0"), ("GNU.sparse.map", b"")], b""),
+        "PAX 1.0 with a map in its records too",
+        || v1(&[("GNU.sparse.numblocks", b"1"), ("GNU.sparse.map", b"0,0")], b"1\n100\n0\n", b""),
         Err("sparse"),
     ),
-    ("two sizes", || v0(&[("GNU.sparse.realsize", b"101")], b""), Err("sparse")),
-    ("no size", || a().pax(&[("GNU.sparse.map", b"0,1")]).file("f", b"a"), Err("sparse")),
-    (
-        "a count that is wrong",
-        || v0(&[("GNU.sparse.map", b"0,1"), ("GNU.sparse.numblocks", b"2")], b"a"),
-        Err("sparse"),
-    ),
-    ("an offset without a length", || v0(&[("GNU.sparse.offset", b"1")], b""), Err("sparse")),
-    ("a length without an offset", || v0(&[("GNU.sparse.numbytes", b"1")], b"a"), Err("sparse")),
-    ("half a pair", || v0(&[("GNU.sparse.map", b"0,1,2")], b"a"), Err("sparse")),
-    ("a record that is no number", || v0(&[("GNU.sparse.numblocks", b"-1")], b""), Err("pax-value")),
-    ("a record that is not known", || v0(&[("GNU.sparse.other", b"1")], b""), Err("sparse")),
-    ("a name with a NUL", || v0(&[("GNU.sparse.name", b"a\0b")], b""), Err("name-nul")),
-    ("data over data", || v0(&[("GNU.sparse.map", b"0,2,1,1")], b"abc"), Err("sparse-map")),
-    ("data out of order", || v0(&[("GNU.sparse.map", b"5,1,0,1")], b"ab"), Err("sparse-map")),
-    ("data beyond the end", || v0(&[("GNU.sparse.map", b"99,2")], b"ab"), Err("sparse-map")),
-    ("more data than the map says", || v0(&[("GNU.sparse.map", b"0,2")], b"abc"), Err("sparse-size")),
-    ("less data than the map says", || v0(&[("GNU.sparse.map", b"0,2")], b"a"), Err("sparse-size")),
-    (
-        "holes in a directory",
-        || a().pax(&[("GNU.sparse.size", b"0"), ("GNU.sparse.map", b"")]).directory("d"),
-        Err("sparse"),
-    ),
+    ("PAX of another version", || v1_of(&but(V1, "GNU.sparse.major", Some(b"2")), b"1\n100\n0\n", b""), Err("sparse")),
+    // All of them.
+    ("a record that is no number", || v00(b"-1", &[], b""), Err("pax-value")),
+    ("a record beyond all sizes", || v00(b"9223372036854775808", &[], b""), Err("pax-value")),
+    ("a record that is empty", || v00(b"", &[], b""), Err("pax-value")),
+    ("a record that is not known", || records(&[V01, &[("GNU.sparse.other", b"1")]].concat()), Err("sparse")),
+    ("a name with a NUL", || records(&but(V01, "GNU.sparse.name", Some(b"a\0b"))), Err("name-nul")),
+    ("data over data", || v01(b"2", b"0,2,1,1", b"abc"), Err("sparse-map")),
+    ("data out of order", || v01(b"2", b"5,1,0,1", b"ab"), Err("sparse-map")),
+    ("data beyond the end", || v01(b"1", b"99,2", b"ab"), Err("sparse-map")),
+    ("more data than the map says", || v01(b"2", b"0,2,100,0", b"abc"), Err("sparse-size")),
+    ("less data than the map says", || v01(b"2", b"0,2,100,0", b"a"), Err("sparse-size")),
 ];
 
 #[test]
@@ -165,15 +289,23 @@ fn every_format_is_read_or_refused_by_its_rule() {
 fn segments_and_logical_sizes_have_limits() {
     let few = Limits::default().with(Limit::SparseSegments, 2);
     let archives = [
-        (v0(&[("GNU.sparse.map", b"0,1,2,1")], b"ab"), v0(&[("GNU.sparse.map", b"0,1,2,1,4,1")], b"abc")),
-        (v1(&[], b"2\n0\n1\n2\n1\n", b"ab"), v1(&[], b"3\n0\n1\n2\n1\n4\n1\n", b"abc")),
-        (a().with(old(&[(0, 1), (2, 1)], 0), b"ab"), a().with(old(&[(0, 1), (2, 1), (4, 1)], 0), b"abc")),
+        (v01(b"2", b"0,1,100,0", b"a"), v01(b"3", b"0,1,2,1,100,0", b"ab")),
+        (v1(&[], b"2\n0\n1\n100\n0\n", b"a"), v1(&[], b"3\n0\n1\n2\n1\n100\n0\n", b"ab")),
+        (a().with(old(&[(0, 1), (100, 0)], 0), b"a"), a().with(old(&[(0, 1), (2, 1), (100, 0)], 0), b"ab")),
     ];
     for (within, beyond) in archives {
         assert!(read_with(&within.end(), &few, false).is_ok());
         assert_eq!(read_with(&beyond.end(), &few, false).unwrap_err().rule_id(), Some("limit"));
     }
     let small = Limits::default().with(Limit::FileBytes, 99);
-    let error = read_with(&v0(&[("GNU.sparse.map", b"0,1")], b"a").end(), &small, false).unwrap_err();
+    let error = read_with(&v01(b"2", b"0,1,100,0", b"a").end(), &small, false).unwrap_err();
     assert_eq!(error.rule_id(), Some("limit"));
+}
+
+#[test]
+fn the_name_of_a_sparse_file_counts_before_a_long_name() {
+    let both = a().long_name(b"gnu\0").pax(V01).file("f", b"abc").end();
+    let read = read_with(&both, &Limits::default(), false).unwrap();
+    assert_eq!(read.entries[0].0.path.as_bytes(), b"real", "as in Go");
+    assert_eq!(read.quirks, ["path-disagrees"]);
 }
