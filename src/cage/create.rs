@@ -3,7 +3,7 @@
 use super::content::Content;
 use super::directory::Opened;
 use super::metadata::strip_acls;
-use super::replace::{Made, made};
+use super::replace::{Installed, Made, made};
 use super::{Attributes, Cage, Counsel, Directory, Place, Step, directory, path_of, sys};
 use crate::words::{Component, Device, EntryPath, Escaped, Fault, Limit, Violation};
 use rustix::fs::FileType;
@@ -46,8 +46,9 @@ impl Cage {
                 .fill(file.as_fd(), name)
                 .and_then(|()| cage.finish_file(file.as_fd(), &place.parent, attributes, counsel))
                 .map(Made::Done)
-                .inspect_err(|_| undo(place.at(), name))
-        })
+                .inspect_err(|_| undo_own(place.at(), name, file.as_fd()))
+        })?
+        .done()
     }
 
     /// Makes a symbolic link, a FIFO or a device node.
@@ -75,15 +76,22 @@ impl Cage {
                 }
                 cage.finish_special(handle.as_fd(), &place.parent, attributes, counsel)
             };
-            finish(cage).map(Made::Done).inspect_err(|_| undo(place.at(), name))
-        })
+            finish(cage).map(Made::Done).inspect_err(|_| {
+                // Unless the name is somebody else's by now.
+                let there = sys::status_at(place.at(), name);
+                if there.is_ok_and(|there| there.links == 1 && is_new(new, there.kind, there.device)) {
+                    undo(place.at(), name);
+                }
+            })
+        })?
+        .done()
     }
 
     /// Makes something in a directory of its own, and gives it its name from there.
     ///
     /// What it inherits of a default ACL could not be taken off again without opening it.
     fn create_apart(&mut self, place: &Place, name: &[u8], new: New<'_>) -> Result<Made<()>, Fault> {
-        let apart = self.temporary_name();
+        let apart = self.temporary(&place.parent)?;
         sys::create_directory(place.at(), &apart).map_err(sys::fault("mkdirat", &apart))?;
         let create = || {
             let opened = directory::open(place.at(), &apart, self.root.status.mount, self.me)?;
@@ -122,7 +130,8 @@ impl Cage {
         }
         self.install(place, counsel, |_, name, _| {
             made("linkat", name, sys::link(target.at(), target.name(), place.at(), name))
-        })?;
+        })?
+        .done()?;
         Ok(Linked { mode: status.mode, owner: (status.uid, status.gid), is_symlink: status.kind == FileType::Symlink })
     }
 
@@ -144,9 +153,10 @@ impl Cage {
             self.renew(&directory, attributes, counsel)?;
             return Ok(directory);
         }
-        let directory =
+        let Installed { made, old } =
             self.install(place, counsel, |cage, name, counsel| cage.new_directory(place, name, attributes, counsel))?;
-        self.enrol(place, directory, counsel)
+        let directory = self.enrol(place, made, counsel)?;
+        old.map(|()| directory)
     }
 
     fn new_directory(
@@ -206,9 +216,12 @@ impl Cage {
         self.check_depth(&place)?;
         parent.touch();
         sys::create_directory(place.at(), place.name()).map_err(sys::fault("mkdirat", place.name()))?;
-        let directory = self.open_new(&place, place.name())?;
-        let attributes = self.implied();
-        self.prepare_directory(&directory, parent.has_default_acl(), &attributes)?;
+        let finish = |cage: &mut Self| {
+            let directory = cage.open_new(&place, place.name())?;
+            cage.prepare_directory(&directory, parent.has_default_acl(), &cage.implied())?;
+            Ok(directory)
+        };
+        let directory = finish(self).inspect_err(|_: &Fault| undo_directory(place.at(), place.name()))?;
         self.hold(place.id(), directory)
     }
 
@@ -253,6 +266,14 @@ fn is_new(new: New<'_>, kind: FileType, device: (u32, u32)) -> bool {
 /// Removes what was made in part. That it fails too changes nothing about the failure that is reported.
 fn undo(at: BorrowedFd<'_>, name: &[u8]) {
     let _ = sys::unlink(at, name);
+}
+
+/// Removes a file that was made in part, unless its name is somebody else's by now.
+fn undo_own(at: BorrowedFd<'_>, name: &[u8], file: BorrowedFd<'_>) {
+    let (made, there) = (sys::status(file), sys::status_at(at, name));
+    if matches!((made, there), (Ok(made), Ok(there)) if made.identity == there.identity) {
+        undo(at, name);
+    }
 }
 
 fn undo_directory(at: BorrowedFd<'_>, name: &[u8]) {

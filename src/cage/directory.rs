@@ -145,7 +145,7 @@ pub(super) fn open(at: BorrowedFd<'_>, name: &[u8], mount: u64, me: Me) -> Resul
     for _ in 0..16 {
         let fd = match sys::open_directory(at, name) {
             Ok(fd) => fd,
-            Err(Errno::ACCESS) => match open_locked(at, name, me)? {
+            Err(Errno::ACCESS) => match open_locked(at, name, mount, me)? {
                 Some(fd) => fd,
                 None => continue,
             },
@@ -172,21 +172,25 @@ pub(super) fn open(at: BorrowedFd<'_>, name: &[u8], mount: u64, me: Me) -> Resul
 }
 
 /// Opens a directory of ours whose mode keeps us out.
-fn open_locked(at: BorrowedFd<'_>, name: &[u8], me: Me) -> Result<Option<OwnedFd>, Fault> {
+fn open_locked(at: BorrowedFd<'_>, name: &[u8], mount: u64, me: Me) -> Result<Option<OwnedFd>, Fault> {
     let handle = match sys::open_handle(at, name) {
         Err(Errno::NOENT) => return Ok(None),
         other => other.map_err(sys::fault("openat", name))?,
     };
-    unlock(handle.as_fd(), name, me).map(Some)
+    unlock(handle.as_fd(), name, Some(mount), me).map(Some)
 }
 
-/// Opens what a handle names: a directory that may be ours and keep us out.
-pub(super) fn unlock(handle: BorrowedFd<'_>, name: &[u8], me: Me) -> Result<OwnedFd, Fault> {
+/// Opens what a handle names: a directory that may be ours and keep us out. One on another mount than `mount`
+/// is not even touched.
+pub(super) fn unlock(handle: BorrowedFd<'_>, name: &[u8], mount: Option<u64>, me: Me) -> Result<OwnedFd, Fault> {
+    let status = sys::status(handle).map_err(sys::fault("statx", name))?;
+    if mount.is_some_and(|mount| mount != status.mount) {
+        return Err(Violation::MountCrossed { at: Escaped::new(name) }.into());
+    }
     match sys::open_directory(handle, b".") {
         Err(Errno::ACCESS) => (),
         other => return other.map_err(sys::fault("openat", name)),
     }
-    let status = sys::status(handle).map_err(sys::fault("statx", name))?;
     if status.kind != FileType::Directory || status.uid != me.uid {
         return Err(Fault::system("openat", name, Errno::ACCESS));
     }

@@ -42,7 +42,7 @@ impl Cage {
         }
         let now = if parent.leaks() || !self.group_is_ours(file)? { None } else { Some((self.me.uid, self.me.gid)) };
         self.give(file, now, attributes)?;
-        set_xattrs(file, &attributes.xattrs, counsel)?;
+        set_xattrs(file, 0o600, &attributes.xattrs, counsel)?;
         sys::set_mode(file, attributes.mode).map_err(sys::fault("fchmod", b""))?;
         sys::set_mtime(file, attributes.mtime, false).map_err(sys::fault("futimens", b""))
     }
@@ -56,9 +56,9 @@ impl Cage {
         counsel: &mut dyn Counsel,
     ) -> Result<(), Fault> {
         self.prepare_directory(directory, inherited, attributes)?;
-        set_xattrs(directory.as_fd(), &attributes.xattrs, counsel)?;
-        if attributes.xattrs.iter().any(|xattr| xattr.name == ACCESS_ACL) {
-            // The kernel takes the mode from it; the entry's own is still to come.
+        set_xattrs(directory.as_fd(), 0o700, &attributes.xattrs, counsel)?;
+        if !attributes.xattrs.is_empty() {
+            // An ACL makes the mode its own, and others may have asked for another; the entry's is still to come.
             directory.open_up(self.me)?;
         }
         directory.set_default_acl(attributes.xattrs.iter().any(|xattr| xattr.name == DEFAULT_ACL));
@@ -149,9 +149,15 @@ fn is_of_layers(name: &[u8]) -> bool {
     name.starts_with(b"user.") || name == b"security.capability" || name == ACCESS_ACL || name == DEFAULT_ACL
 }
 
-fn set_xattrs(fd: BorrowedFd<'_>, xattrs: &[Xattr], counsel: &mut dyn Counsel) -> Result<(), Fault> {
+/// Sets extended attributes. Where the umask, or an ACL just set, keeps even us out, the mode is `private` for it.
+fn set_xattrs(fd: BorrowedFd<'_>, private: u32, xattrs: &[Xattr], counsel: &mut dyn Counsel) -> Result<(), Fault> {
     for Xattr { name, value } in xattrs {
-        match sys::set_xattr(fd, name, value) {
+        let set = || sys::set_xattr(fd, name, value);
+        let result = match set() {
+            Err(Errno::ACCESS) => sys::set_mode(fd, private).and_then(|()| set()),
+            other => other,
+        };
+        match result {
             Err(Errno::NOTSUP | Errno::PERM | Errno::ACCESS) => counsel.lacks_xattr(name)?,
             other => other.map_err(sys::fault("fsetxattr", name))?,
         }

@@ -4,9 +4,11 @@
 //! walk in `walk.rs`. The cage knows no tar, no layers and no policy: what may be decided either way it asks
 //! of a [`Counsel`].
 
+mod claim;
 mod content;
 mod create;
 mod directory;
+mod doomed;
 mod metadata;
 #[cfg(feature = "image")]
 mod open;
@@ -15,6 +17,7 @@ mod remove;
 mod replace;
 mod stage;
 mod sys;
+mod temporary;
 mod walk;
 
 pub(crate) use content::Content;
@@ -35,6 +38,7 @@ use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
+use temporary::Temporaries;
 
 /// What the cage asks of whoever sends it, and what it tells on the way.
 pub(crate) trait Counsel {
@@ -60,6 +64,15 @@ pub(crate) trait Counsel {
     fn lacks_xattr(&mut self, name: &[u8]) -> Result<(), Fault>;
 }
 
+/// Whether somebody can see the tree while it is changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Exposure {
+    /// A tree in use: nothing of what is there may be lost by a failure.
+    Visible,
+    /// A tree that is removed as a whole when anything fails.
+    Staged,
+}
+
 /// How many directories are held open; the least recently used is settled and closed first.
 const HELD: usize = 64;
 
@@ -68,6 +81,7 @@ const HELD: usize = 64;
 pub(crate) struct Cage {
     root: Arc<Directory>,
     me: Me,
+    exposure: Exposure,
     limits: Limits,
     /// Directories held open, by the place that they are at.
     held: HashMap<PlaceId, Held>,
@@ -77,6 +91,7 @@ pub(crate) struct Cage {
     next_id: u64,
     key: RandomState,
     next_temporary: u64,
+    temporaries: Temporaries,
     /// The last parent that was walked to while bringing something, by its name.
     last: Option<(Vec<u8>, Arc<Directory>)>,
     /// Links followed in this layer.
@@ -97,16 +112,18 @@ impl Cage {
     /// A cage around the tree below `root`.
     ///
     /// The authority over the tree is the handle; nothing outside of it can be reached from here.
-    pub(crate) fn over(root: BorrowedFd<'_>) -> Result<Self, Fault> {
+    pub(crate) fn over(root: BorrowedFd<'_>, exposure: Exposure) -> Result<Self, Fault> {
         let me = Me::find_out();
-        let fd = directory::unlock(root, b".", me)?;
+        let fd = directory::unlock(root, b".", None, me)?;
         let status = sys::status(fd.as_fd()).map_err(sys::fault("statx", b"."))?;
         let acl = sys::has_xattr(fd.as_fd(), directory::DEFAULT_ACL);
         let root = Arc::new(Directory::new(fd, DirectoryId(0), Box::default(), status, status.mode, acl));
         let mut cage = Self {
             next_temporary: RandomState::new().hash_one(0),
+            temporaries: Temporaries::default(),
             root,
             me,
+            exposure,
             limits: Limits::default(),
             held: HashMap::new(),
             clock: 0,
@@ -144,13 +161,17 @@ impl Cage {
         self.ids.clear();
         self.ids.insert(self.root.status.identity, self.root.id());
         self.hops = 0;
-        self.root.open_up(self.me)
+        self.root.open_up(self.me)?;
+        match self.exposure {
+            Exposure::Staged => Ok(()),
+            Exposure::Visible => self.remove_dead_temporaries(),
+        }
     }
 
     /// Gives every directory that is still open the mode and time that it is owed, and closes it.
     pub(crate) fn settle(&mut self) -> Result<(), Fault> {
         self.last = None;
-        let mut result = Ok(());
+        let mut result = self.settle_temporaries();
         for (_, held) in self.held.drain() {
             result = result.and(held.directory.settle());
         }
@@ -162,14 +183,15 @@ impl Cage {
         self.root.open_up(self.me)?;
         let spool = self.create_spool();
         // The layer may be refused before anything of it is applied.
-        spool.and_then(|spool| self.root.settle().map(|()| spool))
+        spool.and_then(|spool| self.settle().map(|()| spool))
     }
 
     fn create_spool(&mut self) -> Result<std::fs::File, Fault> {
         match sys::create_nameless(self.root.as_fd()) {
             // Not every file system has them: there it loses its name at once.
             Err(Errno::OPNOTSUPP | Errno::ISDIR | Errno::NOENT) => {
-                let name = self.temporary_name();
+                let root = self.root();
+                let name = self.temporary(&root)?;
                 self.root.touch();
                 let file = sys::create_spool(self.root.as_fd(), &name).map_err(sys::fault("openat", &name))?;
                 sys::unlink(self.root.as_fd(), &name).map_err(sys::fault("unlinkat", &name))?;
@@ -181,7 +203,13 @@ impl Cage {
 
     /// The names in a directory with nothing in it are none.
     pub(crate) fn is_empty(&self, directory: &Directory) -> Result<bool, Fault> {
-        Ok(remove::Names::of(directory.as_fd(), directory.path())?.next()?.is_none())
+        let mut names = remove::Names::of(directory.as_fd(), directory.path())?;
+        while let Some((name, _)) = names.next()? {
+            if !self.is_marker(directory, &name) {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 
     fn place_id(&self, within: DirectoryId, name: Component<'_>) -> PlaceId {
@@ -254,6 +282,14 @@ impl Cage {
             let rest = held.directory.path().strip_prefix(path);
             !matches!(rest, Some([] | [b'/', ..]))
         });
+    }
+
+    /// Settles and closes the directories at a path and below it.
+    fn release(&mut self, path: &[u8]) -> Result<(), Fault> {
+        self.last = None;
+        let below = |held: &Held| matches!(held.directory.path().strip_prefix(path), Some([] | [b'/', ..]));
+        let released = self.held.extract_if(|_, held| below(held));
+        released.map(|(_, held)| held.directory.settle()).fold(Ok(()), Result::and)
     }
 
     fn temporary_name(&mut self) -> Vec<u8> {

@@ -1,15 +1,11 @@
 //! What can be taken away: a tree at a place, or from a directory all but what is to be kept.
 
-use super::directory::{self, Opened};
-use super::{Cage, Directory, Place, Step, sys};
+use super::{Cage, Directory, Exposure, Place, Step, sys};
 use crate::words::{Component, DirectoryId, Fault, PlaceId};
 use rustix::fs::{Dir, FileType};
 use rustix::io::Errno;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
-
-/// How deep handles are held while a tree is removed; what lies deeper is moved up first.
-const DEEPEST: usize = 32;
 
 /// What is to become of something in a directory that is cleared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,8 +22,18 @@ impl Cage {
     /// Removes what is at a place, with all that is in it and without following anything. Nothing there is fine.
     pub(crate) fn remove(&mut self, place: &Place) -> Result<(), Fault> {
         place.parent().touch();
+        if self.exposure == Exposure::Visible {
+            match sys::unlink(place.at(), place.name()) {
+                Ok(()) | Err(Errno::NOENT) => {
+                    self.forget(&place.path());
+                    return Ok(());
+                }
+                Err(Errno::ISDIR | Errno::PERM) => return self.take_away(place),
+                Err(errno) => return Err(Fault::system("unlinkat", place.name(), errno)),
+            }
+        }
         self.forget(&place.path());
-        self.remove_tree(place.at(), place.name())
+        Ok(self.remove_tree(place.at(), place.name())?)
     }
 
     /// Makes a directory one that no entry lists: what the lower layers gave it goes, but not what is in it.
@@ -39,50 +45,104 @@ impl Cage {
 
     /// Removes from a directory what `lower` does not keep. What stays is looked at once in a layer.
     pub(crate) fn clear(&mut self, directory: &Arc<Directory>, lower: &mut dyn Lower) -> Result<(), Fault> {
-        let mut to_do = vec![directory.path().to_vec()];
-        while let Some(path) = to_do.pop() {
-            let Some(directory) = self.reopen(&path)? else { continue };
-            if lower.is_clear(directory.id()) {
+        if lower.is_clear(directory.id()) {
+            return Ok(());
+        }
+        let mut levels = Vec::new();
+        levels.extend(self.clear_level(directory, lower)?);
+        while let Some(level) = levels.last_mut() {
+            if let Some(inner) = self.next_unclear(level, lower)? {
+                let level = self.clear_level(&inner, lower)?;
+                // A way down may be longer than handles may be open, and a list of what is to do longer than memory.
+                if level.is_some()
+                    && let Some(far) = levels.len().checked_sub(OPEN).and_then(|far| levels.get_mut(far))
+                {
+                    far.close();
+                }
+                levels.extend(level);
                 continue;
             }
-            // Reading a directory while it changes may skip names: once more, as long as it helps.
-            while self.clear_once(&directory, lower, &mut to_do)? {}
-            lower.cleared(directory.id());
+            let done = levels.pop();
+            if let (Some(Level::Open { directory, .. }), Some(level)) = (done, levels.last_mut())
+                && let Level::Closed { position } = *level
+            {
+                *level = self.reopen_level(directory.path(), position)?;
+            }
         }
         Ok(())
     }
 
-    /// Says whether anything was removed; directories to be cleared in turn go to `to_do`.
+    /// Clears a directory itself; what is to be cleared in it, if anything, is found on the level that this gives.
+    fn clear_level(&mut self, directory: &Arc<Directory>, lower: &mut dyn Lower) -> Result<Option<Level>, Fault> {
+        let mut keeps_directories = false;
+        // Reading a directory while it changes may skip names: once more, as long as it helps.
+        while self.clear_once(directory, lower, &mut keeps_directories)? {}
+        lower.cleared(directory.id());
+        let names = keeps_directories.then(|| Names::of(directory.as_fd(), directory.path())).transpose()?;
+        Ok(names.map(|names| Level::Open { directory: Arc::clone(directory), names }))
+    }
+
+    /// Says whether anything was removed.
     fn clear_once(
         &mut self,
         directory: &Arc<Directory>,
         lower: &mut dyn Lower,
-        to_do: &mut Vec<Vec<u8>>,
+        keeps_directories: &mut bool,
     ) -> Result<bool, Fault> {
         let mut removed = false;
         let mut names = Names::of(directory.as_fd(), directory.path())?;
         while let Some((name, kind)) = names.next()? {
+            if self.is_marker(directory, &name) {
+                continue;
+            }
             let place = self.place(directory, Component::parse(&name)?);
             let keep = lower.keep(directory.id(), place.id());
             if keep == Keep::Nothing {
                 self.remove(&place)?;
                 removed = true;
-            } else if matches!(kind, FileType::Directory | FileType::Unknown)
-                && let Some(inner) = self.enter(&place)?
-            {
-                if keep == Keep::Implied {
+            } else if may_be_directory(kind) {
+                *keeps_directories = true;
+                if keep == Keep::Implied
+                    && let Some(inner) = self.enter(&place)?
+                {
                     self.make_like_implied(&inner)?;
-                }
-                if !lower.is_clear(inner.id()) {
-                    to_do.push(inner.path().to_vec());
                 }
             }
         }
         Ok(removed)
     }
 
+    /// The next directory of a level that is still to be cleared.
+    fn next_unclear(&mut self, level: &mut Level, lower: &dyn Lower) -> Result<Option<Arc<Directory>>, Fault> {
+        let Level::Open { directory, names } = level else {
+            return Err(Fault::Bug("a closed level of a directory to be cleared is read"));
+        };
+        while let Some((name, kind)) = names.next()? {
+            if may_be_directory(kind) && !self.is_marker(directory, &name) {
+                let place = self.place(directory, Component::parse(&name)?);
+                if let Some(inner) = self.enter(&place)?
+                    && !lower.is_clear(inner.id())
+                {
+                    return Ok(Some(inner));
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    /// Opens the level above the directory at a path again, where it was left.
+    fn reopen_level(&mut self, path: &[u8], position: u64) -> Result<Level, Fault> {
+        let end = path.iter().rposition(|&byte| byte == b'/').unwrap_or(0);
+        let Some(directory) = self.reopen(path.get(..end).unwrap_or_default())? else {
+            // It was walked through a moment ago: somebody else is changing the tree.
+            return Err(Fault::system("openat", path, Errno::STALE));
+        };
+        let names = Names::from_position(directory.as_fd(), directory.path(), position)?;
+        Ok(Level::Open { directory, names })
+    }
+
     /// The directory at a path whose components were walked before.
-    fn reopen(&mut self, path: &[u8]) -> Result<Option<Arc<Directory>>, Fault> {
+    pub(super) fn reopen(&mut self, path: &[u8]) -> Result<Option<Arc<Directory>>, Fault> {
         let mut at = self.root();
         for part in path.split(|&byte| byte == b'/').filter(|part| !part.is_empty()) {
             match self.step_again(&at, Component::parse(part)?)? {
@@ -91,79 +151,6 @@ impl Cage {
             }
         }
         Ok(Some(at))
-    }
-
-    /// Removes `name`, whatever it is.
-    pub(super) fn remove_tree(&mut self, at: BorrowedFd<'_>, name: &[u8]) -> Result<(), Fault> {
-        match sys::unlink(at, name) {
-            Ok(()) | Err(Errno::NOENT) => return Ok(()),
-            Err(Errno::ISDIR | Errno::PERM) => (),
-            Err(errno) => return Err(Fault::system("unlinkat", name, errno)),
-        }
-        let Some(top) = self.open_doomed(at, name)? else { return Ok(()) };
-        let mut stack = vec![top];
-        while let Some(doomed) = stack.last_mut() {
-            match doomed.names.next()? {
-                Some((child, FileType::Directory)) => self.doom(&mut stack, &child)?,
-                Some((child, _)) => match sys::unlink(doomed.fd.as_fd(), &child) {
-                    Ok(()) | Err(Errno::NOENT) => doomed.progress = true,
-                    Err(Errno::ISDIR | Errno::PERM) => self.doom(&mut stack, &child)?,
-                    Err(errno) => return Err(Fault::system("unlinkat", &child, errno)),
-                },
-                None => {
-                    let Some(doomed) = stack.pop() else { break };
-                    let parent = stack.last().map_or(at, |parent| parent.fd.as_fd());
-                    match sys::remove_directory(parent, &doomed.name) {
-                        Ok(()) | Err(Errno::NOENT) => {
-                            self.ids.remove(&doomed.identity);
-                            if let Some(parent) = stack.last_mut() {
-                                parent.progress = true;
-                            }
-                        }
-                        // Reading a directory while it changes may skip names: once more, as long as it helps.
-                        Err(Errno::NOTEMPTY | Errno::EXIST) if doomed.progress => {
-                            let names = Names::of(doomed.fd.as_fd(), &doomed.name)?;
-                            stack.push(Doomed { names, progress: false, ..doomed });
-                        }
-                        Err(errno) => return Err(Fault::system("rmdir", &doomed.name, errno)),
-                    }
-                }
-            }
-        }
-        Ok(())
-    }
-
-    /// Goes into a directory that is to be removed, or moves it up when this is deep enough.
-    fn doom(&mut self, stack: &mut Vec<Doomed>, name: &[u8]) -> Result<(), Fault> {
-        let (Some(parent), Some(top)) = (stack.last(), stack.first()) else { return Ok(()) };
-        if stack.len() < DEEPEST {
-            if let Some(doomed) = self.open_doomed(parent.fd.as_fd(), name)? {
-                stack.push(doomed);
-            }
-            return Ok(());
-        }
-        // Moving a directory rewrites its `..`, for which it must be writable; opening it sees to that.
-        let opened = self.open_doomed(parent.fd.as_fd(), name)?;
-        let temporary = self.temporary_name();
-        if opened.is_some() {
-            sys::rename(parent.fd.as_fd(), name, top.fd.as_fd(), &temporary).map_err(sys::fault("renameat", name))?;
-        }
-        for doomed in stack {
-            doomed.progress = true;
-        }
-        Ok(())
-    }
-
-    fn open_doomed(&self, at: BorrowedFd<'_>, name: &[u8]) -> Result<Option<Doomed>, Fault> {
-        match directory::open(at, name, self.root.status.mount, self.me)? {
-            Opened::Directory { fd, status, .. } => {
-                let names = Names::of(fd.as_fd(), name)?;
-                Ok(Some(Doomed { fd, name: name.into(), names, identity: status.identity, progress: false }))
-            }
-            Opened::Missing => Ok(None),
-            // A file that may not be removed, by an immutable flag say.
-            Opened::Link(_) | Opened::Other => Err(Fault::system("unlinkat", name, Errno::PERM)),
-        }
     }
 }
 
@@ -177,14 +164,31 @@ pub(crate) trait Lower {
     fn cleared(&mut self, directory: DirectoryId);
 }
 
-/// A directory on its way out.
-struct Doomed {
-    fd: OwnedFd,
-    name: Box<[u8]>,
-    names: Names,
-    identity: (u64, u64),
-    /// Whether anything was removed since its names were last read from the start.
-    progress: bool,
+/// How many levels of a directory that is cleared are held open.
+const OPEN: usize = 32;
+
+/// A directory on the way down to one that is cleared.
+enum Level {
+    Open {
+        directory: Arc<Directory>,
+        names: Names,
+    },
+    /// How far its names are read.
+    Closed {
+        position: u64,
+    },
+}
+
+impl Level {
+    fn close(&mut self) {
+        if let Self::Open { names, .. } = self {
+            *self = Self::Closed { position: names.position };
+        }
+    }
+}
+
+fn may_be_directory(kind: FileType) -> bool {
+    matches!(kind, FileType::Directory | FileType::Unknown)
 }
 
 /// A name, and what the directory says is there; it need not know.
@@ -194,18 +198,29 @@ type Name = (Box<[u8]>, FileType);
 pub(super) struct Names {
     stream: Dir,
     path: Box<[u8]>,
+    /// Where the next name is, in terms of the file system.
+    position: u64,
 }
 
 impl Names {
     pub(super) fn of(directory: BorrowedFd<'_>, path: &[u8]) -> Result<Self, Fault> {
         let stream = Dir::read_from(directory).map_err(sys::fault("openat", path))?;
-        Ok(Self { stream, path: path.into() })
+        Ok(Self { stream, path: path.into(), position: 0 })
+    }
+
+    /// The names from a position on.
+    fn from_position(directory: BorrowedFd<'_>, path: &[u8], position: u64) -> Result<Self, Fault> {
+        let names = Self::of(directory, path)?;
+        let seek = || sys::seek(names.stream.fd()?, position);
+        seek().map_err(sys::fault("lseek", path))?;
+        Ok(Self { position, ..names })
     }
 
     pub(super) fn next(&mut self) -> Result<Option<Name>, Fault> {
         loop {
             let Some(entry) = self.stream.read() else { return Ok(None) };
             let entry = entry.map_err(sys::fault("getdents64", &self.path))?;
+            self.position = entry.offset().cast_unsigned();
             match entry.file_name().to_bytes() {
                 b"." | b".." => (),
                 name => return Ok(Some((name.into(), entry.file_type()))),

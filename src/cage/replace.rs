@@ -1,10 +1,37 @@
-//! How something new takes its place.
+//! How something new takes its place, and how what is there leaves it.
+//!
+//! At every moment a place has its old state, whole, or its new one, whole:
+//!
+//! - What is new is complete under a temporary name before it takes the place, at one stroke.
+//! - What is old leaves the place at one stroke, and is removed under a temporary name. A tree is looked
+//!   through before that: whatever would keep it from being removed (another mount in it, a file that a flag
+//!   protects, somebody else's directory) is found while all of it is there.
+//! - Where removing it fails all the same, it goes back if nothing of it is gone; if something is, the place
+//!   keeps its new state, and the remains keep their temporary name until the next run.
+//!
+//! File systems that cannot exchange two names need three strokes; one that cannot move a directory at all
+//! (overlayfs one of its lower layers', often) has it removed where it is. A staged tree is not looked through:
+//! it goes as a whole when anything fails.
 
-use super::{Cage, Counsel, Place, sys};
+use super::{Cage, Counsel, Exposure, Place, sys};
 use crate::words::Fault;
 use rustix::fs::RenameFlags;
 use rustix::io::Errno;
 use std::os::fd::BorrowedFd;
+
+/// What was made at a place.
+pub(super) struct Installed<T> {
+    pub(super) made: T,
+    /// Whether what it replaced is gone.
+    pub(super) old: Result<(), Fault>,
+}
+
+impl<T> Installed<T> {
+    /// What was made, where nothing is left to be said about the old one.
+    pub(super) fn done(self) -> Result<T, Fault> {
+        self.old.map(|()| self.made)
+    }
+}
 
 impl Cage {
     /// Makes something at a place.
@@ -17,41 +44,100 @@ impl Cage {
         place: &Place,
         counsel: &mut dyn Counsel,
         mut make: impl FnMut(&mut Self, &[u8], &mut dyn Counsel) -> Result<Made<T>, Fault>,
-    ) -> Result<T, Fault> {
+    ) -> Result<Installed<T>, Fault> {
         place.parent.touch();
         if let Made::Done(made) = make(self, place.name(), counsel)? {
-            return Ok(made);
+            return Ok(Installed { made, old: Ok(()) });
         }
         counsel.replaces(place.parent.id(), place.id())?;
         for _ in 0..16 {
-            let temporary = self.temporary_name();
+            let temporary = self.temporary(&place.parent)?;
             if let Made::Done(made) = make(self, &temporary, counsel)? {
-                let replaced = self.replace(place, &temporary);
-                if replaced.is_err() {
-                    self.remove_tree(place.at(), &temporary)?;
-                }
-                return replaced.map(|()| made);
+                return match self.replace(place, &temporary) {
+                    Ok(old) => Ok(Installed { made, old }),
+                    Err(fault) => {
+                        self.discard(place.at(), &temporary);
+                        Err(fault)
+                    }
+                };
             }
         }
         Err(Fault::system("openat", b".lc-*", Errno::EXIST))
     }
 
-    fn replace(&mut self, place: &Place, temporary: &[u8]) -> Result<(), Fault> {
+    /// Puts what is complete under a temporary name into its place, and says whether the old one is gone. When
+    /// that fails the old one has its place, and the new one its temporary name.
+    fn replace(&mut self, place: &Place, temporary: &[u8]) -> Result<Result<(), Fault>, Fault> {
         // What was there may have been a link that led to the last parent.
         self.last = None;
-        match sys::rename(place.at(), temporary, place.at(), place.name()) {
+        let at = place.at();
+        match sys::rename(at, temporary, at, place.name()) {
             // Two names of one inode: POSIX has the call do nothing.
-            Ok(()) => match sys::unlink(place.at(), temporary) {
-                Ok(()) | Err(Errno::NOENT) => Ok(()),
-                // The new one is a directory, over an empty one.
-                Err(errno) => Err(Fault::system("unlinkat", temporary, errno)),
+            Ok(()) => match sys::unlink(at, temporary) {
+                Ok(()) | Err(Errno::NOENT) => Ok(Ok(())),
+                Err(errno) => Ok(Err(Fault::system("unlinkat", temporary, errno))),
             },
             Err(Errno::ISDIR | Errno::NOTDIR | Errno::NOTEMPTY | Errno::EXIST) => {
-                exchange(place.at(), temporary, place.name()).map_err(sys::fault("renameat2", place.name()))?;
-                self.forget(&place.path());
-                self.remove_tree(place.at(), temporary)
+                self.prepare_removal(place)?;
+                match exchange(at, temporary, place.name()) {
+                    Ok(()) => (),
+                    Err(Errno::XDEV) => {
+                        self.remove_tree(at, place.name())?;
+                        sys::rename(at, temporary, at, place.name()).map_err(sys::fault("renameat", place.name()))?;
+                        return Ok(Ok(()));
+                    }
+                    Err(errno) => return Err(Fault::system("renameat2", place.name(), errno)),
+                }
+                match self.remove_tree(at, temporary) {
+                    Ok(()) => Ok(Ok(())),
+                    Err(old) if !old.in_part && exchange(at, temporary, place.name()).is_ok() => Err(old.fault),
+                    Err(old) => {
+                        self.leave_for_next_run();
+                        Ok(Err(old.fault))
+                    }
+                }
             }
             Err(errno) => Err(Fault::system("renameat", place.name(), errno)),
+        }
+    }
+
+    /// Removes the tree at a place of a tree in use.
+    pub(super) fn take_away(&mut self, place: &Place) -> Result<(), Fault> {
+        self.prepare_removal(place)?;
+        let at = place.at();
+        let temporary = self.temporary(&place.parent)?;
+        match sys::rename(at, place.name(), at, &temporary) {
+            Ok(()) => (),
+            Err(Errno::NOENT) => return Ok(()),
+            Err(Errno::XDEV) => return Ok(self.remove_tree(at, place.name())?),
+            Err(errno) => return Err(Fault::system("renameat", place.name(), errno)),
+        }
+        self.remove_tree(at, &temporary).map_err(|old| {
+            if old.in_part || sys::rename(at, &temporary, at, place.name()).is_err() {
+                self.leave_for_next_run();
+            }
+            old.fault
+        })
+    }
+
+    /// Lets go of what is held of a tree, and looks through it where a failure would cost something.
+    fn prepare_removal(&mut self, place: &Place) -> Result<(), Fault> {
+        match self.exposure {
+            Exposure::Staged => {
+                self.forget(&place.path());
+                Ok(())
+            }
+            Exposure::Visible => {
+                self.release(&place.path())?;
+                self.foresee_removal(place.at(), place.name())
+            }
+        }
+    }
+
+    /// Removes what is under a temporary name. That it fails too changes nothing about the failure that is reported.
+    fn discard(&mut self, at: BorrowedFd<'_>, temporary: &[u8]) {
+        if self.remove_tree(at, temporary).is_err() {
+            self.leave_for_next_run();
         }
     }
 }
@@ -72,7 +158,7 @@ pub(super) fn made(call: &'static str, name: &[u8], result: Result<(), Errno>) -
     }
 }
 
-/// Swaps two names; file systems that cannot do it at one stroke get it in two, the old one moved back on failure.
+/// Swaps two names; file systems that cannot do it at one stroke get it in three, taken back on failure.
 fn exchange(at: BorrowedFd<'_>, new: &[u8], name: &[u8]) -> Result<(), Errno> {
     match sys::rename_with(at, new, name, RenameFlags::EXCHANGE) {
         Err(Errno::INVAL | Errno::NOSYS) => {
@@ -82,7 +168,12 @@ fn exchange(at: BorrowedFd<'_>, new: &[u8], name: &[u8]) -> Result<(), Errno> {
                 sys::rename(at, &aside, at, name)?;
                 return Err(errno);
             }
-            sys::rename(at, &aside, at, new)
+            if let Err(errno) = sys::rename(at, &aside, at, new) {
+                sys::rename(at, name, at, new)?;
+                sys::rename(at, &aside, at, name)?;
+                return Err(errno);
+            }
+            Ok(())
         }
         other => other,
     }

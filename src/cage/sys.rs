@@ -17,6 +17,8 @@ const NEW_FILE: OFlags =
 const PRIVATE_FILE: Mode = Mode::RUSR.union(Mode::WUSR);
 const PRIVATE_DIRECTORY: Mode = Mode::RWXU;
 
+const FIXED: fs::StatxAttributes = fs::StatxAttributes::IMMUTABLE.union(fs::StatxAttributes::APPEND);
+
 /// What the cage needs to know of an inode.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Status {
@@ -31,6 +33,8 @@ pub(super) struct Status {
     pub(super) mount: u64,
     pub(super) mtime: Timestamp,
     pub(super) device: (u32, u32),
+    /// Whether a flag keeps even root from changing or removing it (immutable, append-only).
+    pub(super) is_fixed: bool,
 }
 
 /// Names the call of a failure.
@@ -49,6 +53,12 @@ pub(super) fn open_handle(at: BorrowedFd<'_>, name: &[u8]) -> Result<OwnedFd, Er
 
 pub(super) fn create_file(at: BorrowedFd<'_>, name: &[u8]) -> Result<OwnedFd, Errno> {
     retry_on_intr(|| fs::openat(at, name, NEW_FILE, PRIVATE_FILE))
+}
+
+/// Opens a file to read it. Whoever swapped it for a FIFO does not have us wait.
+pub(super) fn open_file(at: BorrowedFd<'_>, name: &[u8]) -> Result<OwnedFd, Errno> {
+    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+    retry_on_intr(|| fs::openat(at, name, flags, Mode::empty()))
 }
 
 /// A file without a name, on the file system of `at`, that goes when its handle does.
@@ -72,6 +82,10 @@ pub(super) fn create_symlink(at: BorrowedFd<'_>, name: &[u8], target: &[u8]) -> 
 
 pub(super) fn create_fifo(at: BorrowedFd<'_>, name: &[u8]) -> Result<(), Errno> {
     retry_on_intr(|| fs::mknodat(at, name, FileType::Fifo, PRIVATE_FILE, 0))
+}
+
+pub(super) fn create_socket(at: BorrowedFd<'_>, name: &[u8]) -> Result<(), Errno> {
+    retry_on_intr(|| fs::mknodat(at, name, FileType::Socket, PRIVATE_FILE, 0))
 }
 
 pub(super) fn create_device(at: BorrowedFd<'_>, name: &[u8], device: Device) -> Result<(), Errno> {
@@ -106,6 +120,12 @@ pub(super) fn rename_with(at: BorrowedFd<'_>, old: &[u8], new: &[u8], flags: Ren
     retry_on_intr(|| fs::renameat_with(at, old, at, new, flags))
 }
 
+/// Whether we may make and remove names in a directory, as far as its mode and ACL say.
+pub(super) fn may_change(directory: BorrowedFd<'_>) -> Result<(), Errno> {
+    let wanted = fs::Access::WRITE_OK | fs::Access::EXEC_OK;
+    retry_on_intr(|| fs::accessat(directory, ".", wanted, AtFlags::EACCESS))
+}
+
 /// What a symbolic link points at; `EINVAL` for anything else.
 pub(super) fn read_link(at: BorrowedFd<'_>, name: &[u8]) -> Result<Vec<u8>, Errno> {
     retry_on_intr(|| fs::readlinkat(at, name, Vec::new())).map(std::ffi::CString::into_bytes)
@@ -135,6 +155,7 @@ fn statx(at: BorrowedFd<'_>, name: &[u8], flags: AtFlags) -> Result<Status, Errn
         mount: if has_mount { found.stx_mnt_id } else { device },
         mtime: Timestamp { seconds: found.stx_mtime.tv_sec, nanoseconds: found.stx_mtime.tv_nsec },
         device: (found.stx_rdev_major, found.stx_rdev_minor),
+        is_fixed: found.stx_attributes.intersects(FIXED),
     })
 }
 
@@ -202,4 +223,13 @@ pub(super) fn set_size(file: BorrowedFd<'_>, size: u64) -> Result<(), Errno> {
 
 pub(super) fn write(file: BorrowedFd<'_>, bytes: &[u8]) -> Result<usize, Errno> {
     retry_on_intr(|| rustix::io::write(file, bytes))
+}
+
+pub(super) fn read(file: BorrowedFd<'_>, bytes: &mut [u8]) -> Result<usize, Errno> {
+    retry_on_intr(|| rustix::io::read(file, &mut *bytes))
+}
+
+/// Goes on reading a directory at a position that it gave.
+pub(super) fn seek(directory: BorrowedFd<'_>, position: u64) -> Result<(), Errno> {
+    fs::seek(directory, fs::SeekFrom::Start(position)).map(drop)
 }

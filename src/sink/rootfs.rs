@@ -2,7 +2,7 @@
 
 use super::Sink;
 use super::counsel::{Bringing, Clearing, Looking};
-use crate::cage::{Attributes, Cage, Content, Directory, Missing, New, Place, Walked};
+use crate::cage::{Attributes, Cage, Content, Directory, Exposure, Missing, New, Place, Walked};
 use crate::plan::{Brought, Judge, Judged, Skipped, Standing};
 use crate::read::{Blob, Checked, Verified};
 use crate::words::{
@@ -29,13 +29,6 @@ pub struct Rootfs {
     changed: bool,
 }
 
-/// Whether somebody can see the tree while layers are applied.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Exposure {
-    Visible,
-    Staged,
-}
-
 impl Rootfs {
     /// The tree at `directory`, as it is.
     ///
@@ -45,7 +38,7 @@ impl Rootfs {
     ///
     /// What the system refuses.
     pub fn over(directory: &cap_std::fs::Dir) -> Result<Self, crate::Error> {
-        let cage = Cage::over(directory.as_fd()).map_err(|fault| fault.at(Default::default()))?;
+        let cage = Cage::over(directory.as_fd(), Exposure::Visible).map_err(|fault| fault.at(Default::default()))?;
         Ok(Self::new(cage, Exposure::Visible))
     }
 

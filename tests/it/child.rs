@@ -19,3 +19,45 @@ pub(crate) fn run(test: &str, variables: &[(&str, &OsStr)]) -> bool {
     }
     output.status.success()
 }
+
+/// The same as somebody who is not root; `None`, saying so, where that cannot be had.
+pub(crate) fn unprivileged(test: &str, variables: &[(&str, &OsStr)]) -> Option<Command> {
+    if !rustix::process::geteuid().is_root() {
+        return Some(command(test, variables));
+    }
+    within(&["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--"], test, variables)
+}
+
+/// The same where it may mount things that nobody else sees; `None`, saying so, where that cannot be had.
+pub(crate) fn mounting(test: &str, variables: &[(&str, &OsStr)]) -> Option<Command> {
+    match rustix::process::geteuid().is_root() {
+        true => within(&["unshare", "--mount", "--"], test, variables),
+        false => within(&["unshare", "--user", "--map-root-user", "--mount", "--"], test, variables),
+    }
+}
+
+fn within(wrapper: &[&str], test: &str, variables: &[(&str, &OsStr)]) -> Option<Command> {
+    let inner = command(test, variables);
+    let wrapped = |program: &OsStr| {
+        let mut command = Command::new(wrapper[0]);
+        command.args(&wrapper[1..]).arg(program);
+        command
+    };
+    // It also takes that the test binary can be reached.
+    let works = wrapped(inner.get_program()).arg("--list").stdout(Stdio::null()).stderr(Stdio::null()).status();
+    if !works.is_ok_and(|status| status.success()) {
+        eprintln!("skipped, since it needs `{}`: {test}", wrapper.join(" "));
+        return None;
+    }
+    let mut command = wrapped(inner.get_program());
+    command.args(inner.get_args()).envs(variables.iter().copied());
+    Some(command)
+}
+
+/// Runs one of these to its end, which is to be a good one.
+pub(crate) fn expect_success(mut command: Command) {
+    let output = command.stdin(Stdio::null()).output().unwrap();
+    let said = [output.stdout, output.stderr].map(|text| String::from_utf8_lossy(&text).into_owned());
+    assert!(output.status.success(), "{}{}", said[0], said[1]);
+    assert!(said[0].contains("1 passed"), "{}{}", said[0], said[1]);
+}

@@ -11,11 +11,13 @@ mod child;
 #[cfg(all(feature = "image", feature = "gzip", feature = "zstd"))]
 mod damage;
 mod docs;
+mod failures;
 mod floors;
 mod holes;
 mod hostile;
 #[cfg(all(feature = "image", feature = "gzip", feature = "zstd"))]
 mod index;
+mod killed;
 mod limits;
 mod metadata;
 mod model;

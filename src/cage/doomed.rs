@@ -1,0 +1,191 @@
+//! Whole trees on their way out: removed without following anything, and looked through before where that matters.
+
+use super::Cage;
+use super::directory::{self, Me, Opened};
+use super::remove::Names;
+use super::sys::{self, Status};
+use crate::words::{Escaped, Fault, Violation};
+use rustix::fs::FileType;
+use rustix::io::Errno;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+/// How deep handles are held while a tree is removed; what lies deeper is moved up first.
+const DEEPEST: usize = 32;
+
+/// Why a tree is not removed.
+#[derive(Debug)]
+pub(super) struct Unremoved {
+    pub(super) fault: Fault,
+    /// Whether anything of it is gone.
+    pub(super) in_part: bool,
+}
+
+impl From<Unremoved> for Fault {
+    fn from(unremoved: Unremoved) -> Self {
+        unremoved.fault
+    }
+}
+
+impl Cage {
+    /// Removes `name`, whatever it is. Directories that stay because that fails have the modes that they had.
+    pub(super) fn remove_tree(&mut self, at: BorrowedFd<'_>, name: &[u8]) -> Result<(), Unremoved> {
+        match sys::unlink(at, name) {
+            Ok(()) | Err(Errno::NOENT) => return Ok(()),
+            Err(Errno::ISDIR | Errno::PERM) => (),
+            Err(errno) => {
+                return Err(Unremoved { fault: Fault::system("unlinkat", name, errno), in_part: false });
+            }
+        }
+        let (mut stack, mut in_part) = (Vec::new(), false);
+        self.remove_directory(at, name, &mut stack, &mut in_part).map_err(|fault| {
+            stack.iter().rev().for_each(Doomed::restore);
+            Unremoved { fault, in_part }
+        })
+    }
+
+    fn remove_directory(
+        &mut self,
+        at: BorrowedFd<'_>,
+        name: &[u8],
+        stack: &mut Vec<Doomed>,
+        in_part: &mut bool,
+    ) -> Result<(), Fault> {
+        stack.extend(self.open_doomed(at, name)?);
+        while let Some(doomed) = stack.last_mut() {
+            match doomed.names.next()? {
+                Some((child, FileType::Directory)) => self.doom(stack, &child, in_part)?,
+                Some((child, _)) => match sys::unlink(doomed.fd.as_fd(), &child) {
+                    Ok(()) | Err(Errno::NOENT) => (doomed.progress, *in_part) = (true, true),
+                    Err(Errno::ISDIR | Errno::PERM) => self.doom(stack, &child, in_part)?,
+                    Err(errno) => return Err(Fault::system("unlinkat", &child, errno)),
+                },
+                None => {
+                    let parent = match stack.len().checked_sub(2).and_then(|above| stack.get(above)) {
+                        Some(parent) => parent.fd.as_fd(),
+                        None => at,
+                    };
+                    let Some(doomed) = stack.last() else { break };
+                    match sys::remove_directory(parent, &doomed.name) {
+                        Ok(()) | Err(Errno::NOENT) => {
+                            self.ids.remove(&doomed.status.identity);
+                            *in_part = true;
+                            stack.pop();
+                            if let Some(parent) = stack.last_mut() {
+                                parent.progress = true;
+                            }
+                        }
+                        // Reading a directory while it changes may skip names: once more, as long as it helps.
+                        Err(Errno::NOTEMPTY | Errno::EXIST) if doomed.progress => {
+                            let names = Names::of(doomed.fd.as_fd(), &doomed.name)?;
+                            if let Some(doomed) = stack.last_mut() {
+                                (doomed.names, doomed.progress) = (names, false);
+                            }
+                        }
+                        Err(errno) => return Err(Fault::system("rmdir", &doomed.name, errno)),
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Goes into a directory that is to be removed, or moves it up when this is deep enough.
+    fn doom(&mut self, stack: &mut Vec<Doomed>, name: &[u8], in_part: &mut bool) -> Result<(), Fault> {
+        let (Some(parent), Some(top)) = (stack.last(), stack.first()) else { return Ok(()) };
+        let Some(doomed) = self.open_doomed(parent.fd.as_fd(), name)? else { return Ok(()) };
+        if stack.len() < DEEPEST {
+            stack.push(doomed);
+            return Ok(());
+        }
+        // Moving a directory rewrites its `..`, for which it must be writable; opening it saw to that.
+        let temporary = self.temporary_name();
+        let moved = sys::rename(parent.fd.as_fd(), name, top.fd.as_fd(), &temporary);
+        doomed.restore();
+        moved.map_err(sys::fault("renameat", name))?;
+        *in_part = true;
+        for doomed in stack {
+            doomed.progress = true;
+        }
+        Ok(())
+    }
+
+    fn open_doomed(&self, at: BorrowedFd<'_>, name: &[u8]) -> Result<Option<Doomed>, Fault> {
+        match directory::open(at, name, self.root.status.mount, self.me)? {
+            Opened::Directory { fd, status, mode_now } => {
+                let names = Names::of(fd.as_fd(), name)?;
+                Ok(Some(Doomed { fd, name: name.into(), names, status, mode_now, progress: false }))
+            }
+            Opened::Missing => Ok(None),
+            // A file that may not be removed, by an immutable flag say.
+            Opened::Link(_) | Opened::Other => Err(Fault::system("unlinkat", name, Errno::PERM)),
+        }
+    }
+
+    /// Finds out what would keep [`Cage::remove_tree`] from removing a directory, before anything of it is gone.
+    ///
+    /// What lies more than 32 levels down is not looked at, and what comes up later is not foreseen.
+    pub(super) fn foresee_removal(&self, at: BorrowedFd<'_>, name: &[u8]) -> Result<(), Fault> {
+        let mut stack = Vec::new();
+        let found = self.foresee(at, name, &mut stack);
+        stack.iter().rev().for_each(Doomed::restore);
+        found
+    }
+
+    fn foresee(&self, at: BorrowedFd<'_>, name: &[u8], stack: &mut Vec<Doomed>) -> Result<(), Fault> {
+        if !matches!(sys::status_at(at, name), Ok(status) if status.kind == FileType::Directory) {
+            return Ok(());
+        }
+        stack.extend(self.open_doomed(at, name)?);
+        while let Some(doomed) = stack.last_mut() {
+            let Some((child, _)) = doomed.names.next()? else {
+                stack.pop().iter().for_each(Doomed::restore);
+                continue;
+            };
+            let found = match sys::status_at(doomed.fd.as_fd(), &child) {
+                Err(Errno::NOENT) => continue,
+                found => found.map_err(sys::fault("statx", &child))?,
+            };
+            if found.mount != self.root.status.mount {
+                return Err(Violation::MountCrossed { at: Escaped::new(&child) }.into());
+            }
+            doomed.may_lose(&found, self.me).map_err(sys::fault("unlinkat", &child))?;
+            if found.kind == FileType::Directory && stack.len() < DEEPEST {
+                let inner = stack.last().map(|doomed| self.open_doomed(doomed.fd.as_fd(), &child)).transpose()?;
+                stack.extend(inner.flatten());
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A directory on its way out.
+struct Doomed {
+    fd: OwnedFd,
+    name: Box<[u8]>,
+    names: Names,
+    status: Status,
+    mode_now: u32,
+    /// Whether anything was removed since its names were last read from the start.
+    progress: bool,
+}
+
+impl Doomed {
+    /// Takes back what let us work in it. That this fails changes nothing about what is reported.
+    fn restore(&self) {
+        if self.mode_now != self.status.mode {
+            let _ = sys::set_mode(self.fd.as_fd(), self.status.mode);
+        }
+    }
+
+    /// Whether the kernel would let us remove this from it.
+    fn may_lose(&self, child: &Status, me: Me) -> Result<(), Errno> {
+        let sticks = self.status.mode & 0o1000 != 0 && ![self.status.uid, child.uid].contains(&me.uid);
+        if child.is_fixed || self.status.is_fixed || (sticks && !me.overrides) {
+            return Err(Errno::PERM);
+        }
+        match me.overrides || self.status.uid == me.uid {
+            true => Ok(()),
+            false => sys::may_change(self.fd.as_fd()),
+        }
+    }
+}

@@ -1,0 +1,187 @@
+//! Names that are there for a moment only, and what makes sure that they go when we are killed in that moment.
+//!
+//! A tree that is staged goes as a whole. In one that stays, whoever makes the first temporary name puts a locked
+//! directory into the root, and in it a file that says in which directory a temporary name is now: there is
+//! one at a time. The next run finds the lock free, removes that name, and then the rest.
+
+use super::claim::{self, Claim, Purpose};
+use super::{Cage, Directory, Exposure, remove::Names, sys};
+use crate::words::{DirectoryId, Fault};
+use rustix::fs::FileType;
+use rustix::io::Errno;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+/// What all temporary names begin with.
+const TEMPORARY: &[u8] = b".lc-";
+
+const RUN: Purpose = Purpose(b".layercage-run-");
+
+/// In the locked directory: a socket, which no archive can bring, so that none can have us take its own for ours …
+const MARK: &[u8] = b"layercage";
+/// … and the file with the path.
+const PLACE: &[u8] = b"place";
+
+/// What is known of temporary names.
+#[derive(Debug, Default)]
+pub(super) enum Temporaries {
+    /// There was none yet.
+    #[default]
+    None,
+    /// Nothing says where they are.
+    Unmarked,
+    Marked(Marker),
+}
+
+/// The directory in the root, locked, and the file in it.
+#[derive(Debug)]
+pub(super) struct Marker {
+    claim: Claim,
+    place: OwnedFd,
+    /// The directory that it names.
+    names: Option<DirectoryId>,
+    /// Whether a temporary name is left behind, for the next run to remove.
+    is_needed: bool,
+}
+
+impl Cage {
+    /// A name in a directory for something that is not there yet, or on its way out.
+    pub(super) fn temporary(&mut self, directory: &Directory) -> Result<Vec<u8>, Fault> {
+        if let (Temporaries::None, Exposure::Visible) = (&self.temporaries, self.exposure) {
+            self.root.touch();
+            self.temporaries = match Marker::make(self.root.as_fd(), self.me) {
+                Ok(marker) => Temporaries::Marked(marker),
+                // Whoever may not write to the root may be allowed to somewhere below it.
+                Err(Fault::System(fault)) if is_denied(&fault.error) => Temporaries::Unmarked,
+                Err(fault) => return Err(fault),
+            };
+        }
+        let name = self.temporary_name();
+        let Temporaries::Marked(marker) = &mut self.temporaries else { return Ok(name) };
+        marker.point_at(directory)?;
+        Ok([&prefix(&marker.claim), name.strip_prefix(TEMPORARY).unwrap_or(&name)].concat())
+    }
+
+    /// A temporary name could not be removed: the next run is to try again.
+    pub(super) fn leave_for_next_run(&mut self) {
+        if let Temporaries::Marked(marker) = &mut self.temporaries {
+            marker.is_needed = true;
+        }
+    }
+
+    /// Whether a name in a directory is that of our own directory in the root.
+    pub(super) fn is_marker(&self, directory: &Directory, name: &[u8]) -> bool {
+        matches!(&self.temporaries, Temporaries::Marked(marker) if marker.claim.name == name)
+            && directory.id() == self.root.id()
+    }
+
+    /// No temporary name is there any more.
+    pub(super) fn settle_temporaries(&mut self) -> Result<(), Fault> {
+        match std::mem::take(&mut self.temporaries) {
+            Temporaries::Marked(marker) if !marker.is_needed => {
+                self.root.touch();
+                remove(self.root.as_fd(), &marker.claim)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Removes what dead runs left in a tree.
+    pub(super) fn remove_dead_temporaries(&mut self) -> Result<(), Fault> {
+        let root = self.root();
+        claim::each_dead(root.as_fd(), RUN, self.me, |claim| {
+            // What cannot be removed is left for whoever can: it is not what this layer is about.
+            if self.remove_named(&claim).is_ok() {
+                root.touch();
+                let _ = remove(root.as_fd(), &claim);
+            }
+        })
+    }
+
+    /// Removes the temporary names that a dead run left.
+    fn remove_named(&mut self, claim: &Claim) -> Result<(), Fault> {
+        let Some(path) = read_place(claim)? else { return Ok(()) };
+        let Some(directory) = self.reopen(&path)? else { return Ok(()) };
+        let prefix = prefix(claim);
+        let mut names = Names::of(directory.as_fd(), directory.path())?;
+        while let Some((name, _)) = names.next()? {
+            if name.starts_with(&prefix) {
+                directory.touch();
+                self.remove_tree(directory.as_fd(), &name)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Marker {
+    fn make(root: BorrowedFd<'_>, me: super::directory::Me) -> Result<Self, Fault> {
+        let claim = Claim::make(root, RUN, me)?;
+        let fill = || {
+            sys::create_socket(claim.directory.as_fd(), MARK).map_err(sys::fault("mknodat", MARK))?;
+            sys::create_file(claim.directory.as_fd(), PLACE).map_err(sys::fault("openat", PLACE))
+        };
+        match fill() {
+            Ok(place) => Ok(Self { claim, place, names: None, is_needed: false }),
+            Err(fault) => {
+                let _ = remove(root, &claim);
+                Err(fault)
+            }
+        }
+    }
+
+    /// Says in which directory the next temporary name will be: its length, then its path.
+    fn point_at(&mut self, directory: &Directory) -> Result<(), Fault> {
+        if self.names != Some(directory.id()) {
+            let path = directory.path();
+            let length = u32::try_from(path.len()).map_err(|_| Fault::Bug("a path is longer than any limit"))?;
+            let record = [&length.to_le_bytes(), path].concat();
+            match sys::write_at(self.place.as_fd(), &record, 0).map_err(sys::fault("pwrite64", PLACE))? {
+                bytes if bytes == record.len() => self.names = Some(directory.id()),
+                _ => return Err(Fault::system("pwrite64", PLACE, Errno::NOSPC)),
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What the temporary names of a run begin with.
+fn prefix(claim: &Claim) -> Vec<u8> {
+    [TEMPORARY, claim.digits(), b"-"].concat()
+}
+
+/// The path that a dead run wrote down; `None` where it had not come to that, or the directory is no run's.
+fn read_place(claim: &Claim) -> Result<Option<Vec<u8>>, Fault> {
+    let at = claim.directory.as_fd();
+    let is = |name, kind| matches!(sys::status_at(at, name), Ok(status) if status.kind == kind && status.links == 1);
+    if !is(MARK, FileType::Socket) || !is(PLACE, FileType::RegularFile) {
+        return Ok(None);
+    }
+    // A longer path is none that a limit lets through.
+    let mut record = vec![0; 64 << 10];
+    let file = sys::open_file(at, PLACE).map_err(sys::fault("openat", PLACE))?;
+    let length = sys::read(file.as_fd(), &mut record).map_err(sys::fault("read", PLACE))?;
+    record.truncate(length);
+    let Some((length, path)) = record.split_first_chunk::<4>() else { return Ok(None) };
+    let length = usize::try_from(u32::from_le_bytes(*length)).unwrap_or(usize::MAX);
+    Ok(path.get(..length).map(<[u8]>::to_vec))
+}
+
+/// Removes the directory of a run. It is no run's if anything else is in it, and stays then.
+fn remove(root: BorrowedFd<'_>, claim: &Claim) -> Result<(), Fault> {
+    let at = claim.directory.as_fd();
+    if matches!(sys::status_at(at, MARK), Ok(status) if status.kind == FileType::Socket) {
+        // The mark goes last: without it nobody would dare to remove the rest.
+        for name in [PLACE, MARK] {
+            match sys::unlink(at, name) {
+                Ok(()) | Err(Errno::NOENT) => (),
+                Err(errno) => return Err(Fault::system("unlinkat", name, errno)),
+            }
+        }
+    }
+    sys::remove_directory(root, &claim.name).map_err(sys::fault("rmdir", &claim.name))
+}
+
+fn is_denied(error: &std::io::Error) -> bool {
+    let denied = [Errno::ACCESS, Errno::PERM, Errno::ROFS];
+    denied.iter().any(|errno| error.raw_os_error() == Some(errno.raw_os_error()))
+}

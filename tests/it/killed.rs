@@ -1,0 +1,185 @@
+//! Killed at any moment: nothing is half visible, and the next run leaves nothing of the one before.
+
+use crate::child;
+use crate::support::layer::{LayerBuilder, mode};
+use crate::support::open;
+use crate::support::tree::{self, Listing};
+use layercage::{Digest, Layer, Policy, Rootfs, Staged, Unpacker};
+use sha2::Digest as _;
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+const TIMES: u32 = 30;
+const DIRECTORIES: usize = 20;
+
+fn layer() -> LayerBuilder {
+    LayerBuilder::new()
+}
+
+/// What each of these is replaced by.
+const KINDS: [&str; 5] = ["file", "directory", "link", "removed", "cleared"];
+
+/// Directories with something in them, to be replaced or removed.
+fn lower() -> LayerBuilder {
+    let all = (0..DIRECTORIES).fold(layer().dir("."), |layer, number| {
+        let (kind, dir) = (KINDS[number % KINDS.len()], format!("{number}"));
+        let layer = layer.dir(&dir).file(&format!("{dir}/old"), b"old");
+        let tree = format!("{dir}/{kind}");
+        let layer = layer.dir_with(&tree, &mode(0o500));
+        (0..3).fold(layer, |layer, inside| layer.file(&format!("{tree}/{inside}/f"), b"old"))
+    });
+    // Deeper than what is looked through, and moved up while it is removed.
+    all.file(&format!("0/file/{}f", "deep/".repeat(80)), b"old")
+}
+
+fn upper() -> LayerBuilder {
+    (0..DIRECTORIES).fold(layer().dir("."), |layer, number| {
+        let (kind, dir) = (KINDS[number % KINDS.len()], format!("{number}"));
+        let layer = layer.dir(&dir).file(&format!("{dir}/old"), b"new");
+        let path = format!("{dir}/{kind}");
+        match kind {
+            "file" => layer.file(&path, b"new"),
+            "directory" => layer.whiteout(&path).dir(&path),
+            "link" => layer.symlink(&path, "new"),
+            "removed" => layer.whiteout(&path),
+            _ => layer.dir(&path).opaque(&path).file(&format!("{path}/new"), b"new").dir(&path),
+        }
+    })
+}
+
+fn apply(root: &Path, layer: LayerBuilder) {
+    let mut rootfs = Rootfs::over(&open(root)).unwrap();
+    Unpacker::new(Policy::default()).apply(Layer::new(&layer.build()[..]), &mut rootfs).unwrap();
+}
+
+fn unpack(place: &Path) {
+    let mut staged = Staged::beside(&open(place), "rootfs").unwrap();
+    let unpacker = Unpacker::new(Policy::default());
+    let proofs = [lower(), upper()].map(|layer| {
+        let bytes = layer.build();
+        let digest = Digest::Sha256(sha2::Sha256::digest(&bytes).into());
+        let layer = Layer::new(&bytes[..]).blob(digest, bytes.len() as u64).diff_id(digest);
+        unpacker.apply(layer, staged.rootfs()).unwrap().verified().unwrap()
+    });
+    staged.commit(proofs.into()).unwrap();
+}
+
+/// Runs a test in a process of its own and kills it after so long from where it says that it starts; how long it took.
+fn run_and_kill(test: &str, place: &Path, after: Option<Duration>) -> Duration {
+    let mut command = child::command(test, &[("PLACE", place.as_os_str())]);
+    let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    while !lines.next().expect("the child ended").unwrap().contains("it starts") {}
+    let start = Instant::now();
+    if let Some(after) = after {
+        std::thread::sleep(after);
+        child.kill().unwrap();
+    }
+    let succeeded = child.wait().unwrap().success();
+    assert!(succeeded || after.is_some(), "{test} failed");
+    start.elapsed()
+}
+
+/// Moments of a run that takes so long, the same in no two runs of this test.
+fn moments(whole: Duration) -> impl Iterator<Item = Duration> {
+    use std::hash::{BuildHasher, RandomState};
+    let random = RandomState::new();
+    (0..TIMES).map(move |number| whole * (number * 1000 + random.hash_one(number) as u32 % 1000) / (TIMES * 1000))
+}
+
+fn litter(listing: &Listing) -> Vec<String> {
+    let names = listing.keys().map(|path| String::from_utf8_lossy(path).into_owned());
+    names.filter(|path| path.split('/').any(|name| name.starts_with(".l"))).collect()
+}
+
+#[test]
+fn an_unpacking_that_is_killed_leaves_nothing_to_the_next() {
+    let place = tempfile::tempdir().unwrap();
+    let whole = run_and_kill("unpacks_until_it_is_killed", place.path(), None);
+    let expected = tree::list(&place.path().join("rootfs"));
+    let mut unfinished = 0;
+    for moment in moments(whole) {
+        let place = tempfile::tempdir().unwrap();
+        run_and_kill("unpacks_until_it_is_killed", place.path(), Some(moment));
+        let root = place.path().join("rootfs");
+        if root.exists() {
+            let differences = tree::differences(&expected, &tree::list(&root));
+            assert!(differences.is_empty(), "after {moment:?}\n{}", differences.join("\n"));
+        } else {
+            unfinished += 1;
+            unpack(place.path());
+        }
+        assert_eq!(fs::read_dir(place.path()).unwrap().count(), 1, "after {moment:?}");
+        tree::unlock(place.path());
+    }
+    eprintln!("killed {unfinished} of {TIMES} before the end");
+    tree::unlock(place.path());
+}
+
+#[test]
+fn an_application_that_is_killed_leaves_each_path_old_or_new() {
+    let old = tempfile::tempdir().unwrap();
+    apply(old.path(), lower());
+    let new = tempfile::tempdir().unwrap();
+    apply(new.path(), lower());
+    let whole = run_and_kill("applies_until_it_is_killed", new.path(), None);
+    let (before, expected) = (tree::list(old.path()), tree::list(new.path()));
+    assert_eq!(litter(&expected), [""; 0]);
+    let mut with_litter = 0;
+    for moment in moments(whole) {
+        let place = tempfile::tempdir().unwrap();
+        apply(place.path(), lower());
+        run_and_kill("applies_until_it_is_killed", place.path(), Some(moment));
+        let killed = tree::list(place.path());
+        with_litter += u32::from(!litter(&killed).is_empty());
+        for number in 0..DIRECTORIES {
+            let kind = KINDS[number % KINDS.len()];
+            if kind != "cleared" && kind != "directory" {
+                assert_old_or_new(&format!("{number}/{kind}"), &before, &expected, &killed);
+            }
+            assert_old_or_new(&format!("{number}/old"), &before, &expected, &killed);
+        }
+        apply(place.path(), upper());
+        let differences = tree::differences(&expected, &tree::list(place.path()));
+        assert!(differences.is_empty(), "after {moment:?}\n{}", differences.join("\n"));
+        tree::unlock(place.path());
+    }
+    eprintln!("{with_litter} of {TIMES} left temporary names, which the next run removed");
+    tree::unlock(old.path());
+    tree::unlock(new.path());
+}
+
+/// What is at a path and below it is what was there, or what is to be there. Directories that were entered
+/// when the process was killed have their modes and times from that moment.
+fn assert_old_or_new(path: &str, old: &Listing, new: &Listing, is: &Listing) {
+    let below = |listing: &Listing| -> Vec<_> {
+        let all = listing.iter().filter(|(name, _)| {
+            let rest = name.strip_prefix(path.as_bytes());
+            matches!(rest, Some([] | [b'/', ..]))
+        });
+        all.map(|(name, fields)| (tree::escape(name), fields["type"].clone(), fields.get("sha256").cloned())).collect()
+    };
+    let is = below(is);
+    assert!(is == below(old) || is == below(new), "{path} is neither: {is:?}");
+}
+
+/// Runs in a process of its own, to be killed.
+#[test]
+#[ignore = "started by the test above"]
+fn unpacks_until_it_is_killed() {
+    let Some(place) = std::env::var_os("PLACE") else { return };
+    println!("it starts");
+    unpack(place.as_ref());
+}
+
+/// Runs in a process of its own, to be killed.
+#[test]
+#[ignore = "started by the test above"]
+fn applies_until_it_is_killed() {
+    let Some(place) = std::env::var_os("PLACE") else { return };
+    println!("it starts");
+    apply(place.as_ref(), upper());
+}
