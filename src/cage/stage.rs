@@ -2,7 +2,7 @@
 
 use super::claim::{self, Claim, Purpose};
 use super::{Cage, Exposure, directory::Me, sys};
-use crate::words::{Component, Escaped, Fault, Misuse, SystemFault};
+use crate::words::{Component, Durability, Escaped, Fault, Misuse, SystemFault};
 use rustix::fs::RenameFlags;
 use rustix::io::Errno;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -56,15 +56,27 @@ impl Stage {
     }
 
     /// Gives it its name, unless something of that name has come up meanwhile.
-    pub(crate) fn commit(mut self) -> Result<(), Fault> {
-        let name = &self.claim()?.name;
-        match sys::rename_with(self.parent.as_fd(), name, &self.target, RenameFlags::NOREPLACE) {
-            Ok(()) => {
-                self.claim = None;
-                Ok(())
-            }
-            Err(Errno::EXIST) => Err(Misuse::TargetExists { name: Escaped::new(&self.target) }.into()),
-            Err(errno) => Err(Fault::system("renameat2", &self.target, errno)),
+    pub(crate) fn commit(mut self, durability: Durability) -> Result<(), Fault> {
+        let claim = self.claim()?;
+        if durability == Durability::Synced {
+            sys::sync_file_system(claim.directory.as_fd()).map_err(sys::fault("syncfs", &self.target))?;
+        }
+        self.rename(&claim.name, &self.target)?;
+        if durability == Durability::Synced
+            && let Err(errno) = sys::sync(self.parent.as_fd())
+        {
+            // Nobody can say whether the name is there after a crash: it is taken back, and dropping removes the tree.
+            self.rename(&self.target, &claim.name)?;
+            return Err(Fault::system("fsync", b".", errno));
+        }
+        self.claim = None;
+        Ok(())
+    }
+
+    fn rename(&self, from: &[u8], to: &[u8]) -> Result<(), Fault> {
+        match sys::rename_with(self.parent.as_fd(), from, to, RenameFlags::NOREPLACE) {
+            Err(Errno::EXIST) => Err(Misuse::TargetExists { name: Escaped::new(to) }.into()),
+            other => other.map_err(sys::fault("renameat2", to)),
         }
     }
 

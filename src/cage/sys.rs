@@ -233,3 +233,12 @@ pub(super) fn read(file: BorrowedFd<'_>, bytes: &mut [u8]) -> Result<usize, Errn
 pub(super) fn seek(directory: BorrowedFd<'_>, position: u64) -> Result<(), Errno> {
     fs::seek(directory, fs::SeekFrom::Start(position)).map(drop)
 }
+
+/// Writes all of the file system of `handle` to the disk.
+pub(super) fn sync_file_system(handle: BorrowedFd<'_>) -> Result<(), Errno> {
+    retry_on_intr(|| fs::syncfs(handle))
+}
+
+pub(super) fn sync(handle: BorrowedFd<'_>) -> Result<(), Errno> {
+    retry_on_intr(|| fs::fsync(handle))
+}

@@ -22,7 +22,7 @@ impl Unpacker {
     /// The first refusal, with its position; [`Misuse::TargetExists`](crate::Misuse::TargetExists); what the
     /// system refuses.
     pub fn unpack(&self, image: &Selected, parent: &Dir, name: impl AsRef<OsStr>) -> Result<Report, Error> {
-        let staged = Staged::beside(parent, name)?;
+        let staged = Staged::beside(parent, name)?.durability(self.policy.durability_choice());
         let layers = image.numbered_layers();
         match self.threads() {
             Jobs::Alone => self.unpack_layers(image, layers.map(|layer| layer?.open(self.within())), staged),

@@ -136,7 +136,7 @@ impl Applied {
 /// ```
 #[derive(Debug, Clone, Default)]
 pub struct Unpacker {
-    policy: Policy,
+    pub(super) policy: Policy,
     limits: Limits,
     jobs: Jobs,
 }

@@ -3,7 +3,7 @@
 use crate::cage::Stage;
 use crate::read::{Blob, Verified};
 use crate::sink::Rootfs;
-use crate::words::{Error, Misuse, Position};
+use crate::words::{Durability, Error, Misuse, Position};
 use cap_std::fs::Dir;
 use std::os::fd::AsFd;
 
@@ -29,6 +29,7 @@ use std::os::fd::AsFd;
 pub struct Staged {
     stage: Stage,
     rootfs: Rootfs,
+    durability: Durability,
 }
 
 impl Staged {
@@ -43,9 +44,15 @@ impl Staged {
         let make = || {
             let stage = Stage::beside(parent.as_fd(), name.as_ref().as_bytes())?;
             let rootfs = Rootfs::staged(stage.cage()?);
-            Ok(Self { stage, rootfs })
+            Ok(Self { stage, rootfs, durability: Durability::default() })
         };
         make().map_err(|fault: crate::Fault| fault.at(Position::default()))
+    }
+
+    /// Says what is to be on the disk when the tree takes its name.
+    #[must_use]
+    pub fn durability(self, durability: Durability) -> Self {
+        Self { durability, ..self }
     }
 
     /// The tree, to apply layers to.
@@ -61,7 +68,7 @@ impl Staged {
     /// those of the layers applied, in their order; [`Misuse::TargetExists`] when something of that name has
     /// come up meanwhile; and what the system refuses. Nothing is visible then.
     pub fn commit(self, proofs: Vec<Verified<Blob>>) -> Result<(), Error> {
-        let Self { stage, mut rootfs } = self;
+        let Self { stage, mut rootfs, durability } = self;
         let commit = || {
             let applied = rootfs.layers().ok_or(Misuse::Poisoned)?;
             let (given, of) = (proofs.len(), applied.len());
@@ -70,7 +77,7 @@ impl Staged {
             }
             rootfs.settle()?;
             drop(rootfs);
-            stage.commit()
+            stage.commit(durability)
         };
         commit().map_err(|fault: crate::Fault| fault.at(Position::default()))
     }

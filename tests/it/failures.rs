@@ -92,7 +92,8 @@ fn a_directory_with_a_file_that_a_flag_protects_is_not_lost_in_part() {
             return;
         }
         let before = tree::list(&world.root());
-        let failed = world.apply(std::slice::from_ref(&change), &Policy::default()).map(drop).map_err(|error| error.blame());
+        let failed =
+            world.apply(std::slice::from_ref(&change), &Policy::default()).map(drop).map_err(|error| error.blame());
         let after = tree::list(&world.root());
         assert!(run("chattr", &["-i", &fixed]));
         assert_eq!(failed, Err(layercage::Blame::System));

@@ -1,8 +1,9 @@
 //! All or nothing: nothing is visible before everything is proven.
 
+use crate::child;
 use crate::support::layer::LayerBuilder;
 use crate::support::open;
-use layercage::{Digest, Fault, Layer, Misuse, Policy, Staged, Unpacker};
+use layercage::{Digest, Durability, Fault, Layer, Misuse, Policy, Staged, Unpacker};
 use sha2::{Digest as _, Sha256};
 use std::fs;
 use std::path::Path;
@@ -26,6 +27,35 @@ fn a_tree_is_visible_after_its_commit_and_not_before() {
     staged.commit(vec![proof]).unwrap();
     assert_eq!(names(place.path()), ["rootfs"]);
     assert_eq!(fs::read(place.path().join("rootfs/etc/hostname")).unwrap(), b"a\n");
+}
+
+#[test]
+fn a_synced_tree_is_on_the_disk_before_its_name_and_the_name_before_the_end() {
+    let place = tempfile::tempdir().unwrap();
+    let trace = place.path().join("trace");
+    let test = child::command("commits_a_synced_tree", &[]);
+    let mut traced = std::process::Command::new("strace");
+    traced.args(["-f", "-e", "trace=syncfs,renameat2,fsync", "-o"]).arg(&trace);
+    traced.arg(test.get_program()).args(test.get_args()).env("PLACE", place.path());
+    if !traced.output().is_ok_and(|output| output.status.success()) {
+        eprintln!("skipped, since it needs strace");
+        return;
+    }
+    let trace = fs::read_to_string(trace).unwrap();
+    let calls = ["syncfs(", "renameat2(", "fsync("].map(|call| trace.matches(call).count());
+    let order = ["syncfs(", "renameat2(", "fsync("].map(|call| trace.find(call));
+    assert_eq!(calls, [1, 2, 1], "the other tree is not synced\n{trace}");
+    assert!(order.is_sorted(), "{trace}");
+}
+
+/// Runs in a process of its own, to be traced.
+#[test]
+#[ignore = "started by the test above"]
+fn commits_a_synced_tree() {
+    let Some(place) = std::env::var_os("PLACE") else { return };
+    let staged = |name| Staged::beside(&open(place.as_ref()), name).unwrap();
+    staged("synced").durability(Durability::Synced).commit(vec![]).unwrap();
+    staged("other").commit(vec![]).unwrap();
 }
 
 #[test]
