@@ -1,6 +1,6 @@
 //! Extended headers: GNU long names, PAX records, and global ones.
 
-use super::build::{Header, tar};
+use super::build::{Header, base_256, tar};
 use super::case::{Case, case};
 
 pub(crate) fn cases() -> Vec<Case> {
@@ -191,6 +191,12 @@ fn sizes() -> Vec<Case> {
         })
         .refused_unless_compatible(&["size-disagrees"])
         .then_file("hidden", ""),
+        case("sizes-disagree-beyond-octal", "a header's size in base-256 is not that of PAX", {
+            let header = Header::posix(b'0', "f").raw_size(&base_256::<12>(9 << 30));
+            tar().pax(&[("size", b"5")]).header(header).padded(b"hello").end()
+        })
+        .refused_unless_compatible(&["size-disagrees"])
+        .then_file("f", "hello"),
         case("sizes-agree", "a PAX size and the header's are the same", {
             tar().pax(&[("size", b"4")]).file("f", "data").end()
         })

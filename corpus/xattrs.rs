@@ -30,6 +30,12 @@ fn names() -> Vec<Case> {
         })
         .taken()
         .then_file("f", "hello"),
+        case("xattr-of-libarchive-differs", "an attribute has one value for libarchive and another for others", {
+            let records: &[(&str, &[u8])] = &[("SCHILY.xattr.user.a", b"1"), ("LIBARCHIVE.xattr.user.a", b"Mg")];
+            tar().pax(records).file("f", "hello").end()
+        })
+        .noted(&["xattr-dropped"])
+        .then_file("f", "hello"),
         with("xattr-without-a-name", "an attribute has no name", "", b"v").refused("xattr-name"),
         with("xattr-with-a-nul-in-its-name", "an attribute has a NUL in its name", "user.a\0b", b"v")
             .refused("xattr-name"),

@@ -69,11 +69,12 @@ pub(crate) fn compose(
     Ok(Composed { kind, metadata, stored: size, sparse })
 }
 
-/// The size: a record's, as in Go. Where the header's eleven digits can say it, both should agree.
+/// The size: a record's, as in Go. Where the header's eleven digits can say it, both should agree, and where the header
+/// says more than these in base-256.
 fn size(header: u64, pax: Option<u64>, oddities: &mut Oddities) -> u64 {
     const MOST: u64 = 0o777_7777_7777;
     match pax {
-        Some(pax) if pax != header && pax <= MOST => {
+        Some(pax) if pax != header && (pax <= MOST || header > MOST) => {
             oddities.add(Quirk::SizeDisagrees { header, pax });
             pax
         }

@@ -3,8 +3,8 @@
 use super::oddities::Oddities;
 use super::sparse::SparseRecords;
 use crate::words::{Escaped, Limit, Limits, Quirk, Timestamp, Violation, Xattr};
+use std::collections::HashMap;
 use std::collections::hash_map::Entry;
-use std::collections::{HashMap, HashSet};
 
 /// What the records of one `x` header say; `None` where they say nothing.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -59,14 +59,20 @@ impl Pax {
                 Key::OtherTime => {
                     time(value).ok_or_else(malformed)?;
                 }
-                Key::ForeignXattr(name) => foreign.push(unescaped(name)),
+                Key::ForeignXattr(name) => foreign.push((name, value)),
                 Key::OwnerName | Key::Harmless => {}
             }
         }
         // bsdtar writes each attribute in both forms, of which every reader knows the common one.
-        let common: HashSet<_> = pax.xattrs.iter().map(|xattr| xattr.name.as_slice()).collect();
-        if let Some(name) = foreign.iter().find(|name| !common.contains(name.as_slice())) {
-            oddities.add(Quirk::XattrDropped { name: Escaped::new(name) });
+        let common: HashMap<_, _> =
+            pax.xattrs.iter().map(|xattr| (xattr.name.as_slice(), xattr.value.as_slice())).collect();
+        let is_twin = |name: &[u8], value: &[u8]| {
+            // It encodes the name in both; others, and its older versions, in none or in one.
+            let common = common.get(name).or_else(|| common.get(unescaped(name).as_slice()));
+            common.is_some_and(|common| base64(common) == value)
+        };
+        if let Some((name, _)) = foreign.iter().find(|(name, value)| !is_twin(name, value)) {
+            oddities.add(Quirk::XattrDropped { name: Escaped::new(&unescaped(name)) });
         }
         Ok(pax)
     }
@@ -224,6 +230,18 @@ fn unescaped(name: &[u8]) -> Vec<u8> {
     bytes
 }
 
+/// base64 as bsdtar writes it, without padding.
+fn base64(bytes: &[u8]) -> Vec<u8> {
+    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let mut text = Vec::with_capacity(bytes.len().div_ceil(3) * 4);
+    for group in bytes.chunks(3) {
+        let word = group.iter().fold(0_usize, |word, &byte| word << 8 | usize::from(byte)) << (8 * (3 - group.len()));
+        let digits = [18, 12, 6, 0].into_iter().take(group.len() + 1);
+        text.extend(digits.filter_map(|shift| DIGITS.get(word >> shift & 63)));
+    }
+    text
+}
+
 fn id(value: &[u8]) -> Option<u32> {
     decimal(value)?.try_into().ok().filter(|&id| id < u32::MAX)
 }
@@ -309,6 +327,16 @@ mod tests {
             assert_eq!(violation.id(), "pax-record", "{}", malformed.escape_ascii());
         }
         assert_eq!(parse(b"9 path=a\n\0\0\0"), Err(Violation::PaxPadding));
+    }
+
+    #[test]
+    fn the_forms_of_bsdtar_are_known() {
+        let rows: [(&[u8], &[u8]); 5] =
+            [(b"", b""), (b"1", b"MQ"), (b"ab", b"YWI"), (b"\0=\n", b"AD0K"), (b"\xff\xff\xfe\xfb", b"///++w")];
+        for (bytes, text) in rows {
+            assert_eq!(base64(bytes), text, "{}", bytes.escape_ascii());
+        }
+        assert_eq!(unescaped(b"user.a%3Db%%4"), b"user.a=b%%4");
     }
 
     #[test]

@@ -280,8 +280,20 @@ const CASES: &[Case] = &[
     ("PAX records of nothing that change nothing", || pax(&[("atime", b""), ("uname", b"")]), Ok(&[])),
     (
         "an attribute in both of bsdtar's forms",
-        || pax(&[("LIBARCHIVE.xattr.user.a%20b%", b"MQ"), ("SCHILY.xattr.user.a b%", b"1")]),
+        || {
+            pax(&[
+                ("LIBARCHIVE.xattr.user.a%20b%3Dc%25", b"AP89CjE"),
+                ("SCHILY.xattr.user.a%20b%3Dc%25", b"\0\xff=\n1"),
+                ("LIBARCHIVE.xattr.user.d%20e", b""),
+                ("SCHILY.xattr.user.d e", b""),
+            ])
+        },
         Ok(&[]),
+    ),
+    (
+        "an attribute in both of bsdtar's forms, with two values",
+        || pax(&[("LIBARCHIVE.xattr.user.a", b"MQ"), ("SCHILY.xattr.user.a", b"2")]),
+        Ok(&["xattr-dropped"]),
     ),
     (
         "an attribute in bsdtar's own form alone",
@@ -483,6 +495,28 @@ fn an_archive_without_an_end_ends_at_the_limit() {
         };
         let exceeded = Violation::LimitExceeded { limit: Limit::LayerBytes, most: 1 << 20, amount: (1 << 20) + 1 };
         assert_eq!(fault.to_string(), exceeded.to_string());
+    }
+}
+
+#[test]
+fn two_sizes_agree_wherever_the_header_can_hold_its_own() {
+    const GIB: u64 = 1 << 30;
+    let base_256 = |size: u64| [&[0x80, 0, 0, 0][..], &size.to_be_bytes()].concat();
+    let octal = |size: u64| format!("{size:011o}\0").into_bytes();
+    let rows = [
+        (octal(0), 8 * GIB, None),
+        (octal(8 * GIB - 1), 8 * GIB, None),
+        (base_256(9 * GIB), 9 * GIB, None),
+        (base_256(9 * GIB), 10 * GIB, Some("size-disagrees")),
+        (base_256(9 * GIB), 5, Some("size-disagrees")),
+        (octal(5), 8 * GIB - 1, Some("size-disagrees")),
+    ];
+    for (field, pax, expected) in rows {
+        let header = Raw::posix(b'0', b"f").bytes(124, &field);
+        let archive = a().pax(&[("size", pax.to_string().as_bytes())]).raw(header).cut();
+        let entry = TarReader::new(&archive[..], &Limits::default(), false).next_entry().unwrap().unwrap();
+        assert_eq!(entry.kind, EntryKind::File { size: pax, sparse: None });
+        assert_eq!(entry.quirks.first().map(Quirk::id), expected, "{} {pax}", field.escape_ascii());
     }
 }
 
