@@ -6,8 +6,8 @@ use crate::words::{Error, Fault, Limits};
 use std::fs::File;
 use std::io::{self, Read, Seek, Write};
 
-/// Keeps all of a layer in `file` while it is verified, and gives it back from its first byte. The stream asks for no
-/// more than a byte beyond [`Limit::LayerBytes`](crate::Limit::LayerBytes).
+/// Keeps all of a layer in `file` while it is verified, and gives it back from its first byte. The stream asks for a
+/// byte or two more than [`Limit::LayerBytes`](crate::Limit::LayerBytes) at most, whatever else is known.
 pub(super) fn verify_first<R: Read>(layer: Layer<R>, file: File, limits: &Limits) -> Result<Layer<File>, Error> {
     let Layer { reader, about } = layer;
     let mut tee = Tee { reader, file };

@@ -2,7 +2,10 @@
 
 use crate::support::layer::{Attributes, LayerBuilder, pax_record};
 use crate::support::open;
-use layercage::{Fault, Layer, Limit, Limits, Policy, Rootfs, Rule, Unpacker, Violation};
+use layercage::{Digest, Fault, Layer, Limit, Limits, Policy, Rootfs, Rule, Unpacker, Violation};
+use std::cell::Cell;
+use std::io::{self, Read};
+use std::rc::Rc;
 
 /// The limit, a layer, and how much of the amount the layer has.
 type Case = (Limit, fn() -> Vec<u8>, u64);
@@ -89,6 +92,34 @@ fn a_layer_at_a_limit_is_taken_and_one_past_it_is_refused_by_name() {
             Fault::Refused(Rule::Violation(Violation::LinkLoop { .. })) => assert_eq!(*limit, Limit::LinkHops),
             _ => panic!("{limit}: {error}"),
         }
+    }
+}
+
+#[test]
+fn what_is_kept_to_be_verified_first_is_bounded_too() {
+    let place = tempfile::tempdir().unwrap();
+    let limits = Limits::default().with(Limit::LayerBytes, 1 << 20);
+    let unpacker = Unpacker::new(Policy::default()).limits(limits);
+    let known: [fn(Layer<Counted>) -> Layer<Counted>; 2] =
+        [|layer| layer.digest(Digest::Sha256([0; 32])), |layer| layer.blob(Digest::Sha256([0; 32]), u64::MAX)];
+    for know in known {
+        let bytes = Rc::new(Cell::new(0));
+        let layer = know(Layer::new(Counted(Rc::clone(&bytes))));
+        let error = unpacker.apply(layer, &mut Rootfs::over(&open(place.path())).unwrap()).unwrap_err();
+        assert_eq!(error.rule_id(), Some("limit"), "{error}");
+        assert!(bytes.get() <= (1 << 20) + 2, "{}", bytes.get());
+        assert_eq!(std::fs::read_dir(place.path()).unwrap().count(), 0);
+    }
+}
+
+/// Zeros without an end, counted.
+struct Counted(Rc<Cell<u64>>);
+
+impl Read for Counted {
+    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        out.fill(0);
+        self.0.set(self.0.get() + out.len() as u64);
+        Ok(out.len())
     }
 }
 
