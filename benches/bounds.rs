@@ -9,7 +9,7 @@
 
 use cap_std::ambient_authority;
 use cap_std::fs::Dir;
-use layercage::{Change, Checked, Fault, Judge, Judged, Layer, Limits, Policy, Rootfs, Sink, Source, Unpacker};
+use layercage::{Change, Checked, Fault, Judge, Judged, Layer, Policy, Rootfs, Sink, Source, Terms, Unpacker};
 use std::io::{self, Read};
 use std::process::{Command, ExitCode};
 use std::time::Instant;
@@ -121,7 +121,7 @@ fn run(name: &str, items: u64) -> ExitCode {
 struct Nowhere;
 
 impl Sink for Nowhere {
-    fn begin_layer(&mut self, _: &Limits) -> Result<(), Fault> {
+    fn begin_layer(&mut self, _: &Terms) -> Result<(), Fault> {
         Ok(())
     }
 

@@ -27,6 +27,10 @@ const OF_THE_SYSTEM: [QuirkRule; 3] = [QuirkRule::OwnerToCaller, QuirkRule::SetI
 /// Rules that no layer breaks by its bytes, and why.
 const WITHOUT_A_CASE: &[(&str, &str)] = &[
     ("mount-crossed", "something must be mounted below the root"),
+    ("fifo", "all presets take named pipes"),
+    ("setid", "all presets take these bits"),
+    ("link-parent", "all presets follow links"),
+    ("owner-unmapped", "a policy must have a map"),
     ("owner-to-caller", "the caller has no privilege"),
     ("setid-dropped", "the caller has no privilege"),
     ("xattr-unsupported", "the file system has no attributes, or the caller may not set one"),

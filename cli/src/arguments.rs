@@ -1,7 +1,8 @@
 //! What the command takes.
 
+use crate::judging::{Judging, limits, parse_limit};
 use clap::{Args, Parser, Subcommand};
-use layercage::{Devices, Digest, Limit, Limits, Policy, Preset, QuirkRule, Verdict, ViolationRule};
+use layercage::{Digest, Limit, Limits};
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
@@ -124,88 +125,6 @@ impl Working {
     }
 }
 
-#[derive(Debug, Args)]
-pub(crate) struct Judging {
-    /// What becomes of oddities: `default` takes all that real images have, `compatible` what containerd
-    /// takes, `paranoid` nothing.
-    #[arg(long, default_value = "default", value_name = "POLICY", value_parser = parse_preset)]
-    policy: Preset,
-    /// What becomes of device nodes: `refuse`, `skip` or `create`.
-    #[arg(long, value_name = "CHOICE", value_parser = parse_devices)]
-    devices: Option<Devices>,
-    /// Let a quirk pass with a note, whatever the policy says; `layercage rules` lists them.
-    #[arg(long, value_name = "RULE", value_parser = parse_rule)]
-    allow: Vec<QuirkRule>,
-    /// Refuse a quirk, whatever the policy says.
-    #[arg(long, value_name = "RULE", value_parser = parse_rule)]
-    refuse: Vec<QuirkRule>,
-    /// Change a limit; an unknown name lists them all.
-    #[arg(long, value_name = "NAME=AMOUNT", value_parser = parse_limit)]
-    limit: Vec<(Limit, u64)>,
-}
-
-impl Judging {
-    /// The policy asked for; or why there is none that does all of it.
-    pub(crate) fn policy(&self) -> Result<Policy, String> {
-        let policy = self.allow.iter().copied().fold(Policy::preset(self.policy), Policy::allow);
-        let policy = self.refuse.iter().copied().fold(policy, Policy::refuse);
-        let policy = match self.devices {
-            Some(devices) => policy.devices(devices),
-            None => policy,
-        };
-        // Options that contradict each other: whichever won, somebody would get what he ruled out.
-        let wanted = [("--allow", &self.allow, Verdict::Note), ("--refuse", &self.refuse, Verdict::Refuse)];
-        for (option, rules, verdict) in wanted {
-            if let Some(rule) = rules.iter().find(|&&rule| policy.verdict(rule) != verdict) {
-                return Err(format!("`{option} {}` contradicts another option", rule.row().id));
-            }
-        }
-        Ok(policy)
-    }
-
-    pub(crate) fn limits(&self) -> Limits {
-        limits(&self.limit)
-    }
-}
-
 fn parse_digest(text: &str) -> Result<Digest, String> {
     text.parse().map_err(|_| "a digest is sha256: and 64, or sha512: and 128 lower-case hexadecimal digits".to_owned())
-}
-
-fn limits(changed: &[(Limit, u64)]) -> Limits {
-    changed.iter().fold(Limits::default(), |limits, &(limit, most)| limits.with(limit, most))
-}
-
-fn parse_rule(id: &str) -> Result<QuirkRule, String> {
-    if ViolationRule::ALL.iter().any(|rule| rule.row().id == id) {
-        return Err("this rule holds under every policy".to_owned());
-    }
-    let found = QuirkRule::ALL.iter().find(|rule| rule.row().id == id);
-    found.copied().ok_or_else(|| "there is no such rule; `layercage rules` lists them".to_owned())
-}
-
-fn parse_limit(text: &str) -> Result<(Limit, u64), String> {
-    let (name, amount) = text.split_once('=').ok_or("NAME=AMOUNT is needed")?;
-    let limit = Limit::ALL.iter().find(|limit| limit.id() == name).ok_or_else(|| {
-        let default = |limit: &Limit| match limit.default() {
-            Limit::OFF => "off".to_owned(),
-            amount => amount.to_string(),
-        };
-        let all = Limit::ALL.iter().map(|limit| format!("{limit}={}", default(limit))).collect::<Vec<_>>();
-        format!("the limits and their defaults are {}", all.join(", "))
-    })?;
-    match amount {
-        "off" => Ok((*limit, Limit::OFF)),
-        _ => {
-            amount.parse().map(|amount| (*limit, amount)).map_err(|_| "a decimal number or `off` is needed".to_owned())
-        }
-    }
-}
-
-fn parse_preset(word: &str) -> Result<Preset, String> {
-    word.parse().map_err(|_| "one of default, compatible, paranoid is needed".to_owned())
-}
-
-fn parse_devices(word: &str) -> Result<Devices, String> {
-    word.parse().map_err(|_| "one of refuse, skip, create is needed".to_owned())
 }

@@ -3,7 +3,9 @@
 //! docs/json.md describes the objects.
 
 use crate::tell;
-use layercage::{Change, ChangeKind, Escaped, Finding, Metadata, Observer, Position, Preset, Report, Rule};
+use layercage::{
+    Change, ChangeKind, Escaped, Finding, Metadata, Observer, Policy, Position, Preset, Report, Rule, Verdict,
+};
 use serde_json::{Map, Value, json};
 use std::io::{self, BufWriter, Stdout, Write};
 
@@ -49,12 +51,12 @@ pub(crate) fn print(report: &Report) -> io::Result<()> {
     output.finish()
 }
 
-/// Prints findings.
-pub(crate) struct Findings(Output);
+/// Prints findings, and what the policy asked for does about them.
+pub(crate) struct Findings(Output, Policy);
 
 impl Findings {
-    pub(crate) fn new(output: Output) -> Self {
-        Self(output)
+    pub(crate) fn new(output: Output, policy: Policy) -> Self {
+        Self(output, policy)
     }
 
     /// Prints what each preset would do.
@@ -75,8 +77,11 @@ impl Findings {
 
 impl Observer for Findings {
     fn finding(&mut self, finding: &Finding) {
-        let default = finding.rule.verdict(Preset::Default).word();
-        self.0.line(|| json!(finding), || format!("{default} {finding}"));
+        let verdict = match &finding.rule {
+            Rule::Quirk(quirk) => self.1.verdict(quirk.rule()),
+            Rule::Violation(_) => Verdict::Refuse,
+        };
+        self.0.line(|| json!(finding), || format!("{} {finding}", verdict.word()));
     }
 }
 
@@ -142,7 +147,7 @@ fn describe(kind: &ChangeKind) -> Described<'_> {
         ChangeKind::Symlink { target, metadata } => ("symlink", Some(metadata), None, Some(target.as_bytes())),
         ChangeKind::Fifo(metadata) => ("fifo", Some(metadata), None, None),
         ChangeKind::Device { metadata, .. } => ("device", Some(metadata), None, None),
-        ChangeKind::SkippedDevice(_) => ("skipped", None, None, None),
+        ChangeKind::Skipped => ("skipped", None, None, None),
         ChangeKind::Whiteout => ("whiteout", None, None, None),
         ChangeKind::OpaqueWhiteout => ("opaque", None, None, None),
     }
@@ -155,7 +160,7 @@ fn attributes(metadata: &Metadata) -> [(String, Value); 5] {
         ("mode".to_owned(), json!(format!("{mode:04o}"))),
         ("uid".to_owned(), json!(uid)),
         ("gid".to_owned(), json!(gid)),
-        ("mtime".to_owned(), json!(format!("{}.{:09}", mtime.seconds, mtime.nanoseconds))),
+        ("mtime".to_owned(), json!(mtime.to_string())),
         ("xattrs".to_owned(), json!(names)),
     ]
 }

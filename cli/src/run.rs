@@ -22,8 +22,9 @@ pub(crate) fn run(arguments: &Arguments) -> Result<u8, Failure> {
         Command::Apply(apply) => noted(&run_apply(apply)?, arguments.json),
         Command::Check(check) => {
             let policy = check.judging.policy().map_err(Failure::usage)?;
-            let mut findings = Findings::new(Output::new(arguments.json));
-            let audit = run_audit(&check.input, check.judging.limits(), &mut findings)?;
+            let mut findings = Findings::new(Output::new(arguments.json), policy.clone());
+            let audit = Audit::new(check.judging.limits()).policy(policy.clone());
+            let audit = run_audit(&check.input, check.judging.limits(), audit, &mut findings)?;
             let presets = [Preset::Default, Preset::Compatible, Preset::Paranoid];
             let refused = presets.map(|preset| (preset, audit.is_refused_by(&Policy::preset(preset))));
             findings.summary(audit.findings(), refused).map_err(Failure::output)?;
@@ -31,7 +32,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<u8, Failure> {
         }
         Command::List(list) => {
             let mut listing = Listing::new(Output::new(arguments.json));
-            run_audit(&list.input, list.limits(), &mut listing)?;
+            run_audit(&list.input, list.limits(), Audit::new(list.limits()), &mut listing)?;
             let refused = listing.finish().map_err(Failure::output)?;
             Ok(if refused { 3 } else { 0 })
         }
@@ -47,8 +48,7 @@ fn noted(report: &Report, json: bool) -> Result<u8, Failure> {
     Ok(0)
 }
 
-fn run_audit(input: &Input, limits: Limits, observer: &mut dyn Observer) -> Result<Audit, Failure> {
-    let mut audit = Audit::new(limits.clone());
+fn run_audit(input: &Input, limits: Limits, mut audit: Audit, observer: &mut dyn Observer) -> Result<Audit, Failure> {
     if let Some(reader) = open_layer(&input.input)? {
         audit.layer(Layer::new(reader), observer).map_err(Failure::read)?;
         return Ok(audit);

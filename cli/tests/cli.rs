@@ -312,6 +312,16 @@ fn without_privilege_owners_fall_to_the_caller_with_one_note() {
 }
 
 #[test]
+fn without_privilege_owners_that_must_be_kept_are_an_error_with_path_and_id() {
+    let place = tempfile::tempdir().unwrap();
+    fs::write(place.path().join("layer"), layer(&[("a", b"a", None)])).unwrap();
+    let (mut command, _) = unprivileged(place.path());
+    let (code, lines) = ended(&command.args(["apply", "--owners", "keep", "layer", "."]).output().unwrap());
+    assert_eq!(code, 1, "{lines:?}");
+    assert!(lines[0].contains(r#"entry 1, byte 0, "a": fchownat("0:0")"#), "{lines:?}");
+}
+
+#[test]
 fn without_privilege_closed_directories_get_their_children_and_stay_closed() {
     let place = tempfile::tempdir().unwrap();
     let mut archive = tar::Builder::new(Vec::new());

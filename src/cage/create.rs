@@ -4,8 +4,8 @@ use super::content::Content;
 use super::directory::Opened;
 use super::metadata::strip_acls;
 use super::replace::{Installed, Made, made};
-use super::{Attributes, Cage, Counsel, Directory, Place, Step, directory, path_of, sys};
-use crate::words::{Component, Device, EntryPath, Escaped, Fault, Limit, Violation};
+use super::{Cage, Counsel, Directory, Place, Step, directory, path_of, sys};
+use crate::words::{Component, Device, EntryPath, Escaped, Fault, Limit, Metadata, Violation};
 use rustix::fs::FileType;
 use rustix::io::Errno;
 use std::os::fd::{AsFd, BorrowedFd};
@@ -32,7 +32,7 @@ impl Cage {
     pub(crate) fn file(
         &mut self,
         place: &Place,
-        attributes: &Attributes,
+        metadata: &Metadata,
         mut content: Content<'_>,
         counsel: &mut dyn Counsel,
     ) -> Result<(), Fault> {
@@ -44,7 +44,7 @@ impl Cage {
             };
             content
                 .fill(file.as_fd(), name)
-                .and_then(|()| cage.finish_file(file.as_fd(), &place.parent, attributes, counsel))
+                .and_then(|()| cage.finish_file(file.as_fd(), &place.parent, metadata, counsel))
                 .map(Made::Done)
                 .inspect_err(|_| undo_own(place.at(), name, file.as_fd()))
         })?
@@ -56,7 +56,7 @@ impl Cage {
         &mut self,
         place: &Place,
         new: New<'_>,
-        attributes: &Attributes,
+        metadata: &Metadata,
         counsel: &mut dyn Counsel,
     ) -> Result<(), Fault> {
         self.install(place, counsel, |cage, name, counsel| {
@@ -74,7 +74,7 @@ impl Cage {
                 if status.links != 1 || !is_new(new, status.kind, status.device) {
                     return Err(Fault::system("statx", name, Errno::STALE));
                 }
-                cage.finish_special(handle.as_fd(), &place.parent, attributes, counsel)
+                cage.finish_special(handle.as_fd(), &place.parent, metadata, counsel)
             };
             finish(cage).map(Made::Done).inspect_err(|_| {
                 // Unless the name is somebody else's by now.
@@ -139,22 +139,22 @@ impl Cage {
     pub(crate) fn directory(
         &mut self,
         place: &Place,
-        attributes: &Attributes,
+        metadata: &Metadata,
         counsel: &mut dyn Counsel,
     ) -> Result<Arc<Directory>, Fault> {
         if !self.is_held(place) {
             place.parent.touch();
-            if let Made::Done(directory) = self.new_directory(place, place.name(), attributes, counsel)? {
+            if let Made::Done(directory) = self.new_directory(place, place.name(), metadata, counsel)? {
                 return self.enrol(place, directory, counsel);
             }
         }
         let name = super::place::component(place)?;
         if let Step::Directory(directory, _) = self.step(&Arc::clone(&place.parent), name)? {
-            self.renew(&directory, attributes, counsel)?;
+            self.renew(&directory, metadata, counsel)?;
             return Ok(directory);
         }
         let Installed { made, old } =
-            self.install(place, counsel, |cage, name, counsel| cage.new_directory(place, name, attributes, counsel))?;
+            self.install(place, counsel, |cage, name, counsel| cage.new_directory(place, name, metadata, counsel))?;
         let directory = self.enrol(place, made, counsel)?;
         old.map(|()| directory)
     }
@@ -163,7 +163,7 @@ impl Cage {
         &mut self,
         place: &Place,
         name: &[u8],
-        attributes: &Attributes,
+        metadata: &Metadata,
         counsel: &mut dyn Counsel,
     ) -> Result<Made<Directory>, Fault> {
         self.check_depth(place)?;
@@ -172,7 +172,7 @@ impl Cage {
         };
         let mut finish = || {
             let directory = self.open_new(place, name)?;
-            self.finish_directory(&directory, place.parent.has_default_acl(), attributes, counsel)?;
+            self.finish_directory(&directory, place.parent.has_default_acl(), metadata, counsel)?;
             Ok(Made::Done(directory))
         };
         finish().inspect_err(|_| undo_directory(place.at(), name))
@@ -189,21 +189,15 @@ impl Cage {
         self.hold(place.id(), directory)
     }
 
-    /// Gives a directory that is there new attributes: those that the new ones lack go.
+    /// Gives a directory that is there new metadata: attributes that the new ones lack go.
     pub(crate) fn renew(
         &mut self,
         directory: &Directory,
-        attributes: &Attributes,
+        metadata: &Metadata,
         counsel: &mut dyn Counsel,
     ) -> Result<(), Fault> {
-        self.remove_other_xattrs(directory, &attributes.xattrs)?;
-        self.finish_directory(directory, false, attributes, counsel)
-    }
-
-    /// The attributes of a parent that no entry lists.
-    pub(crate) fn implied(&self) -> Attributes {
-        let (mode, mtime) = self.implied;
-        Attributes { mode, owner: self.me.chowns.then_some((0, 0)), mtime, xattrs: Vec::new() }
+        self.remove_other_xattrs(directory, &metadata.xattrs)?;
+        self.finish_directory(directory, false, metadata, counsel)
     }
 
     /// Makes a parent that no entry lists.
@@ -218,7 +212,7 @@ impl Cage {
         sys::create_directory(place.at(), place.name()).map_err(sys::fault("mkdirat", place.name()))?;
         let finish = |cage: &mut Self| {
             let directory = cage.open_new(&place, place.name())?;
-            cage.prepare_directory(&directory, parent.has_default_acl(), &cage.implied())?;
+            cage.imply(&directory, parent.has_default_acl())?;
             Ok(directory)
         };
         let directory = finish(self).inspect_err(|_: &Fault| undo_directory(place.at(), place.name()))?;

@@ -4,28 +4,10 @@
 
 use super::directory::{ACCESS_ACL, DEFAULT_ACL};
 use super::{Cage, Counsel, Directory, sys};
-use crate::words::{Fault, Metadata, Timestamp, Xattr};
+use crate::words::{Fault, Metadata, Xattr};
 use rustix::fs::FileType;
 use rustix::io::Errno;
 use std::os::fd::{AsFd, BorrowedFd};
-
-/// What an inode is to carry: a layer's metadata after policy has had its say.
-#[derive(Debug, Clone)]
-pub(crate) struct Attributes {
-    pub(crate) mode: u32,
-    /// `None` where all is the caller's.
-    pub(crate) owner: Option<(u32, u32)>,
-    pub(crate) mtime: Timestamp,
-    pub(crate) xattrs: Vec<Xattr>,
-}
-
-impl Attributes {
-    /// Everything as the layer has it, but owners only where `keeps_owners`.
-    pub(crate) fn of(metadata: Metadata, keeps_owners: bool) -> Self {
-        let Metadata { mode, uid, gid, mtime, xattrs } = metadata;
-        Self { mode, owner: keeps_owners.then_some((uid, gid)), mtime, xattrs }
-    }
-}
 
 impl Cage {
     /// Completes a regular file that has its content.
@@ -33,7 +15,7 @@ impl Cage {
         &mut self,
         file: BorrowedFd<'_>,
         parent: &Directory,
-        attributes: &Attributes,
+        metadata: &Metadata,
         counsel: &mut dyn Counsel,
     ) -> Result<(), Fault> {
         let inherited = parent.has_default_acl();
@@ -41,10 +23,10 @@ impl Cage {
             strip_acls(file)?;
         }
         let now = if parent.leaks() || !self.group_is_ours(file)? { None } else { Some((self.me.uid, self.me.gid)) };
-        self.give(file, now, attributes)?;
-        set_xattrs(file, 0o600, &attributes.xattrs, counsel)?;
-        sys::set_mode(file, attributes.mode).map_err(sys::fault("fchmod", b""))?;
-        sys::set_mtime(file, attributes.mtime, false).map_err(sys::fault("futimens", b""))
+        self.give(file, now, metadata)?;
+        set_xattrs(file, 0o600, &metadata.xattrs, counsel)?;
+        sys::set_mode(file, metadata.mode).map_err(sys::fault("fchmod", b""))?;
+        sys::set_mtime(file, metadata.mtime, false).map_err(sys::fault("futimens", b""))
     }
 
     /// Completes a directory, but for its mode and time: it gets these when it is left.
@@ -52,33 +34,40 @@ impl Cage {
         &mut self,
         directory: &Directory,
         inherited: bool,
-        attributes: &Attributes,
+        metadata: &Metadata,
         counsel: &mut dyn Counsel,
     ) -> Result<(), Fault> {
-        self.prepare_directory(directory, inherited, attributes)?;
-        set_xattrs(directory.as_fd(), 0o700, &attributes.xattrs, counsel)?;
-        if !attributes.xattrs.is_empty() {
+        self.prepare_directory(directory, inherited, metadata)?;
+        set_xattrs(directory.as_fd(), 0o700, &metadata.xattrs, counsel)?;
+        if !metadata.xattrs.is_empty() {
             // An ACL makes the mode its own, and others may have asked for another; the entry's is still to come.
             directory.open_up(self.me)?;
         }
-        directory.set_default_acl(attributes.xattrs.iter().any(|xattr| xattr.name == DEFAULT_ACL));
+        directory.set_default_acl(metadata.xattrs.iter().any(|xattr| xattr.name == DEFAULT_ACL));
         Ok(())
     }
 
-    /// Completes a directory without extended attributes, but for its mode and time.
-    pub(super) fn prepare_directory(
-        &mut self,
-        directory: &Directory,
-        inherited: bool,
-        attributes: &Attributes,
-    ) -> Result<(), Fault> {
+    /// Makes a directory one that no entry lists, but for what is in it and attributes that it may have.
+    pub(super) fn imply(&self, directory: &Directory, inherited: bool) -> Result<(), Fault> {
+        self.prepare_directory(directory, inherited, &self.implied)?;
+        self.implied.xattrs.iter().try_for_each(|Xattr { name, value }| {
+            set_xattr(directory.as_fd(), 0o700, name, value).map_err(sys::fault("fsetxattr", name))
+        })?;
+        match self.implied.xattrs.is_empty() {
+            true => Ok(()),
+            false => directory.open_up(self.me),
+        }
+    }
+
+    /// Completes a directory but for its extended attributes, its mode and time.
+    fn prepare_directory(&self, directory: &Directory, inherited: bool, metadata: &Metadata) -> Result<(), Fault> {
         if inherited {
             strip_acls(directory.as_fd())?;
         }
-        self.give(directory.as_fd(), Some(directory.owner()), attributes)?;
-        directory.set_owner(self.owner_of(attributes));
+        self.give(directory.as_fd(), Some(directory.owner()), metadata)?;
+        directory.set_owner(self.owner_of(metadata));
         directory.set_default_acl(false);
-        directory.owe(attributes.mode, attributes.mtime);
+        directory.owe(metadata.mode, metadata.mtime);
         Ok(())
     }
 
@@ -100,34 +89,34 @@ impl Cage {
         &mut self,
         handle: BorrowedFd<'_>,
         parent: &Directory,
-        attributes: &Attributes,
+        metadata: &Metadata,
         counsel: &mut dyn Counsel,
     ) -> Result<(), Fault> {
         let status = sys::status(handle).map_err(sys::fault("statx", b""))?;
-        self.give(handle, Some((status.uid, status.gid)), attributes)?;
-        for xattr in &attributes.xattrs {
-            counsel.lacks_xattr(&xattr.name)?;
+        self.give(handle, Some((status.uid, status.gid)), metadata)?;
+        for xattr in &metadata.xattrs {
+            counsel.lacks_xattr(&xattr.name, Errno::NOTSUP.into())?;
         }
-        if status.kind != FileType::Symlink && (status.mode != attributes.mode || parent.has_default_acl()) {
-            sys::set_mode_by_proc(handle, attributes.mode).map_err(sys::fault("chmod", b""))?;
+        if status.kind != FileType::Symlink && (status.mode != metadata.mode || parent.has_default_acl()) {
+            sys::set_mode_by_proc(handle, metadata.mode).map_err(sys::fault("chmod", b""))?;
         }
-        sys::set_mtime(handle, attributes.mtime, true).map_err(sys::fault("utimensat", b""))
+        sys::set_mtime(handle, metadata.mtime, true).map_err(sys::fault("utimensat", b""))
     }
 
-    fn owner_of(&self, attributes: &Attributes) -> (u32, u32) {
-        attributes.owner.unwrap_or((self.me.uid, self.me.gid))
+    fn owner_of(&self, metadata: &Metadata) -> (u32, u32) {
+        if self.keeps_owners() { (metadata.uid, metadata.gid) } else { self.caller() }
     }
 
     /// Sets the owner where it is not what it is to be.
-    fn give(&self, fd: BorrowedFd<'_>, now: Option<(u32, u32)>, attributes: &Attributes) -> Result<(), Fault> {
-        let owner = self.owner_of(attributes);
+    fn give(&self, fd: BorrowedFd<'_>, now: Option<(u32, u32)>, metadata: &Metadata) -> Result<(), Fault> {
+        let owner = self.owner_of(metadata);
         if now == Some(owner) {
             return Ok(());
         }
-        let uid = self.me.chowns.then_some(owner.0);
-        match sys::set_owner(fd, uid, Some(owner.1)) {
+        let is_asked_for = self.me.chowns || self.keeps_owners();
+        match sys::set_owner(fd, is_asked_for.then_some(owner.0), Some(owner.1)) {
             // Whoever may not give files away may not be able to take them from a group of BSD manners either.
-            Err(Errno::PERM) if !self.me.chowns => Ok(()),
+            Err(Errno::PERM) if !is_asked_for => Ok(()),
             other => other.map_err(sys::fault("fchownat", format!("{}:{}", owner.0, owner.1).as_bytes())),
         }
     }
@@ -149,16 +138,18 @@ fn is_of_layers(name: &[u8]) -> bool {
     name.starts_with(b"user.") || name == b"security.capability" || name == ACCESS_ACL || name == DEFAULT_ACL
 }
 
-/// Sets extended attributes. Where the umask, or an ACL just set, keeps even us out, the mode is `private` for it.
+/// Sets an extended attribute. Where the umask, or an ACL just set, keeps even us out, the mode is `private` for it.
+fn set_xattr(fd: BorrowedFd<'_>, private: u32, name: &[u8], value: &[u8]) -> Result<(), Errno> {
+    match sys::set_xattr(fd, name, value) {
+        Err(Errno::ACCESS) => sys::set_mode(fd, private).and_then(|()| sys::set_xattr(fd, name, value)),
+        other => other,
+    }
+}
+
 fn set_xattrs(fd: BorrowedFd<'_>, private: u32, xattrs: &[Xattr], counsel: &mut dyn Counsel) -> Result<(), Fault> {
     for Xattr { name, value } in xattrs {
-        let set = || sys::set_xattr(fd, name, value);
-        let result = match set() {
-            Err(Errno::ACCESS) => sys::set_mode(fd, private).and_then(|()| set()),
-            other => other,
-        };
-        match result {
-            Err(Errno::NOTSUP | Errno::PERM | Errno::ACCESS) => counsel.lacks_xattr(name)?,
+        match set_xattr(fd, private, name, value) {
+            Err(errno @ (Errno::NOTSUP | Errno::PERM | Errno::ACCESS)) => counsel.lacks_xattr(name, errno.into())?,
             other => other.map_err(sys::fault("fsetxattr", name))?,
         }
     }

@@ -23,7 +23,6 @@ mod walk;
 pub(crate) use content::Content;
 pub(crate) use create::New;
 pub(crate) use directory::Directory;
-pub(crate) use metadata::Attributes;
 #[cfg(feature = "image")]
 pub(crate) use open::{NotOpened, open_regular};
 pub(crate) use place::Place;
@@ -31,7 +30,7 @@ pub(crate) use remove::{Keep, Lower};
 pub(crate) use stage::Stage;
 pub(crate) use walk::{Missing, Walked};
 
-use crate::words::{Component, DirectoryId, Fault, Limit, Limits, PlaceId, Timestamp};
+use crate::words::{Component, DirectoryId, Fault, Limit, Limits, Metadata, Ownership, PlaceId, Terms};
 use directory::{Me, Opened};
 use rustix::io::Errno;
 use std::collections::HashMap;
@@ -44,6 +43,9 @@ use temporary::Temporaries;
 pub(crate) trait Counsel {
     /// A link's target leads above the root: an answer of `Ok` stays at the root.
     fn climbs(&mut self, target: &[u8]) -> Result<(), Fault>;
+
+    /// The walk is about to follow a link.
+    fn follows(&mut self, target: &[u8]) -> Result<(), Fault>;
 
     /// Whether a link or non-directory at this place ends the walk.
     fn stops_at(&mut self, within: DirectoryId, place: PlaceId) -> bool;
@@ -61,7 +63,7 @@ pub(crate) trait Counsel {
     fn replaces(&mut self, within: DirectoryId, place: PlaceId) -> Result<(), Fault>;
 
     /// An extended attribute cannot be set: an answer of `Ok` leaves it out.
-    fn lacks_xattr(&mut self, name: &[u8]) -> Result<(), Fault>;
+    fn lacks_xattr(&mut self, name: &[u8], error: std::io::Error) -> Result<(), Fault>;
 }
 
 /// Whether somebody can see the tree while it is changed.
@@ -96,8 +98,9 @@ pub(crate) struct Cage {
     last: Option<(Vec<u8>, Arc<Directory>)>,
     /// Links followed in this layer.
     hops: u64,
-    /// Mode and time of parents that no entry lists.
-    implied: (u32, Timestamp),
+    ownership: Ownership,
+    /// What parents carry that no entry lists.
+    implied: Metadata,
     /// Whether new files belong to our own group, as they do on all but BSD-style mounts; found out once.
     group_is_ours: Option<bool>,
 }
@@ -118,13 +121,14 @@ impl Cage {
         let status = sys::status(fd.as_fd()).map_err(sys::fault("statx", b"."))?;
         let acl = sys::has_xattr(fd.as_fd(), directory::DEFAULT_ACL);
         let root = Arc::new(Directory::new(fd, DirectoryId(0), Box::default(), status, status.mode, acl));
+        let Terms { limits, ownership, implied } = Terms::new();
         let mut cage = Self {
             next_temporary: RandomState::new().hash_one(0),
             temporaries: Temporaries::default(),
             root,
             me,
             exposure,
-            limits: Limits::default(),
+            limits,
             held: HashMap::new(),
             clock: 0,
             ids: HashMap::new(),
@@ -132,7 +136,8 @@ impl Cage {
             key: RandomState::new(),
             last: None,
             hops: 0,
-            implied: (0o755, Timestamp::default()),
+            ownership,
+            implied,
             group_is_ours: None,
         };
         cage.ids.insert(status.identity, DirectoryId(0));
@@ -146,7 +151,11 @@ impl Cage {
 
     /// Whether owners are set as asked for; otherwise all is the caller's.
     pub(crate) fn keeps_owners(&self) -> bool {
-        self.me.chowns
+        match self.ownership {
+            Ownership::Possible => self.me.chowns,
+            Ownership::Required => true,
+            Ownership::Caller | Ownership::Recorded => false,
+        }
     }
 
     /// Who the caller is, uid and gid.
@@ -154,10 +163,12 @@ impl Cage {
         (self.me.uid, self.me.gid)
     }
 
-    /// Starts afresh: ids given out before mean nothing any more, and the count of links starts again.
-    pub(crate) fn begin(&mut self, limits: &Limits) -> Result<(), Fault> {
+    /// Starts a layer afresh: ids given out before mean nothing any more, and the count of links starts again.
+    pub(crate) fn begin(&mut self, terms: &Terms) -> Result<(), Fault> {
         self.settle()?;
-        self.limits.clone_from(limits);
+        self.limits.clone_from(&terms.limits);
+        self.implied.clone_from(&terms.implied);
+        self.ownership = terms.ownership;
         self.ids.clear();
         self.ids.insert(self.root.status.identity, self.root.id());
         self.hops = 0;

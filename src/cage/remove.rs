@@ -38,9 +38,8 @@ impl Cage {
 
     /// Makes a directory one that no entry lists: what the lower layers gave it goes, but not what is in it.
     pub(crate) fn make_like_implied(&mut self, directory: &Directory) -> Result<(), Fault> {
-        let attributes = self.implied();
-        self.remove_other_xattrs(directory, &attributes.xattrs)?;
-        self.prepare_directory(directory, false, &attributes)
+        self.remove_other_xattrs(directory, &self.implied.xattrs)?;
+        self.imply(directory, false)
     }
 
     /// Removes from a directory what `lower` does not keep. What stays is looked at once in a layer.

@@ -47,11 +47,10 @@ impl Stage {
 
     /// A cage around it.
     pub(crate) fn cage(&self) -> Result<Cage, Fault> {
-        let mut cage = Cage::over(self.claim()?.directory.as_fd(), Exposure::Staged)?;
+        let cage = Cage::over(self.claim()?.directory.as_fd(), Exposure::Staged)?;
         let root = cage.root();
         // Nothing of what surrounds the target leaks in; and the root is implied until an entry names it.
-        let attributes = cage.implied();
-        cage.prepare_directory(&root, true, &attributes)?;
+        cage.imply(&root, true)?;
         Ok(cage)
     }
 

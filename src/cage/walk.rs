@@ -87,6 +87,7 @@ impl Cage {
                     if missing == Missing::Stop && counsel.stops_at(at.id(), place) {
                         return Ok(Walked::Stopped);
                     }
+                    counsel.follows(&target)?;
                     hops += 1;
                     self.hops += 1;
                     if hops > self.limits.most(Limit::LinkHops) {

@@ -1,10 +1,11 @@
 //! The judge: an entry is allowed as it is, adjusted with a note, skipped with a note, or refused.
 
+use super::owner::Of;
 use super::whiteout::{self, Marker};
 use super::xattr::{self, Allowed};
 use crate::words::{
-    Change, ChangeKind, Device, DeviceKind, Devices, Entry, EntryKind, EntryPath, Escaped, Fault, Finding, Limit,
-    Limits, Metadata, Note, Policy, Position, Quirk, Report, Rule, Verdict, Violation,
+    Change, ChangeKind, Device, DeviceKind, Devices, Entry, EntryKind, EntryPath, Escaped, Fault, Fifos, Finding,
+    Limit, Limits, Metadata, Note, Owners, Policy, Position, Quirk, QuirkRule, Report, Rule, Verdict, Violation,
 };
 
 /// Something that the judge let pass. Only the judge makes one, and a [`Sink`](crate::Sink) takes nothing else.
@@ -23,18 +24,12 @@ impl<T> Judged<T> {
     }
 }
 
-/// Whose verdicts count.
-pub(crate) enum Verdicts<'p> {
-    /// Those of a policy.
-    Policy(&'p Policy),
-    /// Nobody's: whatever is odd is told, and passes.
-    Told(&'p mut dyn FnMut(Finding)),
-}
-
 /// Applies a policy to the entries of one layer, and keeps the notes.
 pub struct Judge<'p> {
-    verdicts: Verdicts<'p>,
-    limits: &'p Limits,
+    pub(super) policy: &'p Policy,
+    pub(super) limits: &'p Limits,
+    /// Where all that is odd is told: then it passes, whatever policy says.
+    told: Option<&'p mut dyn FnMut(Finding)>,
     report: Report,
     /// Bytes that the lower layers of the image have written.
     bytes_before: u64,
@@ -42,8 +37,14 @@ pub struct Judge<'p> {
 }
 
 impl<'p> Judge<'p> {
-    pub(crate) fn new(verdicts: Verdicts<'p>, limits: &'p Limits, bytes_before: u64) -> Self {
-        Self { verdicts, limits, report: Report::default(), bytes_before, position: Position::default() }
+    pub(crate) fn new(policy: &'p Policy, limits: &'p Limits, bytes_before: u64) -> Self {
+        let (report, position) = (Report::default(), Position::default());
+        Self { policy, limits, told: None, report, bytes_before, position }
+    }
+
+    /// Tells all that is odd, instead of judging it.
+    pub(crate) fn telling(self, tell: &'p mut dyn FnMut(Finding)) -> Self {
+        Self { told: Some(tell), ..self }
     }
 
     /// Says where what is judged next is found.
@@ -62,12 +63,21 @@ impl<'p> Judge<'p> {
     /// The refusal, where it does not.
     pub fn quirk(&mut self, quirk: Quirk) -> Result<(), Fault> {
         let position = self.position.clone();
-        match &mut self.verdicts {
-            Verdicts::Told(tell) => tell(Finding { rule: Rule::Quirk(quirk), position }),
-            Verdicts::Policy(policy) if policy.verdict(quirk.rule()) == Verdict::Refuse => return Err(quirk.into()),
-            Verdicts::Policy(_) => self.report.note(Note { quirk, position }),
+        if let Some(tell) = &mut self.told {
+            tell(Finding { rule: Rule::Quirk(quirk), position });
+            return Ok(());
+        }
+        match self.policy.verdict(quirk.rule()) {
+            Verdict::Pass => (),
+            Verdict::Note => self.report.note(Note { quirk, position }),
+            Verdict::Refuse => return Err(quirk.into()),
         }
         Ok(())
+    }
+
+    /// Whether nobody wants to hear of a quirk.
+    pub(crate) fn is_silent_on(&self, rule: QuirkRule) -> bool {
+        self.told.is_none() && self.policy.verdict(rule) == Verdict::Pass
     }
 
     /// Says what an entry means; `None` when it means nothing.
@@ -87,11 +97,37 @@ impl<'p> Judge<'p> {
             return Err(Violation::RootNotDirectory.into());
         }
         self.keep_allowed_xattrs(&mut metadata)?;
+        let of = match &entry.kind {
+            EntryKind::Directory => Of::Directory,
+            EntryKind::Fifo => Of::Fifo,
+            EntryKind::Symlink { .. } => Of::Symlink,
+            EntryKind::Device(device) => Of::Device(*device),
+            EntryKind::HardLink { .. } => Of::HardLink,
+            EntryKind::File { .. } => Of::File,
+        };
         let kind = match entry.kind {
+            EntryKind::Fifo if !self.makes_fifo()? => ChangeKind::Skipped,
+            EntryKind::Device(device) if !self.makes(device)? => ChangeKind::Skipped,
+            kind => {
+                self.adjust(&mut metadata, of)?;
+                self.change(kind, metadata)?
+            }
+        };
+        Ok(Some(Judged(Change { path, kind })))
+    }
+
+    /// What an entry does that is made, with its final metadata.
+    fn change(&mut self, kind: EntryKind, metadata: Metadata) -> Result<ChangeKind, Fault> {
+        let is_recorded = *self.policy.owners_choice() == Owners::Record;
+        Ok(match kind {
             EntryKind::Directory => ChangeKind::Directory(metadata),
+            // What they are is in the attribute that can only be on a file.
+            EntryKind::Fifo | EntryKind::Device(_) if is_recorded => {
+                ChangeKind::File { metadata, size: 0, sparse: None }
+            }
             EntryKind::Fifo => ChangeKind::Fifo(metadata),
+            EntryKind::Device(device) => ChangeKind::Device { metadata, device },
             EntryKind::Symlink { target } => ChangeKind::Symlink { metadata, target },
-            EntryKind::Device(device) => self.device(metadata, device)?,
             EntryKind::HardLink { target } => {
                 ChangeKind::HardLink { target: EntryPath::parse(&target, self.limits)?, metadata }
             }
@@ -101,37 +137,27 @@ impl<'p> Judge<'p> {
                 self.report.bytes_written = written;
                 ChangeKind::File { metadata, size, sparse }
             }
-        };
-        Ok(Some(Judged(Change { path, kind })))
+        })
     }
 
-    fn device(&mut self, metadata: Metadata, device: Device) -> Result<ChangeKind, Fault> {
+    fn makes_fifo(&mut self) -> Result<bool, Fault> {
+        self.quirk(Quirk::Fifo)?;
+        Ok(self.told.is_some() || self.policy.fifos_choice() == Fifos::Create)
+    }
+
+    fn makes(&mut self, device: Device) -> Result<bool, Fault> {
         let Device { kind, major, minor } = device;
         if (kind, major, minor) == (DeviceKind::Character, 0, 0) {
             return Err(Violation::DeviceZero.into());
         }
-        let quirk = Quirk::DeviceNode { kind, major, minor };
-        let choice = match &self.verdicts {
-            Verdicts::Policy(policy) => policy.devices_choice(),
-            Verdicts::Told(_) => {
-                self.quirk(quirk)?;
-                return Ok(ChangeKind::Device { metadata, device });
-            }
-        };
-        match choice {
-            Devices::Create => Ok(ChangeKind::Device { metadata, device }),
-            Devices::Refuse => Err(quirk.into()),
-            Devices::Skip => {
-                self.report.note(Note { quirk, position: self.position.clone() });
-                Ok(ChangeKind::SkippedDevice(device))
-            }
-        }
+        self.quirk(Quirk::DeviceNode { kind, major, minor })?;
+        Ok(self.told.is_some() || self.policy.devices_choice() == Devices::Create)
     }
 
     fn keep_allowed_xattrs(&mut self, metadata: &mut Metadata) -> Result<(), Fault> {
         let mut kept = Vec::with_capacity(metadata.xattrs.len());
         for mut xattr in std::mem::take(&mut metadata.xattrs) {
-            match xattr::judge(&xattr)? {
+            match xattr::judge(&xattr, self.policy.xattrs_choice())? {
                 Allowed::Drop => self.quirk(Quirk::XattrDropped { name: Escaped::new(&xattr.name) })?,
                 Allowed::Set(value) => {
                     xattr.value = value;

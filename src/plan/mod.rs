@@ -2,13 +2,14 @@
 
 mod judge;
 mod layer;
+mod owner;
 mod places;
 mod skipped;
 mod whiteout;
 mod xattr;
 
-pub(crate) use judge::Verdicts;
 pub use judge::{Judge, Judged};
 pub(crate) use layer::{Brought, Standing};
+use owner::OVERRIDE_STAT;
 pub(crate) use skipped::Skipped;
 pub(crate) use whiteout::may_be_made;

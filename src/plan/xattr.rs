@@ -1,6 +1,6 @@
 //! Which extended attributes a layer may set, and what their values must look like.
 
-use crate::words::{Escaped, Violation, Xattr};
+use crate::words::{Escaped, Violation, Xattr, Xattrs};
 
 /// What becomes of an attribute.
 #[derive(Debug, PartialEq, Eq)]
@@ -17,24 +17,71 @@ pub(super) enum Allowed {
 ///
 /// [`Violation::XattrValue`] for a capability or ACL that is malformed (capabilities(7), acl(5)), and for a value
 /// that no file system takes: what the system would say of it blames the system.
-pub(super) fn judge(xattr: &Xattr) -> Result<Allowed, Violation> {
+pub(super) fn judge(xattr: &Xattr, choice: Xattrs) -> Result<Allowed, Violation> {
     let malformed = || Violation::XattrValue { name: Escaped::new(&xattr.name) };
-    match xattr.name.as_slice() {
-        // Only a storage driver may write these: to the next one they say what is a whiteout and who owns what.
-        b"user.containers.override_stat" | b"user.rootlesscontainers" => Ok(Allowed::Drop),
-        name if name.starts_with(b"user.overlay.") => Ok(Allowed::Drop),
-        name if name.starts_with(b"user.") && name.len() > b"user.".len() => match xattr.value.len() {
-            ..=LONGEST_VALUE => Ok(Allowed::Set(xattr.value.clone())),
-            _ => Err(malformed()),
-        },
-        b"security.capability" => capability(&xattr.value).map(Allowed::Set).ok_or_else(malformed),
-        b"system.posix_acl_access" | b"system.posix_acl_default"
-            if xattr.value.len() <= LONGEST_VALUE && is_acl(&xattr.value) =>
-        {
-            Ok(Allowed::Set(xattr.value.clone()))
+    let is_short = xattr.value.len() <= LONGEST_VALUE;
+    let value = match (Kind::of(&xattr.name), choice) {
+        (Kind::Capability, _) => Capability::read(&xattr.value).ok_or_else(malformed)?.write(),
+        (Kind::Acl, _) if is_short && is_acl(&xattr.value) => xattr.value.clone(),
+        (Kind::Impossible, _) => return Ok(Allowed::Drop),
+        (Kind::Control, _) if choice != Xattrs::All => return Ok(Allowed::Drop),
+        (Kind::Control | Kind::Free, _) if is_short => xattr.value.clone(),
+        _ => return Err(malformed()),
+    };
+    Ok(if choice == Xattrs::None { Allowed::Drop } else { Allowed::Set(value) })
+}
+
+/// Maps the ids in an attribute that was judged.
+pub(super) fn map_ids<E>(xattr: &mut Xattr, mut map: impl FnMut(Whose, u32) -> Result<u32, E>) -> Result<(), E> {
+    match Kind::of(&xattr.name) {
+        Kind::Capability => {
+            if let Some(mut capability) = Capability::read(&xattr.value) {
+                capability.root = map(Whose::Root, capability.root)?;
+                xattr.value = capability.write();
+            }
+            Ok(())
         }
-        b"system.posix_acl_access" | b"system.posix_acl_default" => Err(malformed()),
-        _ => Ok(Allowed::Drop),
+        Kind::Acl => map_acl(&mut xattr.value, map),
+        Kind::Free | Kind::Control | Kind::Impossible => Ok(()),
+    }
+}
+
+/// Whose id it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Whose {
+    /// The root of the user namespace in which a capability counts.
+    Root,
+    /// A user, in an ACL.
+    User,
+    /// A group, in an ACL.
+    Group,
+}
+
+/// What a name says.
+enum Kind {
+    /// Anybody may write it.
+    Free,
+    Capability,
+    Acl,
+    /// Only a storage driver may write it, since it says to the next one what is a whiteout and who owns what;
+    /// or only the host; or it is unknown.
+    Control,
+    /// No kernel takes it: there is nothing after the name of the namespace, or no such namespace.
+    Impossible,
+}
+
+impl Kind {
+    fn of(name: &[u8]) -> Self {
+        let namespaces: [&[u8]; 4] = [b"user.", b"trusted.", b"security.", b"system."];
+        let in_namespace = |space: &&[u8]| name.len() > space.len() && name.starts_with(space);
+        match name {
+            b"security.capability" => Self::Capability,
+            b"system.posix_acl_access" | b"system.posix_acl_default" => Self::Acl,
+            super::OVERRIDE_STAT | b"user.rootlesscontainers" => Self::Control,
+            _ if !namespaces.iter().any(in_namespace) => Self::Impossible,
+            _ if name.starts_with(b"user.") && !name.starts_with(b"user.overlay.") => Self::Free,
+            _ => Self::Control,
+        }
     }
 }
 
@@ -42,26 +89,46 @@ pub(super) fn judge(xattr: &Xattr) -> Result<Allowed, Violation> {
 const LONGEST_VALUE: usize = 1 << 16;
 
 const REVISION: u32 = 0xff00_0000;
+const REVISION_1: u32 = 0x0100_0000;
+const REVISION_2: u32 = 0x0200_0000;
+const REVISION_3: u32 = 0x0300_0000;
 const EFFECTIVE: u32 = 1;
 
-/// Reads a file capability of any revision, and writes it as revision 2.
-///
-/// Revision 1 is one that kernels take no longer; revision 3 has a root id of somebody's user namespace.
-fn capability(value: &[u8]) -> Option<Vec<u8>> {
-    let (words, []) = value.as_chunks::<4>() else { return None };
-    let (&magic, sets) = words.split_first()?;
-    let magic = u32::from_le_bytes(magic);
-    if magic & !(REVISION | EFFECTIVE) != 0 {
-        return None;
+/// A file capability of any revision (capabilities(7), "File capability extended attribute versioning").
+struct Capability {
+    effective: u32,
+    sets: [[u8; 4]; 4],
+    /// The root of the user namespace in which it counts; 0 for the host's.
+    root: u32,
+}
+
+impl Capability {
+    fn read(value: &[u8]) -> Option<Self> {
+        let (words, []) = value.as_chunks::<4>() else { return None };
+        let (&magic, sets) = words.split_first()?;
+        let magic = u32::from_le_bytes(magic);
+        if magic & !(REVISION | EFFECTIVE) != 0 {
+            return None;
+        }
+        let zero = [0; 4];
+        let (sets, root) = match (magic & REVISION, sets) {
+            (REVISION_1, &[permitted, inheritable]) => ([permitted, inheritable, zero, zero], 0),
+            (REVISION_2, &[a, b, c, d]) => ([a, b, c, d], 0),
+            (REVISION_3, &[a, b, c, d, root]) => ([a, b, c, d], u32::from_le_bytes(root)),
+            _ => return None,
+        };
+        Some(Self { effective: magic & EFFECTIVE, sets, root })
     }
-    let zero = [0; 4];
-    let sets = match (magic & REVISION, sets) {
-        (0x0100_0000, &[permitted, inheritable]) => [permitted, inheritable, zero, zero],
-        (0x0200_0000, &[a, b, c, d]) | (0x0300_0000, &[a, b, c, d, _]) => [a, b, c, d],
-        _ => return None,
-    };
-    let magic = 0x0200_0000 | magic & EFFECTIVE;
-    Some([magic.to_le_bytes()].into_iter().chain(sets).flatten().collect())
+
+    /// Revision 2 where it counts for the host's root, otherwise 3: kernels take revision 1 no longer.
+    fn write(&self) -> Vec<u8> {
+        let (revision, root) = match self.root {
+            0 => (REVISION_2, None),
+            root => (REVISION_3, Some(root.to_le_bytes())),
+        };
+        let magic = (revision | self.effective).to_le_bytes();
+        [magic].into_iter().chain(self.sets).chain(root).flatten().collect()
+    }
 }
 
 const ACL_VERSION: [u8; 4] = [2, 0, 0, 0];
@@ -95,12 +162,46 @@ fn is_acl(value: &[u8]) -> bool {
     seen & base == base && (seen & (USER | GROUP) == 0 || seen & MASK != 0)
 }
 
+/// Maps the ids in an ACL, which stays in order by them.
+fn map_acl<E>(value: &mut Vec<u8>, mut map: impl FnMut(Whose, u32) -> Result<u32, E>) -> Result<(), E> {
+    let Some((entries, _)) = value.strip_prefix(&ACL_VERSION).map(<[u8]>::as_chunks::<8>) else { return Ok(()) };
+    let mut mapped = Vec::with_capacity(entries.len());
+    for &[t0, t1, p0, p1, i0, i1, i2, i3] in entries {
+        let id = u32::from_le_bytes([i0, i1, i2, i3]);
+        let tag = u16::from_le_bytes([t0, t1]);
+        let id = match tag {
+            USER => map(Whose::User, id)?,
+            GROUP => map(Whose::Group, id)?,
+            _ => id,
+        };
+        mapped.push((tag, id, [p0, p1]));
+    }
+    mapped.sort_by_key(|&(tag, id, _)| (tag, id));
+    mapped.dedup_by_key(|&mut (tag, id, _)| (tag, id));
+    let bytes = |(tag, id, [p0, p1]): (u16, u32, [u8; 2])| {
+        let ([t0, t1], [i0, i1, i2, i3]) = (tag.to_le_bytes(), id.to_le_bytes());
+        [t0, t1, p0, p1, i0, i1, i2, i3]
+    };
+    *value = ACL_VERSION.into_iter().chain(mapped.into_iter().flat_map(bytes)).collect();
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn judged(name: &str, value: &[u8]) -> Result<Allowed, Violation> {
-        judge(&Xattr { name: name.into(), value: value.into() })
+        judge(&Xattr { name: name.into(), value: value.into() }, Xattrs::Safe)
+    }
+
+    fn mapped(name: &str, value: &[u8], by: u32) -> Vec<u8> {
+        let mut xattr = Xattr { name: name.into(), value: value.into() };
+        map_ids(&mut xattr, |whose, id| match whose {
+            Whose::Group => Ok::<_, ()>(id + 2 * by),
+            Whose::Root | Whose::User => Ok(id + by),
+        })
+        .unwrap();
+        xattr.value
     }
 
     fn acl(entries: &[(u16, u16, u32)]) -> Vec<u8> {
@@ -131,18 +232,57 @@ mod tests {
     }
 
     #[test]
-    fn capabilities_of_every_revision_become_revision_2() {
+    fn all_is_all_that_a_kernel_may_take_and_none_is_still_looked_at() {
+        let judged =
+            |name: &str, value: &[u8], choice| judge(&Xattr { name: name.into(), value: value.into() }, choice);
+        for name in ["user.overlay.origin", "trusted.overlay.opaque", "security.selinux", "user.rootlesscontainers"] {
+            assert_eq!(judged(name, b"1", Xattrs::All), Ok(Allowed::Set(b"1".to_vec())), "{name}");
+            assert!(judged(name, &vec![0; LONGEST_VALUE + 1], Xattrs::All).is_err(), "{name}");
+        }
+        for name in ["user.", "other", "other.x"] {
+            assert_eq!(judged(name, b"1", Xattrs::All), Ok(Allowed::Drop), "{name}");
+        }
+        assert_eq!(judged("user.a", b"1", Xattrs::None), Ok(Allowed::Drop));
+        for choice in [Xattrs::All, Xattrs::None] {
+            assert!(judged("security.capability", b"1", choice).is_err());
+            assert!(judged("system.posix_acl_access", b"1", choice).is_err());
+        }
+    }
+
+    #[test]
+    fn capabilities_of_every_revision_are_read_and_mapped() {
+        let name = "security.capability";
         let sets = [1, 2, 3, 4].map(u32::to_le_bytes).concat();
         let v2 = [&[1, 0, 0, 2][..], &sets].concat();
-        assert_eq!(judged("security.capability", &v2), Ok(Allowed::Set(v2.clone())));
+        assert_eq!(judged(name, &v2), Ok(Allowed::Set(v2.clone())));
         let v3 = [&[1, 0, 0, 3][..], &sets, &[0, 0, 1, 0]].concat();
-        assert_eq!(judged("security.capability", &v3), Ok(Allowed::Set(v2)));
+        assert_eq!(judged(name, &v3), Ok(Allowed::Set(v3.clone())));
         let v1 = [&[0, 0, 0, 1][..], &sets[..8]].concat();
         let as_v2 = [&[0, 0, 0, 2][..], &sets[..8], &[0; 8]].concat();
-        assert_eq!(judged("security.capability", &v1), Ok(Allowed::Set(as_v2)));
+        assert_eq!(judged(name, &v1), Ok(Allowed::Set(as_v2)));
         for wrong in [&b""[..], &v3[..20], &v3[..23], &[0, 0, 0, 2], &[9; 20]] {
-            assert!(judged("security.capability", wrong).is_err());
+            assert!(judged(name, wrong).is_err());
         }
+        // On the host it is to give nothing: it counts for the root that the map has for the image's.
+        assert_eq!(mapped(name, &v2, 0x0201), [&[1, 0, 0, 3][..], &sets, &[1, 2, 0, 0]].concat());
+        assert_eq!(mapped(name, &v3, 1), [&[1, 0, 0, 3][..], &sets, &[1, 0, 1, 0]].concat());
+        assert_eq!(mapped(name, &v2, 0), v2);
+    }
+
+    #[test]
+    fn ids_in_acls_are_mapped_and_nothing_else_of_them() {
+        let none = u32::MAX;
+        let before =
+            [(USER_OBJ, 6, none), (USER, 7, 5), (GROUP_OBJ, 4, none), (GROUP, 1, 7), (MASK, 7, none), (OTHER, 4, none)];
+        let after = before.map(|(tag, permissions, id)| match tag {
+            USER => (tag, permissions, id + 100),
+            GROUP => (tag, permissions, id + 200),
+            _ => (tag, permissions, id),
+        });
+        assert_eq!(mapped("system.posix_acl_access", &acl(&before), 100), acl(&after));
+        let mut two = Xattr { name: b"system.posix_acl_default".to_vec(), value: acl(&[(USER, 1, 5), (USER, 2, 6)]) };
+        map_ids(&mut two, |_, id| Ok::<_, ()>(10 - id)).unwrap();
+        assert_eq!(two.value, acl(&[(USER, 2, 4), (USER, 1, 5)]));
     }
 
     #[test]

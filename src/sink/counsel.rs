@@ -2,7 +2,7 @@
 
 use crate::cage::{Counsel, Keep, Lower};
 use crate::plan::{Brought, Judge, Standing, may_be_made};
-use crate::words::{Component, DirectoryId, Escaped, Fault, PlaceId, Quirk};
+use crate::words::{Component, DirectoryId, Escaped, Fault, PlaceId, Quirk, QuirkRule};
 
 /// Answers the cage while something is brought.
 pub(super) struct Bringing<'a, 'p> {
@@ -13,6 +13,10 @@ pub(super) struct Bringing<'a, 'p> {
 impl Counsel for Bringing<'_, '_> {
     fn climbs(&mut self, target: &[u8]) -> Result<(), Fault> {
         self.judge.quirk(Quirk::LinkClimbs { target: Escaped::new(target) })
+    }
+
+    fn follows(&mut self, target: &[u8]) -> Result<(), Fault> {
+        follows(self.judge, target)
     }
 
     fn stops_at(&mut self, _: DirectoryId, _: PlaceId) -> bool {
@@ -39,8 +43,16 @@ impl Counsel for Bringing<'_, '_> {
         }
     }
 
-    fn lacks_xattr(&mut self, name: &[u8]) -> Result<(), Fault> {
-        self.judge.quirk(Quirk::XattrUnsupported { name: Escaped::new(name) })
+    fn lacks_xattr(&mut self, name: &[u8], error: std::io::Error) -> Result<(), Fault> {
+        self.judge.lacks_xattr(name, error)
+    }
+}
+
+/// Links on the way are many, and odd to few.
+fn follows(judge: &mut Judge<'_>, target: &[u8]) -> Result<(), Fault> {
+    match judge.is_silent_on(QuirkRule::LinkParent) {
+        true => Ok(()),
+        false => judge.quirk(Quirk::LinkParent { target: Escaped::new(target) }),
     }
 }
 
@@ -54,6 +66,10 @@ pub(super) struct Looking<'a, 'p> {
 impl Counsel for Looking<'_, '_> {
     fn climbs(&mut self, target: &[u8]) -> Result<(), Fault> {
         self.judge.quirk(Quirk::LinkClimbs { target: Escaped::new(target) })
+    }
+
+    fn follows(&mut self, target: &[u8]) -> Result<(), Fault> {
+        follows(self.judge, target)
     }
 
     fn stops_at(&mut self, within: DirectoryId, place: PlaceId) -> bool {
@@ -72,7 +88,7 @@ impl Counsel for Looking<'_, '_> {
         Err(Fault::Bug("looking for something replaces it"))
     }
 
-    fn lacks_xattr(&mut self, _: &[u8]) -> Result<(), Fault> {
+    fn lacks_xattr(&mut self, _: &[u8], _: std::io::Error) -> Result<(), Fault> {
         Err(Fault::Bug("looking for something sets attributes"))
     }
 }

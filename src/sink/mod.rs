@@ -7,19 +7,19 @@ pub use rootfs::Rootfs;
 
 use crate::plan::{Judge, Judged};
 use crate::read::Checked;
-use crate::words::{Change, Fault, Limits, Source};
+use crate::words::{Change, Fault, Source, Terms};
 
 /// Takes judged changes with their data: the point where the library can be extended.
 ///
 /// Changes of one layer come in the archive's order, between one [`Sink::begin_layer`] and one
 /// [`Sink::end_layer`]; after an error nothing more comes but [`Sink::abandon_layer`].
 pub trait Sink {
-    /// A layer begins, to be kept within `limits`.
+    /// A layer begins, for which `terms` hold.
     ///
     /// # Errors
     ///
     /// What the system refuses.
-    fn begin_layer(&mut self, limits: &Limits) -> Result<(), Fault>;
+    fn begin_layer(&mut self, terms: &Terms) -> Result<(), Fault>;
 
     /// One change. `data` has the bytes of a [`ChangeKind::File`](crate::ChangeKind::File) and is empty for
     /// all others; what is not read is skipped. What is odd about the tree goes to `judge`.

@@ -2,11 +2,11 @@
 
 use super::Sink;
 use super::counsel::{Bringing, Clearing, Looking};
-use crate::cage::{Attributes, Cage, Content, Directory, Exposure, Missing, New, Place, Walked};
+use crate::cage::{Cage, Content, Directory, Exposure, Missing, New, Place, Walked};
 use crate::plan::{Brought, Judge, Judged, Skipped, Standing};
 use crate::read::{Blob, Checked, Verified};
 use crate::words::{
-    Change, ChangeKind, EntryPath, Escaped, Fault, Limits, Metadata, Octal, Quirk, Rule, Source, Violation,
+    Change, ChangeKind, EntryPath, Escaped, Fault, Metadata, Octal, Ownership, Quirk, Rule, Source, Terms, Violation,
 };
 use std::os::fd::AsFd;
 use std::sync::Arc;
@@ -20,6 +20,7 @@ pub struct Rootfs {
     brought: Brought,
     exposure: Exposure,
     skipped: Skipped,
+    ownership: Ownership,
     noted_owner: bool,
     /// The proofs of the layers applied so far, in order.
     layers: Vec<Option<Verified<Blob>>>,
@@ -53,6 +54,7 @@ impl Rootfs {
             brought: Brought::nothing(),
             exposure,
             skipped: Skipped::default(),
+            ownership: Ownership::default(),
             noted_owner: false,
             layers: Vec::new(),
             broken: false,
@@ -77,11 +79,11 @@ impl Rootfs {
         let place = self.cage.place(&parent, name);
         let is_directory = matches!(bring, Bring::Directory(_));
         match bring {
-            Bring::Directory(attributes) => {
-                self.cage.directory(&place, &attributes, &mut counsel)?;
+            Bring::Directory(metadata) => {
+                self.cage.directory(&place, &metadata, &mut counsel)?;
             }
-            Bring::File(attributes, content) => self.cage.file(&place, &attributes, content, &mut counsel)?,
-            Bring::Special(new, attributes) => self.cage.special(&place, new, &attributes, &mut counsel)?,
+            Bring::File(metadata, content) => self.cage.file(&place, &metadata, content, &mut counsel)?,
+            Bring::Special(new, metadata) => self.cage.special(&place, new, &metadata, &mut counsel)?,
             Bring::HardLink(target, metadata) => return self.hard_link(&place, target, metadata, judge),
         }
         self.brought.bring(parent.id(), place.id());
@@ -94,9 +96,9 @@ impl Rootfs {
     }
 
     fn renew_root(&mut self, bring: Bring<'_>, judge: &mut Judge<'_>) -> Result<(), Fault> {
-        let Bring::Directory(attributes) = bring else { return Err(Violation::RootNotDirectory.into()) };
+        let Bring::Directory(metadata) = bring else { return Err(Violation::RootNotDirectory.into()) };
         let root = self.cage.root();
-        self.cage.renew(&root, &attributes, &mut Bringing { brought: &mut self.brought, judge })
+        self.cage.renew(&root, &metadata, &mut Bringing { brought: &mut self.brought, judge })
     }
 
     fn hard_link(
@@ -138,7 +140,7 @@ impl Rootfs {
         self.remove_for_skipped(place)
     }
 
-    /// A device that is left out still takes the place of what is there.
+    /// What is left out still takes the place of what is there.
     fn skip(&mut self, path: &EntryPath, judge: &mut Judge<'_>) -> Result<(), Fault> {
         let Some((parent, name)) = path.split_last() else { return Err(Violation::RootNotDirectory.into()) };
         let walked = self.cage.walk(parent, Missing::Stop, &mut Looking { stopped_by: None, judge })?;
@@ -232,23 +234,19 @@ impl Rootfs {
         Ok(directory)
     }
 
-    /// What an inode is to carry: where all is the caller's, no setuid bit may become his.
-    fn attributes(
-        &mut self,
-        metadata: Metadata,
-        is_directory: bool,
-        judge: &mut Judge<'_>,
-    ) -> Result<Attributes, Fault> {
-        let keeps_owners = self.cage.keeps_owners();
-        if !keeps_owners && (metadata.uid, metadata.gid) != self.cage.caller() && !self.noted_owner {
+    /// Where all is the caller's, no setuid bit may become his.
+    fn adjust(&mut self, metadata: &mut Metadata, is_directory: bool, judge: &mut Judge<'_>) -> Result<(), Fault> {
+        let falls = !self.cage.keeps_owners() && (metadata.uid, metadata.gid) != self.cage.caller();
+        if falls && self.ownership != Ownership::Recorded && !self.noted_owner {
             self.noted_owner = true;
             judge.quirk(Quirk::OwnerToCaller)?;
         }
-        let mode = if is_directory { metadata.mode } else { self.adjusted_mode(&metadata) };
+        let mode = if is_directory { metadata.mode } else { self.adjusted_mode(metadata) };
         if mode != metadata.mode {
             judge.quirk(Quirk::SetIdDropped { mode: Octal(metadata.mode) })?;
         }
-        Ok(Attributes::of(Metadata { mode, ..metadata }, keeps_owners))
+        metadata.mode = mode;
+        Ok(())
     }
 
     fn adjusted_mode(&self, metadata: &Metadata) -> u32 {
@@ -263,13 +261,17 @@ impl Rootfs {
 }
 
 impl Sink for Rootfs {
-    fn begin_layer(&mut self, limits: &Limits) -> Result<(), Fault> {
+    fn begin_layer(&mut self, terms: &Terms) -> Result<(), Fault> {
         self.broken = true;
         self.changed = false;
         self.skipped.begin_layer();
-        self.cage.begin(limits)?;
+        self.cage.begin(terms)?;
+        self.ownership = terms.ownership;
         self.brought = Brought::nothing();
         let root = self.cage.root();
+        if self.exposure == Exposure::Staged && self.layers.is_empty() {
+            self.cage.make_like_implied(&root)?;
+        }
         if self.cage.is_empty(&root)? {
             self.brought.own(root.id());
         }
@@ -278,8 +280,7 @@ impl Sink for Rootfs {
 
     fn accept(&mut self, change: Judged<Change>, data: &mut dyn Source, judge: &mut Judge<'_>) -> Result<(), Fault> {
         let change = change.into_inner();
-        let removes =
-            matches!(change.kind, ChangeKind::Whiteout | ChangeKind::OpaqueWhiteout | ChangeKind::SkippedDevice(_));
+        let removes = matches!(change.kind, ChangeKind::Whiteout | ChangeKind::OpaqueWhiteout | ChangeKind::Skipped);
         let result = self.take(change, data, judge);
         // What is refused was refused before it took effect, but for its parents and where things go one by one.
         self.changed |= match &result {
@@ -320,28 +321,29 @@ impl Rootfs {
         match kind {
             ChangeKind::Whiteout => self.white_out(&path, judge),
             ChangeKind::OpaqueWhiteout => self.make_opaque(&path, judge),
-            ChangeKind::SkippedDevice(_) => self.skip(&path, judge),
-            ChangeKind::Directory(metadata) => {
-                let attributes = self.attributes(metadata, true, judge)?;
-                self.bring(&path, judge, Bring::Directory(attributes))
+            ChangeKind::Skipped => self.skip(&path, judge),
+            ChangeKind::Directory(mut metadata) => {
+                self.adjust(&mut metadata, true, judge)?;
+                self.bring(&path, judge, Bring::Directory(metadata))
             }
-            ChangeKind::File { metadata, size, sparse } => {
-                let attributes = self.attributes(metadata, false, judge)?;
+            ChangeKind::File { mut metadata, size, sparse } => {
+                self.adjust(&mut metadata, false, judge)?;
                 let content = Content { source: data, sparse: sparse.as_ref().map(|map| (map, size)) };
-                self.bring(&path, judge, Bring::File(attributes, content))
+                self.bring(&path, judge, Bring::File(metadata, content))
             }
-            ChangeKind::Symlink { metadata, target } => {
+            ChangeKind::Symlink { mut metadata, target } => {
                 // A link's mode means nothing, so no bit of it is left off.
-                let attributes = self.attributes(Metadata { mode: 0o777, ..metadata }, true, judge)?;
-                self.bring(&path, judge, Bring::Special(New::Symlink(target.as_bytes()), attributes))
+                metadata.mode = 0o777;
+                self.adjust(&mut metadata, true, judge)?;
+                self.bring(&path, judge, Bring::Special(New::Symlink(target.as_bytes()), metadata))
             }
-            ChangeKind::Fifo(metadata) => {
-                let attributes = self.attributes(metadata, false, judge)?;
-                self.bring(&path, judge, Bring::Special(New::Fifo, attributes))
+            ChangeKind::Fifo(mut metadata) => {
+                self.adjust(&mut metadata, false, judge)?;
+                self.bring(&path, judge, Bring::Special(New::Fifo, metadata))
             }
-            ChangeKind::Device { metadata, device } => {
-                let attributes = self.attributes(metadata, false, judge)?;
-                self.bring(&path, judge, Bring::Special(New::Device(device), attributes))
+            ChangeKind::Device { mut metadata, device } => {
+                self.adjust(&mut metadata, false, judge)?;
+                self.bring(&path, judge, Bring::Special(New::Device(device), metadata))
             }
             ChangeKind::HardLink { target, metadata } => self.bring(&path, judge, Bring::HardLink(&target, metadata)),
         }
@@ -350,8 +352,8 @@ impl Rootfs {
 
 /// What is brought, by what it needs.
 enum Bring<'a> {
-    Directory(Attributes),
-    File(Attributes, Content<'a>),
-    Special(New<'a>, Attributes),
+    Directory(Metadata),
+    File(Metadata, Content<'a>),
+    Special(New<'a>, Metadata),
     HardLink(&'a EntryPath, Metadata),
 }

@@ -1,7 +1,7 @@
 //! Reads everything, writes nothing, and tells all that the rules speak of.
 
 use super::layer::{About, Layer};
-use crate::plan::{Judge, Verdicts};
+use crate::plan::Judge;
 use crate::read::{LayerStream, TarReader, Verifying};
 use crate::words::{
     Change, Error, Fault, Finding, Limits, Policy, Position, Quirk, QuirkRule, Rule, Verdict, ViolationRule,
@@ -51,6 +51,7 @@ pub trait Observer {
 /// ```
 #[derive(Debug, Clone, Default)]
 pub struct Audit {
+    policy: Policy,
     limits: Limits,
     quirks: BTreeSet<QuirkRule>,
     violations: BTreeSet<ViolationRule>,
@@ -64,12 +65,20 @@ impl Audit {
         Self { limits, ..Self::default() }
     }
 
+    /// Tells what this policy does not let pass in silence (a named pipe, say, where it refuses them), instead of
+    /// the default one.
+    #[must_use]
+    pub fn policy(mut self, policy: Policy) -> Self {
+        self.policy = policy;
+        self
+    }
+
     /// Whether a policy would refuse what was read.
     pub fn is_refused_by(&self, policy: &Policy) -> bool {
         !self.violations.is_empty() || self.quirks.iter().any(|&quirk| policy.verdict(quirk) == Verdict::Refuse)
     }
 
-    /// How many findings there were.
+    /// How many findings were told.
     pub fn findings(&self) -> u64 {
         self.findings
     }
@@ -104,7 +113,7 @@ impl Audit {
         base: &Position,
         observer: &mut dyn Observer,
     ) -> Result<(), Error> {
-        let limits = self.limits.clone();
+        let (policy, limits) = (self.policy.clone(), self.limits.clone());
         loop {
             let entry = reader.next_entry();
             let position = Position { layer: base.layer, ..reader.position() };
@@ -121,7 +130,7 @@ impl Audit {
             };
             let mut findings = Vec::new();
             let mut tell = |finding| findings.push(finding);
-            let mut judge = Judge::new(Verdicts::Told(&mut tell), &limits, self.bytes);
+            let mut judge = Judge::new(&policy, &limits, self.bytes).telling(&mut tell);
             judge.at(position.clone());
             let judged = judge.judge(entry);
             self.bytes += judge.into_report().bytes_written;
@@ -168,11 +177,16 @@ impl Audit {
     }
 
     fn count(&mut self, finding: &Finding, observer: &mut dyn Observer) {
-        self.findings += 1;
         match &finding.rule {
-            Rule::Quirk(quirk) => drop(self.quirks.insert(quirk.rule())),
+            Rule::Quirk(quirk) => {
+                self.quirks.insert(quirk.rule());
+                if self.policy.verdict(quirk.rule()) == Verdict::Pass {
+                    return;
+                }
+            }
             Rule::Violation(violation) => drop(self.violations.insert(violation.rule())),
         }
+        self.findings += 1;
         observer.finding(finding);
     }
 }

@@ -2,7 +2,7 @@
 
 use super::pipeline::{Jobs, Threads, side_by_side};
 use super::spool::verify_first;
-use crate::plan::{Judge, Verdicts};
+use crate::plan::Judge;
 use crate::read::{Blob, Checked, Expected, Format, LayerStream, TarReader, Verified, Verifying};
 use crate::sink::Sink;
 use crate::words::{Blame, Digest, Error, Fault, LayerPosition, Limits, Policy, Position, Quirk, Report};
@@ -253,7 +253,7 @@ impl Run<'_> {
         let Unpacker { policy, limits, .. } = self.unpacker;
         let About { expected, position: layer, stated_compression } = self.about;
         let at_layer = |fault: Fault| fault.at(self.about.position());
-        let mut judge = Judge::new(Verdicts::Policy(policy), limits, self.bytes_before);
+        let mut judge = Judge::new(policy, limits, self.bytes_before);
         judge.at(self.about.position());
         if let Some(stated) = stated_compression
             && stated != stream.format()
@@ -262,7 +262,8 @@ impl Run<'_> {
             judge.quirk(quirk).map_err(at_layer)?;
         }
         let mut reader = TarReader::new(stream, limits, expected.covers_stream());
-        sink.begin_layer(limits).map_err(at_layer)?;
+        let terms = judge.terms().map_err(at_layer)?;
+        sink.begin_layer(&terms).map_err(at_layer)?;
         if let Err(fault) = transfer(&mut reader, &mut judge, sink, layer) {
             sink.abandon_layer();
             let position = Position { layer, ..reader.position() };

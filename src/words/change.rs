@@ -50,8 +50,9 @@ pub enum ChangeKind {
         /// Which one.
         device: Device,
     },
-    /// Nothing is made, but what a lower layer has at this path goes: a device node that policy skips.
-    SkippedDevice(Device),
+    /// Nothing is made, but what a lower layer has at this path goes: a device node or named pipe that policy
+    /// skips.
+    Skipped,
     /// A whiteout: what lower layers have at this path goes.
     Whiteout,
     /// An opaque whiteout: what lower layers have below this directory goes.

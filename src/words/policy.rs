@@ -1,6 +1,6 @@
 //! What a caller wants done about what is odd.
 
-use super::{Devices, Durability, QuirkRule, UnknownWord, Verdict};
+use super::{Devices, Durability, Fifos, Links, Owners, QuirkRule, SetId, Timestamp, UnknownWord, Verdict, Xattrs};
 use std::collections::BTreeMap;
 use std::fmt::{self, Display};
 use std::str::FromStr;
@@ -50,9 +50,54 @@ impl FromStr for Preset {
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Policy {
     pub(super) preset: Preset,
-    pub(super) devices: Option<Devices>,
-    pub(super) durability: Option<Durability>,
+    pub(super) choices: Choices,
     pub(super) verdicts: BTreeMap<QuirkRule, Verdict>,
+}
+
+/// What was decided beside the preset, matter by matter.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(super) struct Choices {
+    pub(super) devices: Option<Devices>,
+    pub(super) fifos: Option<Fifos>,
+    pub(super) set_id: Option<SetId>,
+    pub(super) links: Option<Links>,
+    pub(super) owners: Option<Owners>,
+    pub(super) xattrs: Option<Xattrs>,
+    pub(super) mtime: Option<Mtime>,
+    pub(super) epoch: Option<Timestamp>,
+    pub(super) durability: Option<Durability>,
+}
+
+/// What becomes of times.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum Mtime {
+    /// They are kept, to the nanosecond.
+    #[default]
+    Keep,
+    /// Those that are later than this one become it.
+    Clamp(Timestamp),
+}
+
+/// `keep`, or `clamp=` and a time in seconds.
+impl Display for Mtime {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Keep => f.write_str("keep"),
+            Self::Clamp(latest) => write!(f, "clamp={latest}"),
+        }
+    }
+}
+
+impl FromStr for Mtime {
+    type Err = UnknownWord;
+
+    fn from_str(word: &str) -> Result<Self, UnknownWord> {
+        match word.strip_prefix("clamp=") {
+            Some(latest) => latest.parse().map(Self::Clamp),
+            None if word == "keep" => Ok(Self::Keep),
+            None => Err(UnknownWord),
+        }
+    }
 }
 
 impl Policy {
@@ -71,21 +116,77 @@ impl Policy {
         Self::preset(Preset::Paranoid)
     }
 
-    /// Decides what becomes of devices.
+    /// Decides what becomes of devices, **refused** by default (**skipped** by `compatible`): the verdict of
+    /// [`QuirkRule::DeviceNode`].
     #[must_use]
     pub fn devices(mut self, devices: Devices) -> Self {
-        self.devices = Some(devices);
+        self.choices.devices = Some(devices);
+        self.choose(&[QuirkRule::DeviceNode])
+    }
+
+    /// Decides what becomes of named pipes, **made** by default: the verdict of [`QuirkRule::Fifo`].
+    #[must_use]
+    pub fn fifos(mut self, fifos: Fifos) -> Self {
+        self.choices.fifos = Some(fifos);
+        self.choose(&[QuirkRule::Fifo])
+    }
+
+    /// Decides what becomes of setuid, setgid and sticky bits, **kept** by default: the verdict of
+    /// [`QuirkRule::SetId`].
+    #[must_use]
+    pub fn set_id(mut self, set_id: SetId) -> Self {
+        self.choices.set_id = Some(set_id);
+        self.choose(&[QuirkRule::SetId])
+    }
+
+    /// Decides what becomes of symbolic links on the way to what a layer changes, **followed** by default
+    /// (**clamped** by `compatible`): the verdicts of [`QuirkRule::LinkParent`] and [`QuirkRule::LinkClimbs`].
+    #[must_use]
+    pub fn links(mut self, links: Links) -> Self {
+        self.choices.links = Some(links);
+        self.choose(&[QuirkRule::LinkParent, QuirkRule::LinkClimbs])
+    }
+
+    /// Decides who owns what is unpacked, **those whom the layer names, or the caller** where he may not give
+    /// files away, by default. What was chosen is noted, and not refused: [`QuirkRule::OwnerToCaller`]; an id
+    /// that a map lacks is refused: [`QuirkRule::OwnerUnmapped`].
+    #[must_use]
+    pub fn owners(mut self, owners: Owners) -> Self {
+        self.choices.owners = Some(owners);
+        self.choose(&[QuirkRule::OwnerToCaller, QuirkRule::OwnerUnmapped])
+    }
+
+    /// Decides which extended attributes are set, **those that are a layer's to write** by default; with the
+    /// verdicts of [`QuirkRule::XattrDropped`] and [`QuirkRule::XattrUnsupported`].
+    #[must_use]
+    pub fn xattrs(mut self, xattrs: Xattrs) -> Self {
+        self.choices.xattrs = Some(xattrs);
+        self.choose(&[QuirkRule::XattrDropped, QuirkRule::XattrUnsupported])
+    }
+
+    /// Decides what becomes of times of last modification, **kept** by default.
+    #[must_use]
+    pub fn mtime(mut self, mtime: Mtime) -> Self {
+        self.choices.mtime = Some(mtime);
         self
     }
 
-    /// Decides what is on the disk when a tree takes its name.
+    /// Decides on the time of directories that no entry lists, **1970-01-01** by default.
+    #[must_use]
+    pub fn epoch(mut self, epoch: Timestamp) -> Self {
+        self.choices.epoch = Some(epoch);
+        self
+    }
+
+    /// Decides what is on the disk when a tree takes its name, **what the kernel has written** by default.
     #[must_use]
     pub fn durability(mut self, durability: Durability) -> Self {
-        self.durability = Some(durability);
+        self.choices.durability = Some(durability);
         self
     }
 
-    /// Lets a quirk pass with a note. [`QuirkRule::DeviceNode`] stands for [`Devices::Skip`].
+    /// Lets a quirk pass with a note. [`QuirkRule::DeviceNode`] stands for [`Devices::Skip`], and so on: the
+    /// last word counts.
     #[must_use]
     pub fn allow(self, rule: QuirkRule) -> Self {
         self.decide(rule, Verdict::Note)
@@ -98,37 +199,94 @@ impl Policy {
     }
 
     fn decide(mut self, rule: QuirkRule, verdict: Verdict) -> Self {
-        if rule == QuirkRule::DeviceNode {
-            self.devices = None;
-        }
         self.verdicts.insert(rule, verdict);
+        self
+    }
+
+    /// A choice was made that has the last word on these rules.
+    fn choose(mut self, rules: &[QuirkRule]) -> Self {
+        self.verdicts.retain(|rule, _| !rules.contains(rule));
         self
     }
 
     /// What becomes of devices.
     pub fn devices_choice(&self) -> Devices {
-        self.devices.unwrap_or(match self.verdict(QuirkRule::DeviceNode) {
-            Verdict::Note => Devices::Skip,
-            Verdict::Refuse => Devices::Refuse,
-        })
+        Devices::of(self.verdict(QuirkRule::DeviceNode))
+    }
+
+    /// What becomes of named pipes.
+    pub fn fifos_choice(&self) -> Fifos {
+        Fifos::of(self.verdict(QuirkRule::Fifo))
+    }
+
+    /// What becomes of setuid, setgid and sticky bits.
+    pub fn set_id_choice(&self) -> SetId {
+        SetId::of(self.verdict(QuirkRule::SetId))
+    }
+
+    /// What becomes of symbolic links on the way.
+    pub fn links_choice(&self) -> Links {
+        match (self.verdict(QuirkRule::LinkParent), self.verdict(QuirkRule::LinkClimbs)) {
+            (Verdict::Refuse, _) => Links::Refuse,
+            (_, Verdict::Refuse) => Links::Follow,
+            _ => Links::Clamp,
+        }
+    }
+
+    /// Who owns what is unpacked.
+    pub fn owners_choice(&self) -> &Owners {
+        self.choices.owners.as_ref().unwrap_or(&Owners::Auto)
+    }
+
+    /// Which extended attributes are set.
+    pub fn xattrs_choice(&self) -> Xattrs {
+        self.choices.xattrs.unwrap_or(Xattrs::Safe)
+    }
+
+    /// What becomes of times.
+    pub fn mtime_choice(&self) -> Mtime {
+        self.choices.mtime.unwrap_or_default()
+    }
+
+    /// The time of directories that no entry lists.
+    pub fn epoch_choice(&self) -> Timestamp {
+        self.choices.epoch.unwrap_or_default()
     }
 
     /// What is on the disk when a tree takes its name.
     pub fn durability_choice(&self) -> Durability {
-        self.durability.unwrap_or_default()
+        self.choices.durability.unwrap_or_default()
     }
 
     /// What becomes of an archive with this quirk.
     pub fn verdict(&self, rule: QuirkRule) -> Verdict {
-        match (rule, self.devices) {
-            (QuirkRule::DeviceNode, Some(Devices::Refuse)) => Verdict::Refuse,
-            (QuirkRule::DeviceNode, Some(Devices::Skip | Devices::Create)) => Verdict::Note,
-            _ => self.decided(rule),
-        }
+        let single = self.verdicts.get(&rule).copied();
+        single.or_else(|| self.choices.verdict(rule)).unwrap_or_else(|| rule.row().verdict(self.preset))
     }
+}
 
-    fn decided(&self, rule: QuirkRule) -> Verdict {
-        self.verdicts.get(&rule).copied().unwrap_or_else(|| rule.row().verdict(self.preset))
+impl Choices {
+    /// The verdict that a choice means, if one was made that speaks of this rule.
+    fn verdict(&self, rule: QuirkRule) -> Option<Verdict> {
+        let refused_if = |refused| if refused { Verdict::Refuse } else { Verdict::Note };
+        match rule {
+            QuirkRule::DeviceNode => self.devices.map(Devices::verdict),
+            QuirkRule::Fifo => self.fifos.map(Fifos::verdict),
+            QuirkRule::SetId => self.set_id.map(SetId::verdict),
+            QuirkRule::LinkParent => self.links.map(|links| match links {
+                Links::Refuse => Verdict::Refuse,
+                Links::Follow | Links::Clamp => Verdict::Pass,
+            }),
+            QuirkRule::LinkClimbs => self.links.map(|links| refused_if(links != Links::Clamp)),
+            QuirkRule::OwnerToCaller => self.owners.as_ref().map(|_| Verdict::Note),
+            QuirkRule::OwnerUnmapped => match self.owners {
+                Some(Owners::Map(_)) => Some(Verdict::Refuse),
+                _ => None,
+            },
+            QuirkRule::XattrDropped => self.xattrs.map(|xattrs| refused_if(xattrs == Xattrs::Refuse)),
+            QuirkRule::XattrUnsupported => self.xattrs.map(|xattrs| refused_if(xattrs == Xattrs::Require)),
+            _ => None,
+        }
     }
 }
 
@@ -155,5 +313,46 @@ mod tests {
         assert_eq!(Policy::paranoid().devices(Devices::Create).devices_choice(), Devices::Create);
         let refused = Policy::default().devices(Devices::Create).refuse(QuirkRule::DeviceNode);
         assert_eq!(refused.devices_choice(), Devices::Refuse);
+        assert_eq!(refused.devices(Devices::Create).devices_choice(), Devices::Create);
+    }
+
+    #[test]
+    fn what_the_presets_choose_is_in_the_table_of_matters() {
+        let presets = [Policy::default(), Policy::compatible(), Policy::paranoid()];
+        assert_eq!(presets.each_ref().map(Policy::devices_choice), [Devices::Refuse, Devices::Skip, Devices::Refuse]);
+        assert_eq!(presets.each_ref().map(Policy::links_choice), [Links::Follow, Links::Clamp, Links::Follow]);
+        for policy in presets {
+            assert_eq!((policy.fifos_choice(), policy.set_id_choice()), (Fifos::Create, SetId::Keep));
+            assert_eq!((policy.owners_choice(), policy.xattrs_choice()), (&Owners::Auto, Xattrs::Safe));
+            assert_eq!((policy.mtime_choice(), policy.epoch_choice()), (Mtime::Keep, Timestamp::default()));
+            assert_eq!(policy.durability_choice(), Durability::Kernel);
+        }
+    }
+
+    #[test]
+    fn every_choice_is_found_again_in_the_verdicts_that_it_means() {
+        for preset in [Preset::Default, Preset::Compatible, Preset::Paranoid] {
+            let policy = || Policy::preset(preset);
+            Devices::ALL.iter().for_each(|&choice| assert_eq!(policy().devices(choice).devices_choice(), choice));
+            Fifos::ALL.iter().for_each(|&choice| assert_eq!(policy().fifos(choice).fifos_choice(), choice));
+            SetId::ALL.iter().for_each(|&choice| assert_eq!(policy().set_id(choice).set_id_choice(), choice));
+            Links::ALL.iter().for_each(|&choice| assert_eq!(policy().links(choice).links_choice(), choice));
+            Xattrs::ALL.iter().for_each(|&choice| assert_eq!(policy().xattrs(choice).xattrs_choice(), choice));
+        }
+    }
+
+    #[test]
+    fn what_was_chosen_is_noted_even_where_notes_are_refused() {
+        let chosen = Policy::paranoid().owners(Owners::Caller).xattrs(Xattrs::None).links(Links::Clamp);
+        for rule in [QuirkRule::OwnerToCaller, QuirkRule::XattrDropped, QuirkRule::LinkClimbs] {
+            assert_eq!(chosen.verdict(rule), Verdict::Note, "{rule:?}");
+            assert_eq!(Policy::paranoid().verdict(rule), Verdict::Refuse, "{rule:?}");
+        }
+        let refuse = |xattrs| {
+            let policy = Policy::default().xattrs(xattrs);
+            [policy.verdict(QuirkRule::XattrDropped), policy.verdict(QuirkRule::XattrUnsupported)]
+        };
+        assert_eq!(refuse(Xattrs::Refuse), [Verdict::Refuse, Verdict::Note]);
+        assert_eq!(refuse(Xattrs::Require), [Verdict::Note, Verdict::Refuse]);
     }
 }

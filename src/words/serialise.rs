@@ -1,13 +1,11 @@
 //! The words as data for machines: the schema that `--json` prints, described in docs/json.md.
 
-use super::{
-    Devices, Durability, Error, Escaped, Fault, Finding, Limit, Limits, Note, Policy, Position, Preset, QuirkRule,
-    Report, Rule, Verdict,
-};
-use serde::de::{Deserialize, Deserializer, Error as _, Visitor};
+mod policy;
+
+use super::{Error, Escaped, Fault, Finding, Limit, Limits, Note, Position, Preset, Report, Rule};
+use serde::de::{Deserialize, Deserializer, Error as _};
 use serde::ser::{Serialize, SerializeMap, Serializer};
 use std::collections::BTreeMap;
-use std::fmt;
 
 impl Serialize for Escaped {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -120,94 +118,16 @@ impl<'de> Deserialize<'de> for Limits {
     }
 }
 
-/// An object: `preset`, `devices` where they were decided, and in `rules` the verdicts decided one by one.
-impl Serialize for Policy {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut map = serializer.serialize_map(None)?;
-        map.serialize_entry("preset", &self.preset.to_string())?;
-        if let Some(devices) = self.devices {
-            map.serialize_entry("devices", devices.word())?;
-        }
-        if let Some(durability) = self.durability {
-            map.serialize_entry("durability", durability.word())?;
-        }
-        let rules = self.verdicts.iter().map(|(rule, verdict)| (rule.row().id, verdict.word()));
-        map.serialize_entry("rules", &rules.collect::<BTreeMap<_, _>>())?;
-        map.end()
-    }
-}
-
-impl<'de> Deserialize<'de> for Policy {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_map(PolicyVisitor)
-    }
-}
-
-struct PolicyVisitor;
-
-impl<'de> Visitor<'de> for PolicyVisitor {
-    type Value = Policy;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a policy: preset, devices and rules")
-    }
-
-    fn visit_map<A: serde::de::MapAccess<'de>>(self, mut map: A) -> Result<Policy, A::Error> {
-        let mut policy = Policy::default();
-        while let Some(key) = map.next_key::<String>()? {
-            match key.as_str() {
-                "preset" => policy.preset = word(&map.next_value::<String>()?)?,
-                "devices" => policy.devices = Some(word::<Devices, _>(&map.next_value::<String>()?)?),
-                "durability" => policy.durability = Some(word::<Durability, _>(&map.next_value::<String>()?)?),
-                "rules" => {
-                    for (id, verdict) in map.next_value::<BTreeMap<String, String>>()? {
-                        let rule = QuirkRule::ALL.iter().find(|rule| rule.row().id == id);
-                        let rule = rule.ok_or_else(|| A::Error::custom(format!("no quirk is called {id}")))?;
-                        policy.verdicts.insert(*rule, word::<Verdict, _>(&verdict)?);
-                    }
-                }
-                _ => return Err(A::Error::unknown_field(&key, &["preset", "devices", "durability", "rules"])),
-            }
-        }
-        Ok(policy)
-    }
-}
-
-fn word<T: std::str::FromStr, E: serde::de::Error>(text: &str) -> Result<T, E> {
-    text.parse().map_err(|_| E::custom(format!("{text} is not one of the choices")))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use serde_json::{from_str, json, to_value};
 
     #[test]
-    fn policies_and_limits_come_back_as_they_went() {
-        let policy =
-            Policy::compatible().devices(Devices::Create).durability(Durability::Synced).refuse(QuirkRule::RaggedEnd);
-        let text = to_value(&policy).unwrap();
-        assert_eq!(
-            text,
-            json!({"preset": "compatible", "devices": "create", "durability": "synced", "rules": {"ragged-end": "refuse"}})
-        );
-        assert_eq!(from_str::<Policy>(&text.to_string()).unwrap(), policy);
-        assert_eq!(from_str::<Policy>("{}").unwrap(), Policy::default());
+    fn limits_come_back_as_they_went() {
         let limits = Limits::default().with(Limit::Entries, 7);
         assert_eq!(from_str::<Limits>(&to_value(&limits).unwrap().to_string()).unwrap(), limits);
         assert_eq!(from_str::<Limits>(r#"{"entries": 7}"#).unwrap(), limits);
-    }
-
-    #[test]
-    fn what_is_not_known_is_not_taken() {
-        for text in [
-            r#"{"preset":"lax"}"#,
-            r#"{"rules":{"name-climbs":"note"}}"#,
-            r#"{"rules":{"ragged-end":"maybe"}}"#,
-            r#"{"x":1}"#,
-        ] {
-            assert!(from_str::<Policy>(text).is_err(), "{text}");
-        }
         assert!(from_str::<Limits>(r#"{"depth":1}"#).is_err());
     }
 

@@ -9,8 +9,9 @@ use std::path::Path;
 fn the_page_of_rules_is_made_from_the_table() {
     let mut page = String::from(
         "# Rules\n\n\
-         Made from the table in `src/words/rule.rs`. A *quirk* is decided by policy: it passes with a note, or \
-         what shows it is refused; `--allow RULE` and `--refuse RULE` decide single ones. A *violation* is \
+         Made from the table in `src/words/rule.rs`. A *quirk* is decided by policy: it passes, in silence or \
+         with a note, or what shows it is refused; `--allow RULE` and `--refuse RULE` decide single ones, and so do \
+         `--devices` and the other options that have a matter's name. A *violation* is \
          refused under every policy.\n\n\
          ## Quirks\n\n| rule | what an archive has | default | compatible | paranoid |\n|---|---|---|---|---|\n",
     );
@@ -33,6 +34,40 @@ fn the_page_of_rules_is_made_from_the_table() {
         }
     }
     assert_page("docs/rules.md", &page);
+}
+
+/// Its rows are written by hand; that none of the choices is forgotten is seen here.
+#[test]
+fn the_page_of_policies_has_every_choice() {
+    use layercage::{Devices, Fifos, Links, SetId, Xattrs};
+    let words = |choices: &[&'static str]| choices.to_vec();
+    let rows = [
+        ("devices", Devices::ALL.iter().map(|choice| choice.word()).collect()),
+        ("fifos", Fifos::ALL.iter().map(|choice| choice.word()).collect()),
+        ("setid", SetId::ALL.iter().map(|choice| choice.word()).collect()),
+        ("xattrs", Xattrs::ALL.iter().map(|choice| choice.word()).collect()),
+        ("links", Links::ALL.iter().map(|choice| choice.word()).collect()),
+        ("owners", words(&["auto", "keep", "caller", "map", "record"])),
+        ("mtime", words(&["keep", "clamp=SECONDS"])),
+    ];
+    let page = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/policy.md")).unwrap();
+    for (option, choices) in rows {
+        let row = page.lines().find(|line| line.starts_with(&format!("| `--{option}` |"))).unwrap();
+        for choice in choices {
+            assert!(row.contains(&format!("`{choice}`")), "--{option} {choice}");
+        }
+    }
+}
+
+/// The form that the page shows is one that is read.
+#[cfg(feature = "serde")]
+#[test]
+fn the_policy_of_the_page_is_one() {
+    let page = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/policy.md")).unwrap();
+    let (_, shown) = page.split_once("## As JSON").unwrap();
+    let shown: String = shown.lines().filter(|line| line.starts_with("    ")).collect();
+    let policy: layercage::Policy = serde_json::from_str(&shown).unwrap();
+    assert_eq!(policy.devices_choice(), layercage::Devices::Skip);
 }
 
 fn assert_page(name: &str, page: &str) {

@@ -21,6 +21,7 @@ mod killed;
 mod limits;
 mod metadata;
 mod model;
+mod policy;
 mod races;
 mod resolver;
 mod staged;

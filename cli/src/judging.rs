@@ -1,0 +1,163 @@
+//! The options that say what becomes of what is odd, and how much is too much: those of a policy, by the names of
+//! its matters.
+
+use clap::Args;
+use clap::builder::{PossibleValuesParser, TypedValueParser};
+use layercage::{
+    BadIdMap, Devices, Fifos, IdMap, IdRange, Limit, Limits, Links, Mtime, OwnerMap, Owners, Policy, Preset, QuirkRule,
+    SetId, Timestamp, Verdict, ViolationRule, Xattrs,
+};
+
+/// Takes the words of a choice.
+macro_rules! words {
+    ($choice:ty) => {
+        PossibleValuesParser::new(<$choice>::ALL.iter().map(|choice| choice.word()))
+            .try_map(|word| word.parse::<$choice>())
+    };
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Judging {
+    /// What becomes of oddities: `default` takes all that real images have, `compatible` what containerd
+    /// takes, `paranoid` nothing.
+    #[arg(long, default_value = "default", value_name = "POLICY", value_parser = parse_preset)]
+    policy: Preset,
+    /// What becomes of device nodes; `refuse` unless the policy says otherwise.
+    #[arg(long, value_name = "CHOICE", value_parser = words!(Devices))]
+    devices: Option<Devices>,
+    /// What becomes of named pipes; `create` by default.
+    #[arg(long, value_name = "CHOICE", value_parser = words!(Fifos))]
+    fifos: Option<Fifos>,
+    /// What becomes of setuid, setgid and sticky bits; `keep` by default.
+    #[arg(long, value_name = "CHOICE", value_parser = words!(SetId))]
+    setid: Option<SetId>,
+    /// Who owns what is unpacked: whom the layer names, as far as you may give files away (`auto`, the default) or
+    /// without exception (`keep`); you (`caller`); whom a map has for them (`map`); or you, with an attribute that
+    /// says whom the layer names, as fuse-overlayfs reads it (`record`).
+    #[arg(long, value_name = "CHOICE", value_parser = PossibleValuesParser::new(OWNERS))]
+    owners: Option<String>,
+    /// A range of users for `--owners map`, as in `/proc/self/uid_map` with colons: the first of the layer, what it
+    /// becomes, how many. May be given again.
+    #[arg(long, value_name = "INSIDE:OUTSIDE:COUNT", requires = "gid_map", value_parser = parse_range)]
+    uid_map: Vec<IdRange>,
+    /// A range of groups for `--owners map`.
+    #[arg(long, value_name = "INSIDE:OUTSIDE:COUNT", requires = "uid_map", value_parser = parse_range)]
+    gid_map: Vec<IdRange>,
+    /// Which extended attributes are set: those that are a layer's to write (`safe`, the default; `refuse` refuses
+    /// others, `require` insists on these), `all` or `none`.
+    #[arg(long, value_name = "CHOICE", value_parser = words!(Xattrs))]
+    xattrs: Option<Xattrs>,
+    /// What becomes of symbolic links on the way to what a layer changes: followed inside the root (`follow`), the
+    /// same and stopped at the root where they lead above it (`clamp`), or refused.
+    #[arg(long, value_name = "CHOICE", value_parser = words!(Links))]
+    links: Option<Links>,
+    /// What becomes of times: `keep`, or `clamp=SECONDS` for none after that one.
+    #[arg(long, value_name = "CHOICE", value_parser = parse_mtime)]
+    mtime: Option<Mtime>,
+    /// The time of directories that no entry lists, in seconds since 1970.
+    #[arg(long, value_name = "SECONDS", allow_negative_numbers = true, value_parser = parse_time)]
+    epoch: Option<Timestamp>,
+    /// Let a quirk pass with a note, whatever the policy says; `layercage rules` lists them.
+    #[arg(long, value_name = "RULE", value_parser = parse_rule)]
+    allow: Vec<QuirkRule>,
+    /// Refuse a quirk, whatever the policy says.
+    #[arg(long, value_name = "RULE", value_parser = parse_rule)]
+    refuse: Vec<QuirkRule>,
+    /// Change a limit; an unknown name lists them all.
+    #[arg(long, value_name = "NAME=AMOUNT", value_parser = parse_limit)]
+    limit: Vec<(Limit, u64)>,
+}
+
+const OWNERS: [&str; 5] = ["auto", "keep", "caller", "map", "record"];
+
+impl Judging {
+    /// The policy asked for; or why there is none that does all of it.
+    pub(crate) fn policy(&self) -> Result<Policy, String> {
+        let policy = self.allow.iter().copied().fold(Policy::preset(self.policy), Policy::allow);
+        let policy = self.refuse.iter().copied().fold(policy, Policy::refuse);
+        let policy = self.devices.into_iter().fold(policy, Policy::devices);
+        let policy = self.fifos.into_iter().fold(policy, Policy::fifos);
+        let policy = self.setid.into_iter().fold(policy, Policy::set_id);
+        let policy = self.owners()?.into_iter().fold(policy, Policy::owners);
+        let policy = self.xattrs.into_iter().fold(policy, Policy::xattrs);
+        let policy = self.links.into_iter().fold(policy, Policy::links);
+        let policy = self.mtime.into_iter().fold(policy, Policy::mtime);
+        let policy = self.epoch.into_iter().fold(policy, Policy::epoch);
+        // Options that contradict each other: whichever won, somebody would get what he ruled out.
+        let wanted = [("--allow", &self.allow, Verdict::Note), ("--refuse", &self.refuse, Verdict::Refuse)];
+        for (option, rules, verdict) in wanted {
+            if let Some(rule) = rules.iter().find(|&&rule| policy.verdict(rule) != verdict) {
+                return Err(format!("`{option} {}` contradicts another option", rule.row().id));
+            }
+        }
+        Ok(policy)
+    }
+
+    /// A map means `--owners map`; any other choice has no use for one.
+    fn owners(&self) -> Result<Option<Owners>, String> {
+        let has_map = !self.uid_map.is_empty();
+        Ok(Some(match self.owners.as_deref() {
+            None if !has_map => return Ok(None),
+            None | Some("map") if has_map => {
+                let map = |ranges: &[IdRange]| IdMap::new(ranges.iter().copied()).map_err(|bad| bad.to_string());
+                Owners::Map(OwnerMap { uids: map(&self.uid_map)?, gids: map(&self.gid_map)? })
+            }
+            Some("map") => return Err("`--owners map` needs `--uid-map` and `--gid-map`".to_owned()),
+            _ if has_map => return Err("`--uid-map` and `--gid-map` go with `--owners map`".to_owned()),
+            Some("keep") => Owners::Keep,
+            Some("caller") => Owners::Caller,
+            Some("record") => Owners::Record,
+            _ => Owners::Auto,
+        }))
+    }
+
+    pub(crate) fn limits(&self) -> Limits {
+        limits(&self.limit)
+    }
+}
+
+pub(crate) fn limits(changed: &[(Limit, u64)]) -> Limits {
+    changed.iter().fold(Limits::default(), |limits, &(limit, most)| limits.with(limit, most))
+}
+
+fn parse_rule(id: &str) -> Result<QuirkRule, String> {
+    if ViolationRule::ALL.iter().any(|rule| rule.row().id == id) {
+        return Err("this rule holds under every policy".to_owned());
+    }
+    let found = QuirkRule::ALL.iter().find(|rule| rule.row().id == id);
+    found.copied().ok_or_else(|| "there is no such rule; `layercage rules` lists them".to_owned())
+}
+
+pub(crate) fn parse_limit(text: &str) -> Result<(Limit, u64), String> {
+    let (name, amount) = text.split_once('=').ok_or("NAME=AMOUNT is needed")?;
+    let limit = Limit::ALL.iter().find(|limit| limit.id() == name).ok_or_else(|| {
+        let default = |limit: &Limit| match limit.default() {
+            Limit::OFF => "off".to_owned(),
+            amount => amount.to_string(),
+        };
+        let all = Limit::ALL.iter().map(|limit| format!("{limit}={}", default(limit))).collect::<Vec<_>>();
+        format!("the limits and their defaults are {}", all.join(", "))
+    })?;
+    match amount {
+        "off" => Ok((*limit, Limit::OFF)),
+        _ => {
+            amount.parse().map(|amount| (*limit, amount)).map_err(|_| "a decimal number or `off` is needed".to_owned())
+        }
+    }
+}
+
+fn parse_preset(word: &str) -> Result<Preset, String> {
+    word.parse().map_err(|_| "one of default, compatible, paranoid is needed".to_owned())
+}
+
+fn parse_range(text: &str) -> Result<IdRange, BadIdMap> {
+    text.parse()
+}
+
+fn parse_mtime(text: &str) -> Result<Mtime, String> {
+    text.parse().map_err(|_| "`keep` or `clamp=` and seconds since 1970 are needed".to_owned())
+}
+
+fn parse_time(text: &str) -> Result<Timestamp, String> {
+    text.parse().map_err(|_| "seconds since 1970 are needed".to_owned())
+}

@@ -1,0 +1,129 @@
+//! The options that decide single matters, by their own names.
+
+#![allow(clippy::disallowed_methods, reason = "tests set up the worlds around the code, and look at them afterwards")]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "tests")]
+
+use std::fs;
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+fn run(arguments: &[&str], directory: &Path) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_layercage"));
+    command.args(arguments).current_dir(directory).stdin(Stdio::null()).output().unwrap()
+}
+
+/// The exit code, and what stands on standard error.
+fn ended(output: &Output) -> (i32, String) {
+    (output.status.code().unwrap(), String::from_utf8(output.stderr.clone()).unwrap())
+}
+
+/// A directory with a layer: a pipe, a setuid file and a file in a directory behind a link. All is the caller's.
+fn place() -> tempfile::TempDir {
+    let mut archive = tar::Builder::new(Vec::new());
+    let (uid, gid) = (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw());
+    let header = |kind, mode| {
+        let mut header = tar::Header::new_ustar();
+        header.set_entry_type(kind);
+        header.set_mode(mode);
+        header.set_mtime(1_000_000_000);
+        header.set_uid(uid.into());
+        header.set_gid(gid.into());
+        header.set_size(0);
+        header
+    };
+    archive.append_data(&mut header(tar::EntryType::Fifo, 0o644), "pipe", &b""[..]).unwrap();
+    archive.append_data(&mut header(tar::EntryType::Regular, 0o4755), "su", &b""[..]).unwrap();
+    archive.append_link(&mut header(tar::EntryType::Symlink, 0o777), "link", "dir").unwrap();
+    archive.append_data(&mut header(tar::EntryType::Regular, 0o644), "link/file", &b""[..]).unwrap();
+    let place = tempfile::tempdir().unwrap();
+    fs::write(place.path().join("layer"), archive.into_inner().unwrap()).unwrap();
+    place
+}
+
+/// Applies the layer with these options to a new directory.
+fn apply(place: &Path, options: &[&str]) -> (i32, String, PathBuf) {
+    let name = format!("root{}", fs::read_dir(place).unwrap().count());
+    fs::create_dir(place.join(&name)).unwrap();
+    let (code, message) = ended(&run(&[&["apply", "layer", &name], options].concat(), place));
+    (code, message, place.join(name))
+}
+
+#[test]
+fn each_choice_does_what_it_says() {
+    let place = place();
+    let at = |options: &[&str], path: &str| {
+        let (code, message, root) = apply(place.path(), options);
+        assert_eq!(code, 0, "{options:?}: {message}");
+        fs::symlink_metadata(root.join(path)).ok()
+    };
+    assert!(at(&["--fifos", "create"], "pipe").unwrap().file_type().is_fifo());
+    assert!(at(&["--fifos", "skip"], "pipe").is_none());
+    assert_eq!(at(&["--setid", "keep"], "su").unwrap().mode() & 0o7777, 0o4755);
+    assert_eq!(at(&["--setid", "strip"], "su").unwrap().mode() & 0o7777, 0o755);
+    assert!(at(&["--links", "clamp", "--xattrs", "none", "--owners", "auto"], "dir/file").is_some());
+    assert_eq!(at(&["--mtime", "clamp=12"], "su").unwrap().mtime(), 12);
+    assert_eq!(at(&["--mtime", "keep", "--epoch", "-7"], "su").unwrap().mtime(), 1_000_000_000);
+    assert_eq!(at(&["--epoch", "-7.5"], "dir").unwrap().mtime(), -8);
+    assert!(at(&["--owners", "record"], "pipe").unwrap().is_file());
+    let (uid, gid) = (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw());
+    let map = [format!("{uid}:{uid}:1"), format!("{gid}:{gid}:1")];
+    let map = ["--uid-map", &map[0], "--gid-map", &map[1]];
+    // Parents that no entry lists are root's, and root's place must be in the map.
+    let (code, message, _) = apply(place.path(), &map);
+    assert_eq!(code, if (uid, gid) == (0, 0) { 0 } else { 3 }, "{message}");
+}
+
+#[test]
+fn each_refusal_says_what_to_do_and_check_knows_it_beforehand() {
+    let place = place();
+    for (option, choice, rule, help) in [
+        ("--fifos", "refuse", "fifo", "--fifos skip"),
+        ("--setid", "refuse", "setid", "--setid strip"),
+        ("--links", "refuse", "link-parent", "--links follow"),
+    ] {
+        let (code, message, _) = apply(place.path(), &[option, choice]);
+        assert_eq!(code, 3, "{message}");
+        assert!(message.contains(&format!("[{rule}]")) && message.contains(help), "{message}");
+        // Where links lead is not seen without a tree.
+        let output = run(&["check", option, choice, "layer"], place.path());
+        assert_eq!(output.status.code(), Some(if rule == "link-parent" { 0 } else { 3 }), "{option}");
+        let told = String::from_utf8(output.stdout).unwrap();
+        assert_eq!(told.contains(&format!("refuse [{rule}]")), rule != "link-parent", "{told}");
+    }
+    let told = String::from_utf8(run(&["check", "layer"], place.path()).stdout).unwrap();
+    assert!(told.starts_with("0 findings"), "{told}");
+    let unmapped = run(&["check", "--uid-map", "7:0:1", "--gid-map", "7:0:1", "layer"], place.path());
+    assert_eq!(unmapped.status.code(), Some(3));
+    assert!(String::from_utf8(unmapped.stdout).unwrap().contains("refuse [owner-unmapped]"));
+}
+
+#[test]
+fn choices_that_make_no_sense_are_wrong_usage() {
+    let place = place();
+    for options in [
+        &["--fifos", "keep"][..],
+        &["--setid", "drop"],
+        &["--links", "chroot"],
+        &["--xattrs", "some"],
+        &["--owners", "mine"],
+        &["--owners", "map"],
+        &["--uid-map", "0:0:1"],
+        &["--gid-map", "0:0:1"],
+        &["--uid-map", "0:0", "--gid-map", "0:0:1"],
+        &["--uid-map", "0:0:2", "--uid-map", "1:5:1", "--gid-map", "0:0:1"],
+        &["--owners", "keep", "--uid-map", "0:0:1", "--gid-map", "0:0:1"],
+        &["--mtime", "clamp"],
+        &["--mtime", "clamp=now"],
+        &["--epoch", "now"],
+        &["--fifos", "skip", "--refuse", "fifo"],
+        &["--links", "clamp", "--refuse", "link-climbs"],
+        &["--xattrs", "refuse", "--allow", "xattr-dropped"],
+    ] {
+        let (code, message, root) = apply(place.path(), options);
+        assert_eq!(code, 2, "{options:?}: {message}");
+        assert_eq!(fs::read_dir(root).unwrap().count(), 0, "{options:?}");
+    }
+    let (_, message, _) = apply(place.path(), &["--fifos", "keep"]);
+    assert!(message.contains("create, skip, refuse"), "it says what there is: {message}");
+}

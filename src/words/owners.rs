@@ -1,0 +1,190 @@
+//! Who owns what is unpacked: the choice, and maps of ids.
+
+use std::fmt::{self, Display};
+use std::str::FromStr;
+
+/// Who owns what is unpacked.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
+pub enum Owners {
+    /// The numeric ids of the layer where we may give files away (`CAP_CHOWN`); otherwise everything is the
+    /// caller's, with one note.
+    #[default]
+    Auto,
+    /// The numeric ids of the layer: one that cannot be set is an error.
+    Keep,
+    /// Everything is the caller's, whatever he may.
+    Caller,
+    /// The ids that a map has for those of the layer; one that cannot be set is an error.
+    ///
+    /// Ids in POSIX ACLs are mapped too. A file capability becomes one (revision 3) of the user namespace whose
+    /// root is what the map has for its root id, or for 0 where it has none: on the host it gives nothing.
+    Map(OwnerMap),
+    /// Everything is the caller's, and the extended attribute `user.containers.override_stat` says whose it is
+    /// meant to be, with which mode, as containers/storage writes it and fuse-overlayfs reads it.
+    ///
+    /// Files and directories get modes that are safe for the caller. Named pipes, and devices where policy
+    /// makes them, are regular files without content whose attribute has their type. A symbolic link cannot
+    /// have the attribute: it is the caller's, with one note.
+    Record,
+}
+
+impl Owners {
+    /// The word for it: `auto`, `keep`, `caller`, `map` or `record`, as it is written in options and data.
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::Keep => "keep",
+            Self::Caller => "caller",
+            Self::Map(_) => "map",
+            Self::Record => "record",
+        }
+    }
+}
+
+/// What the ids of a layer become: a map for users, one for groups.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct OwnerMap {
+    /// For users.
+    pub uids: IdMap,
+    /// For groups.
+    pub gids: IdMap,
+}
+
+/// Ranges of ids, as in `/proc/self/uid_map` (user_namespaces(7)).
+///
+/// ```
+/// # use layercage::IdMap;
+/// let map = IdMap::new(["0:100000:1000".parse()?, "5000:200000:1".parse()?])?;
+/// assert_eq!([map.outside(0), map.outside(999), map.outside(1000)], [Some(100_000), Some(100_999), None]);
+/// # Ok::<(), layercage::BadIdMap>(())
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct IdMap(Box<[IdRange]>);
+
+/// Consecutive ids, inside of a container and outside of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct IdRange {
+    /// The first id of the layer.
+    pub inside: u32,
+    /// What it becomes.
+    pub outside: u32,
+    /// How many there are.
+    pub count: u32,
+}
+
+/// Why ranges make no map.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum BadIdMap {
+    /// A range is not three decimal numbers with colons between them.
+    #[error("a range of ids is written INSIDE:OUTSIDE:COUNT, in decimal numbers")]
+    Malformed,
+    /// A range has no id in it, or one beyond 2³²-2.
+    #[error("{0} is empty, or has an id above 4294967294")]
+    OutOfRange(IdRange),
+    /// Two ranges have an id in common, on one side or the other.
+    #[error("{0} and {1} overlap")]
+    Overlap(IdRange, IdRange),
+}
+
+impl IdMap {
+    /// A map of these ranges, in any order.
+    ///
+    /// # Errors
+    ///
+    /// [`BadIdMap`]: what the kernel would not take either.
+    pub fn new(ranges: impl IntoIterator<Item = IdRange>) -> Result<Self, BadIdMap> {
+        let mut ranges: Vec<_> = ranges.into_iter().collect();
+        if let Some(&range) = ranges.iter().find(|range| !range.is_valid()) {
+            return Err(BadIdMap::OutOfRange(range));
+        }
+        for side in [|range: &IdRange| range.outside, |range: &IdRange| range.inside] {
+            ranges.sort_unstable_by_key(side);
+            let overlap = ranges.iter().zip(ranges.iter().skip(1)).find(|(a, b)| side(b) - side(a) < a.count);
+            if let Some((&a, &b)) = overlap {
+                return Err(BadIdMap::Overlap(a, b));
+            }
+        }
+        Ok(Self(ranges.into()))
+    }
+
+    /// What an id of the layer becomes; `None` where no range has it.
+    pub fn outside(&self, id: u32) -> Option<u32> {
+        let after = self.0.partition_point(|range| range.inside <= id);
+        let range = self.0.get(after.checked_sub(1)?)?;
+        let offset = id.checked_sub(range.inside)?;
+        (offset < range.count).then(|| range.outside.checked_add(offset)).flatten()
+    }
+
+    /// The ranges, by the ids of the layer.
+    pub fn ranges(&self) -> &[IdRange] {
+        &self.0
+    }
+}
+
+impl IdRange {
+    fn is_valid(&self) -> bool {
+        let fits = |first: u32| u64::from(first) + u64::from(self.count) <= u64::from(u32::MAX);
+        self.count > 0 && fits(self.inside) && fits(self.outside)
+    }
+}
+
+impl Display for IdRange {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}:{}", self.inside, self.outside, self.count)
+    }
+}
+
+impl FromStr for IdRange {
+    type Err = BadIdMap;
+
+    fn from_str(text: &str) -> Result<Self, BadIdMap> {
+        let number = |part: &str| {
+            let digits = part.bytes().all(|byte| byte.is_ascii_digit());
+            part.parse().ok().filter(|_| digits).ok_or(BadIdMap::Malformed)
+        };
+        match *text.split(':').collect::<Vec<_>>() {
+            [inside, outside, count] => {
+                Ok(Self { inside: number(inside)?, outside: number(outside)?, count: number(count)? })
+            }
+            _ => Err(BadIdMap::Malformed),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn map(ranges: &[&str]) -> Result<IdMap, BadIdMap> {
+        IdMap::new(ranges.iter().map(|range| range.parse().unwrap()))
+    }
+
+    #[test]
+    fn an_id_is_mapped_by_the_range_that_has_it_or_not_at_all() {
+        let map = map(&["1000:0:1", "0:100000:1000", "65534:4294967294:1"]).unwrap();
+        let pairs =
+            [(0, Some(100_000)), (999, Some(100_999)), (1000, Some(0)), (1001, None), (65_534, Some(u32::MAX - 1))];
+        for (inside, outside) in pairs {
+            assert_eq!(map.outside(inside), outside, "{inside}");
+        }
+        assert_eq!(map.outside(u32::MAX - 1), None);
+        assert_eq!(IdMap::new([]).unwrap().outside(0), None);
+    }
+
+    #[test]
+    fn a_map_is_one_that_the_kernel_would_take() {
+        for ranges in [&["0:0:0"][..], &["0:0:4294967296"], &["1:0:4294967295"], &["0:4294967295:1"]] {
+            let parsed: Result<Vec<IdRange>, _> = ranges.iter().map(|range| range.parse()).collect();
+            assert!(parsed.and_then(IdMap::new).is_err(), "{ranges:?}");
+        }
+        assert!(map(&["0:0:4294967295"]).is_ok());
+        assert!(map(&["0:10:5", "5:0:10"]).is_ok());
+        for ranges in [["0:10:5", "4:100:1"], ["0:10:5", "100:14:1"], ["0:10:5", "0:100:5"]] {
+            assert!(matches!(map(&ranges), Err(BadIdMap::Overlap(..))), "{ranges:?}");
+        }
+        for text in ["", "0", "0:0", "0:0:1:1", "a:0:1", "+1:0:1", "-1:0:1", " 0:0:1"] {
+            assert_eq!(text.parse::<IdRange>(), Err(BadIdMap::Malformed), "{text:?}");
+        }
+    }
+}
