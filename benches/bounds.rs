@@ -21,6 +21,8 @@ enum Over {
     Tree,
     /// A directory in which a file stands already: what the layer brings must be remembered.
     TreeInUse,
+    /// A tree with so many directories at a long path, which the layer brings something into.
+    Passages,
     /// Nothing: content is read and dropped, so that the disk does not count.
     Nothing,
 }
@@ -47,6 +49,9 @@ const CASES: &[Case] = &[
     ("opaque markers beside own files", Over::Tree, 250_000, |n| {
         let markers = (0..n).map(|_| Item::File(".wh..wh..opq".into()));
         layer((0..n).map(|i| Item::File(format!("f{i}"))).chain(markers))
+    }),
+    ("files in directories at a long path, then opaque", Over::Passages, 20_000, |n| {
+        layer((0..n).map(|i| Item::File(format!("{}/d{i}/f", long_path()))).chain([Item::File(".wh..wh..opq".into())]))
     }),
     ("entries with 100 attributes of one byte", Over::Tree, 10_000, |n| {
         layer((0..n).map(|i| Item::Xattrs(format!("f{i}"))))
@@ -100,13 +105,20 @@ fn run(name: &str, items: u64) -> ExitCode {
     if let Over::TreeInUse = over {
         std::fs::write(place.path().join("other"), "").unwrap();
     }
+    if let Over::Passages = over {
+        let long = place.path().join(long_path());
+        std::fs::create_dir_all(&long).unwrap();
+        (0..items).for_each(|item| std::fs::create_dir(long.join(format!("d{item}"))).unwrap());
+    }
     let root = Dir::open_ambient_dir(place.path(), ambient_authority()).unwrap();
     let reader = build(items);
     let unpacker = Unpacker::new(Policy::default());
     let start = Instant::now();
     let applied = match over {
         Over::Nothing => unpacker.apply(Layer::new(reader), &mut Nowhere),
-        Over::Tree | Over::TreeInUse => unpacker.apply(Layer::new(reader), &mut Rootfs::over(&root).unwrap()),
+        Over::Tree | Over::TreeInUse | Over::Passages => {
+            unpacker.apply(Layer::new(reader), &mut Rootfs::over(&root).unwrap())
+        }
     };
     let seconds = start.elapsed().as_secs_f64();
     applied.unwrap();
@@ -115,6 +127,11 @@ fn run(name: &str, items: u64) -> ExitCode {
     let kib: u64 = peak.trim().trim_end_matches(" kB").parse().unwrap();
     println!("{seconds} {}", kib.div_ceil(1024));
     ExitCode::SUCCESS
+}
+
+/// 1,927 bytes.
+fn long_path() -> String {
+    vec!["x".repeat(240); 8].join("/")
 }
 
 /// Reads content and drops it.
