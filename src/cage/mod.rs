@@ -117,7 +117,7 @@ impl Cage {
     /// The authority over the tree is the handle; nothing outside of it can be reached from here.
     pub(crate) fn over(root: BorrowedFd<'_>, exposure: Exposure) -> Result<Self, Fault> {
         let me = Me::find_out();
-        let fd = directory::unlock(root, b".", None, me)?;
+        let fd = directory::unlock(root, b".", None, me).map_err(|fault| fault.about("the root of the tree"))?;
         let status = sys::status(fd.as_fd()).map_err(sys::fault("statx", b"."))?;
         let acl = sys::has_xattr(fd.as_fd(), directory::DEFAULT_ACL);
         let root = Arc::new(Directory::new(fd, DirectoryId(0), Box::default(), status, status.mode, acl));

@@ -2,7 +2,7 @@
 
 use super::claim::{self, Claim, Purpose};
 use super::{Cage, Exposure, directory::Me, sys};
-use crate::words::{Component, Durability, Escaped, Fault, Misuse, SystemFault};
+use crate::words::{Component, Durability, Escaped, Fault, Misuse};
 use rustix::fs::RenameFlags;
 use rustix::io::Errno;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -27,7 +27,8 @@ impl Stage {
             Ok(component) => component.as_bytes().to_vec(),
             Err(_) => return Err(Misuse::NotAComponent { name: Escaped::new(target) }.into()),
         };
-        Self::make(parent, &target).map_err(|fault| beside(fault, &target))
+        Self::make(parent, &target)
+            .map_err(|fault| fault.about(&format!("to be filled and then called {}", Escaped::new(&target))))
     }
 
     fn make(parent: BorrowedFd<'_>, target: &[u8]) -> Result<Self, Fault> {
@@ -95,15 +96,4 @@ impl Drop for Stage {
 
 fn remove(parent: BorrowedFd<'_>, claim: &Claim) -> Result<(), Fault> {
     Ok(Cage::over(parent, Exposure::Staged)?.remove_tree(parent, &claim.name)?)
-}
-
-/// Says which target it is about: the names of staging directories tell nobody anything.
-fn beside(fault: Fault, target: &[u8]) -> Fault {
-    match fault {
-        Fault::System(SystemFault { call, arguments, error }) => {
-            let arguments = format!("{arguments}, to be filled and then called {}", Escaped::new(target));
-            Fault::System(SystemFault { call, arguments, error })
-        }
-        other => other,
-    }
 }

@@ -110,6 +110,16 @@ impl Fault {
         Self::System(SystemFault { call, arguments: Escaped::new(name).to_string(), error: error.into() })
     }
 
+    /// Says what a system call that failed was about, where its arguments tell nobody anything.
+    pub(crate) fn about(self, what: &str) -> Self {
+        match self {
+            Self::System(fault) => {
+                Self::System(SystemFault { arguments: format!("{}, {what}", fault.arguments), ..fault })
+            }
+            other => other,
+        }
+    }
+
     /// Who is to blame.
     pub fn blame(&self) -> Blame {
         match self {

@@ -257,3 +257,77 @@ fn temporary_names_are_gone_after_a_layer_whatever_came_of_it() {
     world.apply(&[upper.file("../x", b"")], &Policy::default()).unwrap_err();
     assert_same(&listing, &tree::list(&world.root()), "a layer that is refused at its end");
 }
+
+#[test]
+fn a_root_or_parent_that_we_may_not_use_is_named() {
+    let place = tempfile::tempdir().unwrap();
+    for (name, bits) in [("closed", 0o000), ("read-only", 0o555)] {
+        let path = place.path().join(name);
+        fs::create_dir(&path).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(bits)).unwrap();
+    }
+    fs::set_permissions(place.path(), fs::Permissions::from_mode(0o755)).unwrap();
+    if is_root("whoever owns a directory may open it up") {
+        let variables = [("PLACE", place.path().as_os_str())];
+        if let Some(command) = child::unprivileged("is_told_what_it_may_not_use", &variables) {
+            child::expect_success(command);
+        }
+    }
+}
+
+/// Runs in a process of its own, not as root.
+#[test]
+#[ignore = "started by the test above"]
+fn is_told_what_it_may_not_use() {
+    let Some(place) = std::env::var_os("PLACE").map(PathBuf::from) else { return };
+    for name in ["closed", "read-only"] {
+        let refused = Staged::beside(&open(&place.join(name)), "rootfs").unwrap_err();
+        assert_eq!(refused.blame().exit_code(), 1);
+        assert!(refused.to_string().contains("to be filled and then called \"rootfs\""), "{refused}");
+    }
+    let refused = Rootfs::over(&open(&place.join("closed"))).unwrap_err();
+    assert_eq!(refused.blame().exit_code(), 1);
+    assert!(refused.to_string().contains("the root of the tree"), "{refused}");
+    let file = layer().file("a", b"").build();
+    let mut rootfs = Rootfs::over(&open(&place.join("read-only"))).unwrap();
+    let refused = Unpacker::new(Policy::default()).apply(Layer::new(&file[..]), &mut rootfs).unwrap_err();
+    assert_eq!(refused.blame().exit_code(), 1, "{refused}");
+}
+
+#[test]
+fn a_directory_that_cannot_be_moved_is_removed_where_it_is() {
+    let Some(command) = child::mounting("replaces_on_an_overlay", &[("LAYERCAGE_CHILD", "1".as_ref())]) else {
+        return;
+    };
+    child::expect_success(command);
+}
+
+/// Runs in a process of its own, which may mount: overlayfs moves no directory of a lower layer.
+#[test]
+#[ignore = "started by the test above"]
+fn replaces_on_an_overlay() {
+    if std::env::var_os("LAYERCAGE_CHILD").is_none() {
+        return;
+    }
+    for (change, kind) in changes() {
+        let world = World::new();
+        world.apply(&[full().file("other", b"")], &Policy::default()).unwrap();
+        let place = tempfile::tempdir().unwrap();
+        let [upper, work, merged] = ["upper", "work", "merged"].map(|name| place.path().join(name));
+        [&upper, &work, &merged].iter().for_each(|path| fs::create_dir(path).unwrap());
+        let [lower, upper, work] = [&world.root(), &upper, &work].map(|path| path.to_str().unwrap().to_owned());
+        let options = format!("lowerdir={lower},upperdir={upper},workdir={work},redirect_dir=off");
+        if !run("mount", &["-t", "overlay", "-o", &options, "none", merged.to_str().unwrap()]) {
+            eprintln!("skipped: no overlay can be mounted here");
+            return;
+        }
+        let mut rootfs = Rootfs::over(&open(&merged)).unwrap();
+        Unpacker::new(Policy::default()).apply(Layer::new(&change.build()[..]), &mut rootfs).unwrap();
+        drop(rootfs);
+        let left: Vec<_> = names(&merged).into_iter().filter(|name| name != "other").collect();
+        assert_eq!(left, if kind.is_empty() { vec![] } else { vec!["d"] });
+        assert!(!merged.join("d").is_dir());
+        assert!(run("umount", &[merged.to_str().unwrap()]));
+        drop(fs::set_permissions(place.path().join("work/work"), fs::Permissions::from_mode(0o700)));
+    }
+}

@@ -349,3 +349,23 @@ proptest! {
         prop_assert!(differences.is_empty(), "{layers:#?}\n{}", differences.join("\n"));
     }
 }
+
+/// More levels than are held open, with something to clear before and after each way down.
+#[test]
+fn an_opaque_marker_clears_every_level_of_deep_passages() {
+    const LEVELS: usize = 80;
+    let at = |level: usize| "x/".repeat(level);
+    let lower = (0..LEVELS).fold(layer(), |layer, level| {
+        (0..5).fold(layer.file(&format!("{}old", at(level)), b""), |layer, side| {
+            layer.file(&format!("{}s{side}/old/f", at(level)), b"")
+        })
+    });
+    let upper = (0..LEVELS).fold(layer(), |layer, level| {
+        (0..5).fold(layer, |layer, side| layer.file(&format!("{}s{side}/new", at(level)), b""))
+    });
+    let world = World::new();
+    world.apply(&[lower, upper.clone().opaque("")], &Policy::default()).unwrap();
+    let expected = World::new();
+    expected.apply(&[upper], &Policy::default()).unwrap();
+    assert_eq!(names(&world), names(&expected));
+}
