@@ -58,6 +58,15 @@ fn old_gnu() -> Vec<Case> {
             tar().with(header(&[(2, 1), (5, 1), (10, 0)], 0, 10).bytes(422, &[0; 12]), "ab").end(),
         )
         .refused("number"),
+        case(
+            "sparse-old-gnu-in-a-plain-file",
+            "a file of type `0` has an old map, which libarchive reads and others do not",
+            {
+                let plain = Header::gnu(b'0', "s").sparse_map(&[(2, 1), (5, 1), (10, 0)], 0, 10);
+                tar().with(plain, "ab").end()
+            },
+        )
+        .refused("sparse"),
         case("sparse-old-gnu-and-records", "a file of type `S` has a map in PAX records too", {
             tar().pax(VERSION_0_1).with(header(&[(2, 1), (5, 1), (10, 0)], 0, 10), "ab").end()
         })

@@ -23,6 +23,9 @@ pub(crate) fn compose(
     limits: &Limits,
     oddities: &mut Oddities,
 ) -> Result<Composed, Violation> {
+    if header.has_stray_map() {
+        return Err(Violation::Sparse { format: "old GNU" });
+    }
     let target = extended.take_target(oddities);
     let target = || target.unwrap_or_else(|| header.target().to_vec());
     let mut pax = extended.into_pax();

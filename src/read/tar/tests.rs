@@ -155,6 +155,11 @@ const CASES: &[Case] = &[
         Ok(&["gnu-prefix"]),
     ),
     (
+        "a GNU header with a prefix as long as a field",
+        || a().raw(Raw::gnu(b'0', b"f").prefix(&[b'p'; 155])).end(),
+        Ok(&["gnu-prefix"]),
+    ),
+    (
         "a GNU header with times",
         || a().raw(Raw::gnu(b'0', b"f").prefix(b"13773573637\x0013773573637\0")).end(),
         Ok(&[]),

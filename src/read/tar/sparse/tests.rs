@@ -106,6 +106,13 @@ const CASES: &[Case] = &[
     ("old GNU, not up to its end", || a().with(old(&[(0, 3)], 0), b"abc"), Err("sparse-map")),
     ("old GNU, cut in its map", || a().raw(old(&[(0, 1)], 1).size(1)), Err("sparse-map-cut")),
     ("old GNU with POSIX magic", || a().raw(old(&[(100, 0)], 0).bytes(257, b"ustar\x0000")), Err("sparse")),
+    ("old GNU in a file of another type", || a().with(old(&[(100, 0)], 0).bytes(156, b"0"), b"abc"), Err("sparse")),
+    (
+        "a real size in a file of another type",
+        || a().with(Raw::gnu(b'0', b"f").bytes(483, b"1"), b"abc"),
+        Err("sparse"),
+    ),
+    ("a mark for more in a hard link", || a().raw(Raw::gnu(b'1', b"f").bytes(482, b"1")), Err("sparse")),
     ("old GNU with an odd mark for more", || a().raw(old(&[(100, 0)], 2)), Err("sparse")),
     ("old GNU with a slot behind an empty one", || a().raw(old(&[], 0).bytes(410, &slot((0, 0)))), Err("number")),
     ("old GNU with a slot that is no number", || a().raw(old(&[], 0).bytes(386, b"x")), Err("number")),
