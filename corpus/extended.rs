@@ -24,6 +24,11 @@ fn long_names() -> Vec<Case> {
         })
         .refused_unless_compatible(&["long-name-trailing"])
         .then_file("name", "hello"),
+        case("long-name-that-goes-on", "a GNU long name goes on in what fills its block, where Python reads on", {
+            tar().header(Header::gnu(b'L', "././@LongLink").size(4)).padded(b"name/etc").file("f", "hello").end()
+        })
+        .refused_unless_compatible(&["long-name-trailing"])
+        .then_file("name", "hello"),
         case("long-name-and-pax-disagree", "a GNU long name and a PAX record give two names", {
             tar().pax(&[("path", b"pax")]).long_name("gnu\0").file("f", "hello").end()
         })
@@ -79,6 +84,15 @@ fn records() -> Vec<Case> {
         raw("record-without-a-key", "a PAX record has no key", b"6 =ab\n").refused("pax-record"),
         raw("record-without-a-length", "a PAX record has no length", b"path=a\n").refused("pax-record"),
         raw("records-with-zeros-behind", "NULs follow the last PAX record", b"9 path=a\n\0\0\0").refused("pax-padding"),
+        case(
+            "records-behind-their-header",
+            "a PAX record stands in what fills the header's block, where Python reads on",
+            {
+                let records = b"9 path=a\n9 path=b\n";
+                tar().header(Header::posix(b'x', "PaxHeaders/0").size(9)).padded(records).file("f", "").end()
+            },
+        )
+        .refused("pax-padding"),
         raw("records-with-text-behind", "text follows the last PAX record", b"9 path=a\npath=b").refused("pax-record"),
         case(
             "record-with-a-newline-in-its-value",

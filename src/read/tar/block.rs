@@ -63,16 +63,18 @@ impl<R: BufRead> Blocks<R> {
         }
     }
 
-    /// The content of an extended header, without its padding. The caller has checked the size, and memory
+    /// The content of an extended header, and what fills its last block. The caller has checked the size, and memory
     /// grows only as bytes come.
-    pub(crate) fn content(&mut self, size: u64) -> Result<Vec<u8>, Fault> {
+    pub(crate) fn content(&mut self, size: u64) -> Result<(Vec<u8>, Padding), Fault> {
         let mut bytes = Vec::new();
-        self.append(&mut bytes, size)?;
-        if (bytes.len() as u64) < size {
+        let whole = size + padding(size);
+        self.append(&mut bytes, whole)?;
+        if (bytes.len() as u64) < whole {
             return Err(Violation::Truncated.into());
         }
-        self.skip(padding(size))?;
-        Ok(bytes)
+        let behind = bytes.split_off(usize::try_from(size).unwrap_or(bytes.len()));
+        let is_zero = behind.iter().all(|&byte| byte == 0);
+        Ok((bytes, if is_zero { Padding::Zeros } else { Padding::Text }))
     }
 
     /// Passes over bytes that must be there.
@@ -109,7 +111,15 @@ impl<R: BufRead> Blocks<R> {
     }
 }
 
-/// Bytes that fill up the last block of so much content. Readers ignore what they hold.
+/// What fills up the last block of an extended header.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Padding {
+    Zeros,
+    /// Something else, which Python reads on into.
+    Text,
+}
+
+/// Bytes that fill up the last block of so much content. In a file's, readers ignore what they hold.
 pub(crate) fn padding(size: u64) -> u64 {
     size.wrapping_neg() % BLOCK as u64
 }

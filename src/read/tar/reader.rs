@@ -1,6 +1,6 @@
 //! The reader of archives.
 
-use super::block::{Block, Blocks, padding};
+use super::block::{Block, Blocks, Padding, padding};
 use super::entry::{self, Composed};
 use super::extended::{Extended, ExtendedKind};
 use super::header::Header;
@@ -155,7 +155,12 @@ impl<R: BufRead> TarReader<R> {
             };
             match (header.flag(), ExtendedKind::of(header.flag())) {
                 (_, Some(kind)) => {
-                    let content = self.content(&header)?;
+                    let (content, padding) = self.content(&header)?;
+                    match (kind, padding) {
+                        (_, Padding::Zeros) => (),
+                        (ExtendedKind::Pax, Padding::Text) => return Err(Violation::PaxPadding.into()),
+                        (_, Padding::Text) => oddities.add(Quirk::LongNameTrailing),
+                    }
                     extended.add(kind, &content, &self.limits, &mut oddities)?;
                 }
                 // Go forgets the extended headers before a global one, GNU tar applies them to what follows.
@@ -163,7 +168,10 @@ impl<R: BufRead> TarReader<R> {
                     if !std::mem::take(&mut extended).is_empty() {
                         oddities.add(Quirk::ExtendedHeaderAlone);
                     }
-                    let content = self.content(&header)?;
+                    let (content, padding) = self.content(&header)?;
+                    if padding == Padding::Text {
+                        return Err(Violation::PaxPadding.into());
+                    }
                     pax::judge_global(&content, &mut self.global)?;
                 }
                 _ => return self.entry(&header, extended, oddities).map(Some),
@@ -190,7 +198,7 @@ impl<R: BufRead> TarReader<R> {
     }
 
     /// The content of an extended header, whose size no other header changes.
-    fn content(&mut self, header: &Header) -> Result<Vec<u8>, Fault> {
+    fn content(&mut self, header: &Header) -> Result<(Vec<u8>, Padding), Fault> {
         let size = header.size()?;
         self.limits.check(Limit::ExtendedHeaderBytes, size)?;
         self.blocks.content(size)

@@ -238,6 +238,21 @@ const CASES: &[Case] = &[
     ("a long name without a NUL", || a().long_name(b"n").file("f", b"").end(), Ok(&[])),
     ("a long name with many NULs", || a().long_name(b"n\0\0\0").file("f", b"").end(), Ok(&[])),
     ("a long name with more behind its NUL", || a().long_name(b"n\0m").file("f", b"").end(), Err("long-name-trailing")),
+    (
+        "a long name with more behind its size",
+        || a().raw(Raw::gnu(b'L', b"L").size(1)).bytes(b"nm").zeros(510).file("f", b"").end(),
+        Err("long-name-trailing"),
+    ),
+    (
+        "a PAX header with a record behind its size",
+        || a().raw(Raw::posix(b'x', b"x").size(9)).bytes(b"9 path=a\n9 path=b\n").zeros(494).file("f", b"").end(),
+        Err("pax-padding"),
+    ),
+    (
+        "a global header with something behind its size",
+        || a().raw(Raw::posix(b'g', b"g").size(0o16)).bytes(b"14 comment=ab\nx").zeros(497).file("f", b"").end(),
+        Err("pax-padding"),
+    ),
     ("an empty long name", || a().long_name(b"").file("f", b"").end(), Err("name-empty")),
     ("an empty long link", || a().long_link(b"\0").file("f", b"").end(), Err("link-target-empty")),
     ("two long names", || a().long_name(b"n\0").long_name(b"n\0").file("f", b"").end(), Err("extended-header-twice")),
