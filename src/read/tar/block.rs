@@ -28,9 +28,13 @@ impl<R: BufRead> Blocks<R> {
 
     /// The next bytes, `most` at most; none only at the end of the stream.
     pub(crate) fn chunk(&mut self, most: u64) -> Result<&[u8], Fault> {
-        while let Err(error) = self.reader.fill_buf() {
-            if error.kind() != ErrorKind::Interrupted {
-                return Err(error.into());
+        loop {
+            match self.reader.fill_buf() {
+                // At its end a reader is asked anew, and may be interrupted anew: it is not asked twice.
+                Ok([]) => return Ok(&[]),
+                Ok(_) => break,
+                Err(error) if error.kind() == ErrorKind::Interrupted => (),
+                Err(error) => return Err(error.into()),
             }
         }
         let chunk = self.reader.fill_buf()?;

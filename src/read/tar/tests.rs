@@ -556,6 +556,51 @@ fn what_is_no_tar_is_called_that() {
     assert_eq!(refused(&behind), Some("number"));
 }
 
+/// Is interrupted before every piece, and so before each look for what may still come at the end.
+struct Interrupted<'a> {
+    bytes: &'a [u8],
+    /// What is left of the current piece.
+    left: usize,
+    pause: bool,
+}
+
+impl std::io::Read for Interrupted<'_> {
+    fn read(&mut self, out: &mut [u8]) -> std::io::Result<usize> {
+        let got = std::io::Read::read(&mut std::io::BufRead::fill_buf(self)?, out)?;
+        std::io::BufRead::consume(self, got);
+        Ok(got)
+    }
+}
+
+impl std::io::BufRead for Interrupted<'_> {
+    fn fill_buf(&mut self) -> std::io::Result<&[u8]> {
+        if self.left == 0 {
+            self.pause = !self.pause;
+            if self.pause {
+                return Err(std::io::ErrorKind::Interrupted.into());
+            }
+            self.left = self.bytes.len().min(700);
+        }
+        Ok(&self.bytes[..self.left])
+    }
+
+    fn consume(&mut self, bytes: usize) {
+        self.left -= bytes;
+        self.bytes = &self.bytes[bytes..];
+    }
+}
+
+#[test]
+fn a_reader_that_is_interrupted_at_its_end_has_not_failed() {
+    let archive = a().file("f", b"x").end();
+    for (bytes, expected) in [(&archive[..], None), (&archive[..900], Some("truncated"))] {
+        let mut reader = TarReader::new(Interrupted { bytes, left: 0, pause: false }, &Limits::default(), false);
+        assert!(reader.next_entry().unwrap().is_some());
+        let end = reader.next_entry().map(|entry| assert!(entry.is_none()));
+        assert_eq!(end.map_err(|fault| fault.at(reader.position()).rule_id().unwrap()).err(), expected);
+    }
+}
+
 #[test]
 fn limits_hold() {
     let with = |limit, most| Limits::default().with(limit, most);
