@@ -144,13 +144,14 @@ impl<R: BufRead> TarReader<R> {
         self.path = None;
         let mut extended = Extended::default();
         let mut oddities = Oddities::default();
+        let mut counted = false;
         loop {
             // A global header is no part of the entry that follows it.
             if extended.is_empty() {
                 self.start = self.blocks.offset();
             }
             let header = match self.blocks.block()? {
-                Some(block) if !is_zero(&block) => self.begin(block, extended.is_empty())?,
+                Some(block) if !is_zero(&block) => self.begin(block, &mut counted)?,
                 end => return self.end(end, &extended),
             };
             match (header.flag(), ExtendedKind::of(header.flag())) {
@@ -179,8 +180,9 @@ impl<R: BufRead> TarReader<R> {
         }
     }
 
-    /// Takes a header block; the first one of an entry counts it.
-    fn begin(&mut self, block: Block, first: bool) -> Result<Header, Fault> {
+    /// Takes a header block; the first one of an entry counts it, and one that is forgotten before a global header
+    /// is no entry of its own.
+    fn begin(&mut self, block: Block, counted: &mut bool) -> Result<Header, Fault> {
         let header = Header::parse(block);
         // Before anything else counts: what is no header at all makes no archive.
         if let (Err(_), 0) = (&header, self.headers)
@@ -190,7 +192,8 @@ impl<R: BufRead> TarReader<R> {
         }
         self.headers += 1;
         self.limits.check(Limit::Headers, self.headers)?;
-        if first && !header.as_ref().is_ok_and(|header| header.flag() == b'g') {
+        if !*counted && !header.as_ref().is_ok_and(|header| header.flag() == b'g') {
+            *counted = true;
             self.number += 1;
             self.limits.check(Limit::Entries, self.number)?;
         }

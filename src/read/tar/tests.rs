@@ -602,6 +602,13 @@ fn a_reader_that_is_interrupted_at_its_end_has_not_failed() {
 }
 
 #[test]
+fn extended_headers_that_are_forgotten_are_no_entry() {
+    let archive = a().pax(&[]).global(&[]).file("f", b"").file("g", b"").end();
+    let numbers: Vec<_> = read(&archive).unwrap().entries.iter().map(|(entry, _)| entry.number).collect();
+    assert_eq!(numbers, [1, 2]);
+}
+
+#[test]
 fn limits_hold() {
     let with = |limit, most| Limits::default().with(limit, most);
     let two = a().file("a", b"data").file("b", b"data").end();
