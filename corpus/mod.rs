@@ -1,8 +1,8 @@
 //! Container image layers that break rules, or look as if they did; `README.md` tells more.
 
-mod build;
+pub(crate) mod build;
 mod case;
-mod compress;
+pub(crate) mod compress;
 
 mod compression;
 mod devices;
