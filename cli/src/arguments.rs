@@ -2,7 +2,7 @@
 
 use crate::judging::{Judging, limits, parse_limit};
 use clap::{Args, Parser, Subcommand};
-use layercage::{Digest, Limit, Limits};
+use layercage::{Digest, Durability, Limit, Limits, Policy};
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
@@ -117,9 +117,18 @@ pub(crate) struct Working {
     /// processors by default.
     #[arg(long, value_name = "THREADS")]
     jobs: Option<NonZeroUsize>,
+    /// Wait until everything is on the disk: before ROOTFS takes its name and after, or when LAYER is applied.
+    #[arg(long)]
+    sync: bool,
 }
 
 impl Working {
+    /// The policy asked for, and what is to be on the disk.
+    pub(crate) fn policy(&self, judging: &Judging) -> Result<Policy, String> {
+        let policy = judging.policy()?;
+        Ok(if self.sync { policy.durability(Durability::Synced) } else { policy })
+    }
+
     pub(crate) fn jobs(&self) -> NonZeroUsize {
         self.jobs.or_else(|| std::thread::available_parallelism().ok()).unwrap_or(NonZeroUsize::MIN)
     }

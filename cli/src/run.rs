@@ -86,7 +86,7 @@ fn select(image: &Path, reference: Option<&str>, limits: Limits) -> Result<Selec
 }
 
 fn run_unpack(unpack: &Unpack) -> Result<Report, Failure> {
-    let policy = unpack.judging.policy().map_err(Failure::usage)?;
+    let policy = unpack.working.policy(&unpack.judging).map_err(Failure::usage)?;
     let (parent, name) = split(&unpack.rootfs)?;
     let parent = open_directory(parent)?;
     let left = || Left::Nothing(unpack.rootfs.clone());
@@ -100,7 +100,7 @@ fn run_unpack(unpack: &Unpack) -> Result<Report, Failure> {
 }
 
 fn run_apply(apply: &Apply) -> Result<Report, Failure> {
-    let policy = apply.judging.policy().map_err(Failure::usage)?;
+    let policy = apply.working.policy(&apply.judging).map_err(Failure::usage)?;
     let directory = open_directory(&apply.directory)?;
     let reader: Box<dyn Read + Send> = match apply.layer.as_os_str().as_bytes() {
         b"-" => Box::new(io::stdin()),

@@ -68,6 +68,10 @@ fn each_choice_does_what_it_says() {
     assert!(at(&["--owners", "record"], "pipe").unwrap().is_file());
     let (uid, gid) = (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw());
     let map = [format!("{uid}:{uid}:1"), format!("{gid}:{gid}:1")];
+    assert!(at(&["--sync"], "dir/file").is_some());
+    let image = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/images/world");
+    let output = run(&["unpack", "--sync", image.to_str().unwrap(), "synced"], place.path());
+    assert_eq!(output.status.code(), Some(0), "{}", ended(&output).1);
     let map = ["--uid-map", &map[0], "--gid-map", &map[1]];
     // Parents that no entry lists are root's, and root's place must be in the map.
     let (code, message, _) = apply(place.path(), &map);

@@ -121,7 +121,7 @@ impl Cage {
         let status = sys::status(fd.as_fd()).map_err(sys::fault("statx", b"."))?;
         let acl = sys::has_xattr(fd.as_fd(), directory::DEFAULT_ACL);
         let root = Arc::new(Directory::new(fd, DirectoryId(0), Box::default(), status, status.mode, acl));
-        let Terms { limits, ownership, implied } = Terms::new();
+        let Terms { limits, ownership, implied, .. } = Terms::new();
         let mut cage = Self {
             next_temporary: RandomState::new().hash_one(0),
             temporaries: Temporaries::default(),
@@ -187,6 +187,11 @@ impl Cage {
             result = result.and(held.directory.settle());
         }
         result.and(self.root.settle())
+    }
+
+    /// Waits until everything is on the disk.
+    pub(crate) fn sync(&self) -> Result<(), Fault> {
+        sys::sync_file_system(self.root.as_fd()).map_err(sys::fault("syncfs", b"."))
     }
 
     /// A file without a name on the tree's file system, for what must be looked through before it is used.

@@ -39,6 +39,7 @@ impl Judge<'_> {
             Owners::Caller => Ownership::Caller,
             Owners::Record => Ownership::Recorded,
         };
+        terms.durability = self.policy.durability_choice();
         terms.implied.mtime = self.policy.epoch_choice();
         self.adjust(&mut terms.implied, Of::Directory)?;
         Ok(terms)

@@ -6,7 +6,8 @@ use crate::cage::{Cage, Content, Directory, Exposure, Missing, New, Place, Walke
 use crate::plan::{Brought, Judge, Judged, Skipped, Standing};
 use crate::read::{Blob, Checked, Verified};
 use crate::words::{
-    Change, ChangeKind, EntryPath, Escaped, Fault, Metadata, Octal, Ownership, Quirk, Rule, Source, Terms, Violation,
+    Change, ChangeKind, Durability, EntryPath, Escaped, Fault, Metadata, Octal, Ownership, Quirk, Rule, Source, Terms,
+    Violation,
 };
 use std::os::fd::AsFd;
 use std::sync::Arc;
@@ -21,6 +22,7 @@ pub struct Rootfs {
     exposure: Exposure,
     skipped: Skipped,
     ownership: Ownership,
+    durability: Durability,
     noted_owner: bool,
     /// The proofs of the layers applied so far, in order.
     layers: Vec<Option<Verified<Blob>>>,
@@ -55,6 +57,7 @@ impl Rootfs {
             exposure,
             skipped: Skipped::default(),
             ownership: Ownership::default(),
+            durability: Durability::default(),
             noted_owner: false,
             layers: Vec::new(),
             broken: false,
@@ -267,6 +270,7 @@ impl Sink for Rootfs {
         self.skipped.begin_layer();
         self.cage.begin(terms)?;
         self.ownership = terms.ownership;
+        self.durability = terms.durability;
         self.brought = Brought::nothing();
         let root = self.cage.root();
         if self.exposure == Exposure::Staged && self.layers.is_empty() {
@@ -293,6 +297,10 @@ impl Sink for Rootfs {
 
     fn end_layer(&mut self, checked: &Checked) -> Result<(), Fault> {
         self.cage.settle()?;
+        // What is staged is synchronized when it takes its name.
+        if (self.exposure, self.durability) == (Exposure::Visible, Durability::Synced) {
+            self.cage.sync()?;
+        }
         self.layers.push(checked.proof().cloned());
         self.broken = false;
         Ok(())

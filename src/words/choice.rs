@@ -103,13 +103,14 @@ choices! {
         None "none",
     }
 
-    /// What is on the disk when a tree takes its name.
+    /// What is on the disk when a tree takes its name, or when a layer has been applied to one that has it.
     #[derive(Default)]
     Durability {
         /// Whatever the kernel has written by then: after a crash of the machine, files may lack their content.
         #[default]
         Kernel "kernel",
-        /// All of it: the file system is synchronized before, and the directory of the name after.
+        /// All of it: the file system is synchronized before the tree takes its name, and the directory of the name
+        /// after; or when the layer is complete.
         Synced "synced",
     }
 }

@@ -178,7 +178,7 @@ impl Policy {
         self
     }
 
-    /// Decides what is on the disk when a tree takes its name, **what the kernel has written** by default.
+    /// Decides what is on the disk when a tree takes its name, or a layer was applied, **what the kernel has written** by default.
     #[must_use]
     pub fn durability(mut self, durability: Durability) -> Self {
         self.choices.durability = Some(durability);
@@ -253,7 +253,7 @@ impl Policy {
         self.choices.epoch.unwrap_or_default()
     }
 
-    /// What is on the disk when a tree takes its name.
+    /// What is on the disk when a tree takes its name, or a layer was applied.
     pub fn durability_choice(&self) -> Durability {
         self.choices.durability.unwrap_or_default()
     }

@@ -1,6 +1,6 @@
 //! What holds for a whole layer.
 
-use super::{Limits, Metadata, Timestamp};
+use super::{Durability, Limits, Metadata, Timestamp};
 
 /// What holds for a whole layer, as policy and limits have it: a [`Sink`](crate::Sink) is given it when the layer
 /// begins, and knows nothing else of policy.
@@ -11,6 +11,8 @@ pub struct Terms {
     pub limits: Limits,
     /// What becomes of the owners that changes name.
     pub ownership: Ownership,
+    /// What is on the disk when a layer has been applied to a tree that can be seen.
+    pub durability: Durability,
     /// What a directory carries that no entry lists.
     pub implied: Metadata,
 }
@@ -33,7 +35,7 @@ impl Terms {
     /// Those of the default policy within the default limits.
     pub fn new() -> Self {
         let implied = Metadata { mode: 0o755, uid: 0, gid: 0, mtime: Timestamp::default(), xattrs: Vec::new() };
-        Self { limits: Limits::default(), ownership: Ownership::default(), implied }
+        Self { limits: Limits::default(), ownership: Ownership::default(), durability: Durability::default(), implied }
     }
 }
 
