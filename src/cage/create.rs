@@ -231,8 +231,7 @@ impl Cage {
     fn open_new(&mut self, place: &Place, name: &[u8]) -> Result<Directory, Fault> {
         match directory::open(place.at(), name, self.root.status.mount, self.me)? {
             Opened::Directory { fd, status, mode_now } => {
-                let id = self.new_id();
-                self.ids.insert(status.identity, id);
+                let id = self.directory_id(status.identity);
                 let path = path_of(&place.parent, super::place::component(place)?);
                 Ok(Directory::new(fd, id, path, status, mode_now, false))
             }

@@ -67,7 +67,8 @@ impl Cage {
                     let Some(doomed) = stack.last() else { break };
                     match sys::remove_directory(parent, &doomed.name) {
                         Ok(()) | Err(Errno::NOENT) => {
-                            self.ids.remove(&doomed.status.identity);
+                            let gone = doomed.status.identity;
+                            self.forget_inode(gone);
                             *in_part = true;
                             stack.pop();
                             if let Some(parent) = stack.last_mut() {

@@ -13,6 +13,7 @@ mod metadata;
 #[cfg(feature = "image")]
 mod open;
 mod place;
+mod recent;
 mod remove;
 mod replace;
 mod stage;
@@ -32,6 +33,7 @@ pub(crate) use walk::{Missing, Walked};
 
 use crate::words::{Component, DirectoryId, Fault, Limit, Limits, Metadata, Ownership, PlaceId, Terms};
 use directory::{Me, Opened};
+use recent::Recent;
 use rustix::io::Errno;
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
@@ -88,14 +90,13 @@ pub(crate) struct Cage {
     /// Directories held open, by the place that they are at.
     held: HashMap<PlaceId, Held>,
     clock: u64,
-    /// Ids by device and inode number, forgotten when the directory is removed: the number comes back.
-    ids: HashMap<(u64, u64), DirectoryId>,
-    next_id: u64,
+    /// How often a directory of an inode was removed in this layer: the number comes back. By what `key` makes of it.
+    removed: HashMap<u64, u32>,
     key: RandomState,
     next_temporary: u64,
     temporaries: Temporaries,
-    /// The last parent that was walked to while bringing something, by its name.
-    last: Option<(Vec<u8>, Arc<Directory>)>,
+    /// The way to the last parent that was walked to while bringing something.
+    recent: Recent,
     /// Links followed in this layer.
     hops: u64,
     ownership: Ownership,
@@ -122,7 +123,7 @@ impl Cage {
         let acl = sys::has_xattr(fd.as_fd(), directory::DEFAULT_ACL);
         let root = Arc::new(Directory::new(fd, DirectoryId(0), Box::default(), status, status.mode, acl));
         let Terms { limits, ownership, implied, .. } = Terms::new();
-        let mut cage = Self {
+        Ok(Self {
             next_temporary: RandomState::new().hash_one(0),
             temporaries: Temporaries::default(),
             root,
@@ -131,17 +132,14 @@ impl Cage {
             limits,
             held: HashMap::new(),
             clock: 0,
-            ids: HashMap::new(),
-            next_id: 1,
+            removed: HashMap::new(),
             key: RandomState::new(),
-            last: None,
+            recent: Recent::default(),
             hops: 0,
             ownership,
             implied,
             group_is_ours: None,
-        };
-        cage.ids.insert(status.identity, DirectoryId(0));
-        Ok(cage)
+        })
     }
 
     /// The root.
@@ -169,8 +167,7 @@ impl Cage {
         self.limits.clone_from(&terms.limits);
         self.implied.clone_from(&terms.implied);
         self.ownership = terms.ownership;
-        self.ids.clear();
-        self.ids.insert(self.root.status.identity, self.root.id());
+        self.removed.clear();
         self.hops = 0;
         self.root.open_up(self.me)?;
         match self.exposure {
@@ -181,7 +178,7 @@ impl Cage {
 
     /// Gives every directory that is still open the mode and time that it is owed, and closes it.
     pub(crate) fn settle(&mut self) -> Result<(), Fault> {
-        self.last = None;
+        self.recent.forget();
         let mut result = self.settle_temporaries();
         for (_, held) in self.held.drain() {
             result = result.and(held.directory.settle());
@@ -232,10 +229,19 @@ impl Cage {
         PlaceId(self.key.hash_one((within.0, name.as_bytes())))
     }
 
-    fn new_id(&mut self) -> DirectoryId {
-        let id = DirectoryId(self.next_id);
-        self.next_id += 1;
-        id
+    /// Names a directory by its inode, and by how many directories of that inode were removed before it.
+    fn directory_id(&self, identity: (u64, u64)) -> DirectoryId {
+        let inode = self.key.hash_one(identity);
+        match self.removed.get(&inode) {
+            None => DirectoryId(inode),
+            times => DirectoryId(self.key.hash_one((inode, times))),
+        }
+    }
+
+    /// The inode's number may come back as another directory's.
+    fn forget_inode(&mut self, identity: (u64, u64)) {
+        let inode = self.key.hash_one(identity);
+        *self.removed.entry(inode).or_default() += 1;
     }
 
     /// Opens once more what was walked through before. What is no longer held counts as work: a link of many
@@ -261,11 +267,7 @@ impl Cage {
             Opened::Other => Step::Other(place),
             Opened::Link(target) => Step::Link(target, place),
             Opened::Directory { fd, status, mode_now } => {
-                let id = match self.ids.get(&status.identity) {
-                    Some(&id) => id,
-                    None => self.new_id(),
-                };
-                self.ids.insert(status.identity, id);
+                let id = self.directory_id(status.identity);
                 let acl = sys::has_xattr(fd.as_fd(), directory::DEFAULT_ACL);
                 let directory = Directory::new(fd, id, path_of(parent, name), status, mode_now, acl);
                 Step::Directory(self.hold(place, directory)?, place)
@@ -293,7 +295,7 @@ impl Cage {
 
     /// Lets go of the directories at a path and below it, which are there no more.
     fn forget(&mut self, path: &[u8]) {
-        self.last = None;
+        self.recent.forget();
         self.held.retain(|_, held| {
             let rest = held.directory.path().strip_prefix(path);
             !matches!(rest, Some([] | [b'/', ..]))
@@ -302,7 +304,7 @@ impl Cage {
 
     /// Settles and closes the directories at a path and below it.
     fn release(&mut self, path: &[u8]) -> Result<(), Fault> {
-        self.last = None;
+        self.recent.forget();
         let below = |held: &Held| matches!(held.directory.path().strip_prefix(path), Some([] | [b'/', ..]));
         let released = self.held.extract_if(|_, held| below(held));
         released.map(|(_, held)| held.directory.settle()).fold(Ok(()), Result::and)

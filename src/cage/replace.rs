@@ -69,7 +69,7 @@ impl Cage {
     /// that fails the old one has its place, and the new one its temporary name.
     fn replace(&mut self, place: &Place, temporary: &[u8]) -> Result<Result<(), Fault>, Fault> {
         // What was there may have been a link that led to the last parent.
-        self.last = None;
+        self.recent.forget();
         let at = place.at();
         match sys::rename(at, temporary, at, place.name()) {
             // Two names of one inode: POSIX has the call do nothing.

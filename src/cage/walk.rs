@@ -4,6 +4,7 @@
 //! do, an absolute one from the root handle, and `..` (which only links have) pops a component of the path
 //! walked so far. What the kernel would call is never asked to resolve anything but a single component.
 
+use super::recent::Waypoint;
 use super::{Cage, Counsel, Directory, Step};
 use crate::words::{Component, DirectoryId, Escaped, Fault, Limit, PlaceId, Violation};
 use rustix::io::Errno;
@@ -34,29 +35,45 @@ pub(crate) enum Walked {
 impl Cage {
     /// Walks to the directory that `names` (components joined by slashes) leads to, making what is missing.
     pub(crate) fn walk_making(&mut self, names: &[u8], counsel: &mut dyn Counsel) -> Result<Arc<Directory>, Fault> {
-        if let Some((last, directory)) = &self.last
-            && last == names
-        {
-            return Ok(Arc::clone(directory));
-        }
-        match self.walk(names, Missing::Make, counsel)? {
-            Walked::At(directory) => {
-                self.last = Some((names.to_vec(), Arc::clone(&directory)));
-                Ok(directory)
-            }
-            _ => Err(Fault::Bug("a walk that makes what is missing found nothing")),
+        let start = self.recent.turn_to(names).cloned();
+        // What a layer may ask for does not depend on what is remembered.
+        self.hops += start.as_ref().map_or(0, |start| start.hops);
+        self.limits.check(Limit::LayerLinkHops, self.hops)?;
+        match start {
+            Some(Waypoint { end, directory, .. }) if end == names.len() => Ok(directory),
+            start => match self.walk_from(start, names, Missing::Make, counsel)? {
+                Walked::At(directory) => Ok(directory),
+                _ => Err(Fault::Bug("a walk that makes what is missing found nothing")),
+            },
         }
     }
 
     /// Walks to the directory that `names` (components joined by slashes) leads to.
     pub(crate) fn walk(&mut self, names: &[u8], missing: Missing, counsel: &mut dyn Counsel) -> Result<Walked, Fault> {
-        let mut at = self.root();
-        let mut hops = 0;
+        self.walk_from(None, names, missing, counsel)
+    }
+
+    /// Walks on from where the last walk that made something came by.
+    ///
+    /// The trail is not that long then, but `..` finds its way up without one, and what lies on the way was told
+    /// when it was walked.
+    fn walk_from(
+        &mut self,
+        start: Option<Waypoint>,
+        names: &[u8],
+        missing: Missing,
+        counsel: &mut dyn Counsel,
+    ) -> Result<Walked, Fault> {
+        let start = start.unwrap_or_else(|| Waypoint { end: 0, directory: self.root(), hops: 0 });
+        let Waypoint { end, directory: mut at, mut hops } = start;
         let mut last_target = Vec::new();
         let mut trail = Trail::default();
         // Names to walk, and how much of each is behind us; a link's target comes on top.
-        let mut to_do: Vec<(Rc<[u8]>, usize)> = vec![(names.into(), 0)];
+        let mut to_do: Vec<(Rc<[u8]>, usize)> = vec![(names.into(), end)];
         while let Some((names, start)) = to_do.pop() {
+            if missing == Missing::Make && to_do.is_empty() && start > end {
+                self.recent.come_to(start - 1, &at, hops);
+            }
             let rest = names.get(start..).unwrap_or_default();
             let length = rest.iter().position(|&byte| byte == b'/').unwrap_or(rest.len());
             if length < rest.len() {
@@ -124,6 +141,9 @@ impl Cage {
         }
         for (within, place) in trail.places {
             counsel.passes(within, place);
+        }
+        if missing == Missing::Make {
+            self.recent.come_to(names.len(), &at, hops);
         }
         Ok(Walked::At(at))
     }

@@ -17,10 +17,12 @@ pub(crate) enum Standing {
 
 /// What the layer being applied has brought so far, keyed by the places that names resolve to.
 ///
-/// Nothing is kept for what lies in directories that hold nothing of lower layers, so that a layer over an
-/// empty tree costs a few bytes for each directory and none for its files.
+/// Nothing is kept for what lies in directories that hold nothing of lower layers, and nothing at all of a layer
+/// over an empty tree.
 #[derive(Debug, Default)]
 pub(crate) struct Brought {
+    /// There is nothing of lower layers, so that nothing needs to be kept.
+    alone: bool,
     places: PlaceSet,
     passages: HashSet<PlaceId>,
     /// Directories that hold nothing of lower layers: made, or cleared, by this one.
@@ -39,9 +41,14 @@ impl Brought {
         self.is_something
     }
 
+    /// The same, where there is nothing of lower layers: all is its own.
+    pub(crate) fn over_nothing() -> Self {
+        Self { alone: true, ..Self::default() }
+    }
+
     /// How a place in a directory stands to the layer.
     pub(crate) fn standing(&self, within: DirectoryId, place: PlaceId) -> Standing {
-        if self.own.contains(&within) || self.places.contains(place) {
+        if self.is_own(within) || self.places.contains(place) {
             Standing::Own
         } else if self.passages.contains(&place) {
             Standing::Passage
@@ -53,26 +60,28 @@ impl Brought {
     /// The layer brings something to a place.
     pub(crate) fn bring(&mut self, within: DirectoryId, place: PlaceId) {
         self.is_something = true;
-        if !self.own.contains(&within) {
+        if !self.is_own(within) {
             self.places.insert(place);
         }
     }
 
     /// The layer brings something to somewhere below a directory at a place.
     pub(crate) fn pass(&mut self, within: DirectoryId, place: PlaceId) {
-        if !self.own.contains(&within) && !self.places.contains(place) {
+        if !self.is_own(within) && !self.places.contains(place) {
             self.passages.insert(place);
         }
     }
 
     /// A directory holds nothing of lower layers.
     pub(crate) fn own(&mut self, directory: DirectoryId) {
-        self.own.insert(directory);
+        if !self.alone {
+            self.own.insert(directory);
+        }
     }
 
     /// Whether a directory holds nothing of lower layers.
     pub(crate) fn is_own(&self, directory: DirectoryId) -> bool {
-        self.own.contains(&directory)
+        self.alone || self.own.contains(&directory)
     }
 
     /// A directory of a lower layer is from now on a parent that no entry lists.
@@ -108,5 +117,15 @@ mod tests {
         brought.own(DirectoryId(0));
         brought.bring(DirectoryId(0), PlaceId(1));
         assert!(!brought.places.contains(PlaceId(1)));
+    }
+
+    #[test]
+    fn over_nothing_all_is_own_and_nothing_is_kept() {
+        let mut brought = Brought::over_nothing();
+        brought.own(DirectoryId(1));
+        brought.bring(DirectoryId(2), PlaceId(1));
+        brought.pass(DirectoryId(2), PlaceId(2));
+        assert_eq!(brought.standing(DirectoryId(3), PlaceId(3)), Standing::Own);
+        assert!(brought.own.is_empty() && brought.passages.is_empty() && !brought.places.contains(PlaceId(1)));
     }
 }

@@ -271,14 +271,12 @@ impl Sink for Rootfs {
         self.cage.begin(terms)?;
         self.ownership = terms.ownership;
         self.durability = terms.durability;
-        self.brought = Brought::nothing();
         let root = self.cage.root();
         if self.exposure == Exposure::Staged && self.layers.is_empty() {
             self.cage.make_like_implied(&root)?;
         }
-        if self.cage.is_empty(&root)? {
-            self.brought.own(root.id());
-        }
+        let is_empty = self.cage.is_empty(&root)?;
+        self.brought = if is_empty { Brought::over_nothing() } else { Brought::nothing() };
         Ok(())
     }
 

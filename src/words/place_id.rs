@@ -1,7 +1,9 @@
 //! Names of places, as values.
 
-/// Names a directory that the cage has opened, for as long as it exists: counted out by the cage and never
-/// used twice, as a bare inode number would be.
+/// Names a directory for as long as it exists, and while one layer is applied.
+///
+/// A keyed hash of its inode number, and of how often that number has come back since: a bare one would name the
+/// next directory, too. Nothing needs to be kept for it but for directories that were removed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct DirectoryId(pub(crate) u64);
 
