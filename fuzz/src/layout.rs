@@ -161,6 +161,7 @@ impl<'a, 'b> Layout<'a, 'b> {
         let (path, outside) = (self.place.join(path), self.place.join("outside/file"));
         let _ = fs::remove_file(&path);
         match self.bytes.byte() {
+            _ if path.is_dir() => (),
             240 => symlink(&outside, &path).and(fs::write(&outside, content)).unwrap(),
             241 => fs::create_dir_all(&path).unwrap(),
             242 => mknodat(CWD, &path, FileType::Fifo, Mode::RWXU, 0).unwrap(),
@@ -168,7 +169,6 @@ impl<'a, 'b> Layout<'a, 'b> {
             244 => fs::write(&path, content.get(1..).unwrap_or_default()).unwrap(),
             245 => fs::write(&path, [content, b" "].concat()).unwrap(),
             246 => symlink("/dev/zero", &path).unwrap(),
-            _ if path.is_dir() => (),
             _ => fs::write(&path, content).unwrap(),
         }
     }
