@@ -7,6 +7,7 @@
 //! - [`Policy`] says what is done about what is odd, [`Limits`] how much is too much.
 //! - [`Audit`] reads everything, writes nothing, and tells all that the rules speak of.
 //! - [`LayerStream`] and [`TarReader`] are the strict readers below it, for who wants only these.
+//! - `Wall` (feature `wall`) has the kernel forbid a thread what unpacking does not need.
 //!
 //! Readers are plain [`std::io::Read`]. Authority over the file system comes from whoever calls, as a
 //! `cap_std::fs::Dir`; nothing here opens a path of the machine.
@@ -21,6 +22,8 @@ mod plan;
 mod read;
 mod sink;
 mod unpack;
+#[cfg(feature = "wall")]
+mod wall;
 mod words;
 
 #[cfg(feature = "image")]
@@ -29,6 +32,8 @@ pub use plan::{Judge, Judged};
 pub use read::{Blob, Checked, Expected, Format, LayerStream, TarReader, Verified};
 pub use sink::{Rootfs, Sink};
 pub use unpack::{Applied, Audit, Layer, Observer, Staged, Unpacker};
+#[cfg(feature = "wall")]
+pub use wall::Wall;
 pub use words::*;
 
 #[cfg(all(doctest, feature = "image", feature = "gzip", feature = "zstd"))]

@@ -15,6 +15,10 @@ pub(crate) struct Arguments {
     /// Print JSON, an object a line: what was asked for on standard output, errors on standard error.
     #[arg(long, global = true)]
     pub(crate) json: bool,
+    /// Leave out the second wall: that the kernel, as far as it can, lets this command open, make and remove nothing but
+    /// beneath what it is to read and to write, connect to nothing, and keep no privilege that it does not need.
+    #[arg(long, global = true)]
+    pub(crate) no_sandbox: bool,
     #[command(subcommand)]
     pub(crate) command: Command,
 }

@@ -5,6 +5,7 @@ mod judging;
 mod report;
 mod rules;
 mod run;
+mod sandbox;
 mod tell;
 
 use clap::Parser;

@@ -4,10 +4,17 @@
 
 use crate::tell;
 use layercage::{
-    Change, ChangeKind, Escaped, Finding, Metadata, Observer, Policy, Position, Preset, Report, Rule, Verdict,
+    Change, ChangeKind, Escaped, Finding, Metadata, Observer, Policy, Position, Preset, Report, Restrictions, Rule,
+    Verdict,
 };
 use serde_json::{Map, Value, json};
 use std::io::{self, BufWriter, Stdout, Write};
+
+/// What came of an image or a layer, and what the kernel forbade meanwhile.
+pub(crate) struct Done {
+    pub(crate) report: Report,
+    pub(crate) restrictions: Option<Restrictions>,
+}
 
 /// Where lines go. The first failure is kept; nothing is written after it.
 pub(crate) struct Output {
@@ -44,10 +51,17 @@ impl Output {
     }
 }
 
-/// Prints what came of an image or a layer as JSON.
-pub(crate) fn print(report: &Report) -> io::Result<()> {
+/// Prints what came of an image or a layer as JSON, and what the kernel forbade meanwhile.
+pub(crate) fn print(Done { report, restrictions }: &Done) -> io::Result<()> {
     let mut output = Output::new(true);
-    output.line(|| json!(report), String::new);
+    let json = || {
+        let mut object = json!(report);
+        if let Value::Object(members) = &mut object {
+            members.insert("sandbox".into(), json!(restrictions));
+        }
+        object
+    };
+    output.line(json, String::new);
     output.finish()
 }
 

@@ -3,12 +3,13 @@
 #![expect(clippy::disallowed_methods, reason = "whoever types a path has the authority over it")]
 
 use crate::arguments::{Apply, Arguments, Command, Input, Unpack};
-use crate::report::{self, Findings, Listing, Output};
+use crate::report::{self, Done, Findings, Listing, Output};
 use crate::rules;
+use crate::sandbox::Sandbox;
 use crate::tell::{self, Failure, Left};
 use cap_std::ambient_authority;
 use cap_std::fs::Dir;
-use layercage::{Audit, Image, Layer, Limits, Observer, Policy, Preset, Report, Rootfs, Selected, Selector, Unpacker};
+use layercage::{Audit, Image, Layer, Limits, Observer, Policy, Preset, Rootfs, Selected, Selector, Unpacker, Wall};
 use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{self, Read};
@@ -17,14 +18,15 @@ use std::path::Path;
 
 /// Does it, and says with which exit code to end.
 pub(crate) fn run(arguments: &Arguments) -> Result<u8, Failure> {
+    let sandbox = Sandbox::asked_for(arguments);
     match &arguments.command {
-        Command::Unpack(unpack) => noted(&run_unpack(unpack)?, arguments.json),
-        Command::Apply(apply) => noted(&run_apply(apply)?, arguments.json),
+        Command::Unpack(unpack) => noted(&run_unpack(unpack, sandbox)?, arguments.json),
+        Command::Apply(apply) => noted(&run_apply(apply, sandbox)?, arguments.json),
         Command::Check(check) => {
             let policy = check.judging.policy().map_err(Failure::usage)?;
             let mut findings = Findings::new(Output::new(arguments.json), policy.clone());
             let audit = Audit::new(check.judging.limits()).policy(policy.clone());
-            let audit = run_audit(&check.input, check.judging.limits(), audit, &mut findings)?;
+            let audit = run_audit(&check.input, sandbox, check.judging.limits(), audit, &mut findings)?;
             let presets = [Preset::Default, Preset::Compatible, Preset::Paranoid];
             let refused = presets.map(|preset| (preset, audit.is_refused_by(&Policy::preset(preset))));
             findings.summary(audit.findings(), refused).map_err(Failure::output)?;
@@ -32,7 +34,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<u8, Failure> {
         }
         Command::List(list) => {
             let mut listing = Listing::new(Output::new(arguments.json));
-            run_audit(&list.input, list.limits(), Audit::new(list.limits()), &mut listing)?;
+            run_audit(&list.input, sandbox, list.limits(), Audit::new(list.limits()), &mut listing)?;
             let refused = listing.finish().map_err(Failure::output)?;
             Ok(if refused { 3 } else { 0 })
         }
@@ -40,20 +42,29 @@ pub(crate) fn run(arguments: &Arguments) -> Result<u8, Failure> {
     }
 }
 
-fn noted(report: &Report, json: bool) -> Result<u8, Failure> {
+fn noted(done: &Done, json: bool) -> Result<u8, Failure> {
     match json {
-        true => report::print(report).map_err(Failure::output)?,
-        false => tell::notes(report),
+        true => report::print(done).map_err(Failure::output)?,
+        false => tell::notes(&done.report),
     }
     Ok(0)
 }
 
-fn run_audit(input: &Input, limits: Limits, mut audit: Audit, observer: &mut dyn Observer) -> Result<Audit, Failure> {
+fn run_audit(
+    input: &Input,
+    sandbox: Sandbox,
+    limits: Limits,
+    mut audit: Audit,
+    observer: &mut dyn Observer,
+) -> Result<Audit, Failure> {
     if let Some(reader) = open_layer(&input.input)? {
+        sandbox.enter(Wall::for_reading())?;
         audit.layer(Layer::new(reader), observer).map_err(Failure::read)?;
         return Ok(audit);
     }
-    match select(&input.input, input.reference.as_deref(), limits) {
+    let (directory, tag) = open_image(&input.input)?;
+    sandbox.enter(Wall::for_reading().read(&directory))?;
+    match select(&directory, input.reference.as_deref().or(tag.as_deref()), limits) {
         Ok(selected) => audit.image(&selected, observer).map_err(Failure::read)?,
         Err(Failure::Refused { error, .. }) => audit.refusal(*error, observer).map_err(Failure::read)?,
         Err(failure) => return Err(failure),
@@ -74,38 +85,43 @@ fn open_layer(path: &Path) -> Result<Option<Box<dyn Read>>, Failure> {
     }
 }
 
-/// Opens an image, and finds the manifest that is meant.
-fn select(image: &Path, reference: Option<&str>, limits: Limits) -> Result<Selected, Failure> {
-    let (directory, tag) = open_image(image)?;
-    let selector = match reference.or(tag.as_deref()) {
+/// Reads an image, and finds the manifest that is meant.
+fn select(directory: &Dir, reference: Option<&str>, limits: Limits) -> Result<Selected, Failure> {
+    let selector = match reference {
         Some(name) => Selector::host().reference(name),
         None => Selector::host(),
     };
-    let image = Image::open_within(&directory, limits).map_err(Failure::read)?;
+    let image = Image::open_within(directory, limits).map_err(Failure::read)?;
     image.select(&selector).map_err(Failure::read)
 }
 
-fn run_unpack(unpack: &Unpack) -> Result<Report, Failure> {
+fn run_unpack(unpack: &Unpack, sandbox: Sandbox) -> Result<Done, Failure> {
     let policy = unpack.working.policy(&unpack.judging).map_err(Failure::usage)?;
     let (parent, name) = split(&unpack.rootfs)?;
     let parent = open_directory(parent)?;
     let left = || Left::Nothing(unpack.rootfs.clone());
-    let selected = select(&unpack.image, unpack.reference.as_deref(), unpack.judging.limits())
+    let (image, tag) = open_image(&unpack.image)?;
+    let jobs = unpack.working.jobs();
+    let restrictions = sandbox.enter(Wall::for_policy(&policy).read(&image).write(&parent))?;
+    let selected = select(&image, unpack.reference.as_deref().or(tag.as_deref()), unpack.judging.limits())
         .map_err(|failure| failure.and_left(left()))?;
-    Unpacker::new(policy)
+    let report = Unpacker::new(policy)
         .limits(unpack.judging.limits())
-        .jobs(unpack.working.jobs())
+        .jobs(jobs)
         .unpack(&selected, &parent, name)
-        .map_err(|error| Failure::refused(error, left()))
+        .map_err(|error| Failure::refused(error, left()))?;
+    Ok(Done { report, restrictions })
 }
 
-fn run_apply(apply: &Apply) -> Result<Report, Failure> {
+fn run_apply(apply: &Apply, sandbox: Sandbox) -> Result<Done, Failure> {
     let policy = apply.working.policy(&apply.judging).map_err(Failure::usage)?;
     let directory = open_directory(&apply.directory)?;
     let reader: Box<dyn Read + Send> = match apply.layer.as_os_str().as_bytes() {
         b"-" => Box::new(io::stdin()),
         _ => Box::new(File::open(&apply.layer).map_err(|error| Failure::open(&apply.layer, error))?),
     };
+    let jobs = apply.working.jobs();
+    let restrictions = sandbox.enter(Wall::for_policy(&policy).write(&directory))?;
     let mut layer = Layer::new(reader);
     layer = apply.digest.into_iter().fold(layer, Layer::digest);
     layer = apply.size.into_iter().fold(layer, Layer::size);
@@ -114,10 +130,10 @@ fn run_apply(apply: &Apply) -> Result<Report, Failure> {
     let mut rootfs = Rootfs::over(&directory).map_err(refused)?;
     let applied = Unpacker::new(policy)
         .limits(apply.judging.limits())
-        .jobs(apply.working.jobs())
+        .jobs(jobs)
         .apply_side_by_side(layer, &mut rootfs)
         .map_err(refused)?;
-    Ok(applied.into_report())
+    Ok(Done { report: applied.into_report(), restrictions })
 }
 
 fn open_directory(path: &Path) -> Result<Dir, Failure> {

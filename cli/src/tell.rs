@@ -26,6 +26,8 @@ pub(crate) enum Failure {
     Open { path: PathBuf, error: io::Error },
     /// Standard output cannot be written to.
     Output(io::Error),
+    /// The kernel cannot put up the second wall, though it has one.
+    Sandbox(Box<Error>),
     /// Arguments that make no sense.
     Usage(String),
 }
@@ -55,6 +57,10 @@ impl Failure {
         Self::Open { path: path.to_owned(), error }
     }
 
+    pub(crate) fn sandbox(error: Error) -> Self {
+        Self::Sandbox(Box::new(error))
+    }
+
     pub(crate) fn usage(message: String) -> Self {
         Self::Usage(message)
     }
@@ -65,12 +71,14 @@ impl Failure {
             Self::Output(error) => format!("cannot write to standard output: {error}"),
             Self::Open { path, error } => format!("cannot open {}: {error}", path.display()),
             Self::Refused { error, .. } => error.to_string(),
+            Self::Sandbox(error) => format!("cannot set up the sandbox: {error}"),
         }
     }
 
     pub(crate) fn exit_code(&self) -> u8 {
         match self {
             Self::Refused { error, .. } => error.blame().exit_code(),
+            Self::Sandbox(error) => error.blame().exit_code(),
             Self::Open { .. } | Self::Output(_) => 1,
             Self::Usage(_) => 2,
         }
@@ -96,6 +104,10 @@ pub(crate) fn failure(failure: &Failure, json: bool) {
             if !help.is_empty() {
                 say(&format_args!("layercage: help: {}", help.join(". ")));
             }
+        }
+        Failure::Sandbox(_) => {
+            say(&format_args!("layercage: {}", failure.line()));
+            say(&"layercage: help: `--no-sandbox` does without it. Nothing was read or written");
         }
         _ => say(&format_args!("layercage: {}", failure.line())),
     }

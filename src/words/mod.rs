@@ -12,6 +12,8 @@ mod owners;
 mod place_id;
 mod policy;
 mod report;
+#[cfg(feature = "wall")]
+mod restrictions;
 mod rule;
 #[cfg(feature = "serde")]
 mod serialise;
@@ -31,6 +33,8 @@ pub use owners::{BadIdMap, IdMap, IdRange, OwnerMap, Owners};
 pub use place_id::{DirectoryId, PlaceId};
 pub use policy::{Mtime, Policy, Preset};
 pub use report::{Finding, Note, Report};
+#[cfg(feature = "wall")]
+pub use restrictions::{Forbidden, Restrictions};
 pub use rule::{JsonProblem, Octal, Quirk, QuirkRule, Row, Rule, SizeSeen, Verdict, Violation, ViolationRule};
 pub use source::Source;
 pub use sparse::{Segment, SparseMap};

@@ -45,6 +45,16 @@ impl Serialize for Report {
     }
 }
 
+#[cfg(feature = "wall")]
+impl Serialize for super::Restrictions {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(None)?;
+        map.serialize_entry("forbidden", &self.forbidden.iter().map(|forbidden| forbidden.word()).collect::<Vec<_>>())?;
+        map.serialize_entry("capabilities", &self.capabilities)?;
+        map.end()
+    }
+}
+
 impl Serialize for Error {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut map = serializer.serialize_map(None)?;

@@ -6,15 +6,16 @@ use std::path::Path;
 
 /// Each room and its floor.
 const ROOMS: &[(&str, u8)] =
-    &[("words", 0), ("read", 1), ("plan", 1), ("cage", 1), ("image", 2), ("sink", 2), ("unpack", 3)];
+    &[("words", 0), ("read", 1), ("plan", 1), ("cage", 1), ("wall", 1), ("image", 2), ("sink", 2), ("unpack", 3)];
 
 /// Each name that only some rooms may say, and those rooms.
 const NAMES: &[(&str, &[&str])] = &[
     ("cap_std", &["sink", "image", "unpack"]),
-    ("rustix", &["cage"]),
-    ("rustix_linux_procfs", &["cage"]),
+    ("rustix", &["cage", "wall"]),
+    ("rustix_linux_procfs", &["cage", "wall"]),
+    ("landlock", &["wall"]),
     ("std::fs", &["cage", "sink", "image", "unpack"]),
-    ("std::os", &["cage", "sink", "image", "unpack"]),
+    ("std::os", &["cage", "wall", "sink", "image", "unpack"]),
     ("std::process", &[]),
     ("std::env", &[]),
     ("std::net", &[]),

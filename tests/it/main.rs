@@ -27,6 +27,8 @@ mod resolver;
 mod staged;
 mod support;
 mod unprivileged;
+#[cfg(feature = "wall")]
+mod wall;
 mod whiteouts;
 #[cfg(all(feature = "image", feature = "gzip", feature = "zstd"))]
 mod world;

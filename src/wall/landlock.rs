@@ -1,0 +1,82 @@
+//! What Landlock forbids.
+
+use crate::words::{Fault, Forbidden};
+use landlock::{
+    ABI, Access, AccessFs, AccessNet, BitFlags, CompatLevel, Compatible, LandlockStatus, PathBeneath,
+    RestrictionStatus, Ruleset, RulesetAttr, RulesetCreatedAttr, RulesetError, RulesetStatus, Scope,
+};
+use std::error::Error as _;
+use std::io;
+use std::os::fd::BorrowedFd;
+
+/// The newest interface whose restrictions are tested; a kernel that knows less does less, one that knows more no more.
+const NEWEST: ABI = ABI::V7;
+
+/// Forbids everything but what is beneath these handles.
+pub(super) fn restrict(
+    read: &[BorrowedFd<'_>],
+    write: &[BorrowedFd<'_>],
+    devices: bool,
+) -> Result<Vec<Forbidden>, Fault> {
+    let reading = AccessFs::ReadFile | AccessFs::ReadDir;
+    let mut writing = reading | AccessFs::from_write(NEWEST);
+    // No driver is spoken to, and no device made unless somebody wants that.
+    writing.remove(AccessFs::IoctlDev);
+    if !devices {
+        writing.remove(AccessFs::MakeChar | AccessFs::MakeBlock);
+    }
+    match enforce(&[(read, reading), (write, writing)]) {
+        Ok(status) => Ok(forbidden(&status)),
+        Err(error) => Err(Fault::system("landlock", b"(restricting this thread)", root_cause(error))),
+    }
+}
+
+fn enforce(rules: &[(&[BorrowedFd<'_>], BitFlags<AccessFs>)]) -> Result<RestrictionStatus, RulesetError> {
+    let mut ruleset = Ruleset::default()
+        // The first interface forbids every link and rename between directories, and nothing could be unpacked: there
+        // nothing at all is enforced.
+        .set_compatibility(CompatLevel::SoftRequirement)
+        .handle_access(AccessFs::Refer)?
+        .set_compatibility(CompatLevel::BestEffort)
+        .handle_access(AccessFs::from_all(NEWEST))?
+        .handle_access(AccessNet::from_all(NEWEST))?
+        .scope(Scope::from_all(NEWEST))?
+        .create()?;
+    for (handles, access) in rules {
+        for handle in *handles {
+            ruleset = ruleset.add_rule(PathBeneath::new(handle, *access))?;
+        }
+    }
+    ruleset.restrict_self()
+}
+
+fn forbidden(status: &RestrictionStatus) -> Vec<Forbidden> {
+    let abi = match status {
+        RestrictionStatus { ruleset: RulesetStatus::NotEnforced, .. } => return Vec::new(),
+        RestrictionStatus { landlock: LandlockStatus::Available { effective_abi, .. }, .. } => *effective_abi,
+        _ => return Vec::new(),
+    };
+    Forbidden::ALL.iter().copied().filter(|forbidden| abi >= since(*forbidden)).collect()
+}
+
+fn since(forbidden: Forbidden) -> ABI {
+    match forbidden {
+        Forbidden::Files => ABI::V2,
+        Forbidden::Truncation => ABI::V3,
+        Forbidden::Tcp => ABI::V4,
+        Forbidden::DeviceCommands => ABI::V5,
+        Forbidden::AbstractSockets | Forbidden::Signals => ABI::V6,
+    }
+}
+
+/// The answer of the system at the bottom of an error.
+fn root_cause(error: RulesetError) -> io::Error {
+    let mut cause: Option<&(dyn std::error::Error + 'static)> = error.source();
+    while let Some(inner) = cause {
+        if let Some(code) = inner.downcast_ref::<io::Error>().and_then(io::Error::raw_os_error) {
+            return io::Error::from_raw_os_error(code);
+        }
+        cause = inner.source();
+    }
+    io::Error::other(error)
+}

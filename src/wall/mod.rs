@@ -1,0 +1,93 @@
+//! Floor 1: handles to walls. What the kernel itself is asked to forbid, so that a hole in any other room leads
+//! nowhere. Knows no archives and changes no tree.
+
+mod capabilities;
+mod landlock;
+
+use crate::words::{Devices, Error, Owners, Policy, Position, Restrictions, Xattrs};
+use rustix::thread::CapabilitySet;
+use std::os::fd::{AsFd, BorrowedFd};
+
+/// A second wall, in the kernel, around the calling thread and all that it starts later: for who owns the process, or
+/// the thread, that unpacks.
+///
+/// With Landlock nothing is opened, made, linked, renamed or removed but beneath the handles given here, nothing is
+/// executed, and no connection is made. Privileges that unpacking does not need are given up. What is open already
+/// stays usable; and Landlock does not see changes of mode, owner, times and extended attributes.
+///
+/// Threads that run already are not restricted: call it before others are started. It cannot be undone.
+///
+/// ```no_run
+/// # use cap_std::{ambient_authority, fs::Dir};
+/// # use layercage::{Layer, Policy, Rootfs, Unpacker, Wall};
+/// # let policy = Policy::default();
+/// let layer = std::fs::File::open("layer.tar")?;
+/// let root = Dir::open_ambient_dir("rootfs", ambient_authority())?;
+/// // Before the first byte of the layer is read; its file is open already and needs no permission.
+/// let restrictions = Wall::for_policy(&policy).write(&root).restrict()?;
+/// println!("forbidden: {:?}", restrictions.forbidden);
+/// Unpacker::new(policy).apply(Layer::new(layer), &mut Rootfs::over(&root)?)?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug)]
+#[must_use = "nothing is restricted before `restrict`"]
+pub struct Wall<'h> {
+    read: Vec<BorrowedFd<'h>>,
+    write: Vec<BorrowedFd<'h>>,
+    capabilities: CapabilitySet,
+    devices: bool,
+}
+
+impl<'h> Wall<'h> {
+    /// A wall behind which layers can be unpacked under this policy, as far as the caller has the privileges for it.
+    ///
+    /// What stays of these: to give files away, to work in directories whatever their mode, to change what belongs to
+    /// others, to keep setgid bits, to set file capabilities; and to make devices or set the attributes of storage
+    /// drivers where `policy` says so.
+    pub fn for_policy(policy: &Policy) -> Self {
+        let devices = policy.devices_choice() == Devices::Create;
+        let mut kept = CapabilitySet::DAC_OVERRIDE | CapabilitySet::FOWNER | CapabilitySet::FSETID;
+        kept.set(CapabilitySet::CHOWN, !matches!(policy.owners_choice(), Owners::Caller | Owners::Record));
+        kept.set(CapabilitySet::SETFCAP, policy.xattrs_choice() != Xattrs::None);
+        kept.set(CapabilitySet::MKNOD, devices);
+        // `trusted.*` takes it, and `security.*` that no security module looks after.
+        kept.set(CapabilitySet::SYS_ADMIN, policy.xattrs_choice() == Xattrs::All);
+        Self { read: Vec::new(), write: Vec::new(), capabilities: kept, devices }
+    }
+
+    /// A wall behind which things can be read: of the privileges, those stay that let one read what others may not.
+    pub fn for_reading() -> Self {
+        let kept = CapabilitySet::DAC_OVERRIDE | CapabilitySet::DAC_READ_SEARCH;
+        Self { read: Vec::new(), write: Vec::new(), capabilities: kept, devices: false }
+    }
+
+    /// Lets a file, or what is beneath a directory, be opened for reading.
+    pub fn read<H: AsFd>(mut self, handle: &'h H) -> Self {
+        self.read.push(handle.as_fd());
+        self
+    }
+
+    /// Lets everything beneath a directory be read and changed.
+    pub fn write<H: AsFd>(mut self, directory: &'h H) -> Self {
+        self.write.push(directory.as_fd());
+        self
+    }
+
+    /// Restricts the calling thread, as far as the kernel can; the answer says how far that is.
+    ///
+    /// # Errors
+    ///
+    /// What the system refuses though it could do it; some of the restrictions may be in force then.
+    pub fn restrict(self) -> Result<Restrictions, Error> {
+        // Looked up and proven once, and kept: the cage changes modes by it, and may not open it any more behind the
+        // wall. Where there is no /proc, it is not missed before it is needed.
+        let _ = rustix_linux_procfs::proc_self_fd();
+        let restrict = || {
+            capabilities::forbid_new()?;
+            let forbidden = landlock::restrict(&self.read, &self.write, self.devices)?;
+            let capabilities = capabilities::keep(self.capabilities)?;
+            Ok(Restrictions { forbidden, capabilities })
+        };
+        restrict().map_err(|fault: crate::words::Fault| fault.at(Position::default()))
+    }
+}
