@@ -7,9 +7,13 @@
 #![allow(clippy::disallowed_methods, reason = "a benchmark sets up its own worlds and runs itself anew")]
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, missing_docs, reason = "a benchmark")]
 
+mod common;
+
 use cap_std::ambient_authority;
 use cap_std::fs::Dir;
-use layercage::{Change, Checked, Fault, Judge, Judged, Layer, Policy, Rootfs, Sink, Source, Terms, Unpacker};
+use common::layers::{Chain, Item, Nowhere, entry, layer};
+use common::{peak_kib, setting};
+use layercage::{Layer, Policy, Rootfs, Unpacker};
 use std::io::{self, Read};
 use std::process::{Command, ExitCode};
 use std::time::Instant;
@@ -73,7 +77,7 @@ fn main() -> ExitCode {
     {
         return run(name, items.parse().unwrap());
     }
-    let scale = std::env::var("LAYERCAGE_SCALE").map_or(1, |scale| scale.parse().unwrap());
+    let scale = setting("LAYERCAGE_SCALE", 1);
     println!("| layer | amount | time | amount | time | peak |\n|---|---|---|---|---|---|");
     let mut failed = false;
     for (name, _, items, _) in CASES {
@@ -122,58 +126,13 @@ fn run(name: &str, items: u64) -> ExitCode {
     };
     let seconds = start.elapsed().as_secs_f64();
     applied.unwrap();
-    let status = std::fs::read_to_string("/proc/self/status").unwrap();
-    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
-    let kib: u64 = peak.trim().trim_end_matches(" kB").parse().unwrap();
-    println!("{seconds} {}", kib.div_ceil(1024));
+    println!("{seconds} {}", peak_kib().div_ceil(1024));
     ExitCode::SUCCESS
 }
 
 /// 1,927 bytes.
 fn long_path() -> String {
     vec!["x".repeat(240); 8].join("/")
-}
-
-/// Reads content and drops it.
-struct Nowhere;
-
-impl Sink for Nowhere {
-    fn begin_layer(&mut self, _: &Terms) -> Result<(), Fault> {
-        Ok(())
-    }
-
-    fn accept(&mut self, _: Judged<Change>, data: &mut dyn Source, _: &mut Judge<'_>) -> Result<(), Fault> {
-        loop {
-            match data.chunk()?.len() {
-                0 => return Ok(()),
-                bytes => data.consume(bytes),
-            }
-        }
-    }
-
-    fn end_layer(&mut self, _: &Checked) -> Result<(), Fault> {
-        Ok(())
-    }
-
-    fn spool(&mut self) -> Result<Option<std::fs::File>, Fault> {
-        Ok(None)
-    }
-}
-
-/// An entry of a layer that is never in memory as a whole.
-enum Item {
-    File(String),
-    Directory(String),
-    HardLink(String, String),
-    Symlink(String, String),
-    Zeros(String, u64),
-    Xattrs(String),
-}
-
-fn layer(items: impl IntoIterator<Item = Item> + 'static) -> Box<dyn Read> {
-    let entries = items.into_iter().map(entry as fn(Item) -> Box<dyn Read>);
-    let end: Box<dyn Read> = Box::new(io::repeat(0).take(1024));
-    Box::new(Chain { parts: Box::new(entries.chain([end])), now: None })
 }
 
 /// A gzip stream of a file of zeros: compressed on the way, for each megabyte is a member.
@@ -190,75 +149,4 @@ fn bomb(bytes: u64) -> Box<dyn Read> {
     let first: Box<dyn Read> = Box::new(io::Cursor::new(member(&header)));
     let last: Box<dyn Read> = Box::new(io::Cursor::new(member(&[0; 1024])));
     Box::new(Chain { parts: Box::new([first].into_iter().chain(members).chain([last])), now: None })
-}
-
-fn entry(item: Item) -> Box<dyn Read> {
-    match item {
-        Item::File(name) => archive(tar::EntryType::Regular, &name, "", 0),
-        Item::Directory(name) => archive(tar::EntryType::Directory, &name, "", 0),
-        Item::HardLink(name, target) => archive(tar::EntryType::Link, &name, &target, 0),
-        Item::Symlink(name, target) => archive(tar::EntryType::Symlink, &name, &target, 0),
-        Item::Zeros(name, bytes) => {
-            let content = io::repeat(0).take(bytes.next_multiple_of(512));
-            Box::new(archive(tar::EntryType::Regular, &name, "", bytes).chain(content))
-        }
-        Item::Xattrs(name) => {
-            let records: String = (100..200).map(|i| format!("32 SCHILY.xattr.user.test.{i}=x\n")).collect();
-            let header = archive(tar::EntryType::XHeader, "x", "", records.len() as u64);
-            let mut content = records.into_bytes();
-            content.resize(content.len().next_multiple_of(512), 0);
-            Box::new(header.chain(io::Cursor::new(content)).chain(archive(tar::EntryType::Regular, &name, "", 0)))
-        }
-    }
-}
-
-/// Headers alone; a long name goes before it as GNU writers have it.
-fn archive(kind: tar::EntryType, name: &str, target: &str, size: u64) -> Box<dyn Read> {
-    let mut bytes = Vec::new();
-    let mut header = tar::Header::new_gnu();
-    header.set_mode(0o644);
-    header.set_mtime(1);
-    header.set_uid(0);
-    header.set_gid(0);
-    if name.len() > 100 {
-        let mut long = header.clone();
-        long.set_entry_type(tar::EntryType::GNULongName);
-        long.set_size(name.len() as u64 + 1);
-        long.set_cksum();
-        bytes.extend_from_slice(long.as_bytes());
-        bytes.extend_from_slice(name.as_bytes());
-        bytes.resize((bytes.len() + 1).next_multiple_of(512), 0);
-    }
-    header.set_entry_type(kind);
-    header.set_size(size);
-    header.set_path(name.get(..name.len().min(99)).unwrap_or("x")).unwrap();
-    if !target.is_empty() {
-        header.set_link_name(target).unwrap();
-    }
-    header.set_cksum();
-    bytes.extend_from_slice(header.as_bytes());
-    Box::new(io::Cursor::new(bytes))
-}
-
-/// Readers one after another, made when their turn comes.
-struct Chain {
-    parts: Box<dyn Iterator<Item = Box<dyn Read>>>,
-    now: Option<Box<dyn Read>>,
-}
-
-impl Read for Chain {
-    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
-        loop {
-            if let Some(now) = &mut self.now {
-                match now.read(out)? {
-                    0 => self.now = None,
-                    bytes => return Ok(bytes),
-                }
-            }
-            match self.parts.next() {
-                Some(next) => self.now = Some(next),
-                None => return Ok(0),
-            }
-        }
-    }
 }
