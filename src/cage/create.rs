@@ -2,6 +2,7 @@
 
 use super::content::Content;
 use super::directory::Opened;
+use super::finish::finish;
 use super::metadata::strip_acls;
 use super::replace::{Installed, Made, made};
 use super::{Cage, Counsel, Directory, Place, Step, directory, path_of, sys};
@@ -42,9 +43,13 @@ impl Cage {
                 Err(Errno::EXIST) => return Ok(Made::InTheWay),
                 Err(errno) => return Err(Fault::system("openat", name, errno)),
             };
-            content
-                .fill(file.as_fd(), name)
-                .and_then(|()| cage.finish_file(file.as_fd(), &place.parent, metadata, counsel))
+            let filled = content.fill(file.as_fd(), name);
+            let prepared = filled.and_then(|()| cage.prepare_file(file.as_fd(), &place.parent, metadata, counsel));
+            if let (Ok(()), Some(finishing)) = (&prepared, &cage.finishing) {
+                return finishing.put_off(file, metadata, place.path()).map(Made::Done);
+            }
+            prepared
+                .and_then(|()| finish(file.as_fd(), metadata.mode, metadata.mtime, name))
                 .map(Made::Done)
                 .inspect_err(|_| undo_own(place.at(), name, file.as_fd()))
         })?
@@ -121,6 +126,8 @@ impl Cage {
         if place.id() == target.id() {
             return Err(Violation::HardLinkToItself { target: refused() }.into());
         }
+        // What the header is compared with must be final.
+        self.finish_files()?;
         let status = match sys::status_at(target.at(), target.name()) {
             Err(Errno::NOENT) => return Err(Violation::HardLinkMissing { target: refused() }.into()),
             other => other.map_err(sys::fault("statx", target.name()))?,

@@ -10,8 +10,8 @@ use rustix::io::Errno;
 use std::os::fd::{AsFd, BorrowedFd};
 
 impl Cage {
-    /// Completes a regular file that has its content.
-    pub(super) fn finish_file(
+    /// Completes a regular file that has its content, but for its mode and time.
+    pub(super) fn prepare_file(
         &mut self,
         file: BorrowedFd<'_>,
         parent: &Directory,
@@ -24,9 +24,7 @@ impl Cage {
         }
         let now = if parent.leaks() || !self.group_is_ours(file)? { None } else { Some((self.me.uid, self.me.gid)) };
         self.give(file, now, metadata)?;
-        set_xattrs(file, 0o600, &metadata.xattrs, counsel)?;
-        sys::set_mode(file, metadata.mode).map_err(sys::fault("fchmod", b""))?;
-        sys::set_mtime(file, metadata.mtime, false).map_err(sys::fault("futimens", b""))
+        set_xattrs(file, 0o600, &metadata.xattrs, counsel)
     }
 
     /// Completes a directory, but for its mode and time: it gets these when it is left.

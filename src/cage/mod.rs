@@ -9,6 +9,7 @@ mod content;
 mod create;
 mod directory;
 mod doomed;
+mod finish;
 mod metadata;
 #[cfg(feature = "image")]
 mod open;
@@ -33,6 +34,7 @@ pub(crate) use walk::{Missing, Walked};
 
 use crate::words::{Component, DirectoryId, Fault, Limit, Limits, Metadata, Ownership, PlaceId, Terms};
 use directory::{Me, Opened};
+pub(crate) use finish::Finishing;
 use recent::Recent;
 use rustix::io::Errno;
 use std::collections::HashMap;
@@ -97,6 +99,8 @@ pub(crate) struct Cage {
     temporaries: Temporaries,
     /// The way to the last parent that was walked to while bringing something.
     recent: Recent,
+    /// Files that are finished when somebody has the time; without it, each is finished at once.
+    finishing: Option<Arc<Finishing>>,
     /// Links followed in this layer.
     hops: u64,
     ownership: Ownership,
@@ -135,6 +139,7 @@ impl Cage {
             removed: HashMap::new(),
             key: RandomState::new(),
             recent: Recent::default(),
+            finishing: None,
             hops: 0,
             ownership,
             implied,
@@ -179,7 +184,7 @@ impl Cage {
     /// Gives every directory that is still open the mode and time that it is owed, and closes it.
     pub(crate) fn settle(&mut self) -> Result<(), Fault> {
         self.recent.forget();
-        let mut result = self.settle_temporaries();
+        let mut result = self.finish_files().and(self.settle_temporaries());
         for (_, held) in self.held.drain() {
             result = result.and(held.directory.settle());
         }
@@ -189,6 +194,20 @@ impl Cage {
     /// Waits until everything is on the disk.
     pub(crate) fn sync(&self) -> Result<(), Fault> {
         sys::sync_file_system(self.root.as_fd()).map_err(sys::fault("syncfs", b"."))
+    }
+
+    /// From now on files are finished when somebody has the time: whoever asked, or [`Cage::settle`]. `None` where
+    /// somebody could see them before.
+    pub(crate) fn puts_off(&mut self) -> Option<Arc<Finishing>> {
+        match self.exposure {
+            Exposure::Visible => None,
+            Exposure::Staged => Some(Arc::clone(self.finishing.get_or_insert_default())),
+        }
+    }
+
+    /// Finishes the files that were put off.
+    fn finish_files(&self) -> Result<(), Fault> {
+        self.finishing.as_ref().map_or(Ok(()), |finishing| finishing.finish_all())
     }
 
     /// A file without a name on the tree's file system, for what must be looked through before it is used.

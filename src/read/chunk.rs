@@ -1,6 +1,5 @@
 //! Buffers that go round between threads.
 
-use super::line::Line;
 use std::ops::Deref;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -44,8 +43,8 @@ impl Pool {
         Self { free, home, made: 0, most }
     }
 
-    /// A buffer to be filled. Whoever has to wait for one hashes meanwhile.
-    pub(crate) fn take(&mut self, lines: &[&Line]) -> Vec<u8> {
+    /// A buffer to be filled. Whoever has to wait for one helps meanwhile, as long as that is of use.
+    pub(crate) fn take(&mut self, help: impl Fn() -> bool) -> Vec<u8> {
         loop {
             if let Ok(buffer) = self.free.try_recv() {
                 return buffer;
@@ -54,7 +53,7 @@ impl Pool {
                 self.made += 1;
                 return vec![0; Self::BYTES];
             }
-            if lines.iter().any(|line| line.help()) {
+            if help() {
                 continue;
             }
             if let Ok(buffer) = self.free.recv() {

@@ -2,7 +2,7 @@
 
 use super::chunk::Chunk;
 use super::hash::Hasher;
-use crate::words::{Algorithm, Digest};
+use crate::words::{Algorithm, Chore, Digest};
 use std::collections::VecDeque;
 use std::sync::mpsc::Sender;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
@@ -31,15 +31,6 @@ impl Line {
         }
     }
 
-    /// Hashes the next chunk, unless there is none or somebody else is at it; says whether it did.
-    pub(crate) fn help(&self) -> bool {
-        match self.hasher.try_lock() {
-            Ok(mut hasher) => self.hash_next(&mut hasher),
-            Err(TryLockError::Poisoned(poisoned)) => self.hash_next(&mut poisoned.into_inner()),
-            Err(TryLockError::WouldBlock) => false,
-        }
-    }
-
     /// Hashes what is left, and gives the digest; `None` the second time, or without an algorithm.
     pub(crate) fn finish(&self) -> Option<Digest> {
         let mut hasher = lock(&self.hasher);
@@ -55,6 +46,17 @@ impl Line {
                 true
             }
             _ => false,
+        }
+    }
+}
+
+impl Chore for Line {
+    /// Hashes the next chunk.
+    fn help(&self) -> bool {
+        match self.hasher.try_lock() {
+            Ok(mut hasher) => self.hash_next(&mut hasher),
+            Err(TryLockError::Poisoned(poisoned)) => self.hash_next(&mut poisoned.into_inner()),
+            Err(TryLockError::WouldBlock) => false,
         }
     }
 }
@@ -78,7 +80,7 @@ mod tests {
             let helper = Arc::clone(&line);
             scope.spawn(move || (0..10_000).filter(|_| helper.help()).count());
             for number in 0..200_u8 {
-                let mut buffer = pool.take(&[&line]);
+                let mut buffer = pool.take(|| line.help());
                 buffer[..3].fill(number);
                 whole.update(&buffer[..3]);
                 let chunk = pool.chunk(buffer, 3);

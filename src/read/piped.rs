@@ -8,7 +8,7 @@ use super::compression::{Decoder, Format};
 use super::line::Line;
 use super::stream::Verifying;
 use super::verify::{Checked, Expected, Incoming, Seen, Unpacked};
-use crate::words::{Blame, Digest, Fault, Limits, Misuse, Quirk, Rule, Violation};
+use crate::words::{Blame, Chore, Digest, Fault, Limits, Misuse, Quirk, Rule, Violation};
 use std::io::{self, BufRead, ErrorKind, Read};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -19,6 +19,7 @@ pub(crate) struct Feeder {
     compressed: Pool,
     unpacked: Pool,
     call: Option<Sender<Arc<Line>>>,
+    chore: Option<Arc<dyn Chore>>,
 }
 
 impl Feeder {
@@ -27,9 +28,9 @@ impl Feeder {
     /// Buffers for uncompressed bytes: so far the reading may be ahead, into the next layer too.
     const UNPACKED: usize = 24;
 
-    /// `call` has threads hash that do nothing else.
-    pub(crate) fn new(call: Option<Sender<Arc<Line>>>) -> Self {
-        Self { compressed: Pool::new(Self::COMPRESSED), unpacked: Pool::new(Self::UNPACKED), call }
+    /// `call` has threads hash that do nothing else; `chore` is what this one may help with when it has to wait.
+    pub(crate) fn new(call: Option<Sender<Arc<Line>>>, chore: Option<Arc<dyn Chore>>) -> Self {
+        Self { compressed: Pool::new(Self::COMPRESSED), unpacked: Pool::new(Self::UNPACKED), call, chore }
     }
 
     /// Reads a layer to its end. `deliver` gets the stream of its bytes as soon as it is known how it is compressed.
@@ -73,7 +74,8 @@ impl Feeder {
             state: State::Flowing,
         }));
         let mut unpacked = Unpacked::new(decoder, None, limits);
-        let fault = pump(&mut unpacked, &mut self.unpacked, &lines, &chunks).err();
+        let help = || lines.help() || self.chore.as_ref().is_some_and(|chore| chore.help());
+        let fault = pump(&mut unpacked, &mut self.unpacked, help, &lines.unpacked, &chunks).err();
         drop(chunks);
         let (decoder, unpacked) = unpacked.finish();
         let quirks = decoder.quirks();
@@ -85,9 +87,15 @@ impl Feeder {
 }
 
 /// Sends all of a layer on its way; stops where nobody takes it any more.
-fn pump(reader: &mut impl Read, pool: &mut Pool, lines: &Lines, to: &Sender<Arc<Chunk>>) -> Result<(), Fault> {
+fn pump(
+    reader: &mut impl Read,
+    pool: &mut Pool,
+    help: impl Fn() -> bool,
+    line: &Arc<Line>,
+    to: &Sender<Arc<Chunk>>,
+) -> Result<(), Fault> {
     loop {
-        let mut buffer = pool.take(&lines.both());
+        let mut buffer = pool.take(&help);
         let mut filled = 0;
         let mut end = Ok(false);
         while let Some(free) = buffer.get_mut(filled..).filter(|free| !free.is_empty()) {
@@ -103,7 +111,7 @@ fn pump(reader: &mut impl Read, pool: &mut Pool, lines: &Lines, to: &Sender<Arc<
         }
         // What came before an error is used before the error is met, as when one thread does it all.
         let chunk = pool.chunk(buffer, filled);
-        lines.unpacked.add(&chunk);
+        line.add(&chunk);
         if to.send(chunk).is_err() || end? {
             return Ok(());
         }
@@ -127,8 +135,8 @@ struct Lines {
 }
 
 impl Lines {
-    fn both(&self) -> [&Line; 2] {
-        [&self.unpacked, &self.blob]
+    fn help(&self) -> bool {
+        self.unpacked.help() || self.blob.help()
     }
 }
 
@@ -150,7 +158,7 @@ impl<R: Read> Read for Lent<'_, R> {
         let left = |chunk: &Option<Arc<Chunk>>, at| chunk.as_ref().is_some_and(|chunk| chunk.len() > at);
         if !left(&self.now, self.at) {
             self.now = None;
-            let mut buffer = self.pool.take(&[&self.line]);
+            let mut buffer = self.pool.take(|| self.line.help());
             let got = self.reader.read(&mut buffer);
             // The buffer goes home whatever came.
             let chunk = self.pool.chunk(buffer, *got.as_ref().unwrap_or(&0));
@@ -211,7 +219,7 @@ impl PipedStream {
             match self.arriving.try_recv() {
                 Ok(chunk) => return Some(chunk),
                 Err(TryRecvError::Disconnected) => return None,
-                Err(TryRecvError::Empty) if self.lines.both().iter().any(|line| line.help()) => (),
+                Err(TryRecvError::Empty) if self.lines.help() => (),
                 Err(TryRecvError::Empty) => return self.arriving.recv().ok(),
             }
         }

@@ -7,7 +7,8 @@ pub use rootfs::Rootfs;
 
 use crate::plan::{Judge, Judged};
 use crate::read::Checked;
-use crate::words::{Change, Fault, Source, Terms};
+use crate::words::{Change, Chore, Fault, Source, Terms};
+use std::sync::Arc;
 
 /// Takes judged changes with their data: the point where the library can be extended.
 ///
@@ -42,6 +43,12 @@ pub trait Sink {
     /// Whether the layer that broke off has changed anything; what does not know says so.
     fn has_changed(&self) -> bool {
         true
+    }
+
+    /// What the sink puts off, so that other threads may do it; asked for when there are any. Whatever is left when
+    /// [`Sink::end_layer`] is called is to be done then.
+    fn chore(&mut self) -> Option<Arc<dyn Chore>> {
+        None
     }
 
     /// Where a layer can be kept until it is verified, when what this sink does can be seen at once.

@@ -6,8 +6,8 @@ use crate::cage::{Cage, Content, Directory, Exposure, Missing, New, Place, Walke
 use crate::plan::{Brought, Judge, Judged, Skipped, Standing};
 use crate::read::{Blob, Checked, Verified};
 use crate::words::{
-    Change, ChangeKind, Durability, EntryPath, Escaped, Fault, Metadata, Octal, Ownership, Quirk, Rule, Source, Terms,
-    Violation,
+    Change, ChangeKind, Chore, Durability, EntryPath, Escaped, Fault, Metadata, Octal, Ownership, Quirk, Rule, Source,
+    Terms, Violation,
 };
 use std::os::fd::AsFd;
 use std::sync::Arc;
@@ -311,6 +311,10 @@ impl Sink for Rootfs {
 
     fn has_changed(&self) -> bool {
         self.changed
+    }
+
+    fn chore(&mut self) -> Option<Arc<dyn Chore>> {
+        self.cage.puts_off().map(|finishing| finishing as Arc<dyn Chore>)
     }
 
     fn spool(&mut self) -> Result<Option<std::fs::File>, Fault> {

@@ -5,6 +5,7 @@ use super::pipeline::{Jobs, side_by_side};
 use super::stage::Staged;
 use crate::image::Selected;
 use crate::read::Verifying;
+use crate::sink::Sink;
 use crate::words::{Error, Fault, LayerPosition, Policy, Position, Report};
 use cap_std::fs::Dir;
 use std::ffi::OsStr;
@@ -22,12 +23,13 @@ impl Unpacker {
     /// The first refusal, with its position; [`Misuse::TargetExists`](crate::Misuse::TargetExists); what the
     /// system refuses.
     pub fn unpack(&self, image: &Selected, parent: &Dir, name: impl AsRef<OsStr>) -> Result<Report, Error> {
-        let staged = Staged::beside(parent, name)?.durability(self.policy.durability_choice());
+        let mut staged = Staged::beside(parent, name)?.durability(self.policy.durability_choice());
         let layers = image.numbered_layers();
         match self.threads() {
             Jobs::Alone => self.unpack_layers(image, layers.map(|layer| layer?.open(self.within())), staged),
             Jobs::Threads(threads) => {
-                side_by_side(threads, self.within(), layers, |opened| self.unpack_layers(image, opened, staged))
+                let chore = staged.rootfs().chore();
+                side_by_side(threads, self.within(), chore, layers, |opened| self.unpack_layers(image, opened, staged))
             }
         }
     }

@@ -206,7 +206,8 @@ impl Unpacker {
         layer: Layer<R>,
         sink: &mut impl Sink,
     ) -> Result<Applied, Error> {
-        side_by_side(threads, &self.limits, [Ok(layer)].into_iter(), |opened| match opened.next() {
+        let chore = sink.chore();
+        side_by_side(threads, &self.limits, chore, [Ok(layer)].into_iter(), |opened| match opened.next() {
             Some(opened) => self.run(0, opened?, sink),
             None => Err(Fault::Bug("the thread that reads a layer broke off").at(Position::default())),
         })

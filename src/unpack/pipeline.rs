@@ -2,7 +2,7 @@
 
 use super::layer::{Layer, Opened};
 use crate::read::{Feeder, Line, PipedStream};
-use crate::words::{Error, Limits};
+use crate::words::{Chore, Error, Limits};
 use std::io::Read;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
@@ -39,12 +39,13 @@ impl Jobs {
 }
 
 /// Reads layers one after another on threads of their own, while `apply` applies them on this one. The next layer is
-/// begun while the last one is still applied, as far as the buffers go.
+/// begun while the last one is still applied, as far as the buffers go. Who reads and has to wait helps with `chore`.
 ///
 /// All threads have ended when this returns, whatever `apply` has taken: it may stop early, or panic.
 pub(super) fn side_by_side<R: Read + Send, T>(
     threads: Threads,
     limits: &Limits,
+    chore: Option<Arc<dyn Chore>>,
     layers: impl Iterator<Item = Result<Layer<R>, Error>> + Send,
     apply: impl FnOnce(&mut dyn Iterator<Item = Result<Opened<PipedStream>, Error>>) -> T,
 ) -> T {
@@ -58,7 +59,7 @@ pub(super) fn side_by_side<R: Read + Send, T>(
                 Some(call)
             }
         };
-        scope.spawn(move || feed(call, limits, layers, &deliver));
+        scope.spawn(move || feed(Feeder::new(call, chore), limits, layers, &deliver));
         // Dropped when `apply` returns: what is still read is read for nobody.
         let mut arriving = arriving.into_iter();
         apply(&mut arriving)
@@ -66,12 +67,11 @@ pub(super) fn side_by_side<R: Read + Send, T>(
 }
 
 fn feed<R: Read>(
-    call: Option<Sender<Arc<Line>>>,
+    mut feeder: Feeder,
     limits: &Limits,
     layers: impl Iterator<Item = Result<Layer<R>, Error>>,
     deliver: &Sender<Result<Opened<PipedStream>, Error>>,
 ) {
-    let mut feeder = Feeder::new(call);
     for layer in layers {
         let mut wanted = true;
         match layer {

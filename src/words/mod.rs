@@ -2,6 +2,7 @@
 
 mod change;
 mod choice;
+mod chore;
 mod digest;
 mod entry;
 mod error;
@@ -23,6 +24,7 @@ mod terms;
 
 pub use change::{Change, ChangeKind};
 pub use choice::{Devices, Durability, Fifos, Links, SetId, UnknownWord, Xattrs};
+pub use chore::Chore;
 pub use digest::{Algorithm, Digest};
 pub use entry::{Device, DeviceKind, Entry, EntryKind, Metadata, Timestamp, Xattr};
 pub use error::{Blame, Effect, Error, ErrorKind, Fault, LayerPosition, Misuse, Position, SystemFault};

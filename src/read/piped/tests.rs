@@ -20,7 +20,7 @@ fn over<T>(reader: impl Read + Send, expected: Expected, using: impl FnOnce(Pipe
     std::thread::scope(|scope| {
         let (deliver, arriving) = channel();
         scope.spawn(move || {
-            Feeder::new(None).feed(reader, expected, &Limits::default(), |stream| drop(deliver.send(stream)));
+            Feeder::new(None, None).feed(reader, expected, &Limits::default(), |stream| drop(deliver.send(stream)));
         });
         using(arriving.recv().unwrap().unwrap())
     })

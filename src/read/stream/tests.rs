@@ -11,7 +11,9 @@ fn unpack_with(blob: &[u8], expected: Expected, limits: &Limits) -> Outcome {
     let here = LayerStream::open(blob, expected, limits).map(read_all);
     let there = std::thread::scope(|scope| {
         let (deliver, arriving) = std::sync::mpsc::channel();
-        scope.spawn(move || Feeder::new(None).feed(blob, expected, limits, |stream| deliver.send(stream).unwrap()));
+        scope.spawn(move || {
+            Feeder::new(None, None).feed(blob, expected, limits, |stream| deliver.send(stream).unwrap())
+        });
         arriving.recv().unwrap().map(read_all)
     });
     match (&here, &there) {
