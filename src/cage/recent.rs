@@ -44,6 +44,15 @@ impl Recent {
         self.steps.back()
     }
 
+    /// Forgets the directories that links led away from: what was walked to is not in them, so that nobody was told
+    /// that something passes through them.
+    pub(super) fn keep_above(&mut self, end: &Directory) {
+        self.steps.retain(|step| {
+            let path = step.directory.path();
+            path.is_empty() || matches!(end.path().strip_prefix(path), Some([] | [b'/', ..]))
+        });
+    }
+
     /// Puts down where the walk has come to.
     pub(super) fn come_to(&mut self, end: usize, directory: &Arc<Directory>, hops: u64) {
         if self.steps.len() == HELD {

@@ -56,7 +56,7 @@ impl Cage {
     /// Walks on from where the last walk that made something came by.
     ///
     /// The trail is not that long then, but `..` finds its way up without one, and what lies on the way was told
-    /// when it was walked.
+    /// when it was walked: no other way is remembered.
     fn walk_from(
         &mut self,
         start: Option<Waypoint>,
@@ -66,12 +66,14 @@ impl Cage {
     ) -> Result<Walked, Fault> {
         let start = start.unwrap_or_else(|| Waypoint { end: 0, directory: self.root(), hops: 0 });
         let Waypoint { end, directory: mut at, mut hops } = start;
+        let hops_before = hops;
         let mut last_target = Vec::new();
         let mut trail = Trail::default();
+        let whole: Rc<[u8]> = names.into();
         // Names to walk, and how much of each is behind us; a link's target comes on top.
-        let mut to_do: Vec<(Rc<[u8]>, usize)> = vec![(names.into(), end)];
+        let mut to_do: Vec<(Rc<[u8]>, usize)> = vec![(Rc::clone(&whole), end)];
         while let Some((names, start)) = to_do.pop() {
-            if missing == Missing::Make && to_do.is_empty() && start > end {
+            if missing == Missing::Make && Rc::ptr_eq(&names, &whole) && start > end {
                 self.recent.come_to(start - 1, &at, hops);
             }
             let rest = names.get(start..).unwrap_or_default();
@@ -143,6 +145,9 @@ impl Cage {
             counsel.passes(within, place);
         }
         if missing == Missing::Make {
+            if hops > hops_before {
+                self.recent.keep_above(&at);
+            }
             self.recent.come_to(names.len(), &at, hops);
         }
         Ok(Walked::At(at))

@@ -29,6 +29,7 @@ mod support;
 mod unprivileged;
 #[cfg(feature = "wall")]
 mod wall;
+mod ways;
 mod whiteouts;
 #[cfg(all(feature = "image", feature = "gzip", feature = "zstd"))]
 mod world;
