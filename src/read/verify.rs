@@ -19,12 +19,22 @@ pub struct Expected {
     digest: Option<Digest>,
     size: Option<u64>,
     diff_id: Option<Digest>,
+    named_by: NamedBy,
+}
+
+/// What an image names a layer by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum NamedBy {
+    /// Digest and size of the blob, and the diff ID.
+    Blob,
+    /// The diff ID alone.
+    DiffId,
 }
 
 impl Expected {
     /// Nothing: the layer is read on trust, and no proof comes of it.
     pub fn unchecked() -> Self {
-        Self { digest: None, size: None, diff_id: None }
+        Self { digest: None, size: None, diff_id: None, named_by: NamedBy::Blob }
     }
 
     /// The digest of the blob, as the manifest names it.
@@ -48,6 +58,13 @@ impl Expected {
     /// Whether anything is expected that only the end of the layer shows.
     pub fn checks_anything(&self) -> bool {
         self.covers_stream() || self.size.is_some()
+    }
+
+    /// The digest of the uncompressed layer, of an image that names its layers by nothing else, as `docker save`
+    /// writes them: it alone makes a proof. What is compressed around these bytes, if anything, is not proven.
+    #[must_use]
+    pub fn with_diff_id_alone(self, diff_id: Digest) -> Self {
+        Self { diff_id: Some(diff_id), named_by: NamedBy::DiffId, ..self }
     }
 
     /// Whether a digest or diff ID shows that the layer is whole; a size alone does not.
@@ -80,10 +97,13 @@ impl Expected {
             return Err(Violation::DiffIdMismatch { expected, got });
         }
         // Only what was computed here and is equal goes into a proof.
-        Ok(match (self.digest.and(blob.digest), self.size, self.diff_id.and(unpacked.digest)) {
-            (Some(digest), Some(size), Some(diff_id)) => Some(Verified(Blob { digest, size, diff_id })),
-            _ => None,
-        })
+        let Some(diff_id) = self.diff_id.and(unpacked.digest) else { return Ok(None) };
+        let digest = self.digest.and(blob.digest);
+        let is_proven = match self.named_by {
+            NamedBy::Blob => digest.is_some() && self.size.is_some(),
+            NamedBy::DiffId => true,
+        };
+        Ok(is_proven.then_some(Verified(Blob { digest, size: blob.bytes, diff_id })))
     }
 
     /// Compares what is expected of the blob as it is stored.
@@ -99,6 +119,7 @@ impl Expected {
 
     fn missing(&self) -> &'static str {
         match self {
+            Self { named_by: NamedBy::DiffId, .. } => "a diff ID",
             Self { digest: None, .. } => "a digest",
             Self { size: None, .. } => "a size",
             _ => "a diff ID",
@@ -124,8 +145,8 @@ impl<T> Verified<T> {
 /// The blob of a layer, named by all that identifies it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Blob {
-    /// Of the blob as it is stored.
-    pub digest: Digest,
+    /// Of the blob as it is stored; `None` when the image names the layer by its diff ID alone.
+    pub digest: Option<Digest>,
     /// Of the blob as it is stored, in bytes.
     pub size: u64,
     /// The digest of the uncompressed layer.
@@ -151,7 +172,8 @@ impl Checked {
         Ok(Self { expected, proof, blob_bytes: blob.bytes, unpacked_bytes: unpacked.bytes, quirks })
     }
 
-    /// The proof that this was the layer meant, when digest, size and diff ID were all expected.
+    /// The proof that this was the layer meant, when digest, size and diff ID were all expected, or the diff ID
+    /// [alone](Expected::with_diff_id_alone).
     pub fn proof(&self) -> Option<&Verified<Blob>> {
         self.proof.as_ref()
     }

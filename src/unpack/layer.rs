@@ -72,10 +72,18 @@ impl<R: Read> Layer<R> {
         self
     }
 
+    /// The digest of the uncompressed layer, of an image that names its layers by nothing else: a proof comes of
+    /// it alone. See [`Expected::with_diff_id_alone`].
+    #[must_use]
+    pub fn diff_id_alone(mut self, diff_id: Digest) -> Self {
+        self.about.expected = self.about.expected.with_diff_id_alone(diff_id);
+        self
+    }
+
     /// Its place in an image, and how its media type says it is compressed.
     #[cfg(feature = "image")]
-    pub(super) fn numbered(mut self, position: Option<LayerPosition>, stated: Format) -> Self {
-        (self.about.position, self.about.stated_compression) = (position, Some(stated));
+    pub(super) fn numbered(mut self, position: Option<LayerPosition>, stated: Option<Format>) -> Self {
+        (self.about.position, self.about.stated_compression) = (position, stated);
         self
     }
 
