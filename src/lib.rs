@@ -1,7 +1,8 @@
 //! layercage unpacks container image layers safely: a streaming unpacker applies layer tarballs and their
 //! whiteouts inside a directory handle that nothing in an image can lead out of.
 //!
-//! - [`Image`] reads an OCI image layout; [`Selected::unpack_into`] unpacks it, all or nothing.
+//! - [`Image`] reads an image in any of its forms on disk: an OCI image layout, as a directory or in an archive, what
+//!   `docker save` writes, or skopeo's `dir:`; [`Selected::unpack_into`] unpacks it, all or nothing.
 //! - [`Unpacker`] applies a single [`Layer`] to a [`Sink`]: a [`Rootfs`] over a directory that exists, or a
 //!   [`Staged`] one that becomes visible as a whole.
 //! - [`Policy`] says what is done about what is odd, [`Limits`] how much is too much.
@@ -10,7 +11,7 @@
 //! - `Wall` (feature `wall`) has the kernel forbid a thread what unpacking does not need.
 //!
 //! Readers are plain [`std::io::Read`]. Authority over the file system comes from whoever calls, as a
-//! `cap_std::fs::Dir`; nothing here opens a path of the machine.
+//! `cap_std::fs::Dir`; nothing here opens a path of the machine but [`Image::open_ambient`], which asks for that authority.
 #![forbid(unsafe_code)]
 // The library proper is held to it in the build that users make.
 #![cfg_attr(test, allow(clippy::disallowed_methods, reason = "tests set up the worlds around the code"))]
@@ -27,7 +28,7 @@ mod wall;
 mod words;
 
 #[cfg(feature = "image")]
-pub use image::{Descriptor, Image, LayerDescriptor, Selected, Selector};
+pub use image::{BlobReader, Descriptor, Image, LayerDescriptor, Platform, Scratch, Selected, Selector};
 pub use plan::{Judge, Judged};
 pub use read::{Blob, Checked, Expected, Format, LayerStream, TarReader, Verified};
 pub use sink::{Rootfs, Sink};

@@ -38,6 +38,9 @@ const WITHOUT_A_CASE: &[(&str, &str)] = &[
     ("digest-malformed", "a digest stands in a manifest"),
     ("blob-missing", "an image names blobs"),
     ("blob-not-regular", "an image has files"),
+    ("member-missing", "an image in an archive names members"),
+    ("member-twice", "the members of an image's archive are found by name"),
+    ("member-path", "an image in an archive names members"),
     ("not-an-image", "an image has a layout"),
     ("json", "an image has documents"),
     ("media-type", "a media type stands in a manifest"),
@@ -45,7 +48,14 @@ const WITHOUT_A_CASE: &[(&str, &str)] = &[
 ];
 
 /// Limits on what images have and layers have not.
-const LIMITS_OF_IMAGES: [Limit; 3] = [Limit::Layers, Limit::ManifestBytes, Limit::IndexDepth];
+const LIMITS_OF_IMAGES: [Limit; 6] = [
+    Limit::Layers,
+    Limit::ManifestBytes,
+    Limit::IndexDepth,
+    Limit::ArchiveMembers,
+    Limit::ArchiveNameBytes,
+    Limit::ArchiveBytes,
+];
 
 /// Rules that are about a tree, which an audit does not have.
 const OF_THE_TREE: &[&str] = &[

@@ -47,7 +47,7 @@ fn is_refusal(error: &Error) {
 }
 
 fn check(selected: &Selected, image: &Path, limits: &Limits) {
-    let manifest = document(selected.manifest(), image, limits);
+    let manifest = document(selected.manifest().unwrap(), image, limits);
     let config = document(selected.config(), image, limits);
     let layers = selected.layers();
     assert!(layers.len() as u64 <= limits.most(Limit::Layers));
@@ -56,7 +56,7 @@ fn check(selected: &Selected, image: &Path, limits: &Limits) {
     assert_eq!(named(&manifest["config"]), described(selected.config()));
     let listed = manifest["layers"].as_array().map_or(&[][..], Vec::as_slice);
     let theirs: Vec<_> = listed.iter().map(named).collect();
-    let ours: Vec<_> = layers.iter().map(|layer| described(layer.descriptor())).collect();
+    let ours: Vec<_> = layers.iter().map(|layer| described(layer.descriptor().unwrap())).collect();
     assert_eq!(theirs, ours);
     let listed = config["rootfs"]["diff_ids"].as_array().map_or(&[][..], Vec::as_slice);
     let theirs: Vec<_> = listed.iter().map(|diff_id| diff_id.as_str().unwrap().to_owned()).collect();
@@ -64,10 +64,10 @@ fn check(selected: &Selected, image: &Path, limits: &Limits) {
     assert_eq!(theirs, ours, "a diff ID for each layer, in their order");
 
     for layer in layers {
-        if let Ok(file) = selected.image().open_blob(layer.descriptor()) {
-            let metadata = file.metadata().unwrap();
-            assert!(metadata.is_file() && metadata.len() == layer.descriptor().size());
-            assert!(is_plain(layer.descriptor(), image), "a blob was opened through a link");
+        let descriptor = layer.descriptor().unwrap();
+        if let Ok(file) = selected.image().open_layer(layer) {
+            assert_eq!(file.bytes_left(), descriptor.size());
+            assert!(is_plain(descriptor, image), "a blob was opened through a link");
         }
     }
 }

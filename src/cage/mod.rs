@@ -17,6 +17,7 @@ mod place;
 mod recent;
 mod remove;
 mod replace;
+mod spool;
 mod stage;
 mod sys;
 mod temporary;
@@ -26,9 +27,11 @@ pub(crate) use content::Content;
 pub(crate) use create::New;
 pub(crate) use directory::Directory;
 #[cfg(feature = "image")]
-pub(crate) use open::{NotOpened, open_regular};
+pub(crate) use open::{NotOpened, open_directory, open_regular};
 pub(crate) use place::Place;
 pub(crate) use remove::{Keep, Lower};
+#[cfg(feature = "image")]
+pub(crate) use spool::create_spool;
 pub(crate) use stage::Stage;
 pub(crate) use walk::{Missing, Walked};
 
@@ -36,7 +39,6 @@ use crate::words::{Component, DirectoryId, Fault, Limit, Limits, Metadata, Owner
 use directory::{Me, Opened};
 pub(crate) use finish::Finishing;
 use recent::Recent;
-use rustix::io::Errno;
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
 use std::os::fd::{AsFd, BorrowedFd};
@@ -219,18 +221,11 @@ impl Cage {
     }
 
     fn create_spool(&mut self) -> Result<std::fs::File, Fault> {
-        match sys::create_nameless(self.root.as_fd()) {
-            // Not every file system has them: there it loses its name at once.
-            Err(Errno::OPNOTSUPP | Errno::ISDIR | Errno::NOENT) => {
-                let root = self.root();
-                let name = self.temporary(&root)?;
-                self.root.touch();
-                let file = sys::create_spool(self.root.as_fd(), &name).map_err(sys::fault("openat", &name))?;
-                sys::unlink(self.root.as_fd(), &name).map_err(sys::fault("unlinkat", &name))?;
-                Ok(file.into())
-            }
-            file => file.map(std::fs::File::from).map_err(sys::fault("openat", b"(spooled layer)")),
-        }
+        let root = self.root();
+        spool::create(root.as_fd(), || {
+            root.touch();
+            self.temporary(&root)
+        })
     }
 
     /// The names in a directory with nothing in it are none.

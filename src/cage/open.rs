@@ -40,6 +40,22 @@ pub(crate) fn open_regular(directory: BorrowedFd<'_>, path: &EntryPath) -> Resul
     Ok(File::from(file))
 }
 
+/// Opens a directory below `directory`, in the same way.
+///
+/// # Errors
+///
+/// What the system answers; that it is no directory when a link leads to one.
+pub(crate) fn open_directory(directory: BorrowedFd<'_>, path: &EntryPath) -> Result<File, Fault> {
+    let mut here: Option<OwnedFd> = None;
+    for step in path.components() {
+        let parent = here.as_ref().map_or(directory, AsFd::as_fd);
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let opened = retry_on_intr(|| openat(parent, step.as_bytes(), flags, Mode::empty()));
+        here = Some(opened.map_err(|errno| Fault::system("openat", step.as_bytes(), errno))?);
+    }
+    here.map(File::from).ok_or(Fault::Bug("a path without components was to be opened"))
+}
+
 fn open_at(directory: BorrowedFd<'_>, name: Component<'_>, flags: OFlags) -> Result<OwnedFd, NotOpened> {
     let flags = flags | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     retry_on_intr(|| openat(directory, name.as_bytes(), flags, Mode::empty())).map_err(|errno| match errno {

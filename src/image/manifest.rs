@@ -5,6 +5,7 @@
 use super::document::{self, or_null, problem, strict, texts};
 use super::media_type::MediaType;
 use super::platform::Platform;
+use super::reference;
 use crate::words::{Digest, Escaped, Violation};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
@@ -39,9 +40,29 @@ impl Descriptor {
         self.size
     }
 
-    /// The name that an image layout gives to the blob, a tag in most cases.
-    pub(super) fn reference(&self) -> Option<&str> {
+    /// Describes a blob that was found by its digest.
+    pub(super) fn found(media_type: String, digest: Digest, size: u64) -> Self {
+        let (artifact_type, annotations) = (String::new(), BTreeMap::new());
+        Self { media_type, digest, size, artifact_type, platform: None, annotations }
+    }
+
+    /// Whether an image layout gives this name to the blob: a tag in most cases, or the whole reference, which
+    /// containerd and `docker save` note beside it.
+    pub(super) fn is_called(&self, wanted: &str) -> bool {
+        self.tag() == Some(wanted) || self.whole_name().is_some_and(|noted| reference::fits(noted, wanted))
+    }
+
+    /// The longest name that an image layout gives to the blob: tags of several images may be the same.
+    pub(super) fn name(&self) -> Option<&str> {
+        self.whole_name().or_else(|| self.tag())
+    }
+
+    fn tag(&self) -> Option<&str> {
         self.annotations.get("org.opencontainers.image.ref.name").map(String::as_str)
+    }
+
+    fn whole_name(&self) -> Option<&str> {
+        self.annotations.get("io.containerd.image.name").map(String::as_str)
     }
 
     /// The platform that the descriptor states.
@@ -72,6 +93,24 @@ impl Descriptor {
 pub(super) fn media_type(text: &str) -> Violation {
     Violation::MediaType { media_type: Escaped::new(text.as_bytes()) }
 }
+
+/// What a document says that it is, or what its keys make of it where it does not.
+///
+/// For documents that are found without a descriptor.
+pub(super) fn stated_type(bytes: &[u8]) -> Result<String, Violation> {
+    let outline: Outline = document::parse(bytes)?;
+    match outline.media_type {
+        Some(stated) => match MediaType::parse(&stated) {
+            Some(MediaType::Index | MediaType::Manifest) => Ok(stated),
+            _ => Err(media_type(&stated)),
+        },
+        None if outline.manifests.is_some() => Ok(INDEX.to_owned()),
+        None => Ok(MANIFEST.to_owned()),
+    }
+}
+
+const INDEX: &str = "application/vnd.oci.image.index.v1+json";
+const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
 
 /// Reads an index, or with no descriptor the `index.json` of a layout, as the descriptors that it lists.
 pub(super) fn parse_index(bytes: &[u8], descriptor: Option<&Descriptor>) -> Result<Vec<Descriptor>, Violation> {
@@ -187,6 +226,13 @@ struct RawPlatform {
 
 #[derive(Deserialize)]
 #[serde(remote = "Self", rename_all = "camelCase")]
+struct Outline {
+    media_type: Option<String>,
+    manifests: Option<IgnoredAny>,
+}
+
+#[derive(Deserialize)]
+#[serde(remote = "Self", rename_all = "camelCase")]
 struct RawIndex {
     schema_version: u64,
     media_type: Option<String>,
@@ -231,4 +277,4 @@ struct RawRootFs {
     diff_ids: Vec<String>,
 }
 
-strict!(RawDescriptor, RawPlatform, RawIndex, RawManifest, RawConfig, RawRootFs);
+strict!(Outline, RawDescriptor, RawPlatform, RawIndex, RawManifest, RawConfig, RawRootFs);

@@ -1,11 +1,20 @@
 //! What a manifest's files run on.
 
-use crate::words::Escaped;
+use crate::words::{Escaped, UnknownWord};
 use std::fmt::{self, Display};
+use std::str::FromStr;
 
 /// An operating system and an architecture in Go's words (`linux/amd64`), with the architecture's variant.
+///
+/// ```
+/// # use layercage::Platform;
+/// let platform: Platform = "linux/arm/v7".parse()?;
+/// assert_eq!(platform, "Linux/armhf".parse()?);
+/// assert!("linux".parse::<Platform>().is_err());
+/// # Ok::<(), layercage::UnknownWord>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(super) struct Platform {
+pub struct Platform {
     os: String,
     architecture: String,
     variant: String,
@@ -14,21 +23,70 @@ pub(super) struct Platform {
 impl Platform {
     /// Takes what a descriptor or a configuration states; `None` when it states neither of the two.
     ///
-    /// A variant that is the architecture's first one is the same as none, as Go's tools have it.
+    /// Other names of an architecture, and a variant that is its first one, are brought into one spelling, as Go's
+    /// tools do.
     pub(super) fn new(os: &str, architecture: &str, variant: &str) -> Option<Self> {
         if os.is_empty() && architecture.is_empty() {
             return None;
         }
-        let variant = match (architecture, variant) {
-            ("arm64", "8" | "v8") | ("amd64", "v1") => "",
-            ("arm", "" | "7") => "v7",
-            (_, variant) => variant,
+        let [os, architecture, variant] = [os, architecture, variant].map(str::to_ascii_lowercase);
+        let os = match &*os {
+            "" => "linux",
+            "macos" => "darwin",
+            os => os,
+        };
+        let (architecture, variant) = match (&*architecture, &*variant) {
+            ("i386", _) => ("386", ""),
+            ("x86_64" | "x86-64" | "amd64", "v1") => ("amd64", ""),
+            ("x86_64" | "x86-64", variant) => ("amd64", variant),
+            ("aarch64" | "arm64", "8" | "v8" | "v8.0") => ("arm64", ""),
+            ("aarch64" | "arm64", "9" | "v9.0") => ("arm64", "v9"),
+            ("aarch64", variant) => ("arm64", variant),
+            ("armhf", _) | ("arm", "" | "7") => ("arm", "v7"),
+            ("armel", _) | ("arm", "6") => ("arm", "v6"),
+            ("arm", "5") => ("arm", "v5"),
+            ("arm", "8") => ("arm", "v8"),
+            other => other,
         };
         Some(Self { os: os.to_owned(), architecture: architecture.to_owned(), variant: variant.to_owned() })
     }
 
+    /// The platforms whose programs run on this one, the best first: itself, the variants below it, and what the
+    /// processor runs besides. containerd's order.
+    pub(super) fn accepted(&self) -> Vec<Self> {
+        let mut accepted = vec![self.clone()];
+        let mut accept = |architecture: &str, variant: &str| {
+            accepted.extend(Self::new(&self.os, architecture, variant));
+        };
+        match (&*self.architecture, version(&self.variant)) {
+            ("amd64", level) => {
+                let below = level.map_or(1, |(level, _)| level);
+                (1..below).rev().for_each(|level| accept("amd64", &format!("v{level}")));
+                accept("386", "");
+            }
+            ("arm", Some((version, _))) => (5..version).rev().for_each(|lower| accept("arm", &format!("v{lower}"))),
+            ("arm64", version) => {
+                let mut below = |major, minors: u8| {
+                    (0..minors).rev().for_each(|minor| accept("arm64", &format!("v{major}.{minor}")));
+                };
+                match version.unwrap_or((8, 0)) {
+                    // Version 9.x has all that 8.(x + 5) has, and version 8 ends with 8.9.
+                    (9, minor) => {
+                        below(9, minor);
+                        below(8, minor.saturating_add(6).min(10));
+                    }
+                    (8, minor) => below(8, minor),
+                    _ => {}
+                }
+                (5..=8).rev().for_each(|version| accept("arm", &format!("v{version}")));
+            }
+            _ => {}
+        }
+        accepted
+    }
+
     /// What this program runs on.
-    pub(super) fn host() -> Self {
+    pub fn host() -> Self {
         let little = cfg!(target_endian = "little");
         let architecture = match std::env::consts::ARCH {
             "x86_64" => "amd64",
@@ -56,6 +114,30 @@ impl Platform {
     }
 }
 
+/// Reads a variant, `v8` or `v8.2` say.
+fn version(variant: &str) -> Option<(u8, u8)> {
+    let (major, minor) = variant.strip_prefix('v')?.split_once('.').unwrap_or((variant.strip_prefix('v')?, "0"));
+    Some((major.parse().ok()?, minor.parse().ok()?))
+}
+
+impl FromStr for Platform {
+    type Err = UnknownWord;
+
+    /// Reads `os/architecture` or `os/architecture/variant`.
+    fn from_str(text: &str) -> Result<Self, UnknownWord> {
+        let parts: Vec<_> = text.split('/').collect();
+        let (os, architecture, variant) = match parts.as_slice() {
+            [os, architecture] => (os, architecture, &""),
+            [os, architecture, variant] if !variant.is_empty() => (os, architecture, variant),
+            _ => return Err(UnknownWord),
+        };
+        if os.is_empty() || architecture.is_empty() {
+            return Err(UnknownWord);
+        }
+        Self::new(os, architecture, variant).ok_or(UnknownWord)
+    }
+}
+
 impl Display for Platform {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}/{}", Word(&self.os), Word(&self.architecture))?;
@@ -73,6 +155,64 @@ impl Display for Word<'_> {
             f.write_str(self.0)
         } else {
             Escaped::new(self.0.as_bytes()).fmt(f)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn accepted(text: &str) -> Vec<String> {
+        text.parse::<Platform>().unwrap().accepted().iter().map(Platform::to_string).collect()
+    }
+
+    /// What containerd takes for a platform, in its order.
+    const ACCEPTED: &[(&str, &[&str])] = &[
+        ("linux/amd64", &["linux/amd64", "linux/386"]),
+        ("linux/amd64/v1", &["linux/amd64", "linux/386"]),
+        ("linux/amd64/v3", &["linux/amd64/v3", "linux/amd64/v2", "linux/amd64", "linux/386"]),
+        ("linux/386", &["linux/386"]),
+        ("windows/amd64", &["windows/amd64", "windows/386"]),
+        ("linux/arm", &["linux/arm/v7", "linux/arm/v6", "linux/arm/v5"]),
+        ("linux/arm/v8", &["linux/arm/v8", "linux/arm/v7", "linux/arm/v6", "linux/arm/v5"]),
+        ("linux/arm/v5", &["linux/arm/v5"]),
+        ("linux/arm/v4", &["linux/arm/v4"]),
+        ("linux/arm64", &["linux/arm64", "linux/arm/v8", "linux/arm/v7", "linux/arm/v6", "linux/arm/v5"]),
+        (
+            "linux/arm64/v8.1",
+            &["linux/arm64/v8.1", "linux/arm64", "linux/arm/v8", "linux/arm/v7", "linux/arm/v6", "linux/arm/v5"],
+        ),
+        ("linux/riscv64", &["linux/riscv64"]),
+        ("linux/amd64/v999", &["linux/amd64/v999", "linux/386"]),
+    ];
+
+    #[test]
+    fn lower_variants_are_accepted_and_what_the_processor_runs_besides() {
+        for (text, expected) in ACCEPTED {
+            assert_eq!(accepted(text), *expected, "{text}");
+        }
+        let ninth = accepted("linux/arm64/v9.1");
+        assert_eq!(ninth[..3], ["linux/arm64/v9.1", "linux/arm64/v9", "linux/arm64/v8.6"]);
+        assert_eq!(ninth[8..10], ["linux/arm64", "linux/arm/v8"]);
+    }
+
+    #[test]
+    fn spellings_of_one_platform_are_one() {
+        for (one, other) in [
+            ("linux/x86_64", "linux/amd64"),
+            ("Linux/X86-64/V1", "linux/amd64"),
+            ("linux/i386/v2", "linux/386"),
+            ("linux/aarch64/8", "linux/arm64/v8"),
+            ("linux/arm64/v9.0", "linux/arm64/9"),
+            ("linux/armhf", "linux/arm/7"),
+            ("linux/armel", "linux/arm/v6"),
+            ("macos/arm64", "darwin/arm64"),
+        ] {
+            assert_eq!(one.parse::<Platform>(), other.parse(), "{one}");
+        }
+        for text in ["", "linux", "linux/", "/amd64", "linux/amd64/", "linux/arm/v7/x", "//"] {
+            assert_eq!(text.parse::<Platform>(), Err(UnknownWord), "{text}");
         }
     }
 }

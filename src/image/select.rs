@@ -1,23 +1,25 @@
 //! Which manifest of an image is meant, and what it says.
 //!
-//! Within an index the first manifest that fits is taken, as image-spec asks (image-index.md, "platform").
-//! Between the descriptors of `index.json` no such order is meant: they may be different images, so where
+//! Within an index the best manifest is taken (an `arm/v7` before an `arm/v6`), and the first of several that are as
+//! good, as image-spec asks (image-index.md, "platform"). Between the descriptors of `index.json` no such order is meant: they may be different images, so where
 //! more than one fits, a reference name has to say which.
 
-use super::layout::{Image, in_blob};
 use super::manifest::{Config, Descriptor, Manifest, media_type, parse_index};
 use super::media_type::MediaType;
+use super::open::{Form, Image, in_blob};
 use super::platform::Platform;
+use super::reference::{list, named};
 use super::walk::Walk;
 use crate::read::Format;
-use crate::words::{Digest, Error, Escaped, Fault, Limit, Misuse, Position, Violation};
+use crate::words::{Digest, EntryPath, Error, Escaped, Fault, Limit, Misuse, Position, Violation};
 use std::collections::HashSet;
 
-/// What is asked for: a platform, and a reference name where the image has several.
+/// What is asked for: a platform, and a reference name or a digest where the image has several.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Selector {
     pub(super) platform: Platform,
     reference: Option<String>,
+    digest: Option<Digest>,
 }
 
 impl Default for Selector {
@@ -29,17 +31,44 @@ impl Default for Selector {
 impl Selector {
     /// Asks for what runs here.
     pub fn host() -> Self {
-        Self { platform: Platform::host(), reference: None }
+        Self { platform: Platform::host(), reference: None, digest: None }
     }
 
-    /// Asks for what the layout gives this name (`org.opencontainers.image.ref.name`), a tag say.
+    /// Asks for what runs on another platform: what is made for it, or what it runs besides, the best there is.
+    #[must_use]
+    pub fn platform(mut self, platform: Platform) -> Self {
+        self.platform = platform;
+        self
+    }
+
+    /// Asks for what the image has under this name: a tag, or a reference such as `alpine:3.19` where the image has
+    /// these.
     #[must_use]
     pub fn reference(mut self, name: impl Into<String>) -> Self {
         self.reference = Some(name.into());
         self
     }
 
-    fn wanted(&self) -> String {
+    /// Asks for the manifest of this digest, or for what fits in the index of this digest, whatever the image lists
+    /// and names: from this one value all is verified, down to the bytes of each file.
+    ///
+    /// A manifest is taken whatever its platform. An archive of `docker save` before version 25 has no manifests.
+    #[must_use]
+    pub fn manifest_digest(mut self, digest: Digest) -> Self {
+        self.digest = Some(digest);
+        self
+    }
+
+    pub(super) fn pinned(&self) -> Option<&Digest> {
+        self.digest.as_ref()
+    }
+
+    /// Whether something is wanted of which a question tells whether it has a name.
+    pub(super) fn wants(&self, is_called: impl FnOnce(&str) -> bool) -> bool {
+        self.reference.as_deref().is_none_or(is_called)
+    }
+
+    pub(super) fn wanted(&self) -> String {
         match &self.reference {
             Some(name) => format!("{} under the reference name {}", self.platform, Escaped::new(name.as_bytes())),
             None => self.platform.to_string(),
@@ -53,23 +82,32 @@ impl Selector {
 #[derive(Debug, Clone)]
 pub struct Selected {
     image: Image,
-    manifest: Descriptor,
+    manifest: Option<Descriptor>,
     config: Descriptor,
     layers: Vec<LayerDescriptor>,
 }
 
 impl Selected {
+    pub(super) fn new(
+        image: &Image,
+        manifest: Option<Descriptor>,
+        config: Descriptor,
+        layers: Vec<LayerDescriptor>,
+    ) -> Self {
+        Self { image: image.clone(), manifest, config, layers }
+    }
+
     /// The image of which this is one.
     pub fn image(&self) -> &Image {
         &self.image
     }
 
-    /// The manifest that was selected.
-    pub fn manifest(&self) -> &Descriptor {
-        &self.manifest
+    /// The manifest that was selected; `None` in an archive of `docker save` that is no image layout as well.
+    pub fn manifest(&self) -> Option<&Descriptor> {
+        self.manifest.as_ref()
     }
 
-    /// The configuration that the manifest names.
+    /// The configuration. Its digest is what Docker calls the image ID.
     pub fn config(&self) -> &Descriptor {
         &self.config
     }
@@ -80,22 +118,42 @@ impl Selected {
     }
 }
 
-/// A layer as the manifest and the configuration describe it.
+/// A layer as the manifest and the configuration describe it; [`Image::open_layer`] opens it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LayerDescriptor {
-    descriptor: Descriptor,
-    compression: Format,
+    place: LayerPlace,
+    compression: Option<Format>,
     diff_id: Digest,
 }
 
+/// Where the bytes of a layer are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum LayerPlace {
+    /// In a blob, which the manifest describes.
+    Blob(Descriptor),
+    /// In a member of an archive, of which just the name is known.
+    Member(EntryPath),
+}
+
 impl LayerDescriptor {
-    /// Its blob.
-    pub fn descriptor(&self) -> &Descriptor {
-        &self.descriptor
+    pub(super) fn new(place: LayerPlace, compression: Option<Format>, diff_id: Digest) -> Self {
+        Self { place, compression, diff_id }
     }
 
-    /// How its media type says it is compressed.
-    pub fn compression(&self) -> Format {
+    pub(super) fn place(&self) -> &LayerPlace {
+        &self.place
+    }
+
+    /// Its blob; `None` in an archive of `docker save`, which names layers by their diff IDs alone.
+    pub fn descriptor(&self) -> Option<&Descriptor> {
+        match &self.place {
+            LayerPlace::Blob(descriptor) => Some(descriptor),
+            LayerPlace::Member(_) => None,
+        }
+    }
+
+    /// How its media type says it is compressed; `None` where it has none.
+    pub fn compression(&self) -> Option<Format> {
         self.compression
     }
 
@@ -103,6 +161,38 @@ impl LayerDescriptor {
     pub fn diff_id(&self) -> &Digest {
         &self.diff_id
     }
+}
+
+/// Something that fits what is asked for.
+pub(super) struct Candidate<K, T> {
+    /// How many platforms would have been better.
+    pub(super) rank: usize,
+    /// What makes it different from others: two names of one image are no choice.
+    pub(super) key: K,
+    /// What a message calls it.
+    pub(super) name: String,
+    pub(super) value: T,
+}
+
+/// The best candidate; `None` when there is none.
+pub(super) fn best<K: PartialEq, T>(
+    mut candidates: Vec<Candidate<K, T>>,
+    selector: &Selector,
+) -> Result<Option<T>, Error> {
+    let best = candidates.iter().map(|candidate| candidate.rank).min();
+    candidates.retain(|candidate| Some(candidate.rank) == best);
+    if let [first, others @ ..] = candidates.as_slice()
+        && others.iter().any(|other| other.key != first.key)
+    {
+        let names = list(candidates.iter().map(|candidate| candidate.name.clone()));
+        return Err(nothing(format!("{} alone", selector.wanted()), format!("{names}: say which")));
+    }
+    Ok(candidates.into_iter().next().map(|candidate| candidate.value))
+}
+
+/// Nothing fits, or too much.
+pub(super) fn nothing(wanted: String, found: String) -> Error {
+    Fault::from(Misuse::NothingSelected { wanted, found }).at(Position::default())
 }
 
 impl Image {
@@ -113,41 +203,46 @@ impl Image {
     ///
     /// # Errors
     ///
-    /// [`Misuse::NothingSelected`] when nothing fits, or when more than one image of the layout does;
+    /// [`Misuse::NothingSelected`] when nothing fits, or when more than one image is as good;
     /// a [`Violation`] from "Digests and manifests", or of a [`Limit`], for an image that is malformed,
     /// incomplete, or not an image.
     pub fn select(&self, selector: &Selector) -> Result<Selected, Error> {
-        let listed = self.index(|bytes| parse_index(bytes, None))?;
-        let nothing = |wanted, found| Fault::from(Misuse::NothingSelected { wanted, found }).at(Position::default());
-        let roots = listed
-            .iter()
-            .filter(|root| selector.reference.is_none() || root.reference() == selector.reference.as_deref());
+        match (&self.form, selector.digest) {
+            (Form::Docker(listed), _) => self.select_docker(listed, selector),
+            (_, Some(digest)) => {
+                let found = self.describe(&digest)?;
+                let none = || nothing(format!("the digest {digest}"), "none of that digest".to_owned());
+                let found = found.ok_or_else(none)?;
+                match MediaType::parse(found.media_type()) {
+                    Some(MediaType::Manifest) => self.read_manifest(&found),
+                    _ => self.select_from(&[found], &Selector { reference: None, ..selector.clone() }),
+                }
+            }
+            (Form::Flat(root), None) => self.select_from(std::slice::from_ref(root), selector),
+            (Form::Layout, None) => self.select_from(&self.index(|bytes| parse_index(bytes, None))?, selector),
+        }
+    }
 
+    fn select_from(&self, listed: &[Descriptor], selector: &Selector) -> Result<Selected, Error> {
+        let roots: Vec<_> = listed.iter().filter(|root| selector.wants(|wanted| root.is_called(wanted))).collect();
+        if roots.is_empty() && !listed.is_empty() {
+            return Err(nothing(selector.wanted(), list(listed.iter().map(|root| named(root.name())))));
+        }
         let mut walk = Walk::new(self, &selector.platform);
-        let mut fitting = Vec::new();
+        let mut candidates = Vec::new();
         let mut different = HashSet::new();
-        let mut any = false;
         for root in roots {
-            any = true;
-            if let Some(found) = walk.first_fitting(root, 1)?
+            if let Some((rank, found)) = walk.best_fitting(root, 1)?
                 && different.insert(*found.digest())
             {
-                fitting.push((root, found));
+                candidates.push(Candidate { rank, key: *found.digest(), name: named(root.name()), value: found });
             }
         }
-        match fitting.as_slice() {
-            [(_, only)] => self.read_manifest(only),
-            [] if !any && !listed.is_empty() => Err(nothing(selector.wanted(), named(&listed))),
-            [] => match (walk.only_unstated(), walk.nothing_to_choose()) {
-                (Some(only), _) => self.read_manifest(only),
-                (None, Some(violation)) => Err(Fault::from(violation).at(Position::default())),
-                (None, None) => Err(nothing(selector.wanted(), list(walk.platforms_found()))),
-            },
-            several => {
-                let wanted = format!("{} alone", selector.wanted());
-                let found = format!("{}: say which", named(several.iter().map(|(root, _)| *root)));
-                Err(nothing(wanted, found))
-            }
+        match (best(candidates, selector)?, walk.only_unstated(), walk.nothing_to_choose()) {
+            (Some(found), _, _) => self.read_manifest(&found),
+            (None, Some(only), _) => self.read_manifest(only),
+            (None, None, Some(violation)) => Err(Fault::from(violation).at(Position::default())),
+            (None, None, None) => Err(nothing(selector.wanted(), list(walk.platforms_found()))),
         }
     }
 
@@ -168,28 +263,12 @@ impl Image {
             .into_iter()
             .zip(config.diff_ids)
             .map(|(descriptor, diff_id)| match MediaType::parse(descriptor.media_type()) {
-                Some(MediaType::Layer(compression)) => Ok(LayerDescriptor { descriptor, compression, diff_id }),
+                Some(MediaType::Layer(compression)) => {
+                    Ok(LayerDescriptor::new(LayerPlace::Blob(descriptor), Some(compression), diff_id))
+                }
                 _ => Err(placed(media_type(descriptor.media_type()))),
             })
             .collect::<Result<_, _>>()?;
-        Ok(Selected { image: self.clone(), manifest: descriptor.clone(), config: manifest.config, layers })
+        Ok(Selected::new(self, Some(descriptor.clone()), manifest.config, layers))
     }
-}
-
-fn named<'a>(roots: impl IntoIterator<Item = &'a Descriptor>) -> String {
-    list(roots.into_iter().map(|root| match root.reference() {
-        Some(name) => Escaped::new(name.as_bytes()).to_string(),
-        None => "one without a reference name".to_owned(),
-    }))
-}
-
-/// The first of these, as a message shows them.
-fn list(items: impl Iterator<Item = String>) -> String {
-    const SHOWN: usize = 12;
-    let mut items = items.peekable();
-    let mut text = items.by_ref().take(SHOWN).collect::<Vec<_>>().join(", ");
-    if items.peek().is_some() {
-        text.push_str(" and more");
-    }
-    text
 }

@@ -1,21 +1,25 @@
 //! The way through the indexes of an image to its manifests.
 
-use super::layout::{Image, in_blob};
 use super::manifest::{Config, Descriptor, Manifest, media_type, parse_index};
 use super::media_type::MediaType;
+use super::open::{Image, in_blob};
 use super::platform::Platform;
 use crate::words::{Digest, Error, Fault, Limit, Violation};
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::rc::Rc;
 
+/// A manifest that fits: how many platforms would have been better, and which it is.
+pub(super) type Fitting = (usize, Rc<Descriptor>);
+
 /// A walk through the indexes of an image.
 pub(super) struct Walk<'a> {
     image: &'a Image,
-    platform: &'a Platform,
+    /// The platforms that will do, the best first.
+    accepted: Vec<Platform>,
     /// What an index led to. Each is walked once, however often others name it: a few small indexes that
     /// name one another a thousand times would otherwise cost a thousand to the power of their depth. Shared,
     /// since a descriptor may hold megabytes of annotations.
-    led_to: HashMap<Digest, Option<Rc<Descriptor>>>,
+    led_to: HashMap<Digest, Option<Fitting>>,
     /// What the configuration of a manifest states, for those whose descriptors state nothing.
     stated: HashMap<Digest, Rc<Stated>>,
     /// The manifests of images that were seen.
@@ -34,10 +38,10 @@ enum Stated {
 }
 
 impl<'a> Walk<'a> {
-    pub(super) fn new(image: &'a Image, platform: &'a Platform) -> Self {
+    pub(super) fn new(image: &'a Image, platform: &Platform) -> Self {
         Self {
             image,
-            platform,
+            accepted: platform.accepted(),
             led_to: HashMap::new(),
             stated: HashMap::new(),
             seen: HashSet::new(),
@@ -47,19 +51,17 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// The first manifest that fits, in a descriptor that lies in `depth` indexes.
-    pub(super) fn first_fitting(
-        &mut self,
-        descriptor: &Descriptor,
-        depth: u64,
-    ) -> Result<Option<Rc<Descriptor>>, Error> {
+    /// The best manifest, and the first of several that are as good, in a descriptor that lies in `depth` indexes.
+    pub(super) fn best_fitting(&mut self, descriptor: &Descriptor, depth: u64) -> Result<Option<Fitting>, Error> {
         if let Some(artifact) = descriptor.artifact() {
             self.pass_over(artifact);
             return Ok(None);
         }
         match MediaType::parse(descriptor.media_type()) {
-            Some(MediaType::Index) => self.first_within(descriptor, depth + 1),
-            Some(MediaType::Manifest) => self.fits(descriptor).map(|fits| fits.then(|| Rc::new(descriptor.clone()))),
+            Some(MediaType::Index) => self.best_within(descriptor, depth + 1),
+            Some(MediaType::Manifest) => {
+                self.fits(descriptor).map(|fits| fits.map(|rank| (rank, Rc::new(descriptor.clone()))))
+            }
             _ => {
                 self.pass_over(descriptor.media_type());
                 Ok(None)
@@ -68,17 +70,22 @@ impl<'a> Walk<'a> {
     }
 
     /// Walks an index. No index can lie within itself, since it would have to hold its own digest.
-    fn first_within(&mut self, descriptor: &Descriptor, depth: u64) -> Result<Option<Rc<Descriptor>>, Error> {
+    fn best_within(&mut self, descriptor: &Descriptor, depth: u64) -> Result<Option<Fitting>, Error> {
         if let Some(found) = self.led_to.get(descriptor.digest()) {
             return Ok(found.clone());
         }
         let placed = |violation: Violation| Fault::from(violation).at(in_blob(descriptor.digest()));
         self.image.limits().check(Limit::IndexDepth, depth).map_err(placed)?;
         let listed = self.image.document(descriptor, |bytes| parse_index(bytes, Some(descriptor)))?;
-        let mut found = None;
+        let mut found: Option<Fitting> = None;
         for inner in &listed {
-            found = self.first_fitting(inner, depth)?;
-            if found.is_some() {
+            if let Some(other) = self.best_fitting(inner, depth)?
+                && found.as_ref().is_none_or(|(rank, _)| other.0 < *rank)
+            {
+                found = Some(other);
+            }
+            // Nothing is better, and what follows need not be here.
+            if let Some((0, _)) = found {
                 break;
             }
         }
@@ -86,7 +93,8 @@ impl<'a> Walk<'a> {
         Ok(found)
     }
 
-    fn fits(&mut self, descriptor: &Descriptor) -> Result<bool, Error> {
+    /// How many platforms would be better; `None` when it does not fit.
+    fn fits(&mut self, descriptor: &Descriptor) -> Result<Option<usize>, Error> {
         let stated = match descriptor.platform() {
             Some(platform) => Rc::new(Stated::Platform(platform.clone())),
             None => self.stated_inside(descriptor)?,
@@ -94,7 +102,7 @@ impl<'a> Walk<'a> {
         match &*stated {
             Stated::Artifact(kind) => {
                 self.pass_over(kind);
-                return Ok(false);
+                return Ok(None);
             }
             Stated::Nothing => self.unstated = Some(descriptor.clone()),
             Stated::Platform(platform) => {
@@ -102,7 +110,10 @@ impl<'a> Walk<'a> {
             }
         }
         self.seen.insert(*descriptor.digest());
-        Ok(matches!(&*stated, Stated::Platform(platform) if platform == self.platform))
+        Ok(match &*stated {
+            Stated::Platform(platform) => self.accepted.iter().position(|accepted| accepted == platform),
+            _ => None,
+        })
     }
 
     fn stated_inside(&mut self, descriptor: &Descriptor) -> Result<Rc<Stated>, Error> {

@@ -24,6 +24,8 @@ pub(crate) use line::Line;
 pub(crate) use piped::{Feeder, PipedStream};
 pub use stream::LayerStream;
 pub(crate) use stream::Verifying;
+#[cfg(feature = "image")]
+pub(crate) use tar::Jump;
 pub use tar::TarReader;
 pub use verify::{Blob, Checked, Expected, Verified};
 

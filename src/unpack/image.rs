@@ -3,13 +3,12 @@
 use super::layer::{Layer, Opened, Unpacker};
 use super::pipeline::{Jobs, side_by_side};
 use super::stage::Staged;
-use crate::image::Selected;
+use crate::image::{BlobReader, Selected};
 use crate::read::Verifying;
 use crate::sink::Sink;
 use crate::words::{Error, Fault, LayerPosition, Policy, Position, Report};
 use cap_std::fs::Dir;
 use std::ffi::OsStr;
-use std::fs::File;
 
 impl Unpacker {
     /// Unpacks an image as the directory `name` in `parent`, which must not exist yet, on as many threads as
@@ -66,14 +65,16 @@ impl Selected {
     }
 
     /// The layers, opened one after another, with all that is known of them; or why one cannot be opened.
-    pub(super) fn numbered_layers(&self) -> impl Iterator<Item = Result<Layer<File>, Error>> {
+    pub(super) fn numbered_layers(&self) -> impl Iterator<Item = Result<Layer<BlobReader>, Error>> {
         let of = self.layers().len();
         self.layers().iter().enumerate().map(move |(index, layer)| {
             let position = Some(LayerPosition { number: index + 1, of });
-            let descriptor = layer.descriptor();
-            let reader = self.image().open_blob(descriptor);
+            let reader = self.image().open_layer(layer);
             let reader = reader.map_err(|fault| fault.at(Position { layer: position, ..Position::default() }))?;
-            let known = Layer::new(reader).blob(*descriptor.digest(), descriptor.size()).diff_id(*layer.diff_id());
+            let known = match layer.descriptor() {
+                Some(blob) => Layer::new(reader).blob(*blob.digest(), blob.size()).diff_id(*layer.diff_id()),
+                None => Layer::new(reader).diff_id_alone(*layer.diff_id()),
+            };
             Ok(known.numbered(position, layer.compression()))
         })
     }

@@ -68,6 +68,12 @@ limits! {
     ManifestBytes "manifest-bytes" = 4 << 20;
     /// Indexes within one another.
     IndexDepth "index-depth" = 4;
+    /// Members of the archive of an image.
+    ArchiveMembers "archive-members" = 100_000;
+    /// Bytes of the names, and of the targets of links, of the members of the archive of an image.
+    ArchiveNameBytes "archive-name-bytes" = 16 << 20;
+    /// Bytes of the archive of an image that is compressed, or comes as a stream, and is kept in a file meanwhile.
+    ArchiveBytes "archive-bytes" = 1 << 40;
     /// Bytes of the window that a zstd frame asks for.
     ZstdWindowBytes "zstd-window-bytes" = 128 << 20;
 }

@@ -225,6 +225,10 @@ rules! {
         "blob-not-regular" BlobNotRegular { name: Escaped } "a file of the image is not a regular file"
             help "copy the image with what its links point at";
         "not-an-image" NotAnImage { because: &'static str } "this is no image of a kind that is read";
+        "member-missing" MemberMissing { name: Escaped } "the image names a file that its archive does not hold"
+            help "the copy of the image is incomplete; fetch it again";
+        "member-twice" MemberTwice { name: Escaped } "the archive of an image holds two different members of one name";
+        "member-path" MemberPath { path: Escaped } "a name in the archive of an image is absolute, or leads out of it";
         "json" Json { problem: JsonProblem } "a document of the image is malformed";
         "media-type" MediaType { media_type: Escaped } "a media type is unknown, or not the one that belongs here";
         "layers-and-diff-ids" LayersAndDiffIds { layers: usize, diff_ids: usize } "the manifest and the configuration disagree on the layers";

@@ -17,7 +17,7 @@ const NAMES: &[(&str, &[&str])] = &[
     ("std::fs", &["cage", "sink", "image", "unpack"]),
     ("std::os", &["cage", "wall", "sink", "image", "unpack"]),
     ("std::process", &[]),
-    ("std::env", &[]),
+    ("std::env", &["image"]),
     ("std::net", &[]),
     ("flate2", &["read"]),
     ("zstd", &["read"]),

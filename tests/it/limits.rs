@@ -140,11 +140,14 @@ fn no_tree_becomes_deeper_through_links_than_names_may_be() {
 #[test]
 fn no_limit_is_forgotten() {
     let elsewhere = [
-        Limit::Layers,          // src/image/tests.rs
-        Limit::ManifestBytes,   // src/image/tests.rs
-        Limit::IndexDepth,      // src/image/tests.rs
-        Limit::ZstdWindowBytes, // src/read/zstd.rs
-        Limit::ExpansionRatio,  // above, where there is zstd
+        Limit::Layers,           // src/image/tests.rs
+        Limit::ManifestBytes,    // src/image/tests.rs
+        Limit::IndexDepth,       // src/image/tests.rs
+        Limit::ArchiveMembers,   // archives.rs
+        Limit::ArchiveNameBytes, // archives.rs
+        Limit::ArchiveBytes,     // forms.rs
+        Limit::ZstdWindowBytes,  // src/read/zstd.rs
+        Limit::ExpansionRatio,   // above, where there is zstd
     ];
     for limit in Limit::ALL {
         assert!(CASES.iter().any(|case| case.0 == *limit) || elsewhere.contains(limit), "{limit}");

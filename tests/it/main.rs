@@ -7,12 +7,16 @@
     allow(dead_code, reason = "some tests need these features, and what they stand on is not needed without")
 )]
 
+#[cfg(all(feature = "image", feature = "gzip", feature = "zstd"))]
+mod archives;
 mod child;
 #[cfg(all(feature = "image", feature = "gzip", feature = "zstd"))]
 mod damage;
 mod docs;
 mod failures;
 mod floors;
+#[cfg(all(feature = "image", feature = "gzip", feature = "zstd"))]
+mod forms;
 mod holes;
 mod hostile;
 #[cfg(all(feature = "image", feature = "gzip", feature = "zstd"))]

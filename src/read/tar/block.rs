@@ -95,6 +95,15 @@ impl<R: BufRead> Blocks<R> {
         Ok(())
     }
 
+    #[cfg(feature = "image")]
+    pub(crate) fn jump(&mut self, bytes: u64)
+    where
+        R: super::Jump,
+    {
+        self.reader.jump(bytes);
+        self.offset = self.offset.saturating_add(bytes);
+    }
+
     pub(crate) fn into_inner(self) -> R {
         self.reader
     }

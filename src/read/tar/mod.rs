@@ -21,4 +21,6 @@ mod properties;
 #[cfg(test)]
 mod tests;
 
+#[cfg(feature = "image")]
+pub(crate) use reader::Jump;
 pub use reader::TarReader;

@@ -136,6 +136,21 @@ impl<R: BufRead> TarReader<R> {
         self.blocks.into_inner()
     }
 
+    /// Where the content of the current entry begins that is still unread.
+    #[cfg(feature = "image")]
+    pub(crate) fn content_offset(&self) -> u64 {
+        self.blocks.offset()
+    }
+
+    /// Leaves the rest of the current entry's content unread, of which nothing says that it is there.
+    #[cfg(feature = "image")]
+    pub(crate) fn jump(&mut self)
+    where
+        R: Jump,
+    {
+        self.blocks.jump(std::mem::take(&mut self.left));
+    }
+
     fn advance(&mut self) -> Result<Option<Entry>, Fault> {
         self.blocks.skip(self.left)?;
         self.left = 0;
@@ -244,6 +259,13 @@ impl<R: BufRead> TarReader<R> {
         self.end_quirks.extend(std::mem::take(&mut self.global).into_quirks());
         Ok(None)
     }
+}
+
+/// A reader that gets ahead without reading what lies between.
+#[cfg(feature = "image")]
+pub(crate) trait Jump: BufRead {
+    /// Goes on so many bytes behind what was consumed last, which may be behind the end.
+    fn jump(&mut self, bytes: u64);
 }
 
 /// The content of the current entry.

@@ -1,0 +1,169 @@
+//! What `docker save` writes: an archive whose `manifest.json` names configurations and layers by their members.
+//!
+//! There are no manifests and no digests of layers: a configuration's diff IDs name its layers, and its own
+//! digest, the image ID, names it. Since version 25 the archive is an image layout as well, and read as one.
+
+use super::document::{self, or_null, strict};
+use super::manifest::{Config, Descriptor};
+use super::open::{Image, digest_of, in_file};
+use super::reference;
+use super::select::{Candidate, LayerDescriptor, LayerPlace, Selected, Selector, best, nothing};
+use crate::words::{Algorithm, Digest, EntryPath, Error, Escaped, Fault, Limit, Limits, Position, Violation};
+use serde::Deserialize;
+use std::collections::{BTreeSet, HashMap};
+use std::rc::Rc;
+
+pub(super) const MANIFEST_NAME: &str = "manifest.json";
+pub(super) const MANIFEST: &[u8] = MANIFEST_NAME.as_bytes();
+
+const CONFIG_TYPE: &str = "application/vnd.docker.container.image.v1+json";
+
+/// One image of the archive.
+#[derive(Debug)]
+pub(super) struct DockerImage {
+    config: EntryPath,
+    /// What the configuration's name says of its digest.
+    config_digest: Option<Digest>,
+    tags: Vec<String>,
+    layers: Vec<EntryPath>,
+}
+
+impl DockerImage {
+    /// The members that it names.
+    pub(super) fn into_members(self) -> impl Iterator<Item = EntryPath> {
+        self.layers.into_iter().chain([self.config])
+    }
+
+    /// What a message calls it.
+    fn name(&self) -> String {
+        reference::named(self.tags.iter().map(String::as_str))
+    }
+}
+
+/// Reads `manifest.json`.
+///
+/// # Errors
+///
+/// [`Violation::Json`]; [`Violation::MemberPath`] for a name that leads out of the archive;
+/// [`Violation::NotAnImage`] when it names no image.
+pub(super) fn parse(bytes: &[u8]) -> Result<Vec<DockerImage>, Violation> {
+    let listed: Vec<RawImage> = document::parse(bytes)?;
+    if listed.is_empty() {
+        return Err(Violation::NotAnImage { because: "its `manifest.json` names no image" });
+    }
+    listed.into_iter().map(DockerImage::try_from).collect()
+}
+
+impl TryFrom<RawImage> for DockerImage {
+    type Error = Violation;
+
+    fn try_from(raw: RawImage) -> Result<Self, Violation> {
+        Ok(Self {
+            config: member(&raw.config)?,
+            config_digest: named_digest(&raw.config),
+            tags: raw.repo_tags,
+            layers: raw.layers.iter().map(|name| member(name)).collect::<Result<_, _>>()?,
+        })
+    }
+}
+
+/// A name of a member, which a reader that unpacks the archive first might take for a path of the machine.
+fn member(name: &str) -> Result<EntryPath, Violation> {
+    if name.starts_with('/') || name.split('/').any(|part| part == "..") {
+        return Err(Violation::MemberPath { path: Escaped::new(name.as_bytes()) });
+    }
+    EntryPath::parse(name.as_bytes(), &Limits::default())
+}
+
+/// The digest that a name is made of: `HEX.json`, `blobs/sha256/HEX` or `sha256:HEX`. Other writers have other names.
+fn named_digest(name: &str) -> Option<Digest> {
+    let hex = name.strip_suffix(".json").or_else(|| name.strip_prefix("blobs/sha256/"));
+    let hex = hex.or_else(|| name.strip_prefix("sha256:")).unwrap_or(name);
+    format!("sha256:{hex}").parse().ok()
+}
+
+/// A configuration as it was read.
+struct Read {
+    descriptor: Descriptor,
+    config: Config,
+}
+
+impl Image {
+    /// Finds the image that is asked for in what `manifest.json` lists.
+    pub(super) fn select_docker(&self, listed: &[DockerImage], selector: &Selector) -> Result<Selected, Error> {
+        if let Some(pinned) = selector.pinned() {
+            let found = "no manifests, since an archive of `docker save` names its layers by diff IDs alone";
+            return Err(nothing(format!("the digest {pinned}"), found.to_owned()));
+        }
+        let wanted = |image: &DockerImage, name: &str| image.tags.iter().any(|tag| reference::fits(tag, name));
+        let tagged: Vec<_> = listed.iter().filter(|image| selector.wants(|name| wanted(image, name))).collect();
+        if tagged.is_empty() {
+            return Err(nothing(selector.wanted(), reference::list(listed.iter().map(DockerImage::name))));
+        }
+        // Each once, however often it is named: it may have megabytes.
+        let mut configs: HashMap<&EntryPath, Rc<Read>> = HashMap::new();
+        let accepted = selector.platform.accepted();
+        let (mut candidates, mut others) = (Vec::new(), BTreeSet::new());
+        for &image in &tagged {
+            let read = match configs.get(&image.config) {
+                Some(read) => Rc::clone(read),
+                None => Rc::clone(configs.entry(&image.config).insert_entry(Rc::new(self.read_config(image)?)).get()),
+            };
+            let rank = match &read.config.platform {
+                Some(platform) => accepted.iter().position(|accepted| accepted == platform),
+                // Stated nowhere: taken when it is the only one.
+                None => (tagged.len() == 1).then_some(0),
+            };
+            let platform =
+                read.config.platform.as_ref().map_or("one that states no platform".into(), ToString::to_string);
+            others.insert(platform);
+            let key = (*read.descriptor.digest(), &image.layers);
+            candidates.extend(rank.map(|rank| Candidate { rank, key, name: image.name(), value: (image, read) }));
+        }
+        match best(candidates, selector)? {
+            Some((image, read)) => self.selected(image, &read),
+            None => Err(nothing(selector.wanted(), reference::list(others.into_iter()))),
+        }
+    }
+
+    fn read_config(&self, image: &DockerImage) -> Result<Read, Error> {
+        let name = image.config.as_bytes();
+        let read = || {
+            let missing = || Violation::MemberMissing { name: Escaped::new(name) };
+            let bytes = self.files.document(&image.config, self.limits())?.ok_or_else(missing)?;
+            let got = digest_of(Algorithm::Sha256, &bytes);
+            if let Some(expected) = image.config_digest.filter(|expected| *expected != got) {
+                return Err(Violation::DigestMismatch { expected, got }.into());
+            }
+            let descriptor = Descriptor::found(CONFIG_TYPE.to_owned(), got, bytes.len() as u64);
+            Ok(Read { descriptor, config: Config::parse(&bytes)? })
+        };
+        let position = Position { path: Some(Escaped::new(name)), ..Position::default() };
+        read().map_err(|fault: Fault| fault.at(position))
+    }
+
+    fn selected(&self, image: &DockerImage, read: &Read) -> Result<Selected, Error> {
+        let placed = |violation: Violation| Fault::from(violation).at(in_file(MANIFEST_NAME));
+        let (layers, diff_ids) = (image.layers.len(), read.config.diff_ids.len());
+        self.limits().check(Limit::Layers, layers as u64).map_err(placed)?;
+        if layers != diff_ids {
+            return Err(placed(Violation::LayersAndDiffIds { layers, diff_ids }));
+        }
+        let layers = image.layers.iter().zip(&read.config.diff_ids);
+        let layers =
+            layers.map(|(name, diff_id)| LayerDescriptor::new(LayerPlace::Member(name.clone()), None, *diff_id));
+        Ok(Selected::new(self, None, read.descriptor.clone(), layers.collect()))
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(remote = "Self", rename_all = "PascalCase")]
+struct RawImage {
+    config: String,
+    #[serde(default, deserialize_with = "or_null")]
+    repo_tags: Vec<String>,
+    #[serde(default, deserialize_with = "or_null")]
+    layers: Vec<String>,
+}
+
+strict!(RawImage);

@@ -1,0 +1,60 @@
+//! Where the files of an image lie: in a directory, or in an archive.
+
+use super::archive::Archive;
+use super::blob::BlobReader;
+use crate::cage::{NotOpened, open_regular};
+use crate::words::{EntryPath, Escaped, Fault, Limit, Limits, SizeSeen, Violation};
+use cap_std::fs::Dir;
+use std::io::Read;
+use std::os::fd::AsFd;
+use std::sync::Arc;
+
+/// The files of an image.
+///
+/// Nothing but regular ones is ever opened, and no link is followed, wherever a digest or a name seems to lead.
+#[derive(Debug)]
+pub(super) enum Files {
+    Directory(Dir),
+    Archive(Archive),
+}
+
+impl Files {
+    /// Opens a file; `None` when it is missing.
+    pub(super) fn open(&self, path: &EntryPath) -> Result<Option<BlobReader>, Fault> {
+        match self {
+            Self::Archive(archive) => archive.open(path),
+            Self::Directory(directory) => {
+                let file = match open_regular(directory.as_fd(), path) {
+                    Ok(file) => file,
+                    Err(NotOpened::Missing) => return Ok(None),
+                    Err(NotOpened::NotRegular) => return Err(not_regular(path.as_bytes()).into()),
+                    Err(NotOpened::System(fault)) => return Err(fault),
+                };
+                let metadata = file.metadata().map_err(|error| Fault::system("fstat", path.as_bytes(), error))?;
+                Ok(Some(BlobReader::new(Arc::new(file), 0, metadata.len())))
+            }
+        }
+    }
+
+    /// Reads a document; `None` when it is missing.
+    pub(super) fn document(&self, name: &EntryPath, limits: &Limits) -> Result<Option<Vec<u8>>, Fault> {
+        let Some(file) = self.open(name)? else { return Ok(None) };
+        limits.check(Limit::ManifestBytes, file.bytes_left())?;
+        read(file, name.as_bytes()).map(Some)
+    }
+}
+
+pub(super) fn not_regular(name: &[u8]) -> Violation {
+    Violation::BlobNotRegular { name: Escaped::new(name) }
+}
+
+/// Reads a file that was as large as this when it was opened.
+pub(super) fn read(mut file: BlobReader, name: &[u8]) -> Result<Vec<u8>, Fault> {
+    let expected = file.bytes_left();
+    let mut bytes = Vec::new();
+    file.read_to_end(&mut bytes).map_err(|error| Fault::system("pread64", name, error))?;
+    match bytes.len() as u64 {
+        got if got == expected => Ok(bytes),
+        got => Err(Violation::SizeMismatch { expected, got: SizeSeen::Exactly(got) }.into()),
+    }
+}

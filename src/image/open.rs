@@ -1,0 +1,344 @@
+//! An image is opened: which of its forms it has on disk is seen from what is inside.
+//!
+//! The forms: an image layout (image-spec, image-layout.md) as a directory or in an archive; the archive of
+//! `docker save`; the directory of `skopeo copy … dir:`.
+
+use super::archive::{Archive, not_an_image};
+use super::blob::BlobReader;
+use super::docker::{self, DockerImage};
+use super::document::{self, strict};
+use super::files::{Files, read};
+use super::manifest::{Descriptor, stated_type};
+use super::media_type::MediaType;
+use super::recognise::is_image;
+use super::select::{LayerDescriptor, LayerPlace};
+use crate::cage::{NotOpened, create_spool, open_directory, open_regular};
+use crate::read::Hasher;
+use crate::words::{
+    Algorithm, Digest, EntryPath, Error, Escaped, Fault, Limit, Limits, Misuse, Position, SizeSeen, Violation,
+};
+use cap_std::AmbientAuthority;
+use cap_std::fs::Dir;
+use serde::Deserialize;
+use std::ffi::OsStr;
+use std::fs::File;
+use std::io::ErrorKind;
+use std::os::fd::AsFd;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+use std::sync::Arc;
+
+/// An image, or several, in one of the forms that images have on disk.
+///
+/// Nothing but regular files inside the directory or archive is ever opened, and no link is followed but those
+/// between the layers of a `docker save` archive, wherever a digest or a file of the image seems to lead.
+#[derive(Debug, Clone)]
+pub struct Image {
+    /// Shared with what was selected from the image.
+    pub(super) files: Arc<Files>,
+    pub(super) form: Form,
+    limits: Limits,
+}
+
+/// How the files of an image are named.
+#[derive(Debug, Clone)]
+pub(super) enum Form {
+    /// By image-spec: `index.json`, and blobs under their digests.
+    Layout,
+    /// As skopeo does it for `dir:`, with the descriptor of its `manifest.json`.
+    Flat(Box<Descriptor>),
+    /// As `docker save` does it, with what its `manifest.json` lists.
+    Docker(Arc<[DockerImage]>),
+}
+
+/// A file without a name, in which an archive is kept that cannot be read where it lies.
+#[derive(Debug)]
+pub struct Scratch(File);
+
+impl Scratch {
+    /// Makes one on the file system of a directory.
+    ///
+    /// # Errors
+    ///
+    /// What the system refuses.
+    pub fn beneath(directory: &Dir) -> Result<Self, Error> {
+        create_spool(directory.as_fd()).map(Self).map_err(nowhere)
+    }
+}
+
+impl Image {
+    /// Opens a directory, of which the image keeps a handle of its own: an image layout, or what `skopeo copy` calls `dir:`.
+    ///
+    /// # Errors
+    ///
+    /// [`Violation::NotAnImage`] when it is neither, or a layout of another version than 1.0.0; a failing system.
+    pub fn open(directory: &Dir) -> Result<Self, Error> {
+        Self::open_within(directory, Limits::default())
+    }
+
+    /// The same, with limits that somebody chose.
+    ///
+    /// # Errors
+    ///
+    /// The same.
+    pub fn open_within(directory: &Dir, limits: Limits) -> Result<Self, Error> {
+        let directory = directory.try_clone().map_err(|error| nowhere(Fault::system("fcntl", b".", error)))?;
+        Self::of_files(Files::Directory(directory), limits)
+    }
+
+    /// Opens an archive: an image layout in a tar, or what `docker save` writes; plain, or compressed with gzip or
+    /// zstd.
+    ///
+    /// A plain archive is read where it lies. For one that is compressed, or a stream that cannot be read here and
+    /// there, `scratch` is asked for a file, in which it is kept uncompressed as long as the image is in use; for a
+    /// compressed file that is no image it is not. [`Limit::ArchiveBytes`] bounds what is kept.
+    ///
+    /// # Errors
+    ///
+    /// [`Violation::NotAnImage`]; what is wrong with the archive, which is read as strictly as a layer;
+    /// [`Violation::MemberTwice`]; a failing system.
+    pub fn open_archive(
+        archive: File,
+        scratch: impl FnOnce() -> Result<Scratch, Error>,
+        limits: Limits,
+    ) -> Result<Self, Error> {
+        let archive = Archive::open_file(archive, &limits, || scratch().map(|Scratch(file)| file))?;
+        Self::of_files(Files::Archive(archive), limits)
+    }
+
+    /// Opens what is called `name` in a directory, an archive or a directory of its own.
+    ///
+    /// A compressed archive is kept in `directory` meanwhile, as in [`Image::open_archive`].
+    ///
+    /// # Errors
+    ///
+    /// As for [`Image::open`] and [`Image::open_archive`]; [`Misuse::NotAComponent`]; what the system says of a link,
+    /// or of what else is neither file nor directory.
+    pub fn open_at(directory: &Dir, name: impl AsRef<OsStr>, limits: Limits) -> Result<Self, Error> {
+        let name = name.as_ref().as_bytes();
+        let path = EntryPath::parse(name, &limits).ok().filter(|path| path.components().count() == 1);
+        let path = path.ok_or_else(|| nowhere(Misuse::NotAComponent { name: Escaped::new(name) }.into()))?;
+        match open_regular(directory.as_fd(), &path) {
+            Ok(archive) => Self::open_archive(archive, || Scratch::beneath(directory), limits),
+            Err(NotOpened::System(fault)) => Err(nowhere(fault)),
+            Err(NotOpened::Missing | NotOpened::NotRegular) => {
+                let inside = open_directory(directory.as_fd(), &path).map_err(nowhere)?;
+                Self::of_files(Files::Directory(Dir::from_std_file(inside)), limits)
+            }
+        }
+    }
+
+    /// Opens an archive or a directory by a path of this machine.
+    ///
+    /// A compressed archive is kept in the directory for temporary files meanwhile ([`std::env::temp_dir`]), as in
+    /// [`Image::open_archive`].
+    ///
+    /// # Errors
+    ///
+    /// As for [`Image::open`] and [`Image::open_archive`].
+    pub fn open_ambient(path: impl AsRef<Path>, authority: AmbientAuthority) -> Result<Self, Error> {
+        Self::open_ambient_within(path, Limits::default(), authority)
+    }
+
+    /// The same, with limits that somebody chose.
+    ///
+    /// # Errors
+    ///
+    /// The same.
+    #[expect(clippy::disallowed_methods, reason = "whoever hands over this authority means paths of this machine")]
+    pub fn open_ambient_within(
+        path: impl AsRef<Path>,
+        limits: Limits,
+        authority: AmbientAuthority,
+    ) -> Result<Self, Error> {
+        let path = path.as_ref();
+        let failed = |path: &Path, error| nowhere(Fault::system("openat", path.as_os_str().as_bytes(), error));
+        match Dir::open_ambient_dir(path, authority) {
+            Ok(directory) => Self::of_files(Files::Directory(directory), limits),
+            Err(error) if error.kind() == ErrorKind::NotADirectory => {
+                let archive = File::open(path).map_err(|error| failed(path, error))?;
+                let scratch = || {
+                    let directory = std::env::temp_dir();
+                    let opened = Dir::open_ambient_dir(&directory, authority);
+                    Scratch::beneath(&opened.map_err(|error| failed(&directory, error))?)
+                };
+                Self::open_archive(archive, scratch, limits)
+            }
+            Err(error) => Err(failed(path, error)),
+        }
+    }
+
+    /// Whether a file is the archive of an image, and not a layer: it has `oci-layout` and `index.json`, or a
+    /// `manifest.json` as `docker save` writes it together with all that this names.
+    ///
+    /// Reads the archive's headers, or all of it when it is compressed, and writes nothing. Of an archive that is
+    /// damaged what comes before the damage decides.
+    ///
+    /// # Errors
+    ///
+    /// A failing system; never the archive's fault.
+    pub fn is_archive(file: &File, limits: &Limits) -> Result<bool, Error> {
+        is_image(file, limits)
+    }
+
+    fn of_files(files: Files, limits: Limits) -> Result<Self, Error> {
+        let mut image = Self { files: Arc::new(files), form: Form::Layout, limits };
+        if let Some(marker) = image.file("oci-layout", document::parse::<LayoutMarker>)? {
+            if marker.image_layout_version != "1.0.0" {
+                let because = "its `oci-layout` is of another version than 1.0.0";
+                return Err(Fault::from(Violation::NotAnImage { because }).at(in_file("oci-layout")));
+            }
+            return Ok(image);
+        }
+        if let Files::Archive(_) = &*image.files {
+            let listed = image.file(docker::MANIFEST_NAME, docker::parse)?;
+            image.form = Form::Docker(listed.ok_or_else(|| nowhere(not_an_image().into()))?.into());
+            return Ok(image);
+        }
+        let because = "it has neither `oci-layout`, nor `version` and `manifest.json`";
+        let neither = || Fault::from(Violation::NotAnImage { because }).at(in_file("oci-layout"));
+        // Every reader of `dir:` takes the version that begins like this for one that it knows.
+        image
+            .file("version", |text| Ok(text.starts_with(b"Directory Transport Version: 1.")))?
+            .filter(|known| *known)
+            .ok_or_else(neither)?;
+        let root = image.file(docker::MANIFEST_NAME, |bytes| {
+            Ok(Descriptor::found(stated_type(bytes)?, digest_of(Algorithm::Sha256, bytes), bytes.len() as u64))
+        })?;
+        image.form = Form::Flat(Box::new(root.ok_or_else(neither)?));
+        Ok(image)
+    }
+
+    /// Opens the file of a blob, whose bytes are still to be checked.
+    ///
+    /// # Errors
+    ///
+    /// [`Violation::BlobMissing`], [`Violation::BlobNotRegular`]; [`Violation::SizeMismatch`] when the file
+    /// is not as large as the descriptor says; a failing system.
+    pub fn open_blob(&self, descriptor: &Descriptor) -> Result<BlobReader, Fault> {
+        let digest = *descriptor.digest();
+        let file = self.blob(&digest, MediaType::parse(descriptor.media_type()))?;
+        let file = file.ok_or(Violation::BlobMissing { digest })?;
+        let (expected, got) = (descriptor.size(), file.bytes_left());
+        if got != expected {
+            return Err(Violation::SizeMismatch { expected, got: SizeSeen::Exactly(got) }.into());
+        }
+        Ok(file)
+    }
+
+    /// Opens a layer, whose bytes are still to be checked: those of `docker save` have no descriptor.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Image::open_blob`]; [`Violation::MemberMissing`], [`Violation::MemberPath`] and
+    /// [`Violation::LinkLoop`] for an archive of `docker save`.
+    pub fn open_layer(&self, layer: &LayerDescriptor) -> Result<BlobReader, Fault> {
+        match (layer.place(), &*self.files) {
+            (LayerPlace::Blob(descriptor), _) => self.open_blob(descriptor),
+            (LayerPlace::Member(name), Files::Archive(archive)) => archive.open_through_links(name, &self.limits),
+            (LayerPlace::Member(name), Files::Directory(_)) => {
+                Err(Violation::MemberMissing { name: Escaped::new(name.as_bytes()) }.into())
+            }
+        }
+    }
+
+    /// What is enforced while this image is read.
+    pub(crate) fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
+    /// Reads `index.json`, the one document that no digest covers.
+    pub(super) fn index<T>(&self, parse: impl FnOnce(&[u8]) -> Result<T, Violation>) -> Result<T, Error> {
+        let because = "there is no file `index.json`";
+        let missing = || Fault::from(Violation::NotAnImage { because }).at(in_file("index.json"));
+        self.file("index.json", parse)?.ok_or_else(missing)
+    }
+
+    /// Reads a document by its descriptor, which its bytes are checked against before they are parsed.
+    pub(super) fn document<T>(
+        &self,
+        descriptor: &Descriptor,
+        parse: impl FnOnce(&[u8]) -> Result<T, Violation>,
+    ) -> Result<T, Error> {
+        let placed = |fault: Fault| fault.at(in_blob(descriptor.digest()));
+        let open = || {
+            self.limits.check(Limit::ManifestBytes, descriptor.size())?;
+            self.verified(self.open_blob(descriptor)?, descriptor.digest())
+        };
+        let bytes = open().map_err(placed)?;
+        parse(&bytes).map_err(|violation| placed(violation.into()))
+    }
+
+    /// The descriptor of a manifest, or an index, of which the digest alone is known; `None` when it is not here.
+    pub(super) fn describe(&self, digest: &Digest) -> Result<Option<Descriptor>, Error> {
+        let describe = || {
+            let Some(file) = self.blob(digest, Some(MediaType::Manifest))? else { return Ok(None) };
+            self.limits.check(Limit::ManifestBytes, file.bytes_left())?;
+            let bytes = self.verified(file, digest)?;
+            Ok(Some(Descriptor::found(stated_type(&bytes)?, *digest, bytes.len() as u64)))
+        };
+        describe().map_err(|fault: Fault| fault.at(in_blob(digest)))
+    }
+
+    fn verified(&self, file: BlobReader, digest: &Digest) -> Result<Vec<u8>, Fault> {
+        let bytes = read(file, b"(blob)")?;
+        let (expected, got) = (*digest, digest_of(digest.algorithm(), &bytes));
+        if got == expected { Ok(bytes) } else { Err(Violation::DigestMismatch { expected, got }.into()) }
+    }
+
+    /// Finds the file of a blob. A digest is parsed, and so has nothing in it that could lead elsewhere.
+    fn blob(&self, digest: &Digest, kind: Option<MediaType>) -> Result<Option<BlobReader>, Fault> {
+        let is_manifest = matches!(kind, Some(MediaType::Index | MediaType::Manifest));
+        let name = match &self.form {
+            Form::Docker(_) => return Ok(None),
+            Form::Layout => format!("blobs/{}/{}", digest.algorithm().name(), digest.hex()),
+            Form::Flat(root) if root.digest() == digest => docker::MANIFEST_NAME.to_owned(),
+            Form::Flat(_) if is_manifest => format!("{}.manifest.json", digest.hex()),
+            Form::Flat(_) => digest.hex(),
+        };
+        self.files.open(&EntryPath::parse(name.as_bytes(), &Limits::default())?)
+    }
+
+    /// Reads a file that is known by its name alone; `None` when it is missing.
+    fn file<T>(
+        &self,
+        name: &'static str,
+        parse: impl FnOnce(&[u8]) -> Result<T, Violation>,
+    ) -> Result<Option<T>, Error> {
+        let read = || {
+            let path = EntryPath::parse(name.as_bytes(), &Limits::default())?;
+            let Some(bytes) = self.files.document(&path, &self.limits)? else { return Ok(None) };
+            Ok(Some(parse(&bytes)?))
+        };
+        read().map_err(|fault: Fault| fault.at(in_file(name)))
+    }
+}
+
+/// Where a fault is that concerns a blob.
+pub(super) fn in_blob(digest: &Digest) -> Position {
+    Position { blob: Some(*digest), ..Position::default() }
+}
+
+/// Where a fault is that concerns a file of the image.
+pub(super) fn in_file(name: &str) -> Position {
+    Position { path: Some(Escaped::new(name.as_bytes())), ..Position::default() }
+}
+
+pub(super) fn digest_of(algorithm: Algorithm, bytes: &[u8]) -> Digest {
+    let mut hasher = Hasher::new(algorithm);
+    hasher.update(bytes);
+    hasher.finish()
+}
+
+fn nowhere(fault: Fault) -> Error {
+    fault.at(Position::default())
+}
+
+/// The file `oci-layout`.
+#[derive(Deserialize)]
+#[serde(remote = "Self", rename_all = "camelCase")]
+struct LayoutMarker {
+    image_layout_version: String,
+}
+
+strict!(LayoutMarker);

@@ -1,0 +1,581 @@
+//! Archives of images that are broken or hostile, each in one place: each is refused by its own rule, and nothing is
+//! written.
+
+use crate::support::forms::{self, Parts, document, gzip, hex, sha256};
+use crate::support::layer::{Attributes, LayerBuilder};
+use crate::support::layout::{self, Stored};
+use crate::support::{open, tree};
+use layercage::{Blame, Error, Image, Limit, Limits, Policy, Selector};
+use serde_json::{Value, json};
+use std::fs::{self, File};
+use std::io::{Seek, Write};
+use std::path::Path;
+
+/// An archive of `docker save` in the making.
+struct Docker {
+    config: Value,
+    config_name: Option<String>,
+    /// What `manifest.json` says of the one image.
+    layers: Vec<String>,
+    manifest: Option<String>,
+    archive: LayerBuilder,
+}
+
+fn layer(content: &[u8]) -> Vec<u8> {
+    LayerBuilder::new().file("f", content).build()
+}
+
+impl Docker {
+    /// An image of one layer, which lies at `id/layer.tar`.
+    fn new() -> Self {
+        let diff_ids = [sha256(&layer(b"1")).to_string()];
+        let architecture = if cfg!(target_arch = "aarch64") { "arm64" } else { "amd64" };
+        let rootfs = json!({"type": "layers", "diff_ids": diff_ids});
+        Self {
+            config: json!({"os": "linux", "architecture": architecture, "rootfs": rootfs}),
+            config_name: None,
+            layers: vec!["id/layer.tar".into()],
+            manifest: None,
+            archive: LayerBuilder::new(),
+        }
+    }
+
+    fn add(mut self, add: impl FnOnce(LayerBuilder) -> LayerBuilder) -> Self {
+        self.archive = add(self.archive);
+        self
+    }
+
+    /// The layer where it belongs.
+    fn whole(self) -> Self {
+        self.add(|archive| archive.file("id/layer.tar", &layer(b"1")))
+    }
+
+    fn layers(mut self, layers: &[&str]) -> Self {
+        self.layers = layers.iter().map(|&name| name.to_owned()).collect();
+        self
+    }
+
+    fn config_name(mut self, name: &str) -> Self {
+        self.config_name = Some(name.to_owned());
+        self
+    }
+
+    fn diff_ids(mut self, diff_ids: Value) -> Self {
+        self.config["rootfs"]["diff_ids"] = diff_ids;
+        self
+    }
+
+    fn manifest(mut self, text: &str) -> Self {
+        self.manifest = Some(text.to_owned());
+        self
+    }
+
+    fn build(self) -> Vec<u8> {
+        let config = self.config.to_string();
+        let name = self.config_name.unwrap_or_else(|| format!("{}.json", hex(config.as_bytes())));
+        let manifest = json!([{"Config": name, "RepoTags": ["i:latest"], "Layers": self.layers}]).to_string();
+        let archive = self.archive.file("manifest.json", self.manifest.unwrap_or(manifest).as_bytes());
+        match name.contains("..") {
+            true => archive,
+            false => archive.file(&name, config.as_bytes()),
+        }
+        .build()
+    }
+}
+
+/// A sentence, an archive, and the rule that must refuse it (`None`: it unpacks).
+type Case = (&'static str, fn() -> Vec<u8>, Option<&'static str>);
+
+const DOCKER: &[Case] = &[
+    ("a whole image", || Docker::new().whole().build(), None),
+    ("a configuration of another name", || Docker::new().whole().config_name("config.json").build(), None),
+    (
+        "a layer behind a link",
+        || {
+            let linked =
+                |a: LayerBuilder| a.file("x/layer.tar", &layer(b"1")).symlink("id/layer.tar", "../x/layer.tar");
+            Docker::new().add(linked).build()
+        },
+        None,
+    ),
+    (
+        "a layer behind two links, one of them forwards",
+        || {
+            let linked = |a: LayerBuilder| {
+                let a = a.dir("id").symlink("id/layer.tar", ".././b//c.tar").symlink("b/c.tar", "../l.tar");
+                a.file("l.tar", &layer(b"1"))
+            };
+            Docker::new().add(linked).build()
+        },
+        None,
+    ),
+    ("a layer that is compressed", || Docker::new().add(|a| a.file("id/layer.tar", &gzip(&layer(b"1")))).build(), None),
+    // What `manifest.json` names.
+    ("a layer by an absolute name", || Docker::new().whole().layers(&["/id/layer.tar"]).build(), Some("member-path")),
+    ("a layer by a name that climbs", || Docker::new().whole().layers(&["../layer.tar"]).build(), Some("member-path")),
+    (
+        "a layer by a name that climbs and comes back",
+        || Docker::new().whole().layers(&["x/../id/layer.tar"]).build(),
+        Some("member-path"),
+    ),
+    ("a configuration by an absolute name", || Docker::new().whole().config_name("/c").build(), Some("member-path")),
+    (
+        "a configuration by a name that climbs",
+        || Docker::new().whole().config_name("../c").build(),
+        Some("member-path"),
+    ),
+    ("a layer that is missing", || Docker::new().build(), Some("member-missing")),
+    (
+        "a configuration that is missing",
+        || Docker::new().whole().manifest(r#"[{"Config":"c","Layers":["id/layer.tar"]}]"#).build(),
+        Some("member-missing"),
+    ),
+    (
+        "a configuration that is not the one that its name says",
+        || Docker::new().whole().config_name(&format!("{}.json", hex(b"other"))).build(),
+        Some("digest-mismatch"),
+    ),
+    (
+        "the same in the other spellings",
+        || Docker::new().whole().config_name(&format!("blobs/sha256/{}", hex(b"other"))).build(),
+        Some("digest-mismatch"),
+    ),
+    (
+        "and in kaniko's",
+        || Docker::new().whole().config_name(&format!("sha256:{}", hex(b"other"))).build(),
+        Some("digest-mismatch"),
+    ),
+    ("another layer", || Docker::new().add(|a| a.file("id/layer.tar", &layer(b"2"))).build(), Some("diff-id-mismatch")),
+    (
+        "a diff ID that is none",
+        || Docker::new().whole().diff_ids(json!(["sha256:../x"])).build(),
+        Some("digest-malformed"),
+    ),
+    ("too few diff IDs", || Docker::new().whole().diff_ids(json!([])).build(), Some("layers-and-diff-ids")),
+    (
+        "too many diff IDs",
+        || Docker::new().whole().diff_ids(json!(vec![sha256(&layer(b"1")).to_string(); 2])).build(),
+        Some("layers-and-diff-ids"),
+    ),
+    (
+        "a thousand layers",
+        || {
+            let diff_ids = json!(vec![sha256(&layer(b"1")).to_string(); 1_000]);
+            Docker::new().whole().layers(&["id/layer.tar"; 1_000]).diff_ids(diff_ids).build()
+        },
+        Some("limit"),
+    ),
+    ("no image", || Docker::new().whole().manifest("[]").build(), Some("not-an-image")),
+    ("a manifest that is an object", || Docker::new().whole().manifest("{}").build(), Some("json")),
+    ("a manifest that ends in the middle", || Docker::new().whole().manifest("[{").build(), Some("json")),
+    (
+        "layers twice",
+        || Docker::new().whole().manifest(r#"[{"Config":"c","Layers":["a"],"Layers":["b"]}]"#).build(),
+        Some("json"),
+    ),
+    (
+        "layers in another spelling",
+        || Docker::new().whole().manifest(r#"[{"Config":"c","layers":["a"],"Layers":["b"]}]"#).build(),
+        Some("json"),
+    ),
+    (
+        "a manifest that is too large",
+        || Docker::new().whole().manifest(&" ".repeat((4 << 20) + 1)).build(),
+        Some("limit"),
+    ),
+    (
+        "a configuration that is too large",
+        || {
+            Docker::new()
+                .whole()
+                .manifest(r#"[{"Config":"c","Layers":[]}]"#)
+                .add(|a| a.file("c", &[b' '; 5 << 20]))
+                .build()
+        },
+        Some("limit"),
+    ),
+    // Members.
+    ("a layer that is a directory", || Docker::new().add(|a| a.dir("id/layer.tar")).build(), Some("blob-not-regular")),
+    ("a layer that is a FIFO", || Docker::new().add(|a| a.fifo("id/layer.tar")).build(), Some("blob-not-regular")),
+    (
+        "a layer that is a device",
+        || Docker::new().add(|a| a.device("id/layer.tar", 1, 5)).build(),
+        Some("blob-not-regular"),
+    ),
+    (
+        "a layer that is a hard link",
+        || Docker::new().add(|a| a.file("l", &layer(b"1")).hard_link("id/layer.tar", "l")).build(),
+        Some("blob-not-regular"),
+    ),
+    (
+        "a layer with holes",
+        || {
+            let sparse = |a: LayerBuilder| {
+                let a = a.record("GNU.sparse.major", b"1").record("GNU.sparse.minor", b"0");
+                let a = a.record("GNU.sparse.name", b"id/layer.tar").record("GNU.sparse.realsize", b"1024");
+                let mut map = b"1\n1024\n0\n".to_vec();
+                map.resize(512, 0);
+                a.file("GNUSparseFile.0/layer.tar", &map)
+            };
+            Docker::new().add(sparse).build()
+        },
+        Some("blob-not-regular"),
+    ),
+    (
+        "a configuration behind a link",
+        || {
+            let manifest = r#"[{"Config":"c","Layers":["id/layer.tar"]}]"#;
+            Docker::new().whole().config_name("d").manifest(manifest).add(|a| a.symlink("c", "d")).build()
+        },
+        Some("blob-not-regular"),
+    ),
+    (
+        "a manifest behind a link",
+        || LayerBuilder::new().file("m", b"[]").symlink("manifest.json", "m").build(),
+        Some("blob-not-regular"),
+    ),
+    ("a link to itself", || Docker::new().add(|a| a.symlink("id/layer.tar", "layer.tar")).build(), Some("link-loop")),
+    (
+        "two links to each other",
+        || Docker::new().add(|a| a.symlink("id/layer.tar", "../x").symlink("x", "id/layer.tar")).build(),
+        Some("link-loop"),
+    ),
+    (
+        "a link to the machine",
+        || Docker::new().add(|a| a.symlink("id/layer.tar", "/etc/passwd")).build(),
+        Some("member-path"),
+    ),
+    (
+        "a link that climbs",
+        || Docker::new().add(|a| a.symlink("id/layer.tar", "../../etc/passwd")).build(),
+        Some("member-path"),
+    ),
+    (
+        "a link to nothing",
+        || Docker::new().add(|a| a.symlink("id/layer.tar", "../none")).build(),
+        Some("member-missing"),
+    ),
+    (
+        "a layer in a directory that is a link",
+        || Docker::new().add(|a| a.symlink("id", "x").file("x/layer.tar", &layer(b"1"))).build(),
+        Some("blob-not-regular"),
+    ),
+    (
+        "a layer below a link that its own archive puts there",
+        || Docker::new().add(|a| a.symlink("id", "/tmp").file("id/layer.tar", &layer(b"1"))).build(),
+        Some("blob-not-regular"),
+    ),
+    ("a layer below a file", || Docker::new().add(|a| a.file("id", b"")).whole().build(), Some("blob-not-regular")),
+    (
+        "a layer twice",
+        || Docker::new().whole().add(|a| a.file("id/layer.tar", &layer(b"2"))).build(),
+        Some("member-twice"),
+    ),
+    (
+        "a layer twice in two spellings",
+        || Docker::new().whole().add(|a| a.file("./id//layer.tar", &layer(b"2"))).build(),
+        Some("member-twice"),
+    ),
+    ("the same layer twice", || Docker::new().whole().whole().build(), None),
+    (
+        "a layer that is a link as well",
+        || Docker::new().whole().add(|a| a.symlink("id/layer.tar", "x")).build(),
+        Some("member-twice"),
+    ),
+    (
+        "a manifest twice",
+        || Docker::new().whole().add(|a| a.file("manifest.json", b"[]")).build(),
+        Some("member-twice"),
+    ),
+    ("directories twice", || Docker::new().add(|a| a.dir("id").dir("id/")).whole().build(), None),
+    ("a FIFO twice", || Docker::new().whole().add(|a| a.fifo("x").fifo("x")).build(), Some("member-twice")),
+    ("a member whose name climbs", || Docker::new().whole().add(|a| a.file("../x", b"")).build(), Some("name-climbs")),
+    // What readers of tar differ on.
+    (
+        "a file whose name ends in a slash",
+        || Docker::new().whole().add(|a| a.file("x/", b"content")).build(),
+        Some("file-with-slash"),
+    ),
+    (
+        "a global header that renames",
+        || {
+            Docker::new()
+                .whole()
+                .add(|a| a.raw_entry(b'g', b"g", b"", b"12 path=abc\n", &Attributes::default()))
+                .build()
+        },
+        Some("global-record"),
+    ),
+    (
+        "a comment as git writes it",
+        || {
+            Docker::new()
+                .whole()
+                .add(|a| a.raw_entry(b'g', b"g", b"", b"13 comment=a\n", &Attributes::default()))
+                .build()
+        },
+        None,
+    ),
+    ("an archive of nothing", || vec![0; 1024], Some("not-an-image")),
+    ("a layer", || layer(b"1"), Some("not-an-image")),
+    ("an empty file", Vec::new, Some("unmarked-end")),
+    ("something else", || b"#!/bin/sh\n".repeat(100), Some("not-a-tar")),
+    ("an archive by xz", || b"\xfd7zXZ\0and so on".to_vec(), Some("compression")),
+];
+
+fn select(archive: &Path) -> Result<layercage::Selected, Error> {
+    let directory = open(archive.parent().unwrap());
+    let image = Image::open_at(&directory, archive.file_name().unwrap(), Limits::default());
+    image.and_then(|image| image.select(&Selector::host()))
+}
+
+fn unpack(archive: &Path, parent: &Path) -> Result<(), Error> {
+    select(archive)?.unpack_into(&open(parent), "rootfs", &Policy::default()).map(drop)
+}
+
+/// Unpacks an archive; says by which rule it is refused, and sees that nothing is left then.
+fn judged(name: &str, bytes: &[u8]) -> Option<&'static str> {
+    let (place, parent) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    fs::write(place.path().join("image"), bytes).unwrap();
+    let result = unpack(&place.path().join("image"), parent.path());
+    assert_eq!(fs::read_dir(parent.path()).unwrap().count(), usize::from(result.is_ok()), "{name}: something is left");
+    assert_eq!(fs::read_dir(place.path()).unwrap().count(), 1, "{name}: something is left beside the image");
+    result.err().map(|error| {
+        assert_eq!(error.blame(), Blame::Archive, "{name}: {error}");
+        error.rule_id().unwrap()
+    })
+}
+
+#[test]
+fn every_archive_of_docker_save_is_judged_by_its_rule() {
+    let wrong: Vec<_> = DOCKER
+        .iter()
+        .filter_map(|(name, build, expected)| {
+            let got = judged(name, &build());
+            (got != *expected).then(|| format!("{name}: expected {expected:?}, got {got:?}"))
+        })
+        .collect();
+    assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
+}
+
+/// A small image in a layout.
+fn small(directory: &Path) -> Vec<String> {
+    layout::write(directory, &[(layer(b"1"), Stored::Gzip), (layer(b"2"), Stored::Plain)])
+}
+
+#[test]
+fn every_layout_in_an_archive_is_judged_by_its_rule() {
+    type Edit = fn(&Path, &[String]);
+    type Add = fn(LayerBuilder) -> LayerBuilder;
+    let cases: &[(&str, Edit, Add, Option<&str>)] = &[
+        ("a whole image", |_, _| (), |a| a, None),
+        ("a `manifest.json` that nobody asks", |_, _| (), |a| a.file("manifest.json", b"{"), None),
+        ("no index", |at, _| fs::remove_file(at.join("index.json")).unwrap(), |a| a, Some("not-an-image")),
+        ("two indexes", |_, _| (), |a| a.file("index.json", b"{}"), Some("member-twice")),
+        (
+            "a blob twice",
+            |_, _| (),
+            |a| a.file("blobs/sha256/x", b"1").file("blobs/sha256/x", b"2"),
+            Some("member-twice"),
+        ),
+        (
+            "another version",
+            |at, _| fs::write(at.join("oci-layout"), r#"{"imageLayoutVersion":"2"}"#).unwrap(),
+            |a| a,
+            Some("not-an-image"),
+        ),
+        (
+            "a blob that is missing",
+            |at, names| fs::remove_file(at.join(&names[0])).unwrap(),
+            |a| a,
+            Some("blob-missing"),
+        ),
+        (
+            "a blob that was changed",
+            |at, names| fs::write(at.join(&names[3]), "{}").unwrap(),
+            |a| a,
+            Some("size-mismatch"),
+        ),
+        (
+            "a digest that climbs",
+            |at, _| {
+                let mut index = document(&fs::read(at.join("index.json")).unwrap());
+                index["manifests"][0]["digest"] = json!("sha256:../../etc/passwd");
+                fs::write(at.join("index.json"), index.to_string()).unwrap();
+            },
+            |a| a,
+            Some("digest-malformed"),
+        ),
+        (
+            "a size that lies",
+            |at, _| {
+                let mut index = document(&fs::read(at.join("index.json")).unwrap());
+                index["manifests"][0]["size"] = json!(1);
+                fs::write(at.join("index.json"), index.to_string()).unwrap();
+            },
+            |a| a,
+            Some("size-mismatch"),
+        ),
+        ("blobs below a link", |_, _| (), |a| a.symlink("blobs", "elsewhere"), Some("member-twice")),
+    ];
+    for (name, edit, add, expected) in cases {
+        let place = tempfile::tempdir().unwrap();
+        let names = small(place.path());
+        edit(place.path(), &names);
+        assert_eq!(judged(name, &forms::oci_archive(place.path(), "", add)), *expected, "{name}");
+    }
+}
+
+#[test]
+fn a_blob_that_is_a_link_or_a_fifo_is_refused() {
+    let place = tempfile::tempdir().unwrap();
+    let names = small(place.path());
+    let blob = fs::read(place.path().join(&names[0])).unwrap();
+    fs::remove_file(place.path().join(&names[0])).unwrap();
+    type Add = fn(LayerBuilder, &str, &[u8]) -> LayerBuilder;
+    let cases: &[(Add, Option<&str>)] = &[
+        (|a, name, blob| a.file(name, blob), None),
+        (|a, name, blob| a.file("x", blob).symlink(name, "../../x"), Some("blob-not-regular")),
+        (|a, name, blob| a.file("x", blob).hard_link(name, "x"), Some("blob-not-regular")),
+        (|a, name, _| a.fifo(name), Some("blob-not-regular")),
+    ];
+    for (number, (add, expected)) in cases.iter().enumerate() {
+        let archive = forms::oci_archive(place.path(), "", |archive| add(archive, &names[0], &blob));
+        assert_eq!(judged("a blob", &archive), *expected, "{number}");
+    }
+}
+
+#[test]
+fn an_archive_cut_short_anywhere_leaves_nothing() {
+    let place = tempfile::tempdir().unwrap();
+    small(place.path());
+    for whole in [forms::oci_archive(place.path(), "", |a| a), Parts::of_layout(place.path()).docker_of_old()] {
+        // What follows the first zero block of the end may be missing.
+        for length in (0..whole.len() - 1024).step_by(509).chain((0..whole.len() - 1024).step_by(512)) {
+            assert!(judged("cut", &whole[..length]).is_some(), "{length} of {}", whole.len());
+        }
+        let compressed = gzip(&whole);
+        for length in (0..compressed.len()).step_by(67) {
+            assert!(judged("cut", &compressed[..length]).is_some(), "{length} of {}", compressed.len());
+        }
+    }
+}
+
+#[test]
+fn a_flipped_bit_anywhere_in_an_archive_gives_the_same_tree_or_nothing() {
+    let (place, parent) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    small(place.path());
+    let parts = Parts::of_layout(place.path());
+    let archive = parent.path().join("image");
+    let rootfs = parent.path().join("rootfs");
+    let mut expected = None;
+    for whole in [forms::oci_archive(place.path(), "", |a| a), parts.docker_of_old()] {
+        let mut refused = 0;
+        // The archive as it is comes first.
+        for (at, flip) in std::iter::once((0, 0)).chain((0..whole.len()).step_by(7).map(|at| (at, 1_u8 << (at % 8)))) {
+            let mut damaged = whole.clone();
+            damaged[at] ^= flip;
+            fs::write(&archive, damaged).unwrap();
+            match unpack(&archive, parent.path()) {
+                Ok(()) => {
+                    let tree = tree::list(&rootfs);
+                    assert_eq!(expected.get_or_insert_with(|| tree.clone()), &tree, "byte {at}");
+                    fs::remove_dir_all(&rootfs).unwrap();
+                }
+                Err(error) => {
+                    refused += 1;
+                    assert!(matches!(error.blame(), Blame::Archive | Blame::Caller), "byte {at}: {error}");
+                }
+            }
+            assert_eq!(fs::read_dir(parent.path()).unwrap().count(), 1, "byte {at}: something is left");
+        }
+        assert!(refused > 200, "{refused} of {}", whole.len());
+    }
+}
+
+/// A member of `size` bytes of which none but the holes of the file itself are written.
+fn with_hole(path: &Path, name: &str, stated: u64, held: u64, before: LayerBuilder) {
+    let mut bytes = before.build();
+    bytes.truncate(bytes.len() - 1024);
+    let mut header = tar::Header::new_ustar();
+    header.set_path(name).unwrap();
+    header.set_size(stated);
+    header.set_mode(0o644);
+    header.set_cksum();
+    bytes.extend_from_slice(header.as_bytes());
+    let mut file = File::create(path).unwrap();
+    file.write_all(&bytes).unwrap();
+    let end = file.stream_position().unwrap() + held;
+    file.set_len(end + 1024).unwrap();
+}
+
+#[test]
+fn a_configuration_of_a_gigabyte_is_not_read() {
+    let place = tempfile::tempdir().unwrap();
+    let path = place.path().join("image");
+    let manifest = LayerBuilder::new().file("manifest.json", br#"[{"Config":"c","Layers":[]}]"#);
+    with_hole(&path, "c", 1 << 30, 1 << 30, manifest.clone());
+    assert_eq!(select(&path).unwrap_err().rule_id(), Some("limit"));
+    // Beyond the end of the file, of any file, and of what numbers can say.
+    for stated in [(1 << 30) + 4096, 8 << 30, (8 << 30) - 1] {
+        with_hole(&path, "c", stated, 1 << 30, manifest.clone());
+        let error = select(&path).unwrap_err();
+        assert_eq!(error.rule_id(), Some("truncated"), "{stated}");
+        assert!(error.to_string().contains(r#"entry 2, byte 1024, "c""#), "{error}");
+    }
+    with_hole(&path, "c", u64::MAX / 2, 1 << 30, manifest);
+    assert!(matches!(select(&path).unwrap_err().rule_id(), Some("truncated" | "number")));
+}
+
+#[test]
+fn members_and_their_names_are_bounded() {
+    let place = tempfile::tempdir().unwrap();
+    let many = (0..100).fold(Docker::new().whole(), |docker, number| docker.add(|a| a.file(&number.to_string(), b"")));
+    fs::write(place.path().join("image"), many.build()).unwrap();
+    let rule = |limit, most| {
+        let limits = Limits::default().with(limit, most);
+        Image::open_at(&open(place.path()), "image", limits).err().and_then(|error| error.rule_id())
+    };
+    assert_eq!(rule(Limit::ArchiveMembers, 103), None);
+    assert_eq!(rule(Limit::ArchiveMembers, 102), Some("limit"));
+    assert_eq!(rule(Limit::ArchiveNameBytes, 200), Some("limit"));
+    assert_eq!(rule(Limit::FileBytes, 0), None, "what a layer is, is no file of one");
+    assert_eq!(rule(Limit::Entries, 0), None, "nor are members entries");
+    assert_eq!(rule(Limit::LayerBytes, 0), None, "nor is the archive a layer");
+}
+
+#[test]
+fn a_link_between_layers_is_followed_as_often_as_the_limit_says() {
+    let place = tempfile::tempdir().unwrap();
+    let links =
+        (0..40).fold(LayerBuilder::new(), |a, number| a.symlink(&number.to_string(), &(number + 1).to_string()));
+    let docker = Docker::new().layers(&["0"]).add(|_| links.file("40", &layer(b"1")));
+    fs::write(place.path().join("image"), docker.build()).unwrap();
+    let opened = |most| {
+        let image =
+            Image::open_at(&open(place.path()), "image", Limits::default().with(Limit::LinkHops, most)).unwrap();
+        let selected = image.select(&Selector::host()).unwrap();
+        image.open_layer(&selected.layers()[0]).is_ok()
+    };
+    assert!(opened(40) && !opened(39));
+}
+
+#[test]
+fn a_name_that_is_no_component_or_leads_through_a_link_is_not_opened() {
+    let place = tempfile::tempdir().unwrap();
+    let at = |name: &str| place.path().join(name);
+    fs::create_dir(at("layout")).unwrap();
+    small(&at("layout"));
+    fs::write(at("image"), Docker::new().whole().build()).unwrap();
+    std::os::unix::fs::symlink("layout", at("to-layout")).unwrap();
+    std::os::unix::fs::symlink("image", at("to-image")).unwrap();
+    let blame =
+        |name: &str| Image::open_at(&open(place.path()), name, Limits::default()).err().map(|error| error.blame());
+    assert_eq!((blame("layout"), blame("image")), (None, None));
+    for name in ["", ".", "..", "/", "layout/blobs", "../image"] {
+        assert_eq!(blame(name), Some(Blame::Caller), "{name}");
+    }
+    for name in ["to-layout", "to-image", "none"] {
+        assert_eq!(blame(name), Some(Blame::System), "{name}");
+    }
+}

@@ -1,0 +1,317 @@
+//! One image in every form that images have on disk, and one tree that comes of all of them.
+
+use crate::support::forms::{self, Parts, document, gzip, sha256};
+use crate::support::layer::LayerBuilder;
+use crate::support::layout::{self, Stored};
+use crate::support::open;
+use crate::support::tree::{self, Listing};
+use cap_std::ambient_authority;
+use layercage::{Blame, BlobReader, Error, Image, Limit, Limits, Misuse, Policy, Scratch, Selected, Selector};
+use serde_json::json;
+use std::fs::{self, File};
+use std::io::{Read, Write};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::OnceLock;
+
+fn world() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/images/world")
+}
+
+/// Unpacks what was selected, and lists the tree.
+fn unpacked(selected: &Selected) -> Listing {
+    let place = tempfile::tempdir().unwrap();
+    selected.unpack_into(&open(place.path()), "rootfs", &Policy::default()).unwrap();
+    let listing = tree::list(&place.path().join("rootfs"));
+    tree::unlock(&place.path().join("rootfs"));
+    listing
+}
+
+fn assert_same(name: &str, image: Result<Image, Error>, selector: &Selector) {
+    static EXPECTED: OnceLock<Listing> = OnceLock::new();
+    let layout = || unpacked(&Image::open(&open(&world())).unwrap().select(&Selector::host()).unwrap());
+    let expected = EXPECTED.get_or_init(layout);
+    let got =
+        unpacked(&image.and_then(|image| image.select(selector)).unwrap_or_else(|error| panic!("{name}: {error}")));
+    let differences = tree::differences(expected, &got);
+    assert!(differences.is_empty(), "{name}:\n{}", differences.join("\n"));
+}
+
+#[test]
+fn every_form_gives_one_tree() {
+    let place = tempfile::tempdir().unwrap();
+    let parts = Parts::of_layout(&world());
+    let layout = forms::oci_archive(&world(), "", |archive| archive);
+    for (name, bytes, reference) in [
+        ("an oci-archive", layout.clone(), "latest"),
+        ("an oci-archive by gzip", gzip(&layout), "latest"),
+        ("an oci-archive by zstd", zstd::encode_all(&layout[..], 1).unwrap(), "latest"),
+        ("an oci-archive of `tar c .`", forms::oci_archive(&world(), "./", |archive| archive.dir("./")), "latest"),
+        ("an old docker-archive", parts.docker_of_old(), "example.org/world"),
+        ("an old docker-archive by gzip", gzip(&parts.docker_of_old()), "latest"),
+        ("a docker-archive of skopeo", parts.docker_of_skopeo(), "world"),
+        ("a docker-archive of today", forms::docker_of_today(&world()), "latest"),
+    ] {
+        let path = place.path().join("image");
+        fs::write(&path, bytes).unwrap();
+        assert_same(name, Image::open_ambient(&path, ambient_authority()), &Selector::host().reference(reference));
+        let image = Image::open_at(&open(place.path()), "image", Limits::default());
+        assert_eq!(image.unwrap().select(&Selector::host()).unwrap().layers().len(), 6, "{name}");
+        assert!(Image::is_archive(&File::open(&path).unwrap(), &Limits::default()).unwrap(), "{name}");
+        assert_eq!(fs::read_dir(place.path()).unwrap().count(), 1, "{name}: a spool has no name");
+    }
+    let bytes = parts.docker_of_kaniko();
+    fs::write(place.path().join("image"), bytes).unwrap();
+    let image = Image::open_ambient(place.path().join("image"), ambient_authority());
+    assert_same("compressed layers", image, &Selector::host());
+
+    parts.flat(&place.path().join("flat"));
+    assert_same("a dir", Image::open(&open(&place.path().join("flat"))), &Selector::host());
+    for image in [
+        Image::open_at(&open(place.path()), "flat", Limits::default()),
+        Image::open_ambient(place.path().join("flat"), ambient_authority()),
+    ] {
+        assert_eq!(image.unwrap().select(&Selector::host()).unwrap().layers().len(), 6, "a dir by its name");
+    }
+}
+
+#[test]
+fn every_form_of_skopeo_gives_one_tree() {
+    if Command::new("skopeo").arg("--version").output().is_err() {
+        eprintln!("skipped: skopeo is not installed (its twin: every_form_gives_one_tree)");
+        return;
+    }
+    let place = tempfile::tempdir().unwrap();
+    // Layers of gzip, since there is no zstd in images of Docker's kind.
+    let layout = place.path().join("layout");
+    let tars = Parts::of_layout(&world()).tars();
+    layout::write(&layout, &tars.into_iter().map(|tar| (tar, Stored::Gzip)).collect::<Vec<_>>());
+    for (transport, reference) in
+        [("oci", "latest"), ("oci-archive", "latest"), ("docker-archive", "example.org/world:latest"), ("dir", "")]
+    {
+        let path = place.path().join(transport);
+        let tag = if reference.is_empty() { String::new() } else { format!(":{reference}") };
+        let to = format!("{transport}:{}{tag}", path.display());
+        let from = format!("oci:{}", layout.display());
+        let done = Command::new("skopeo").args(["copy", "--insecure-policy", &from, &to]).output().unwrap();
+        assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+        let selector = Selector::host();
+        let selector = if reference.is_empty() { selector } else { selector.reference(reference) };
+        assert_same(transport, Image::open_ambient(&path, ambient_authority()), &selector);
+    }
+}
+
+#[test]
+fn an_archive_may_come_through_a_pipe() {
+    for bytes in [forms::docker_of_today(&world()), gzip(&Parts::of_layout(&world()).docker_of_skopeo())] {
+        let scratch = tempfile::tempdir().unwrap();
+        let (reader, mut writer) = std::io::pipe().unwrap();
+        let writing = std::thread::spawn(move || writer.write_all(&bytes));
+        let file = File::from(std::os::fd::OwnedFd::from(reader));
+        assert!(!Image::is_archive(&file, &Limits::default()).unwrap(), "a stream cannot be looked at first");
+        let image = Image::open_archive(file, || Scratch::beneath(&open(scratch.path())), Limits::default());
+        writing.join().unwrap().unwrap();
+        assert_same("a pipe", image, &Selector::host());
+        assert_eq!(fs::read_dir(scratch.path()).unwrap().count(), 0);
+    }
+}
+
+#[test]
+fn nothing_is_kept_of_what_is_no_image_and_no_more_than_the_limit_of_what_is_one() {
+    let place = tempfile::tempdir().unwrap();
+    let nothing = Limits::default().with(Limit::ArchiveBytes, 0);
+    let rule = |bytes: &[u8], limits: &Limits| {
+        fs::write(place.path().join("file"), bytes).unwrap();
+        let file = File::open(place.path().join("file")).unwrap();
+        Image::open_archive(file, || Scratch::beneath(&open(place.path())), limits.clone())
+            .err()
+            .and_then(|error| error.rule_id())
+    };
+    let layer = LayerBuilder::new().file("manifest.json", b"[]").build();
+    assert_eq!(rule(&gzip(&layer), &nothing), Some("not-an-image"));
+    let image = forms::docker_of_today(&world());
+    assert_eq!(rule(&gzip(&image), &nothing), Some("limit"));
+    let most = Limits::default().with(Limit::ArchiveBytes, image.len() as u64);
+    assert_eq!(rule(&gzip(&image), &most), None);
+    assert_eq!(rule(&image, &nothing), None, "a plain one is read where it lies");
+    assert_eq!(fs::read_dir(place.path()).unwrap().count(), 1);
+}
+
+#[test]
+fn a_layer_is_told_from_an_image_by_what_is_inside() {
+    let place = tempfile::tempdir().unwrap();
+    let is_archive = |bytes: &[u8]| {
+        fs::write(place.path().join("file"), bytes).unwrap();
+        Image::is_archive(&File::open(place.path().join("file")).unwrap(), &Limits::default()).unwrap()
+    };
+    let layer = LayerBuilder::new().dir("etc").file("index.json", b"{}").file("manifest.json", b"[]");
+    let lacking = br#"[{"Config":"c","Layers":["l"]}]"#;
+    for (bytes, expected) in [
+        (layer.clone().build(), false),
+        (LayerBuilder::new().file("manifest.json", lacking).file("c", b"").build(), false),
+        (LayerBuilder::new().file("manifest.json", lacking).file("c", b"").file("l", b"").build(), true),
+        (layer.file("oci-layout", b"").build(), true),
+        (b"no archive".to_vec(), false),
+        (Vec::new(), false),
+        (vec![0; 1024], false),
+    ] {
+        assert_eq!(is_archive(&bytes), expected);
+        assert_eq!(is_archive(&gzip(&bytes)), expected);
+    }
+}
+
+#[test]
+fn what_is_opened_may_go_to_other_threads_and_be_read_at_once() {
+    fn goes_anywhere<T: Send + Sync + 'static>(value: T) -> T {
+        value
+    }
+    let place = tempfile::tempdir().unwrap();
+    fs::write(place.path().join("image"), Parts::of_layout(&world()).docker_of_skopeo()).unwrap();
+    let image = goes_anywhere(Image::open_ambient(place.path().join("image"), ambient_authority()).unwrap());
+    let selected = goes_anywhere(image.select(&Selector::host()).unwrap());
+    let threads: Vec<_> = (selected.layers().iter().chain(selected.layers()))
+        .map(|layer| {
+            let (mut reader, diff_id): (BlobReader, _) = (image.open_layer(layer).unwrap(), *layer.diff_id());
+            std::thread::spawn(move || {
+                let mut bytes = Vec::new();
+                reader.read_to_end(&mut bytes).unwrap();
+                assert_eq!(sha256(&bytes), diff_id);
+            })
+        })
+        .collect();
+    threads.into_iter().for_each(|thread| thread.join().unwrap());
+}
+
+/// What was asked for, and what there is.
+fn nothing(result: Result<Selected, Error>) -> (String, String) {
+    match result.unwrap_err().kind() {
+        layercage::Fault::Misuse(Misuse::NothingSelected { wanted, found }) => (wanted.clone(), found.clone()),
+        other => panic!("{other}"),
+    }
+}
+
+#[test]
+fn a_docker_archive_of_several_images_asks_which() {
+    let place = tempfile::tempdir().unwrap();
+    let image = |content: &[u8], tags: serde_json::Value, architecture: &str| {
+        let tar = LayerBuilder::new().file("f", content).build();
+        let diff_ids = [sha256(&tar).to_string()];
+        let config =
+            json!({"os": "linux", "architecture": architecture, "rootfs": {"type": "layers", "diff_ids": diff_ids}});
+        (config.to_string(), tar, tags)
+    };
+    let write = |images: &[(String, Vec<u8>, serde_json::Value)]| {
+        let mut archive = LayerBuilder::new();
+        let mut listed = Vec::new();
+        for (config, tar, tags) in images {
+            let (name, layer) = (format!("{}.json", forms::hex(config.as_bytes())), format!("{}.tar", forms::hex(tar)));
+            archive = archive.file(&name, config.as_bytes()).file(&layer, tar);
+            listed.push(json!({"Config": name, "RepoTags": tags, "Layers": [layer]}));
+        }
+        fs::write(place.path().join("i"), archive.file("manifest.json", json!(listed).to_string().as_bytes()).build())
+            .unwrap();
+        Image::open_at(&open(place.path()), "i", Limits::default()).unwrap()
+    };
+    let on = |platform: &str| Selector::host().platform(platform.parse().unwrap());
+    let pick = |image: &Image, selector: &Selector| *image.select(selector).unwrap().config().digest();
+
+    let (one, two) =
+        (image(b"1", json!(["a:1", "b:1"]), "amd64"), image(b"2", json!(["docker.io/library/a:2"]), "amd64"));
+    let both = write(&[one.clone(), two.clone()]);
+    let (wanted, found) = nothing(both.select(&on("linux/amd64")));
+    assert_eq!((&*wanted, &*found), ("linux/amd64 alone", r#""a:1", "b:1", "docker.io/library/a:2": say which"#));
+    for (name, image) in [("a:1", &one), ("b:1", &one), ("docker.io/library/b:1", &one), ("a:2", &two), ("2", &two)] {
+        assert_eq!(pick(&both, &on("linux/amd64").reference(name)), sha256(image.0.as_bytes()), "{name}");
+    }
+    let (_, found) = nothing(both.select(&on("linux/amd64").reference("c")));
+    assert_eq!(found, r#""a:1", "b:1", "docker.io/library/a:2""#);
+    assert_eq!(nothing(both.select(&on("linux/s390x"))).1, "linux/amd64");
+
+    let (lesser, better) = (image(b"1", json!(["a:1"]), "386"), image(b"2", json!(null), "amd64"));
+    let mixed = write(&[lesser.clone(), better.clone()]);
+    assert_eq!(pick(&mixed, &on("linux/amd64")), sha256(better.0.as_bytes()));
+    assert_eq!(pick(&write(std::slice::from_ref(&lesser)), &on("linux/amd64")), sha256(lesser.0.as_bytes()));
+    let unstated = image(b"3", json!(null), "");
+    assert!(write(std::slice::from_ref(&unstated)).select(&on("linux/amd64")).is_err(), "it says linux/");
+    // Twice under one name or two, it is one image.
+    assert!(write(&[one.clone(), one]).select(&on("linux/amd64")).is_ok());
+}
+
+#[test]
+fn from_a_manifest_digest_all_is_verified_whatever_the_index_says() {
+    let place = tempfile::tempdir().unwrap();
+    let layer = LayerBuilder::new().file("f", b"content").build();
+    let names = layout::write(place.path(), &[(layer, Stored::Gzip)]);
+    let manifest = fs::read(place.path().join(&names[2])).unwrap();
+    let digest = sha256(&manifest);
+    let select = |selector: &Selector| Image::open(&open(place.path())).and_then(|image| image.select(selector));
+    let pinned = Selector::host().manifest_digest(digest);
+
+    let index = fs::read(place.path().join("index.json")).unwrap();
+    let blob = place.path().join("blobs/sha256").join(forms::hex(&index));
+    fs::write(&blob, &index).unwrap();
+    fs::write(place.path().join("index.json"), "nobody reads this").unwrap();
+    assert_eq!(select(&pinned).unwrap().manifest().unwrap().digest(), &digest);
+    assert_eq!(unpacked(&select(&pinned).unwrap()).len(), 2);
+    // Of an index it is the manifest for the platform that is meant; a manifest itself is taken for any.
+    let elsewhere = Selector::host().platform("linux/s390x".parse().unwrap());
+    assert!(select(&elsewhere.clone().manifest_digest(digest)).is_ok());
+    assert!(select(&Selector::host().manifest_digest(sha256(&index))).is_ok());
+    assert!(nothing(select(&elsewhere.manifest_digest(sha256(&index)))).1.starts_with("linux/"));
+    let absent = select(&Selector::host().manifest_digest(sha256(b"")));
+    assert!(nothing(absent).0.contains(&sha256(b"").to_string()));
+
+    let mut flat = Parts { manifest: manifest.clone(), config: Vec::new(), layers: Vec::new() };
+    flat.config = fs::read(place.path().join(&names[1])).unwrap();
+    flat.layers = vec![fs::read(place.path().join(&names[0])).unwrap()];
+    flat.flat(&place.path().join("flat"));
+    let image = Image::open(&open(&place.path().join("flat"))).unwrap();
+    assert!(image.select(&pinned).is_ok());
+    assert!(image.select(&Selector::host().manifest_digest(sha256(b""))).is_err());
+    fs::write(place.path().join("docker"), flat.docker_of_old()).unwrap();
+    let docker = Image::open_at(&open(place.path()), "docker", Limits::default()).unwrap();
+    assert!(nothing(docker.select(&pinned)).1.starts_with("no manifests"));
+
+    let mut damaged = manifest;
+    damaged[20] ^= 1;
+    fs::write(place.path().join(&names[2]), damaged).unwrap();
+    let error = select(&pinned).unwrap_err();
+    assert_eq!((error.rule_id(), error.blame()), (Some("digest-mismatch"), Blame::Archive), "{error}");
+}
+
+#[test]
+fn a_dir_of_many_platforms_names_its_manifests() {
+    let place = tempfile::tempdir().unwrap();
+    let flat = place.path().join("flat");
+    let parts = Parts::of_layout(&world());
+    parts.flat(&flat);
+    let manifest = document(&parts.manifest);
+    let media_type = "application/vnd.oci.image.manifest.v1+json";
+    let descriptor = json!({"mediaType": media_type, "digest": sha256(&parts.manifest).to_string(),
+        "size": parts.manifest.len(), "platform": {"os": "linux", "architecture": "amd64"}});
+    assert!(manifest["mediaType"].is_null() || manifest["mediaType"] == media_type);
+    let index = json!({"schemaVersion": 2, "manifests": [descriptor]}).to_string();
+    fs::rename(flat.join("manifest.json"), flat.join(format!("{}.manifest.json", forms::hex(&parts.manifest))))
+        .unwrap();
+    fs::write(flat.join("manifest.json"), &index).unwrap();
+    let on_amd64 = Selector::host().platform("linux/amd64".parse().unwrap());
+    assert_same("a dir of many", Image::open(&open(&flat)), &on_amd64);
+    assert_same("a dir of many", Image::open(&open(&flat)), &on_amd64.manifest_digest(sha256(index.as_bytes())));
+}
+
+#[test]
+fn the_name_that_containerd_notes_is_a_name() {
+    let place = tempfile::tempdir().unwrap();
+    layout::write(place.path(), &[]);
+    let path = place.path().join("index.json");
+    let mut index = document(&fs::read(&path).unwrap());
+    let name = "docker.io/library/world:1";
+    index["manifests"][0]["annotations"] =
+        json!({"io.containerd.image.name": name, "org.opencontainers.image.ref.name": "1"});
+    fs::write(&path, index.to_string()).unwrap();
+    let image = Image::open(&open(place.path())).unwrap();
+    for wanted in ["1", name, "world:1"] {
+        assert!(image.select(&Selector::host().reference(wanted)).is_ok(), "{wanted}");
+    }
+    assert_eq!(nothing(image.select(&Selector::host().reference("world:2"))).1, format!("{name:?}"));
+}
