@@ -1,6 +1,7 @@
 //! What the command takes.
 
 use crate::judging::{Judging, limits, parse_limit};
+use crate::selection::Selection;
 use clap::{Args, Parser, Subcommand};
 use layercage::{Digest, Durability, Limit, Limits, Policy};
 use std::num::NonZeroUsize;
@@ -41,14 +42,14 @@ pub(crate) enum Command {
 
 #[derive(Debug, Args)]
 pub(crate) struct Unpack {
-    /// The name of the image within IMAGE (`org.opencontainers.image.ref.name`), where there are several.
-    #[arg(long = "ref", value_name = "NAME")]
-    pub(crate) reference: Option<String>,
+    #[command(flatten)]
+    pub(crate) selection: Selection,
     #[command(flatten)]
     pub(crate) judging: Judging,
     #[command(flatten)]
     pub(crate) working: Working,
-    /// An OCI image layout directory, as `DIR` or `DIR:TAG`.
+    /// An OCI image layout, a `docker save` archive, or a `skopeo copy` directory, as `DIR`, `DIR:TAG`, `FILE` or
+    /// `FILE:TAG`; archives may be compressed.
     #[arg(value_name = "IMAGE")]
     pub(crate) image: PathBuf,
     /// The directory to make.
@@ -105,11 +106,10 @@ impl List {
 /// An image or a layer.
 #[derive(Debug, Args)]
 pub(crate) struct Input {
-    /// The name of the image within INPUT (`org.opencontainers.image.ref.name`), where there are several.
-    #[arg(long = "ref", value_name = "NAME")]
-    pub(crate) reference: Option<String>,
-    /// An OCI image layout directory, as `DIR` or `DIR:TAG`; or a layer, plain or compressed; `-` reads a
-    /// layer from standard input.
+    #[command(flatten)]
+    pub(crate) selection: Selection,
+    /// An image in any of its forms, as `DIR`, `DIR:TAG`, `FILE` or `FILE:TAG`; or a layer, plain or compressed; `-`
+    /// reads a layer from standard input. What a file is, is seen from what is inside.
     #[arg(value_name = "INPUT")]
     pub(crate) input: PathBuf,
 }
@@ -138,6 +138,6 @@ impl Working {
     }
 }
 
-fn parse_digest(text: &str) -> Result<Digest, String> {
+pub(crate) fn parse_digest(text: &str) -> Result<Digest, String> {
     text.parse().map_err(|_| "a digest is sha256: and 64, or sha512: and 128 lower-case hexadecimal digits".to_owned())
 }

@@ -2,10 +2,12 @@
 
 mod arguments;
 mod judging;
+mod opened;
 mod report;
 mod rules;
 mod run;
 mod sandbox;
+mod selection;
 mod tell;
 
 use clap::Parser;

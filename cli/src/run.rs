@@ -1,15 +1,18 @@
-//! Does what was asked for. Paths of this machine are opened here and nowhere below.
+//! Does what was asked for. Paths of this machine are opened here and in `opened.rs`, and nowhere below.
 
 #![expect(clippy::disallowed_methods, reason = "whoever types a path has the authority over it")]
 
 use crate::arguments::{Apply, Arguments, Command, Input, Unpack};
+use crate::opened::{Opened, Thing};
 use crate::report::{self, Done, Findings, Listing, Output};
 use crate::rules;
 use crate::sandbox::Sandbox;
 use crate::tell::{self, Failure, Left};
 use cap_std::ambient_authority;
 use cap_std::fs::Dir;
-use layercage::{Audit, Image, Layer, Limits, Observer, Policy, Preset, Rootfs, Selected, Selector, Unpacker, Wall};
+use layercage::{
+    Audit, Error, Fault, Image, Layer, Limits, Observer, Policy, Position, Preset, Rootfs, Scratch, Unpacker, Wall,
+};
 use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{self, Read};
@@ -57,42 +60,42 @@ fn run_audit(
     mut audit: Audit,
     observer: &mut dyn Observer,
 ) -> Result<Audit, Failure> {
-    if let Some(reader) = open_layer(&input.input)? {
+    if input.input.as_os_str() == "-" {
+        let stdin = io::stdin().lock();
         sandbox.enter(Wall::for_reading())?;
-        audit.layer(Layer::new(reader), observer).map_err(Failure::read)?;
+        audit.layer(Layer::new(stdin), observer).map_err(Failure::read)?;
         return Ok(audit);
     }
-    let (directory, tag) = open_image(&input.input)?;
-    sandbox.enter(Wall::for_reading().read(&directory))?;
-    match select(&directory, input.reference.as_deref().or(tag.as_deref()), limits) {
+    let Opened { thing, tag } = Opened::find(&input.input)?;
+    let image = match thing {
+        Thing::Directory(directory) => {
+            sandbox.enter(Wall::for_reading().read(&directory))?;
+            Image::open_within(&directory, limits)
+        }
+        Thing::File(file) => {
+            // Behind the wall nothing can be made: here, in case that it is a compressed archive.
+            let scratch = scratch();
+            sandbox.enter(Wall::for_reading())?;
+            if tag.is_none() && !Image::is_archive(&file, &limits).map_err(Failure::read)? {
+                audit.layer(Layer::new(file), observer).map_err(Failure::read)?;
+                return Ok(audit);
+            }
+            Image::open_archive(file, || scratch, limits)
+        }
+    };
+    match image.and_then(|image| image.select(&input.selection.selector(tag.as_deref()))) {
         Ok(selected) => audit.image(&selected, observer).map_err(Failure::read)?,
-        Err(Failure::Refused { error, .. }) => audit.refusal(*error, observer).map_err(Failure::read)?,
-        Err(failure) => return Err(failure),
+        Err(error) => audit.refusal(error, observer).map_err(Failure::read)?,
     }
     Ok(audit)
 }
 
-/// Opens what is not a directory; standard input for `-`. What is not there may be `DIR:TAG`.
-fn open_layer(path: &Path) -> Result<Option<Box<dyn Read>>, Failure> {
-    if path.as_os_str() == "-" {
-        return Ok(Some(Box::new(io::stdin().lock())));
-    }
-    match File::open(path) {
-        Ok(file) if file.metadata().is_ok_and(|metadata| metadata.is_dir()) => Ok(None),
-        Ok(file) => Ok(Some(Box::new(file))),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(Failure::open(path, error)),
-    }
-}
-
-/// Reads an image, and finds the manifest that is meant.
-fn select(directory: &Dir, reference: Option<&str>, limits: Limits) -> Result<Selected, Failure> {
-    let selector = match reference {
-        Some(name) => Selector::host().reference(name),
-        None => Selector::host(),
-    };
-    let image = Image::open_within(directory, limits).map_err(Failure::read)?;
-    image.select(&selector).map_err(Failure::read)
+/// A file without a name in the directory for temporary files.
+fn scratch() -> Result<Scratch, Error> {
+    let directory = std::env::temp_dir();
+    let opened = Dir::open_ambient_dir(&directory, ambient_authority());
+    let failed = |error| Fault::system("openat", directory.as_os_str().as_bytes(), error).at(Position::default());
+    Scratch::beneath(&opened.map_err(failed)?)
 }
 
 fn run_unpack(unpack: &Unpack, sandbox: Sandbox) -> Result<Done, Failure> {
@@ -100,11 +103,19 @@ fn run_unpack(unpack: &Unpack, sandbox: Sandbox) -> Result<Done, Failure> {
     let (parent, name) = split(&unpack.rootfs)?;
     let parent = open_directory(parent)?;
     let left = || Left::Nothing(unpack.rootfs.clone());
-    let (image, tag) = open_image(&unpack.image)?;
+    let Opened { thing, tag } = Opened::find(&unpack.image)?;
     let jobs = unpack.working.jobs();
-    let restrictions = sandbox.enter(Wall::for_policy(&policy).read(&image).write(&parent))?;
-    let selected = select(&image, unpack.reference.as_deref().or(tag.as_deref()), unpack.judging.limits())
-        .map_err(|failure| failure.and_left(left()))?;
+    let limits = unpack.judging.limits();
+    let wall = Wall::for_policy(&policy).write(&parent);
+    let (restrictions, image) = match thing {
+        Thing::Directory(directory) => (sandbox.enter(wall.read(&directory))?, Image::open_within(&directory, limits)),
+        // There will be room where the image is to be unpacked, if anywhere.
+        Thing::File(archive) => {
+            (sandbox.enter(wall)?, Image::open_archive(archive, || Scratch::beneath(&parent), limits))
+        }
+    };
+    let selected = image.and_then(|image| image.select(&unpack.selection.selector(tag.as_deref())));
+    let selected = selected.map_err(|error| Failure::refused(error, left()))?;
     let report = Unpacker::new(policy)
         .limits(unpack.judging.limits())
         .jobs(jobs)
@@ -146,23 +157,5 @@ fn split(rootfs: &Path) -> Result<(&Path, &OsStr), Failure> {
         (Some(parent), Some(name)) if parent.as_os_str().is_empty() => Ok((Path::new("."), name)),
         (Some(parent), Some(name)) => Ok((parent, name)),
         _ => Err(Failure::usage(format!("{} names no directory that could be made", rootfs.display()))),
-    }
-}
-
-/// Opens `DIR`, or `DIR:TAG` where no directory is called just so.
-fn open_image(image: &Path) -> Result<(Dir, Option<String>), Failure> {
-    let whole = Dir::open_ambient_dir(image, ambient_authority());
-    let bytes = image.as_os_str().as_bytes();
-    let tagged = bytes.iter().rposition(|&byte| byte == b':').and_then(|colon| {
-        let (directory, tag) = (bytes.get(..colon)?, bytes.get(colon + 1..)?);
-        let tag = std::str::from_utf8(tag).ok().filter(|tag| !tag.contains('/'))?;
-        (!directory.is_empty()).then_some((Path::new(OsStr::from_bytes(directory)), tag))
-    });
-    match (whole, tagged) {
-        (Ok(directory), _) => Ok((directory, None)),
-        (Err(error), Some((directory, tag))) if error.kind() == io::ErrorKind::NotFound => {
-            Ok((open_directory(directory)?, Some(tag.to_owned())))
-        }
-        (Err(error), _) => Err(Failure::open(image, error)),
     }
 }

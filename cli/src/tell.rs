@@ -41,14 +41,6 @@ impl Failure {
         Self::refused(error, Left::NotAsked)
     }
 
-    /// Says what is left on disk, where that is a matter.
-    pub(crate) fn and_left(self, left: Left) -> Self {
-        match self {
-            Self::Refused { error, .. } => Self::Refused { error, left },
-            other => other,
-        }
-    }
-
     pub(crate) fn output(error: io::Error) -> Self {
         Self::Output(error)
     }

@@ -1,0 +1,53 @@
+//! What somebody named, opened.
+
+#![expect(clippy::disallowed_methods, reason = "whoever types a path has the authority over it")]
+
+use crate::tell::Failure;
+use cap_std::fs::Dir;
+use std::ffi::OsStr;
+use std::fs::File;
+use std::io;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
+/// An image or a layer that somebody named.
+pub(crate) struct Opened {
+    pub(crate) thing: Thing,
+    pub(crate) tag: Option<String>,
+}
+
+pub(crate) enum Thing {
+    Directory(Dir),
+    File(File),
+}
+
+impl Opened {
+    /// Opens what is called so; where there is nothing, what is called like one of the parts before a colon. What
+    /// follows the colon is a tag, in which further colons and slashes may stand.
+    pub(crate) fn find(path: &Path) -> Result<Self, Failure> {
+        let whole = match Self::open(path) {
+            Ok(thing) => return Ok(Self { thing, tag: None }),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => error,
+            Err(error) => return Err(Failure::open(path, error)),
+        };
+        let bytes = path.as_os_str().as_bytes();
+        for (colon, _) in bytes.iter().enumerate().rev().filter(|(_, byte)| **byte == b':') {
+            let (Some(name @ [_, ..]), Some(tag)) = (bytes.get(..colon), bytes.get(colon + 1..)) else { continue };
+            let (name, Ok(tag)) = (Path::new(OsStr::from_bytes(name)), std::str::from_utf8(tag)) else { continue };
+            match Self::open(name) {
+                Ok(thing) => return Ok(Self { thing, tag: Some(tag.to_owned()) }),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => return Err(Failure::open(name, error)),
+            }
+        }
+        Err(Failure::open(path, whole))
+    }
+
+    fn open(path: &Path) -> io::Result<Thing> {
+        let file = File::open(path)?;
+        Ok(match file.metadata()?.is_dir() {
+            true => Thing::Directory(Dir::from_std_file(file)),
+            false => Thing::File(file),
+        })
+    }
+}

@@ -1,0 +1,32 @@
+//! Which of several images is meant.
+
+use crate::arguments::parse_digest;
+use clap::Args;
+use layercage::{Digest, Platform, Selector};
+
+/// The options that say so.
+#[derive(Debug, Args)]
+pub(crate) struct Selection {
+    /// The name of the image: a tag of an image layout, or a reference such as `alpine:3.19`.
+    #[arg(long = "ref", value_name = "NAME")]
+    reference: Option<String>,
+    /// The platform whose files are meant, or what it runs besides; that of this machine unless it is given.
+    #[arg(long, value_name = "OS/ARCH[/VARIANT]", value_parser = parse_platform)]
+    platform: Option<Platform>,
+    /// The digest of the manifest, or of an index; all is verified from this one value, whatever the image lists.
+    #[arg(long, value_name = "DIGEST", value_parser = parse_digest, conflicts_with = "reference")]
+    manifest_digest: Option<Digest>,
+}
+
+impl Selection {
+    /// `tag` is what stood behind the name of the file or directory.
+    pub(crate) fn selector(&self, tag: Option<&str>) -> Selector {
+        let selector = self.platform.iter().cloned().fold(Selector::host(), Selector::platform);
+        let selector = self.manifest_digest.into_iter().fold(selector, Selector::manifest_digest);
+        self.reference.as_deref().or(tag).into_iter().fold(selector, Selector::reference)
+    }
+}
+
+fn parse_platform(text: &str) -> Result<Platform, String> {
+    text.parse().map_err(|_| "os/arch or os/arch/variant is needed, such as linux/arm/v7".to_owned())
+}
