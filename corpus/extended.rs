@@ -1,6 +1,6 @@
 //! Extended headers: GNU long names, PAX records, and global ones.
 
-use super::build::{Header, base_256, tar};
+use super::build::{Header, base_256, pax_records, tar};
 use super::case::{Case, case};
 
 pub(crate) fn cases() -> Vec<Case> {
@@ -138,6 +138,18 @@ fn records() -> Vec<Case> {
         })
         .noted(&["pax-unknown-key"])
         .then_file("f", "hello"),
+        case(
+            "record-of-a-volume",
+            "a PAX key makes the entry a label of the volume for GNU tar, and nothing for others",
+            tar().pax(&[("GNU.volume.label", b"backup")]).file("f", "hello").end(),
+        )
+        .refused_unless_compatible(&["pax-foreign-key"])
+        .then_file("f", "hello"),
+        case("record-of-holes-by-solaris", "a PAX key puts holes into a file for libarchive, and none for others", {
+            tar().pax(&[("SUN.holesdata", b" 0 1 1")]).file("f", "hello").end()
+        })
+        .refused_unless_compatible(&["pax-foreign-key"])
+        .then_file("f", "hello"),
         case("records-that-change-nothing", "PAX keys that writers write and no unpacker needs", {
             let records: &[(&str, &[u8])] = &[
                 ("atime", b"1.5"),
@@ -178,6 +190,16 @@ fn repeated() -> Vec<Case> {
         .then_file("second", "hello"),
         case("pax-of-nothing", "a PAX header has no entry after it", tar().pax(&[("path", b"a")]).end())
             .refused_unless_compatible(&["extended-header-alone"]),
+        case("pax-without-magic", "a PAX header has no magic, and is a file of its own for some", {
+            tar().with(Header::v7(b'x', "x"), pax_records(&[("path", b"g")])).file("f", "hello").end()
+        })
+        .refused_unless_compatible(&["header-dialect"])
+        .then_file("g", "hello"),
+        case("long-name-without-magic", "a GNU long name has no magic, and is a file of its own for some", {
+            tar().with(Header::v7(b'L', "L"), "g\0").file("f", "hello").end()
+        })
+        .refused_unless_compatible(&["header-dialect"])
+        .then_file("g", "hello"),
         case("pax-before-a-global-header", "a global header stands between a PAX header and its entry", {
             tar().pax(&[("path", b"a")]).global(&[("comment", b"c")]).file("f", "hello").end()
         })

@@ -1,33 +1,48 @@
 //! Files with holes, in the four formats that there are.
 
 use super::build::{Archive, Header, sparse_slots, tar};
-use super::case::{Case, case};
+use super::case::{Case, Expected, case};
 
 pub(crate) fn cases() -> Vec<Case> {
     [old_gnu(), in_records(), in_data()].concat()
 }
 
-/// `a` at 2, `b` at 5, ten bytes in all.
-const HOLES: &[u8] = b"\0\0a\0\0b\0\0\0\0";
+/// A block of `a` at 2 and a `b` at 600, 1,000 bytes in all.
+fn holes() -> Vec<u8> {
+    [&[0; 2][..], &[b'a'; 512], &[0; 86], b"b", &[0; 399]].concat()
+}
+
+/// What is stored of it.
+fn stored() -> Vec<u8> {
+    [&[b'a'; 512][..], b"b"].concat()
+}
 
 /// Type `S`, with four slots in the header and more in blocks behind it.
 fn old_gnu() -> Vec<Case> {
     let header = |slots: &[(u64, u64)], more, size| Header::gnu(b'S', "s").sparse_map(slots, more, size);
     vec![
         case("sparse-old-gnu", "a file with holes as GNU tar wrote it before PAX", {
-            tar().with(header(&[(2, 1), (5, 1), (10, 0)], 0, 10), "ab").end()
+            tar().with(header(&[(2, 512), (600, 1), (1000, 0)], 0, 1000), stored()).end()
         })
         .noted(&["old-sparse-file"])
-        .then_file("s", HOLES),
+        .then_file("s", holes()),
+        case("sparse-old-gnu-unaligned", "a run of an old map fills no whole block, and another one follows", {
+            tar().with(header(&[(2, 1), (5, 1), (10, 0)], 0, 10), "ab").end()
+        })
+        .expected([
+            Expected::Refuse("sparse-unaligned"),
+            Expected::Note(vec!["old-sparse-file", "sparse-unaligned"]),
+            Expected::Refuse("old-sparse-file"),
+        ]),
         case("sparse-old-gnu-going-on", "an old map goes on in a block of its own", {
             tar()
-                .header(header(&[(0, 1), (2, 1), (4, 1), (6, 1)], 1, 10).size(5))
-                .bytes(&more(&[(8, 1), (10, 0)], 0))
-                .padded(b"abcde")
+                .header(header(&[(0, 512), (600, 0), (700, 0), (800, 0)], 1, 1000).size(513))
+                .bytes(&more(&[(900, 1), (1000, 0)], 0))
+                .padded(&stored())
                 .end()
         })
         .noted(&["old-sparse-file"])
-        .then_file("s", b"a\0b\0c\0d\0e\0"),
+        .then_file("s", [&[b'a'; 512][..], &[0; 388], b"b", &[0; 99]].concat()),
         case("sparse-old-gnu-overlapping", "the runs of an old map overlap", {
             tar().with(header(&[(0, 2), (1, 2)], 0, 10), "abcd").end()
         })
@@ -104,21 +119,21 @@ fn more(slots: &[(u64, u64)], more: u8) -> Vec<u8> {
 
 /// Records of format 0.1 as GNU tar writes them.
 const VERSION_0_1: &[(&str, &[u8])] = &[
-    ("GNU.sparse.size", b"10"),
+    ("GNU.sparse.size", b"1000"),
     ("GNU.sparse.numblocks", b"3"),
     ("GNU.sparse.name", b"s"),
-    ("GNU.sparse.map", b"2,1,5,1,10,0"),
+    ("GNU.sparse.map", b"2,512,600,1,1000,0"),
 ];
 
 /// Records of format 0.0 as GNU tar writes them.
 const VERSION_0_0: &[(&str, &[u8])] = &[
-    ("GNU.sparse.size", b"10"),
+    ("GNU.sparse.size", b"1000"),
     ("GNU.sparse.numblocks", b"3"),
     ("GNU.sparse.offset", b"2"),
+    ("GNU.sparse.numbytes", b"512"),
+    ("GNU.sparse.offset", b"600"),
     ("GNU.sparse.numbytes", b"1"),
-    ("GNU.sparse.offset", b"5"),
-    ("GNU.sparse.numbytes", b"1"),
-    ("GNU.sparse.offset", b"10"),
+    ("GNU.sparse.offset", b"1000"),
     ("GNU.sparse.numbytes", b"0"),
 ];
 
@@ -138,12 +153,12 @@ fn records(name: &'static str, sentence: &'static str, records: &[(&str, &[u8])]
 /// PAX 0.0 and 0.1, whose maps stand in records.
 fn in_records() -> Vec<Case> {
     let changed = |name, sentence, key, value: Option<&'static [u8]>| {
-        records(name, sentence, &but(VERSION_0_1, key, value), b"ab")
+        records(name, sentence, &but(VERSION_0_1, key, value), &stored())
     };
     vec![
-        records("sparse-0-0", "a map in format 0.0, whose keys repeat", VERSION_0_0, b"ab")
+        records("sparse-0-0", "a map in format 0.0, whose keys repeat", VERSION_0_0, &stored())
             .taken()
-            .then_file("GNUSparseFile.0/s", HOLES),
+            .then_file("GNUSparseFile.0/s", holes()),
         records(
             "sparse-0-0-miscounted",
             "a map in format 0.0 has another number of runs than it says",
@@ -184,10 +199,10 @@ fn in_records() -> Vec<Case> {
             "sparse-0-1",
             "a map in format 0.1, and the name in a record of its own",
             &[&[("path", &b"GNUSparseFile.0/s"[..])][..], VERSION_0_1].concat(),
-            b"ab",
+            &stored(),
         )
         .taken()
-        .then_file("s", HOLES)
+        .then_file("s", holes())
         .then_absent("GNUSparseFile.0"),
         changed("sparse-0-1-name-climbs", "the name in the record of a sparse file climbs", "GNU.sparse.name", {
             Some(b"../canary")
@@ -238,32 +253,32 @@ fn in_records() -> Vec<Case> {
         )
         .refused("sparse"),
         changed("sparse-0-1-odd", "a map in format 0.1 ends in an offset without a length", "GNU.sparse.map", {
-            Some(b"2,1,5,1,10")
+            Some(b"2,512,600,1,1000")
         })
         .refused("sparse"),
         changed("sparse-0-1-overflowing", "a run in format 0.1 ends beyond 64 bits", "GNU.sparse.map", {
-            Some(b"2,1,18446744073709551615,2,10,0")
+            Some(b"2,512,18446744073709551615,2,1000,0")
         })
         .refused("sparse-map"),
         changed("sparse-0-1-without-its-end", "a map in format 0.1 ends before the file does", "GNU.sparse.map", {
-            Some(b"2,0,3,1,5,1")
+            Some(b"2,0,3,512,600,1")
         })
         .refused("sparse-map"),
         changed(
             "sparse-0-1-with-too-little",
             "a file has less data than its map in format 0.1 says",
             "GNU.sparse.map",
-            Some(b"2,1,5,5,10,0"),
+            Some(b"2,512,600,5,1000,0"),
         )
         .refused("sparse-size"),
         records(
             "sparse-of-holes",
             "a file is one hole",
-            &but(&but(VERSION_0_1, "GNU.sparse.numblocks", Some(b"1")), "GNU.sparse.map", Some(b"10,0")),
+            &but(&but(VERSION_0_1, "GNU.sparse.numblocks", Some(b"1")), "GNU.sparse.map", Some(b"1000,0")),
             b"",
         )
         .taken()
-        .then_file("s", [0; 10]),
+        .then_file("s", [0; 1000]),
         records(
             "sparse-with-a-version-of-0",
             "records of format 0.1 say their version, which no writer does",
@@ -303,15 +318,19 @@ fn in_records() -> Vec<Case> {
             .refused("sparse"),
         case("sparse-directory", "a directory has holes", tar().pax(VERSION_0_1).directory("d").end())
             .refused("sparse"),
+        case("sparse-beside-gnu-magic", "records about holes stand before a header with GNU magic", {
+            tar().pax(VERSION_0_1).with(Header::gnu(b'0', "s"), stored()).end()
+        })
+        .refused("sparse"),
         case("sparse-contiguous", "a file of type 7 has holes, of which libarchive knows nothing", {
             tar().pax(VERSION_0_1).with(Header::posix(b'7', "s"), "ab").end()
         })
         .refused("sparse"),
         case("sparse-with-a-long-name", "a sparse file has a GNU long name that says otherwise", {
-            tar().long_name("long\0").pax(VERSION_0_1).file("stand-in", "ab").end()
+            tar().long_name("long\0").pax(VERSION_0_1).file("stand-in", stored()).end()
         })
         .refused_unless_compatible(&["path-disagrees"])
-        .then_file("s", HOLES)
+        .then_file("s", holes())
         .then_absent("long"),
     ]
 }
@@ -323,7 +342,19 @@ fn in_data() -> Vec<Case> {
         case(name, sentence, version_1("1\n10\n0\n", "", "10", more).end()).refused("sparse")
     };
     vec![
-        in_data("sparse-1-0", "a map in format 1.0", "3\n2\n1\n5\n1\n10\n0\n", "ab").taken().then_file("s", HOLES),
+        case("sparse-1-0", "a map in format 1.0", {
+            version_1("3\n2\n512\n600\n1\n1000\n0\n", &String::from_utf8(stored()).unwrap(), "1000", &[]).end()
+        })
+        .taken()
+        .then_file("s", holes()),
+        in_data(
+            "sparse-1-0-unaligned",
+            "a run in format 1.0 fills no whole block, and another one follows, which GNU tar looks for in a block of its own",
+            "3\n2\n1\n5\n1\n10\n0\n",
+            "ab",
+        )
+        .refused_unless_compatible(&["sparse-unaligned"])
+        .then_file("s", b"\0\0a\0\0b\0\0\0\0"),
         in_data("sparse-1-0-of-holes", "a map in format 1.0 has one run, of nothing", "1\n10\n0\n", "")
             .taken()
             .then_file("s", [0; 10]),

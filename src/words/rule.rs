@@ -268,7 +268,8 @@ rules! {
         "xattr-unsupported" XattrUnsupported { name: Escaped, error: String } "an extended attribute is left out, since the file system or our rights do not allow it" = NOTED;
         "contiguous-file" ContiguousFile "a file of type 7, which some readers refuse" = NOTED;
         "old-sparse-file" OldSparseFile "a sparse file of type S, which some readers refuse" = NOTED;
-        "header-dialect" HeaderDialect { magic: Escaped } "a header is of no known dialect, and readers differ on its name or its device" = COMPATIBLE;
+        "sparse-unaligned" SparseUnaligned { segment: usize } "a sparse file's run of data is no whole blocks, and GNU tar looks for the next run elsewhere than others" = COMPATIBLE;
+        "header-dialect" HeaderDialect { magic: Escaped } "a header is of no known dialect, and readers differ on its name, its device or what it is" = COMPATIBLE;
         "gnu-prefix" GnuPrefix "a header with GNU magic has a ustar prefix" = NOTED;
         "global-comment" GlobalComment { key: Escaped } "a global header without effect" = NOTED;
         "global-record" GlobalRecord { key: Escaped } "a global header would change entries, and readers differ on whether it does" = COMPATIBLE;
@@ -277,6 +278,7 @@ rules! {
         "pax-empty" PaxEmpty { key: Escaped } "a PAX owner, group or time is empty: the header's counts, which some readers take for zero" = NOTED;
         "pax-empty-name" PaxEmptyName { key: Escaped } "a PAX name or link target is empty, and readers differ on whether it counts" = COMPATIBLE;
         "pax-empty-size" PaxEmptySize "a PAX size is empty, and readers differ on whether it is zero" = COMPATIBLE;
+        "pax-foreign-key" PaxForeignKey { key: Escaped } "a PAX key that only some readers know changes what the entry is for these" = COMPATIBLE;
         "pax-unknown-key" PaxUnknownKey { key: Escaped } "a PAX key that is not known has no effect" = NOTED;
         "size-without-data" SizeWithoutData { size: u64 } "an entry of a type that has no data has a size" = COMPATIBLE;
         "data-after-end" DataAfterEnd { at: u64 } "data follows the end of the archive" = COMPATIBLE;

@@ -48,8 +48,10 @@ pub(crate) fn compose(
         flag => return Err(Violation::EntryType { flag: Escaped::new(&[flag]) }),
     };
     if let Some(layout) = &sparse {
-        // Of records beside another type than `0` some readers make a file with holes, others one without.
-        let (EntryKind::File { size, .. }, b'0' | b'S') = (&mut kind, header.flag()) else {
+        // Of records beside another type than `0` some readers make a file with holes, others one without; beside GNU
+        // magic GNU tar looks for an old map.
+        let is_read = header.flag() == b'S' || (header.flag() == b'0' && header.is_posix());
+        let (EntryKind::File { size, .. }, true) = (&mut kind, is_read) else {
             return Err(Violation::Sparse { format: "PAX" });
         };
         limits.check(Limit::FileBytes, layout.size())?;

@@ -141,6 +141,15 @@ impl Header {
         matches!(self.dialect(), Dialect::Gnu) && self.flag() != b'S' && is_set && !is_prefix()
     }
 
+    /// What is odd about an extended header without magic: not all readers take it for one.
+    pub(crate) fn extended_quirk(&self) -> Option<Quirk> {
+        matches!(self.dialect(), Dialect::Old).then(|| self.dialect_quirk())
+    }
+
+    pub(crate) fn is_posix(&self) -> bool {
+        matches!(self.dialect(), Dialect::Posix)
+    }
+
     fn dialect(&self) -> Dialect {
         match self.bytes(MAGIC) {
             [b'u', b's', b't', b'a', b'r', 0, _, _] if self.bytes(STAR_TRAILER) == b"tar\0" => Dialect::Star,

@@ -39,6 +39,7 @@ impl Pax {
                 }
                 Key::Sparse(key) => pax.sparse.add(key, value, limits)?,
                 Key::StarSparse => return Err(Violation::Sparse { format: "star" }),
+                Key::Foreign => oddities.add(Quirk::PaxForeignKey { key: Escaped::new(key) }),
                 Key::Unknown => oddities.add(Quirk::PaxUnknownKey { key: Escaped::new(key) }),
                 Key::Path | Key::Target if value.is_empty() => {
                     oddities.add(Quirk::PaxEmptyName { key: Escaped::new(key) });
@@ -108,6 +109,8 @@ enum Key<'a> {
     /// A record about holes, without what all keys of these begin with.
     Sparse(&'a [u8]),
     StarSparse,
+    /// Another reader's, for which it changes what the entry is.
+    Foreign,
     /// Known, and changes nothing that is unpacked.
     Harmless,
     Unknown,
@@ -136,6 +139,10 @@ impl<'a> Key<'a> {
             b"comment" | b"charset" | b"hdrcharset" | b"LIBARCHIVE.creationtime" => Self::Harmless,
             b"SCHILY.dev" | b"SCHILY.ino" | b"SCHILY.nlink" => Self::Harmless,
             b"SCHILY.realsize" => Self::StarSparse,
+            // A label instead of a file for GNU tar; holes, or numbers of a device, for libarchive.
+            b"GNU.dumpdir" | b"SUN.holesdata" => Self::Foreign,
+            b"SCHILY.devmajor" | b"SCHILY.devminor" | b"SUN.devmajor" | b"SUN.devminor" => Self::Foreign,
+            _ if key.starts_with(b"GNU.volume.") => Self::Foreign,
             _ if key.starts_with(b"MSWINDOWS.") => Self::Harmless,
             _ => Self::Unknown,
         }

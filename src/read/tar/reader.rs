@@ -5,6 +5,7 @@ use super::entry::{self, Composed};
 use super::extended::{Extended, ExtendedKind};
 use super::header::Header;
 use super::oddities::Oddities;
+use super::sparse::unaligned;
 use super::{end, header, pax};
 use crate::words::{
     Entry, EntryKind, EntryPath, Escaped, Fault, Limit, Limits, Misuse, Position, Quirk, Source, Violation,
@@ -171,6 +172,7 @@ impl<R: BufRead> TarReader<R> {
             };
             match (header.flag(), ExtendedKind::of(header.flag())) {
                 (_, Some(kind)) => {
+                    header.extended_quirk().into_iter().for_each(|quirk| oddities.add(quirk));
                     let (content, padding) = self.content(&header)?;
                     match (kind, padding) {
                         (_, Padding::Zeros) => (),
@@ -184,6 +186,7 @@ impl<R: BufRead> TarReader<R> {
                     if !std::mem::take(&mut extended).is_empty() {
                         oddities.add(Quirk::ExtendedHeaderAlone);
                     }
+                    header.extended_quirk().into_iter().for_each(|quirk| self.global.add(quirk));
                     let (content, padding) = self.content(&header)?;
                     if padding == Padding::Text {
                         return Err(Violation::PaxPadding.into());
@@ -234,6 +237,9 @@ impl<R: BufRead> TarReader<R> {
             self.left = stored;
             if let Some(layout) = layout {
                 let (map, left) = layout.read(&mut self.blocks, stored, &self.limits)?;
+                if let Some(quirk) = unaligned(&map) {
+                    oddities.add(quirk);
+                }
                 *sparse = Some(map);
                 self.left = left;
             }

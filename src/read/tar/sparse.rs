@@ -9,7 +9,7 @@ use super::block::{BLOCK, Block, Blocks};
 use super::header::Header;
 use super::number;
 use super::pax::{MOST_BYTES, decimal};
-use crate::words::{Escaped, Fault, Limit, Limits, Segment, SparseMap, Violation};
+use crate::words::{Escaped, Fault, Limit, Limits, Quirk, Segment, SparseMap, Violation};
 use std::io::BufRead;
 
 /// What the PAX records of an entry say about its holes.
@@ -174,6 +174,15 @@ impl Layout {
             }
         }
     }
+}
+
+/// A run of data that is no whole blocks and that another one follows. GNU tar writes none, and reads the next run from
+/// the beginning of a block; others read it from where this one ends.
+pub(crate) fn unaligned(map: &SparseMap) -> Option<Quirk> {
+    let last = map.segments().iter().rposition(|segment| segment.length > 0)?;
+    let before = map.segments().iter().take(last);
+    let segment = before.enumerate().find(|(_, segment)| segment.length % BLOCK as u64 != 0)?.0 + 1;
+    Some(Quirk::SparseUnaligned { segment })
 }
 
 /// Bytes of one slot: an offset and a length.
