@@ -1,0 +1,152 @@
+//! Other readers of tar archives, compared with ours: where our default policy takes an archive, whoever else takes it
+//! must read the same names, types, sizes, contents and link targets. `docs/differential.md` has the figures.
+//!
+//! `cargo test` compares the corpus and a few generated archives with the readers that are installed, and says which
+//! are missing. `LAYERCAGE_ARCHIVES=100000 cargo test --release --test differential -- --nocapture` is the full run;
+//! `LAYERCAGE_SEED` chooses other archives, `LAYERCAGE_WORKERS` how many threads read them.
+
+#![allow(clippy::disallowed_methods, reason = "tests run other readers")]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "tests")]
+#![allow(dead_code, unused_imports, reason = "of the corpus only its layers are used")]
+
+#[path = "../../corpus/mod.rs"]
+mod corpus;
+
+mod anatomy;
+mod archive;
+mod compare;
+mod exceptions;
+mod generate;
+mod item;
+mod ours;
+mod peers;
+mod tally;
+
+use archive::Spec;
+use peers::Peer;
+use proptest::strategy::{Strategy, ValueTree};
+use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+use tally::{Tally, compare};
+
+/// Archives that a thread makes and reads at a time, all from one seed.
+const BLOCK: u64 = 250;
+
+/// From so many archives on, every exception must have been seen.
+const FULL_RUN: u64 = 100_000;
+
+/// Differences that are reported before a run ends.
+const MOST_FAILURES: usize = 12;
+
+#[test]
+fn the_corpus_is_read_alike() {
+    let mut peers = peers::installed();
+    let mut tally = Tally::default();
+    let mut wrong = Vec::new();
+    for case in corpus::all() {
+        if let Some(archive) = ours::unpacked(&case.layer) {
+            let found = compare(&archive, &mut peers, &mut tally);
+            wrong.extend(found.into_iter().map(|what| format!("{}: {what}", case.name)));
+        }
+    }
+    println!("the corpus: {tally}");
+    assert!(wrong.is_empty(), "{} differences\n{}", wrong.len(), wrong.join("\n"));
+}
+
+#[test]
+fn generated_archives_are_read_alike() {
+    let archives = number("LAYERCAGE_ARCHIVES").unwrap_or(2_000);
+    let seed = number("LAYERCAGE_SEED").unwrap_or(1);
+    let workers = number("LAYERCAGE_WORKERS").unwrap_or(2);
+    let blocks = archives.div_ceil(BLOCK);
+    println!("seed {seed}, {blocks} blocks of {BLOCK} archives");
+    let next = AtomicU64::new(0);
+    let all = Mutex::new((Tally::default(), Vec::new()));
+    std::thread::scope(|scope| {
+        for _ in 0..workers {
+            scope.spawn(|| {
+                let mut peers = peers::installed();
+                loop {
+                    let block = next.fetch_add(1, Ordering::Relaxed);
+                    if block >= blocks {
+                        break;
+                    }
+                    let (tally, failures) = run(seed, block, &mut peers);
+                    let mut all = all.lock().unwrap();
+                    all.0.add(tally);
+                    all.1.extend(failures);
+                    if all.1.len() >= MOST_FAILURES {
+                        next.store(blocks, Ordering::Relaxed);
+                    }
+                }
+            });
+        }
+    });
+    let (tally, failures) = all.into_inner().unwrap();
+    println!("{tally}");
+    assert!(failures.is_empty(), "{} differences\n{}", failures.len(), failures.join("\n"));
+    assert!(tally.taken_percent() >= 33, "too few archives are taken: the comparison would say little");
+    if tally.archives() >= FULL_RUN {
+        assert!(tally.stale().is_empty(), "exceptions that do not occur: {:?}", tally.stale());
+    }
+}
+
+#[test]
+fn the_page_lists_every_exception() {
+    let page = include_str!("../../docs/differential.md");
+    let rows = exceptions::EXCEPTIONS.iter().map(|exception| {
+        let exceptions::Exception { name, peer, reason, .. } = exception;
+        format!("| `{name}` | {peer} | {reason} |")
+    });
+    let rows: Vec<_> = rows.collect();
+    let listed = page.lines().filter(|line| line.starts_with("| `"));
+    assert_eq!(rows, listed.collect::<Vec<_>>(), "docs/differential.md should have:\n{}", rows.join("\n"));
+}
+
+fn number(name: &str) -> Option<u64> {
+    std::env::var(name).ok().map(|value| value.parse().unwrap_or_else(|_| panic!("{name} is no number: {value}")))
+}
+
+/// Makes a block of archives and compares what they are read as; a difference with the smallest archive that has it.
+fn run(seed: u64, block: u64, peers: &mut [Box<dyn Peer>]) -> (Tally, Vec<String>) {
+    let mut bytes = [0; 32];
+    bytes[..8].copy_from_slice(&seed.to_le_bytes());
+    bytes[8..16].copy_from_slice(&block.to_le_bytes());
+    let rng = TestRng::from_seed(RngAlgorithm::ChaCha, &bytes);
+    let mut runner = TestRunner::new_with_rng(Config::default(), rng);
+    let strategy = generate::archives();
+    let mut tally = Tally::default();
+    let mut failures = Vec::new();
+    for _ in 0..BLOCK {
+        let tree = strategy.new_tree(&mut runner).unwrap();
+        if compare(&tree.current().bytes(), peers, &mut tally).is_empty() {
+            continue;
+        }
+        let (spec, what) = smallest(tree, peers);
+        failures.push(format!("{}\n    of {spec:?}", what.join("\n")));
+        if failures.len() >= MOST_FAILURES {
+            break;
+        }
+    }
+    (tally, failures)
+}
+
+/// Makes an archive smaller as long as it is read differently.
+fn smallest(mut tree: impl ValueTree<Value = Spec>, peers: &mut [Box<dyn Peer>]) -> (Spec, Vec<String>) {
+    let mut differs = |spec: &Spec| compare(&spec.bytes(), peers, &mut Tally::default());
+    let mut best = (tree.current(), differs(&tree.current()));
+    for _ in 0..400 {
+        let found = differs(&tree.current());
+        let moved = if found.is_empty() {
+            tree.complicate()
+        } else {
+            best = (tree.current(), found);
+            tree.simplify()
+        };
+        if !moved {
+            break;
+        }
+    }
+    best
+}

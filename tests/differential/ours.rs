@@ -1,0 +1,125 @@
+//! What layercage makes of an archive under its default policy.
+
+use super::item::{Item, Kind, sha256};
+use layercage::{
+    Audit, Devices, Digest, Entry, EntryKind, Expected, Fault, Finding, Layer, LayerStream, Limit, Limits, Observer,
+    Policy, Rule, Source, TarReader, Verdict,
+};
+use std::io::Read;
+
+/// The largest file that is compared: a hole costs a peer as much time as content does.
+pub(crate) const LARGEST_FILE: u64 = 1 << 20;
+
+/// An entry, and the header blocks and the content that it was read from.
+pub(crate) struct Seen<'a> {
+    pub(crate) item: Item,
+    pub(crate) entry: Entry,
+    pub(crate) bytes: &'a [u8],
+}
+
+/// The policy that is compared: the default one, but that devices are made and not refused, so that they are compared.
+pub(crate) fn policy() -> Policy {
+    Policy::default().devices(Devices::Create)
+}
+
+pub(crate) fn limits() -> Limits {
+    Limits::default().with(Limit::FileBytes, LARGEST_FILE)
+}
+
+/// The entries of a plain tar, or the rule by which it is refused. Whatever its end is, a digest says that it is whole.
+pub(crate) fn read(archive: &[u8]) -> Result<Vec<Seen<'_>>, &'static str> {
+    judge(archive)?;
+    let mut reader = TarReader::new(archive, &limits(), true);
+    let mut read: Vec<(Entry, Item)> = Vec::new();
+    while let Some(entry) = reader.next_entry().map_err(|fault| rule(&fault))? {
+        let content = content(&entry, &mut reader.source()).map_err(|fault| rule(&fault))?;
+        let item = item(&entry, &content);
+        if item.kind == Kind::HardLink && item.target.is_empty() {
+            // What every tree says, and no byte of the archive.
+            return Err("hard-link-to-directory");
+        }
+        read.push((entry, item));
+    }
+    let ends: Vec<_> = read.iter().skip(1).map(|(entry, _)| entry.offset).chain([archive.len() as u64]).collect();
+    let all = read.into_iter().zip(ends).map(|((entry, item), end)| {
+        let bytes = &archive[usize::try_from(entry.offset).unwrap()..usize::try_from(end).unwrap()];
+        Seen { item, entry, bytes }
+    });
+    Ok(all.collect())
+}
+
+/// The plain tar of a layer that is compressed, perhaps; `None` where the compression is broken.
+pub(crate) fn unpacked(layer: &[u8]) -> Option<Vec<u8>> {
+    let mut stream = LayerStream::open(layer, Expected::unchecked(), &Limits::default()).ok()?;
+    let mut archive = Vec::new();
+    stream.read_to_end(&mut archive).ok()?;
+    stream.finish().ok()?;
+    Some(archive)
+}
+
+fn judge(archive: &[u8]) -> Result<(), &'static str> {
+    let diff_id: Digest = format!("sha256:{}", sha256(archive)).parse().unwrap();
+    let mut refusal = Refusal(policy(), None);
+    Audit::new(limits()).layer(Layer::new(archive).diff_id(diff_id), &mut refusal).unwrap();
+    refusal.1.map_or(Ok(()), Err)
+}
+
+/// The first rule that the policy refuses by.
+struct Refusal(Policy, Option<&'static str>);
+
+impl Observer for Refusal {
+    fn finding(&mut self, finding: &Finding) {
+        let refused = match &finding.rule {
+            Rule::Violation(_) => true,
+            Rule::Quirk(quirk) => self.0.verdict(quirk.rule()) == Verdict::Refuse,
+        };
+        if refused {
+            self.1.get_or_insert(finding.rule.id());
+        }
+    }
+}
+
+fn rule(fault: &Fault) -> &'static str {
+    match fault {
+        Fault::Refused(rule) => rule.id(),
+        fault => panic!("no archive's fault: {fault}"),
+    }
+}
+
+/// The whole content of a file, its holes filled.
+fn content(entry: &Entry, source: &mut impl Source) -> Result<Vec<u8>, Fault> {
+    let mut stored = Vec::new();
+    loop {
+        let chunk = source.chunk()?;
+        let bytes = chunk.len();
+        if bytes == 0 {
+            break;
+        }
+        stored.extend_from_slice(chunk);
+        source.consume(bytes);
+    }
+    let EntryKind::File { size, sparse: Some(map) } = &entry.kind else { return Ok(stored) };
+    let mut content = vec![0; usize::try_from(*size).unwrap()];
+    let mut rest = &stored[..];
+    for segment in map.segments() {
+        let (offset, length) = (usize::try_from(segment.offset).unwrap(), usize::try_from(segment.length).unwrap());
+        let (data, behind) = rest.split_at(length);
+        content[offset..offset + length].copy_from_slice(data);
+        rest = behind;
+    }
+    Ok(content)
+}
+
+fn item(entry: &Entry, content: &[u8]) -> Item {
+    let name = entry.path.as_bytes();
+    match &entry.kind {
+        EntryKind::File { .. } => Item::file(name, content),
+        EntryKind::HardLink { target } => Item::new(name, Kind::HardLink).with_target(target),
+        EntryKind::Symlink { target } => Item::new(name, Kind::Symlink).with_target(target.as_bytes()),
+        EntryKind::Directory => Item::new(name, Kind::Directory),
+        EntryKind::Fifo => Item::new(name, Kind::Fifo),
+        EntryKind::Device(device) => {
+            Item::new(name, device.kind.into()).with_device(device.major.into(), device.minor.into())
+        }
+    }
+}

@@ -1,0 +1,221 @@
+//! GNU tar: a process for each archive.
+
+use super::{Answer, Name, Peer, Wanted};
+use crate::item::{Item, Kind, UNKNOWN, sha256};
+use crate::ours::LARGEST_FILE;
+use std::ffi::OsStr;
+use std::fs::File;
+use std::io::{Read, Seek, Write};
+use std::os::unix::ffi::OsStrExt;
+use std::process::{Command, Stdio};
+
+pub(crate) struct GnuTar {
+    version: String,
+    /// The archive, and what comes of it on standard error: files, so that neither side waits for the other.
+    archive: File,
+    listing: File,
+}
+
+impl GnuTar {
+    pub(crate) fn find() -> Option<Self> {
+        let output = Command::new("tar").arg("--version").output().ok()?;
+        let first = String::from_utf8(output.stdout).ok()?.lines().next()?.to_owned();
+        let version = first.strip_prefix("tar (GNU tar) ")?.to_owned();
+        let [archive, listing] = [(); 2].map(|()| tempfile::tempfile().unwrap());
+        Some(Self { version, archive, listing })
+    }
+
+    /// Extracts to standard output, where all contents come one after another, and lists on standard error: the
+    /// code that extracts has the last word on types and sizes.
+    fn run(&mut self, archive: &[u8], wanted: Wanted) -> Answer {
+        rewind(&mut self.archive);
+        self.archive.write_all(archive).unwrap();
+        rewind(&mut self.listing);
+        let output = self.extract(&["-vv".as_ref(), "--to-stdout".as_ref()])?;
+        let mut listing = Vec::new();
+        self.listing.rewind().unwrap();
+        self.listing.read_to_end(&mut listing).unwrap();
+        let lines = listing.split(|&byte| byte == b'\n').filter(|line| !line.is_empty() && !line.starts_with(b"tar: "));
+        let lines = lines.map(|line| Line::parse(line).unwrap_or_else(|| panic!("GNU tar: {}", line.escape_ascii())));
+        let lines: Vec<_> = lines.collect();
+        if lines.iter().any(|line| line.size > LARGEST_FILE) {
+            return Err("too large to compare".to_owned());
+        }
+        let files: u64 = lines.iter().map(|line| line.size).sum();
+        if wanted == Wanted::Nothing {
+            return Ok(lines.iter().map(|line| line.item("")).collect());
+        }
+        if may_have_holes(archive) {
+            return Ok(self.contents_on_disk(&lines));
+        }
+        // It lists a name with a slash at its end as a directory, and may extract a file all the same.
+        if files != output.len() as u64 {
+            return Err("extracts what it does not list".to_owned());
+        }
+        let mut rest = &output[..];
+        let items = lines.iter().map(|line| {
+            let (content, behind) = rest.split_at(usize::try_from(line.size).unwrap());
+            rest = behind;
+            line.item(&sha256(content))
+        });
+        Ok(items.collect())
+    }
+
+    /// The contents of files as they are extracted: into a pipe it writes wrong ones where there are holes.
+    fn contents_on_disk(&mut self, lines: &[Line]) -> Vec<Item> {
+        let place = tempfile::tempdir().unwrap();
+        // What is wrong with the tree, a hard link to nothing say, is not the reader's.
+        drop(self.extract(&["--no-same-owner".as_ref(), "--directory".as_ref(), place.path().as_os_str()]));
+        let mut items: Vec<_> = lines.iter().map(|line| line.item(UNKNOWN)).collect();
+        for index in 0..items.len() {
+            let Item { kind: Kind::File, name, size, .. } = &items[index] else { continue };
+            let path = place.path().join(OsStr::from_bytes(name));
+            let twice = items.iter().filter(|item| item.name == *name).count() > 1;
+            let there = std::fs::symlink_metadata(&path).is_ok_and(|file| file.is_file() && file.len() == *size);
+            if !twice && there {
+                items[index].content = sha256(&std::fs::read(path).unwrap());
+            }
+        }
+        drop(Command::new("chmod").args(["-R", "u+rwX"]).arg(place.path()).stderr(Stdio::null()).status());
+        items
+    }
+
+    fn extract(&mut self, how: &[&OsStr]) -> Result<Vec<u8>, String> {
+        self.archive.rewind().unwrap();
+        let mut command = Command::new("tar");
+        command.args(["-xf", "-", "--numeric-owner", "--full-time"]).args(how);
+        command.args(["--quoting-style=escape", "--quote-chars= "]);
+        command.env_clear().env("PATH", std::env::var_os("PATH").unwrap()).env("TZ", "UTC0").env("LC_ALL", "C.UTF-8");
+        command.stdin(self.archive.try_clone().unwrap()).stderr(self.listing.try_clone().unwrap());
+        let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
+        let mut output = Vec::new();
+        let mut pipe = child.stdout.take().unwrap().take(4 * LARGEST_FILE);
+        pipe.read_to_end(&mut output).unwrap();
+        drop(pipe);
+        let status = child.wait().unwrap();
+        match status.code() {
+            _ if output.len() as u64 == 4 * LARGEST_FILE => Err("too large to compare".to_owned()),
+            // 1 says that something differs, and was read all the same.
+            Some(0 | 1) => Ok(output),
+            code => Err(format!("exit code {code:?}")),
+        }
+    }
+}
+
+fn rewind(file: &mut File) {
+    file.rewind().unwrap();
+    file.set_len(0).unwrap();
+}
+
+impl Peer for GnuTar {
+    fn names(&self) -> Vec<Name> {
+        vec![Name { name: "GNU tar", version: self.version.clone() }]
+    }
+
+    fn read(&mut self, archive: &[u8], wanted: Wanted) -> Vec<Answer> {
+        vec![self.run(archive, wanted)]
+    }
+}
+
+/// Whether something in it looks like a file with holes.
+fn may_have_holes(archive: &[u8]) -> bool {
+    archive.windows(11).any(|window| window == b"GNU.sparse.")
+        || archive.chunks(512).any(|block| block.get(156) == Some(&b'S'))
+}
+
+/// What it lists of an entry.
+struct Line {
+    kind: Kind,
+    name: Vec<u8>,
+    target: Vec<u8>,
+    /// Of a file.
+    size: u64,
+    device: (u64, u64),
+}
+
+impl Line {
+    /// Reads a line such as `lrwxrwxrwx 0/0  0 1970-01-01 00:00:00 name -> target`; all blanks in names are escaped.
+    fn parse(line: &[u8]) -> Option<Self> {
+        let mut words = words(line);
+        // Columns are filled up with blanks; the name may be empty.
+        let mut column = || words.find(|word| !word.is_empty());
+        let kind = match column()?.first()? {
+            // What it does not know it extracts as a file.
+            b'-' | b'C' | b'?' => Kind::File,
+            b'h' => Kind::HardLink,
+            b'l' => Kind::Symlink,
+            b'd' => Kind::Directory,
+            b'p' => Kind::Fifo,
+            b'c' => Kind::Character,
+            b'b' => Kind::Block,
+            _ => Kind::Other,
+        };
+        let (_owner, size, date) = (column()?, column()?, column()?);
+        // A time that no calendar has is one number.
+        if date.get(1..)?.contains(&b'-') {
+            column()?;
+        }
+        let name = unescaped(words.next()?);
+        let target = match kind {
+            Kind::Symlink => words.nth(1),
+            Kind::HardLink => words.nth(2),
+            _ => None,
+        };
+        let target = unescaped(target.unwrap_or_default());
+        let size = std::str::from_utf8(size).ok()?;
+        let (mut bytes, mut device) = (0, (0, 0));
+        match (kind, size.split_once(',')) {
+            (Kind::File, _) => bytes = size.parse().ok()?,
+            (_, Some((major, minor))) => device = (major.parse().ok()?, minor.parse().ok()?),
+            _ => (),
+        }
+        Some(Self { kind, name, target, size: bytes, device })
+    }
+
+    fn item(&self, content: &str) -> Item {
+        let Self { kind, size, .. } = *self;
+        let item = Item::new(&self.name, kind).with_target(&self.target).with_device(self.device.0, self.device.1);
+        if kind == Kind::File { Item { size, content: content.to_owned(), ..item } } else { item }
+    }
+}
+
+/// Splits at blanks that are not escaped.
+fn words(line: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let mut escaped = false;
+    line.split(move |&byte| {
+        let separates = byte == b' ' && !escaped;
+        escaped = byte == b'\\' && !escaped;
+        separates
+    })
+}
+
+/// What `--quoting-style=escape` wrote.
+fn unescaped(text: &[u8]) -> Vec<u8> {
+    let mut out = Vec::new();
+    let mut rest = text;
+    while let Some((&byte, behind)) = rest.split_first() {
+        rest = behind;
+        if byte != b'\\' {
+            out.push(byte);
+            continue;
+        }
+        let Some((&escape, behind)) = rest.split_first() else { break };
+        rest = behind;
+        out.push(match escape {
+            b'a' => 7,
+            b'b' => 8,
+            b't' => b'\t',
+            b'n' => b'\n',
+            b'v' => 11,
+            b'f' => 12,
+            b'r' => b'\r',
+            b'0'..=b'7' => {
+                let (digits, behind) = rest.split_at(2.min(rest.len()));
+                rest = behind;
+                digits.iter().fold(escape - b'0', |value, digit| value.wrapping_mul(8).wrapping_add(digit - b'0'))
+            }
+            other => other,
+        });
+    }
+    out
+}
