@@ -182,8 +182,8 @@ fn extended() -> impl Strategy<Value = Extended> {
         prop_oneof![20 => Just(text(b"\0")), 4 => Just(Text::default()), 1 => bytes(&[b"\0\0", b"\0a", b"\n\0"])];
     let text =
         |text: BoxedStrategy<Text>| (text, ending.clone()).prop_map(|(text, end)| Text([text.0, end.0].concat()));
-    let long = text(prop_oneof![2 => name(), 1 => (90_usize..300).prop_map(|length| long_name(length))].boxed());
-    let link = text(prop_oneof![2 => target(), 1 => (90_usize..300).prop_map(|length| long_name(length))].boxed());
+    let long = text(prop_oneof![2 => name(), 1 => (90_usize..300).prop_map(long_name)].boxed());
+    let link = text(prop_oneof![2 => target(), 1 => (90_usize..300).prop_map(long_name)].boxed());
     prop_oneof![
         30 => (x, vec(record(), 0..4), padding)
             .prop_map(|(flag, records, padding)| Extended::Records { flag, records, padding }),

@@ -21,6 +21,7 @@ mod item;
 mod ours;
 mod peers;
 mod tally;
+mod trees;
 
 use archive::Spec;
 use peers::Peer;
@@ -29,6 +30,7 @@ use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use tally::{Tally, compare};
+use trees::Trees;
 
 /// Archives that a thread makes and reads at a time, all from one seed.
 const BLOCK: u64 = 250;
@@ -99,9 +101,51 @@ fn the_page_lists_every_exception() {
         let exceptions::Exception { name, peer, reason, .. } = exception;
         format!("| `{name}` | {peer} | {reason} |")
     });
+    let rows = rows.chain(
+        trees::EXCEPTIONS
+            .iter()
+            .map(|trees::TreeException { name, reason, .. }| format!("| `{name}` | umoci | {reason} |")),
+    );
     let rows: Vec<_> = rows.collect();
     let listed = page.lines().filter(|line| line.starts_with("| `"));
     assert_eq!(rows, listed.collect::<Vec<_>>(), "docs/differential.md should have:\n{}", rows.join("\n"));
+}
+
+#[test]
+fn umoci_makes_the_same_trees() {
+    let Some(umoci) = trees::Umoci::find() else { return };
+    let mut trees = Trees::default();
+    let mut wrong = Vec::new();
+    for case in corpus::all() {
+        let lower = case.lower.as_deref().map(ours::unpacked);
+        let Some(layer) = ours::unpacked(&case.layer).filter(|_| lower != Some(None)) else { continue };
+        let layers: Vec<_> = lower.iter().flatten().map(Vec::as_slice).chain([&layer[..]]).collect();
+        let found = umoci.compare(&layers, &mut trees);
+        wrong.extend(found.into_iter().map(|what| format!("{}: {what}", case.name)));
+    }
+    let archives = number("LAYERCAGE_TREES").unwrap_or(25);
+    let seed = number("LAYERCAGE_SEED").unwrap_or(1);
+    let mut runner = runner(seed, u64::MAX);
+    let strategy = generate::archives();
+    for _ in 0..archives {
+        let spec = strategy.new_tree(&mut runner).unwrap().current();
+        let found = umoci.compare(&[&spec.bytes()], &mut trees);
+        wrong.extend(found.into_iter().map(|what| format!("{what}\n    of {spec:?}")));
+    }
+    println!("umoci {}, the corpus and {archives} archives of seed {seed}: {trees}", umoci.version);
+    assert!(wrong.is_empty(), "{} differences\n{}", wrong.len(), wrong.join("\n"));
+    // All exceptions are known from the corpus.
+    let stale: Vec<_> =
+        trees::EXCEPTIONS.iter().map(|exception| exception.name).filter(|name| !trees.has(name)).collect();
+    assert!(stale.is_empty(), "exceptions that do not occur: {stale:?}");
+}
+
+/// Everything that is random depends on these.
+fn runner(seed: u64, block: u64) -> TestRunner {
+    let mut bytes = [0; 32];
+    bytes[..8].copy_from_slice(&seed.to_le_bytes());
+    bytes[8..16].copy_from_slice(&block.to_le_bytes());
+    TestRunner::new_with_rng(Config::default(), TestRng::from_seed(RngAlgorithm::ChaCha, &bytes))
 }
 
 fn number(name: &str) -> Option<u64> {
@@ -110,11 +154,7 @@ fn number(name: &str) -> Option<u64> {
 
 /// Makes a block of archives and compares what they are read as; a difference with the smallest archive that has it.
 fn run(seed: u64, block: u64, peers: &mut [Box<dyn Peer>]) -> (Tally, Vec<String>) {
-    let mut bytes = [0; 32];
-    bytes[..8].copy_from_slice(&seed.to_le_bytes());
-    bytes[8..16].copy_from_slice(&block.to_le_bytes());
-    let rng = TestRng::from_seed(RngAlgorithm::ChaCha, &bytes);
-    let mut runner = TestRunner::new_with_rng(Config::default(), rng);
+    let mut runner = runner(seed, block);
     let strategy = generate::archives();
     let mut tally = Tally::default();
     let mut failures = Vec::new();

@@ -81,7 +81,7 @@ class Libarchive:
     }
 
     def __init__(self):
-        self.library = ctypes.CDLL(ctypes.util.find_library("archive") or "libarchive.so.13")
+        self.shared_object = ctypes.CDLL(ctypes.util.find_library("archive") or "libarchive.so.13")
         number, size, pointer, string = ctypes.c_int, ctypes.c_int64, ctypes.c_void_p, ctypes.c_char_p
         for function, result, *arguments in [
             ("archive_version_string", string),
@@ -102,7 +102,7 @@ class Libarchive:
             ("archive_entry_rdevmajor", ctypes.c_uint64, pointer),
             ("archive_entry_rdevminor", ctypes.c_uint64, pointer),
         ]:
-            found = getattr(self.library, function)
+            found = getattr(self.shared_object, function)
             found.restype, found.argtypes = result, arguments
             setattr(self, function.removeprefix("archive_"), found)
         self.version = text(self.version_string()).removeprefix("libarchive ")
