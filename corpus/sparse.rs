@@ -98,6 +98,12 @@ fn old_gnu() -> Vec<Case> {
             tar().header(header(&[(0, 0)], 2, 0)).end()
         })
         .refused("sparse"),
+        case(
+            "sparse-old-gnu-in-an-unread-prefix",
+            "a prefix that a GNU long name makes useless says to libarchive that the next header is a map",
+            tar().long_name("g\0").header(Header::gnu(b'0', "f").prefix("n".repeat(138))).directory("d").end(),
+        )
+        .refused("sparse"),
         case("sparse-old-gnu-in-posix", "a file of type `S` has no GNU magic", {
             tar().header(Header::posix(b'S', "s")).end()
         })

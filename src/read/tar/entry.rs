@@ -1,7 +1,9 @@
 //! A header and its extended headers, made one entry.
 
 use super::{extended::Extended, header::Header, oddities::Oddities, sparse::Layout};
-use crate::words::{DeviceKind, EntryKind, Escaped, Limit, Limits, LinkTarget, Metadata, Quirk, Timestamp, Violation};
+use crate::words::{
+    DeviceKind, EntryKind, Escaped, Limit, Limits, LinkTarget, Metadata, Quirk, QuirkRule, Timestamp, Violation,
+};
 
 /// What a header and its extended headers say together.
 pub(crate) struct Composed {
@@ -23,7 +25,8 @@ pub(crate) fn compose(
     limits: &Limits,
     oddities: &mut Oddities,
 ) -> Result<Composed, Violation> {
-    if header.has_stray_map() {
+    // A prefix may stand there, but not one that a name in an extended header leaves unread.
+    if header.has_stray_map() && !oddities.shows(QuirkRule::GnuPrefix) {
         return Err(Violation::Sparse { format: "old GNU" });
     }
     let target = extended.take_target(oddities);

@@ -133,12 +133,11 @@ impl Header {
     }
 
     /// Whether a header of another type than `S` has a map or a real size all the same, where libarchive looks for them
-    /// whatever the type: a file would have holes for it, and none for others.
+    /// whatever the type: a file would have holes for it, and none for others. A ustar prefix looks like one.
     pub(crate) fn has_stray_map(&self) -> bool {
         let looked_at = [SPARSE.start, SPARSE_MORE.start, REAL_SIZE.start];
         let is_set = looked_at.iter().any(|&at| self.0.get(at).is_some_and(|&byte| byte != 0));
-        let is_prefix = || self.gnu_prefix(&mut Oddities::default()).is_ok_and(|prefix| !prefix.is_empty());
-        matches!(self.dialect(), Dialect::Gnu) && self.flag() != b'S' && is_set && !is_prefix()
+        matches!(self.dialect(), Dialect::Gnu) && self.flag() != b'S' && is_set
     }
 
     /// What is odd about an extended header without magic: not all readers take it for one.

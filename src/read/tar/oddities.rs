@@ -1,6 +1,6 @@
 //! The quirks of one entry.
 
-use crate::words::Quirk;
+use crate::words::{Quirk, QuirkRule};
 
 /// Quirks, each kind once: a header of 1 MiB has room for many thousands of odd records.
 #[derive(Debug, Default)]
@@ -11,6 +11,10 @@ impl Oddities {
         if self.0.iter().all(|known| known.id() != quirk.id()) {
             self.0.push(quirk);
         }
+    }
+
+    pub(crate) fn shows(&self, rule: QuirkRule) -> bool {
+        self.0.iter().any(|known| known.rule() == rule)
     }
 
     pub(crate) fn append(&mut self, other: Self) {
