@@ -55,6 +55,12 @@ impl Stage {
         Ok(cage)
     }
 
+    /// Whether a cage is around it and not around some other directory.
+    pub(crate) fn is_root_of(&self, cage: &Cage) -> Result<bool, Fault> {
+        let staged = sys::status(self.claim()?.directory.as_fd()).map_err(sys::fault("statx", &self.target))?;
+        Ok(staged.identity == cage.root.status.identity)
+    }
+
     /// Gives it its name, unless something of that name has come up meanwhile.
     pub(crate) fn commit(mut self, durability: Durability) -> Result<(), Fault> {
         let claim = self.claim()?;

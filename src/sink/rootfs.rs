@@ -2,7 +2,7 @@
 
 use super::Sink;
 use super::counsel::{Bringing, Clearing, Looking};
-use crate::cage::{Cage, Content, Directory, Exposure, Missing, New, Place, Walked};
+use crate::cage::{Cage, Content, Directory, Exposure, Missing, New, Place, Stage, Walked};
 use crate::plan::{Brought, Judge, Judged, Skipped, Standing};
 use crate::read::{Blob, Checked, Verified};
 use crate::words::{
@@ -68,6 +68,11 @@ impl Rootfs {
     /// The proofs of the layers applied, `None` for one that had none; nothing when one of them broke off.
     pub(crate) fn layers(&self) -> Option<&[Option<Verified<Blob>>]> {
         (!self.broken).then_some(&self.layers)
+    }
+
+    /// Whether it is the tree of this stage.
+    pub(crate) fn is_of(&self, stage: &Stage) -> Result<bool, Fault> {
+        stage.is_root_of(&self.cage)
     }
 
     /// Gives what is still open its mode and time: the root of a tree to which no layer was applied, say.

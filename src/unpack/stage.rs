@@ -65,11 +65,16 @@ impl Staged {
     /// # Errors
     ///
     /// [`Misuse::Poisoned`] after a layer that failed, [`Misuse::ProofsDoNotMatch`] when `proofs` are not
-    /// those of the layers applied, in their order; [`Misuse::TargetExists`] when something of that name has
+    /// those of the layers applied, in their order; [`Misuse::ForeignTree`] when [`Staged::rootfs`] is no longer the tree
+    /// that it was; [`Misuse::TargetExists`] when something of that name has
     /// come up meanwhile; and what the system refuses. Nothing is visible then.
     pub fn commit(self, proofs: Vec<Verified<Blob>>) -> Result<(), Error> {
         let Self { stage, mut rootfs, durability } = self;
         let commit = || {
+            // Whoever lends a tree out may get another one back.
+            if !rootfs.is_of(&stage)? {
+                return Err(Misuse::ForeignTree.into());
+            }
             let applied = rootfs.layers().ok_or(Misuse::Poisoned)?;
             let (given, of) = (proofs.len(), applied.len());
             if !applied.iter().map(Option::as_ref).eq(proofs.iter().map(Some)) {

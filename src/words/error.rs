@@ -87,6 +87,9 @@ pub enum Misuse {
         /// How many layers were applied.
         applied: usize,
     },
+    /// The tree is not the one that was staged: another was put in its place.
+    #[error("the tree that layers were applied to is not the one that was staged")]
+    ForeignTree,
     /// An earlier call failed and left this unusable.
     #[error("an earlier call on this failed; nothing more can be done with it")]
     Poisoned,

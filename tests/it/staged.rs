@@ -84,6 +84,24 @@ fn what_is_not_proven_is_not_committed() {
 }
 
 #[test]
+fn the_proofs_of_one_tree_do_not_make_another_visible() {
+    let place = tempfile::tempdir().unwrap();
+    let (good, bad) = (LayerBuilder::new().file("good", b"").build(), LayerBuilder::new().file("bad", b"").build());
+    let unpacker = Unpacker::new(Policy::default());
+    let layer = Layer::new(&good[..]).blob(digest(&good), good.len() as u64).diff_id(digest(&good));
+    let mut proven = Staged::beside(&open(place.path()), "proven").unwrap();
+    let proof = unpacker.apply(layer, proven.rootfs()).unwrap().verified().unwrap();
+    let mut unproven = Staged::beside(&open(place.path()), "unproven").unwrap();
+    unpacker.apply(Layer::new(&bad[..]), unproven.rootfs()).unwrap();
+    std::mem::swap(proven.rootfs(), unproven.rootfs());
+    for staged in [unproven, proven] {
+        let refused = staged.commit(vec![proof.clone()]).unwrap_err();
+        assert!(matches!(refused.kind(), Fault::Misuse(Misuse::ForeignTree)), "{refused}");
+    }
+    assert_eq!(names(place.path()), [""; 0]);
+}
+
+#[test]
 fn what_exists_is_never_replaced() {
     let place = tempfile::tempdir().unwrap();
     fs::create_dir(place.path().join("rootfs")).unwrap();
