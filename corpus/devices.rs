@@ -9,6 +9,15 @@ pub(crate) fn cases() -> Vec<Case> {
             .seen("many base images have it")
             .refused_unless_compatible(&["device-node"])
             .then_absent("dev/console"),
+        case("devices-beyond-the-limit", "a layer has more devices to skip than names may be kept of", {
+            tar().character_device("dev/a", 1, 3).character_device("dev/b", 1, 3).end()
+        })
+        .limit("skipped-bytes", 2 * (64 + 5) - 1)
+        .expected([
+            Expected::Refuse("device-node"),
+            Expected::Refuse("limit"),
+            Expected::Refuse("device-node"),
+        ]),
         case("device-ptmx", "a layer has `dev/ptmx`, on which a reader that opens it hangs or fails", {
             tar().header(Header::posix(b'3', "dev/ptmx").device(5, 2).mode(0o666)).end()
         })

@@ -163,6 +163,11 @@ impl Cage {
         }
     }
 
+    /// What is enforced in this layer.
+    pub(crate) fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
     /// Who the caller is, uid and gid.
     pub(crate) fn caller(&self) -> (u32, u32) {
         (self.me.uid, self.me.gid)

@@ -1,7 +1,11 @@
 //! Devices that were skipped, so that hard links to them are skipped too.
 
+use crate::words::{Limit, Limits, Violation};
 use std::collections::BTreeSet;
 use std::ops::Bound;
+
+/// What a name costs beside its bytes.
+const OVERHEAD: u64 = 64;
 
 /// The paths of devices that were skipped, links on the way resolved.
 #[derive(Debug, Default)]
@@ -10,6 +14,8 @@ pub(crate) struct Skipped {
     lower: BTreeSet<Box<[u8]>>,
     /// By the layer being applied: they stay, as what it brings does.
     own: BTreeSet<Box<[u8]>>,
+    /// Bytes of all that was ever skipped.
+    bytes: u64,
 }
 
 impl Skipped {
@@ -19,8 +25,18 @@ impl Skipped {
     }
 
     /// The layer being applied has a device at a path, which is skipped.
-    pub(crate) fn skip(&mut self, path: &[u8]) {
-        self.own.insert(path.into());
+    ///
+    /// # Errors
+    ///
+    /// [`Violation::LimitExceeded`].
+    pub(crate) fn skip(&mut self, path: &[u8], limits: &Limits) -> Result<(), Violation> {
+        if !self.own.contains(path) {
+            let bytes = self.bytes + path.len() as u64 + OVERHEAD;
+            limits.check(Limit::SkippedBytes, bytes)?;
+            self.bytes = bytes;
+            self.own.insert(path.into());
+        }
+        Ok(())
     }
 
     /// Whether none was skipped: then nothing needs to be looked up.
@@ -75,10 +91,10 @@ mod tests {
     fn a_whiteout_takes_what_lower_layers_skipped_and_nothing_else() {
         let mut skipped = Skipped::default();
         for path in ["dev", "dev-null", "dev/a", "dev/b/c"] {
-            skipped.skip(path.as_bytes());
+            skipped.skip(path.as_bytes(), &Limits::default()).unwrap();
         }
         skipped.begin_layer();
-        skipped.skip(b"dev/own");
+        skipped.skip(b"dev/own", &Limits::default()).unwrap();
         skipped.clear_lower(b"dev/b");
         assert!(!skipped.contains(b"dev/b/c") && skipped.contains(b"dev/a"));
         skipped.remove_lower(b"dev");

@@ -158,17 +158,13 @@ impl Rootfs {
                 self.remove_for_skipped(&place)
             }
             // Its directory is not there, and is not made for it: all that names it is what is written.
-            _ => {
-                self.skipped.skip(path.as_bytes());
-                Ok(())
-            }
+            _ => Ok(self.skipped.skip(path.as_bytes(), self.cage.limits())?),
         }
     }
 
     fn remove_for_skipped(&mut self, place: &Place) -> Result<(), Fault> {
         self.cage.remove(place)?;
-        self.skipped.skip(&place.path());
-        Ok(())
+        Ok(self.skipped.skip(&place.path(), self.cage.limits())?)
     }
 
     /// Removes what lower layers have at a path. What this layer brought stays.

@@ -62,6 +62,9 @@ limits! {
     LinkHops "link-hops" = 40;
     /// Symbolic links followed in one layer, and directories that had to be opened once more on the way back.
     LayerLinkHops "layer-link-hops" = 10_000_000;
+    /// Bytes of the names of devices and named pipes that are skipped in one image, and 64 more for each: hard links to
+    /// them are skipped, too.
+    SkippedBytes "skipped-bytes" = 16 << 20;
     /// Layers of one image.
     Layers "layers" = 500;
     /// Bytes of an index, a manifest or a configuration.

@@ -80,6 +80,23 @@ fn apply(layer: &[u8], limits: Limits) -> Result<(), layercage::Error> {
 }
 
 #[test]
+fn names_of_what_is_skipped_are_counted_through_all_layers() {
+    let apply = |most| {
+        let place = tempfile::tempdir().unwrap();
+        let unpacker = Unpacker::new(Policy::compatible()).limits(Limits::default().with(Limit::SkippedBytes, most));
+        let mut rootfs = Rootfs::over(&open(place.path())).unwrap();
+        let twice = LayerBuilder::new().device("dev/a", 1, 3).device("dev/a", 1, 3).build();
+        unpacker.apply(Layer::new(&twice[..]), &mut rootfs).unwrap();
+        let another = LayerBuilder::new().dir("dev").device("dev/bc", 1, 3).build();
+        unpacker.apply(Layer::new(&another[..]), &mut rootfs).map(drop)
+    };
+    apply(64 + 5 + 64 + 6).unwrap();
+    let error = apply(64 + 5 + 64 + 5).unwrap_err();
+    assert_eq!(error.rule_id(), Some("limit"), "{error}");
+    assert!(error.to_string().contains("skipped-bytes"), "{error}");
+}
+
+#[test]
 fn a_layer_at_a_limit_is_taken_and_one_past_it_is_refused_by_name() {
     for (limit, layer, amount) in CASES {
         let layer = layer();
@@ -149,6 +166,7 @@ fn no_limit_is_forgotten() {
         Limit::ArchiveBytes,     // forms.rs
         Limit::ZstdWindowBytes,  // src/read/zstd.rs
         Limit::ExpansionRatio,   // above, where there is zstd
+        Limit::SkippedBytes,     // above, under a policy that skips
     ];
     for limit in Limit::ALL {
         assert!(CASES.iter().any(|case| case.0 == *limit) || elsewhere.contains(limit), "{limit}");
