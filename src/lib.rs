@@ -32,7 +32,7 @@ pub use image::{BlobReader, Descriptor, Image, LayerDescriptor, Platform, Scratc
 pub use plan::{Judge, Judged};
 pub use read::{Blob, Checked, Expected, Format, LayerStream, TarReader, Verified};
 pub use sink::{Rootfs, Sink};
-pub use unpack::{Applied, Audit, Layer, Observer, Staged, Unpacker};
+pub use unpack::{Advance, Applied, Audit, Layer, Observer, Progress, Staged, Step, Unpacker, Watched};
 #[cfg(feature = "wall")]
 pub use wall::Wall;
 pub use words::*;

@@ -3,11 +3,13 @@
 mod arguments;
 mod judging;
 mod opened;
+mod progress;
 mod report;
 mod rules;
 mod run;
 mod sandbox;
 mod selection;
+mod signals;
 mod tell;
 
 use clap::Parser;
@@ -20,6 +22,9 @@ fn main() -> ExitCode {
     };
     ExitCode::from(run::run(&arguments).unwrap_or_else(|failure| {
         tell::failure(&failure, arguments.json);
+        if let tell::Failure::Signalled { signal, .. } = failure {
+            signal.end();
+        }
         failure.exit_code()
     }))
 }

@@ -4,9 +4,11 @@
 
 use crate::arguments::{Apply, Arguments, Command, Input, Unpack};
 use crate::opened::{Opened, Thing};
+use crate::progress::Watcher;
 use crate::report::{self, Done, Findings, Listing, Output};
 use crate::rules;
 use crate::sandbox::Sandbox;
+use crate::signals::{Ignored, Signals};
 use crate::tell::{self, Failure, Left};
 use cap_std::ambient_authority;
 use cap_std::fs::Dir;
@@ -16,6 +18,7 @@ use layercage::{
 use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{self, Read};
+use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
@@ -23,8 +26,8 @@ use std::path::Path;
 pub(crate) fn run(arguments: &Arguments) -> Result<u8, Failure> {
     let sandbox = Sandbox::asked_for(arguments);
     match &arguments.command {
-        Command::Unpack(unpack) => noted(&run_unpack(unpack, sandbox)?, arguments.json),
-        Command::Apply(apply) => noted(&run_apply(apply, sandbox)?, arguments.json),
+        Command::Unpack(unpack) => noted(&run_unpack(unpack, sandbox, arguments.json)?, arguments.json),
+        Command::Apply(apply) => noted(&run_apply(apply, sandbox, arguments.json)?, arguments.json),
         Command::Check(check) => {
             let policy = check.judging.policy().map_err(Failure::usage)?;
             let mut findings = Findings::new(Output::new(arguments.json), policy.clone());
@@ -98,13 +101,14 @@ fn scratch() -> Result<Scratch, Error> {
     Scratch::beneath(&opened.map_err(failed)?)
 }
 
-fn run_unpack(unpack: &Unpack, sandbox: Sandbox) -> Result<Done, Failure> {
+fn run_unpack(unpack: &Unpack, sandbox: Sandbox, json: bool) -> Result<Done, Failure> {
     let policy = unpack.working.policy(&unpack.judging).map_err(Failure::usage)?;
     let (parent, name) = split(&unpack.rootfs)?;
     let parent = open_directory(parent)?;
     let left = || Left::Nothing(unpack.rootfs.clone());
     let Opened { thing, tag } = Opened::find(&unpack.image)?;
     let jobs = unpack.working.jobs();
+    let ignored = Ignored::find_out();
     let limits = unpack.judging.limits();
     let wall = Wall::for_policy(&policy).write(&parent);
     let (restrictions, image) = match thing {
@@ -116,35 +120,46 @@ fn run_unpack(unpack: &Unpack, sandbox: Sandbox) -> Result<Done, Failure> {
     };
     let selected = image.and_then(|image| image.select(&unpack.selection.selector(tag.as_deref())));
     let selected = selected.map_err(|error| Failure::refused(error, left()))?;
+    // Until here there is nothing to clean up.
+    let signals = Signals::catch(ignored).map_err(Failure::signals)?;
     let report = Unpacker::new(policy)
         .limits(unpack.judging.limits())
         .jobs(jobs)
+        .watched_by(&mut Watcher::new(&signals, json))
         .unpack(&selected, &parent, name)
-        .map_err(|error| Failure::refused(error, left()))?;
+        .map_err(|error| Failure::ended(error, left(), &signals))?;
     Ok(Done { report, restrictions })
 }
 
-fn run_apply(apply: &Apply, sandbox: Sandbox) -> Result<Done, Failure> {
+fn run_apply(apply: &Apply, sandbox: Sandbox, json: bool) -> Result<Done, Failure> {
     let policy = apply.working.policy(&apply.judging).map_err(Failure::usage)?;
     let directory = open_directory(&apply.directory)?;
-    let reader: Box<dyn Read + Send> = match apply.layer.as_os_str().as_bytes() {
-        b"-" => Box::new(io::stdin()),
-        _ => Box::new(File::open(&apply.layer).map_err(|error| Failure::open(&apply.layer, error))?),
+    let file = match apply.layer.as_os_str().as_bytes() {
+        b"-" => io::stdin().as_fd().try_clone_to_owned().map(File::from),
+        _ => File::open(&apply.layer),
     };
-    let jobs = apply.working.jobs();
+    let file = file.map_err(|error| Failure::open(&apply.layer, error))?;
+    // Standard input is taken as it comes, whatever it is: somebody else may be at it, too.
+    let is_file = apply.layer.as_os_str() != "-" && file.metadata().is_ok_and(|metadata| metadata.is_file());
+    let signals = Signals::catch(Ignored::find_out()).map_err(Failure::signals)?;
+    let unpacker = Unpacker::new(policy.clone()).limits(apply.judging.limits()).jobs(apply.working.jobs());
     let restrictions = sandbox.enter(Wall::for_policy(&policy).write(&directory))?;
-    let mut layer = Layer::new(reader);
-    layer = apply.digest.into_iter().fold(layer, Layer::digest);
-    layer = apply.size.into_iter().fold(layer, Layer::size);
-    layer = apply.diff_id.into_iter().fold(layer, Layer::diff_id);
-    let refused = |error| Failure::refused(error, Left::Applied(apply.directory.clone()));
-    let mut rootfs = Rootfs::over(&directory).map_err(refused)?;
-    let applied = Unpacker::new(policy)
-        .limits(apply.judging.limits())
-        .jobs(jobs)
-        .apply_side_by_side(layer, &mut rootfs)
-        .map_err(refused)?;
-    Ok(Done { report: applied.into_report(), restrictions })
+    let mut watcher = Watcher::new(&signals, json);
+    let ended = |error| Failure::ended(error, Left::Applied(apply.directory.clone()), &signals);
+    let mut rootfs = Rootfs::over(&directory).map_err(ended)?;
+    let watched = unpacker.watched_by(&mut watcher);
+    let applied = match is_file {
+        true => watched.apply_side_by_side(known(Layer::new(file).seekable(), apply), &mut rootfs),
+        false => watched.apply_side_by_side(known(Layer::new(signals.interrupt(file)), apply), &mut rootfs),
+    };
+    Ok(Done { report: applied.map_err(ended)?.into_report(), restrictions })
+}
+
+/// The layer with all that is known of it.
+fn known<R: Read>(layer: Layer<R>, apply: &Apply) -> Layer<R> {
+    let layer = apply.digest.into_iter().fold(layer, Layer::digest);
+    let layer = apply.size.into_iter().fold(layer, Layer::size);
+    apply.diff_id.into_iter().fold(layer, Layer::diff_id)
 }
 
 fn open_directory(path: &Path) -> Result<Dir, Failure> {

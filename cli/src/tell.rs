@@ -1,5 +1,6 @@
 //! What a person is told: one line that says what, where and why, a second that says what to do.
 
+use crate::signals::{Signal, Signals};
 use layercage::{Effect, Error, Report};
 use serde_json::json;
 use std::fmt::Display;
@@ -17,15 +18,30 @@ pub(crate) enum Left {
     NotAsked,
 }
 
+impl Left {
+    fn sentence(&self, effect: Effect) -> Option<String> {
+        match self {
+            Self::NotAsked => None,
+            Self::Nothing(path) => Some(format!("Nothing was written to {}", path.display())),
+            Self::Applied(path) if effect == Effect::None => Some(format!("Nothing was changed in {}", path.display())),
+            Self::Applied(path) => Some(format!("What was applied before that stays in {}", path.display())),
+        }
+    }
+}
+
 /// Why the command did not do what it was asked for.
 #[derive(Debug)]
 pub(crate) enum Failure {
     /// The library's answer.
     Refused { error: Box<Error>, left: Left },
+    /// A signal came, and the library left off.
+    Signalled { signal: Signal, effect: Effect, left: Left },
     /// A path of this machine that cannot be opened.
     Open { path: PathBuf, error: io::Error },
     /// Standard output cannot be written to.
     Output(io::Error),
+    /// Signals cannot be caught.
+    Signals(io::Error),
     /// The kernel cannot put up the second wall, though it has one.
     Sandbox(Box<Error>),
     /// Arguments that make no sense.
@@ -35,6 +51,14 @@ pub(crate) enum Failure {
 impl Failure {
     pub(crate) fn refused(error: Error, left: Left) -> Self {
         Self::Refused { error: Box::new(error), left }
+    }
+
+    /// The same, where a signal may have been the reason.
+    pub(crate) fn ended(error: Error, left: Left, signals: &Signals) -> Self {
+        match signals.ended(&error) {
+            Some(signal) => Self::Signalled { signal, effect: error.effect(), left },
+            None => Self::refused(error, left),
+        }
     }
 
     pub(crate) fn read(error: Error) -> Self {
@@ -49,6 +73,10 @@ impl Failure {
         Self::Open { path: path.to_owned(), error }
     }
 
+    pub(crate) fn signals(error: io::Error) -> Self {
+        Self::Signals(error)
+    }
+
     pub(crate) fn sandbox(error: Error) -> Self {
         Self::Sandbox(Box::new(error))
     }
@@ -61,8 +89,10 @@ impl Failure {
         match self {
             Self::Usage(message) => message.clone(),
             Self::Output(error) => format!("cannot write to standard output: {error}"),
+            Self::Signals(error) => format!("cannot catch signals: {error}"),
             Self::Open { path, error } => format!("cannot open {}: {error}", path.display()),
             Self::Refused { error, .. } => error.to_string(),
+            Self::Signalled { signal, .. } => format!("ended by {}", signal.name()),
             Self::Sandbox(error) => format!("cannot set up the sandbox: {error}"),
         }
     }
@@ -70,8 +100,9 @@ impl Failure {
     pub(crate) fn exit_code(&self) -> u8 {
         match self {
             Self::Refused { error, .. } => error.blame().exit_code(),
+            Self::Signalled { signal, .. } => signal.exit_code(),
             Self::Sandbox(error) => error.blame().exit_code(),
-            Self::Open { .. } | Self::Output(_) => 1,
+            Self::Open { .. } | Self::Output(_) | Self::Signals(_) => 1,
             Self::Usage(_) => 2,
         }
     }
@@ -84,17 +115,16 @@ pub(crate) fn failure(failure: &Failure, json: bool) {
         _ if json => say(&json!({"type": "error", "exit_code": failure.exit_code(), "message": failure.line()})),
         Failure::Refused { error, left } => {
             say(&format_args!("layercage: {}", failure.line()));
-            let left = match left {
-                Left::NotAsked => None,
-                Left::Nothing(path) => Some(format!("Nothing was written to {}", path.display())),
-                Left::Applied(path) if error.effect() == Effect::None => {
-                    Some(format!("Nothing was changed in {}", path.display()))
-                }
-                Left::Applied(path) => Some(format!("What was applied before that stays in {}", path.display())),
-            };
-            let help: Vec<_> = error.help().map(str::to_owned).into_iter().chain(left).collect();
+            let help: Vec<_> =
+                error.help().map(str::to_owned).into_iter().chain(left.sentence(error.effect())).collect();
             if !help.is_empty() {
                 say(&format_args!("layercage: help: {}", help.join(". ")));
+            }
+        }
+        Failure::Signalled { effect, left, .. } => {
+            say(&format_args!("layercage: {}", failure.line()));
+            if let Some(left) = left.sentence(*effect) {
+                say(&format_args!("layercage: help: {left}"));
             }
         }
         Failure::Sandbox(_) => {

@@ -52,6 +52,11 @@ impl<'p> Judge<'p> {
         self.position = position;
     }
 
+    /// Bytes of content of the files judged so far.
+    pub(crate) fn bytes_written(&self) -> u64 {
+        self.report.bytes_written
+    }
+
     pub(crate) fn into_report(self) -> Report {
         self.report
     }

@@ -92,7 +92,7 @@ impl Audit {
     ///
     /// What the system refuses; never the archive's fault.
     pub fn layer<R: Read>(&mut self, layer: Layer<R>, observer: &mut dyn Observer) -> Result<(), Error> {
-        let Layer { reader, about } = layer;
+        let Layer { reader, about, .. } = layer;
         let (base, About { expected, stated_compression, .. }) = (about.position(), about);
         let limits = self.limits.clone();
         let stream = match LayerStream::open(reader, expected, &limits) {

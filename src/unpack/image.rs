@@ -3,6 +3,7 @@
 use super::layer::{Layer, Opened, Unpacker};
 use super::pipeline::{Jobs, side_by_side};
 use super::stage::Staged;
+use super::watched::Watched;
 use crate::image::{BlobReader, Selected};
 use crate::read::Verifying;
 use crate::sink::Sink;
@@ -22,13 +23,27 @@ impl Unpacker {
     /// The first refusal, with its position; [`Misuse::TargetExists`](crate::Misuse::TargetExists); what the
     /// system refuses.
     pub fn unpack(&self, image: &Selected, parent: &Dir, name: impl AsRef<OsStr>) -> Result<Report, Error> {
-        let mut staged = Staged::beside(parent, name)?.durability(self.policy.durability_choice());
+        self.watched_by(&mut ()).unpack(image, parent, name)
+    }
+}
+
+impl Watched<'_> {
+    /// Unpacks an image as [`Unpacker::unpack`] does.
+    ///
+    /// # Errors
+    ///
+    /// The same, and [`Misuse::Cancelled`](crate::Misuse::Cancelled), which leaves nothing behind either.
+    pub fn unpack(&self, image: &Selected, parent: &Dir, name: impl AsRef<OsStr>) -> Result<Report, Error> {
+        let unpacker = self.unpacker;
+        let mut staged = Staged::beside(parent, name)?.durability(unpacker.policy.durability_choice());
         let layers = image.numbered_layers();
-        match self.threads() {
-            Jobs::Alone => self.unpack_layers(image, layers.map(|layer| layer?.open(self.within())), staged),
+        match unpacker.threads() {
+            Jobs::Alone => self.unpack_layers(image, layers.map(|layer| layer?.open(unpacker.within())), staged),
             Jobs::Threads(threads) => {
                 let chore = staged.rootfs().chore();
-                side_by_side(threads, self.within(), chore, layers, |opened| self.unpack_layers(image, opened, staged))
+                side_by_side(threads, unpacker.within(), chore, layers, |opened| {
+                    self.unpack_layers(image, opened, staged)
+                })
             }
         }
     }

@@ -1,12 +1,13 @@
 //! One layer: read, judged, handed to a sink, in one pass.
 
-use super::pipeline::{Jobs, Threads, side_by_side};
-use super::spool::verify_first;
+use super::pipeline::Jobs;
+use super::progress::{Progress, Step, Watch, WatchedStream};
+use super::watched::Watched;
 use crate::plan::Judge;
 use crate::read::{Blob, Checked, Expected, Format, LayerStream, TarReader, Verified, Verifying};
 use crate::sink::Sink;
 use crate::words::{Blame, Digest, Error, Fault, LayerPosition, Limits, Policy, Position, Quirk, Report};
-use std::io::Read;
+use std::io::{Read, SeekFrom};
 use std::num::NonZeroUsize;
 
 /// A layer to be applied: where its bytes come from, and what is known about them beforehand.
@@ -16,7 +17,12 @@ use std::num::NonZeroUsize;
 pub struct Layer<R> {
     pub(super) reader: R,
     pub(super) about: About,
+    /// How to go back to its first byte, where the reader can.
+    pub(super) seek: Option<Seek<R>>,
 }
+
+/// [`std::io::Seek::seek`] of a reader that has it.
+pub(super) type Seek<R> = fn(&mut R, SeekFrom) -> std::io::Result<u64>;
 
 /// What is known about a layer before it is read.
 #[derive(Debug, Clone, Copy)]
@@ -42,7 +48,7 @@ impl<R: Read> Layer<R> {
     /// A layer about which nothing is known: it is applied as it comes, and nothing proves that it is whole.
     pub fn new(reader: R) -> Self {
         let about = About { expected: Expected::unchecked(), position: None, stated_compression: None };
-        Self { reader, about }
+        Self { reader, about, seek: None }
     }
 
     /// The digest and the size in bytes of the blob, as its descriptor has them.
@@ -89,9 +95,23 @@ impl<R: Read> Layer<R> {
 
     /// Looks at its first bytes.
     pub(super) fn open(self, limits: &Limits) -> Result<Opened<LayerStream<R>>, Error> {
-        let Self { reader, about } = self;
+        let Self { reader, about, .. } = self;
         let stream = LayerStream::open(reader, about.expected, limits).map_err(|fault| fault.at(about.position()))?;
         Ok(Opened { about, stream })
+    }
+}
+
+impl<R: Read + std::io::Seek> Layer<R> {
+    /// Says that the reader can go back, to where it is now: where the layer is to be verified before the tree is
+    /// touched, it is read twice then, and not kept meanwhile.
+    ///
+    /// Both times its size and digests are compared. Bytes that somebody changes between the two are found out after they
+    /// were applied: the error says so, and what was applied stays. A file that others may write to is better copied, so
+    /// leave it unsaid for one.
+    #[must_use]
+    pub fn seekable(mut self) -> Self {
+        self.seek = Some(R::seek);
+        self
     }
 }
 
@@ -173,20 +193,23 @@ impl Unpacker {
         self
     }
 
+    /// Has somebody told how far the unpacking is, who may end it.
+    pub fn watched_by<'u>(&'u self, progress: &'u mut dyn Progress) -> Watched<'u> {
+        Watched { unpacker: self, watch: Watch::new(progress) }
+    }
+
     /// Applies a layer, all on the calling thread.
     ///
     /// Where the sink's effects can be seen at once and a digest, size or diff ID is given, the layer is verified
-    /// first and kept in a file without a name meanwhile. A refusal in the middle leaves what was applied so far,
-    /// and [`Error::effect`] says whether that is anything; each path then has its old or its new state.
+    /// first: read through once where it is [seekable](Layer::seekable), or kept in a file without a name meanwhile. A
+    /// refusal in the middle leaves what was applied so far, and [`Error::effect`] says whether that is anything; each
+    /// path then has its old or its new state.
     ///
     /// # Errors
     ///
     /// The refusal, with its position, or what the system refused.
     pub fn apply<R: Read>(&self, layer: Layer<R>, sink: &mut impl Sink) -> Result<Applied, Error> {
-        match spool(&layer.about, sink)? {
-            None => self.run(0, layer.open(&self.limits)?, sink),
-            Some(file) => self.run(0, verify_first(layer, file, &self.limits)?.open(&self.limits)?, sink),
-        }
+        self.watched_by(&mut ()).apply(layer, sink)
     }
 
     /// Applies a layer as [`Unpacker::apply`] does, on as many threads as [`Unpacker::jobs`] allows.
@@ -198,67 +221,28 @@ impl Unpacker {
     ///
     /// The same.
     pub fn apply_side_by_side<R: Read + Send>(&self, layer: Layer<R>, sink: &mut impl Sink) -> Result<Applied, Error> {
-        let jobs = match self.jobs {
-            Jobs::Alone => return self.apply(layer, sink),
-            Jobs::Threads(threads) => threads,
-        };
-        match spool(&layer.about, sink)? {
-            None => self.run_beside(jobs, layer, sink),
-            Some(file) => self.run_beside(jobs, verify_first(layer, file, &self.limits)?, sink),
-        }
+        self.watched_by(&mut ()).apply_side_by_side(layer, sink)
     }
 
-    fn run_beside<R: Read + Send>(
-        &self,
-        threads: Threads,
-        layer: Layer<R>,
-        sink: &mut impl Sink,
-    ) -> Result<Applied, Error> {
-        let chore = sink.chore();
-        side_by_side(threads, &self.limits, chore, [Ok(layer)].into_iter(), |opened| match opened.next() {
-            Some(opened) => self.run(0, opened?, sink),
-            None => Err(Fault::Bug("the thread that reads a layer broke off").at(Position::default())),
-        })
-    }
-
-    /// Applies a layer of an image that has written so many bytes before.
-    pub(super) fn run<S: Verifying>(
-        &self,
-        bytes_before: u64,
-        layer: Opened<S>,
-        sink: &mut impl Sink,
-    ) -> Result<Applied, Error> {
-        Run { unpacker: self, about: layer.about, bytes_before }.apply(layer.stream, sink)
-    }
-
-    #[cfg(feature = "image")]
     pub(super) fn threads(&self) -> Jobs {
         self.jobs
     }
 
-    #[cfg(feature = "image")]
     pub(super) fn within(&self) -> &Limits {
         &self.limits
     }
 }
 
-/// Where a layer is kept until it is verified; `None` where it may be applied as it comes.
-fn spool(about: &About, sink: &mut impl Sink) -> Result<Option<std::fs::File>, Error> {
-    match about.expected.checks_anything() {
-        true => sink.spool().map_err(|fault| fault.at(about.position())),
-        false => Ok(None),
-    }
-}
-
 /// The application of one layer.
-struct Run<'a> {
-    unpacker: &'a Unpacker,
-    about: About,
-    bytes_before: u64,
+pub(super) struct Run<'a, 'p> {
+    pub(super) unpacker: &'a Unpacker,
+    pub(super) watch: &'a Watch<'p>,
+    pub(super) about: About,
+    pub(super) bytes_before: u64,
 }
 
-impl Run<'_> {
-    fn apply<S: Verifying>(self, stream: S, sink: &mut impl Sink) -> Result<Applied, Error> {
+impl Run<'_, '_> {
+    pub(super) fn apply<S: Verifying>(self, stream: S, sink: &mut impl Sink) -> Result<Applied, Error> {
         let Unpacker { policy, limits, .. } = self.unpacker;
         let About { expected, position: layer, stated_compression } = self.about;
         let at_layer = |fault: Fault| fault.at(self.about.position());
@@ -270,10 +254,12 @@ impl Run<'_> {
             let quirk = Quirk::CompressionDiffers { stated: stated.name(), found: stream.format().name() };
             judge.quirk(quirk).map_err(at_layer)?;
         }
+        self.watch.begin(layer, Step::Applying).map_err(at_layer)?;
+        let stream = WatchedStream::new(stream, self.watch);
         let mut reader = TarReader::new(stream, limits, expected.covers_stream());
         let terms = judge.terms().map_err(at_layer)?;
         sink.begin_layer(&terms).map_err(at_layer)?;
-        if let Err(fault) = transfer(&mut reader, &mut judge, sink, layer) {
+        if let Err(fault) = self.transfer(&mut reader, &mut judge, sink) {
             sink.abandon_layer();
             let position = Position { layer, ..reader.position() };
             // A damaged blob breaks any rule: that it is damaged is what its owner wants to know.
@@ -289,6 +275,23 @@ impl Run<'_> {
             sink.abandon_layer();
             with_effect(at_layer(fault), sink)
         })
+    }
+
+    fn transfer<S: Verifying>(
+        &self,
+        reader: &mut TarReader<S>,
+        judge: &mut Judge<'_>,
+        sink: &mut impl Sink,
+    ) -> Result<(), Fault> {
+        while let Some(entry) = reader.next_entry()? {
+            judge.at(Position { layer: self.about.position, ..reader.position() });
+            let change = judge.judge(entry)?;
+            self.watch.entry(self.bytes_before + judge.bytes_written())?;
+            if let Some(change) = change {
+                sink.accept(change, &mut reader.source(), judge)?;
+            }
+        }
+        Ok(())
     }
 
     fn finish<S: Verifying>(
@@ -315,19 +318,4 @@ impl Run<'_> {
 
 fn with_effect(error: Error, sink: &impl Sink) -> Error {
     if sink.has_changed() { error.in_part() } else { error }
-}
-
-fn transfer<S: Verifying>(
-    reader: &mut TarReader<S>,
-    judge: &mut Judge<'_>,
-    sink: &mut impl Sink,
-    layer: Option<LayerPosition>,
-) -> Result<(), Fault> {
-    while let Some(entry) = reader.next_entry()? {
-        judge.at(Position { layer, ..reader.position() });
-        if let Some(change) = judge.judge(entry)? {
-            sink.accept(change, &mut reader.source(), judge)?;
-        }
-    }
-    Ok(())
 }

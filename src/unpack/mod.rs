@@ -6,9 +6,13 @@ mod audit;
 mod image;
 mod layer;
 mod pipeline;
+mod progress;
 mod spool;
 mod stage;
+mod watched;
 
 pub use audit::{Audit, Observer};
 pub use layer::{Applied, Layer, Unpacker};
+pub use progress::{Advance, Progress, Step};
 pub use stage::Staged;
+pub use watched::Watched;

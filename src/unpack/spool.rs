@@ -1,22 +1,65 @@
-//! Verification before the first effect, for what comes as a stream and goes where it can be seen.
+//! Verification before the first effect, for what goes where it can be seen.
 
-use super::layer::Layer;
+use super::layer::{Layer, Seek};
+use super::progress::{Step, Watch};
 use crate::read::LayerStream;
 use crate::words::{Error, Fault, Limits};
 use std::fs::File;
-use std::io::{self, Read, Seek, Write};
+use std::io::{self, Read, SeekFrom, Write};
 
 /// Keeps all of a layer in `file` while it is verified, and gives it back from its first byte. The stream asks for a
 /// byte or two more than [`Limit::LayerBytes`](crate::Limit::LayerBytes) at most, whatever else is known.
-pub(super) fn verify_first<R: Read>(layer: Layer<R>, file: File, limits: &Limits) -> Result<Layer<File>, Error> {
-    let Layer { reader, about } = layer;
-    let mut tee = Tee { reader, file };
+pub(super) fn keep<R: Read>(
+    layer: Layer<R>,
+    file: File,
+    limits: &Limits,
+    watch: &Watch<'_>,
+) -> Result<Layer<File>, Error> {
+    let Layer { reader, about, .. } = layer;
+    let mut tee = Watched { reader: Tee { reader, file }, watch };
     let mut verify = || {
+        watch.begin(about.position, Step::Verifying)?;
         LayerStream::open(&mut tee, about.expected, limits)?.finish()?;
-        Ok(tee.file.rewind()?)
+        Ok(io::Seek::rewind(&mut tee.reader.file)?)
     };
     verify().map_err(|fault: Fault| fault.at(about.position()))?;
-    Ok(Layer { reader: tee.file, about })
+    Ok(Layer { reader: tee.reader.file, about, seek: None })
+}
+
+/// Reads a layer through where it lies, and goes back to where it began.
+pub(super) fn read_through<R: Read>(
+    layer: Layer<R>,
+    seek: Seek<R>,
+    limits: &Limits,
+    watch: &Watch<'_>,
+) -> Result<Layer<R>, Error> {
+    let Layer { mut reader, about, .. } = layer;
+    let mut verify = || {
+        watch.begin(about.position, Step::Verifying)?;
+        let start = seek(&mut reader, SeekFrom::Current(0)).map_err(lseek)?;
+        LayerStream::open(Watched { reader: &mut reader, watch }, about.expected, limits)?.finish()?;
+        seek(&mut reader, SeekFrom::Start(start)).map_err(lseek)
+    };
+    verify().map_err(|fault: Fault| fault.at(about.position()))?;
+    Ok(Layer { reader, about, seek: Some(seek) })
+}
+
+fn lseek(error: io::Error) -> Fault {
+    Fault::system("lseek", b"(the layer)", error)
+}
+
+/// Hands on what it reads, and tells how much that is.
+struct Watched<'w, 'p, R> {
+    reader: R,
+    watch: &'w Watch<'p>,
+}
+
+impl<R: Read> Read for Watched<'_, '_, R> {
+    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        let bytes = self.reader.read(out)?;
+        self.watch.read(bytes as u64)?;
+        Ok(bytes)
+    }
 }
 
 /// Hands on what it reads, and keeps a copy.

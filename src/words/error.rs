@@ -90,6 +90,9 @@ pub enum Misuse {
     /// The tree is not the one that was staged: another was put in its place.
     #[error("the tree that layers were applied to is not the one that was staged")]
     ForeignTree,
+    /// Whoever watched the progress ended it.
+    #[error("cancelled")]
+    Cancelled,
     /// An earlier call failed and left this unusable.
     #[error("an earlier call on this failed; nothing more can be done with it")]
     Poisoned,
@@ -292,6 +295,13 @@ impl Error {
     /// nothing that anybody sees.
     pub fn effect(&self) -> Effect {
         self.0.effect
+    }
+
+    /// The same place and effect with another fault.
+    #[must_use]
+    pub(crate) fn replaced(mut self, fault: Fault) -> Self {
+        self.0.fault = fault;
+        self
     }
 
     /// Says that part of the layer is applied.

@@ -26,6 +26,8 @@ mod limits;
 mod metadata;
 mod model;
 mod policy;
+#[cfg(all(feature = "image", feature = "gzip", feature = "zstd"))]
+mod progress;
 mod races;
 mod resolver;
 mod staged;

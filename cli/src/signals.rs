@@ -1,0 +1,126 @@
+//! Signals that end the command: it cleans up first, and then ends as they would have ended it.
+
+use layercage::{Error, Fault, Misuse};
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::io::Errno;
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::low_level::{emulate_default_handler, pipe, signal_name};
+use std::io::{self, Read};
+use std::os::fd::AsFd;
+use std::os::unix::net::UnixStream;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+/// What is known of signals since they are caught.
+#[derive(Debug, Clone)]
+pub(crate) struct Signals {
+    which: Arc<AtomicUsize>,
+    /// Readable from the first one on.
+    wake: Arc<UnixStream>,
+}
+
+impl Signals {
+    /// Catches SIGINT, SIGTERM and SIGHUP, as far as nobody has had them ignored (`nohup` does). The second that comes
+    /// ends the command at once.
+    pub(crate) fn catch(ignored: Ignored) -> io::Result<Self> {
+        let (wake, waker) = UnixStream::pair()?;
+        let signals = Self { which: Arc::default(), wake: Arc::new(wake) };
+        let came = Arc::new(AtomicBool::new(false));
+        for signal in [SIGINT, SIGTERM, SIGHUP].into_iter().filter(|signal| !ignored.has(*signal)) {
+            // In this order: the first one finds that none has come.
+            signal_hook::flag::register_conditional_default(signal, Arc::clone(&came))?;
+            signal_hook::flag::register(signal, Arc::clone(&came))?;
+            signal_hook::flag::register_usize(
+                signal,
+                Arc::clone(&signals.which),
+                usize::try_from(signal).unwrap_or(0),
+            )?;
+            pipe::register(signal, waker.try_clone()?)?;
+        }
+        Ok(signals)
+    }
+
+    /// The one that came.
+    pub(crate) fn came(&self) -> Option<Signal> {
+        match self.which.load(Ordering::SeqCst) {
+            0 => None,
+            number => i32::try_from(number).ok().map(Signal),
+        }
+    }
+
+    /// The one that ended what failed.
+    pub(crate) fn ended(&self, error: &Error) -> Option<Signal> {
+        self.came().filter(|_| matches!(error.kind(), Fault::Misuse(Misuse::Cancelled)))
+    }
+
+    /// Has reading end when a signal comes, from what may make us wait for long.
+    pub(crate) fn interrupt<R: Read + AsFd>(&self, reader: R) -> Interruptible<R> {
+        Interruptible { reader, signals: self.clone() }
+    }
+}
+
+/// A signal that ends the command.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Signal(i32);
+
+impl Signal {
+    pub(crate) fn name(self) -> &'static str {
+        signal_name(self.0).unwrap_or("a signal")
+    }
+
+    /// As a shell sees it.
+    pub(crate) fn exit_code(self) -> u8 {
+        u8::try_from(128 + self.0).unwrap_or(1)
+    }
+
+    /// Ends the process as the signal would have done, so that whoever waits for it knows.
+    pub(crate) fn end(self) {
+        let _ = emulate_default_handler(self.0);
+    }
+}
+
+/// The signals that are ignored: a bit each, the first for number 1.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Ignored(u64);
+
+impl Ignored {
+    /// None where nobody says so: behind the second wall nobody does.
+    #[expect(clippy::disallowed_methods, reason = "no path of the machine but a view of this very process")]
+    pub(crate) fn find_out() -> Self {
+        let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+        let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+        Self(mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or(0))
+    }
+
+    fn has(self, signal: i32) -> bool {
+        self.0 >> (signal - 1) & 1 == 1
+    }
+}
+
+/// A pipe or the like, whose next bytes may be long in coming.
+pub(crate) struct Interruptible<R> {
+    reader: R,
+    signals: Signals,
+}
+
+impl<R: Read + AsFd> Read for Interruptible<R> {
+    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        let mut either = [
+            PollFd::new(&self.reader, PollFlags::IN),
+            PollFd::from_borrowed_fd(self.signals.wake.as_fd(), PollFlags::IN),
+        ];
+        loop {
+            match poll(&mut either, None) {
+                Err(Errno::INTR) => continue,
+                other => other?,
+            };
+            if self.signals.came().is_some() {
+                return Err(Fault::from(Misuse::Cancelled).into());
+            }
+            let [reader, _] = &either;
+            if !reader.revents().is_empty() {
+                return self.reader.read(out);
+            }
+        }
+    }
+}

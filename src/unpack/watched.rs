@@ -1,0 +1,130 @@
+//! Unpacking that somebody watches.
+
+use super::layer::{Applied, Layer, Opened, Run, Unpacker};
+use super::pipeline::{Jobs, Threads, side_by_side};
+use super::progress::Watch;
+use super::spool;
+use crate::read::Verifying;
+use crate::sink::Sink;
+use crate::words::{Error, Fault, Position, Rule, Violation};
+use std::fs::File;
+use std::io::{self, Read};
+
+/// An [`Unpacker`] with somebody who is told how far it is, and may end it.
+///
+/// ```
+/// # use layercage::{Advance, Fault, Layer, Misuse, Policy, Rootfs, Unpacker};
+/// # use cap_std::{ambient_authority, fs::Dir};
+/// use std::ops::ControlFlow;
+///
+/// # let directory = tempfile::tempdir()?;
+/// # let rootfs = Dir::open_ambient_dir(directory.path(), ambient_authority())?;
+/// # let archive = [0; 1024];
+/// let mut enough = |advance: &Advance| match advance.entries {
+///     1_000.. => ControlFlow::Break(()),
+///     _ => ControlFlow::Continue(()),
+/// };
+/// let unpacker = Unpacker::new(Policy::default());
+/// let applied = unpacker.watched_by(&mut enough).apply(Layer::new(&archive[..]), &mut Rootfs::over(&rootfs)?);
+/// # applied?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[must_use = "nothing is unpacked yet"]
+pub struct Watched<'u> {
+    pub(super) unpacker: &'u Unpacker,
+    pub(super) watch: Watch<'u>,
+}
+
+/// How a layer is verified before it is applied.
+enum Beforehand<R> {
+    /// Not at all: nothing is known of it, or nothing can be seen before it is complete.
+    Nothing(Layer<R>),
+    /// It was read where it lies, and is read again.
+    Read(Layer<R>),
+    /// It was kept.
+    Kept(Layer<File>),
+}
+
+impl Watched<'_> {
+    /// Applies a layer as [`Unpacker::apply`] does.
+    ///
+    /// # Errors
+    ///
+    /// The same, and [`Misuse::Cancelled`](crate::Misuse::Cancelled).
+    pub fn apply<R: Read>(&self, layer: Layer<R>, sink: &mut impl Sink) -> Result<Applied, Error> {
+        let limits = self.unpacker.within();
+        match self.verify(layer, sink)? {
+            Beforehand::Nothing(layer) => self.run(0, layer.open(limits)?, sink),
+            Beforehand::Read(layer) => layer.open(limits).and_then(|opened| self.run(0, opened, sink)).map_err(changed),
+            Beforehand::Kept(layer) => self.run(0, layer.open(limits)?, sink),
+        }
+    }
+
+    /// Applies a layer as [`Unpacker::apply_side_by_side`] does.
+    ///
+    /// # Errors
+    ///
+    /// The same, and [`Misuse::Cancelled`](crate::Misuse::Cancelled).
+    pub fn apply_side_by_side<R: Read + Send>(&self, layer: Layer<R>, sink: &mut impl Sink) -> Result<Applied, Error> {
+        let threads = match self.unpacker.threads() {
+            Jobs::Alone => return self.apply(layer, sink),
+            Jobs::Threads(threads) => threads,
+        };
+        match self.verify(layer, sink)? {
+            Beforehand::Nothing(layer) => self.run_beside(threads, layer, sink),
+            Beforehand::Read(layer) => self.run_beside(threads, layer, sink).map_err(changed),
+            Beforehand::Kept(layer) => self.run_beside(threads, layer, sink),
+        }
+    }
+
+    /// Verifies a layer where it must not be applied as it comes.
+    fn verify<R: Read>(&self, layer: Layer<R>, sink: &mut impl Sink) -> Result<Beforehand<R>, Error> {
+        let limits = self.unpacker.within();
+        let spool = match layer.about.expected.checks_anything() {
+            true => sink.spool().map_err(|fault| fault.at(layer.about.position()))?,
+            false => None,
+        };
+        match (spool, layer.seek) {
+            (None, _) => Ok(Beforehand::Nothing(layer)),
+            (Some(_), Some(seek)) => spool::read_through(layer, seek, limits, &self.watch).map(Beforehand::Read),
+            (Some(file), None) => spool::keep(layer, file, limits, &self.watch).map(Beforehand::Kept),
+        }
+    }
+
+    fn run_beside<R: Read + Send>(
+        &self,
+        threads: Threads,
+        layer: Layer<R>,
+        sink: &mut impl Sink,
+    ) -> Result<Applied, Error> {
+        let chore = sink.chore();
+        side_by_side(threads, self.unpacker.within(), chore, [Ok(layer)].into_iter(), |opened| match opened.next() {
+            Some(opened) => self.run(0, opened?, sink),
+            None => Err(Fault::Bug("the thread that reads a layer broke off").at(Position::default())),
+        })
+    }
+
+    /// Applies a layer of an image that has written so many bytes before.
+    pub(super) fn run<S: Verifying>(
+        &self,
+        bytes_before: u64,
+        layer: Opened<S>,
+        sink: &mut impl Sink,
+    ) -> Result<Applied, Error> {
+        let Opened { about, stream } = layer;
+        Run { unpacker: self.unpacker, watch: &self.watch, about, bytes_before }.apply(stream, sink)
+    }
+}
+
+/// What does not fit when a layer is read again did fit a moment ago.
+fn changed(error: Error) -> Error {
+    match error.kind() {
+        Fault::Refused(Rule::Violation(
+            Violation::DigestMismatch { .. } | Violation::DiffIdMismatch { .. } | Violation::SizeMismatch { .. },
+        )) => {
+            let why = io::Error::other("somebody changed it after it was verified");
+            error.replaced(Fault::system("read", b"(the layer, again)", why))
+        }
+        _ => error,
+    }
+}

@@ -1,0 +1,189 @@
+//! Being told how far an unpacking is, ending it, and layers that are read twice.
+
+use crate::support::layer::LayerBuilder;
+use crate::support::{open, tree};
+use cap_std::ambient_authority;
+use cap_std::fs::Dir;
+use layercage::{
+    Advance, Blame, Digest, Effect, Error, Fault, Image, Layer, Misuse, Policy, Progress, Rootfs, Selector, Step,
+    Unpacker,
+};
+use sha2::{Digest as _, Sha256};
+use std::fs;
+use std::io::{self, Cursor, Read, Seek, SeekFrom};
+use std::num::NonZeroUsize;
+use std::ops::ControlFlow;
+use std::path::Path;
+
+fn unpacker(jobs: usize) -> Unpacker {
+    Unpacker::new(Policy::default()).jobs(NonZeroUsize::new(jobs).unwrap())
+}
+
+fn unpack(place: &Path, jobs: usize, progress: &mut dyn Progress) -> Result<layercage::Report, Error> {
+    let world = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/images/world");
+    let image = Image::open(&Dir::open_ambient_dir(world, ambient_authority()).unwrap())?;
+    let selected = image.select(&Selector::host().reference("latest"))?;
+    unpacker(jobs).watched_by(progress).unpack(&selected, &open(place), "rootfs")
+}
+
+/// Ends it when it has been called so often.
+fn after(mut calls: usize) -> impl FnMut(&Advance) -> ControlFlow<()> {
+    move |_: &Advance| match calls {
+        0 => ControlFlow::Break(()),
+        _ => {
+            calls -= 1;
+            ControlFlow::Continue(())
+        }
+    }
+}
+
+fn assert_cancelled(error: &Error) {
+    assert!(matches!(error.kind(), Fault::Misuse(Misuse::Cancelled)), "{error}");
+    assert_eq!(error.blame(), Blame::Caller);
+}
+
+#[test]
+fn whoever_watches_is_told_of_every_layer_and_entry() {
+    for jobs in 1..=3 {
+        let place = tempfile::tempdir().unwrap();
+        let mut told = Vec::new();
+        let report = unpack(place.path(), jobs, &mut |advance: &Advance| {
+            told.push(*advance);
+            ControlFlow::Continue(())
+        });
+        let report = report.unwrap();
+        let last = told.last().unwrap();
+        assert_eq!((last.entries, last.bytes_written), (report.entries, report.bytes_written));
+        assert!(last.bytes_read > last.bytes_written && last.step == Step::Applying);
+        let mut layers: Vec<_> = told.iter().map(|advance| advance.layer.unwrap().number).collect();
+        assert!(layers.is_sorted());
+        layers.dedup();
+        assert_eq!(layers, [1, 2, 3, 4, 5, 6], "of {}", last.layer.unwrap().of);
+        assert!(told.is_sorted_by_key(|advance| (advance.bytes_read, advance.entries)));
+        tree::unlock(place.path());
+    }
+}
+
+#[test]
+fn a_cancelled_unpacking_leaves_nothing_at_whatever_moment_and_on_however_many_threads() {
+    let place = tempfile::tempdir().unwrap();
+    let mut calls = 0;
+    unpack(place.path(), 1, &mut |_: &Advance| {
+        calls += 1;
+        ControlFlow::Continue(())
+    })
+    .unwrap();
+    tree::unlock(place.path());
+    for jobs in 1..=3 {
+        for moment in [0, 1, 2, calls / 3, calls / 2, calls - 2, calls - 1] {
+            let place = tempfile::tempdir().unwrap();
+            assert_cancelled(&unpack(place.path(), jobs, &mut after(moment)).unwrap_err());
+            assert_eq!(fs::read_dir(place.path()).unwrap().count(), 0, "{jobs} threads, call {moment} of {calls}");
+        }
+    }
+}
+
+fn digest(bytes: &[u8]) -> Digest {
+    Digest::Sha256(Sha256::digest(bytes).into())
+}
+
+/// Two files and something large between them.
+fn layer() -> Vec<u8> {
+    LayerBuilder::new().file("a", b"a").file("large", &vec![7; 3 << 20]).file("z", b"z").build()
+}
+
+#[test]
+fn a_cancelled_application_says_whether_it_has_done_anything() {
+    for jobs in 1..=3 {
+        let place = tempfile::tempdir().unwrap();
+        let apply = |progress: &mut dyn Progress| {
+            let bytes = layer();
+            let known = Layer::new(&bytes[..]).digest(digest(&bytes));
+            let mut rootfs = Rootfs::over(&open(place.path())).unwrap();
+            unpacker(jobs).watched_by(progress).apply_side_by_side(known, &mut rootfs).unwrap_err()
+        };
+        let verifying = apply(&mut |advance: &Advance| match advance {
+            Advance { step: Step::Verifying, bytes_read: 100_000.., .. } => ControlFlow::Break(()),
+            _ => ControlFlow::Continue(()),
+        });
+        assert_cancelled(&verifying);
+        assert_eq!(verifying.effect(), Effect::None);
+        assert_eq!(fs::read_dir(place.path()).unwrap().count(), 0);
+        // In the middle of the large file, which is there as a whole or not at all.
+        let applying = apply(&mut |advance: &Advance| match advance {
+            Advance { step: Step::Applying, bytes_read: 1_000_000.., .. } => ControlFlow::Break(()),
+            _ => ControlFlow::Continue(()),
+        });
+        assert_cancelled(&applying);
+        assert_eq!(applying.effect(), Effect::Partial);
+        assert_eq!(fs::read(place.path().join("a")).unwrap(), b"a");
+        let names: Vec<_> = tree::list(place.path()).into_keys().collect();
+        assert_eq!(names, [b".".to_vec(), b"a".to_vec()]);
+    }
+}
+
+/// Counts what is read; reads something else once it has been read through.
+struct Twice {
+    first: Cursor<Vec<u8>>,
+    second: Option<Vec<u8>>,
+    read: u64,
+}
+
+impl Read for Twice {
+    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        let bytes = self.first.read(out)?;
+        self.read += bytes as u64;
+        Ok(bytes)
+    }
+}
+
+impl Seek for Twice {
+    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+        if let SeekFrom::Start(_) = to
+            && let Some(second) = self.second.take()
+        {
+            self.first = Cursor::new(second);
+        }
+        self.first.seek(to)
+    }
+}
+
+#[test]
+fn a_seekable_layer_is_verified_where_it_lies_and_read_again() {
+    for jobs in 1..=3 {
+        let place = tempfile::tempdir().unwrap();
+        let bytes = layer();
+        // It need not begin where its file begins.
+        let mut reader = Twice { first: Cursor::new([b"before", &bytes[..]].concat()), second: None, read: 0 };
+        reader.seek(SeekFrom::Start(6)).unwrap();
+        let apply = |layer: Layer<&mut Twice>| {
+            let mut rootfs = Rootfs::over(&open(place.path())).unwrap();
+            unpacker(jobs).apply_side_by_side(layer.seekable(), &mut rootfs)
+        };
+        let wrong = apply(Layer::new(&mut reader).digest(digest(b"another"))).unwrap_err();
+        assert_eq!((wrong.rule_id(), wrong.effect()), (Some("digest-mismatch"), Effect::None));
+        assert_eq!(fs::read_dir(place.path()).unwrap().count(), 0);
+        (reader.read, _) = (0, reader.seek(SeekFrom::Start(6)).unwrap());
+        apply(Layer::new(&mut reader).blob(digest(&bytes), bytes.len() as u64).diff_id(digest(&bytes))).unwrap();
+        assert_eq!(reader.read, 2 * bytes.len() as u64);
+        assert_eq!(fs::read(place.path().join("z")).unwrap(), b"z");
+        // Of which nothing is known: there is nothing to verify.
+        (reader.read, _) = (0, reader.seek(SeekFrom::Start(6)).unwrap());
+        apply(Layer::new(&mut reader)).unwrap();
+        assert_eq!(reader.read, bytes.len() as u64);
+    }
+}
+
+#[test]
+fn a_layer_that_is_changed_between_its_two_readings_is_found_out() {
+    for jobs in 1..=3 {
+        let place = tempfile::tempdir().unwrap();
+        let (bytes, other) = (layer(), LayerBuilder::new().file("evil", b"e").build());
+        let mut reader = Twice { first: Cursor::new(bytes.clone()), second: Some(other), read: 0 };
+        let mut rootfs = Rootfs::over(&open(place.path())).unwrap();
+        let layer = Layer::new(&mut reader).digest(digest(&bytes)).seekable();
+        let error = unpacker(jobs).apply_side_by_side(layer, &mut rootfs).unwrap_err();
+        assert_eq!((error.blame(), error.effect()), (Blame::System, Effect::Partial));
+        assert!(error.to_string().contains("changed it after it was verified"), "{error}");
+    }
+}
