@@ -35,7 +35,7 @@ pub struct Rootfs {
 impl Rootfs {
     /// The tree at `directory`, as it is.
     ///
-    /// A layer whose digest or diff ID is given is read through and verified before the tree is touched.
+    /// A layer whose digest, size or diff ID is given is read through and verified before the tree is touched.
     ///
     /// # Errors
     ///
