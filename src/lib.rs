@@ -31,7 +31,7 @@ mod words;
 pub use image::{BlobReader, Descriptor, Image, LayerDescriptor, Platform, Scratch, Selected, Selector};
 pub use plan::{Judge, Judged};
 pub use read::{Blob, Checked, Expected, Format, LayerStream, TarReader, Verified};
-pub use sink::{Rootfs, Sink};
+pub use sink::{Lower, Rootfs, Sink};
 pub use unpack::{Advance, Applied, Audit, Layer, Observer, Progress, Staged, Step, Unpacker, Watched};
 #[cfg(feature = "wall")]
 pub use wall::Wall;

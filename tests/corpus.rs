@@ -10,7 +10,7 @@ mod corpus;
 use cap_std::{ambient_authority, fs::Dir};
 use corpus::{Case, Expected, Fact, Told};
 use layercage::{
-    Applied, Audit, Digest, Error, Finding, Layer, Limit, Limits, Observer, Policy, Preset, QuirkRule, Rootfs,
+    Applied, Audit, Digest, Error, Finding, Layer, Limit, Limits, Lower, Observer, Policy, Preset, QuirkRule, Rootfs,
     Unpacker, ViolationRule,
 };
 use sha2::{Digest as _, Sha256};
@@ -48,16 +48,17 @@ const WITHOUT_A_CASE: &[(&str, &str)] = &[
 ];
 
 /// Limits on what images have and layers have not.
-const LIMITS_OF_IMAGES: [Limit; 6] = [
+const LIMITS_OF_IMAGES: [Limit; 7] = [
     Limit::Layers,
     Limit::ManifestBytes,
     Limit::IndexDepth,
     Limit::ArchiveMembers,
     Limit::ArchiveNameBytes,
     Limit::ArchiveBytes,
+    Limit::AuditBytes,
 ];
 
-/// Rules that are about a tree, which an audit does not have.
+/// Rules that are about a tree, which an audit does not have unless it is asked for.
 const OF_THE_TREE: &[&str] = &[
     "parent-not-directory",
     "link-loop",
@@ -95,6 +96,12 @@ fn run_all(preset: Preset) {
 #[test]
 fn an_audit_finds_what_the_bytes_show() {
     let failures: Vec<_> = corpus::all().iter().filter_map(audit).collect();
+    assert!(failures.is_empty(), "{} failures\n{}", failures.len(), failures.join("\n"));
+}
+
+#[test]
+fn an_audit_with_a_tree_finds_what_applying_finds() {
+    let failures: Vec<_> = corpus::all().iter().filter_map(audit_with_tree).collect();
     assert!(failures.is_empty(), "{} failures\n{}", failures.len(), failures.join("\n"));
 }
 
@@ -299,4 +306,21 @@ fn audit(case: &Case) -> Option<String> {
     let refused = matches!(case.expected[Preset::Compatible as usize], Expected::Refuse(_));
     let right = if refused { found.0.is_superset(&expected) } else { found.0 == expected };
     (!right).then(|| format!("{}: expected {expected:?}, found {:?}", case.name, found.0))
+}
+
+/// The same over the lower layer, of which nothing is unknown: now the rules about a tree count too.
+fn audit_with_tree(case: &Case) -> Option<String> {
+    let mut found = Found::default();
+    let mut audit = Audit::new(limits(case)).with_tree(Lower::Nothing);
+    if let Some(lower) = &case.lower {
+        audit.layer(Layer::new(&lower[..]), &mut found).unwrap();
+        assert!(found.0.is_empty(), "{}: {:?} in the lower layer", case.name, found.0);
+    }
+    audit.layer(told(case), &mut found).unwrap();
+    let mut expected: BTreeSet<_> = case.rules().into_iter().collect();
+    // Where presets skip a device, an audit takes it for made, as it is by another choice.
+    expected.extend((case.name == "whiteout-above-a-skipped-device").then_some("whiteout-of-own"));
+    let refused = matches!(case.expected[Preset::Compatible as usize], Expected::Refuse(_));
+    let right = if refused { found.0.is_superset(&expected) } else { found.0 == expected };
+    (!right || !audit.has_seen_tree()).then(|| format!("{}: expected {expected:?}, found {:?}", case.name, found.0))
 }

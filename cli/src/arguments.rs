@@ -32,6 +32,11 @@ pub(crate) enum Command {
     Apply(Apply),
     /// Read an image or a layer to its end and print every finding, not only the first; write nothing.
     ///
+    /// Of an image all is seen that unpacking it would meet, but for what the machine decides: rights, mounts, and what
+    /// its file system can keep. Of a layer only that is told which is so whatever lies below it: not whether a hard
+    /// link's target is there, or what a path leads through whose parents it does not list. What is told of devices is
+    /// told as if they were made.
+    ///
     /// Exit code 3 when the policy asked for would refuse it.
     Check(Check),
     /// Print the changes of an image or a layer, one a line.

@@ -65,6 +65,36 @@ pub(crate) fn print(Done { report, restrictions }: &Done) -> io::Result<()> {
     output.finish()
 }
 
+/// What the findings of a check are based on.
+#[derive(Clone, Copy)]
+pub(crate) enum Seen {
+    /// An image with the tree that its layers make.
+    Image,
+    /// A layer, of which nobody knows what lies below.
+    Layer,
+    /// Bytes alone, the tree not to its end: there were more names than could be kept.
+    Bytes,
+}
+
+impl Seen {
+    fn word(self) -> &'static str {
+        match self {
+            Self::Image => "image",
+            Self::Layer => "layer",
+            Self::Bytes => "bytes",
+        }
+    }
+
+    /// What a person should know of it.
+    fn remark(self) -> &'static str {
+        match self {
+            Self::Image => "",
+            Self::Layer => " (the layers below it were not seen)",
+            Self::Bytes => " (not all names were kept; `--limit audit-bytes=AMOUNT` keeps more)",
+        }
+    }
+}
+
 /// Prints findings, and what the policy asked for does about them.
 pub(crate) struct Findings(Output, Policy);
 
@@ -74,15 +104,18 @@ impl Findings {
     }
 
     /// Prints what each preset would do.
-    pub(crate) fn summary(&mut self, findings: u64, refused: [(Preset, bool); 3]) -> io::Result<()> {
+    pub(crate) fn summary(&mut self, findings: u64, seen: Seen, refused: [(Preset, bool); 3]) -> io::Result<()> {
         let word = |refused| if refused { "refuses" } else { "takes" };
         let presets = || refused.iter().map(|(preset, refused)| (preset.to_string(), json!(word(*refused))));
         self.0.line(
-            || json!({"type": "summary", "findings": findings, "presets": presets().collect::<Map<_, _>>()}),
+            || {
+                let presets = presets().collect::<Map<_, _>>();
+                json!({"type": "summary", "findings": findings, "seen": seen.word(), "presets": presets})
+            },
             || {
                 let each = refused.map(|(preset, refused)| format!("{preset} {} it", word(refused)));
                 let plural = if findings == 1 { "" } else { "s" };
-                format!("{findings} finding{plural}: {}", each.join(", "))
+                format!("{findings} finding{plural}: {}{}", each.join(", "), seen.remark())
             },
         );
         self.0.finish()

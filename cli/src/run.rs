@@ -5,7 +5,7 @@
 use crate::arguments::{Apply, Arguments, Command, Input, Unpack};
 use crate::opened::{Opened, Thing};
 use crate::progress::Watcher;
-use crate::report::{self, Done, Findings, Listing, Output};
+use crate::report::{self, Done, Findings, Listing, Output, Seen};
 use crate::rules;
 use crate::sandbox::Sandbox;
 use crate::signals::{Ignored, Signals};
@@ -13,7 +13,8 @@ use crate::tell::{self, Failure, Left};
 use cap_std::ambient_authority;
 use cap_std::fs::Dir;
 use layercage::{
-    Audit, Error, Fault, Image, Layer, Limits, Observer, Policy, Position, Preset, Rootfs, Scratch, Unpacker, Wall,
+    Audit, Error, Fault, Image, Layer, Limits, Lower, Observer, Policy, Position, Preset, Rootfs, Scratch, Unpacker,
+    Wall,
 };
 use std::ffi::OsStr;
 use std::fs::File;
@@ -32,15 +33,16 @@ pub(crate) fn run(arguments: &Arguments) -> Result<u8, Failure> {
             let policy = check.judging.policy().map_err(Failure::usage)?;
             let mut findings = Findings::new(Output::new(arguments.json), policy.clone());
             let audit = Audit::new(check.judging.limits()).policy(policy.clone());
-            let audit = run_audit(&check.input, sandbox, check.judging.limits(), audit, &mut findings)?;
+            let (audit, seen) =
+                run_audit(&check.input, sandbox, check.judging.limits(), audit, Tree::Seen, &mut findings)?;
             let presets = [Preset::Default, Preset::Compatible, Preset::Paranoid];
             let refused = presets.map(|preset| (preset, audit.is_refused_by(&Policy::preset(preset))));
-            findings.summary(audit.findings(), refused).map_err(Failure::output)?;
+            findings.summary(audit.findings(), seen, refused).map_err(Failure::output)?;
             Ok(if audit.is_refused_by(&policy) { 3 } else { 0 })
         }
         Command::List(list) => {
             let mut listing = Listing::new(Output::new(arguments.json));
-            run_audit(&list.input, sandbox, list.limits(), Audit::new(list.limits()), &mut listing)?;
+            run_audit(&list.input, sandbox, list.limits(), Audit::new(list.limits()), Tree::Unseen, &mut listing)?;
             let refused = listing.finish().map_err(Failure::output)?;
             Ok(if refused { 3 } else { 0 })
         }
@@ -56,18 +58,30 @@ fn noted(done: &Done, json: bool) -> Result<u8, Failure> {
     Ok(0)
 }
 
+/// Whether what depends on the tree is looked at.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Tree {
+    Seen,
+    Unseen,
+}
+
+/// Reads an image or a layer to its end; says how much was seen.
 fn run_audit(
     input: &Input,
     sandbox: Sandbox,
     limits: Limits,
-    mut audit: Audit,
+    audit: Audit,
+    tree: Tree,
     observer: &mut dyn Observer,
-) -> Result<Audit, Failure> {
+) -> Result<(Audit, Seen), Failure> {
+    let over = |lower| match tree {
+        Tree::Seen => audit.with_tree(lower),
+        Tree::Unseen => audit,
+    };
     if input.input.as_os_str() == "-" {
         let stdin = io::stdin().lock();
         sandbox.enter(Wall::for_reading())?;
-        audit.layer(Layer::new(stdin), observer).map_err(Failure::read)?;
-        return Ok(audit);
+        return audit_layer(Layer::new(stdin), over(Lower::Unknown), observer);
     }
     let Opened { thing, tag } = Opened::find(&input.input)?;
     let image = match thing {
@@ -80,17 +94,31 @@ fn run_audit(
             let scratch = scratch();
             sandbox.enter(Wall::for_reading())?;
             if tag.is_none() && !Image::is_archive(&file, &limits).map_err(Failure::read)? {
-                audit.layer(Layer::new(file), observer).map_err(Failure::read)?;
-                return Ok(audit);
+                return audit_layer(Layer::new(file), over(Lower::Unknown), observer);
             }
             Image::open_archive(file, || scratch, limits)
         }
     };
+    let mut audit = over(Lower::Nothing);
     match image.and_then(|image| image.select(&input.selection.selector(tag.as_deref()))) {
         Ok(selected) => audit.image(&selected, observer).map_err(Failure::read)?,
         Err(error) => audit.refusal(error, observer).map_err(Failure::read)?,
     }
-    Ok(audit)
+    Ok(seen(audit, Seen::Image))
+}
+
+fn audit_layer(
+    layer: Layer<impl Read>,
+    mut audit: Audit,
+    observer: &mut dyn Observer,
+) -> Result<(Audit, Seen), Failure> {
+    audit.layer(layer, observer).map_err(Failure::read)?;
+    Ok(seen(audit, Seen::Layer))
+}
+
+fn seen(audit: Audit, all: Seen) -> (Audit, Seen) {
+    let seen = if audit.has_seen_tree() { all } else { Seen::Bytes };
+    (audit, seen)
 }
 
 /// A file without a name in the directory for temporary files.

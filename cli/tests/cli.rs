@@ -362,7 +362,10 @@ fn check_tells_every_finding_and_what_each_preset_would_do() {
     assert_eq!(output.status.code(), Some(3));
     assert_eq!(lines.len(), 3, "{text}");
     assert!(lines[1].starts_with("refuse [device-node]: entry 3, byte 1536, \"y\": "), "{text}");
-    assert_eq!(lines[2], "2 findings: default refuses it, compatible takes it, paranoid refuses it");
+    assert_eq!(
+        lines[2],
+        "2 findings: default refuses it, compatible takes it, paranoid refuses it (the layers below it were not seen)"
+    );
     assert_eq!(run(&["check", "--devices", "skip", "layer"], place.path()).status.code(), Some(0));
     let json = String::from_utf8(run(&["check", "--json", "layer"], place.path()).stdout).unwrap();
     let last: serde_json::Value = serde_json::from_str(json.lines().last().unwrap()).unwrap();

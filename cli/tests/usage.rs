@@ -3,9 +3,10 @@
 #![allow(clippy::disallowed_methods, reason = "tests set up the worlds around the code, and look at them afterwards")]
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "tests")]
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
+use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
@@ -299,4 +300,52 @@ fn every_object_is_as_its_page_says_and_every_key_of_the_page_is_seen() {
     }
     let removed = Command::new("chmod").args(["-R", "u+rwX"]).arg(place.path()).status().unwrap();
     assert!(removed.success());
+}
+
+/// An image of these layers, each a plain tar.
+fn image_of(layers: &[Vec<u8>], directory: &Path) {
+    fs::create_dir_all(directory.join("blobs/sha256")).unwrap();
+    let blob = |bytes: &[u8]| {
+        let mut sum = Command::new("sha256sum").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        sum.stdin.take().unwrap().write_all(bytes).unwrap();
+        let hex = String::from_utf8(sum.wait_with_output().unwrap().stdout).unwrap()[..64].to_owned();
+        fs::write(directory.join("blobs/sha256").join(&hex), bytes).unwrap();
+        format!("sha256:{hex}")
+    };
+    let descriptor = |media: &str, bytes: &[u8]| {
+        json!({
+            "mediaType": format!("application/vnd.oci.image.{media}"), "digest": blob(bytes), "size": bytes.len()
+        })
+    };
+    let layers: Vec<_> = layers.iter().map(|layer| descriptor("layer.v1.tar", layer)).collect();
+    let diff_ids: Vec<_> = layers.iter().map(|layer| &layer["digest"]).collect();
+    let config = json!({"architecture": "amd64", "os": "linux", "rootfs": {"type": "layers", "diff_ids": diff_ids}});
+    let config = descriptor("config.v1+json", config.to_string().as_bytes());
+    let manifest = json!({"schemaVersion": 2, "config": config, "layers": layers});
+    let manifest = descriptor("manifest.v1+json", manifest.to_string().as_bytes());
+    fs::write(directory.join("index.json"), json!({"schemaVersion": 2, "manifests": [manifest]}).to_string()).unwrap();
+    fs::write(directory.join("oci-layout"), r#"{"imageLayoutVersion":"1.0.0"}"#).unwrap();
+}
+
+#[test]
+fn check_sees_of_an_image_what_unpacking_it_would_meet() {
+    let place = with_layer(&["b=a", "c=missing", "a/x"]);
+    image_of(&[layer(&["a"]), fs::read(place.path().join("layer")).unwrap()], &place.path().join("image"));
+    let check = |input: &str| {
+        let output = run(&["check", "--json", input], place.path());
+        let text = String::from_utf8(output.stdout).unwrap();
+        let objects: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        let (summary, findings) = objects.split_last().unwrap();
+        let rules: Vec<_> = findings.iter().map(|finding| finding["rule"].as_str().unwrap().to_owned()).collect();
+        (output.status.code().unwrap(), rules, summary["seen"].as_str().unwrap().to_owned())
+    };
+    let expected = ["hard-link-missing", "parent-not-directory"].map(str::to_owned).to_vec();
+    assert_eq!(check("image"), (3, expected, "image".into()));
+    assert_eq!(check("layer"), (0, vec![], "layer".into()), "a lower layer may have it all");
+    let few = run(&["check", "--limit", "audit-bytes=1", "image"], place.path());
+    let text = String::from_utf8(few.stdout).unwrap();
+    assert!(text.contains("--limit audit-bytes=AMOUNT"), "it says that it has not seen all: {text}");
+    let refused = run(&["unpack", "image", "rootfs"], place.path());
+    assert_eq!(refused.status.code(), Some(3));
+    assert_eq!(run(&["list", "image"], place.path()).status.code(), Some(0), "what is listed is what layers say");
 }

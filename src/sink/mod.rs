@@ -1,8 +1,11 @@
 //! Floor 2, the door: changes go through a [`Sink`] to wherever they take effect.
 
+mod audit;
 mod counsel;
 mod rootfs;
 
+pub(crate) use audit::Imagined;
+pub use audit::Lower;
 pub use rootfs::Rootfs;
 
 use crate::plan::{Judge, Judged};

@@ -3,11 +3,19 @@
 use super::layer::{About, Layer};
 use crate::plan::Judge;
 use crate::read::{LayerStream, TarReader, Verifying};
+use crate::sink::{Imagined, Lower, Sink};
 use crate::words::{
-    Change, Error, Fault, Finding, Limits, Policy, Position, Quirk, QuirkRule, Rule, Verdict, ViolationRule,
+    Change, Devices, Error, Fault, Finding, Limits, Policy, Position, Quirk, QuirkRule, Rule, Terms, Verdict,
+    ViolationRule,
 };
 use std::collections::BTreeSet;
 use std::io::Read;
+
+/// Whether an archive could be read to its end.
+enum Whole {
+    Yes,
+    No,
+}
 
 /// Is told what an [`Audit`] sees, as it comes.
 pub trait Observer {
@@ -25,7 +33,9 @@ pub trait Observer {
 /// Reads layers to their ends without a tree: every refusal and every note that the bytes alone show, and not
 /// only the first.
 ///
-/// What depends on a tree (where links lead, whether a hard link's target is there) is not seen.
+/// What depends on a tree (where links lead, whether a hard link's target is there) is seen after
+/// [`Audit::with_tree`], from names that are kept in memory. What depends on the machine is not: rights, mounts, and
+/// what its file system can keep.
 ///
 /// ```
 /// # use layercage::{Audit, Finding, Layer, Limits, Observer, Policy};
@@ -49,10 +59,11 @@ pub trait Observer {
 /// assert!(audit.is_refused_by(&Policy::default()) && !audit.is_refused_by(&Policy::compatible()));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Default)]
 pub struct Audit {
     policy: Policy,
     limits: Limits,
+    tree: Option<Imagined>,
     quirks: BTreeSet<QuirkRule>,
     violations: BTreeSet<ViolationRule>,
     findings: u64,
@@ -73,9 +84,28 @@ impl Audit {
         self
     }
 
+    /// Sees what depends on the tree, too, in the layers read from now on: each lies on the one before, and the first
+    /// on what `lower` says.
+    #[must_use]
+    pub fn with_tree(mut self, lower: Lower) -> Self {
+        self.tree = Some(Imagined::over(lower, &self.limits));
+        self
+    }
+
+    /// Whether what depends on the tree was seen to the end: false without [`Audit::with_tree`], and when there were
+    /// more names than [`Limit::AuditBytes`](crate::Limit::AuditBytes) has room for.
+    pub fn has_seen_tree(&self) -> bool {
+        self.tree.as_ref().is_some_and(|tree| !tree.is_lost())
+    }
+
     /// Whether a policy would refuse what was read.
     pub fn is_refused_by(&self, policy: &Policy) -> bool {
-        !self.violations.is_empty() || self.quirks.iter().any(|&quirk| policy.verdict(quirk) == Verdict::Refuse)
+        let refuses = |quirk| match quirk {
+            // Only where devices are skipped are links to them.
+            QuirkRule::HardLinkToSkipped if policy.devices_choice() != Devices::Skip => false,
+            quirk => policy.verdict(quirk) == Verdict::Refuse,
+        };
+        !self.violations.is_empty() || self.quirks.iter().copied().any(refuses)
     }
 
     /// How many findings were told.
@@ -113,35 +143,15 @@ impl Audit {
         base: &Position,
         observer: &mut dyn Observer,
     ) -> Result<(), Error> {
-        let (policy, limits) = (self.policy.clone(), self.limits.clone());
-        loop {
-            let entry = reader.next_entry();
-            let position = Position { layer: base.layer, ..reader.position() };
-            let entry = match entry {
-                Ok(Some(entry)) => entry,
-                Ok(None) => break,
-                Err(fault) => {
-                    self.tell(fault, position, observer)?;
-                    match reader.can_go_on() {
-                        true => continue,
-                        false => return self.blob(reader.into_inner(), base, observer),
-                    }
-                }
-            };
-            let mut findings = Vec::new();
-            let mut tell = |finding| findings.push(finding);
-            let mut judge = Judge::new(&policy, &limits, self.bytes).telling(&mut tell);
-            judge.at(position.clone());
-            let judged = judge.judge(entry);
-            self.bytes += judge.into_report().bytes_written;
-            for finding in findings {
-                self.count(&finding, observer);
-            }
-            match judged {
-                Ok(Some(change)) => observer.change(change.get(), &position),
-                Ok(None) => (),
-                Err(fault) => self.tell(fault, position, observer)?,
-            }
+        let limits = self.limits.clone();
+        let mut tree = self.tree.take();
+        if let Some(tree) = &mut tree {
+            tree.begin_layer(&Terms::default()).map_err(|fault| fault.at(base.clone()))?;
+        }
+        let read = self.all(&mut reader, &limits, tree.as_mut(), base, observer);
+        self.tree = tree;
+        if let Whole::No = read? {
+            return self.blob(reader.into_inner(), base, observer);
         }
         let end = Position { layer: base.layer, ..reader.position() };
         for quirk in reader.end_quirks().to_vec() {
@@ -152,6 +162,52 @@ impl Audit {
                 checked.quirks.into_iter().try_for_each(|quirk| self.tell(quirk.into(), base.clone(), observer))
             }
             Err(fault) => self.tell(fault, base.clone(), observer),
+        }
+    }
+
+    /// Reads all entries, as far as the archive can be read.
+    fn all<R: Read>(
+        &mut self,
+        reader: &mut TarReader<LayerStream<R>>,
+        limits: &Limits,
+        mut tree: Option<&mut Imagined>,
+        base: &Position,
+        observer: &mut dyn Observer,
+    ) -> Result<Whole, Error> {
+        let policy = self.policy.clone();
+        loop {
+            let entry = reader.next_entry();
+            let position = Position { layer: base.layer, ..reader.position() };
+            let entry = match entry {
+                Ok(Some(entry)) => entry,
+                Ok(None) => return Ok(Whole::Yes),
+                Err(fault) => {
+                    self.tell(fault, position, observer)?;
+                    match reader.can_go_on() {
+                        true => continue,
+                        false => return Ok(Whole::No),
+                    }
+                }
+            };
+            let mut findings = Vec::new();
+            let mut tell = |finding| findings.push(finding);
+            let mut judge = Judge::new(&policy, limits, self.bytes).telling(&mut tell);
+            judge.at(position.clone());
+            let result = judge.judge(entry).and_then(|change| {
+                let Some(change) = change else { return Ok(()) };
+                observer.change(change.get(), &position);
+                match &mut tree {
+                    Some(tree) => tree.accept(change, &mut &b""[..], &mut judge),
+                    None => Ok(()),
+                }
+            });
+            self.bytes += judge.into_report().bytes_written;
+            for finding in findings {
+                self.count(&finding, observer);
+            }
+            if let Err(fault) = result {
+                self.tell(fault, position, observer)?;
+            }
         }
     }
 

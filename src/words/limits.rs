@@ -65,6 +65,9 @@ limits! {
     /// Bytes of the names of devices and named pipes that are skipped in one image, and 64 more for each: hard links to
     /// them are skipped, too.
     SkippedBytes "skipped-bytes" = 16 << 20;
+    /// Bytes that an audit keeps to see what depends on the tree: some 80 for each name, and links' targets. Where
+    /// there are more it goes on without, and says so: nothing is refused.
+    AuditBytes "audit-bytes" = 64 << 20;
     /// Layers of one image.
     Layers "layers" = 500;
     /// Bytes of an index, a manifest or a configuration.

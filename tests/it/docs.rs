@@ -24,7 +24,8 @@ fn the_page_of_rules_is_made_from_the_table() {
         writeln!(page, "| `{id}` | {sentence} |").unwrap();
     }
     page.push_str(
-        "\n## Limits\n\nExceeding one is a refusal by the rule `limit`; `--limit NAME=AMOUNT` changes one.\n\n",
+        "\n## Limits\n\nExceeding one is a refusal by the rule `limit`; `--limit NAME=AMOUNT` changes one. \
+         `audit-bytes` alone refuses nothing: beyond it `check` goes on without what depends on the tree, and says so.\n\n",
     );
     page.push_str("| limit | default |\n|---|---|\n");
     for limit in Limit::ALL {

@@ -9,6 +9,7 @@
 
 #[cfg(all(feature = "image", feature = "gzip", feature = "zstd"))]
 mod archives;
+mod audit;
 mod child;
 #[cfg(all(feature = "image", feature = "gzip", feature = "zstd"))]
 mod damage;

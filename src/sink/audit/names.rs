@@ -1,0 +1,340 @@
+//! A tree of names in memory, and the walk through it: what the cage does on disk, for who may not touch one.
+
+use super::Lower;
+use crate::plan::{Judge, Standing, may_be_made};
+use crate::words::{Component, Escaped, Fault, Limit, Limits, Metadata, Quirk, Violation};
+use std::collections::HashMap;
+use std::hash::{BuildHasher, RandomState};
+use std::rc::Rc;
+
+/// What stands at a name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// A directory, by its number.
+    Directory { number: u32 },
+    /// A symbolic link, by its number among the targets, and a hash of its owner.
+    Link { number: u32, owner: u32 },
+    /// Anything else, and a hash of its owner and mode; `None` when a lower layer that is not seen has it.
+    Other { attributes: Option<u32>, is_device: bool },
+}
+
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Node {
+    pub(super) kind: Kind,
+    /// How it stands to the layer that last had to do with it.
+    standing: Standing,
+    layer: u32,
+}
+
+#[derive(Debug, Clone, Copy, Default)]
+struct Directory {
+    /// What layers below this one brought is there no more.
+    floor: u32,
+    /// The last layer that brought something into it.
+    filled: u32,
+}
+
+/// A directory as a walk came to it.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct At {
+    number: u32,
+    /// The highest floor on the way: all below is what was cleared away, here or further up.
+    floor: u32,
+}
+
+/// A name in a directory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) struct Key(u64);
+
+/// What a walk is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Purpose {
+    /// Something is brought: parents that are missing are made.
+    Bring,
+    /// Something is looked for, whoever brought it.
+    Find,
+    /// Something of lower layers is looked for: what this layer brought ends the walk.
+    FindLower,
+}
+
+/// Where a walk ended.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Walked {
+    At(At),
+    /// There is no such directory.
+    Nowhere,
+    /// At something of its own layer that is no directory.
+    Stopped,
+    /// Where that is only a lower layer can say.
+    Unknown,
+}
+
+/// What one name costs, the growth of the table included.
+const NAME_BYTES: u64 = 80;
+/// What a link costs beside its name and target.
+const LINK_BYTES: u64 = 48;
+
+#[derive(Debug)]
+pub(super) struct Names {
+    lower: Lower,
+    limits: Limits,
+    places: HashMap<Key, Node>,
+    directories: Vec<Directory>,
+    targets: Vec<Rc<[u8]>>,
+    hasher: RandomState,
+    layer: u32,
+    hops: u64,
+    bytes: u64,
+    /// The last directory that something was brought to, by its name.
+    last: Option<(Vec<u8>, At)>,
+}
+
+impl Names {
+    pub(super) fn over(lower: Lower, limits: &Limits) -> Self {
+        Self {
+            lower,
+            limits: limits.clone(),
+            places: HashMap::new(),
+            directories: vec![Directory::default()],
+            targets: Vec::new(),
+            hasher: RandomState::new(),
+            layer: 0,
+            hops: 0,
+            bytes: 0,
+            last: None,
+        }
+    }
+
+    pub(super) fn begin_layer(&mut self) {
+        self.layer += 1;
+        self.hops = 0;
+        self.last = None;
+    }
+
+    /// Whether there are more names than the limit lets us keep.
+    pub(super) fn are_too_many(&self) -> bool {
+        self.bytes > self.limits.most(Limit::AuditBytes)
+    }
+
+    pub(super) fn key(&self, at: At, name: Component<'_>) -> Key {
+        Key(self.hasher.hash_one((at.number, name.as_bytes())))
+    }
+
+    /// What is at a name, unless it was cleared away.
+    pub(super) fn node(&self, at: At, key: Key) -> Option<Node> {
+        self.places.get(&key).copied().filter(|node| node.layer >= at.floor)
+    }
+
+    /// Whether a lower layer that is not seen may have something where we have nothing.
+    pub(super) fn may_have_more(&self, at: At) -> bool {
+        self.lower == Lower::Unknown && !self.is_clear(at)
+    }
+
+    /// Whether a directory has nothing in it of lower layers.
+    pub(super) fn is_clear(&self, at: At) -> bool {
+        at.floor == self.layer
+    }
+
+    /// Whether this layer brought something into a directory.
+    pub(super) fn is_filled(&self, at: At) -> bool {
+        self.directories.get(at.number as usize).is_some_and(|directory| directory.filled == self.layer)
+    }
+
+    pub(super) fn standing(&self, at: At, node: Node) -> Standing {
+        match node.layer == self.layer {
+            _ if self.is_clear(at) => Standing::Own,
+            true => node.standing,
+            false => Standing::Lower,
+        }
+    }
+
+    /// The layer brings something to a name.
+    pub(super) fn bring(&mut self, at: At, key: Key, kind: Kind) {
+        let standing = Standing::Own;
+        match self.places.insert(key, Node { kind, standing, layer: self.layer }) {
+            None => self.bytes += NAME_BYTES,
+            // It may have been a link that led to the last parent.
+            Some(_) => self.last = None,
+        }
+        if let Some(directory) = self.directories.get_mut(at.number as usize) {
+            directory.filled = self.layer;
+        }
+    }
+
+    pub(super) fn remove(&mut self, key: Key) {
+        // Its bytes stay counted: what lay below it stays in the tables, where nothing leads any more.
+        self.last = None;
+        self.places.remove(&key);
+    }
+
+    /// What lower layers have in a directory goes.
+    pub(super) fn clear(&mut self, number: u32) {
+        self.last = None;
+        if let Some(directory) = self.directories.get_mut(number as usize) {
+            directory.floor = self.layer;
+        }
+    }
+
+    pub(super) fn clear_at(&mut self, at: At) {
+        self.clear(at.number);
+    }
+
+    /// A directory that is new to us; empty, unless a lower layer that is not seen may have it.
+    pub(super) fn new_directory(&mut self, may_have_more: bool) -> Kind {
+        let number = u32::try_from(self.directories.len()).unwrap_or(u32::MAX);
+        let floor = if may_have_more { 0 } else { self.layer };
+        self.bytes += size_of::<Directory>() as u64;
+        self.directories.push(Directory { floor, filled: 0 });
+        Kind::Directory { number }
+    }
+
+    pub(super) fn new_link(&mut self, target: &[u8], metadata: &Metadata) -> Kind {
+        let number = u32::try_from(self.targets.len()).unwrap_or(u32::MAX);
+        self.bytes += LINK_BYTES + target.len() as u64;
+        self.targets.push(target.into());
+        Kind::Link { number, owner: self.owner(metadata) }
+    }
+
+    /// A hash of what hard links must repeat of a symbolic link: by chance one in four thousand million differs
+    /// unseen, and none on purpose, since the key is random.
+    pub(super) fn owner(&self, metadata: &Metadata) -> u32 {
+        self.hasher.hash_one((metadata.uid, metadata.gid)) as u32
+    }
+
+    /// The same for everything else.
+    pub(super) fn attributes(&self, metadata: &Metadata) -> u32 {
+        self.hasher.hash_one((metadata.uid, metadata.gid, metadata.mode)) as u32
+    }
+
+    /// Names through links must not make a tree deeper than names may be.
+    pub(super) fn check_depth(&self, path: &[u8]) -> Result<(), Fault> {
+        self.limits.check(Limit::PathBytes, path.len() as u64)?;
+        let depth = 1 + path.iter().filter(|&&byte| byte == b'/').count();
+        Ok(self.limits.check(Limit::PathDepth, depth as u64)?)
+    }
+
+    /// Walks to the directory that `names` (components joined by slashes) leads to, as the cage would; the path
+    /// that it has, links resolved, is left in `path`.
+    pub(super) fn walk(
+        &mut self,
+        names: &[u8],
+        purpose: Purpose,
+        path: &mut Vec<u8>,
+        judge: &mut Judge<'_>,
+    ) -> Result<Walked, Fault> {
+        if purpose == Purpose::Bring
+            && let Some((last, at)) = &self.last
+            && last == names
+            && path.is_empty()
+        {
+            path.extend_from_slice(names);
+            return Ok(Walked::At(*at));
+        }
+        let root = At { number: 0, floor: self.directories.first().map_or(0, |root| root.floor) };
+        let mut at = root;
+        let (mut hops, mut through_link) = (0, false);
+        let mut last_target: Rc<[u8]> = Rc::from(&b""[..]);
+        let mut trail: Vec<(At, Key, usize)> = Vec::new();
+        let mut to_do: Vec<(Rc<[u8]>, usize)> = vec![(names.into(), 0)];
+        while let Some((names, start)) = to_do.pop() {
+            let rest = names.get(start..).unwrap_or_default();
+            let length = rest.iter().position(|&byte| byte == b'/').unwrap_or(rest.len());
+            if length < rest.len() {
+                to_do.push((Rc::clone(&names), start + length + 1));
+            }
+            let name = match rest.get(..length).unwrap_or_default() {
+                b"" | b"." => continue,
+                b".." => {
+                    match trail.pop() {
+                        Some((above, _, length)) => {
+                            at = above;
+                            path.truncate(length);
+                        }
+                        None => judge.quirk(Quirk::LinkClimbs { target: Escaped::new(&last_target) })?,
+                    }
+                    continue;
+                }
+                name => Component::parse(name)?,
+            };
+            let key = self.key(at, name);
+            let length = path.len();
+            let node = self.node(at, key);
+            let own = node.is_some_and(|node| self.standing(at, node) == Standing::Own);
+            if length > 0 {
+                path.push(b'/');
+            }
+            path.extend_from_slice(name.as_bytes());
+            let number = match node.map(|node| node.kind) {
+                Some(Kind::Directory { number }) => number,
+                Some(Kind::Link { .. } | Kind::Other { .. }) if own && purpose == Purpose::FindLower => {
+                    return Ok(Walked::Stopped);
+                }
+                Some(Kind::Link { number, .. }) => {
+                    path.truncate(length);
+                    through_link = true;
+                    hops += 1;
+                    self.hops += 1;
+                    if hops > self.limits.most(Limit::LinkHops) {
+                        return Err(Violation::LinkLoop { hops }.into());
+                    }
+                    self.limits.check(Limit::LayerLinkHops, self.hops)?;
+                    let target = self.targets.get(number as usize).cloned().unwrap_or_default();
+                    judge.quirk(Quirk::LinkParent { target: Escaped::new(&target) })?;
+                    if target.first() == Some(&b'/') {
+                        at = root;
+                        trail.clear();
+                        path.clear();
+                    }
+                    last_target = Rc::clone(&target);
+                    to_do.push((target, 0));
+                    continue;
+                }
+                // A hard link to what a lower layer has, which may be a symbolic link.
+                Some(Kind::Other { attributes: None, .. }) => return Ok(Walked::Unknown),
+                Some(Kind::Other { .. }) if purpose == Purpose::Bring => {
+                    return Err(Violation::ParentNotDirectory { parent: Escaped::new(path) }.into());
+                }
+                Some(Kind::Other { .. }) => return Ok(Walked::Nowhere),
+                // What no entry lists may be a link in a lower layer: all below may lie anywhere.
+                None if self.may_have_more(at) => return Ok(Walked::Unknown),
+                None if purpose != Purpose::Bring => return Ok(Walked::Nowhere),
+                None => self.imply(at, key, name, path)?,
+            };
+            trail.push((at, key, length));
+            let floor = self.directories.get(number as usize).map_or(0, |directory| directory.floor);
+            at = At { number, floor: at.floor.max(floor) };
+        }
+        if purpose == Purpose::Bring {
+            for (within, key, _) in trail {
+                self.pass(within, key);
+            }
+            self.last = (!through_link).then(|| (names.to_vec(), at));
+        }
+        Ok(Walked::At(at))
+    }
+
+    /// Makes a parent that no entry lists.
+    fn imply(&mut self, at: At, key: Key, name: Component<'_>, path: &[u8]) -> Result<u32, Fault> {
+        may_be_made(name)?;
+        self.check_depth(path)?;
+        let kind = self.new_directory(false);
+        self.bring(at, key, kind);
+        match kind {
+            Kind::Directory { number } => Ok(number),
+            _ => Err(Fault::Bug("a new directory is none")),
+        }
+    }
+
+    /// The layer brings something to somewhere below a directory.
+    fn pass(&mut self, within: At, key: Key) {
+        let layer = self.layer;
+        if let Some(node) = self.places.get_mut(&key)
+            && node.layer != layer
+        {
+            (node.layer, node.standing) = (layer, Standing::Passage);
+        }
+        if let Some(directory) = self.directories.get_mut(within.number as usize) {
+            directory.filled = layer;
+        }
+    }
+}

@@ -1,0 +1,174 @@
+//! What an audit sees of a tree is what applying meets: the same rules at the same entries, in layers made at random;
+//! and what it does not know it does not say.
+
+use crate::support::layer::{LayerBuilder, mode};
+use crate::support::open;
+use crate::support::world::World;
+use layercage::{Audit, Error, Finding, Layer, Limit, Limits, Lower, Observer, Policy, QuirkRule, Rootfs, Unpacker};
+use proptest::prelude::*;
+use std::collections::BTreeSet;
+
+#[derive(Debug, Clone)]
+enum Said {
+    Dir(String),
+    File(String, u32),
+    Symlink(String, String),
+    HardLink(String, String),
+    Whiteout(String),
+    Opaque(String),
+}
+
+fn names() -> impl Strategy<Value = String> {
+    prop::collection::vec(prop::sample::select(vec!["a", "b", "c"]), 1..4).prop_map(|parts| parts.join("/"))
+}
+
+fn said() -> impl Strategy<Value = Said> {
+    let targets =
+        vec!["a", "b", "/b", "/a/b", "..", "../a", "../../c", "../../../..", "/", ".", "a/../b", "/../a", "c/c"];
+    prop_oneof![
+        names().prop_map(Said::Dir),
+        (names(), prop::sample::select(vec![0o644, 0o755])).prop_map(|(name, mode)| Said::File(name, mode)),
+        (names(), prop::sample::select(targets)).prop_map(|(name, target)| Said::Symlink(name, target.to_owned())),
+        (names(), names()).prop_map(|(name, target)| Said::HardLink(name, target)),
+        names().prop_map(Said::Whiteout),
+        names().prop_map(Said::Opaque),
+    ]
+}
+
+fn archive(layer: &[Said]) -> LayerBuilder {
+    layer.iter().fold(LayerBuilder::new(), |archive, said| match said {
+        Said::Dir(name) => archive.dir(name),
+        Said::File(name, bits) => archive.file_with(name, b"", &mode(*bits)),
+        Said::Symlink(name, target) => archive.symlink(name, target),
+        Said::HardLink(name, target) => archive.hard_link(name, target),
+        Said::Whiteout(name) => archive.whiteout(name),
+        Said::Opaque(name) => archive.opaque(name),
+    })
+}
+
+type Found = BTreeSet<(u64, &'static str)>;
+
+#[derive(Default)]
+struct Findings(Found);
+
+impl Observer for Findings {
+    fn finding(&mut self, finding: &Finding) {
+        self.0.insert((finding.position.entry.unwrap_or_default(), finding.rule.id()));
+    }
+}
+
+fn audit(audit: &mut Audit, layer: &LayerBuilder) -> Found {
+    let mut findings = Findings::default();
+    audit.layer(Layer::new(&layer.clone().build()[..]), &mut findings).unwrap();
+    findings.0
+}
+
+/// The notes of a layer, or all that is known of the refusal.
+fn apply(rootfs: &mut Rootfs, layer: &LayerBuilder) -> Result<Found, Error> {
+    let applied = Unpacker::new(Policy::compatible()).apply(Layer::new(&layer.clone().build()[..]), rootfs)?;
+    let notes = applied.report().notes().iter().filter(|note| note.quirk.rule() != QuirkRule::OwnerToCaller);
+    Ok(notes.map(|note| (note.position.entry.unwrap_or_default(), note.quirk.id())).collect())
+}
+
+/// Applies and audits the same layers, up to the first that is refused.
+fn agree(layers: &[Vec<Said>]) -> Result<(), TestCaseError> {
+    let world = World::new();
+    let mut rootfs = Rootfs::over(&open(&world.root())).unwrap();
+    let mut all = Audit::new(Limits::default()).with_tree(Lower::Nothing);
+    for layer in layers {
+        let (said, layer) = (layer, archive(layer));
+        let seen = audit(&mut all, &layer);
+        let alone = audit(&mut Audit::new(Limits::default()).with_tree(Lower::Unknown), &layer);
+        match apply(&mut rootfs, &layer) {
+            Ok(met) => {
+                let (seen, alone, met) = (first_climb(seen), first_climb(alone), first_climb(met));
+                prop_assert_eq!(&seen, &met, "{:?}", said);
+                prop_assert!(alone.is_subset(&met), "alone {:?}, met {:?}: {:?}", alone, met, said);
+            }
+            Err(error) => {
+                let at = error.position().entry.unwrap();
+                let met = (at, error.rule_id().unwrap());
+                prop_assert!(seen.contains(&met), "seen {:?}, met {:?}: {:?}", seen, met, said);
+                prop_assert!(!seen.iter().any(|(entry, _)| *entry < at && is_violation(*entry, &seen)), "{:?}", seen);
+                return Ok(());
+            }
+        }
+    }
+    prop_assert!(all.has_seen_tree());
+    Ok(())
+}
+
+/// Applying does not walk again to the parent of the last entry, and notes only once what it met on the way.
+fn first_climb(mut found: Found) -> Found {
+    let mut climbs = 0;
+    found.retain(|(_, rule)| {
+        climbs += u32::from(*rule == "link-climbs");
+        *rule != "link-climbs" || climbs == 1
+    });
+    found
+}
+
+/// Whether an entry is refused under every policy.
+fn is_violation(entry: u64, seen: &Found) -> bool {
+    let ids = layercage::ViolationRule::ALL.iter().map(|rule| rule.row().id);
+    seen.iter().any(|(at, id)| *at == entry && ids.clone().any(|violation| violation == *id))
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 200, failure_persistence: None, ..ProptestConfig::default() })]
+    #[test]
+    fn an_audit_with_a_tree_sees_what_applying_meets(
+        layers in prop::collection::vec(prop::collection::vec(said(), 1..9), 1..4)
+    ) {
+        agree(&layers)?;
+    }
+}
+
+#[test]
+fn of_a_layer_alone_only_what_is_so_over_any_other_is_told() {
+    let told = |layer: LayerBuilder| {
+        audit(&mut Audit::new(Limits::default()).with_tree(Lower::Unknown), &layer)
+            .into_iter()
+            .map(|(_, rule)| rule)
+            .collect::<Vec<_>>()
+    };
+    let layer = LayerBuilder::new;
+    for (sentence, layer, expected) in [
+        ("a hard link to what a lower layer may have", layer().hard_link("a", "b/c"), &[][..]),
+        (
+            "a hard link to what its own opaque marker hides",
+            layer().dir("b").opaque("b").hard_link("a", "b/c"),
+            &["hard-link-missing"],
+        ),
+        ("a hard link to itself", layer().hard_link("a", "./a"), &["hard-link-to-itself"]),
+        ("a hard link to its own directory", layer().dir("d").hard_link("a", "d"), &["hard-link-to-directory"]),
+        ("a hard link to what may be a lower link", layer().file("d/x", b"").hard_link("a", "d"), &[]),
+        ("a path twice", layer().dir("d").file("d/x", b"").file("d/x", b""), &["duplicate-path"]),
+        ("a path twice through what may be a link", layer().file("d/x", b"").file("d/x", b""), &[]),
+        ("a parent that is its own file", layer().file("d", b"").file("d/x", b""), &["parent-not-directory"]),
+        ("a link of its own that climbs", layer().symlink("l", "../out").file("l/x", b""), &["link-climbs"]),
+        (
+            "a link that climbs unless a lower layer has a link above it",
+            layer().symlink("u/l", "../../out").file("u/l/x", b""),
+            &[],
+        ),
+        ("a path through what may be a link", layer().hard_link("a", "b/c").file("a/x", b""), &[]),
+        ("a whiteout of its own file", layer().dir("d").file("d/x", b"").whiteout("d/x"), &["whiteout-of-own"]),
+        ("a whiteout of what may be a lower link", layer().file("d/x", b"").whiteout("d"), &[]),
+    ] {
+        assert_eq!(told(layer), expected, "{sentence}");
+    }
+}
+
+#[test]
+fn more_names_than_the_limit_allows_are_said_and_refuse_nothing() {
+    let layer = (0..200).fold(LayerBuilder::new(), |layer, number| layer.file(&number.to_string(), b""));
+    let layer = layer.file("1", b"");
+    for (bytes, sees) in [(201 * 80, true), (100 * 80, false)] {
+        let mut bounded = Audit::new(Limits::default().with(Limit::AuditBytes, bytes)).with_tree(Lower::Nothing);
+        let found = audit(&mut bounded, &layer);
+        assert_eq!(bounded.has_seen_tree(), sees, "{bytes}");
+        assert_eq!(found.contains(&(201, "duplicate-path")), sees, "{bytes}");
+        assert!(!bounded.is_refused_by(&Policy::default()));
+    }
+}
