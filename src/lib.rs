@@ -10,6 +10,8 @@
 //! - [`LayerStream`] and [`TarReader`] are the strict readers below it, for who wants only these.
 //! - `Wall` (feature `wall`) has the kernel forbid a thread what unpacking does not need.
 //!
+//! [`manual`] has what is behind it: attacks and the tests that show them, the rules, coming from elsewhere, async code.
+//!
 //! Readers are plain [`std::io::Read`]. Authority over the file system comes from whoever calls, as a
 //! `cap_std::fs::Dir`; nothing here opens a path of the machine but [`Image::open_ambient`], which asks for that authority.
 #![forbid(unsafe_code)]
@@ -19,6 +21,7 @@
 mod cage;
 #[cfg(feature = "image")]
 mod image;
+pub mod manual;
 mod plan;
 mod read;
 mod sink;

@@ -15,6 +15,7 @@ use layercage::{
 };
 use sha2::{Digest as _, Sha256};
 use std::collections::BTreeSet;
+use std::fmt::Write;
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
@@ -103,6 +104,94 @@ fn an_audit_finds_what_the_bytes_show() {
 fn an_audit_with_a_tree_finds_what_applying_finds() {
     let failures: Vec<_> = corpus::all().iter().filter_map(audit_with_tree).collect();
     assert!(failures.is_empty(), "{} failures\n{}", failures.len(), failures.join("\n"));
+}
+
+/// What broke others and is no single layer: what it was, and the tests of ours that show it.
+const OTHER_ATTACKS: &[(&str, &str, &[&str])] = &[
+    (
+        "CVE-2018-15664",
+        "a directory becomes a link between the check of a path and its use",
+        &["a_directory_that_becomes_a_link_and_back_leads_nowhere"],
+    ),
+    (
+        "CVE-2021-41190",
+        "a document is a manifest to one reader and an index to another",
+        &["every_layout_is_judged_by_its_rule"],
+    ),
+    (
+        "",
+        "a blob is damaged, too long or too short, and is unpacked before its digest is compared",
+        &[
+            "a_flipped_bit_anywhere_in_a_blob_leaves_nothing",
+            "a_blob_that_is_too_short_or_too_long_leaves_nothing",
+            "a_wrong_diff_id_leaves_nothing",
+        ],
+    ),
+    (
+        "",
+        "an amount that a layer picks fills memory or disk",
+        &["a_layer_at_a_limit_is_taken_and_one_past_it_is_refused_by_name"],
+    ),
+    (
+        "",
+        "links that go up and down a deep tree cost a walk for each component",
+        &["a_link_that_goes_up_and_down_a_thousand_times_costs_a_walk_and_not_a_thousand"],
+    ),
+    ("", "a blob file of the image is a link or a FIFO", &["only_regular_files_behind_real_directories_are_opened"]),
+];
+
+#[test]
+fn the_page_of_attacks_names_tests_that_there_are() {
+    let mut page = String::from(
+        "# Attacks\n\n\
+         What broke others, and what shows that it does not break this. Made by `tests/corpus.rs` from the corpus and \
+         from a list of tests.\n\n\
+         ## Layers\n\n\
+         Each is a case of the [corpus](https://github.com/layercage/layercage/tree/main/corpus), which is run under every \
+         policy among files that must not change.\n\n\
+         | seen first | the layer | by default | case |\n|---|---|---|---|\n",
+    );
+    let mut cases: Vec<_> = corpus::all().into_iter().filter(|case| case.first_seen.starts_with("CVE-")).collect();
+    cases.sort_by_key(|case| (case.first_seen, case.name));
+    assert!(cases.len() >= 20, "{} cases", cases.len());
+    for case in cases {
+        let outcome = match &case.expected[Preset::Default as usize] {
+            Expected::Take => "stays inside".to_owned(),
+            Expected::Note(rules) => format!("noted: {}", rules.join(", ")),
+            Expected::Refuse(rule) => format!("refused: {rule}"),
+        };
+        writeln!(page, "| {} | {} | {outcome} | `{}` |", case.first_seen, case.sentence, case.name).unwrap();
+    }
+    page.push_str("\n## Everything else\n\n| seen first | the attack | test |\n|---|---|---|\n");
+    let sources = sources();
+    for (seen, attack, tests) in OTHER_ATTACKS {
+        for test in *tests {
+            assert!(sources.contains(&format!("fn {test}(")), "there is no test {test}");
+        }
+        let tests: Vec<_> = tests.iter().map(|test| format!("`{test}`")).collect();
+        writeln!(page, "| {seen} | {attack} | {} |", tests.join(", ")).unwrap();
+    }
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/attacks.md");
+    if std::env::var_os("BLESS").is_some() {
+        fs::write(&path, &page).unwrap();
+    }
+    let kept = fs::read_to_string(&path).unwrap_or_default();
+    assert!(kept == page, "docs/attacks.md is not what the code says; BLESS=1 writes it anew");
+}
+
+/// All sources that may have tests, one after another; without this list of names.
+fn sources() -> String {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut to_do = vec![root.join("src"), root.join("tests/it")];
+    let mut text = String::new();
+    while let Some(path) = to_do.pop() {
+        if path.is_dir() {
+            to_do.extend(fs::read_dir(path).unwrap().map(|entry| entry.unwrap().path()));
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            text.push_str(&fs::read_to_string(path).unwrap());
+        }
+    }
+    text
 }
 
 #[test]
