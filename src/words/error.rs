@@ -315,6 +315,10 @@ impl Error {
     pub fn help(&self) -> Option<&'static str> {
         match &self.0.fault {
             Fault::Refused(rule) => rule.help(),
+            // The one call that goes through /proc: a bare chroot has none.
+            Fault::System(SystemFault { call: "chmod", error, .. }) if error.kind() == io::ErrorKind::Unsupported => {
+                Some("modes of FIFOs, devices and closed directories are set through /proc; mount it and run again")
+            }
             _ => None,
         }
     }
@@ -337,5 +341,12 @@ mod tests {
         assert_eq!(second, format!("help: {}", error.help().unwrap()));
         let error = Fault::from(Misuse::Poisoned).at(Position::default());
         assert_eq!(format!("{error:?}"), error.to_string(), "where there is nothing to do, it is one line");
+    }
+
+    #[test]
+    fn a_machine_without_proc_is_told_what_to_do() {
+        let chmod = |error: io::ErrorKind| Fault::system("chmod", b"", error).at(Position::default());
+        assert!(chmod(io::ErrorKind::Unsupported).help().unwrap().contains("/proc"));
+        assert_eq!(chmod(io::ErrorKind::PermissionDenied).help(), None);
     }
 }
