@@ -17,6 +17,11 @@ fn known() -> Vec<Case> {
         })
         .taken()
         .then_directory("d"),
+        case("type-nul-of-the-root", "the root is a directory of version 7 by its slash, which is all of its name", {
+            tar().header(Header::v7(0, "/").mode(0o755)).file("f", "data").end()
+        })
+        .taken()
+        .then_file("f", "data"),
         case("type-contiguous", "a file is contiguous, which nothing is any more", {
             tar().with(Header::posix(b'7', "f"), "data").end()
         })

@@ -341,6 +341,12 @@ fn own() -> Vec<Case> {
         .over(lower())
         .taken()
         .then_absent("d/f"),
+        case("whiteout-as-hard-link-that-climbs", "a whiteout is a hard link to what is above the root", {
+            tar().hard_link("d/.wh.f", "../canary").end()
+        })
+        .over(lower())
+        .taken()
+        .then_absent("d/f"),
         case("opaque-as-hard-link", "an opaque marker is a hard link", tar().hard_link("d/.wh..wh..opq", "top").end())
             .over(lower())
             .taken()
