@@ -105,6 +105,8 @@ pub(crate) struct Cage {
     finishing: Option<Arc<Finishing>>,
     /// Links followed in this layer.
     hops: u64,
+    /// Directories opened in this layer.
+    opens: u64,
     ownership: Ownership,
     /// What parents carry that no entry lists.
     implied: Metadata,
@@ -143,6 +145,7 @@ impl Cage {
             recent: Recent::default(),
             finishing: None,
             hops: 0,
+            opens: 0,
             ownership,
             implied,
             group_is_ours: None,
@@ -180,7 +183,7 @@ impl Cage {
         self.implied.clone_from(&terms.implied);
         self.ownership = terms.ownership;
         self.removed.clear();
-        self.hops = 0;
+        (self.hops, self.opens) = (0, 0);
         self.root.open_up(self.me)?;
         match self.exposure {
             Exposure::Staged => Ok(()),
@@ -286,6 +289,8 @@ impl Cage {
             Opened::Other => Step::Other(place),
             Opened::Link(target) => Step::Link(target, place),
             Opened::Directory { fd, status, mode_now } => {
+                self.opens += 1;
+                self.limits.check(Limit::LayerOpens, self.opens)?;
                 let id = self.directory_id(status.identity);
                 let acl = sys::has_xattr(fd.as_fd(), directory::DEFAULT_ACL);
                 let directory = Directory::new(fd, id, path_of(parent, name), status, mode_now, acl);
@@ -307,6 +312,7 @@ impl Cage {
                 held.directory.settle()?;
             }
         }
+        self.clock += 1;
         let directory = Arc::new(directory);
         self.held.insert(place, Held { directory: Arc::clone(&directory), used: self.clock });
         Ok(directory)

@@ -37,6 +37,6 @@
 //!
 //! - A whiteout speaks of lower layers only, wherever it stands in its layer. Engines remove what came before it in the
 //!   same layer, too; the image-spec says otherwise, and the note `whiteout-of-own` says where it matters.
-//! - The digest, size and diff ID of a layer are checked before anything of it is visible, not after.
+//! - The digest, size and diff ID that are given of a layer are checked before anything of it is visible, not after.
 //! - A hard link has the attributes of its target, not those of the last header that names it.
 //! - A directory's time is that of the entry that named it last, whatever is added to it later.

@@ -62,6 +62,9 @@ limits! {
     LinkHops "link-hops" = 40;
     /// Symbolic links followed in one layer, and directories that had to be opened once more on the way back.
     LayerLinkHops "layer-link-hops" = 10_000_000;
+    /// Directories opened in one layer on the way to its names. One that is still open from before does not count: only
+    /// long ways that have nothing in common cost many.
+    LayerOpens "layer-opens" = 50_000_000;
     /// Bytes of the names of devices and named pipes that are skipped in one image, and 64 more for each: hard links to
     /// them are skipped, too.
     SkippedBytes "skipped-bytes" = 16 << 20;

@@ -26,7 +26,14 @@ const CASES: &[Case] = &[
     (Limit::XattrBytes, || with_xattrs(&[("user.a", b"1"), ("user.b", b"2")]), 14),
     (Limit::LinkHops, || links(3).file("l0/f", b"").build(), 3),
     (Limit::LayerLinkHops, || links(2).file("l0/f", b"").dir("x").file("l1/g", b"").build(), 3),
+    (Limit::LayerOpens, opened_again, 2),
 ];
+
+/// Two directories that are opened once more each: so many others were made since that they are closed.
+fn opened_again() -> Vec<u8> {
+    let many = (0..200).fold(LayerBuilder::new(), |layer, number| layer.dir(&format!("d{number}")));
+    many.file("d0/f", b"").file("d1/f", b"").build()
+}
 
 /// `l0` leads to `l1`, and so on to a directory.
 fn links(hops: usize) -> LayerBuilder {
