@@ -3,7 +3,7 @@
 use super::{directory, directory::Me, remove::Names, sys};
 use crate::words::Fault;
 use rustix::fs::{FileType, FlockOperation, flock};
-use rustix::io::Errno;
+use rustix::io::{Errno, retry_on_intr};
 use std::hash::{BuildHasher, RandomState};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
@@ -87,7 +87,7 @@ fn claim(parent: BorrowedFd<'_>, name: &[u8], me: Me) -> Result<Option<Claim>, F
         return Ok(None);
     }
     let directory = directory::unlock(handle.as_fd(), name, Some(status(parent)?.mount), me)?;
-    match flock(&directory, FlockOperation::NonBlockingLockExclusive) {
+    match retry_on_intr(|| flock(&directory, FlockOperation::NonBlockingLockExclusive)) {
         Err(Errno::WOULDBLOCK) => return Ok(None),
         other => other.map_err(sys::fault("flock", name))?,
     }

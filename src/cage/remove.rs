@@ -3,7 +3,7 @@
 use super::{Cage, Directory, Exposure, Place, Step, sys};
 use crate::words::{Component, DirectoryId, Fault, PlaceId};
 use rustix::fs::{Dir, FileType};
-use rustix::io::Errno;
+use rustix::io::{Errno, retry_on_intr};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
 
@@ -203,7 +203,7 @@ pub(super) struct Names {
 
 impl Names {
     pub(super) fn of(directory: BorrowedFd<'_>, path: &[u8]) -> Result<Self, Fault> {
-        let stream = Dir::read_from(directory).map_err(sys::fault("openat", path))?;
+        let stream = retry_on_intr(|| Dir::read_from(directory)).map_err(sys::fault("openat", path))?;
         Ok(Self { stream, path: path.into(), position: 0 })
     }
 

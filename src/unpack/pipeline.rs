@@ -2,7 +2,7 @@
 
 use super::layer::{Layer, Opened};
 use crate::read::{Feeder, Line, PipedStream};
-use crate::words::{Chore, Error, Limits};
+use crate::words::{Chore, Error, Fault, Limits, Position};
 use std::io::Read;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
@@ -55,11 +55,19 @@ pub(super) fn side_by_side<R: Read + Send, T>(
             Threads::Two => None,
             Threads::Three => {
                 let (call, called) = channel();
-                scope.spawn(move || hash(&called));
-                Some(call)
+                // Without it, whoever has to wait does what it would have done.
+                let begun = thread::Builder::new().spawn_scoped(scope, move || hash(&called));
+                begun.ok().map(|_| call)
             }
         };
-        scope.spawn(move || feed(Feeder::new(call, chore), limits, layers, &deliver));
+        let refused = deliver.clone();
+        let feed = move || feed(Feeder::new(call, chore), limits, layers, &deliver);
+        if let Err(error) = thread::Builder::new().spawn_scoped(scope, feed) {
+            let fault = Fault::system("clone", b"(a thread that reads; one for all would do)", error);
+            // The receiver is ours, and still there.
+            let _ = refused.send(Err(fault.at(Position::default())));
+        }
+        drop(refused);
         // Dropped when `apply` returns: what is still read is read for nobody.
         let mut arriving = arriving.into_iter();
         apply(&mut arriving)

@@ -81,7 +81,8 @@ impl<'h> Wall<'h> {
     pub fn restrict(self) -> Result<Restrictions, Error> {
         // Looked up and proven once, and kept: the cage changes modes by it, and may not open it any more behind the
         // wall. Where there is no /proc, it is not missed before it is needed.
-        let _ = rustix_linux_procfs::proc_self_fd();
+        // More than once: that a signal interrupted it is not told from any other failure.
+        let _ = (0..3).find(|_| rustix_linux_procfs::proc_self_fd().is_ok());
         let restrict = || {
             capabilities::forbid_new()?;
             let forbidden = landlock::restrict(&self.read, &self.write, self.devices)?;

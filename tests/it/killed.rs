@@ -12,7 +12,13 @@ use std::path::Path;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
+/// How many runs are killed by each test, unless `LAYERCAGE_KILLS` says otherwise.
 const TIMES: u32 = 30;
+
+fn times() -> u32 {
+    std::env::var("LAYERCAGE_KILLS").map_or(TIMES, |times| times.parse().unwrap())
+}
+
 const DIRECTORIES: usize = 20;
 
 fn layer() -> LayerBuilder {
@@ -87,7 +93,11 @@ fn run_and_kill(test: &str, place: &Path, after: Option<Duration>) -> Duration {
 fn moments(whole: Duration) -> impl Iterator<Item = Duration> {
     use std::hash::{BuildHasher, RandomState};
     let random = RandomState::new();
-    (0..TIMES).map(move |number| whole * (number * 1000 + random.hash_one(number) as u32 % 1000) / (TIMES * 1000))
+    let times = times();
+    (0..times).map(move |number| {
+        let thousandths = number * 1000 + random.hash_one(number) as u32 % 1000;
+        whole.mul_f64(f64::from(thousandths) / f64::from(times * 1000))
+    })
 }
 
 fn litter(listing: &Listing) -> Vec<String> {
@@ -115,7 +125,7 @@ fn an_unpacking_that_is_killed_leaves_nothing_to_the_next() {
         assert_eq!(fs::read_dir(place.path()).unwrap().count(), 1, "after {moment:?}");
         tree::unlock(place.path());
     }
-    eprintln!("killed {unfinished} of {TIMES} before the end");
+    eprintln!("killed {unfinished} of {} before the end", times());
     tree::unlock(place.path());
 }
 
@@ -147,7 +157,7 @@ fn an_application_that_is_killed_leaves_each_path_old_or_new() {
         assert!(differences.is_empty(), "after {moment:?}\n{}", differences.join("\n"));
         tree::unlock(place.path());
     }
-    eprintln!("{with_litter} of {TIMES} left temporary names, which the next run removed");
+    eprintln!("{with_litter} of {} left temporary names, which the next run removed", times());
     tree::unlock(old.path());
     tree::unlock(new.path());
 }

@@ -1,0 +1,148 @@
+//! File systems that are full, read-only, or lack something. They are mounted where nobody else sees them.
+
+use crate::{COMMAND, tree};
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+
+/// Runs a shell script in a mount namespace of its own, as root there; `None`, saying so, where that cannot be had, or
+/// where its `mount` fails, which it says by the code 77.
+fn mounted(place: &Path, script: &str) -> Option<Output> {
+    let options: &[&str] = match rustix::process::geteuid().is_root() {
+        true => &["--mount"],
+        false => &["--user", "--map-root-user", "--mount"],
+    };
+    let mut command = Command::new("unshare");
+    command.args(options).args(["--", "sh", "-c", script, COMMAND]).current_dir(place).stdin(Stdio::null());
+    let output = command.output().ok()?;
+    let said = String::from_utf8_lossy(&output.stderr);
+    if output.status.code() == Some(77) || said.starts_with("unshare:") {
+        eprintln!("skipped, since it cannot be mounted: {}", said.trim());
+        return None;
+    }
+    Some(output)
+}
+
+fn ended(output: &Output) -> (Option<i32>, String) {
+    (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
+}
+
+/// A layer with a file of so many bytes behind a small one.
+fn layer(bytes: usize) -> Vec<u8> {
+    let mut archive = tar::Builder::new(Vec::new());
+    for (name, content) in [("small", vec![b's'; 10]), ("large", vec![b'l'; bytes])] {
+        let mut header = tar::Header::new_ustar();
+        header.set_mode(0o644);
+        header.set_uid(0);
+        header.set_gid(0);
+        header.set_size(content.len() as u64);
+        archive.append_data(&mut header, name, &content[..]).unwrap();
+    }
+    archive.into_inner().unwrap()
+}
+
+#[test]
+fn a_file_system_that_fills_up_is_a_failure_of_the_system_and_keeps_what_it_had() {
+    let place = tempfile::tempdir().unwrap();
+    fs::create_dir(place.path().join("small")).unwrap();
+    fs::write(place.path().join("layer"), layer(12 << 20)).unwrap();
+    let script = "mount -t tmpfs -o size=8m tmpfs small || exit 77
+        echo old > small/large
+        \"$0\" apply layer small; code=$?
+        test \"$(cat small/large)\" = old || exit 50
+        test \"$(ls -A small | tr '\\n' ' ')\" = 'large small ' || { ls -A small >&2; exit 51; }
+        exit $code";
+    let Some(output) = mounted(place.path(), script) else { return };
+    let (code, said) = ended(&output);
+    assert_eq!(code, Some(1), "{said}");
+    assert!(said.contains("\"large\"") && said.contains("No space left on device"), "{said}");
+}
+
+#[test]
+fn an_image_does_not_fit_and_nothing_of_it_is_left() {
+    let place = tempfile::tempdir().unwrap();
+    let world = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/images/world");
+    std::os::unix::fs::symlink(fs::canonicalize(world).unwrap(), place.path().join("image")).unwrap();
+    fs::create_dir(place.path().join("small")).unwrap();
+    let script = "mount -t tmpfs -o size=64k tmpfs small || exit 77
+        \"$0\" unpack image small/rootfs; code=$?
+        test -z \"$(ls -A small)\" || { ls -A small >&2; exit 51; }
+        exit $code";
+    let Some(output) = mounted(place.path(), script) else { return };
+    let (code, said) = ended(&output);
+    assert_eq!(code, Some(1), "{said}");
+    assert!(said.contains("No space left on device") && said.contains("Nothing was written to small/rootfs"), "{said}");
+}
+
+#[test]
+fn a_read_only_file_system_is_named_and_not_touched() {
+    let place = tempfile::tempdir().unwrap();
+    fs::create_dir(place.path().join("root")).unwrap();
+    fs::write(place.path().join("layer"), layer(10)).unwrap();
+    let world = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/images/world");
+    std::os::unix::fs::symlink(fs::canonicalize(world).unwrap(), place.path().join("image")).unwrap();
+    for what in ["apply layer root", "unpack image root/rootfs"] {
+        let script = format!(
+            "mount --bind root root && mount -o remount,bind,ro root || exit 77
+            exec \"$0\" {what}"
+        );
+        let Some(output) = mounted(place.path(), &script) else { return };
+        let (code, said) = ended(&output);
+        assert_eq!(code, Some(1), "{what}: {said}");
+        assert!(said.contains("Read-only file system"), "{what}: {said}");
+    }
+    assert_eq!(tree::list(&place.path().join("root")).len(), 1);
+}
+
+/// A layer with one attribute.
+fn attributed() -> Vec<u8> {
+    let mut archive = tar::Builder::new(Vec::new());
+    let mut header = tar::Header::new_ustar();
+    header.set_mode(0o644);
+    header.set_uid(0);
+    header.set_gid(0);
+    header.set_size(0);
+    archive.append_pax_extensions([("SCHILY.xattr.user.a", &b"1"[..])]).unwrap();
+    archive.append_data(&mut header, "file", &b""[..]).unwrap();
+    archive.into_inner().unwrap()
+}
+
+#[test]
+fn attributes_that_a_file_system_does_not_take_are_noted_or_refused_as_policy_has_it() {
+    let place = tempfile::tempdir().unwrap();
+    fs::create_dir(place.path().join("root")).unwrap();
+    fs::write(place.path().join("layer"), attributed()).unwrap();
+    // One that has none for users: ext2 by its option, or a ramfs, which has none at all.
+    for (options, expected) in [("", 0), ("--xattrs require", 3)] {
+        let script = format!("mount -t ramfs ramfs root || exit 77\nexec \"$0\" apply {options} layer root");
+        let Some(output) = mounted(place.path(), &script) else { return };
+        let (code, said) = ended(&output);
+        assert_eq!(code, Some(expected), "{options}: {said}");
+        assert!(said.contains("[xattr-unsupported]"), "{options}: {said}");
+    }
+}
+
+#[test]
+fn names_that_differ_in_case_alone_are_one_where_the_file_system_says_so() {
+    let place = tempfile::tempdir().unwrap();
+    fs::create_dir(place.path().join("root")).unwrap();
+    let mut archive = tar::Builder::new(Vec::new());
+    for name in ["name", "NAME"] {
+        let mut header = tar::Header::new_ustar();
+        header.set_mode(0o644);
+        header.set_uid(0);
+        header.set_gid(0);
+        header.set_size(4);
+        archive.append_data(&mut header, name, name.as_bytes()).unwrap();
+    }
+    fs::write(place.path().join("layer"), archive.into_inner().unwrap()).unwrap();
+    // Linux 6.13, with CONFIG_UNICODE.
+    let script = "mount -t tmpfs -o casefold tmpfs root || exit 77
+        chattr +F root || exit 77
+        \"$0\" apply layer root; code=$?
+        test \"$(ls -A root | wc -l)\" = 1 || exit 51
+        exit $code";
+    let Some(output) = mounted(place.path(), script) else { return };
+    let (code, said) = ended(&output);
+    assert_eq!(code, Some(0), "the later one takes the place of the one before: {said}");
+}

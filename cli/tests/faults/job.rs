@@ -1,0 +1,164 @@
+//! What is done while something fails.
+
+use crate::tree::{self, Tree};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use tar::EntryType;
+use tempfile::TempDir;
+
+/// An image that is unpacked, or a layer that is applied to a tree that is there.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Job {
+    Unpack,
+    Apply,
+}
+
+impl Job {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Unpack => "unpack",
+            Self::Apply => "apply",
+        }
+    }
+
+    /// A place with all that it takes.
+    pub(crate) fn place(self) -> TempDir {
+        let place = tempfile::tempdir().unwrap();
+        match self {
+            Self::Unpack => {
+                let world = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/images/world");
+                std::os::unix::fs::symlink(fs::canonicalize(world).unwrap(), place.path().join("image")).unwrap();
+            }
+            Self::Apply => {
+                fs::create_dir(place.path().join("root")).unwrap();
+                fs::write(place.path().join("layer"), lower()).unwrap();
+                let made = Command::new(crate::COMMAND).args(["apply", "layer", "root"]).current_dir(&place).output();
+                assert!(made.unwrap().status.success());
+                fs::write(place.path().join("layer"), upper()).unwrap();
+            }
+        }
+        place
+    }
+
+    pub(crate) fn arguments(self, jobs: &str) -> Vec<String> {
+        let words: &[&str] = match self {
+            Self::Unpack => &["unpack", "--jobs", jobs, "image", "rootfs"],
+            // Known by its size: it is verified first, as a tree in use should have it.
+            Self::Apply => &["apply", "--jobs", jobs, "--size", "SIZE", "layer", "root"],
+        };
+        let size = upper().len().to_string();
+        words.iter().map(|word| word.replace("SIZE", &size)).collect()
+    }
+
+    /// What the command opens first.
+    pub(crate) fn opened_first(self) -> &'static str {
+        match self {
+            Self::Unpack => ".",
+            Self::Apply => "root",
+        }
+    }
+
+    pub(crate) fn root(self, place: &Path) -> PathBuf {
+        place.join(if self == Self::Unpack { "rootfs" } else { "root" })
+    }
+
+    /// What comes of it when nothing fails.
+    pub(crate) fn expected(self) -> Tree {
+        let place = self.place();
+        let done = Command::new(crate::COMMAND).args(self.arguments("1")).current_dir(&place).output().unwrap();
+        assert!(done.status.success(), "{done:?}");
+        tree::list(&self.root(place.path()))
+    }
+
+    /// Whether there is something that is there when it has succeeded only.
+    pub(crate) fn is_done(self, place: &Path) -> bool {
+        self == Self::Unpack && self.root(place).exists()
+    }
+
+    /// Removes that, so that it can be done again.
+    pub(crate) fn clear_done(self, place: &Path) {
+        if self.is_done(place) {
+            fs::remove_dir_all(self.root(place)).unwrap();
+        }
+    }
+
+    /// What does not belong there.
+    pub(crate) fn litter(self, place: &Path) -> Vec<String> {
+        let of = |path: &Path| -> Vec<String> {
+            fs::read_dir(path).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
+        };
+        let here = of(place).into_iter().filter(|name| !["image", "rootfs", "root", "layer"].contains(&name.as_str()));
+        here.chain(tree::list(&self.root(place)).into_keys().filter(|name| name.contains("/.l"))).collect()
+    }
+}
+
+type Entry = (EntryType, &'static str, &'static str, u32);
+
+fn layer(entries: &[Entry]) -> Vec<u8> {
+    let mut archive = tar::Builder::new(Vec::new());
+    for &(kind, name, data, mode) in entries {
+        let mut header = tar::Header::new_ustar();
+        header.set_entry_type(kind);
+        header.set_mode(mode);
+        header.set_mtime(1_000_000_000);
+        // Without root it is all the caller's.
+        header.set_uid(u64::from(rustix::process::geteuid().as_raw()));
+        header.set_gid(u64::from(rustix::process::getegid().as_raw()));
+        header.set_path(name).unwrap();
+        let is_file = kind == EntryType::Regular;
+        header.set_size(if is_file { data.len() as u64 } else { 0 });
+        if !is_file && !data.is_empty() {
+            header.set_link_name(data).unwrap();
+        }
+        header.set_cksum();
+        archive.append(&header, if is_file { data.as_bytes() } else { b"" }).unwrap();
+    }
+    archive.into_inner().unwrap()
+}
+
+use EntryType::{Directory as Dir, Fifo, Link, Regular as File, Symlink};
+
+fn lower() -> Vec<u8> {
+    layer(&[
+        (Dir, "./", "", 0o755),
+        (Dir, "dir", "", 0o755),
+        (File, "dir/file", "old", 0o644),
+        (File, "file", "old", 0o644),
+        (File, "gone", "old", 0o644),
+        (Dir, "tree", "", 0o755),
+        (File, "tree/deep", "old", 0o600),
+        (Dir, "tree/more", "", 0o700),
+        (File, "tree/more/file", "old", 0o600),
+        (Dir, "to-file", "", 0o755),
+        (File, "to-file/file", "old", 0o644),
+        (Dir, "cleared", "", 0o755),
+        (File, "cleared/file", "old", 0o644),
+        (Symlink, "link", "dir", 0o777),
+        (Dir, "locked", "", 0o500),
+    ])
+}
+
+fn upper() -> Vec<u8> {
+    layer(&[
+        (Dir, "./", "", 0o755),
+        (File, "file", "new", 0o755),
+        (File, ".wh.gone", "", 0o644),
+        (File, ".wh.tree", "", 0o644),
+        (File, "to-file", "new", 0o644),
+        (File, "cleared/.wh..wh..opq", "", 0o644),
+        (File, "cleared/new", "new", 0o644),
+        (Dir, "cleared", "", 0o711),
+        (File, "link/through", "new", 0o4755),
+        (Dir, "dir", "", 0o2755),
+        (Link, "hard", "dir/file", 0o644),
+        (Symlink, "symlink", "anywhere", 0o777),
+        (Fifo, "fifo", "", 0o600),
+        (File, "locked/file", "new", 0o600),
+        (Dir, "locked", "", 0o500),
+        (File, "implied/deep/file", "new", 0o644),
+        // Named after all: an implied one whose mode could not be set is like any other to the next run.
+        (Dir, "implied/deep", "", 0o755),
+        (Dir, "implied", "", 0o755),
+    ])
+}

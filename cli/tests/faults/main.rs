@@ -1,0 +1,224 @@
+//! Each system call of an `unpack` and of an `apply` fails in turn: the command ends with the right code and says what
+//! failed, what was there is whole, and the next run leaves nothing of it.
+//!
+//! `strace` makes them fail. A few dozen runs are made always, all with `LAYERCAGE_FAULTS=all`.
+
+#![allow(clippy::disallowed_methods, reason = "tests set up the worlds around the code, and look at them afterwards")]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "tests")]
+
+mod file_systems;
+mod job;
+mod tree;
+
+use job::Job;
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+
+const COMMAND: &str = env!("CARGO_BIN_EXE_layercage");
+
+/// Calls whose failure is none of ours: of the loader and the runtime, which abort, and those that cannot fail so.
+const NOT_OURS: &[&str] = &[
+    "arch_prctl",
+    "brk",
+    "execve",
+    "exit",
+    "exit_group",
+    "getegid",
+    "geteuid",
+    "getpid",
+    "gettid",
+    "getuid",
+    "futex",
+    "getrandom",
+    "madvise",
+    "mmap",
+    "mprotect",
+    "mremap",
+    "munmap",
+    "prlimit64",
+    "restart_syscall",
+    "rseq",
+    "rt_sigaction",
+    "rt_sigprocmask",
+    "rt_sigreturn",
+    "sched_getaffinity",
+    "sched_yield",
+    "set_robust_list",
+    "set_tid_address",
+    "sigaltstack",
+];
+
+const ERRORS: [&str; 5] = ["EIO", "ENOSPC", "EINTR", "EMFILE", "ENOMEM"];
+
+/// Calls that are made again when a signal interrupts them.
+const RETRIED: &[&str] = &["openat", "read", "pread64", "write", "pwrite64", "ftruncate", "flock"];
+
+/// How often each call is made, and how often before the work begins.
+fn calls(job: &Job, jobs: &str) -> BTreeMap<String, (usize, usize)> {
+    let place = job.place();
+    let trace = place.path().join("trace");
+    let output = strace(&["-f", "-o", trace.to_str().unwrap()], job, jobs, place.path());
+    assert!(output.status.success(), "{output:?}");
+    let trace = fs::read_to_string(trace).unwrap();
+    let mut calls = BTreeMap::<String, (usize, usize)>::new();
+    let mut works = false;
+    for line in trace.lines() {
+        // The first thing that the command itself opens.
+        works |= line.contains(&format!("openat(AT_FDCWD, \"{}\"", job.opened_first()));
+        let Some(call) = line.split_once(' ').and_then(|(_, rest)| rest.trim_start().split_once('(')) else { continue };
+        if !call.0.is_empty() && call.0.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_') {
+            let (all, before) = calls.entry(call.0.to_owned()).or_default();
+            *all += 1;
+            *before += usize::from(!works);
+        }
+    }
+    calls.retain(|name, _| !NOT_OURS.contains(&name.as_str()));
+    calls
+}
+
+fn strace(options: &[&str], job: &Job, jobs: &str, place: &Path) -> Output {
+    let mut command = Command::new("timeout");
+    // What hangs is killed, and that is no exit code of ours.
+    command.args(["-s", "KILL", "60", "strace"]).args(options).arg(COMMAND).args(job.arguments(jobs));
+    command.current_dir(place).stdin(Stdio::null()).output().unwrap()
+}
+
+/// Moments at which a call fails: the first, the second, and further and further away from there.
+fn moments(from: usize, to: usize) -> Vec<usize> {
+    let (mut step, mut next, mut all) = (1, 2, vec![1]);
+    while from + next <= to {
+        all.push(next);
+        (step, next) = (next, next + step);
+    }
+    all.into_iter().map(|moment| from + moment).filter(|moment| *moment <= to).collect()
+}
+
+#[derive(Default)]
+struct Figures {
+    calls: BTreeMap<String, usize>,
+    runs: usize,
+    failed: usize,
+    wrong: Vec<String>,
+}
+
+/// Which calls fail, and how often.
+#[derive(Clone, Copy)]
+enum Extent<'a> {
+    Whole,
+    First,
+    FirstOf(&'a [&'a str]),
+}
+
+fn sweep(job: &Job, jobs: &str, errors: &[&str], extent: Extent<'_>, figures: &mut Figures) {
+    let expected = job.expected();
+    let (most, only) = match extent {
+        Extent::Whole => (usize::MAX, None),
+        Extent::First => (1, None),
+        Extent::FirstOf(calls) => (1, Some(calls)),
+    };
+    for (call, (all, before)) in calls(job, jobs) {
+        if only.is_some_and(|only| !only.contains(&call.as_str())) {
+            continue;
+        }
+        for error in errors {
+            for moment in moments(before, all).into_iter().take(most) {
+                figures.runs += 1;
+                *figures.calls.entry(call.clone()).or_default() += 1;
+                let what = format!("{} --jobs {jobs}, {call} number {moment}: {error}", job.name());
+                match run(job, jobs, &call, error, moment, &expected) {
+                    Ok(code) => figures.failed += usize::from(code != 0),
+                    Err(why) => {
+                        eprintln!("{what}: {why}");
+                        figures.wrong.push(format!("{what}: {why}"));
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn run(job: &Job, jobs: &str, call: &str, error: &str, moment: usize, expected: &tree::Tree) -> Result<i32, String> {
+    let place = job.place();
+    let inject = format!("inject={call}:error={error}:when={moment}");
+    // Only the one call stops, so that a run takes hardly longer than it would.
+    let trace = format!("trace={call}");
+    let options = ["-f", "--seccomp-bpf", "-qqq", "-o", "/dev/null", "-e", &trace, "-e", &inject];
+    let output = strace(&options, job, jobs, place.path());
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    if said.contains("rustix-linux-procfs") && call == "renameat" {
+        // Its look at `/proc` takes two answers and no other; what these calls are asked to do, the kernel refuses
+        // before it has touched anything.
+        return Ok(1);
+    }
+    let code = output.status.code().ok_or_else(|| format!("{}: {said}", output.status))?;
+    let is_there = job.is_done(place.path());
+    match code {
+        0 => {
+            let differences = tree::differences(expected, &tree::list(&job.root(place.path())));
+            // What cannot be had is noted, where policy lets it.
+            if !differences.is_empty() && !said.contains("note [") {
+                return Err(format!("it is said to be done, but {differences:?}"));
+            }
+        }
+        1 => {
+            if error == "EINTR" && RETRIED.contains(&call) {
+                return Err(format!("it was not tried again: {said}"));
+            }
+            if is_there {
+                return Err(format!("ROOTFS is there: {said}"));
+            }
+            // The last line or two; what was noted may stand before.
+            let line = said.lines().find(|line| !line.contains("note [")).unwrap_or_default();
+            let names = [call, "\"", "/", "image", "layer", "root", "signals", "sandbox"];
+            if !line.starts_with("layercage: ") || !names.iter().any(|name| line.contains(name)) {
+                return Err(format!("it does not say what failed: {said}"));
+            }
+        }
+        _ => return Err(format!("exit code {code}: {said}")),
+    }
+    // The next run makes of it what it should have been.
+    job.clear_done(place.path());
+    let again = Command::new(COMMAND).args(job.arguments("1")).current_dir(place.path()).output().unwrap();
+    if !again.status.success() {
+        return Err(format!("the next run fails: {}", String::from_utf8_lossy(&again.stderr)));
+    }
+    let differences = tree::differences(expected, &tree::list(&job.root(place.path())));
+    let litter = job.litter(place.path());
+    match differences.is_empty() && litter.is_empty() {
+        true => Ok(code),
+        false => Err(format!("the next run leaves {litter:?} {differences:?}, after {code}: {said}")),
+    }
+}
+
+fn has_strace() -> bool {
+    let mut probe = Command::new("strace");
+    probe.args(["-f", "-qqq", "-o", "/dev/null", "-e", "inject=getuid:error=EIO", "true"]);
+    let works = probe.stdin(Stdio::null()).output().is_ok_and(|output| output.status.success());
+    if !works {
+        eprintln!("skipped, since it needs strace, and the right to trace");
+    }
+    works
+}
+
+#[test]
+fn every_system_call_may_fail() {
+    if !has_strace() {
+        return;
+    }
+    let mut figures = Figures::default();
+    if std::env::var_os("LAYERCAGE_FAULTS").is_some_and(|which| which == "all") {
+        for job in [Job::Apply, Job::Unpack] {
+            sweep(&job, "3", &["EIO", "ENOMEM"], Extent::First, &mut figures);
+            sweep(&job, "1", &ERRORS, Extent::Whole, &mut figures);
+        }
+    } else {
+        sweep(&Job::Apply, "1", &["EIO"], Extent::First, &mut figures);
+        let staging = ["mkdirat", "flock", "openat", "renameat2", "clone", "clone3"];
+        sweep(&Job::Unpack, "2", &["ENOMEM"], Extent::FirstOf(&staging), &mut figures);
+    }
+    let Figures { calls, runs, failed, wrong } = figures;
+    eprintln!("{} calls, {runs} runs, of which {failed} failed as they should: {calls:?}", calls.len());
+    assert!(wrong.is_empty(), "{} of {runs}\n{}", wrong.len(), wrong.join("\n"));
+}
