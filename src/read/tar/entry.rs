@@ -35,7 +35,7 @@ pub(crate) fn compose(
     let mut sparse = std::mem::take(&mut pax.sparse).layout()?;
     let mut size = size(header.size()?, pax.size, oddities);
     let mut kind = match header.flag() {
-        b'0' | 0 | b'7' => file(header.flag(), name, size, limits, oddities)?,
+        b'0' | 0 | b'7' => file(header.flag(), name, size, oddities)?,
         b'1' => EntryKind::HardLink { target: target() },
         b'2' => EntryKind::Symlink { target: LinkTarget::parse(&target())? },
         b'3' => EntryKind::Device(header.device(DeviceKind::Character, oddities)?),
@@ -46,7 +46,7 @@ pub(crate) fn compose(
         b'S' => {
             sparse = Some(Layout::of_old_gnu(header, limits)?);
             oddities.add(Quirk::OldSparseFile);
-            file(header.flag(), name, size, limits, oddities)?
+            file(header.flag(), name, size, oddities)?
         }
         flag => return Err(Violation::EntryType { flag: Escaped::new(&[flag]) }),
     };
@@ -57,8 +57,10 @@ pub(crate) fn compose(
         let (EntryKind::File { size, .. }, true) = (&mut kind, is_read) else {
             return Err(Violation::Sparse { format: "PAX" });
         };
-        limits.check(Limit::FileBytes, layout.size())?;
         *size = layout.size();
+    }
+    if let EntryKind::File { size, .. } = kind {
+        limits.check(Limit::FileBytes, size)?;
     }
     if size > 0 && !matches!(kind, EntryKind::File { .. }) {
         // Go reads what follows as headers, others pass over so many bytes.
@@ -91,7 +93,7 @@ fn size(header: u64, pax: Option<u64>, oddities: &mut Oddities) -> u64 {
     }
 }
 
-fn file(flag: u8, name: &[u8], size: u64, limits: &Limits, oddities: &mut Oddities) -> Result<EntryKind, Violation> {
+fn file(flag: u8, name: &[u8], size: u64, oddities: &mut Oddities) -> Result<EntryKind, Violation> {
     if name.ends_with(b"/") {
         // Version 7 had no flag for directories. Of any other, GNU tar makes a directory and Go a file.
         if flag != 0 || size > 0 {
@@ -104,6 +106,5 @@ fn file(flag: u8, name: &[u8], size: u64, limits: &Limits, oddities: &mut Odditi
     if flag == b'7' {
         oddities.add(Quirk::ContiguousFile);
     }
-    limits.check(Limit::FileBytes, size)?;
     Ok(EntryKind::File { size, sparse: None })
 }

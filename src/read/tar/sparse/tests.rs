@@ -310,6 +310,14 @@ fn segments_and_logical_sizes_have_limits() {
 }
 
 #[test]
+fn a_map_in_front_of_data_is_no_part_of_the_file_that_has_a_limit() {
+    let archive = v1(&[], b"2\n0\n1\n100\n0\n", b"a").end();
+    let within = |most| read_with(&archive, &Limits::default().with(Limit::FileBytes, most), false);
+    assert!(within(100).is_ok());
+    assert_eq!(within(99).unwrap_err().rule_id(), Some("limit"));
+}
+
+#[test]
 fn the_name_of_a_sparse_file_counts_before_a_long_name() {
     let both = a().long_name(b"gnu\0").pax(V01).file("f", b"abc").end();
     let read = read_with(&both, &Limits::default(), false).unwrap();
