@@ -184,5 +184,15 @@ fn links() -> Vec<Case> {
         })
         .limit("layer-link-hops", 3)
         .refused("limit"),
+        case(
+            "layer-opens-beyond-the-limit",
+            "names lead back to more directories, of very many, than may be opened",
+            {
+                let many = (0..500).fold(tar(), |archive, number| archive.directory(format!("d{number}")));
+                many.file("d0/f", "").file("d1/f", "").end()
+            },
+        )
+        .limit("layer-opens", 1)
+        .refused("limit"),
     ]
 }
