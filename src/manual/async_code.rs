@@ -15,16 +15,18 @@
 //! use std::io::{self, Read};
 //! use std::sync::mpsc::{Receiver, sync_channel};
 //!
-//! /// Reads what comes through a channel; an empty piece is the end.
+//! /// Reads what comes through a channel; an empty piece is the end, however often it is asked for.
 //! struct Pieces {
 //!     from: Receiver<Vec<u8>>,
 //!     piece: io::Cursor<Vec<u8>>,
+//!     ended: bool,
 //! }
 //!
 //! impl Read for Pieces {
 //!     fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
-//!         if self.piece.position() == self.piece.get_ref().len() as u64 {
+//!         if !self.ended && self.piece.position() == self.piece.get_ref().len() as u64 {
 //!             let piece = self.from.recv().map_err(|_| io::Error::from(io::ErrorKind::ConnectionAborted))?;
+//!             self.ended = piece.is_empty();
 //!             self.piece = io::Cursor::new(piece);
 //!         }
 //!         self.piece.read(out)
@@ -34,7 +36,7 @@
 //! let unpack = |from| {
 //!     let directory = tempfile::tempdir()?;
 //!     let root = Dir::open_ambient_dir(directory.path(), ambient_authority())?;
-//!     let layer = Layer::new(Pieces { from, piece: io::Cursor::default() });
+//!     let layer = Layer::new(Pieces { from, piece: io::Cursor::default(), ended: false });
 //!     let applied = Unpacker::new(Policy::default()).apply(layer, &mut Rootfs::over(&root)?);
 //!     Ok::<_, Box<dyn std::error::Error + Send + Sync>>(applied.map(|applied| applied.report().entries))
 //! };
