@@ -207,6 +207,12 @@ fn every_system_call_may_fail() {
     if !has_strace() {
         return;
     }
+    // Nobody else can look into the closed directories of the image to compare them; the file systems' tests run as
+    // anybody.
+    if !rustix::process::geteuid().is_root() {
+        eprintln!("skipped: what is left can only be compared by root");
+        return;
+    }
     let mut figures = Figures::default();
     if std::env::var_os("LAYERCAGE_FAULTS").is_some_and(|which| which == "all") {
         for job in [Job::Apply, Job::Unpack] {
