@@ -66,6 +66,8 @@ impl GnuTar {
         let place = tempfile::tempdir().unwrap();
         // What is wrong with the tree, a hard link to nothing say, is not the reader's.
         drop(self.extract(&["--no-same-owner".as_ref(), "--directory".as_ref(), place.path().as_os_str()]));
+        // Modes may keep even us out; they are not compared.
+        drop(Command::new("chmod").args(["-R", "u+rwX"]).arg(place.path()).stderr(Stdio::null()).status());
         let mut items: Vec<_> = lines.iter().map(|line| line.item(UNKNOWN)).collect();
         for index in 0..items.len() {
             let Item { kind: Kind::File, name, size, .. } = &items[index] else { continue };
@@ -76,7 +78,6 @@ impl GnuTar {
                 items[index].content = sha256(&std::fs::read(path).unwrap());
             }
         }
-        drop(Command::new("chmod").args(["-R", "u+rwX"]).arg(place.path()).stderr(Stdio::null()).status());
         items
     }
 
