@@ -46,6 +46,8 @@ fn archive(layer: &[Said]) -> LayerBuilder {
     })
 }
 
+const CLIMBS: &str = "link-climbs";
+
 type Found = BTreeSet<(u64, &'static str)>;
 
 #[derive(Default)]
@@ -81,9 +83,15 @@ fn agree(layers: &[Vec<Said>]) -> Result<(), TestCaseError> {
         let alone = audit(&mut Audit::new(Limits::default()).with_tree(Lower::Unknown), &layer);
         match apply(&mut rootfs, &layer) {
             Ok(met) => {
-                let (seen, alone, met) = (first_climb(seen), first_climb(alone), first_climb(met));
+                let (seen, met) = (first_climb(seen), first_climb(met));
                 prop_assert_eq!(&seen, &met, "{:?}", said);
-                prop_assert!(alone.is_subset(&met), "alone {:?}, met {:?}: {:?}", alone, met, said);
+                // That a link climbs may have been met before, on a way that only the tree shows.
+                let climbed = met.iter().find(|(_, rule)| *rule == CLIMBS).map(|(entry, _)| *entry);
+                let is_met = |told: &(u64, &'static str)| match told.1 {
+                    CLIMBS => climbed.is_some_and(|first| first <= told.0),
+                    _ => met.contains(told),
+                };
+                prop_assert!(alone.iter().all(is_met), "alone {:?}, met {:?}: {:?}", alone, met, said);
             }
             Err(error) => {
                 let at = error.position().entry.unwrap();
@@ -102,8 +110,8 @@ fn agree(layers: &[Vec<Said>]) -> Result<(), TestCaseError> {
 fn first_climb(mut found: Found) -> Found {
     let mut climbs = 0;
     found.retain(|(_, rule)| {
-        climbs += u32::from(*rule == "link-climbs");
-        *rule != "link-climbs" || climbs == 1
+        climbs += u32::from(*rule == CLIMBS);
+        *rule != CLIMBS || climbs == 1
     });
     found
 }
@@ -122,6 +130,13 @@ proptest! {
     ) {
         agree(&layers)?;
     }
+}
+
+#[test]
+fn a_link_that_climbs_may_be_met_sooner_than_the_layer_alone_tells() {
+    let link = |name: &str, target: &str| Said::Symlink(name.to_owned(), target.to_owned());
+    let opaque = Said::Opaque("a".to_owned());
+    agree(&[vec![link("a", "..")], vec![opaque, link("a", "../../c"), Said::Dir("a/a".to_owned())]]).unwrap();
 }
 
 #[test]
