@@ -4,8 +4,8 @@
 
 use crate::tell;
 use layercage::{
-    Change, ChangeKind, Escaped, Finding, Metadata, Observer, Policy, Position, Preset, Report, Restrictions, Rule,
-    Verdict,
+    Audit, Change, ChangeKind, Escaped, Finding, Metadata, Observer, Policy, Position, Preset, Report, Restrictions,
+    Rule, Verdict,
 };
 use serde_json::{Map, Value, json};
 use std::io::{self, BufWriter, Stdout, Write};
@@ -103,22 +103,27 @@ impl Findings {
         Self(output, policy)
     }
 
-    /// Prints what each preset would do.
-    pub(crate) fn summary(&mut self, findings: u64, seen: Seen, refused: [(Preset, bool); 3]) -> io::Result<()> {
-        let word = |refused| if refused { "refuses" } else { "takes" };
-        let presets = || refused.iter().map(|(preset, refused)| (preset.to_string(), json!(word(*refused))));
+    /// Prints what the policy asked for and what each preset would do, and says whether the former refuses.
+    pub(crate) fn summary(&mut self, audit: &Audit, seen: Seen) -> io::Result<bool> {
+        let word = |policy: &Policy| if audit.is_refused_by(policy) { "refuses" } else { "takes" };
+        let presets = [Preset::Default, Preset::Compatible, Preset::Paranoid];
+        let presets = presets.map(|preset| (preset.to_string(), word(&Policy::preset(preset))));
+        let (findings, asked) = (audit.findings(), word(&self.1));
         self.0.line(
             || {
-                let presets = presets().collect::<Map<_, _>>();
-                json!({"type": "summary", "findings": findings, "seen": seen.word(), "presets": presets})
+                let presets: Map<_, _> = presets.iter().map(|(name, word)| (name.clone(), json!(word))).collect();
+                let seen = seen.word();
+                json!({"type": "summary", "findings": findings, "seen": seen, "policy": asked, "presets": presets})
             },
             || {
-                let each = refused.map(|(preset, refused)| format!("{preset} {} it", word(refused)));
-                let plural = if findings == 1 { "" } else { "s" };
-                format!("{findings} finding{plural}: {}{}", each.join(", "), seen.remark())
+                let each: Vec<_> = presets.iter().map(|(name, word)| format!("{name} {word} it")).collect();
+                let (plural, each) = (if findings == 1 { "" } else { "s" }, each.join(", "));
+                let remark = seen.remark();
+                format!("{findings} finding{plural}: the policy asked for {asked} it; by itself {each}{remark}")
             },
         );
-        self.0.finish()
+        self.0.finish()?;
+        Ok(audit.is_refused_by(&self.1))
     }
 }
 

@@ -13,8 +13,7 @@ use crate::tell::{self, Failure, Left};
 use cap_std::ambient_authority;
 use cap_std::fs::Dir;
 use layercage::{
-    Audit, Error, Fault, Image, Layer, Limits, Lower, Observer, Policy, Position, Preset, Rootfs, Scratch, Unpacker,
-    Wall,
+    Audit, Error, Fault, Image, Layer, Limits, Lower, Observer, Position, Rootfs, Scratch, Unpacker, Wall,
 };
 use std::ffi::OsStr;
 use std::fs::File;
@@ -32,13 +31,11 @@ pub(crate) fn run(arguments: &Arguments) -> Result<u8, Failure> {
         Command::Check(check) => {
             let policy = check.judging.policy().map_err(Failure::usage)?;
             let mut findings = Findings::new(Output::new(arguments.json), policy.clone());
-            let audit = Audit::new(check.judging.limits()).policy(policy.clone());
+            let audit = Audit::new(check.judging.limits()).policy(policy);
             let (audit, seen) =
                 run_audit(&check.input, sandbox, check.judging.limits(), audit, Tree::Seen, &mut findings)?;
-            let presets = [Preset::Default, Preset::Compatible, Preset::Paranoid];
-            let refused = presets.map(|preset| (preset, audit.is_refused_by(&Policy::preset(preset))));
-            findings.summary(audit.findings(), seen, refused).map_err(Failure::output)?;
-            Ok(if audit.is_refused_by(&policy) { 3 } else { 0 })
+            let refused = findings.summary(&audit, seen).map_err(Failure::output)?;
+            Ok(if refused { 3 } else { 0 })
         }
         Command::List(list) => {
             let mut listing = Listing::new(Output::new(arguments.json));

@@ -364,12 +364,17 @@ fn check_tells_every_finding_and_what_each_preset_would_do() {
     assert!(lines[1].starts_with("refuse [device-node]: entry 3, byte 1536, \"y\": "), "{text}");
     assert_eq!(
         lines[2],
-        "2 findings: default refuses it, compatible takes it, paranoid refuses it (the layers below it were not seen)"
+        "2 findings: the policy asked for refuses it; by itself default refuses it, compatible takes it, paranoid \
+         refuses it (the layers below it were not seen)"
     );
-    assert_eq!(run(&["check", "--devices", "skip", "layer"], place.path()).status.code(), Some(0));
+    let skipping = run(&["check", "--devices", "skip", "layer"], place.path());
+    assert_eq!(skipping.status.code(), Some(0));
+    let text = String::from_utf8(skipping.stdout).unwrap();
+    assert!(text.contains("the policy asked for takes it; by itself default refuses it"), "{text}");
     let json = String::from_utf8(run(&["check", "--json", "layer"], place.path()).stdout).unwrap();
     let last: serde_json::Value = serde_json::from_str(json.lines().last().unwrap()).unwrap();
-    assert_eq!(last["presets"]["default"], "refuses");
+    assert_eq!(last["policy"], "refuses");
+    assert_eq!(last["presets"]["compatible"], "takes");
     assert_eq!(names(place.path()), ["layer"]);
 }
 

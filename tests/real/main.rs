@@ -10,7 +10,8 @@
 
 use cap_std::ambient_authority;
 use cap_std::fs::Dir;
-use layercage::{Devices, Image, Policy, Selector};
+use layercage::{Audit, Devices, Finding, Image, Limits, Lower, Observer, Policy, Selector};
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -58,6 +59,45 @@ fn real_images_give_the_trees_of_real_tools() {
         }
     }
     assert!(compared > 0, "LAYERCAGE_IMAGES has none of the images");
+}
+
+/// What an audit notes of these images; docs/policy.md says why.
+const NOTED: &[(&str, &[&str])] = &[
+    ("small", &["device-node"]),
+    ("medium", &["device-node"]),
+    ("manyfiles", &["device-node"]),
+    ("mixed", &["device-node", "whiteout-behind-own-link"]),
+];
+
+#[derive(Default)]
+struct Noted(BTreeSet<&'static str>);
+
+impl Observer for Noted {
+    fn finding(&mut self, finding: &Finding) {
+        self.0.insert(finding.rule.id());
+    }
+}
+
+#[test]
+fn an_audit_refuses_no_real_image_and_notes_what_is_known() {
+    let Some(setup) = Setup::find() else { return };
+    let policy = Policy::default().devices(Devices::Skip);
+    let mut audited = 0;
+    for (name, known) in NOTED {
+        let forms = ["gzip", "zstd", "none", "oci.tar", "docker.tar"].map(|form| setup.images.join(name).join(form));
+        for form in forms.iter().filter(|form| form.exists()) {
+            let image = Image::open_ambient(form, ambient_authority()).unwrap();
+            let selected = image.select(&Selector::host()).unwrap();
+            let mut noted = Noted::default();
+            let mut audit = Audit::new(Limits::default()).policy(policy.clone()).with_tree(Lower::Nothing);
+            audit.image(&selected, &mut noted).unwrap();
+            assert!(audit.has_seen_tree() && !audit.is_refused_by(&policy), "{}: {:?}", form.display(), noted.0);
+            assert_eq!(noted.0, known.iter().copied().collect(), "{}", form.display());
+            println!("{}: {} findings, {:?}", form.display(), audit.findings(), noted.0);
+            audited += 1;
+        }
+    }
+    assert!(audited > 0, "LAYERCAGE_IMAGES has none of the images");
 }
 
 /// The ways in which umoci is wrong about these images: image, path, and the sentence of image-spec
