@@ -52,6 +52,11 @@ impl<'p> Judge<'p> {
         self.position = position;
     }
 
+    /// The same, put down in memory that is there.
+    pub(crate) fn position_mut(&mut self) -> &mut Position {
+        &mut self.position
+    }
+
     /// Bytes of content of the files judged so far.
     pub(crate) fn bytes_written(&self) -> u64 {
         self.report.bytes_written

@@ -30,7 +30,9 @@ pub(super) enum Marker {
 /// stands anywhere but last.
 pub(super) fn parse(path: &EntryPath) -> Result<Marker, Violation> {
     let bytes = path.as_bytes();
-    if !bytes.starts_with(PREFIX) && !bytes.windows(1 + PREFIX.len()).any(|window| window == b"/.wh.") {
+    // Most names have no component that begins with a point, which is seen faster.
+    let is_hidden = bytes.first() == Some(&b'.') || bytes.windows(2).any(|window| window == b"/.");
+    if !is_hidden || !path.components().any(|component| component.as_bytes().starts_with(PREFIX)) {
         return Ok(Marker::None);
     }
     let (Some((_, last)), Some(directory)) = (path.split_last(), path.parent()) else { return Ok(Marker::None) };

@@ -284,7 +284,7 @@ impl Run<'_, '_> {
         sink: &mut impl Sink,
     ) -> Result<(), Fault> {
         while let Some(entry) = reader.next_entry()? {
-            judge.at(Position { layer: self.about.position, ..reader.position() });
+            reader.locate(judge.position_mut());
             let change = judge.judge(entry)?;
             self.watch.entry(self.bytes_before + judge.bytes_written())?;
             if let Some(change) = change {

@@ -14,7 +14,7 @@ use std::fmt::{self, Display, Write};
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Escaped {
-    bytes: Box<[u8]>,
+    bytes: Vec<u8>,
     cut: bool,
 }
 
@@ -26,6 +26,14 @@ impl Escaped {
     pub fn new(bytes: &[u8]) -> Self {
         let kept = bytes.get(..Self::SHOWN).unwrap_or(bytes);
         Self { bytes: kept.into(), cut: kept.len() < bytes.len() }
+    }
+
+    /// The same of other bytes, in the same memory.
+    pub(crate) fn renew(&mut self, bytes: &[u8]) {
+        let kept = bytes.get(..Self::SHOWN).unwrap_or(bytes);
+        self.bytes.clear();
+        self.bytes.extend_from_slice(kept);
+        self.cut = kept.len() < bytes.len();
     }
 
     /// Keeps all of `bytes`, for output that leaves nothing out.

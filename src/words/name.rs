@@ -59,6 +59,11 @@ impl EntryPath {
     /// name as it is written) and [`Limit::PathDepth`].
     pub fn parse(name: &[u8], limits: &Limits) -> Result<Self, Violation> {
         limits.check(Limit::PathBytes, name.len() as u64)?;
+        let has_nul = name.contains(&0);
+        if !has_nul && is_plain(name) {
+            limits.check(Limit::PathDepth, 1 + slashes(name))?;
+            return Ok(Self(name.to_vec()));
+        }
         let mut path = Vec::with_capacity(name.len());
         let mut depth = 0;
         for part in name.split(|&byte| byte == b'/').filter(|part| !matches!(part, [] | [b'.'])) {
@@ -123,6 +128,18 @@ impl EntryPath {
             None => false,
         }
     }
+}
+
+/// Whether a name without NUL is a path as it stands: what most are, seen at one look.
+fn is_plain(name: &[u8]) -> bool {
+    let ends_well = !matches!(name, [] | [b'/' | b'.', ..] | [.., b'/']);
+    // All of it is looked at, many bytes at once.
+    let follows = |odd, (&one, &next)| odd | ((one == b'/') & ((next == b'/') | (next == b'.')));
+    ends_well && name.len() <= Component::LONGEST && !name.iter().zip(name.iter().skip(1)).fold(false, follows)
+}
+
+fn slashes(name: &[u8]) -> u64 {
+    name.iter().map(|&byte| u64::from(byte == b'/')).sum()
 }
 
 impl Display for EntryPath {
@@ -191,6 +208,26 @@ mod tests {
         let shallow = Limits::default().with(Limit::PathDepth, 2);
         assert!(EntryPath::parse(b"a/b", &shallow).is_ok());
         assert!(EntryPath::parse(b"a/b/c", &shallow).is_err());
+    }
+
+    #[test]
+    fn every_short_name_is_its_components_one_by_one() {
+        let limits = Limits::default().with(Limit::PathDepth, 3);
+        let mut names = vec![Vec::new()];
+        for length in 0..8 {
+            for name in &names {
+                let parts = name.split(|&byte| byte == b'/').filter(|part| !matches!(part, [] | [b'.']));
+                let components: Result<Vec<_>, _> = parts.map(Component::parse).collect();
+                let expected = components.and_then(|components| {
+                    limits.check(Limit::PathDepth, components.len() as u64)?;
+                    Ok(components.iter().map(|component| component.as_bytes()).collect::<Vec<_>>().join(&b'/'))
+                });
+                let path = EntryPath::parse(name, &limits).map(|path| path.as_bytes().to_vec());
+                assert_eq!(path, expected, "{}", Escaped::new(name));
+            }
+            let longer = |name: Vec<u8>| [b'a', b'.', b'/', 0].map(|byte| [&name[..], &[byte]].concat());
+            names = if length < 7 { names.into_iter().flat_map(longer).collect() } else { Vec::new() };
+        }
     }
 
     #[test]

@@ -67,18 +67,19 @@ impl<R: BufRead> Blocks<R> {
         }
     }
 
-    /// The content of an extended header, and what fills its last block. The caller has checked the size, and memory
-    /// grows only as bytes come.
-    pub(crate) fn content(&mut self, size: u64) -> Result<(Vec<u8>, Padding), Fault> {
-        let mut bytes = Vec::new();
+    /// Puts the content of an extended header into a buffer, and says what fills its last block. The caller has checked
+    /// the size, and memory grows only as bytes come.
+    pub(crate) fn content(&mut self, size: u64, into: &mut Vec<u8>) -> Result<Padding, Fault> {
+        into.clear();
         let whole = size + padding(size);
-        self.append(&mut bytes, whole)?;
-        if (bytes.len() as u64) < whole {
+        self.append(into, whole)?;
+        if (into.len() as u64) < whole {
             return Err(Violation::Truncated.into());
         }
-        let behind = bytes.split_off(usize::try_from(size).unwrap_or(bytes.len()));
-        let is_zero = behind.iter().all(|&byte| byte == 0);
-        Ok((bytes, if is_zero { Padding::Zeros } else { Padding::Text }))
+        let size = usize::try_from(size).unwrap_or(into.len());
+        let is_zero = into.iter().skip(size).all(|&byte| byte == 0);
+        into.truncate(size);
+        Ok(if is_zero { Padding::Zeros } else { Padding::Text })
     }
 
     /// Passes over bytes that must be there.

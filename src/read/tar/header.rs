@@ -2,6 +2,7 @@
 
 use super::{block::Block, number, oddities::Oddities};
 use crate::words::{Device, DeviceKind, Escaped, Quirk, Violation};
+use std::ffi::CStr;
 use std::ops::Range;
 
 /// A header block whose checksum fits.
@@ -48,25 +49,25 @@ impl Header {
     pub(crate) fn parse(block: Block) -> Result<Self, Violation> {
         let header = Self(block);
         let stored = header.number("checksum", CHECKSUM)?;
-        // Old writers on machines with signed characters summed those.
-        let (unsigned, signed) =
-            header.0.iter().enumerate().fold((0_i64, 0_i64), |(unsigned, signed), (index, &byte)| {
-                let byte = if CHECKSUM.contains(&index) { b' ' } else { byte };
-                (unsigned + i64::from(byte), signed + i64::from(byte.cast_signed()))
-            });
-        if stored != unsigned && stored != signed {
-            let [stored, computed] = [stored, unsigned].map(|sum| u64::try_from(sum).unwrap_or_default());
-            return Err(Violation::HeaderChecksum { stored, computed });
+        // All of it, with blanks where the checksum stands.
+        let field = header.bytes(CHECKSUM);
+        let blanks = u64::from(b' ') * field.len() as u64;
+        let unsigned = sum(&header.0) - sum(field) + blanks;
+        // Old writers on machines with signed characters summed those: each of the upper half is 256 less there.
+        let signed = || unsigned.cast_signed() - 256 * (upper_half(&header.0) - upper_half(field)).cast_signed();
+        if stored == unsigned.cast_signed() || stored == signed() {
+            return Ok(header);
         }
-        Ok(header)
+        let stored = u64::try_from(stored).unwrap_or_default();
+        Err(Violation::HeaderChecksum { stored, computed: unsigned })
     }
 
     pub(crate) fn flag(&self) -> u8 {
         self.0.get(FLAG).copied().unwrap_or_default()
     }
 
-    /// The name, with its prefix where the dialect has one.
-    pub(crate) fn name(&self, oddities: &mut Oddities) -> Result<Vec<u8>, Violation> {
+    /// Writes down the name, with its prefix where the dialect has one.
+    pub(crate) fn name(&self, into: &mut Vec<u8>, oddities: &mut Oddities) -> Result<(), Violation> {
         let name = self.text(NAME);
         let prefix = match self.dialect() {
             Dialect::Posix => self.text(PREFIX),
@@ -80,7 +81,13 @@ impl Header {
                 b""
             }
         };
-        Ok(if prefix.is_empty() { name.to_vec() } else { [prefix, name].join(&b'/') })
+        into.clear();
+        if !prefix.is_empty() {
+            into.extend_from_slice(prefix);
+            into.push(b'/');
+        }
+        into.extend_from_slice(name);
+        Ok(())
     }
 
     /// The name that a link points at, empty where there is none.
@@ -220,5 +227,15 @@ pub(crate) fn has_magic(block: &Block) -> bool {
 
 /// What stands before the first NUL.
 pub(crate) fn until_nul(bytes: &[u8]) -> &[u8] {
-    bytes.split(|&byte| byte == 0).next().unwrap_or_default()
+    CStr::from_bytes_until_nul(bytes).map_or(bytes, CStr::to_bytes)
+}
+
+fn sum(bytes: &[u8]) -> u64 {
+    // Sixteen bits hold the sum of so many bytes, and many such sums are made at once.
+    bytes.chunks(256).map(|some| u64::from(some.iter().map(|&byte| u16::from(byte)).sum::<u16>())).sum()
+}
+
+/// How many bytes are more than a signed character can be.
+fn upper_half(bytes: &[u8]) -> u64 {
+    bytes.iter().map(|&byte| u64::from(byte >> 7)).sum()
 }

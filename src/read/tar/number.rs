@@ -21,17 +21,20 @@ fn base_256(bytes: &[u8], sign: i128) -> Option<i64> {
 }
 
 fn octal(field: &[u8]) -> Option<i64> {
-    let start = field.iter().position(|&byte| byte != b' ').unwrap_or(field.len());
-    let (_, field) = field.split_at_checked(start)?;
-    let end = field.iter().position(|byte| !byte.is_ascii_digit()).unwrap_or(field.len());
-    let (digits, rest) = field.split_at_checked(end)?;
-    if rest.iter().any(|byte| !matches!(byte, b' ' | 0)) {
+    // Three bits a digit: no field is as long as that.
+    if field.len() > 20 {
         return None;
     }
-    digits.iter().try_fold(0_i64, |value, &digit| match digit {
-        b'0'..=b'7' => value.checked_mul(8)?.checked_add(i64::from(digit - b'0')),
-        _ => None,
-    })
+    let mut rest = field;
+    while let [b' ', behind @ ..] = rest {
+        rest = behind;
+    }
+    let mut value = 0_i64;
+    while let [digit @ b'0'..=b'7', behind @ ..] = rest {
+        value = value << 3 | i64::from(digit - b'0');
+        rest = behind;
+    }
+    rest.iter().all(|byte| matches!(byte, b' ' | 0)).then_some(value)
 }
 
 #[cfg(test)]

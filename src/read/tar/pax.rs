@@ -4,7 +4,6 @@ use super::oddities::Oddities;
 use super::sparse::SparseRecords;
 use crate::words::{Escaped, Limit, Limits, Quirk, Timestamp, Violation, Xattr};
 use std::collections::HashMap;
-use std::collections::hash_map::Entry;
 
 /// What the records of one `x` header say; `None` where they say nothing.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -63,6 +62,9 @@ impl Pax {
                 Key::ForeignXattr(name) => foreign.push((name, value)),
                 Key::OwnerName | Key::Harmless => {}
             }
+        }
+        if foreign.is_empty() {
+            return Ok(pax);
         }
         // bsdtar writes each attribute in both forms, of which every reader knows the common one.
         let common: HashMap<_, _> =
@@ -176,17 +178,18 @@ fn records<'a>(content: &'a [u8], oddities: &mut Oddities) -> Result<Vec<Record<
             records.push(record);
             continue;
         }
-        match known.entry(record.key) {
-            Entry::Vacant(place) => {
-                place.insert(records.len());
+        match place_of(record.key, &records, &mut known).and_then(|place| records.get_mut(place)) {
+            None => {
+                if !known.is_empty() {
+                    known.insert(record.key, records.len());
+                }
                 records.push(record);
             }
             // What is a sparse file has its own readers, which take the first, the last or both.
-            Entry::Occupied(_) if record.key.starts_with(b"GNU.sparse.") => {
+            Some(_) if record.key.starts_with(b"GNU.sparse.") => {
                 return Err(Violation::Sparse { format: "PAX" });
             }
-            Entry::Occupied(place) => {
-                let Some(earlier) = records.get_mut(*place.get()) else { continue };
+            Some(earlier) => {
                 let key = Escaped::new(record.key);
                 let alike = earlier.value == record.value;
                 oddities.add(if alike { Quirk::PaxKeyAlike { key } } else { Quirk::PaxKeyTwice { key } });
@@ -195,6 +198,18 @@ fn records<'a>(content: &'a [u8], oddities: &mut Oddities) -> Result<Vec<Record<
         }
     }
     Ok(records)
+}
+
+/// Where a key stands already. Few records are looked through, more are hashed from then on.
+fn place_of<'a>(key: &[u8], records: &[Record<'a>], known: &mut HashMap<&'a [u8], usize>) -> Option<usize> {
+    const FEW: usize = 16;
+    if records.len() <= FEW {
+        return records.iter().position(|record| record.key == key);
+    }
+    if known.is_empty() {
+        known.extend(records.iter().enumerate().map(|(place, record)| (record.key, place)));
+    }
+    known.get(key).copied()
 }
 
 /// Reads one record: `LENGTH KEY=VALUE` and a newline, the length that of all this.
@@ -375,6 +390,28 @@ mod tests {
         for (value, expected) in rows {
             let expected = expected.map(|(seconds, nanoseconds)| Timestamp { seconds, nanoseconds });
             assert_eq!(time(value), expected, "{}", value.escape_ascii());
+        }
+    }
+
+    #[test]
+    fn a_key_that_comes_again_is_found_among_few_records_and_among_many() {
+        for others in 0..40 {
+            for at in [0, others / 2, others] {
+                let mut keys: Vec<_> = (0..others).map(|number| format!("VENDOR.{number}")).collect();
+                keys.insert(at, "uname".to_owned());
+                keys.push("uname".to_owned());
+                let mut content = Vec::new();
+                for (value, key) in keys.iter().enumerate() {
+                    let body = format!(" {key}={value}\n");
+                    let length = body.len() + if body.len() < 8 { 1 } else { 2 };
+                    content.extend(format!("{length}{body}").bytes());
+                }
+                let mut oddities = Oddities::default();
+                let records = records(&content, &mut oddities).unwrap();
+                assert_eq!(records.len(), others + 1);
+                assert_eq!(records[at].value, (others + 1).to_string().as_bytes(), "the last value counts");
+                assert_eq!(oddities.into_quirks(), [Quirk::PaxKeyTwice { key: Escaped::new(b"uname") }]);
+            }
         }
     }
 

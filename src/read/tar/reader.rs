@@ -40,7 +40,11 @@ pub struct TarReader<R> {
     headers: u64,
     /// Where the current entry, or the end, begins.
     start: u64,
-    path: Option<Escaped>,
+    /// The name of the current entry as it is written, and whether it is known yet.
+    name: Vec<u8>,
+    is_named: bool,
+    /// The content of the last extended header.
+    content: Vec<u8>,
     /// The last entry is behind us.
     ending: bool,
     /// Content of the current entry that is still to come, and the padding behind it.
@@ -72,7 +76,9 @@ impl<R: BufRead> TarReader<R> {
             number: 0,
             headers: 0,
             start: 0,
-            path: None,
+            name: Vec::new(),
+            is_named: false,
+            content: Vec::new(),
             ending: false,
             left: 0,
             padding: 0,
@@ -119,11 +125,18 @@ impl<R: BufRead> TarReader<R> {
 
     /// Where the reader is: the entry that it reads or has read last, or the end.
     pub fn position(&self) -> Position {
-        Position {
-            entry: Some(self.number).filter(|&number| number > 0 && !self.ending),
-            offset: Some(self.start),
-            path: self.path.clone(),
-            ..Position::default()
+        let mut position = Position::default();
+        self.locate(&mut position);
+        position
+    }
+
+    /// The same, put down in the memory of another position; the layer stays.
+    pub(crate) fn locate(&self, position: &mut Position) {
+        position.entry = Some(self.number).filter(|&number| number > 0 && !self.ending);
+        position.offset = Some(self.start);
+        match &mut position.path {
+            Some(path) if self.is_named => path.renew(&self.name),
+            path => *path = self.is_named.then(|| Escaped::new(&self.name)),
         }
     }
 
@@ -157,7 +170,7 @@ impl<R: BufRead> TarReader<R> {
         self.left = 0;
         self.blocks.skip(self.padding)?;
         self.padding = 0;
-        self.path = None;
+        self.is_named = false;
         let mut extended = Extended::default();
         let mut oddities = Oddities::default();
         let mut counted = false;
@@ -173,13 +186,12 @@ impl<R: BufRead> TarReader<R> {
             match (header.flag(), ExtendedKind::of(header.flag())) {
                 (_, Some(kind)) => {
                     header.extended_quirk().into_iter().for_each(|quirk| oddities.add(quirk));
-                    let (content, padding) = self.content(&header)?;
-                    match (kind, padding) {
+                    match (kind, self.read_content(&header)?) {
                         (_, Padding::Zeros) => (),
                         (ExtendedKind::Pax, Padding::Text) => return Err(Violation::PaxPadding.into()),
                         (_, Padding::Text) => oddities.add(Quirk::LongNameTrailing),
                     }
-                    extended.add(kind, &content, &self.limits, &mut oddities)?;
+                    extended.add(kind, &self.content, &self.limits, &mut oddities)?;
                 }
                 // Go forgets the extended headers before a global one, GNU tar applies them to what follows.
                 (b'g', _) => {
@@ -187,11 +199,10 @@ impl<R: BufRead> TarReader<R> {
                         oddities.add(Quirk::ExtendedHeaderAlone);
                     }
                     header.extended_quirk().into_iter().for_each(|quirk| self.global.add(quirk));
-                    let (content, padding) = self.content(&header)?;
-                    if padding == Padding::Text {
+                    if self.read_content(&header)? == Padding::Text {
                         return Err(Violation::PaxPadding.into());
                     }
-                    pax::judge_global(&content, &mut self.global)?;
+                    pax::judge_global(&self.content, &mut self.global)?;
                 }
                 _ => return self.entry(&header, extended, oddities).map(Some),
             }
@@ -218,20 +229,20 @@ impl<R: BufRead> TarReader<R> {
         Ok(header?)
     }
 
-    /// The content of an extended header, whose size no other header changes.
-    fn content(&mut self, header: &Header) -> Result<(Vec<u8>, Padding), Fault> {
+    /// Reads the content of an extended header, whose size no other header changes.
+    fn read_content(&mut self, header: &Header) -> Result<Padding, Fault> {
         let size = header.size()?;
         self.limits.check(Limit::ExtendedHeaderBytes, size)?;
-        self.blocks.content(size)
+        self.blocks.content(size, &mut self.content)
     }
 
     fn entry(&mut self, header: &Header, mut extended: Extended, mut oddities: Oddities) -> Result<Entry, Fault> {
-        let name = match extended.take_path(&mut oddities) {
-            Some(name) => name,
-            None => header.name(&mut oddities)?,
-        };
-        self.path = Some(Escaped::new(&name));
-        let composed = entry::compose(header, extended, &name, &self.limits, &mut oddities)?;
+        match extended.take_path(&mut oddities) {
+            Some(name) => self.name = name,
+            None => header.name(&mut self.name, &mut oddities)?,
+        }
+        self.is_named = true;
+        let composed = entry::compose(header, extended, &self.name, &self.limits, &mut oddities)?;
         let Composed { mut kind, metadata, stored, sparse: layout } = composed;
         if let EntryKind::File { sparse, .. } = &mut kind {
             self.left = stored;
@@ -246,7 +257,7 @@ impl<R: BufRead> TarReader<R> {
             self.padding = padding(stored);
         }
         self.framed = true;
-        let path = EntryPath::parse(&name, &self.limits)?;
+        let path = EntryPath::parse(&self.name, &self.limits)?;
         oddities.append(std::mem::take(&mut self.global));
         let quirks = oddities.into_quirks();
         Ok(Entry { number: self.number, offset: self.start, path, kind, metadata, quirks })
