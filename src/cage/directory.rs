@@ -1,5 +1,6 @@
 //! Open directories, and what is still owed to them when they are left.
 
+use super::proc;
 use super::sys::{self, Status};
 use crate::words::{DirectoryId, Escaped, Fault, Timestamp, Violation};
 use rustix::fs::FileType;
@@ -194,10 +195,10 @@ pub(super) fn unlock(handle: BorrowedFd<'_>, name: &[u8], mount: Option<u64>, me
     if status.kind != FileType::Directory || status.uid != me.uid {
         return Err(Fault::system("openat", name, Errno::ACCESS));
     }
-    sys::set_mode_by_proc(handle, status.mode | 0o700).map_err(sys::fault("chmod", name))?;
+    proc::set_mode(handle, status.mode | 0o700, name)?;
     let fd = sys::open_directory(handle, b".").map_err(sys::fault("openat", name));
     // The mode goes back at once: the caller sees the one that is to be restored, and opens up for itself.
-    let restored = sys::set_mode_by_proc(handle, status.mode).map_err(sys::fault("chmod", name));
+    let restored = proc::set_mode(handle, status.mode, name);
     fd.and_then(|fd| restored.map(|()| fd))
 }
 

@@ -3,7 +3,7 @@
 //! No setuid bit is ever on a file whose content or owner is not final.
 
 use super::directory::{ACCESS_ACL, DEFAULT_ACL};
-use super::{Cage, Counsel, Directory, sys};
+use super::{Cage, Counsel, Directory, proc, sys};
 use crate::words::{Fault, Metadata, Xattr};
 use rustix::fs::FileType;
 use rustix::io::Errno;
@@ -96,7 +96,7 @@ impl Cage {
             counsel.lacks_xattr(&xattr.name, Errno::NOTSUP.into())?;
         }
         if status.kind != FileType::Symlink && (status.mode != metadata.mode || parent.has_default_acl()) {
-            sys::set_mode_by_proc(handle, metadata.mode).map_err(sys::fault("chmod", b""))?;
+            proc::set_mode(handle, metadata.mode, b"")?;
         }
         sys::set_mtime(handle, metadata.mtime, true).map_err(sys::fault("utimensat", b""))
     }

@@ -14,6 +14,7 @@ mod metadata;
 #[cfg(feature = "image")]
 mod open;
 mod place;
+mod proc;
 mod recent;
 mod remove;
 mod replace;

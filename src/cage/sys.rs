@@ -1,7 +1,6 @@
 //! The system calls of the cage, each wrapped once: EINTR is tried again, a failure keeps its name.
 //!
-//! Every call takes a directory handle and one component, or an open handle alone. The one exception goes
-//! through `/proc/self/fd`, which `rustix-linux-procfs` proves to be the real one.
+//! Every call takes a directory handle and one component, or an open handle alone. The one exception is `proc.rs`.
 
 use crate::words::{Device, DeviceKind, Fault, Timestamp};
 use rustix::fs::{self, AtFlags, FileType, Mode, OFlags, RenameFlags, StatxFlags, Timespec, Timestamps};
@@ -167,15 +166,6 @@ pub(super) fn set_owner(handle: BorrowedFd<'_>, uid: Option<u32>, gid: Option<u3
 
 pub(super) fn set_mode(handle: BorrowedFd<'_>, mode: u32) -> Result<(), Errno> {
     retry_on_intr(|| fs::fchmod(handle, Mode::from_raw_mode(mode)))
-}
-
-/// Sets the mode through a handle that cannot do it itself (`O_PATH`), by its name below `/proc/self/fd`.
-///
-/// `fchmodat2` would do without `/proc`, but there is no safe wrapper for it yet.
-pub(super) fn set_mode_by_proc(handle: BorrowedFd<'_>, mode: u32) -> Result<(), Errno> {
-    let handles = rustix_linux_procfs::proc_self_fd()?;
-    let name = rustix::path::DecInt::from_fd(handle);
-    retry_on_intr(|| fs::chmodat(handles, name.as_c_str(), Mode::from_raw_mode(mode), AtFlags::empty()))
 }
 
 /// Sets the time of last modification of what `handle` names; `O_PATH` handles will do (Linux 5.8).

@@ -79,10 +79,6 @@ impl<'h> Wall<'h> {
     ///
     /// What the system refuses though it could do it; some of the restrictions may be in force then.
     pub fn restrict(self) -> Result<Restrictions, Error> {
-        // Looked up and proven once, and kept: the cage changes modes by it, and may not open it any more behind the
-        // wall. Where there is no /proc, it is not missed before it is needed.
-        // More than once: that a signal interrupted it is not told from any other failure.
-        let _ = (0..3).find(|_| rustix_linux_procfs::proc_self_fd().is_ok());
         let restrict = || {
             capabilities::forbid_new()?;
             let forbidden = landlock::restrict(&self.read, &self.write, self.devices)?;

@@ -12,7 +12,6 @@ const ROOMS: &[(&str, u8)] =
 const NAMES: &[(&str, &[&str])] = &[
     ("cap_std", &["sink", "image", "unpack"]),
     ("rustix", &["cage", "wall"]),
-    ("rustix_linux_procfs", &["cage", "wall"]),
     ("landlock", &["wall"]),
     ("std::fs", &["cage", "sink", "image", "unpack"]),
     ("std::os", &["cage", "wall", "sink", "image", "unpack"]),

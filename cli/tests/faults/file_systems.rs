@@ -1,9 +1,11 @@
 //! File systems that are full, read-only, or lack something. They are mounted where nobody else sees them.
 
+use crate::layers::{attributed, layer};
 use crate::{COMMAND, tree};
 use std::fs;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
+use tar::EntryType::{Fifo, Regular as File};
 
 /// Runs a shell script in a mount namespace of its own, as root there; `None`, saying so, where that cannot be had, or
 /// where its `mount` fails, which it says by the code 77.
@@ -28,24 +30,15 @@ fn ended(output: &Output) -> (Option<i32>, String) {
 }
 
 /// A layer with a file of so many bytes behind a small one.
-fn layer(bytes: usize) -> Vec<u8> {
-    let mut archive = tar::Builder::new(Vec::new());
-    for (name, content) in [("small", vec![b's'; 10]), ("large", vec![b'l'; bytes])] {
-        let mut header = tar::Header::new_ustar();
-        header.set_mode(0o644);
-        header.set_uid(0);
-        header.set_gid(0);
-        header.set_size(content.len() as u64);
-        archive.append_data(&mut header, name, &content[..]).unwrap();
-    }
-    archive.into_inner().unwrap()
+fn large(bytes: usize) -> Vec<u8> {
+    layer(&[(File, "small", "s", 0o644), (File, "large", &"l".repeat(bytes), 0o644)])
 }
 
 #[test]
 fn a_file_system_that_fills_up_is_a_failure_of_the_system_and_keeps_what_it_had() {
     let place = tempfile::tempdir().unwrap();
     fs::create_dir(place.path().join("small")).unwrap();
-    fs::write(place.path().join("layer"), layer(12 << 20)).unwrap();
+    fs::write(place.path().join("layer"), large(12 << 20)).unwrap();
     let script = "mount -t tmpfs -o size=8m tmpfs small || exit 77
         echo old > small/large
         \"$0\" apply layer small; code=$?
@@ -83,7 +76,7 @@ fn an_image_does_not_fit_and_nothing_of_it_is_left() {
 fn a_read_only_file_system_is_named_and_not_touched() {
     let place = tempfile::tempdir().unwrap();
     fs::create_dir(place.path().join("root")).unwrap();
-    fs::write(place.path().join("layer"), layer(10)).unwrap();
+    fs::write(place.path().join("layer"), layer(&[(File, "small", "s", 0o644)])).unwrap();
     let world = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/images/world");
     std::os::unix::fs::symlink(fs::canonicalize(world).unwrap(), place.path().join("image")).unwrap();
     for what in ["apply layer root", "unpack image root/rootfs"] {
@@ -97,19 +90,6 @@ fn a_read_only_file_system_is_named_and_not_touched() {
         assert!(said.contains("Read-only file system"), "{what}: {said}");
     }
     assert_eq!(tree::list(&place.path().join("root")).len(), 1);
-}
-
-/// A layer with one attribute.
-fn attributed() -> Vec<u8> {
-    let mut archive = tar::Builder::new(Vec::new());
-    let mut header = tar::Header::new_ustar();
-    header.set_mode(0o644);
-    header.set_uid(0);
-    header.set_gid(0);
-    header.set_size(0);
-    archive.append_pax_extensions([("SCHILY.xattr.user.a", &b"1"[..])]).unwrap();
-    archive.append_data(&mut header, "file", &b""[..]).unwrap();
-    archive.into_inner().unwrap()
 }
 
 #[test]
@@ -131,16 +111,8 @@ fn attributes_that_a_file_system_does_not_take_are_noted_or_refused_as_policy_ha
 fn names_that_differ_in_case_alone_are_one_where_the_file_system_says_so() {
     let place = tempfile::tempdir().unwrap();
     fs::create_dir(place.path().join("root")).unwrap();
-    let mut archive = tar::Builder::new(Vec::new());
-    for name in ["name", "NAME"] {
-        let mut header = tar::Header::new_ustar();
-        header.set_mode(0o644);
-        header.set_uid(0);
-        header.set_gid(0);
-        header.set_size(4);
-        archive.append_data(&mut header, name, name.as_bytes()).unwrap();
-    }
-    fs::write(place.path().join("layer"), archive.into_inner().unwrap()).unwrap();
+    let names = layer(&[(File, "name", "name", 0o644), (File, "NAME", "NAME", 0o644)]);
+    fs::write(place.path().join("layer"), names).unwrap();
     // Linux 6.13, with CONFIG_UNICODE.
     let script = "mount -t tmpfs -o casefold tmpfs root || exit 77
         chattr +F root || exit 77
@@ -150,4 +122,34 @@ fn names_that_differ_in_case_alone_are_one_where_the_file_system_says_so() {
     let Some(output) = mounted(place.path(), script) else { return };
     let (code, said) = ended(&output);
     assert_eq!(code, Some(0), "the later one takes the place of the one before: {said}");
+}
+
+#[test]
+fn a_proc_that_is_missing_or_not_the_kernels_is_named_and_not_believed() {
+    let place = tempfile::tempdir().unwrap();
+    fs::create_dir(place.path().join("root")).unwrap();
+    fs::write(place.path().join("layer"), layer(&[(Fifo, "fifo", "", 0o640)])).unwrap();
+    for (mount, says) in [
+        // Nothing is there, something else, part of the real one, the real one with something over its handles.
+        ("mount -t tmpfs tmpfs /proc", "\"/proc\", which is not the kernel's own"),
+        (
+            "mount -t tmpfs tmpfs /proc && mkdir -p /proc/1/fd && ln -s 1 /proc/thread-self",
+            "which is not the kernel's own",
+        ),
+        ("mount --bind /proc/self/task /proc", "\"/proc\", which is not the kernel's own"),
+        ("mount -t tmpfs tmpfs /proc/$$/task/$$/fd", "\"fd\", which is not the kernel's own"),
+    ] {
+        let script = format!(
+            "{mount} || exit 77
+            exec \"$0\" apply layer root"
+        );
+        let Some(output) = mounted(place.path(), &script) else { continue };
+        let (code, said) = ended(&output);
+        assert_eq!(code, Some(1), "{mount}: {said}");
+        assert!(said.contains(says) && said.contains("fifo"), "{mount}: {said}");
+        assert_eq!(tree::list(&place.path().join("root")).len(), 1, "{mount}");
+    }
+    let done = Command::new(COMMAND).args(["apply", "layer", "root"]).current_dir(&place).output().unwrap();
+    assert_eq!(ended(&done), (Some(0), String::new()));
+    assert!(tree::list(&place.path().join("root"))["./fifo"].starts_with("10640 "));
 }

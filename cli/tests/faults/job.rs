@@ -1,10 +1,11 @@
 //! What is done while something fails.
 
+use crate::layers::layer;
 use crate::tree::{self, Tree};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use tar::EntryType;
+use tar::EntryType::{Directory as Dir, Fifo, Link, Regular as File, Symlink};
 use tempfile::TempDir;
 
 /// An image that is unpacked, or a layer that is applied to a tree that is there.
@@ -93,32 +94,6 @@ impl Job {
     }
 }
 
-type Entry = (EntryType, &'static str, &'static str, u32);
-
-fn layer(entries: &[Entry]) -> Vec<u8> {
-    let mut archive = tar::Builder::new(Vec::new());
-    for &(kind, name, data, mode) in entries {
-        let mut header = tar::Header::new_ustar();
-        header.set_entry_type(kind);
-        header.set_mode(mode);
-        header.set_mtime(1_000_000_000);
-        // Without root it is all the caller's.
-        header.set_uid(u64::from(rustix::process::geteuid().as_raw()));
-        header.set_gid(u64::from(rustix::process::getegid().as_raw()));
-        header.set_path(name).unwrap();
-        let is_file = kind == EntryType::Regular;
-        header.set_size(if is_file { data.len() as u64 } else { 0 });
-        if !is_file && !data.is_empty() {
-            header.set_link_name(data).unwrap();
-        }
-        header.set_cksum();
-        archive.append(&header, if is_file { data.as_bytes() } else { b"" }).unwrap();
-    }
-    archive.into_inner().unwrap()
-}
-
-use EntryType::{Directory as Dir, Fifo, Link, Regular as File, Symlink};
-
 fn lower() -> Vec<u8> {
     layer(&[
         (Dir, "./", "", 0o755),
@@ -153,7 +128,7 @@ fn upper() -> Vec<u8> {
         (Dir, "dir", "", 0o2755),
         (Link, "hard", "dir/file", 0o644),
         (Symlink, "symlink", "anywhere", 0o777),
-        (Fifo, "fifo", "", 0o600),
+        (Fifo, "fifo", "", 0o640),
         (File, "locked/file", "new", 0o600),
         (Dir, "locked", "", 0o500),
         (File, "implied/deep/file", "new", 0o644),

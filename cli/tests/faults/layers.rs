@@ -1,0 +1,38 @@
+//! Layers that whoever unpacks them may make all of.
+
+use tar::EntryType;
+
+/// Type, name, content or what a link points at, mode.
+pub(crate) type Entry<'a> = (EntryType, &'a str, &'a str, u32);
+
+pub(crate) fn layer(entries: &[Entry<'_>]) -> Vec<u8> {
+    let mut archive = tar::Builder::new(Vec::new());
+    entries.iter().for_each(|entry| add(&mut archive, entry));
+    archive.into_inner().unwrap()
+}
+
+/// A file with an attribute.
+pub(crate) fn attributed() -> Vec<u8> {
+    let mut archive = tar::Builder::new(Vec::new());
+    archive.append_pax_extensions([("SCHILY.xattr.user.a", &b"1"[..])]).unwrap();
+    add(&mut archive, &(EntryType::Regular, "file", "", 0o644));
+    archive.into_inner().unwrap()
+}
+
+fn add(archive: &mut tar::Builder<Vec<u8>>, &(kind, name, data, mode): &Entry<'_>) {
+    let mut header = tar::Header::new_ustar();
+    header.set_entry_type(kind);
+    header.set_mode(mode);
+    header.set_mtime(1_000_000_000);
+    // Without root it is all the caller's.
+    header.set_uid(u64::from(rustix::process::geteuid().as_raw()));
+    header.set_gid(u64::from(rustix::process::getegid().as_raw()));
+    header.set_path(name).unwrap();
+    let is_file = kind == EntryType::Regular;
+    header.set_size(if is_file { data.len() as u64 } else { 0 });
+    if !is_file && !data.is_empty() {
+        header.set_link_name(data).unwrap();
+    }
+    header.set_cksum();
+    archive.append(&header, if is_file { data.as_bytes() } else { b"" }).unwrap();
+}

@@ -1,0 +1,142 @@
+//! The one thing that goes by a name of this machine: `/proc`, through which the mode of what an `O_PATH` handle names
+//! is set.
+//!
+//! A `/proc` that is not the kernel's could send that anywhere: it is proven to be the real one by its handle, and what
+//! is below it is opened one component at a time, with nothing mounted over any of them. Landlock lets all of this
+//! through, since these handles only name.
+
+use super::sys::{self, fault};
+use crate::words::Fault;
+use rustix::fs::{AtFlags, FileType, FsWord, Mode, OFlags, PROC_SUPER_MAGIC, chmodat, fstatfs, openat};
+use rustix::io::{Errno, retry_on_intr};
+use rustix::path::DecInt;
+use rustix::thread::{Pid, gettid};
+use std::cell::Cell;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+const PROC: &[u8] = b"/proc";
+
+/// The number that the root of every procfs has, and nothing else in it.
+const ROOT_INODE: u64 = 1;
+
+thread_local! {
+    static KEPT: Cell<Option<Own>> = const { Cell::new(None) };
+}
+
+/// The directory of a thread's handles. A process that was forked off has a copy, which is its parent's still.
+struct Own {
+    thread: Pid,
+    handles: OwnedFd,
+}
+
+/// Sets the mode of what a handle names that cannot do it itself (`O_PATH`), by its number below `/proc`.
+///
+/// `fchmodat2` would do without `/proc` (Linux 6.6), but there is no safe wrapper for it yet.
+pub(super) fn set_mode(handle: BorrowedFd<'_>, mode: u32, name: &[u8]) -> Result<(), Fault> {
+    let thread = gettid();
+    let own = match KEPT.try_with(Cell::take) {
+        Ok(Some(own)) if own.thread == thread => own,
+        _ => Own { thread, handles: own_handles(PROC)? },
+    };
+    let number = DecInt::from_fd(handle);
+    let mode = Mode::from_raw_mode(mode);
+    let set = retry_on_intr(|| chmodat(&own.handles, number.as_c_str(), mode, AtFlags::empty()));
+    // A thread that is about to end keeps nothing any more.
+    let _ = KEPT.try_with(|kept| kept.set(Some(own)));
+    set.map_err(fault("fchmodat", name))
+}
+
+/// Opens the directory of the calling thread's handles.
+fn own_handles(proc: &[u8]) -> Result<OwnedFd, Fault> {
+    let root = open_real(proc)?;
+    let mount = sys::status(root.as_fd()).map_err(fault("statx", proc))?.mount;
+    // Ours and not the process's: a thread may have handles of its own.
+    let own = sys::read_link(root.as_fd(), b"thread-self").map_err(fault("readlinkat", b"/proc/thread-self"))?;
+    own.split(|&byte| byte == b'/').chain([&b"fd"[..]]).try_fold(root, |parent, component| {
+        let opened = match component {
+            b"" | b"." | b".." => Err(Errno::NOTSUP),
+            component => open(parent.as_fd(), component),
+        };
+        let opened = opened.map_err(fault("openat", component))?;
+        match sys::status(opened.as_fd()).map_err(fault("statx", component))?.mount {
+            same if same == mount => Ok(opened),
+            _ => Err(unreal(component)),
+        }
+    })
+}
+
+/// Opens the root of the kernel's procfs, and of nothing else.
+fn open_real(proc: &[u8]) -> Result<OwnedFd, Fault> {
+    let root = open(rustix::fs::CWD, proc).map_err(fault("openat", proc))?;
+    let file_system = retry_on_intr(|| fstatfs(&root)).map_err(fault("fstatfs", proc))?;
+    let status = sys::status(root.as_fd()).map_err(fault("statx", proc))?;
+    let is_real = file_system.f_type == FsWord::from(PROC_SUPER_MAGIC)
+        && status.kind == FileType::Directory
+        && status.identity.1 == ROOT_INODE;
+    if is_real { Ok(root) } else { Err(unreal(proc)) }
+}
+
+fn unreal(name: &[u8]) -> Fault {
+    Fault::system("openat", name, Errno::NOTSUP).about("which is not the kernel's own")
+}
+
+/// Opens a directory to go on from.
+fn open(at: BorrowedFd<'_>, name: &[u8]) -> Result<OwnedFd, Errno> {
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    retry_on_intr(|| openat(at, name, flags, Mode::empty()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::ffi::OsStrExt;
+    use std::os::unix::fs::{MetadataExt, symlink};
+    use std::path::Path;
+
+    fn mode(path: &Path) -> u32 {
+        std::fs::symlink_metadata(path).unwrap().mode() & 0o7777
+    }
+
+    #[test]
+    fn the_mode_is_that_of_what_the_handle_names_whatever_has_its_name_by_now() {
+        let place = tempfile::tempdir().unwrap();
+        let at = |name: &str| place.path().join(name);
+        std::fs::write(at("file"), "").unwrap();
+        let directory = std::fs::File::open(place.path()).unwrap();
+        let handle = sys::open_handle(directory.as_fd(), b"file").unwrap();
+        std::fs::rename(at("file"), at("moved")).unwrap();
+        std::fs::write(at("other"), "").unwrap();
+        symlink("other", at("file")).unwrap();
+        let other = mode(&at("other"));
+        for wanted in [0o4711, 0o640] {
+            set_mode(handle.as_fd(), wanted, b"file").unwrap();
+            assert_eq!((mode(&at("moved")), mode(&at("other"))), (wanted, other));
+            std::thread::scope(|scope| scope.spawn(|| set_mode(handle.as_fd(), 0o4700, b"file")).join().unwrap())
+                .unwrap();
+            assert_eq!((mode(&at("moved")), mode(&at("other"))), (0o4700, other));
+        }
+        // A link has no mode, and what it points at is not what the handle names.
+        let link = sys::open_handle(directory.as_fd(), b"file").unwrap();
+        let refused = set_mode(link.as_fd(), 0o777, b"link").unwrap_err().to_string();
+        assert!(refused.starts_with(r#"fchmodat("link")"#), "{refused}");
+        assert_eq!(mode(&at("other")), other);
+    }
+
+    #[test]
+    fn nothing_but_the_root_of_a_real_procfs_will_do() {
+        let place = tempfile::tempdir().unwrap();
+        let at = |name: &str| place.path().join(name);
+        // All that would lead elsewhere, were it believed.
+        std::fs::create_dir_all(at("fake/1/task/1/fd")).unwrap();
+        symlink("1/task/1", at("fake/thread-self")).unwrap();
+        symlink("/proc", at("link")).unwrap();
+        std::fs::write(at("file"), "").unwrap();
+        let refused = |path: &Path| own_handles(path.as_os_str().as_bytes()).unwrap_err().to_string();
+        assert!(refused(&at("fake")).contains("which is not the kernel's own"));
+        assert!(refused(Path::new("/proc/self/task")).contains("which is not the kernel's own"));
+        assert!(refused(&at("link")).contains("Not a directory"), "{}", refused(&at("link")));
+        assert!(refused(&at("file")).contains("Not a directory"));
+        assert!(refused(&at("missing")).contains("No such file"));
+        own_handles(PROC).unwrap();
+    }
+}
