@@ -2,12 +2,12 @@
 
 use crate::child;
 use crate::support::layer::{LayerBuilder, mode};
-use crate::support::open;
 use crate::support::tree::{self, Listing};
-use layercage::{Digest, Layer, Policy, Rootfs, Staged, Unpacker};
-use sha2::Digest as _;
+use crate::support::{open, stage};
+use layercage::{Layer, Policy, Rootfs, Unpacker};
 use std::fs;
 use std::io::{BufRead, BufReader};
+use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
@@ -62,19 +62,19 @@ fn apply(root: &Path, layer: LayerBuilder) {
 }
 
 fn unpack(place: &Path) {
-    let mut staged = Staged::beside(&open(place), "rootfs").unwrap();
-    let unpacker = Unpacker::new(Policy::default());
-    let proofs = [lower(), upper()].map(|layer| {
-        let bytes = layer.build();
-        let digest = Digest::Sha256(sha2::Sha256::digest(&bytes).into());
-        let layer = Layer::new(&bytes[..]).blob(digest, bytes.len() as u64).diff_id(digest);
-        unpacker.apply(layer, staged.rootfs()).unwrap().verified().unwrap()
-    });
-    staged.commit(proofs.into()).unwrap();
+    stage(place, &Policy::default(), &[lower(), upper()]);
 }
 
-/// Runs a test in a process of its own and kills it after so long from where it says that it starts; how long it took.
-fn run_and_kill(test: &str, place: &Path, after: Option<Duration>) -> Duration {
+/// What became of a process that was to be killed.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum End {
+    Killed,
+    Itself,
+}
+
+/// Runs a test in a process of its own and kills it after so long from where it says that it starts, unless that is
+/// never; what became of it, and how long it took.
+fn run_and_kill(test: &str, place: &Path, after: Option<Duration>) -> (End, Duration) {
     let mut command = child::command(test, &[("PLACE", place.as_os_str())]);
     let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
@@ -84,20 +84,32 @@ fn run_and_kill(test: &str, place: &Path, after: Option<Duration>) -> Duration {
         std::thread::sleep(after);
         child.kill().unwrap();
     }
-    let succeeded = child.wait().unwrap().success();
-    assert!(succeeded || after.is_some(), "{test} failed");
-    start.elapsed()
+    let status = child.wait().unwrap();
+    let end = if status.signal() == Some(9) { End::Killed } else { End::Itself };
+    assert!(status.success() || (end == End::Killed && after.is_some()), "{test} failed: {status}");
+    (end, start.elapsed())
 }
 
-/// Moments of a run that takes so long, the same in no two runs of this test.
-fn moments(whole: Duration) -> impl Iterator<Item = Duration> {
+/// Kills runs that take so long at as many moments as were asked for, the same in no two runs of this test: somewhat
+/// earlier where a run was over by then. Some moments lie beyond the end, since a run may take longer than the first,
+/// and its last steps are to be struck as well.
+fn kill_at_moments(what: &str, whole: Duration, mut run: impl FnMut(Duration) -> End) {
     use std::hash::{BuildHasher, RandomState};
-    let random = RandomState::new();
-    let times = times();
-    (0..times).map(move |number| {
+    let (random, times) = (RandomState::new(), times());
+    let mut runs = 0;
+    for number in 0..times {
         let thousandths = number * 1000 + random.hash_one(number) as u32 % 1000;
-        whole.mul_f64(f64::from(thousandths) / f64::from(times * 1000))
-    })
+        let mut moment = whole.mul_f64(1.2 * f64::from(thousandths) / f64::from(times * 1000));
+        runs += 1;
+        while run(moment) == End::Itself {
+            moment = moment.mul_f64(0.9);
+            runs += 1;
+        }
+        if (number + 1).is_multiple_of(50) {
+            eprintln!("{what}: {} of {times} killed", number + 1);
+        }
+    }
+    eprintln!("{what}: {times} killed, and {} that were over before", runs - times);
 }
 
 fn litter(listing: &Listing) -> Vec<String> {
@@ -108,24 +120,26 @@ fn litter(listing: &Listing) -> Vec<String> {
 #[test]
 fn an_unpacking_that_is_killed_leaves_nothing_to_the_next() {
     let place = tempfile::tempdir().unwrap();
-    let whole = run_and_kill("unpacks_until_it_is_killed", place.path(), None);
+    let (_, whole) = run_and_kill("unpacks_until_it_is_killed", place.path(), None);
     let expected = tree::list(&place.path().join("rootfs"));
     let mut unfinished = 0;
-    for moment in moments(whole) {
+    kill_at_moments("unpack", whole, |moment| {
         let place = tempfile::tempdir().unwrap();
-        run_and_kill("unpacks_until_it_is_killed", place.path(), Some(moment));
+        let (end, _) = run_and_kill("unpacks_until_it_is_killed", place.path(), Some(moment));
         let root = place.path().join("rootfs");
         if root.exists() {
             let differences = tree::differences(&expected, &tree::list(&root));
             assert!(differences.is_empty(), "after {moment:?}\n{}", differences.join("\n"));
         } else {
+            assert!(end == End::Killed, "it ended after {moment:?} and left nothing");
             unfinished += 1;
             unpack(place.path());
         }
         assert_eq!(fs::read_dir(place.path()).unwrap().count(), 1, "after {moment:?}");
         tree::unlock(place.path());
-    }
-    eprintln!("killed {unfinished} of {} before the end", times());
+        end
+    });
+    eprintln!("unpack: {unfinished} of those before ROOTFS was there");
     tree::unlock(place.path());
 }
 
@@ -135,14 +149,14 @@ fn an_application_that_is_killed_leaves_each_path_old_or_new() {
     apply(old.path(), lower());
     let new = tempfile::tempdir().unwrap();
     apply(new.path(), lower());
-    let whole = run_and_kill("applies_until_it_is_killed", new.path(), None);
+    let (_, whole) = run_and_kill("applies_until_it_is_killed", new.path(), None);
     let (before, expected) = (tree::list(old.path()), tree::list(new.path()));
     assert_eq!(litter(&expected), [""; 0]);
     let mut with_litter = 0;
-    for moment in moments(whole) {
+    kill_at_moments("apply", whole, |moment| {
         let place = tempfile::tempdir().unwrap();
         apply(place.path(), lower());
-        run_and_kill("applies_until_it_is_killed", place.path(), Some(moment));
+        let (end, _) = run_and_kill("applies_until_it_is_killed", place.path(), Some(moment));
         let killed = tree::list(place.path());
         with_litter += u32::from(!litter(&killed).is_empty());
         for number in 0..DIRECTORIES {
@@ -156,8 +170,9 @@ fn an_application_that_is_killed_leaves_each_path_old_or_new() {
         let differences = tree::differences(&expected, &tree::list(place.path()));
         assert!(differences.is_empty(), "after {moment:?}\n{}", differences.join("\n"));
         tree::unlock(place.path());
-    }
-    eprintln!("{with_litter} of {} left temporary names, which the next run removed", times());
+        end
+    });
+    eprintln!("apply: {with_litter} of those left temporary names, which the next run removed");
     tree::unlock(old.path());
     tree::unlock(new.path());
 }

@@ -4,10 +4,10 @@ use crate::metadata::acl;
 use crate::support::layer::{Attributes, LayerBuilder, mode};
 use crate::support::tree::{self, Listing};
 use crate::support::world::World;
-use crate::support::{is_root, open};
+use crate::support::{is_root, stage};
 use layercage::{
     Applied, Audit, Error, Fifos, Finding, IdMap, Layer, Limits, Links, Mtime, Observer, OwnerMap, Owners, Policy,
-    QuirkRule, SetId, Staged, Timestamp, Unpacker, Xattrs,
+    QuirkRule, SetId, Timestamp, Xattrs,
 };
 
 mod owners;
@@ -136,18 +136,8 @@ fn times_are_clamped_and_parents_that_no_entry_lists_have_the_epoch() {
 
 /// The tree that layers make beside its final place.
 fn staged(layers: &[LayerBuilder], policy: &Policy) -> Listing {
-    use sha2::Digest as _;
     let place = tempfile::tempdir().unwrap();
-    let mut staged = Staged::beside(&open(place.path()), "rootfs").unwrap();
-    let unpacker = Unpacker::new(policy.clone());
-    let proofs = layers.iter().map(|layer| {
-        let bytes = layer.clone().build();
-        let digest = layercage::Digest::Sha256(sha2::Sha256::digest(&bytes).into());
-        let layer = Layer::new(&bytes[..]).blob(digest, bytes.len() as u64).diff_id(digest);
-        unpacker.apply(layer, staged.rootfs()).unwrap().verified().unwrap()
-    });
-    let proofs = proofs.collect();
-    staged.commit(proofs).unwrap();
+    stage(place.path(), policy, layers);
     tree::list(&place.path().join("rootfs"))
 }
 

@@ -5,8 +5,8 @@ use crate::metadata::acl;
 use crate::support::layer::{Attributes, LayerBuilder, mode};
 use crate::support::tree::{self, Listing};
 use crate::support::world::World;
-use crate::support::{is_root, open};
-use layercage::{Layer, Policy, Rootfs, Staged, Unpacker};
+use crate::support::{self, is_root, open};
+use layercage::{Layer, Policy, Rootfs, Unpacker};
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
@@ -145,17 +145,7 @@ fn everything() -> LayerBuilder {
 }
 
 fn stage(place: &Path, layers: &[LayerBuilder]) -> Listing {
-    let mut staged = Staged::beside(&open(place), "rootfs").unwrap();
-    let unpacker = Unpacker::new(Policy::default());
-    let proofs = layers.iter().map(|layer| {
-        use sha2::Digest as _;
-        let bytes = layer.clone().build();
-        let digest = layercage::Digest::Sha256(sha2::Sha256::digest(&bytes).into());
-        let layer = Layer::new(&bytes[..]).blob(digest, bytes.len() as u64).diff_id(digest);
-        unpacker.apply(layer, staged.rootfs()).unwrap().verified().unwrap()
-    });
-    let proofs = proofs.collect();
-    staged.commit(proofs).unwrap();
+    support::stage(place, &Policy::default(), layers);
     tree::list(&place.join("rootfs"))
 }
 

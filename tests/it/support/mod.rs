@@ -10,6 +10,8 @@ pub(crate) mod world;
 
 use cap_std::ambient_authority;
 use cap_std::fs::Dir;
+use layer::LayerBuilder;
+use layercage::{Digest, Layer, Policy, Staged, Unpacker};
 use std::path::Path;
 
 /// A handle on a directory of a test.
@@ -24,4 +26,19 @@ pub(crate) fn is_root(what: &str) -> bool {
         eprintln!("skipped, since it needs root: {what}");
     }
     root
+}
+
+/// Makes a tree of layers beside its place, as `rootfs` in there, every layer with all that proves it.
+pub(crate) fn stage(place: &Path, policy: &Policy, layers: &[LayerBuilder]) {
+    use sha2::Digest as _;
+    let mut staged = Staged::beside(&open(place), "rootfs").unwrap();
+    let unpacker = Unpacker::new(policy.clone());
+    let proofs = layers.iter().map(|layer| {
+        let bytes = layer.clone().build();
+        let digest = Digest::Sha256(sha2::Sha256::digest(&bytes).into());
+        let layer = Layer::new(&bytes[..]).blob(digest, bytes.len() as u64).diff_id(digest);
+        unpacker.apply(layer, staged.rootfs()).unwrap().verified().unwrap()
+    });
+    let proofs = proofs.collect();
+    staged.commit(proofs).unwrap();
 }
