@@ -15,7 +15,8 @@ pub(crate) trait Verifying: BufRead {
     fn finish(self) -> Result<Checked, Fault>;
 
     /// Says whether what was refused comes of a damaged blob, or of a wrong one: reads what is left of it and
-    /// compares size and digest. `None` when the blob is the one that was meant, or when nobody knows.
+    /// compares size and digest, or the diff ID where nothing else is known. `None` when the blob is the one that was
+    /// meant, or when nobody knows.
     fn damage(self) -> Option<Violation>;
 }
 
@@ -103,9 +104,13 @@ impl<R: Read> Verifying for LayerStream<R> {
         self.finish()
     }
 
-    fn damage(self) -> Option<Violation> {
+    fn damage(mut self) -> Option<Violation> {
         if !self.expected.names_blob() {
-            return None;
+            self.expected.diff_id()?;
+            // Behind a damaged place in the compression nothing comes any more, and its own rule says so.
+            io::copy(&mut self, &mut io::sink()).ok()?;
+            let (_, unpacked) = self.stream.into_inner().finish();
+            return self.expected.compare_unpacked(&unpacked).err();
         }
         let (decoder, _) = self.stream.into_inner().finish();
         let mut blob = decoder.into_input();

@@ -93,9 +93,7 @@ impl Expected {
     /// Compares all that is expected with what flowed by: the one place where a proof is made.
     pub(crate) fn compare(&self, blob: &Seen, unpacked: &Seen) -> Result<Option<Verified<Blob>>, Violation> {
         self.compare_blob(blob)?;
-        if let Some((expected, got)) = differing(self.diff_id, unpacked.digest) {
-            return Err(Violation::DiffIdMismatch { expected, got });
-        }
+        self.compare_unpacked(unpacked)?;
         // Only what was computed here and is equal goes into a proof.
         let Some(diff_id) = self.diff_id.and(unpacked.digest) else { return Ok(None) };
         let digest = self.digest.and(blob.digest);
@@ -113,6 +111,14 @@ impl Expected {
         }
         match differing(self.digest, blob.digest) {
             Some((expected, got)) => Err(Violation::DigestMismatch { expected, got }),
+            None => Ok(()),
+        }
+    }
+
+    /// Compares what is expected of the uncompressed layer.
+    pub(crate) fn compare_unpacked(&self, unpacked: &Seen) -> Result<(), Violation> {
+        match differing(self.diff_id, unpacked.digest) {
+            Some((expected, got)) => Err(Violation::DiffIdMismatch { expected, got }),
             None => Ok(()),
         }
     }

@@ -1,8 +1,10 @@
 //! Blobs that are not what their descriptors say: nothing of them becomes visible.
 
+use crate::support::forms::Parts;
 use crate::support::layer::LayerBuilder;
 use crate::support::layout::{self, Stored};
 use crate::support::open;
+use cap_std::ambient_authority;
 use layercage::{Blame, Error, Image, Policy, Selector, Unpacker};
 use std::fs;
 use std::num::NonZeroUsize;
@@ -21,7 +23,7 @@ fn unpack(layout: &Path, parent: &Path) -> Result<(), Error> {
 }
 
 fn unpack_on(threads: usize, layout: &Path, parent: &Path) -> Result<(), Error> {
-    let selected = Image::open(&open(layout))?.select(&Selector::host())?;
+    let selected = Image::open_ambient(layout, ambient_authority())?.select(&Selector::host())?;
     let unpacker = Unpacker::new(Policy::default()).jobs(NonZeroUsize::new(threads).unwrap());
     unpacker.unpack(&selected, &open(parent), "rootfs").map(drop)
 }
@@ -68,6 +70,28 @@ fn a_flipped_bit_anywhere_in_a_blob_leaves_nothing() {
         fs::write(&path, &whole).unwrap();
     }
     unpack(place.path(), parent.path()).unwrap();
+}
+
+#[test]
+fn a_flipped_bit_in_a_layer_that_is_named_by_its_diff_id_alone_is_told_by_it() {
+    let (place, parent) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    image(place.path());
+    let parts = Parts::of_layout(place.path());
+    let path = place.path().join("image");
+    let whole = parts.docker_of_old();
+    for (number, tar) in parts.tars().iter().enumerate() {
+        let start = whole.windows(tar.len()).position(|window| window == tar).unwrap();
+        // Bytes of every header and every field, each of the eight bits among them.
+        for at in (0..tar.len()).step_by(5) {
+            let mut damaged = whole.clone();
+            damaged[start + at] ^= 1 << (at % 8);
+            fs::write(&path, &damaged).unwrap();
+            let error = assert_refused_on(1 + at % 3, &path, parent.path(), &format!("layer {number}, byte {at}"));
+            assert_eq!(error.rule_id(), Some("diff-id-mismatch"), "layer {number}, byte {at}: {error}");
+        }
+    }
+    fs::write(&path, &whole).unwrap();
+    unpack(&path, parent.path()).unwrap();
 }
 
 #[test]

@@ -65,6 +65,23 @@ fn who_wants_to_know_of_damage_has_the_blob_read_to_its_end() {
 }
 
 #[test]
+fn what_is_known_by_its_diff_id_alone_is_read_to_its_end_for_that_and_nothing_else_is() {
+    let expected = Expected::unchecked().with_diff_id_alone(Digest::Sha256([0; 32]));
+    for (expected, bytes, found) in
+        [(expected, 64 << 20, Some("diff-id-mismatch")), (Expected::unchecked(), LONG, None)]
+    {
+        let read = AtomicUsize::new(0);
+        let damage = over(Zeros(bytes, &read), expected, |mut stream| {
+            stream.fill_buf().unwrap();
+            stream.damage()
+        });
+        assert_eq!(damage.map(|violation| violation.id()), found);
+        let all = read.load(Ordering::Relaxed);
+        assert!(if found.is_some() { all == 64 << 20 } else { all < 64 << 20 }, "{all}");
+    }
+}
+
+#[test]
 fn a_panic_of_the_user_ends_the_reading() {
     let read = AtomicUsize::new(0);
     let panicked = std::panic::catch_unwind(|| {
