@@ -163,7 +163,7 @@ fn from_a_manifest_digest_an_image_is_unpacked_without_its_index() {
     assert_eq!(code, 0, "{stderr}");
     let absent = format!("sha256:{}", "0".repeat(64));
     let (code, _, stderr) = ended(&["unpack", "--manifest-digest", &absent, "image", "rootfs"], place.path());
-    assert!(code == 2 && stderr.contains(&absent), "{stderr}");
+    assert!(code == 3 && stderr.contains("[pinned-manifest-missing]") && stderr.contains(&absent), "{stderr}");
     let both = ["unpack", "--manifest-digest", &digest, "--ref", "latest", "image", "rootfs"];
     assert_eq!(ended(&both, place.path()).0, 2, "a digest needs no name");
     assert!(!place.path().join("rootfs").exists());

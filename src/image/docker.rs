@@ -7,7 +7,7 @@ use super::document::{self, or_null, strict};
 use super::manifest::{Config, Descriptor};
 use super::open::{Image, digest_of, in_file};
 use super::reference;
-use super::select::{Candidate, LayerDescriptor, LayerPlace, Selected, Selector, best, nothing};
+use super::select::{Candidate, LayerDescriptor, LayerPlace, Selected, Selector, best, nothing, pinned_elsewhere};
 use crate::words::{Algorithm, Digest, EntryPath, Error, Escaped, Fault, Limit, Limits, Position, Violation};
 use serde::Deserialize;
 use std::collections::{BTreeSet, HashMap};
@@ -92,8 +92,8 @@ impl Image {
     /// Finds the image that is asked for in what `manifest.json` lists.
     pub(super) fn select_docker(&self, listed: &[DockerImage], selector: &Selector) -> Result<Selected, Error> {
         if let Some(pinned) = selector.pinned() {
-            let found = "no manifests, since an archive of `docker save` names its layers by diff IDs alone";
-            return Err(nothing(format!("the digest {pinned}"), found.to_owned()));
+            let found = "none, since an archive of `docker save` names its layers by diff IDs alone";
+            return Err(pinned_elsewhere(*pinned, found.to_owned()));
         }
         let wanted = |image: &DockerImage, name: &str| image.tags.iter().any(|tag| reference::fits(tag, name));
         let tagged: Vec<_> = listed.iter().filter(|image| selector.wants(|name| wanted(image, name))).collect();

@@ -52,7 +52,8 @@ impl Selector {
     /// Asks for the manifest of this digest, or for what fits in the index of this digest, whatever the image lists
     /// and names: from this one value all is verified, down to the bytes of each file.
     ///
-    /// A manifest is taken whatever its platform. An archive of `docker save` before version 25 has no manifests.
+    /// A manifest is taken whatever its platform. An archive of `docker save` before version 25 has no manifests, and
+    /// so none of that digest.
     #[must_use]
     pub fn manifest_digest(mut self, digest: Digest) -> Self {
         self.digest = Some(digest);
@@ -195,6 +196,11 @@ pub(super) fn nothing(wanted: String, found: String) -> Error {
     Fault::from(Misuse::NothingSelected { wanted, found }).at(Position::default())
 }
 
+/// The image is not the one of the digest that it is pinned to: what came is not what was meant.
+pub(super) fn pinned_elsewhere(digest: Digest, found: String) -> Error {
+    Fault::from(Violation::PinnedManifestMissing { digest, found }).at(Position::default())
+}
+
 impl Image {
     /// Finds the manifest that is asked for and reads what it says; no layer is opened.
     ///
@@ -204,6 +210,7 @@ impl Image {
     /// # Errors
     ///
     /// [`Misuse::NothingSelected`] when nothing fits, or when more than one image is as good;
+    /// [`Violation::PinnedManifestMissing`] when it is another image than the one of that digest;
     /// a [`Violation`] from "Digests and manifests", or of a [`Limit`], for an image that is malformed,
     /// incomplete, or not an image.
     pub fn select(&self, selector: &Selector) -> Result<Selected, Error> {
@@ -211,8 +218,7 @@ impl Image {
             (Form::Docker(listed), _) => self.select_docker(listed, selector),
             (_, Some(digest)) => {
                 let found = self.describe(&digest)?;
-                let none = || nothing(format!("the digest {digest}"), "none of that digest".to_owned());
-                let found = found.ok_or_else(none)?;
+                let found = found.map_or_else(|| Err(pinned_elsewhere(digest, self.digests_listed()?)), Ok)?;
                 match MediaType::parse(found.media_type()) {
                     Some(MediaType::Manifest) => self.read_manifest(&found),
                     _ => self.select_from(&[found], &Selector { reference: None, ..selector.clone() }),
@@ -221,6 +227,22 @@ impl Image {
             (Form::Flat(root), None) => self.select_from(std::slice::from_ref(root), selector),
             (Form::Layout, None) => self.select_from(&self.index(|bytes| parse_index(bytes, None))?, selector),
         }
+    }
+
+    /// The digests of the manifests that the image lists, as a message shows them.
+    fn digests_listed(&self) -> Result<String, Error> {
+        let listed = match &self.form {
+            Form::Flat(root) => vec![Descriptor::clone(root)],
+            // Nobody needs to be able to read it.
+            _ => match self.index(|bytes| parse_index(bytes, None)) {
+                Err(error) if matches!(error.kind(), Fault::Refused(_)) => Vec::new(),
+                listed => listed?,
+            },
+        };
+        Ok(match list(listed.iter().map(|root| root.digest().to_string())) {
+            none if none.is_empty() => "none that `index.json` lists".to_owned(),
+            digests => digests,
+        })
     }
 
     fn select_from(&self, listed: &[Descriptor], selector: &Selector) -> Result<Selected, Error> {

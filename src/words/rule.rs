@@ -222,6 +222,8 @@ rules! {
             help "the image's configuration and its layers do not belong together";
         "blob-missing" BlobMissing { digest: Digest } "the image names a blob that it does not hold"
             help "the copy of the image is incomplete; fetch it again";
+        "pinned-manifest-missing" PinnedManifestMissing { digest: Digest, found: String } "the image does not hold the manifest that it is pinned to"
+            help "it is not the image that was meant, or `--manifest-digest` is not of this one";
         "blob-not-regular" BlobNotRegular { name: Escaped } "a file of the image is not a regular file"
             help "copy the image with what its links point at";
         "not-an-image" NotAnImage { because: &'static str } "this is no image of a kind that is read";
