@@ -39,6 +39,7 @@ const WITHOUT_A_CASE: &[(&str, &str)] = &[
     ("digest-malformed", "a digest stands in a manifest"),
     ("blob-missing", "an image names blobs"),
     ("pinned-manifest-missing", "an image has manifests"),
+    ("lists-disagree", "an image names what it holds"),
     ("blob-not-regular", "an image has files"),
     ("member-missing", "an image in an archive names members"),
     ("member-twice", "the members of an image's archive are found by name"),

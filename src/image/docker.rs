@@ -29,13 +29,26 @@ pub(super) struct DockerImage {
 }
 
 impl DockerImage {
+    pub(super) fn config(&self) -> &EntryPath {
+        &self.config
+    }
+
+    pub(super) fn layers(&self) -> &[EntryPath] {
+        &self.layers
+    }
+
+    /// Whether one of its names is the one that somebody asks for.
+    pub(super) fn is_called(&self, wanted: &str) -> bool {
+        self.tags.iter().any(|tag| reference::fits(tag, wanted))
+    }
+
     /// The members that it names.
     pub(super) fn into_members(self) -> impl Iterator<Item = EntryPath> {
         self.layers.into_iter().chain([self.config])
     }
 
     /// What a message calls it.
-    fn name(&self) -> String {
+    pub(super) fn name(&self) -> String {
         reference::named(self.tags.iter().map(String::as_str))
     }
 }
@@ -47,10 +60,27 @@ impl DockerImage {
 /// [`Violation::Json`]; [`Violation::MemberPath`] for a name that leads out of the archive;
 /// [`Violation::NotAnImage`] when it names no image.
 pub(super) fn parse(bytes: &[u8]) -> Result<Vec<DockerImage>, Violation> {
-    let listed: Vec<RawImage> = document::parse(bytes)?;
-    if listed.is_empty() {
-        return Err(Violation::NotAnImage { because: "its `manifest.json` names no image" });
+    match parse_list(bytes)? {
+        none if none.is_empty() => Err(Violation::NotAnImage { because: "its `manifest.json` names no image" }),
+        listed => Ok(listed),
     }
+}
+
+/// Reads a `manifest.json` that lies beside an `index.json`. One that is no list at all is nothing that readers of
+/// `docker save` take.
+///
+/// # Errors
+///
+/// [`Violation::Json`] and [`Violation::MemberPath`].
+pub(super) fn parse_beside_index(bytes: &[u8]) -> Result<Vec<DockerImage>, Violation> {
+    match bytes.trim_ascii_start() {
+        [b'[', ..] => parse_list(bytes),
+        _ => Ok(Vec::new()),
+    }
+}
+
+fn parse_list(bytes: &[u8]) -> Result<Vec<DockerImage>, Violation> {
+    let listed: Vec<RawImage> = document::parse(bytes)?;
     listed.into_iter().map(DockerImage::try_from).collect()
 }
 
@@ -83,9 +113,9 @@ fn named_digest(name: &str) -> Option<Digest> {
 }
 
 /// A configuration as it was read.
-struct Read {
-    descriptor: Descriptor,
-    config: Config,
+pub(super) struct Read {
+    pub(super) descriptor: Descriptor,
+    pub(super) config: Config,
 }
 
 impl Image {
@@ -95,8 +125,7 @@ impl Image {
             let found = "none, since an archive of `docker save` names its layers by diff IDs alone";
             return Err(pinned_elsewhere(*pinned, found.to_owned()));
         }
-        let wanted = |image: &DockerImage, name: &str| image.tags.iter().any(|tag| reference::fits(tag, name));
-        let tagged: Vec<_> = listed.iter().filter(|image| selector.wants(|name| wanted(image, name))).collect();
+        let tagged: Vec<_> = listed.iter().filter(|image| selector.wants(|name| image.is_called(name))).collect();
         if tagged.is_empty() {
             return Err(nothing(selector.wanted(), reference::list(listed.iter().map(DockerImage::name))));
         }
@@ -126,7 +155,7 @@ impl Image {
         }
     }
 
-    fn read_config(&self, image: &DockerImage) -> Result<Read, Error> {
+    pub(super) fn read_config(&self, image: &DockerImage) -> Result<Read, Error> {
         let name = image.config.as_bytes();
         let read = || {
             let missing = || Violation::MemberMissing { name: Escaped::new(name) };
@@ -152,7 +181,8 @@ impl Image {
         let layers = image.layers.iter().zip(&read.config.diff_ids);
         let layers =
             layers.map(|(name, diff_id)| LayerDescriptor::new(LayerPlace::Member(name.clone()), None, *diff_id));
-        Ok(Selected::new(self, None, read.descriptor.clone(), layers.collect()))
+        let platform = read.config.platform.clone();
+        Ok(Selected::new(self, None, (read.descriptor.clone(), platform), layers.collect()))
     }
 }
 

@@ -17,6 +17,7 @@ mod reference;
 mod select;
 #[cfg(test)]
 mod tests;
+mod twin;
 mod walk;
 
 pub use blob::BlobReader;

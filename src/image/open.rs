@@ -291,7 +291,7 @@ impl Image {
         let is_manifest = matches!(kind, Some(MediaType::Index | MediaType::Manifest));
         let name = match &self.form {
             Form::Docker(_) => return Ok(None),
-            Form::Layout => format!("blobs/{}/{}", digest.algorithm().name(), digest.hex()),
+            Form::Layout => blob_name(digest),
             Form::Flat(root) if root.digest() == digest => docker::MANIFEST_NAME.to_owned(),
             Form::Flat(_) if is_manifest => format!("{}.manifest.json", digest.hex()),
             Form::Flat(_) => digest.hex(),
@@ -300,7 +300,7 @@ impl Image {
     }
 
     /// Reads a file that is known by its name alone; `None` when it is missing.
-    fn file<T>(
+    pub(super) fn file<T>(
         &self,
         name: &'static str,
         parse: impl FnOnce(&[u8]) -> Result<T, Violation>,
@@ -312,6 +312,11 @@ impl Image {
         };
         read().map_err(|fault: Fault| fault.at(in_file(name)))
     }
+}
+
+/// What the file of a blob is called in a layout.
+pub(super) fn blob_name(digest: &Digest) -> String {
+    format!("blobs/{}/{}", digest.algorithm().name(), digest.hex())
 }
 
 /// Where a fault is that concerns a blob.

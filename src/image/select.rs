@@ -11,7 +11,7 @@ use super::platform::Platform;
 use super::reference::{list, named};
 use super::walk::Walk;
 use crate::read::Format;
-use crate::words::{Digest, EntryPath, Error, Escaped, Fault, Limit, Misuse, Position, Violation};
+use crate::words::{Digest, EntryPath, Error, Escaped, Fault, Limit, Misuse, Note, Position, Violation};
 use std::collections::HashSet;
 
 /// What is asked for: a platform, and a reference name or a digest where the image has several.
@@ -85,17 +85,20 @@ pub struct Selected {
     image: Image,
     manifest: Option<Descriptor>,
     config: Descriptor,
+    /// What the configuration states.
+    platform: Option<Platform>,
     layers: Vec<LayerDescriptor>,
+    notes: Vec<Note>,
 }
 
 impl Selected {
     pub(super) fn new(
         image: &Image,
         manifest: Option<Descriptor>,
-        config: Descriptor,
+        (config, platform): (Descriptor, Option<Platform>),
         layers: Vec<LayerDescriptor>,
     ) -> Self {
-        Self { image: image.clone(), manifest, config, layers }
+        Self { image: image.clone(), manifest, config, platform, layers, notes: Vec::new() }
     }
 
     /// The image of which this is one.
@@ -111,6 +114,16 @@ impl Selected {
     /// The configuration. Its digest is what Docker calls the image ID.
     pub fn config(&self) -> &Descriptor {
         &self.config
+    }
+
+    pub(super) fn platform(&self) -> Option<&Platform> {
+        self.platform.as_ref()
+    }
+
+    /// What is odd about how the image names it, and where. [`Unpacker::unpack`](crate::Unpacker::unpack) has policy
+    /// decide it; whoever applies the layers himself does that too.
+    pub fn notes(&self) -> &[Note] {
+        &self.notes
     }
 
     /// The layers, the lowest first.
@@ -214,6 +227,13 @@ impl Image {
     /// a [`Violation`] from "Digests and manifests", or of a [`Limit`], for an image that is malformed,
     /// incomplete, or not an image.
     pub fn select(&self, selector: &Selector) -> Result<Selected, Error> {
+        let mut selected = self.select_alone(selector)?;
+        selected.notes.extend(self.disagreement(&selected, selector)?);
+        Ok(selected)
+    }
+
+    /// Finds it in the list that counts, whatever another one says.
+    pub(super) fn select_alone(&self, selector: &Selector) -> Result<Selected, Error> {
         match (&self.form, selector.digest) {
             (Form::Docker(listed), _) => self.select_docker(listed, selector),
             (_, Some(digest)) => {
@@ -276,6 +296,7 @@ impl Image {
         }
         self.limits().check(Limit::Layers, manifest.layers.len() as u64).map_err(placed)?;
         let config = self.document(&manifest.config, Config::parse)?;
+        let platform = config.platform.clone();
         let (layers, diff_ids) = (manifest.layers.len(), config.diff_ids.len());
         if layers != diff_ids {
             return Err(placed(Violation::LayersAndDiffIds { layers, diff_ids }));
@@ -291,6 +312,6 @@ impl Image {
                 _ => Err(placed(media_type(descriptor.media_type()))),
             })
             .collect::<Result<_, _>>()?;
-        Ok(Selected::new(self, Some(descriptor.clone()), manifest.config, layers))
+        Ok(Selected::new(self, Some(descriptor.clone()), (manifest.config, platform), layers))
     }
 }

@@ -249,12 +249,15 @@ impl Audit {
 
 #[cfg(feature = "image")]
 impl Audit {
-    /// Reads all layers of an image.
+    /// Reads all layers of an image, and tells what is odd about the image itself.
     ///
     /// # Errors
     ///
     /// What the system refuses; never the image's fault.
     pub fn image(&mut self, image: &crate::image::Selected, observer: &mut dyn Observer) -> Result<(), Error> {
+        for note in image.notes() {
+            self.tell(note.quirk.clone().into(), note.position.clone(), observer)?;
+        }
         for layer in image.numbered_layers() {
             match layer {
                 Ok(layer) => self.layer(layer, observer)?,

@@ -5,9 +5,10 @@ use super::pipeline::{Jobs, side_by_side};
 use super::stage::Staged;
 use super::watched::Watched;
 use crate::image::{BlobReader, Selected};
+use crate::plan::Judge;
 use crate::read::Verifying;
 use crate::sink::Sink;
-use crate::words::{Error, Fault, LayerPosition, Policy, Position, Report};
+use crate::words::{Error, Fault, LayerPosition, Note, Policy, Position, Report};
 use cap_std::fs::Dir;
 use std::ffi::OsStr;
 
@@ -35,26 +36,39 @@ impl Watched<'_> {
     /// The same, and [`Misuse::Cancelled`](crate::Misuse::Cancelled), which leaves nothing behind either.
     pub fn unpack(&self, image: &Selected, parent: &Dir, name: impl AsRef<OsStr>) -> Result<Report, Error> {
         let unpacker = self.unpacker;
+        let report = self.judged(image)?;
         let mut staged = Staged::beside(parent, name)?.durability(unpacker.policy.durability_choice());
         let layers = image.numbered_layers();
         match unpacker.threads() {
-            Jobs::Alone => self.unpack_layers(image, layers.map(|layer| layer?.open(unpacker.within())), staged),
+            Jobs::Alone => {
+                self.unpack_layers(image, layers.map(|layer| layer?.open(unpacker.within())), report, staged)
+            }
             Jobs::Threads(threads) => {
                 let chore = staged.rootfs().chore();
                 side_by_side(threads, unpacker.within(), chore, layers, |opened| {
-                    self.unpack_layers(image, opened, staged)
+                    self.unpack_layers(image, opened, report, staged)
                 })
             }
         }
+    }
+
+    /// Has policy decide what is odd about the image as a whole.
+    fn judged(&self, image: &Selected) -> Result<Report, Error> {
+        let mut judge = Judge::new(&self.unpacker.policy, self.unpacker.within(), 0);
+        for Note { quirk, position } in image.notes() {
+            judge.at(position.clone());
+            judge.quirk(quirk.clone()).map_err(|fault| fault.at(position.clone()))?;
+        }
+        Ok(judge.into_report())
     }
 
     fn unpack_layers<S: Verifying>(
         &self,
         image: &Selected,
         layers: impl Iterator<Item = Result<Opened<S>, Error>>,
+        mut report: Report,
         mut staged: Staged,
     ) -> Result<Report, Error> {
-        let mut report = Report::default();
         let mut proofs = Vec::new();
         for layer in layers {
             let applied = self.run(report.bytes_written, layer?, staged.rootfs())?;

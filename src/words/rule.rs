@@ -296,6 +296,8 @@ rules! {
         "one-zero-block" OneZeroBlock "the archive ends with one zero block" = NOTED;
         "no-end-blocks" NoEndBlocks "the archive has no end mark; a digest shows that it is whole" = NOTED;
         "gzip-padding" GzipPadding "zero bytes follow the compressed layer" = NOTED;
+        "lists-disagree" ListsDisagree { because: String } "`index.json` and `manifest.json` name two images, and readers differ on which of them they take"
+            help "`--manifest-digest` says which is meant; `--allow lists-disagree` takes the one that containerd takes" = COMPATIBLE;
         "compression-differs" CompressionDiffers { stated: &'static str, found: &'static str } "the layer is not compressed as its media type says" = NOTED;
     }
 }

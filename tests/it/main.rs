@@ -33,6 +33,8 @@ mod races;
 mod resolver;
 mod staged;
 mod support;
+#[cfg(all(feature = "image", feature = "gzip", feature = "zstd"))]
+mod twins;
 mod unprivileged;
 #[cfg(feature = "wall")]
 mod wall;

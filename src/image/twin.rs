@@ -1,0 +1,153 @@
+//! An image with two lists of what it holds: `index.json`, and the `manifest.json` of `docker save`.
+//!
+//! Newer writers write both, so that older readers find the one that they know; which of them counts depends on the
+//! reader and its version. Where the lists answer one question by two images, two readers see two images.
+
+use super::docker::{self, DockerImage};
+use super::manifest::{Descriptor, Manifest, parse_index};
+use super::media_type::MediaType;
+use super::open::{Form, Image, blob_name, digest_of, in_file};
+use super::select::{LayerPlace, Selected, Selector};
+use crate::words::{Algorithm, Digest, EntryPath, Error, Fault, Limit, Misuse, Note, Quirk, Violation};
+use std::collections::{HashMap, HashSet};
+
+/// Why the lists disagree; `None` when they do not.
+type Because = Option<String>;
+
+impl Image {
+    /// Says whether the two lists disagree on what was selected. Where there is one list alone, and where a digest
+    /// said which manifest is meant, they do not.
+    pub(super) fn disagreement(&self, selected: &Selected, selector: &Selector) -> Result<Option<Note>, Error> {
+        let compared = match &self.form {
+            Form::Flat(_) => Ok(None),
+            _ if selector.pinned().is_some() => Ok(None),
+            Form::Layout => self.compare_with_docker(selected, selector),
+            Form::Docker(_) => self.compare_with_index(selected, selector),
+        };
+        let because = match compared {
+            // Other readers may be less strict.
+            Err(error) if matches!(error.kind(), Fault::Refused(_)) => Some(format!("one cannot be read: {error}")),
+            other => other?,
+        };
+        let quirk = |because| Quirk::ListsDisagree { because };
+        Ok(because.map(|because| Note { quirk: quirk(because), position: in_file(docker::MANIFEST_NAME) }))
+    }
+
+    /// A layout: what its `manifest.json` has under the name that is asked for must be what was selected, or for
+    /// another platform, and then an image of the index as well.
+    fn compare_with_docker(&self, selected: &Selected, selector: &Selector) -> Result<Because, Error> {
+        let Some(listed) = self.file(docker::MANIFEST_NAME, docker::parse_beside_index)? else { return Ok(None) };
+        let is_wanted = |image: &&DockerImage| selector.wants(|name| image.is_called(name));
+        let layers: Vec<_> = selected.layers().iter().map(|layer| file_of(layer.place())).collect::<Result<_, _>>()?;
+        let mut configs = HashMap::new();
+        let mut of_index = None;
+        for image in listed.iter().filter(is_wanted) {
+            let read = match configs.get(image.config()) {
+                Some(read) => read,
+                None => &*configs.entry(image.config()).insert_entry(self.read_config(image)?).into_mut(),
+            };
+            let (config, expected) = (read.descriptor.digest(), selected.config().digest());
+            if config == expected && layers == image.layers() {
+                continue;
+            }
+            if read.config.platform.as_ref() != selected.platform() {
+                let of_index = match &of_index {
+                    Some(of_index) => of_index,
+                    None => &*of_index.insert(self.images_of_index()?),
+                };
+                if of_index.contains(&known_by(config, image.layers())) {
+                    continue;
+                }
+            }
+            let name = image.name();
+            return Ok(Some(match config == expected {
+                true => format!("`manifest.json` has other layers for {name}"),
+                false => format!("`manifest.json` has the configuration {config} for {name}, `index.json` {expected}"),
+            }));
+        }
+        Ok(None)
+    }
+
+    /// An archive of `docker save` with an index that is none of a layout, since `oci-layout` is missing: not all
+    /// readers look for that.
+    fn compare_with_index(&self, selected: &Selected, selector: &Selector) -> Result<Because, Error> {
+        if self.file("index.json", |_| Ok(()))?.is_none() {
+            return Ok(None);
+        }
+        let mut layout = self.clone();
+        layout.form = Form::Layout;
+        let other = match layout.select_alone(selector) {
+            Err(error) if matches!(error.kind(), Fault::Misuse(Misuse::NothingSelected { .. })) => return Ok(None),
+            other => other?,
+        };
+        let files = |of: &Selected| -> Result<Vec<_>, Error> {
+            of.layers().iter().map(|layer| file_of(layer.place())).collect()
+        };
+        let (config, expected) = (other.config().digest(), selected.config().digest());
+        Ok(match config == expected {
+            true if files(&other)? == files(selected)? => None,
+            true => Some("`index.json` has other layers".to_owned()),
+            false => Some(format!("`index.json` has the configuration {config}, `manifest.json` {expected}")),
+        })
+    }
+
+    /// All images of the index that are there, whatever their names and platforms.
+    fn images_of_index(&self) -> Result<HashSet<Digest>, Error> {
+        let (mut images, mut seen) = (HashSet::new(), HashSet::new());
+        let listed = |listed: Vec<Descriptor>, depth| listed.into_iter().map(move |inner| (inner, depth));
+        // The last comes first, so that no more waits than the indexes on one way down have.
+        let mut waiting: Vec<_> = listed(self.index(|bytes| parse_index(bytes, None))?, 1).collect();
+        while let Some((descriptor, depth)) = waiting.pop() {
+            if !seen.insert(*descriptor.digest()) {
+                continue;
+            }
+            match MediaType::parse(descriptor.media_type()) {
+                Some(MediaType::Index) if depth < self.limits().most(Limit::IndexDepth) => {
+                    let inner = self.document(&descriptor, |bytes| parse_index(bytes, Some(&descriptor)));
+                    waiting.extend(listed(if_there(inner)?.unwrap_or_default(), depth + 1));
+                }
+                Some(MediaType::Manifest) => {
+                    let manifest = self.document(&descriptor, |bytes| Manifest::parse(bytes, &descriptor));
+                    let Some(manifest) = if_there(manifest)? else { continue };
+                    let files: Result<Vec<_>, Violation> = manifest.layers.iter().map(file_of_blob).collect();
+                    let files = files.map_err(|violation| Fault::from(violation).at(in_file("index.json")))?;
+                    images.insert(known_by(manifest.config.digest(), &files));
+                }
+                _ => {}
+            }
+        }
+        Ok(images)
+    }
+}
+
+/// What can be read; what is not here or malformed is no image of the index.
+fn if_there<T>(read: Result<T, Error>) -> Result<Option<T>, Error> {
+    match read {
+        Err(error) if matches!(error.kind(), Fault::Refused(_)) => Ok(None),
+        read => read.map(Some),
+    }
+}
+
+/// One value for a configuration and the files of its layers.
+fn known_by(config: &Digest, files: &[EntryPath]) -> Digest {
+    let mut bytes = config.to_string().into_bytes();
+    for file in files {
+        bytes.push(0);
+        bytes.extend_from_slice(file.as_bytes());
+    }
+    digest_of(Algorithm::Sha256, &bytes)
+}
+
+/// The file in which a layer lies.
+fn file_of(place: &LayerPlace) -> Result<EntryPath, Error> {
+    match place {
+        LayerPlace::Member(name) => Ok(name.clone()),
+        LayerPlace::Blob(blob) => {
+            file_of_blob(blob).map_err(|violation| Fault::from(violation).at(in_file("index.json")))
+        }
+    }
+}
+
+fn file_of_blob(blob: &Descriptor) -> Result<EntryPath, Violation> {
+    EntryPath::parse(blob_name(blob.digest()).as_bytes(), &crate::words::Limits::default())
+}
