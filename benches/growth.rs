@@ -102,7 +102,7 @@ fn main() -> ExitCode {
         lines.push(line);
     }
     if arguments.is_empty() {
-        table("growth", &lines);
+        table("docs/performance.md", "growth", &lines);
     }
     if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS }
 }

@@ -19,12 +19,12 @@ pub(crate) fn peak_kib() -> u64 {
     peak.trim().trim_end_matches(" kB").parse().unwrap()
 }
 
-/// With `BLESS=1`, writes a table into its place in `docs/performance.md`.
-pub(crate) fn table(name: &str, lines: &[String]) {
+/// With `BLESS=1`, writes a table into its place in a page.
+pub(crate) fn table(page: &str, name: &str, lines: &[String]) {
     if std::env::var_os("BLESS").is_none() {
         return;
     }
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/performance.md");
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(page);
     let page = fs::read_to_string(&path).unwrap();
     let (before, rest) = page.split_once(&format!("<!-- {name} -->\n")).unwrap();
     let (_, after) = rest.split_once("<!-- end -->").unwrap();

@@ -60,7 +60,7 @@ fn main() -> ExitCode {
         lines.push(line);
     }
     println!();
-    table("extract", &lines);
+    table("docs/performance.md", "extract", &lines);
     if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS }
 }
 
