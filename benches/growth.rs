@@ -14,9 +14,8 @@ mod common;
 use cap_std::ambient_authority;
 use cap_std::fs::Dir;
 use common::layers::{Item, layer};
-use common::{setting, table};
+use common::{processor_seconds, setting, table};
 use layercage::{Layer, Policy, Rootfs, Unpacker};
-use rustix::time::{ClockId, clock_gettime};
 use std::fs;
 use std::io::Read;
 use std::path::Path;
@@ -126,9 +125,4 @@ fn run(name: &str, amount: u64) -> ExitCode {
     unpacker.apply(Layer::new(build(amount)), &mut sink).unwrap();
     println!("{}", processor_seconds() - before);
     ExitCode::SUCCESS
-}
-
-fn processor_seconds() -> f64 {
-    let time = clock_gettime(ClockId::ProcessCPUTime);
-    time.tv_sec as f64 + time.tv_nsec as f64 / 1e9
 }

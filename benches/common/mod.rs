@@ -4,12 +4,19 @@
 
 pub(crate) mod layers;
 
+use rustix::time::{ClockId, clock_gettime};
 use std::fs;
 use std::path::Path;
 
 /// A number from the environment.
 pub(crate) fn setting(name: &str, default: u64) -> u64 {
     std::env::var(name).map_or(default, |text| text.parse().unwrap())
+}
+
+/// The processor's time that this process has used, the kernel's for it included.
+pub(crate) fn processor_seconds() -> f64 {
+    let time = clock_gettime(ClockId::ProcessCPUTime);
+    time.tv_sec as f64 + time.tv_nsec as f64 / 1e9
 }
 
 /// The peak of this process' memory.
