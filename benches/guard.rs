@@ -6,6 +6,9 @@
 //!
 //! The layer is a plain tar of which no digest is known, so that no instruction is counted that only some processors
 //! have. Another compiler makes other code: with one that is not the file's, nothing is compared.
+//!
+//! Calls of the allocator are counted, too: those that one more small file costs in a directory that is known. No compiler
+//! changes their number, which may neither grow nor shrink unsaid.
 
 #![allow(clippy::disallowed_methods, reason = "a benchmark sets up its own worlds and runs itself anew")]
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, missing_docs, reason = "a benchmark")]
@@ -25,6 +28,8 @@ use std::path::Path;
 use std::process::{Command, ExitCode};
 
 const WORKS: [&str; 2] = ["judged", "tree"];
+/// What takes memory, in C's library.
+const ALLOCATORS: [&str; 4] = ["malloc", "calloc", "realloc", "posix_memalign"];
 const TOLERANCE: f64 = 0.03;
 const FILE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/benches/guard.txt");
 const UPDATE: &str = "BLESS=1 cargo bench --bench guard";
@@ -46,27 +51,37 @@ fn main() -> ExitCode {
     let place = tempfile::tempdir().unwrap();
     let layer = place.path().join("layer.tar");
     fs::write(&layer, build().build()).unwrap();
-    let counts: Vec<_> = WORKS.iter().map(|work| (*work, count(work, &layer))).collect();
+    let counts: Vec<_> = WORKS.iter().map(|work| (*work, count(work, &layer).instructions)).collect();
+    let allocations: Vec<_> = WORKS.iter().map(|work| (*work, allocations(work, place.path()))).collect();
     if std::env::var_os("BLESS").is_some() {
-        let lines: Vec<_> = counts.iter().map(|(work, count)| format!("{work} {count}\n")).collect();
-        fs::write(
-            FILE,
-            format!("# Instructions, see benches/guard.rs. Update: {UPDATE}\n{compiler}\n{}", lines.concat()),
-        )
-        .unwrap();
+        let lines = counts.iter().map(|(work, count)| format!("{work} {count}\n"));
+        let lines = lines.chain(allocations.iter().map(|(work, each)| format!("{work}-allocations {each}\n")));
+        let head = format!("# Instructions, and allocations a file; see benches/guard.rs. Update: {UPDATE}");
+        fs::write(FILE, format!("{head}\n{compiler}\n{}", lines.collect::<String>())).unwrap();
         return ExitCode::SUCCESS;
     }
-    compare(&fs::read_to_string(FILE).unwrap(), &compiler, &counts)
+    compare(&fs::read_to_string(FILE).unwrap(), &compiler, &counts, &allocations)
 }
 
-fn compare(kept: &str, compiler: &str, counts: &[(&str, u64)]) -> ExitCode {
+fn compare(kept: &str, compiler: &str, counts: &[(&str, u64)], allocations: &[(&str, u64)]) -> ExitCode {
+    let known = |name: &str| -> u64 {
+        kept.lines().find_map(|line| line.strip_prefix(&format!("{name} "))).unwrap().parse().unwrap()
+    };
+    let mut code = ExitCode::SUCCESS;
+    for (work, each) in allocations {
+        let known = known(&format!("{work}-allocations"));
+        println!("{work}: {each} allocations a file, {known} in benches/guard.txt");
+        if *each != known {
+            println!("{work}: if that is meant: {UPDATE}");
+            code = ExitCode::FAILURE;
+        }
+    }
     if !kept.lines().any(|line| line == compiler) {
         println!("SKIPPED: instructions counted: benches/guard.txt is of another compiler than {compiler}");
-        return ExitCode::SUCCESS;
+        return code;
     }
-    let mut code = ExitCode::SUCCESS;
     for (work, count) in counts {
-        let known: u64 = kept.lines().find_map(|line| line.strip_prefix(&format!("{work} "))).unwrap().parse().unwrap();
+        let known = known(work);
         let change = *count as f64 / known as f64 - 1.0;
         println!("{work}: {count} instructions, {:+.2} % to the {known} of benches/guard.txt", 100.0 * change);
         if change.abs() > TOLERANCE {
@@ -77,10 +92,31 @@ fn compare(kept: &str, compiler: &str, counts: &[(&str, u64)]) -> ExitCode {
     code
 }
 
-fn count(work: &str, layer: &Path) -> u64 {
+/// What one more file costs: the difference that a thousand make.
+fn allocations(work: &str, place: &Path) -> u64 {
+    let of = |files: usize| {
+        let layer = place.join("files.tar");
+        let files = (0..files).fold(LayerBuilder::new(), |built, n| built.file(&format!("usr/bin/file-{n:04}"), b"x"));
+        fs::write(&layer, files.build()).unwrap();
+        count(work, &layer).allocations
+    };
+    let (less, more) = (of(1_000), of(2_000));
+    // What grows with the layer does so now and then, and is rounded off.
+    (more - less + 500) / 1_000
+}
+
+/// What a run costs.
+struct Costs {
+    instructions: u64,
+    allocations: u64,
+}
+
+fn count(work: &str, layer: &Path) -> Costs {
     let tree = tempfile::tempdir().unwrap();
+    let calls = tempfile::NamedTempFile::new().unwrap();
     let output = Command::new("valgrind")
-        .args(["--tool=callgrind", "--callgrind-out-file=/dev/null"])
+        .arg("--tool=callgrind")
+        .arg(format!("--callgrind-out-file={}", calls.path().display()))
         .arg(std::env::current_exe().unwrap())
         .args(["--run", work])
         .args([layer, tree.path()])
@@ -89,7 +125,29 @@ fn count(work: &str, layer: &Path) -> u64 {
     let text = String::from_utf8(output.stderr).unwrap();
     assert!(output.status.success(), "{work}: {text}");
     let count = text.lines().find_map(|line| line.split_once("Collected :")).unwrap().1;
-    count.trim().parse().unwrap()
+    let allocations = calls_of(&ALLOCATORS, &fs::read_to_string(calls.path()).unwrap());
+    Costs { instructions: count.trim().parse().unwrap(), allocations }
+}
+
+/// How often functions are called, as callgrind writes it: `cfn=(7) name` once, `cfn=(7)` from then on says whom a line
+/// `calls=2 …` is about.
+fn calls_of(functions: &[&str], profile: &str) -> u64 {
+    let mut wanted = Vec::new();
+    let mut is_wanted = false;
+    let mut calls = 0;
+    for line in profile.lines() {
+        if let Some(function) = line.strip_prefix("cfn=").or_else(|| line.strip_prefix("fn=")) {
+            let (id, name) = function.split_once(' ').unwrap_or((function, ""));
+            if functions.contains(&name) {
+                wanted.push(id);
+            }
+            is_wanted = wanted.contains(&id);
+        } else if let Some(call) = line.strip_prefix("calls=").filter(|_| is_wanted) {
+            calls += call.split(' ').next().unwrap().parse::<u64>().unwrap();
+        }
+    }
+    assert!(!wanted.is_empty(), "callgrind saw no allocation");
+    calls
 }
 
 fn run(work: &str, layer: &Path, tree: &Path) -> ExitCode {

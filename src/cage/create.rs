@@ -2,10 +2,10 @@
 
 use super::content::Content;
 use super::directory::Opened;
-use super::finish::finish;
+use super::finish::{Path, finish};
 use super::metadata::strip_acls;
 use super::replace::{Installed, Made, made};
-use super::{Cage, Counsel, Directory, Place, Step, directory, path_of, sys};
+use super::{Cage, Counsel, Directory, Place, Step, directory, sys};
 use crate::words::{Component, Device, EntryPath, Escaped, Fault, Limit, Metadata, Violation};
 use rustix::fs::FileType;
 use rustix::io::Errno;
@@ -32,7 +32,7 @@ impl Cage {
     /// Makes a regular file.
     pub(crate) fn file(
         &mut self,
-        place: &Place,
+        place: &Place<'_>,
         metadata: &Metadata,
         mut content: Content<'_>,
         counsel: &mut dyn Counsel,
@@ -46,10 +46,11 @@ impl Cage {
             let filled = content.fill(file.as_fd(), name);
             let prepared = filled.and_then(|()| cage.prepare_file(file.as_fd(), &place.parent, metadata, counsel));
             if let (Ok(()), Some(finishing)) = (&prepared, &cage.finishing) {
-                return finishing.put_off(file, metadata, place.path()).map(Made::Done);
+                let path = Path { directory: place.parent.path(), name: place.name() };
+                return finishing.put_off(file, metadata, path).map(Made::Done);
             }
             prepared
-                .and_then(|()| finish(file.as_fd(), metadata.mode, metadata.mtime, name))
+                .and_then(|()| finish(file.as_fd(), metadata.mode, metadata.mtime).map_err(|unset| unset.of(name)))
                 .map(Made::Done)
                 .inspect_err(|_| undo_own(place.at(), name, file.as_fd()))
         })?
@@ -59,7 +60,7 @@ impl Cage {
     /// Makes a symbolic link, a FIFO or a device node.
     pub(crate) fn special(
         &mut self,
-        place: &Place,
+        place: &Place<'_>,
         new: New<'_>,
         metadata: &Metadata,
         counsel: &mut dyn Counsel,
@@ -95,7 +96,7 @@ impl Cage {
     /// Makes something in a directory of its own, and gives it its name from there.
     ///
     /// What it inherits of a default ACL could not be taken off again without opening it.
-    fn create_apart(&mut self, place: &Place, name: &[u8], new: New<'_>) -> Result<Made<()>, Fault> {
+    fn create_apart(&mut self, place: &Place<'_>, name: &[u8], new: New<'_>) -> Result<Made<()>, Fault> {
         let apart = self.temporary(&place.parent)?;
         sys::create_directory(place.at(), &apart).map_err(sys::fault("mkdirat", &apart))?;
         let create = || {
@@ -117,8 +118,8 @@ impl Cage {
     /// Makes one more name for what is at `target`, which is not followed; its inode stays as it is.
     pub(crate) fn hard_link(
         &mut self,
-        place: &Place,
-        target: &Place,
+        place: &Place<'_>,
+        target: &Place<'_>,
         written: &EntryPath,
         counsel: &mut dyn Counsel,
     ) -> Result<Linked, Fault> {
@@ -145,7 +146,7 @@ impl Cage {
     /// Makes a directory, or gives the one that is there these attributes and keeps what is in it.
     pub(crate) fn directory(
         &mut self,
-        place: &Place,
+        place: &Place<'_>,
         metadata: &Metadata,
         counsel: &mut dyn Counsel,
     ) -> Result<Arc<Directory>, Fault> {
@@ -155,8 +156,7 @@ impl Cage {
                 return self.enrol(place, directory, counsel);
             }
         }
-        let name = super::place::component(place)?;
-        if let Step::Directory(directory, _) = self.step(&Arc::clone(&place.parent), name)? {
+        if let Step::Directory(directory, _) = self.step(&place.parent, place.component())? {
             self.renew(&directory, metadata, counsel)?;
             return Ok(directory);
         }
@@ -168,7 +168,7 @@ impl Cage {
 
     fn new_directory(
         &mut self,
-        place: &Place,
+        place: &Place<'_>,
         name: &[u8],
         metadata: &Metadata,
         counsel: &mut dyn Counsel,
@@ -188,7 +188,7 @@ impl Cage {
     /// Holds a directory that was made, and says so.
     fn enrol(
         &mut self,
-        place: &Place,
+        place: &Place<'_>,
         directory: Directory,
         counsel: &mut dyn Counsel,
     ) -> Result<Arc<Directory>, Fault> {
@@ -227,7 +227,7 @@ impl Cage {
     }
 
     /// Names through links must not make a tree deeper than names may be.
-    fn check_depth(&self, place: &Place) -> Result<(), Fault> {
+    fn check_depth(&self, place: &Place<'_>) -> Result<(), Fault> {
         let path = place.path();
         self.limits.check(Limit::PathBytes, path.len() as u64)?;
         let depth = 1 + path.iter().filter(|&&byte| byte == b'/').count();
@@ -235,12 +235,11 @@ impl Cage {
     }
 
     /// Opens a directory just made at a place, under its final or a temporary name.
-    fn open_new(&mut self, place: &Place, name: &[u8]) -> Result<Directory, Fault> {
+    fn open_new(&mut self, place: &Place<'_>, name: &[u8]) -> Result<Directory, Fault> {
         match directory::open(place.at(), name, self.root.status.mount, self.me)? {
             Opened::Directory { fd, status, mode_now } => {
                 let id = self.directory_id(status.identity);
-                let path = path_of(&place.parent, super::place::component(place)?);
-                Ok(Directory::new(fd, id, path, status, mode_now, false))
+                Ok(Directory::new(fd, id, place.path(), status, mode_now, false))
             }
             _ => Err(Fault::system("openat", name, Errno::STALE)),
         }

@@ -2,6 +2,7 @@
 
 use super::sys;
 use crate::words::{Chore, Fault, Metadata, Timestamp};
+use rustix::io::Errno;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
 
@@ -13,9 +14,25 @@ const BATCH: usize = 16;
 /// Files of a tree that nobody sees yet, whose mode and time are still to be set.
 #[derive(Debug, Default)]
 pub(crate) struct Finishing {
-    waiting: Mutex<Vec<Unfinished>>,
-    /// What went wrong first. Whoever holds it finishes.
-    outcome: Mutex<Option<Fault>>,
+    waiting: Mutex<Files>,
+    /// Whoever holds it finishes.
+    outcome: Mutex<Outcome>,
+}
+
+#[derive(Debug, Default)]
+struct Outcome {
+    /// What went wrong first.
+    fault: Option<Fault>,
+    /// What is being finished.
+    batch: Files,
+}
+
+/// Files and their paths, in memory that is used again.
+#[derive(Debug, Default)]
+struct Files {
+    files: Vec<Unfinished>,
+    /// Those of all, one behind the other.
+    paths: Vec<u8>,
 }
 
 #[derive(Debug)]
@@ -23,53 +40,102 @@ struct Unfinished {
     file: OwnedFd,
     mode: u32,
     mtime: Timestamp,
-    path: Box<[u8]>,
+    path_bytes: usize,
 }
 
-impl Unfinished {
-    fn finish(self) -> Result<(), Fault> {
-        finish(self.file.as_fd(), self.mode, self.mtime, &self.path)
+impl Files {
+    fn push(&mut self, file: OwnedFd, metadata: &Metadata, path: Path<'_>) {
+        let before = self.paths.len();
+        path.write(&mut self.paths);
+        let path_bytes = self.paths.len() - before;
+        self.files.push(Unfinished { file, mode: metadata.mode, mtime: metadata.mtime, path_bytes });
+    }
+
+    /// Takes the last ones of others.
+    fn take_batch(&mut self, others: &mut Self) {
+        self.files.extend(others.files.drain(others.files.len().saturating_sub(BATCH)..));
+        let bytes = self.files.iter().map(|file| file.path_bytes).sum();
+        self.paths.extend(others.paths.drain(others.paths.len().saturating_sub(bytes)..));
+    }
+
+    /// Finishes all; says what went wrong with any, and whether there was any.
+    fn finish(&mut self, fault: &mut Option<Fault>) -> bool {
+        let any = !self.files.is_empty();
+        let mut paths = self.paths.as_slice();
+        for Unfinished { file, mode, mtime, path_bytes } in self.files.drain(..) {
+            let (path, behind) = paths.split_at_checked(path_bytes).unwrap_or((paths, &[]));
+            paths = behind;
+            if let Err(unset) = finish(file.as_fd(), mode, mtime) {
+                fault.get_or_insert(unset.of(path));
+            }
+        }
+        self.paths.clear();
+        any
+    }
+}
+
+/// A path: that of the directory, and the name in it.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Path<'a> {
+    pub(super) directory: &'a [u8],
+    pub(super) name: &'a [u8],
+}
+
+impl Path<'_> {
+    fn write(self, into: &mut Vec<u8>) {
+        if !self.directory.is_empty() {
+            into.extend_from_slice(self.directory);
+            into.push(b'/');
+        }
+        into.extend_from_slice(self.name);
     }
 }
 
 /// Sets what comes last: the mode, since a setuid bit may not be on a file that is not final, and the time.
-pub(super) fn finish(file: BorrowedFd<'_>, mode: u32, mtime: Timestamp, name: &[u8]) -> Result<(), Fault> {
-    sys::set_mode(file, mode).map_err(sys::fault("fchmod", name))?;
-    sys::set_mtime(file, mtime, false).map_err(sys::fault("futimens", name))
+pub(super) fn finish(file: BorrowedFd<'_>, mode: u32, mtime: Timestamp) -> Result<(), Unset> {
+    sys::set_mode(file, mode).map_err(|errno| Unset { call: "fchmod", errno })?;
+    sys::set_mtime(file, mtime, false).map_err(|errno| Unset { call: "futimens", errno })
+}
+
+/// What could not be set, of a file whose name is needed only now.
+#[derive(Debug)]
+pub(super) struct Unset {
+    call: &'static str,
+    errno: Errno,
+}
+
+impl Unset {
+    pub(super) fn of(self, name: &[u8]) -> Fault {
+        Fault::system(self.call, name, self.errno)
+    }
 }
 
 impl Finishing {
     /// Takes a file that has its content, owner and extended attributes. Where too many wait, it is finished here.
-    pub(super) fn put_off(&self, file: OwnedFd, metadata: &Metadata, path: Box<[u8]>) -> Result<(), Fault> {
-        let file = Unfinished { file, mode: metadata.mode, mtime: metadata.mtime, path };
+    pub(super) fn put_off(&self, file: OwnedFd, metadata: &Metadata, path: Path<'_>) -> Result<(), Fault> {
         let mut waiting = lock(&self.waiting);
-        if waiting.len() < WAITING {
-            waiting.push(file);
+        if waiting.files.len() < WAITING {
+            waiting.push(file, metadata, path);
             return Ok(());
         }
         drop(waiting);
-        file.finish()
+        finish(file.as_fd(), metadata.mode, metadata.mtime).map_err(|unset| {
+            let mut whole = Vec::new();
+            path.write(&mut whole);
+            unset.of(&whole)
+        })
     }
 
     /// Finishes all that wait, and says what went wrong with any.
     pub(super) fn finish_all(&self) -> Result<(), Fault> {
         let mut outcome = lock(&self.outcome);
         while self.finish_some(&mut outcome) {}
-        outcome.take().map_or(Ok(()), Err)
+        outcome.fault.take().map_or(Ok(()), Err)
     }
 
-    fn finish_some(&self, outcome: &mut Option<Fault>) -> bool {
-        let mut waiting = lock(&self.waiting);
-        let from = waiting.len().saturating_sub(BATCH);
-        let batch = waiting.split_off(from);
-        drop(waiting);
-        let any = !batch.is_empty();
-        for file in batch {
-            if let Err(fault) = file.finish() {
-                outcome.get_or_insert(fault);
-            }
-        }
-        any
+    fn finish_some(&self, outcome: &mut Outcome) -> bool {
+        outcome.batch.take_batch(&mut lock(&self.waiting));
+        outcome.batch.finish(&mut outcome.fault)
     }
 }
 
@@ -112,7 +178,7 @@ mod tests {
             scope.spawn(|| (0..1_000).filter(|_| finishing.help()).count());
             for number in 0..3 * WAITING {
                 let file = open(&path(number), OFlags::CREATE | OFlags::WRONLY);
-                finishing.put_off(file, &metadata(0o640), b"f"[..].into()).unwrap();
+                finishing.put_off(file, &metadata(0o640), Path { directory: b"", name: b"f" }).unwrap();
             }
         });
         finishing.finish_all().unwrap();
@@ -130,7 +196,7 @@ mod tests {
         std::fs::write(place.path().join("f"), "").unwrap();
         // A handle that only names takes no mode.
         let file = open(&place.path().join("f"), OFlags::PATH);
-        finishing.put_off(file, &metadata(0o640), b"etc/f"[..].into()).unwrap();
+        finishing.put_off(file, &metadata(0o640), Path { directory: b"etc", name: b"f" }).unwrap();
         assert!(finishing.help());
         let fault = finishing.finish_all().unwrap_err();
         assert!(fault.to_string().starts_with(r#"fchmod("etc/f")"#), "{fault}");

@@ -300,7 +300,7 @@ impl Cage {
         })
     }
 
-    fn is_held(&self, place: &Place) -> bool {
+    fn is_held(&self, place: &Place<'_>) -> bool {
         self.held.contains_key(&place.id())
     }
 

@@ -10,13 +10,13 @@ use std::sync::Arc;
 ///
 /// Only the cage makes one, so that no effect can be handed a path.
 #[derive(Debug)]
-pub(crate) struct Place {
+pub(crate) struct Place<'n> {
     pub(super) parent: Arc<Directory>,
-    name: Box<[u8]>,
+    name: Component<'n>,
     id: PlaceId,
 }
 
-impl Place {
+impl<'n> Place<'n> {
     /// The directory that it is in.
     pub(crate) fn parent(&self) -> &Arc<Directory> {
         &self.parent
@@ -29,14 +29,15 @@ impl Place {
 
     /// The components from the root, links on the way resolved.
     pub(crate) fn path(&self) -> Box<[u8]> {
-        match self.parent.path() {
-            [] => self.name.clone(),
-            path => [path, &self.name].join(&b'/').into(),
-        }
+        path_of(&self.parent, self.name)
     }
 
-    pub(super) fn name(&self) -> &[u8] {
-        &self.name
+    pub(super) fn name(&self) -> &'n [u8] {
+        self.name.as_bytes()
+    }
+
+    pub(super) fn component(&self) -> Component<'n> {
+        self.name
     }
 
     pub(super) fn at(&self) -> BorrowedFd<'_> {
@@ -46,28 +47,24 @@ impl Place {
 
 impl Cage {
     /// The place of a name in a directory.
-    pub(crate) fn place(&self, parent: &Arc<Directory>, name: Component<'_>) -> Place {
-        Place { parent: Arc::clone(parent), name: name.as_bytes().into(), id: self.place_id(parent.id(), name) }
+    pub(crate) fn place<'n>(&self, parent: &Arc<Directory>, name: Component<'n>) -> Place<'n> {
+        Place { parent: Arc::clone(parent), name, id: self.place_id(parent.id(), name) }
     }
 
     /// Whether anything is there; a link is not followed.
-    pub(crate) fn exists(&self, place: &Place) -> Result<bool, Fault> {
+    pub(crate) fn exists(&self, place: &Place<'_>) -> Result<bool, Fault> {
         match sys::status_at(place.at(), place.name()) {
             Ok(_) => Ok(true),
             Err(Errno::NOENT) => Ok(false),
-            Err(errno) => Err(Fault::system("statx", &path_of(&place.parent, component(place)?), errno)),
+            Err(errno) => Err(Fault::system("statx", &place.path(), errno)),
         }
     }
 
     /// The directory at a place; `None` for anything else.
-    pub(crate) fn enter(&mut self, place: &Place) -> Result<Option<Arc<Directory>>, Fault> {
-        match self.step(&Arc::clone(&place.parent), component(place)?)? {
+    pub(crate) fn enter(&mut self, place: &Place<'_>) -> Result<Option<Arc<Directory>>, Fault> {
+        match self.step(&place.parent, place.name)? {
             super::Step::Directory(directory, _) => Ok(Some(directory)),
             _ => Ok(None),
         }
     }
-}
-
-pub(super) fn component(place: &Place) -> Result<Component<'_>, Fault> {
-    Component::parse(&place.name).map_err(|_| Fault::Bug("a place has a name that is no component"))
 }

@@ -20,7 +20,7 @@ pub(crate) enum Keep {
 
 impl Cage {
     /// Removes what is at a place, with all that is in it and without following anything. Nothing there is fine.
-    pub(crate) fn remove(&mut self, place: &Place) -> Result<(), Fault> {
+    pub(crate) fn remove(&mut self, place: &Place<'_>) -> Result<(), Fault> {
         place.parent().touch();
         if self.exposure == Exposure::Visible {
             match sys::unlink(place.at(), place.name()) {

@@ -41,7 +41,7 @@ impl Cage {
     /// the old one's place at one stroke, so that a failure never costs what was there.
     pub(super) fn install<T>(
         &mut self,
-        place: &Place,
+        place: &Place<'_>,
         counsel: &mut dyn Counsel,
         mut make: impl FnMut(&mut Self, &[u8], &mut dyn Counsel) -> Result<Made<T>, Fault>,
     ) -> Result<Installed<T>, Fault> {
@@ -67,7 +67,7 @@ impl Cage {
 
     /// Puts what is complete under a temporary name into its place, and says whether the old one is gone. When
     /// that fails the old one has its place, and the new one its temporary name.
-    fn replace(&mut self, place: &Place, temporary: &[u8]) -> Result<Result<(), Fault>, Fault> {
+    fn replace(&mut self, place: &Place<'_>, temporary: &[u8]) -> Result<Result<(), Fault>, Fault> {
         // What was there may have been a link that led to the last parent.
         self.recent.forget();
         let at = place.at();
@@ -102,7 +102,7 @@ impl Cage {
     }
 
     /// Removes the tree at a place of a tree in use.
-    pub(super) fn take_away(&mut self, place: &Place) -> Result<(), Fault> {
+    pub(super) fn take_away(&mut self, place: &Place<'_>) -> Result<(), Fault> {
         self.prepare_removal(place)?;
         let at = place.at();
         let temporary = self.temporary(&place.parent)?;
@@ -121,7 +121,7 @@ impl Cage {
     }
 
     /// Lets go of what is held of a tree, and looks through it where a failure would cost something.
-    fn prepare_removal(&mut self, place: &Place) -> Result<(), Fault> {
+    fn prepare_removal(&mut self, place: &Place<'_>) -> Result<(), Fault> {
         match self.exposure {
             Exposure::Staged => {
                 self.forget(&place.path());

@@ -111,7 +111,7 @@ impl Rootfs {
 
     fn hard_link(
         &mut self,
-        place: &Place,
+        place: &Place<'_>,
         target: &EntryPath,
         metadata: Metadata,
         judge: &mut Judge<'_>,
@@ -143,7 +143,7 @@ impl Rootfs {
         Ok(())
     }
 
-    fn skip_link(&mut self, place: &Place, target: &EntryPath, judge: &mut Judge<'_>) -> Result<(), Fault> {
+    fn skip_link(&mut self, place: &Place<'_>, target: &EntryPath, judge: &mut Judge<'_>) -> Result<(), Fault> {
         judge.quirk(Quirk::HardLinkToSkipped { target: Escaped::new(target.as_bytes()) })?;
         self.remove_for_skipped(place)
     }
@@ -162,7 +162,7 @@ impl Rootfs {
         }
     }
 
-    fn remove_for_skipped(&mut self, place: &Place) -> Result<(), Fault> {
+    fn remove_for_skipped(&mut self, place: &Place<'_>) -> Result<(), Fault> {
         self.cage.remove(place)?;
         Ok(self.skipped.skip(&place.path(), self.cage.limits())?)
     }
@@ -204,7 +204,7 @@ impl Rootfs {
         }
     }
 
-    fn remove_lower(&mut self, place: &Place, judge: &mut Judge<'_>) -> Result<(), Fault> {
+    fn remove_lower(&mut self, place: &Place<'_>, judge: &mut Judge<'_>) -> Result<(), Fault> {
         self.skipped.remove_lower(&place.path());
         let within = place.parent().id();
         match self.brought.standing(within, place.id()) {
@@ -230,7 +230,7 @@ impl Rootfs {
         }
     }
 
-    fn clear_at(&mut self, place: &Place) -> Result<Option<Arc<Directory>>, Fault> {
+    fn clear_at(&mut self, place: &Place<'_>) -> Result<Option<Arc<Directory>>, Fault> {
         let directory = self.cage.enter(place)?;
         if let Some(directory) = &directory {
             self.cage.clear(directory, &mut Clearing { brought: &mut self.brought, kept: false })?;
