@@ -3,6 +3,7 @@
 use crate::layers::layer;
 use crate::tree::{self, Tree};
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use tar::EntryType::{Directory as Dir, Fifo, Link, Regular as File, Symlink};
@@ -69,7 +70,16 @@ impl Job {
         let place = self.place();
         let done = Command::new(crate::COMMAND).args(self.arguments("1")).current_dir(&place).output().unwrap();
         assert!(done.status.success(), "{done:?}");
-        tree::list(&self.root(place.path()))
+        let tree = tree::list(&self.root(place.path()));
+        self.unlock(place.path());
+        tree
+    }
+
+    /// Lets whoever is not root remove what it made.
+    pub(crate) fn unlock(self, place: &Path) {
+        if self == Self::Apply {
+            fs::set_permissions(place.join("root/locked"), fs::Permissions::from_mode(0o700)).unwrap();
+        }
     }
 
     /// Whether there is something that is there when it has succeeded only.

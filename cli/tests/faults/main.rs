@@ -9,6 +9,7 @@
 mod file_systems;
 mod job;
 mod layers;
+mod short;
 mod tree;
 
 use job::Job;
