@@ -1,6 +1,7 @@
 //! Images that real tools built, compared with the trees that real tools make of them.
 //!
-//! Runs where `LAYERCAGE_IMAGES` names a directory with `NAME/{gzip,zstd,none}` layouts, `LAYERCAGE_TREELIST` the
+//! Runs where `LAYERCAGE_IMAGES` names a directory with `NAME/{gzip,zstd,none}` layouts, and `oci.tar` and `docker.tar` beside
+//! them as skopeo writes these, `LAYERCAGE_TREELIST` the
 //! script that compares trees field by field, and umoci is installed; as root, since owners and devices are compared.
 //! `.ci/run` sees to that; `LAYERCAGE_IMAGES=… LAYERCAGE_TREELIST=… cargo test --test real -- --nocapture` runs it for
 //! all images that are there.
@@ -45,18 +46,19 @@ fn real_images_give_the_trees_of_real_tools() {
             Judge::Listing(file) => image.join(file),
             Judge::Umoci => umoci(&image.join("gzip"), &place.path().join(format!("{name}.umoci"))),
         };
-        for form in ["gzip", "zstd", "none"] {
+        for form in forms(&image, &place.path().join("made")) {
             let parent = Dir::open_ambient_dir(place.path(), ambient_authority()).unwrap();
-            let layout = Dir::open_ambient_dir(image.join(form), ambient_authority()).unwrap();
-            let selected = Image::open(&layout).unwrap().select(&Selector::host()).unwrap();
+            let selected = Image::open_ambient(&form, ambient_authority()).unwrap().select(&Selector::host()).unwrap();
             let policy = Policy::default().devices(Devices::Create);
             let report = selected.unpack_into(&parent, "rootfs", &policy).unwrap();
             let rootfs = place.path().join("rootfs");
+            let form = form.file_name().unwrap().display();
             println!("{name} {form}: {} entries, {:?}", report.entries, report.counts().collect::<Vec<_>>());
             setup.assert_same(&expected, &rootfs);
             std::fs::remove_dir_all(rootfs).unwrap();
             compared += 1;
         }
+        std::fs::remove_dir_all(place.path().join("made")).unwrap();
     }
     assert!(compared > 0, "LAYERCAGE_IMAGES has none of the images");
 }
@@ -98,6 +100,32 @@ fn an_audit_refuses_no_real_image_and_notes_what_is_known() {
         }
     }
     assert!(audited > 0, "LAYERCAGE_IMAGES has none of the images");
+}
+
+/// All forms in which an image is there, and those that are made of them: its archive by gzip, and what skopeo calls
+/// `dir:`.
+fn forms(image: &Path, made: &Path) -> Vec<PathBuf> {
+    std::fs::create_dir(made).unwrap();
+    let there = ["gzip", "zstd", "none", "oci.tar", "docker.tar"].map(|form| image.join(form));
+    let mut forms: Vec<_> = there.into_iter().filter(|form| form.exists()).collect();
+    let archive = image.join("oci.tar");
+    if archive.exists() {
+        let packed = made.join("oci.tar.gz");
+        let file = std::fs::File::create(&packed).unwrap();
+        let done = Command::new("gzip").arg("-1c").arg(&archive).stdout(file).status().unwrap();
+        assert!(done.success());
+        forms.push(packed);
+    }
+    let (from, directory) = (format!("oci:{}:latest", image.join("gzip").display()), made.join("dir"));
+    let to = format!("dir:{}", directory.display());
+    match Command::new("skopeo").args(["copy", "-q", "--insecure-policy", &from, &to]).output() {
+        Ok(done) => {
+            assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+            forms.push(directory);
+        }
+        Err(_) => eprintln!("skipped: there is no skopeo to make a `dir:` of {}", image.display()),
+    }
+    forms
 }
 
 /// The ways in which umoci is wrong about these images: image, path, and the sentence of image-spec
