@@ -104,7 +104,7 @@ fn unpacking(place: &Path, jobs: &str) -> Child {
     wait_until("the staging directory to fill", || {
         let names = names(place);
         let staged = names.iter().find(|name| name.starts_with(".layercage-"));
-        staged.is_some_and(|name| place.join(name).join("d").exists())
+        staged.is_some_and(|name| place.join(name).join("rootfs/d").exists())
     });
     child
 }

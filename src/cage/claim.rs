@@ -29,15 +29,32 @@ impl Claim {
                 Err(Errno::EXIST) => continue,
                 other => other.map_err(sys::fault("mkdirat", &name))?,
             }
-            // A run that cleans up may be faster than our lock.
             if let Some(claim) = claim(parent, &name, me)? {
                 let status = sys::status(claim.directory.as_fd()).map_err(sys::fault("statx", &name))?;
                 // A umask may keep even us out of what we just made.
                 me.open_up(claim.directory.as_fd(), &status, &name)?;
                 return Ok(claim);
             }
+            // A run that cleans up may be faster than our lock; or the file system says that it is another's.
+            if sys::status_at(parent, &name).is_ok_and(|made| made.uid != me.uid) {
+                let _ = sys::remove_directory(parent, &name);
+                let fault = Fault::system("mkdirat", &name, Errno::PERM);
+                return Err(fault.about("what we make in this file system belongs to somebody else"));
+            }
         }
         Err(Fault::system("mkdirat", prefix, Errno::EXIST))
+    }
+
+    /// Removes it, which is empty by now, unless somebody has put something else in its place.
+    pub(super) fn remove(&self, parent: BorrowedFd<'_>) -> Result<(), Fault> {
+        let ours = sys::status(self.directory.as_fd()).map_err(sys::fault("statx", &self.name))?;
+        match sys::status_at(parent, &self.name) {
+            Ok(named) if named.identity == ours.identity => {
+                sys::remove_directory(parent, &self.name).map_err(sys::fault("rmdir", &self.name))
+            }
+            Ok(_) | Err(Errno::NOENT) => Ok(()),
+            Err(errno) => Err(Fault::system("statx", &self.name, errno)),
+        }
     }
 
     /// The digits of its name.
@@ -64,6 +81,15 @@ pub(super) fn each_dead(
         }
     }
     Ok(())
+}
+
+/// Whether somebody who lives has a directory in `parent`.
+pub(super) fn is_alive(parent: BorrowedFd<'_>, purpose: Purpose, name: &[u8]) -> bool {
+    let is_locked = || {
+        let directory = sys::open_directory(parent, name)?;
+        retry_on_intr(|| flock(&directory, FlockOperation::NonBlockingLockShared))
+    };
+    purpose.is_that_of(name) && is_locked() == Err(Errno::WOULDBLOCK)
 }
 
 impl Purpose {

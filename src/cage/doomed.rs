@@ -27,6 +27,28 @@ impl From<Unremoved> for Fault {
 }
 
 impl Cage {
+    /// Removes all that is below the root. A root with something left in it has the mode that it had.
+    pub(super) fn empty(&mut self) -> Result<(), Fault> {
+        let root = self.root();
+        root.open_up(self.me)?;
+        self.remove_all(root.as_fd()).inspect_err(|_| drop(root.settle()))
+    }
+
+    fn remove_all(&mut self, directory: BorrowedFd<'_>) -> Result<(), Fault> {
+        // Reading a directory while it changes may skip names: once more, until there are none.
+        loop {
+            let mut names = Names::of(directory, b".")?;
+            let mut any = false;
+            while let Some((name, _)) = names.next()? {
+                self.remove_tree(directory, &name)?;
+                any = true;
+            }
+            if !any {
+                return Ok(());
+            }
+        }
+    }
+
     /// Removes `name`, whatever it is. Directories that stay because that fails have the modes that they had.
     pub(super) fn remove_tree(&mut self, at: BorrowedFd<'_>, name: &[u8]) -> Result<(), Unremoved> {
         match sys::unlink(at, name) {

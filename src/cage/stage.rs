@@ -1,23 +1,31 @@
 //! A directory that is filled out of sight and then takes its name at one stroke.
 
 use super::claim::{self, Claim, Purpose};
-use super::{Cage, Exposure, directory::Me, sys};
+use super::directory::{self, Me, Opened};
+use super::metadata::strip_acls;
+use super::{Cage, Exposure, sys};
 use crate::words::{Component, Durability, Escaped, Fault, Misuse};
-use rustix::fs::RenameFlags;
 use rustix::io::Errno;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 const STAGE: Purpose = Purpose(b".layercage-");
 
+/// The tree's name in the staging directory.
+const TREE: &[u8] = b"rootfs";
+
 /// A staging directory beside its target; removed when dropped before [`Stage::commit`].
 ///
-/// It is locked for as long as it is used: the next run removes one that is not, for its owner is dead.
+/// It is locked for as long as it is used: the next run removes one that is not, for its owner is dead. It is ours,
+/// nobody else may go into it, and the tree is in it: whatever owner and mode that has, nobody can use anything of it
+/// before it is verified, or put something else in its place.
 #[derive(Debug)]
 pub(crate) struct Stage {
     parent: OwnedFd,
     target: Vec<u8>,
-    /// The directory, until it has its name.
+    me: Me,
+    /// The directory around the tree, until that has its name.
     claim: Option<Claim>,
+    tree: OwnedFd,
 }
 
 impl Stage {
@@ -43,47 +51,78 @@ impl Stage {
         // One that cannot be removed, with a mount in it say, is left for whoever can.
         claim::each_dead(parent.as_fd(), STAGE, me, |dead| drop(remove(parent.as_fd(), &dead)))?;
         let claim = Claim::make(parent.as_fd(), STAGE, me)?;
-        Ok(Self { parent, target: target.to_vec(), claim: Some(claim) })
+        match make_tree(&claim, me) {
+            Ok(tree) => Ok(Self { parent, target: target.to_vec(), me, claim: Some(claim), tree }),
+            Err(fault) => {
+                let _ = remove(parent.as_fd(), &claim);
+                Err(fault)
+            }
+        }
     }
 
-    /// A cage around it.
+    /// A cage around the tree.
     pub(crate) fn cage(&self) -> Result<Cage, Fault> {
-        let cage = Cage::over(self.claim()?.directory.as_fd(), Exposure::Staged)?;
+        let cage = Cage::over(self.tree.as_fd(), Exposure::Staged)?;
         let root = cage.root();
-        // Nothing of what surrounds the target leaks in; and the root is implied until an entry names it.
-        cage.imply(&root, true)?;
+        // The root is implied until an entry names it.
+        cage.imply(&root, false)?;
         Ok(cage)
     }
 
-    /// Whether a cage is around it and not around some other directory.
+    /// Whether a cage is around the tree and not around some other directory.
     pub(crate) fn is_root_of(&self, cage: &Cage) -> Result<bool, Fault> {
-        let staged = sys::status(self.claim()?.directory.as_fd()).map_err(sys::fault("statx", &self.target))?;
-        Ok(staged.identity == cage.root.status.identity)
+        Ok(self.tree_identity()? == cage.root.status.identity)
     }
 
-    /// Gives it its name, unless something of that name has come up meanwhile.
-    pub(crate) fn commit(mut self, durability: Durability) -> Result<(), Fault> {
-        let claim = self.claim()?;
+    fn tree_identity(&self) -> Result<(u64, u64), Fault> {
+        Ok(sys::status(self.tree.as_fd()).map_err(sys::fault("statx", &self.target))?.identity)
+    }
+
+    /// Gives the tree its name, unless something of that name has come up meanwhile.
+    pub(crate) fn commit(self, durability: Durability) -> Result<(), Fault> {
+        let stage = self.claim()?.directory.as_fd();
         if durability == Durability::Synced {
-            sys::sync_file_system(claim.directory.as_fd()).map_err(sys::fault("syncfs", &self.target))?;
+            sys::sync_file_system(self.tree.as_fd()).map_err(sys::fault("syncfs", &self.target))?;
         }
-        self.rename(&claim.name, &self.target)?;
+        self.carry((stage, TREE), (self.parent.as_fd(), &self.target))?;
         if durability == Durability::Synced
             && let Err(errno) = sys::sync(self.parent.as_fd())
         {
             // Nobody can say whether the name is there after a crash: it is taken back, and dropping removes the tree.
-            self.rename(&self.target, &claim.name)?;
+            self.take_back(stage)?;
             return Err(Fault::system("fsync", b".", errno));
         }
-        self.claim = None;
+        // Dropping removes what was around it.
         Ok(())
     }
 
-    fn rename(&self, from: &[u8], to: &[u8]) -> Result<(), Fault> {
-        match sys::rename_with(self.parent.as_fd(), from, to, RenameFlags::NOREPLACE) {
-            Err(Errno::EXIST) => Err(Misuse::TargetExists { name: Escaped::new(to) }.into()),
-            other => other.map_err(sys::fault("renameat2", to)),
+    /// Moves the tree from one directory to the other.
+    fn carry(&self, from: (BorrowedFd<'_>, &[u8]), to: (BorrowedFd<'_>, &[u8])) -> Result<(), Fault> {
+        let status = sys::status(self.tree.as_fd()).map_err(sys::fault("statx", &self.target))?;
+        // Its `..` is written anew, for which it must be writable.
+        let mode_now = self.me.open_up(self.tree.as_fd(), &status, &self.target)?;
+        let moved = match sys::carry(from, to) {
+            Err(Errno::EXIST) => Err(Misuse::TargetExists { name: Escaped::new(to.1) }.into()),
+            other => other.map_err(sys::fault("renameat2", &self.target)),
+        };
+        if mode_now == status.mode || moved.is_err() {
+            return moved;
         }
+        let restored = sys::set_mode(self.tree.as_fd(), status.mode).map_err(sys::fault("fchmod", &self.target));
+        restored.or_else(|fault| {
+            sys::carry(to, from).map_err(sys::fault("renameat2", &self.target))?;
+            Err(fault)
+        })
+    }
+
+    /// Takes the name away again, if it is still the tree that has it.
+    fn take_back(&self, stage: BorrowedFd<'_>) -> Result<(), Fault> {
+        let tree = self.tree_identity()?;
+        let parent = self.parent.as_fd();
+        if sys::status_at(parent, &self.target).is_ok_and(|named| named.identity == tree) {
+            self.carry((parent, &self.target), (stage, TREE))?;
+        }
+        Ok(())
     }
 
     fn claim(&self) -> Result<&Claim, Fault> {
@@ -100,6 +139,22 @@ impl Drop for Stage {
     }
 }
 
+/// Makes the directory that is to become the tree: nothing of what surrounds its target leaks in.
+fn make_tree(claim: &Claim, me: Me) -> Result<OwnedFd, Fault> {
+    let stage = claim.directory.as_fd();
+    strip_acls(stage)?;
+    // A setgid bit that it has from its parent goes, too.
+    sys::set_mode(stage, 0o700).map_err(sys::fault("fchmod", &claim.name))?;
+    sys::create_directory(stage, TREE).map_err(sys::fault("mkdirat", TREE))?;
+    let mount = sys::status(stage).map_err(sys::fault("statx", &claim.name))?.mount;
+    match directory::open(stage, TREE, mount, me)? {
+        Opened::Directory { fd, .. } => Ok(fd),
+        _ => Err(Fault::system("openat", TREE, Errno::STALE)),
+    }
+}
+
+/// Removes what is in it through its handle, and then itself by its name: what somebody moves there meanwhile stays.
 fn remove(parent: BorrowedFd<'_>, claim: &Claim) -> Result<(), Fault> {
-    Ok(Cage::over(parent, Exposure::Staged)?.remove_tree(parent, &claim.name)?)
+    Cage::over(claim.directory.as_fd(), Exposure::Staged)?.empty()?;
+    claim.remove(parent)
 }

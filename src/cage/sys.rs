@@ -119,6 +119,11 @@ pub(super) fn rename_with(at: BorrowedFd<'_>, old: &[u8], new: &[u8], flags: Ren
     retry_on_intr(|| fs::renameat_with(at, old, at, new, flags))
 }
 
+/// Moves what is at a name in one directory to a name in another, where nothing is.
+pub(super) fn carry(from: (BorrowedFd<'_>, &[u8]), to: (BorrowedFd<'_>, &[u8])) -> Result<(), Errno> {
+    retry_on_intr(|| fs::renameat_with(from.0, from.1, to.0, to.1, RenameFlags::NOREPLACE))
+}
+
 /// Whether we may make and remove names in a directory, as far as its mode and ACL say.
 pub(super) fn may_change(directory: BorrowedFd<'_>) -> Result<(), Errno> {
     let wanted = fs::Access::WRITE_OK | fs::Access::EXEC_OK;

@@ -68,10 +68,10 @@ impl Cage {
         }
     }
 
-    /// Whether a name in a directory is that of our own directory in the root.
+    /// Whether a name in a directory is that of our own directory in the root, or of another run that is alive.
     pub(super) fn is_marker(&self, directory: &Directory, name: &[u8]) -> bool {
-        matches!(&self.temporaries, Temporaries::Marked(marker) if marker.claim.name == name)
-            && directory.id() == self.root.id()
+        let is_ours = || matches!(&self.temporaries, Temporaries::Marked(marker) if marker.claim.name == name);
+        directory.id() == self.root.id() && (is_ours() || claim::is_alive(directory.as_fd(), RUN, name))
     }
 
     /// No temporary name is there any more.
@@ -178,7 +178,7 @@ fn remove(root: BorrowedFd<'_>, claim: &Claim) -> Result<(), Fault> {
             }
         }
     }
-    sys::remove_directory(root, &claim.name).map_err(sys::fault("rmdir", &claim.name))
+    claim.remove(root)
 }
 
 fn is_denied(error: &std::io::Error) -> bool {

@@ -175,7 +175,7 @@ fn meets_a_mount_while_it_stages() {
     for (lower, goes_back) in [(layer().dir("d/m"), true), (full(), false)] {
         let place = tempfile::tempdir().unwrap();
         let mut staged = Staged::beside(&open(place.path()), "rootfs").unwrap();
-        let stage = place.path().join(&names(place.path())[0]);
+        let stage = place.path().join(&names(place.path())[0]).join("rootfs");
         unpacker.apply(Layer::new(&lower.build()[..]), staged.rootfs()).unwrap();
         let before = tree::list(&stage);
         assert!(run("mount", &["-t", "tmpfs", "none", stage.join("d/m").to_str().unwrap()]));
@@ -330,4 +330,21 @@ fn replaces_on_an_overlay() {
         assert!(run("umount", &[merged.to_str().unwrap()]));
         drop(fs::set_permissions(place.path().join("work/work"), fs::Permissions::from_mode(0o700)));
     }
+}
+
+#[test]
+fn an_opaque_root_leaves_the_mark_of_another_run_that_is_alive() {
+    use rustix::fs::{FlockOperation, flock};
+    let world = World::new();
+    let run = world.root().join(".layercage-run-0123456789abcdef");
+    fs::create_dir(&run).unwrap();
+    fs::write(run.join("place"), "").unwrap();
+    let lock = fs::File::open(&run).unwrap();
+    flock(&lock, FlockOperation::LockExclusive).unwrap();
+    world.apply(&[layer().opaque("").file("a", b"")], &Policy::default()).unwrap();
+    assert!(run.join("place").exists());
+    drop(lock);
+    // Now it is no run's, but something that a layer may have brought.
+    world.apply(&[layer().opaque("").file("a", b"")], &Policy::default()).unwrap();
+    assert!(!run.exists());
 }

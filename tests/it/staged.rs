@@ -1,12 +1,13 @@
 //! All or nothing: nothing is visible before everything is proven.
 
 use crate::child;
-use crate::support::layer::LayerBuilder;
-use crate::support::open;
+use crate::support::layer::{Attributes, LayerBuilder, mode};
+use crate::support::{is_root, open};
 use layercage::{Digest, Durability, Fault, Layer, Misuse, Policy, Staged, Unpacker};
 use sha2::{Digest as _, Sha256};
 use std::fs;
-use std::path::Path;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::path::{Path, PathBuf};
 
 fn digest(bytes: &[u8]) -> Digest {
     Digest::Sha256(Sha256::digest(bytes).into())
@@ -134,4 +135,110 @@ fn what_dead_runs_left_is_removed_and_what_lives_is_not() {
     let mut left = names(place.path());
     left.sort();
     assert_eq!(left, [".layercage-mine", "first"]);
+}
+
+/// Where a tree is staged: the only thing there that is hidden.
+fn stage(place: &Path) -> PathBuf {
+    let mut hidden = names(place).into_iter().filter(|name| name.starts_with(".layercage-"));
+    let stage = place.join(hidden.next().unwrap());
+    assert_eq!(hidden.next(), None);
+    stage
+}
+
+#[test]
+fn nobody_else_may_go_into_a_tree_that_is_staged() {
+    let place = tempfile::tempdir().unwrap();
+    fs::set_permissions(place.path(), fs::Permissions::from_mode(0o2777)).unwrap();
+    let me = rustix::process::geteuid().as_raw();
+    let somebody = if me == 0 { 65534 } else { me };
+    let root = Attributes { uid: somebody.into(), ..mode(0o1777) };
+    let layer = LayerBuilder::new().dir_with(".", &root).file_with("id", b"#!", &mode(0o4755)).build();
+    let mut staged = Staged::beside(&open(place.path()), "rootfs").unwrap();
+    let keeps_out = |when: &str| {
+        let found = fs::metadata(stage(place.path())).unwrap();
+        assert_eq!((found.mode() & 0o7777, found.uid()), (0o700, me), "{when}");
+    };
+    keeps_out("before the first layer");
+    let proven = Layer::new(&layer[..]).blob(digest(&layer), layer.len() as u64).diff_id(digest(&layer));
+    let proof = Unpacker::new(Policy::default()).apply(proven, staged.rootfs()).unwrap().verified().unwrap();
+    keeps_out("after the root's own entry");
+    staged.commit(vec![proof]).unwrap();
+    let found = fs::metadata(place.path().join("rootfs")).unwrap();
+    assert_eq!((found.mode() & 0o7777, found.uid()), (0o1777, somebody));
+    assert_eq!(names(place.path()), ["rootfs"]);
+}
+
+#[test]
+fn what_takes_the_place_of_a_staging_directory_is_neither_removed_nor_made_visible() {
+    for commits in [true, false] {
+        let place = tempfile::tempdir().unwrap();
+        let bytes = LayerBuilder::new().file("good", b"").build();
+        let mut staged = Staged::beside(&open(place.path()), "rootfs").unwrap();
+        let proven = Layer::new(&bytes[..]).blob(digest(&bytes), bytes.len() as u64).diff_id(digest(&bytes));
+        let proof = Unpacker::new(Policy::default()).apply(proven, staged.rootfs()).unwrap().verified().unwrap();
+        let stage = stage(place.path());
+        fs::rename(&stage, place.path().join("stolen")).unwrap();
+        fs::create_dir_all(stage.join("rootfs/precious")).unwrap();
+        match commits {
+            true => staged.commit(vec![proof]).unwrap(),
+            false => drop(staged),
+        }
+        assert!(stage.join("rootfs/precious").exists(), "commits: {commits}");
+        assert_eq!(names(&place.path().join("stolen")), [""; 0], "commits: {commits}");
+        assert_eq!(place.path().join("rootfs/good").exists(), commits);
+    }
+}
+
+#[test]
+fn a_dead_run_is_removed_whoever_its_tree_belongs_to() {
+    if !is_root("somebody else's tree (its twin: what_dead_runs_left_is_removed_and_what_lives_is_not)") {
+        return;
+    }
+    let place = tempfile::tempdir().unwrap();
+    let dead = place.path().join(".layercage-0123456789abcdef");
+    fs::create_dir_all(dead.join("rootfs/etc")).unwrap();
+    std::os::unix::fs::chown(dead.join("rootfs"), Some(1000), Some(1000)).unwrap();
+    Staged::beside(&open(place.path()), "rootfs").unwrap().commit(vec![]).unwrap();
+    assert_eq!(names(place.path()), ["rootfs"]);
+}
+
+#[test]
+fn a_root_that_keeps_its_owner_out_takes_its_name() {
+    let place = tempfile::tempdir().unwrap();
+    if is_root("being somebody else") {
+        std::os::unix::fs::chown(place.path(), Some(65534), Some(65534)).unwrap();
+    }
+    let Some(command) = child::unprivileged("stages_locked_roots", &[("PLACE", place.path().as_os_str())]) else {
+        return;
+    };
+    child::expect_success(command);
+    for bits in [0o000, 0o555] {
+        let root = place.path().join(format!("{bits:o}"));
+        let found = fs::metadata(&root).unwrap();
+        assert_eq!((found.mode() & 0o7777, found.mtime()), (bits, 1_000_000_000));
+        fs::set_permissions(&root, fs::Permissions::from_mode(0o755)).unwrap();
+        assert_eq!(names(&root), ["file"]);
+    }
+    assert_eq!(names(place.path()).len(), 2);
+}
+
+/// Runs in a process of its own, not as root.
+#[test]
+#[ignore = "started by the test above"]
+fn stages_locked_roots() {
+    let Some(place) = std::env::var_os("PLACE").map(PathBuf::from) else { return };
+    for bits in [0o000, 0o555] {
+        let bytes = LayerBuilder::new().dir_with(".", &mode(bits)).file("file", b"").build();
+        for durability in [Durability::Kernel, Durability::Synced] {
+            let proven = Layer::new(&bytes[..]).blob(digest(&bytes), bytes.len() as u64).diff_id(digest(&bytes));
+            let mut staged = Staged::beside(&open(&place), format!("{bits:o}")).unwrap().durability(durability);
+            let proof = Unpacker::new(Policy::default()).apply(proven, staged.rootfs()).unwrap().verified().unwrap();
+            staged.commit(vec![proof]).unwrap();
+            if durability == Durability::Kernel {
+                let root = place.join(format!("{bits:o}"));
+                fs::set_permissions(&root, fs::Permissions::from_mode(0o755)).unwrap();
+                fs::remove_dir_all(root).unwrap();
+            }
+        }
+    }
 }
