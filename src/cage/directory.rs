@@ -209,8 +209,11 @@ pub(super) struct Me {
     pub(super) gid: u32,
     /// Whether modes do not hold us back (`CAP_DAC_OVERRIDE`).
     pub(super) overrides: bool,
-    /// Whether we may give files away (`CAP_CHOWN`).
+    /// Whether we may give files away, and work on what is no longer ours (`CAP_CHOWN`, `CAP_DAC_OVERRIDE` and
+    /// `CAP_FOWNER`).
     pub(super) chowns: bool,
+    /// Whether a setgid bit stays on what belongs to a group that we are not in (`CAP_FSETID`).
+    pub(super) sets_any_gid: bool,
 }
 
 impl Me {
@@ -222,7 +225,8 @@ impl Me {
             uid,
             gid: rustix::process::getegid().as_raw(),
             overrides: has(CapabilitySet::DAC_OVERRIDE),
-            chowns: has(CapabilitySet::CHOWN),
+            chowns: has(CapabilitySet::CHOWN | CapabilitySet::DAC_OVERRIDE | CapabilitySet::FOWNER),
+            sets_any_gid: has(CapabilitySet::FSETID),
         }
     }
 

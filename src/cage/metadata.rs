@@ -22,7 +22,7 @@ impl Cage {
         if inherited {
             strip_acls(file)?;
         }
-        let now = if parent.leaks() || !self.group_is_ours(file)? { None } else { Some((self.me.uid, self.me.gid)) };
+        let now = if parent.leaks() || !self.is_ours(file, parent)? { None } else { Some((self.me.uid, self.me.gid)) };
         self.give(file, now, metadata)?;
         set_xattrs(file, 0o600, &metadata.xattrs, counsel)
     }
@@ -119,15 +119,16 @@ impl Cage {
         }
     }
 
-    /// Whether the file system gives new files our own group, as all but BSD-style mounts do.
-    fn group_is_ours(&mut self, file: BorrowedFd<'_>) -> Result<bool, Fault> {
-        if let Some(known) = self.group_is_ours {
-            return Ok(known);
+    /// Whether a new file in a directory is our own, and of our own group.
+    fn is_ours(&mut self, file: BorrowedFd<'_>, parent: &Directory) -> Result<bool, Fault> {
+        let (uid, gid) = self.caller();
+        let [ours, foreign] = &mut self.new_is_ours;
+        let known = if parent.owner().1 == gid { ours } else { foreign };
+        if let Some(known) = known {
+            return Ok(*known);
         }
         let status = sys::status(file).map_err(sys::fault("statx", b""))?;
-        let ours = (status.uid, status.gid) == (self.me.uid, self.me.gid);
-        self.group_is_ours = Some(ours);
-        Ok(ours)
+        Ok(*known.insert((status.uid, status.gid) == (uid, gid)))
     }
 }
 

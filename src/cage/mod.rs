@@ -111,8 +111,9 @@ pub(crate) struct Cage {
     ownership: Ownership,
     /// What parents carry that no entry lists.
     implied: Metadata,
-    /// Whether new files belong to our own group, as they do on all but BSD-style mounts; found out once.
-    group_is_ours: Option<bool>,
+    /// Whether new files are our own and of our own group: in directories of that group, and in those of another, where
+    /// it is so on all but BSD-style mounts. Found out once each.
+    new_is_ours: [Option<bool>; 2],
 }
 
 #[derive(Debug)]
@@ -149,7 +150,7 @@ impl Cage {
             opens: 0,
             ownership,
             implied,
-            group_is_ours: None,
+            new_is_ours: [None; 2],
         })
     }
 
@@ -165,6 +166,11 @@ impl Cage {
             Ownership::Required => true,
             Ownership::Caller | Ownership::Recorded => false,
         }
+    }
+
+    /// Whether a setgid bit stays on what is given to this group.
+    pub(crate) fn keeps_setgid(&self, gid: u32) -> bool {
+        self.me.sets_any_gid || gid == self.me.gid
     }
 
     /// What is enforced in this layer.

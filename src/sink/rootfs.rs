@@ -245,7 +245,7 @@ impl Rootfs {
             self.noted_owner = true;
             judge.quirk(Quirk::OwnerToCaller)?;
         }
-        let mode = if is_directory { metadata.mode } else { self.adjusted_mode(metadata) };
+        let mode = if is_directory { self.with_setgid(metadata) } else { self.adjusted_mode(metadata) };
         if mode != metadata.mode {
             judge.quirk(Quirk::SetIdDropped { mode: Octal(metadata.mode) })?;
         }
@@ -253,9 +253,15 @@ impl Rootfs {
         Ok(())
     }
 
+    /// The kernel would take a setgid bit off in silence.
+    fn with_setgid(&self, metadata: &Metadata) -> u32 {
+        let is_lost = self.cage.keeps_owners() && !self.cage.keeps_setgid(metadata.gid);
+        if is_lost { metadata.mode & !0o2000 } else { metadata.mode }
+    }
+
     fn adjusted_mode(&self, metadata: &Metadata) -> u32 {
         let (uid, gid) = self.cage.caller();
-        let mut mode = metadata.mode;
+        let mut mode = self.with_setgid(metadata);
         if !self.cage.keeps_owners() {
             mode &= if metadata.uid == uid { !0 } else { !0o4000 };
             mode &= if metadata.gid == gid { !0 } else { !0o2000 };

@@ -80,14 +80,15 @@ impl Watched<'_> {
     /// Verifies a layer where it must not be applied as it comes.
     fn verify<R: Read>(&self, layer: Layer<R>, sink: &mut impl Sink) -> Result<Beforehand<R>, Error> {
         let limits = self.unpacker.within();
-        let spool = match layer.about.expected.checks_anything() {
-            true => sink.spool().map_err(|fault| fault.at(layer.about.position()))?,
-            false => None,
-        };
-        match (spool, layer.seek) {
-            (None, _) => Ok(Beforehand::Nothing(layer)),
-            (Some(_), Some(seek)) => spool::read_through(layer, seek, limits, &self.watch).map(Beforehand::Read),
-            (Some(file), None) => spool::keep(layer, file, limits, &self.watch).map(Beforehand::Kept),
+        if !layer.about.expected.checks_anything() {
+            return Ok(Beforehand::Nothing(layer));
+        }
+        match (sink.spool(), layer.seek) {
+            (Ok(None), _) => Ok(Beforehand::Nothing(layer)),
+            // Where there is no room for a file, the effects can be seen all the same; this needs none.
+            (_, Some(seek)) => spool::read_through(layer, seek, limits, &self.watch).map(Beforehand::Read),
+            (Ok(Some(file)), None) => spool::keep(layer, file, limits, &self.watch).map(Beforehand::Kept),
+            (Err(fault), None) => Err(fault.at(layer.about.position())),
         }
     }
 

@@ -6,8 +6,8 @@ use std::str::FromStr;
 /// Who owns what is unpacked.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 pub enum Owners {
-    /// The numeric ids of the layer where we may give files away (`CAP_CHOWN`); otherwise everything is the
-    /// caller's, with one note.
+    /// The numeric ids of the layer where we may give files away and still work on them (`CAP_CHOWN`,
+    /// `CAP_DAC_OVERRIDE`, `CAP_FOWNER`); otherwise everything is the caller's, with one note.
     #[default]
     Auto,
     /// The numeric ids of the layer: one that cannot be set is an error.

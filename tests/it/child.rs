@@ -36,6 +36,13 @@ pub(crate) fn mounting(test: &str, variables: &[(&str, &OsStr)]) -> Option<Comma
     }
 }
 
+/// The same as root with no other capabilities than these, written as `setpriv` wants them; `None` where we are not root.
+pub(crate) fn with_capabilities(capabilities: &str, test: &str, variables: &[(&str, &OsStr)]) -> Option<Command> {
+    let bounds = format!("--bounding-set=-all,{capabilities}");
+    let wrapper = ["setpriv", &bounds, "--inh-caps=-all", "--"];
+    rustix::process::geteuid().is_root().then(|| within(&wrapper, test, variables)).flatten()
+}
+
 fn within(wrapper: &[&str], test: &str, variables: &[(&str, &OsStr)]) -> Option<Command> {
     let inner = command(test, variables);
     let wrapped = |program: &OsStr| {

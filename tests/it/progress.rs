@@ -1,7 +1,8 @@
 //! Being told how far an unpacking is, ending it, and layers that are read twice.
 
+use crate::child;
 use crate::support::layer::LayerBuilder;
-use crate::support::{open, tree};
+use crate::support::{is_root, open, tree};
 use cap_std::ambient_authority;
 use cap_std::fs::Dir;
 use layercage::{
@@ -13,6 +14,7 @@ use std::fs;
 use std::io::{self, Cursor, Read, Seek, SeekFrom};
 use std::num::NonZeroUsize;
 use std::ops::ControlFlow;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 fn unpacker(jobs: usize) -> Unpacker {
@@ -172,6 +174,33 @@ fn a_seekable_layer_is_verified_where_it_lies_and_read_again() {
         apply(Layer::new(&mut reader)).unwrap();
         assert_eq!(reader.read, bytes.len() as u64);
     }
+}
+
+#[test]
+fn a_seekable_layer_needs_no_room_in_a_root_that_we_may_not_write_to() {
+    if !is_root("a root of somebody else's") {
+        return;
+    }
+    let place = tempfile::tempdir().unwrap();
+    fs::set_permissions(place.path(), fs::Permissions::from_mode(0o755)).unwrap();
+    fs::create_dir(place.path().join("ours")).unwrap();
+    std::os::unix::fs::chown(place.path().join("ours"), Some(65534), Some(65534)).unwrap();
+    let Some(command) = child::unprivileged("applies_below_a_root", &[("PLACE", place.path().as_os_str())]) else {
+        return;
+    };
+    child::expect_success(command);
+    assert!(place.path().join("ours/file").exists());
+}
+
+/// Runs in a process of its own, not as root.
+#[test]
+#[ignore = "started by the test above"]
+fn applies_below_a_root() {
+    let Some(place) = std::env::var_os("PLACE") else { return };
+    let bytes = LayerBuilder::new().file("ours/file", b"").build();
+    let layer = Layer::new(Cursor::new(&bytes)).digest(digest(&bytes));
+    let mut rootfs = Rootfs::over(&open(place.as_ref())).unwrap();
+    unpacker(1).apply(layer.seekable(), &mut rootfs).unwrap();
 }
 
 #[test]

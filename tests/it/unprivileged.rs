@@ -128,6 +128,114 @@ fn owners_and_setuid_bits_are_kept() {
     assert_eq!(listing[&b"d/x"[..]]["gid"], "0");
 }
 
+#[test]
+fn owners_are_kept_by_whoever_can_work_on_what_he_gave_away() {
+    for (capabilities, keeps) in
+        [("+chown", false), ("+chown,+fowner", false), ("+chown,+fowner,+dac_override,+fsetid", true)]
+    {
+        let place = tempfile::tempdir().unwrap();
+        let variables = [("PLACE", place.path().as_os_str()), ("KEEPS", if keeps { "1" } else { "" }.as_ref())];
+        let Some(command) = child::with_capabilities(capabilities, "stages_what_is_not_his", &variables) else {
+            eprintln!("skipped, since it needs root (its twin: owners_and_setuid_bits_that_cannot_be_kept_are_noted)");
+            return;
+        };
+        child::expect_success(command);
+    }
+}
+
+/// Runs in a process of its own, with few capabilities.
+#[test]
+#[ignore = "started by the test above"]
+fn stages_what_is_not_his() {
+    let (Some(place), Some(keeps)) = (std::env::var_os("PLACE"), std::env::var_os("KEEPS")) else { return };
+    let theirs = |bits| Attributes { uid: 1000, gid: 1000, ..mode(bits) };
+    let layer = layer()
+        .dir_with(".", &theirs(0o755))
+        .dir_with("home", &theirs(0o700))
+        .file_with("home/note", b"", &theirs(0o600))
+        .file_with("home/later", b"", &mode(0o644));
+    let listing = stage(place.as_ref(), &[layer]);
+    let owner = if keeps.is_empty() { "0" } else { "1000" };
+    for path in [".", "home", "home/note"] {
+        assert_eq!(listing[path.as_bytes()]["uid"], owner, "{path}");
+    }
+}
+
+#[test]
+fn a_setgid_bit_that_the_kernel_would_take_off_is_noted() {
+    let world = World::new();
+    let variables = [("PLACE", world.root().into_os_string())];
+    let variables = variables.each_ref().map(|(name, value)| (*name, value.as_os_str()));
+    let capabilities = "+chown,+fowner,+dac_override";
+    let Some(command) = child::with_capabilities(capabilities, "applies_setgid_without_fsetid", &variables) else {
+        eprintln!("skipped, since it needs root (its twin: owners_and_setuid_bits_that_cannot_be_kept_are_noted)");
+        return;
+    };
+    child::expect_success(command);
+    let modes = ["theirs", "mine", "link", "dir", "sub"].map(|path| world.mode(path));
+    assert_eq!(modes, [0o4755, 0o6755, 0o4755, 0o755, 0o2755]);
+}
+
+/// Runs in a process of its own, with few capabilities.
+#[test]
+#[ignore = "started by the test above"]
+fn applies_setgid_without_fsetid() {
+    let Some(place) = std::env::var_os("PLACE") else { return };
+    let theirs = |bits| Attributes { gid: 1000, ..mode(bits) };
+    let layer = layer()
+        .file_with("theirs", b"", &theirs(0o6755))
+        .file_with("mine", b"", &mode(0o6755))
+        .dir_with("dir", &theirs(0o2755))
+        .dir_with("sub", &mode(0o2755))
+        .hard_link("link", "theirs");
+    let mut rootfs = Rootfs::over(&open(place.as_ref())).unwrap();
+    let applied = Unpacker::new(Policy::default()).apply(Layer::new(&layer.build()[..]), &mut rootfs).unwrap();
+    assert_eq!(applied.report().count("setid-dropped"), 2);
+}
+
+#[test]
+fn a_group_that_the_file_system_gives_is_not_taken_for_ours() {
+    let Some(command) = child::mounting("applies_over_bsd_groups", &[("LAYERCAGE_CHILD", "1".as_ref())]) else {
+        return;
+    };
+    child::expect_success(command);
+}
+
+/// Runs in a process of its own, which may mount.
+#[test]
+#[ignore = "started by the test above"]
+fn applies_over_bsd_groups() {
+    if std::env::var_os("LAYERCAGE_CHILD").is_none() {
+        return;
+    }
+    let place = tempfile::tempdir().unwrap();
+    let (disk, root) = (place.path().join("disk"), place.path().join("root"));
+    fs::File::create(&disk).unwrap().set_len(4 << 20).unwrap();
+    fs::create_dir(&root).unwrap();
+    let run = |program: &str, arguments: &[&std::ffi::OsStr]| {
+        std::process::Command::new(program).args(arguments).output().is_ok_and(|output| output.status.success())
+    };
+    let made = run("mkfs.ext4", &["-q".as_ref(), disk.as_ref()]);
+    if !made || !run("mount", &["-o".as_ref(), "loop,grpid".as_ref(), disk.as_ref(), root.as_ref()]) {
+        eprintln!("skipped, since it takes mkfs.ext4, root and a loop device");
+        return;
+    }
+    let mail = Attributes { gid: 8, ..mode(0o755) };
+    let layer = layer()
+        .file("first", b"")
+        .dir_with("mail", &mail)
+        .file("mail/f", b"")
+        .file_with("mail/s", b"", &mode(0o2755))
+        .file_with("mail/m", b"", &mail);
+    let mut rootfs = Rootfs::over(&open(&root)).unwrap();
+    Unpacker::new(Policy::default()).apply(Layer::new(&layer.build()[..]), &mut rootfs).unwrap();
+    let listing = tree::list(&root);
+    let groups = ["first", "mail", "mail/f", "mail/s", "mail/m"].map(|path| listing[path.as_bytes()]["gid"].clone());
+    drop(rootfs);
+    run("umount", &[root.as_ref()]);
+    assert_eq!(groups, ["0", "8", "0", "0", "8"]);
+}
+
 /// One of everything, parents that nothing lists included.
 fn everything() -> LayerBuilder {
     let read_only = mode(0o400);
