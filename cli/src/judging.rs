@@ -79,6 +79,9 @@ impl Judging {
         let policy = self.fifos.into_iter().fold(policy, Policy::fifos);
         let policy = self.setid.into_iter().fold(policy, Policy::set_id);
         let policy = self.owners()?.into_iter().fold(policy, Policy::owners);
+        // No choice of owners says what becomes of an id that a map lacks: the rule itself does.
+        let unmapped = self.allow.iter().filter(|&&rule| rule == QuirkRule::OwnerUnmapped);
+        let policy = unmapped.copied().fold(policy, Policy::allow);
         let policy = self.xattrs.into_iter().fold(policy, Policy::xattrs);
         let policy = self.links.into_iter().fold(policy, Policy::links);
         let policy = self.mtime.into_iter().fold(policy, Policy::mtime);

@@ -130,3 +130,24 @@ fn choices_that_make_no_sense_are_wrong_usage() {
     let (_, message, _) = apply(place.path(), &["--fifos", "keep"]);
     assert!(message.contains("create, skip, refuse"), "it says what there is: {message}");
 }
+
+#[test]
+fn an_id_that_a_map_lacks_is_given_to_nobody_where_that_is_allowed() {
+    let place = place();
+    let map = ["--owners", "map", "--uid-map", "4000000000:0:1", "--gid-map", "4000000000:0:1"];
+    let allowed = [&map[..], &["--allow", "owner-unmapped"]].concat();
+    let output = run(&[&["check", "--json"], &allowed[..], &["layer"]].concat(), place.path());
+    let text = String::from_utf8(output.stdout.clone()).unwrap();
+    assert_eq!(output.status.code(), Some(0), "{text}{}", ended(&output).1);
+    assert!(text.contains(r#""rule":"owner-unmapped""#), "it is told: {text}");
+    let both = [&allowed[..], &["--refuse", "owner-unmapped"]].concat();
+    assert!(apply(place.path(), &both).1.contains("contradicts"), "whichever won, it would be wrong");
+    if !rustix::process::geteuid().is_root() {
+        eprintln!("skipped in part, since it needs root: files given to 65534");
+        return;
+    }
+    let (code, message, root) = apply(place.path(), &allowed);
+    assert_eq!(code, 0, "{message}");
+    let file = fs::symlink_metadata(root.join("su")).unwrap();
+    assert_eq!((file.uid(), file.gid(), file.mode() & 0o7777), (65534, 65534, 0o755));
+}
