@@ -20,7 +20,7 @@ pub struct Descriptor {
     digest: Digest,
     size: u64,
     artifact_type: String,
-    platform: Option<Platform>,
+    platform: Option<Box<Platform>>,
     annotations: BTreeMap<String, String>,
 }
 
@@ -67,7 +67,7 @@ impl Descriptor {
 
     /// The platform that the descriptor states.
     pub(super) fn platform(&self) -> Option<&Platform> {
-        self.platform.as_ref()
+        self.platform.as_deref()
     }
 
     /// What else than an image this is: a signature, an attestation, a chart.
@@ -164,7 +164,7 @@ impl Config {
             return Err(problem(Confusing("a root file system that is not made of layers")));
         }
         Ok(Self {
-            platform: Platform::new(&config.os, &config.architecture, &config.variant),
+            platform: config.platform(),
             diff_ids: config.rootfs.diff_ids.iter().map(|text| text.parse()).collect::<Result<_, _>>()?,
         })
     }
@@ -192,9 +192,23 @@ impl TryFrom<RawDescriptor> for Descriptor {
             digest: raw.digest.parse()?,
             size: raw.size,
             artifact_type: raw.artifact_type,
-            platform: raw.platform.and_then(|raw| Platform::new(&raw.os, &raw.architecture, &raw.variant)),
+            platform: raw.platform.and_then(RawPlatform::into_platform).map(Box::new),
             annotations: raw.annotations,
         })
+    }
+}
+
+impl RawPlatform {
+    fn into_platform(self) -> Option<Platform> {
+        let Self { os, architecture, variant, os_features } = self;
+        Platform::new(&os, &architecture, &variant).map(|platform| platform.with_os_features(os_features))
+    }
+}
+
+impl RawConfig {
+    fn platform(&self) -> Option<Platform> {
+        let platform = Platform::new(&self.os, &self.architecture, &self.variant);
+        platform.map(|platform| platform.with_os_features(self.os_features.iter().cloned()))
     }
 }
 
@@ -222,6 +236,8 @@ struct RawPlatform {
     architecture: String,
     #[serde(default, deserialize_with = "or_null")]
     variant: String,
+    #[serde(rename = "os.features", default, deserialize_with = "or_null")]
+    os_features: Vec<String>,
 }
 
 #[derive(Deserialize)]
@@ -265,6 +281,8 @@ struct RawConfig {
     architecture: String,
     #[serde(default, deserialize_with = "or_null")]
     variant: String,
+    #[serde(rename = "os.features", default, deserialize_with = "or_null")]
+    os_features: Vec<String>,
 }
 
 #[derive(Deserialize)]

@@ -1,10 +1,15 @@
 //! What a manifest's files run on.
 
+use super::reference::list;
 use crate::words::{Escaped, UnknownWord};
+use std::collections::BTreeSet;
 use std::fmt::{self, Display};
 use std::str::FromStr;
 
 /// An operating system and an architecture in Go's words (`linux/amd64`), with the architecture's variant.
+///
+/// What an image states may name features of the operating system as well that it cannot do without (image-spec,
+/// image-index.md, `os.features`); what somebody asks for names none.
 ///
 /// ```
 /// # use layercage::Platform;
@@ -18,6 +23,7 @@ pub struct Platform {
     os: String,
     architecture: String,
     variant: String,
+    os_features: BTreeSet<String>,
 }
 
 impl Platform {
@@ -48,7 +54,19 @@ impl Platform {
             ("arm", "8") => ("arm", "v8"),
             other => other,
         };
-        Some(Self { os: os.to_owned(), architecture: architecture.to_owned(), variant: variant.to_owned() })
+        let [os, architecture, variant] = [os, architecture, variant].map(str::to_owned);
+        Some(Self { os, architecture, variant, os_features: BTreeSet::new() })
+    }
+
+    /// The same where the operating system has these features. Nothing that is [accepted](Self::accepted) has any, so
+    /// that what needs one fits nobody, as for containerd.
+    pub(super) fn with_os_features(self, os_features: impl IntoIterator<Item = String>) -> Self {
+        Self { os_features: os_features.into_iter().collect(), ..self }
+    }
+
+    /// Whether this is no platform: what BuildKit states of the attestations beside an image.
+    pub(super) fn is_unknown(&self) -> bool {
+        self.os == "unknown" && self.architecture == "unknown"
     }
 
     /// The platforms whose programs run on this one, the best first: itself, the variants below it, and what the
@@ -110,7 +128,8 @@ impl Platform {
             other => other, // arm, riscv64 and s390x are called the same
         };
         let variant = if architecture == "arm" { "v7" } else { "" };
-        Self { os: "linux".to_owned(), architecture: architecture.to_owned(), variant: variant.to_owned() }
+        let [os, architecture, variant] = ["linux", architecture, variant].map(str::to_owned);
+        Self { os, architecture, variant, os_features: BTreeSet::new() }
     }
 }
 
@@ -141,7 +160,13 @@ impl FromStr for Platform {
 impl Display for Platform {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}/{}", Word(&self.os), Word(&self.architecture))?;
-        if self.variant.is_empty() { Ok(()) } else { write!(f, "/{}", Word(&self.variant)) }
+        if !self.variant.is_empty() {
+            write!(f, "/{}", Word(&self.variant))?;
+        }
+        match list(self.os_features.iter().map(|feature| Word(feature).to_string())) {
+            none if none.is_empty() => Ok(()),
+            features => write!(f, " with {features}"),
+        }
     }
 }
 

@@ -34,7 +34,8 @@ impl Selector {
         Self { platform: Platform::host(), reference: None, digest: None }
     }
 
-    /// Asks for what runs on another platform: what is made for it, or what it runs besides, the best there is.
+    /// Asks for what runs on another platform: what is made for it, or what it runs besides, the best there is. What
+    /// needs features of the operating system (`os.features`) is passed over.
     #[must_use]
     pub fn platform(mut self, platform: Platform) -> Self {
         self.platform = platform;

@@ -255,6 +255,32 @@ fn the_best_platform_is_taken_wherever_it_stands() {
 }
 
 #[test]
+fn what_needs_features_of_the_operating_system_is_passed_over() {
+    let world = World::new();
+    let needing = |features: Value| with(on("linux", "amd64"), "os.features", features);
+    let image = |number: &str| {
+        let mut document = world.manifest_of(&world.config("linux", "amd64"));
+        document["annotations"] = json!({"number": number});
+        world.json(MANIFEST, &document)
+    };
+    let erofs = with(image("1"), "platform", needing(json!(["erofs", "\u{1b}"])));
+    let plain = with(image("2"), "platform", needing(json!([])));
+    let null = with(image("3"), "platform", needing(Value::Null));
+    for (listed, expected) in [([&erofs, &plain], &plain), ([&erofs, &null], &null)] {
+        world.list(&[world.index_of(&listed.map(Value::clone))]);
+        assert_eq!(world.select().unwrap().manifest().unwrap().digest().to_string(), expected["digest"]);
+    }
+    world.list(&[erofs]);
+    assert_eq!(nothing(world.select()).1, r#"linux/amd64 with "\x1b", erofs"#);
+    // A configuration states it where the descriptor states nothing.
+    let config = json!({"os": "linux", "architecture": "amd64", "os.features": ["erofs"], "rootfs": {
+        "type": "layers", "diff_ids": [digest(b"layer")]
+    }});
+    world.list(&[world.json(MANIFEST, &world.manifest_of(&world.json(CONFIG, &config)))]);
+    assert_eq!(nothing(world.select()).1, "linux/amd64 with erofs");
+}
+
+#[test]
 fn indexes_that_name_one_another_over_and_over_are_walked_once() {
     let world = World::new();
     let image = with(world.image("linux", "arm64"), "platform", on("linux", "arm64"));
