@@ -18,6 +18,7 @@ use std::fs::{self, remove_file, write};
 use std::io::Read;
 use std::os::unix::fs::symlink;
 use std::path::PathBuf;
+use std::slice;
 
 const INDEX: &str = "application/vnd.oci.image.index.v1+json";
 const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
@@ -278,6 +279,57 @@ fn what_needs_features_of_the_operating_system_is_passed_over() {
     }});
     world.list(&[world.json(MANIFEST, &world.manifest_of(&world.json(CONFIG, &config)))]);
     assert_eq!(nothing(world.select()).1, "linux/amd64 with erofs");
+}
+
+#[test]
+fn an_index_that_states_a_platform_is_for_that_one_whatever_is_in_it() {
+    let world = World::new();
+    let [one, other] = ["linux", "Linux"].map(|os| with(world.image(os, "amd64"), "platform", on("linux", "amd64")));
+    let [for_arm, for_us] = [(&one, "arm64"), (&other, "x86_64")].map(|(image, architecture)| {
+        with(world.index_of(slice::from_ref(image)), "platform", on("linux", architecture))
+    });
+    world.list(&[world.index_of(&[for_arm.clone(), for_us.clone()])]);
+    assert_eq!(world.select().unwrap().manifest().unwrap().digest().to_string(), other["digest"]);
+    world.list(&[for_arm.clone(), for_us]);
+    assert_eq!(world.select().unwrap().manifest().unwrap().digest().to_string(), other["digest"]);
+    world.list(&[for_arm]);
+    assert_eq!(nothing(world.select()).1, "linux/arm64");
+}
+
+#[test]
+fn what_is_for_no_known_platform_is_no_image_to_choose_from() {
+    let world = World::new();
+    let attestation = with(world.image("Linux", "amd64"), "platform", on("unknown", "unknown"));
+    let unstated = world.image("", "");
+    for listed in [[&attestation, &unstated], [&unstated, &attestation]] {
+        let listed = listed.map(Value::clone);
+        for roots in [vec![world.index_of(&listed)], listed.to_vec()] {
+            world.list(&roots);
+            assert_eq!(world.select().unwrap().manifest().unwrap().digest().to_string(), unstated["digest"]);
+        }
+    }
+    world.list(slice::from_ref(&attestation));
+    assert_eq!(nothing(world.select()).1, "unknown/unknown");
+    let unknown = Selector::host().platform("unknown/unknown".parse().unwrap());
+    let selected = world.open_within(Limits::default()).unwrap().select(&unknown).unwrap();
+    assert_eq!(selected.manifest().unwrap().digest().to_string(), attestation["digest"], "whoever asks for it has it");
+}
+
+#[test]
+fn the_depth_of_indexes_counts_on_each_way_to_one() {
+    let world = World::new();
+    // What fits nobody is walked to its end.
+    let inner = world.index_of(&[world.index_of(&[with(world.image("x", "y"), "platform", on("x", "y"))])]);
+    let chain = world.index_of(&[world.index_of(slice::from_ref(&inner))]);
+    let image = world.image("linux", "amd64");
+    for roots in [[&inner, &chain, &image], [&chain, &inner, &image]] {
+        world.list(&roots.map(Value::clone));
+        let rule = |depth| {
+            let image = world.open_within(Limits::default().with(Limit::IndexDepth, depth)).unwrap();
+            image.select(&wanted()).err().map(|error| error.rule_id().unwrap_or("no rule"))
+        };
+        assert_eq!([3, 4, 5].map(rule), [Some("limit"), Some("limit"), None]);
+    }
 }
 
 #[test]
