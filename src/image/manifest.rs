@@ -52,6 +52,11 @@ impl Descriptor {
         self.tag() == Some(wanted) || self.whole_name().is_some_and(|noted| reference::fits(noted, wanted))
     }
 
+    /// Whether what stands for a tag is the whole reference, as some writers have it, and the one that is asked for.
+    pub(super) fn is_called_in_full(&self, wanted: &str) -> bool {
+        self.tag().is_some_and(|tag| tag.contains(['/', ':']) && reference::fits(tag, wanted))
+    }
+
     /// The longest name that an image layout gives to the blob: tags of several images may be the same.
     pub(super) fn name(&self) -> Option<&str> {
         self.whole_name().or_else(|| self.tag())

@@ -267,7 +267,11 @@ impl Image {
     }
 
     fn select_from(&self, listed: &[Descriptor], selector: &Selector) -> Result<Selected, Error> {
-        let roots: Vec<_> = listed.iter().filter(|root| selector.wants(|wanted| root.is_called(wanted))).collect();
+        let mut roots: Vec<_> = listed.iter().filter(|root| selector.wants(|wanted| root.is_called(wanted))).collect();
+        if roots.is_empty() {
+            // Only then: what one image has for a tag must not become ambiguous by another's whole reference.
+            roots = listed.iter().filter(|root| selector.wants(|wanted| root.is_called_in_full(wanted))).collect();
+        }
         if roots.is_empty() && !listed.is_empty() {
             return Err(nothing(selector.wanted(), list(listed.iter().map(|root| named(root.name())))));
         }

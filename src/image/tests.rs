@@ -224,6 +224,29 @@ fn a_reference_name_tells_images_apart() {
 }
 
 #[test]
+fn a_whole_reference_in_place_of_a_tag_is_found_by_its_shortened_forms_where_no_tag_is_the_same() {
+    let world = World::new();
+    let [alpine, tagged] = ["linux", "Linux"].map(|os| world.image(os, "amd64"));
+    let picked = |name: &str| {
+        let selected = world.open_within(Limits::default()).unwrap().select(&wanted().reference(name));
+        selected.ok().map(|selected| json!(selected.manifest().unwrap().digest().to_string()))
+    };
+    let whole = named(alpine.clone(), "docker.io/library/alpine:3.19");
+    world.list(slice::from_ref(&whole));
+    for name in ["docker.io/library/alpine:3.19", "library/alpine:3.19", "alpine:3.19", "3.19"] {
+        assert_eq!(picked(name), Some(alpine["digest"].clone()), "{name}");
+    }
+    for name in ["alpine", "alpine:3.2", "quay.io/library/alpine:3.19", "19"] {
+        assert_eq!(picked(name), None, "{name}");
+    }
+    world.list(&[whole, named(tagged.clone(), "3.19")]);
+    assert_eq!(picked("3.19"), Some(tagged["digest"].clone()), "a tag comes before the end of a reference");
+    assert_eq!(picked("alpine:3.19"), Some(alpine["digest"].clone()));
+    world.list(&[named(tagged, "alpine")]);
+    assert_eq!(picked("alpine:latest"), None, "a tag is no reference");
+}
+
+#[test]
 fn the_best_platform_is_taken_wherever_it_stands() {
     let world = World::new();
     let [v5, v6, i386, amd64, s390x] =
