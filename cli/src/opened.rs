@@ -27,7 +27,7 @@ impl Opened {
     pub(crate) fn find(path: &Path) -> Result<Self, Failure> {
         let whole = match Self::open(path) {
             Ok(thing) => return Ok(Self { thing, tag: None }),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => error,
+            Err(error) if is_nowhere(&error) => error,
             Err(error) => return Err(Failure::open(path, error)),
         };
         let bytes = path.as_os_str().as_bytes();
@@ -36,7 +36,7 @@ impl Opened {
             let (name, Ok(tag)) = (Path::new(OsStr::from_bytes(name)), std::str::from_utf8(tag)) else { continue };
             match Self::open(name) {
                 Ok(thing) => return Ok(Self { thing, tag: Some(tag.to_owned()) }),
-                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) if is_nowhere(&error) => {}
                 Err(error) => return Err(Failure::open(name, error)),
             }
         }
@@ -50,4 +50,9 @@ impl Opened {
             false => Thing::File(file),
         })
     }
+}
+
+/// Whether there is nothing of that name, and can be nothing: with a tag behind it a name may be too long for one.
+fn is_nowhere(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::InvalidFilename)
 }

@@ -81,6 +81,7 @@ fn run_audit(
         return audit_layer(Layer::new(stdin), over(Lower::Unknown), observer);
     }
     let Opened { thing, tag } = Opened::find(&input.input)?;
+    let selector = input.selection.selector(tag.as_deref()).map_err(Failure::usage)?;
     let image = match thing {
         Thing::Directory(directory) => {
             sandbox.enter(Wall::for_reading().read(&directory))?;
@@ -97,7 +98,7 @@ fn run_audit(
         }
     };
     let mut audit = over(Lower::Nothing);
-    match image.and_then(|image| image.select(&input.selection.selector(tag.as_deref()))) {
+    match image.and_then(|image| image.select(&selector)) {
         Ok(selected) => audit.image(&selected, observer).map_err(Failure::read)?,
         Err(error) => audit.refusal(error, observer).map_err(Failure::read)?,
     }
@@ -132,6 +133,7 @@ fn run_unpack(unpack: &Unpack, sandbox: Sandbox, json: bool) -> Result<Done, Fai
     let parent = open_directory(parent)?;
     let left = || Left::Nothing(unpack.rootfs.clone());
     let Opened { thing, tag } = Opened::find(&unpack.image)?;
+    let selector = unpack.selection.selector(tag.as_deref()).map_err(Failure::usage)?;
     let jobs = unpack.working.jobs();
     let ignored = Ignored::find_out();
     let limits = unpack.judging.limits();
@@ -143,7 +145,7 @@ fn run_unpack(unpack: &Unpack, sandbox: Sandbox, json: bool) -> Result<Done, Fai
             (sandbox.enter(wall)?, Image::open_archive(archive, || Scratch::beneath(&parent), limits))
         }
     };
-    let selected = image.and_then(|image| image.select(&unpack.selection.selector(tag.as_deref())));
+    let selected = image.and_then(|image| image.select(&selector));
     let selected = selected.map_err(|error| Failure::refused(error, left()))?;
     // Until here there is nothing to clean up.
     let signals = Signals::catch(ignored).map_err(Failure::signals)?;

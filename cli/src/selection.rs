@@ -2,7 +2,7 @@
 
 use crate::arguments::parse_digest;
 use clap::Args;
-use layercage::{Digest, Platform, Selector};
+use layercage::{Digest, Escaped, Platform, Selector};
 
 /// The options that say so.
 #[derive(Debug, Args)]
@@ -19,11 +19,21 @@ pub(crate) struct Selection {
 }
 
 impl Selection {
-    /// `tag` is what stood behind the name of the file or directory.
-    pub(crate) fn selector(&self, tag: Option<&str>) -> Selector {
+    /// `tag` is what stood behind the name of the file or directory; or why the options are not of one mind with it.
+    pub(crate) fn selector(&self, tag: Option<&str>) -> Result<Selector, String> {
+        let shown = |tag: &str| Escaped::new(tag.as_bytes());
+        match (tag, &self.reference) {
+            (Some(tag), Some(reference)) if tag != reference => {
+                return Err(format!("the tag {} contradicts `--ref {}`", shown(tag), shown(reference)));
+            }
+            (Some(tag), None) if self.manifest_digest.is_some() => {
+                return Err(format!("the tag {} contradicts `--manifest-digest`, which needs no name", shown(tag)));
+            }
+            _ => {}
+        }
         let selector = self.platform.iter().cloned().fold(Selector::host(), Selector::platform);
         let selector = self.manifest_digest.into_iter().fold(selector, Selector::manifest_digest);
-        self.reference.as_deref().or(tag).into_iter().fold(selector, Selector::reference)
+        Ok(self.reference.as_deref().or(tag).into_iter().fold(selector, Selector::reference))
     }
 }
 

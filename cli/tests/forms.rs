@@ -170,6 +170,42 @@ fn from_a_manifest_digest_an_image_is_unpacked_without_its_index() {
 }
 
 #[test]
+fn a_tag_that_the_options_contradict_is_wrong_usage() {
+    let place = tempfile::tempdir().unwrap();
+    fs::write(place.path().join("image"), oci_archive(&index())).unwrap();
+    let index: Value = serde_json::from_slice(&index()).unwrap();
+    let digest = index["manifests"][0]["digest"].as_str().unwrap().to_owned();
+    for command in [&["unpack"][..], &["check"], &["list"]] {
+        for (image, options) in [
+            ("image:latest", ["--ref", "other"]),
+            ("image:other", ["--ref", "latest"]),
+            ("image:latest", ["--manifest-digest", &digest]),
+        ] {
+            let mut arguments = [command, &options[..], &[image]].concat();
+            arguments.extend((command == ["unpack"]).then_some("rootfs"));
+            let (code, stdout, stderr) = ended(&arguments, place.path());
+            assert!(code == 2 && stdout.is_empty(), "{arguments:?}: {stdout}{stderr}");
+            assert!(stderr.contains("contradicts `--"), "{arguments:?}: {stderr}");
+        }
+    }
+    assert_eq!(ended(&["list", "--ref", "latest", "image:latest"], place.path()).0, 0, "they are of one mind");
+    assert!(!place.path().join("rootfs").exists());
+}
+
+#[test]
+fn a_tag_may_be_longer_than_a_name_of_a_file() {
+    let place = tempfile::tempdir().unwrap();
+    let tag = "t".repeat(300);
+    let mut listed: Value = serde_json::from_slice(&index()).unwrap();
+    listed["manifests"][0]["annotations"]["org.opencontainers.image.ref.name"] = json!(tag);
+    fs::write(place.path().join("image"), oci_archive(listed.to_string().as_bytes())).unwrap();
+    let (code, _, stderr) = ended(&["list", &format!("image:{tag}")], place.path());
+    assert_eq!(code, 0, "{stderr}");
+    let (code, _, stderr) = ended(&["list", &format!("missing:{tag}")], place.path());
+    assert!(code == 1 && stderr.contains("cannot open missing:ttt"), "{stderr}");
+}
+
+#[test]
 fn an_archive_comes_through_a_pipe_and_nothing_is_left_of_it() {
     let place = tempfile::tempdir().unwrap();
     fs::write(place.path().join("image"), docker_archive(place.path())).unwrap();
