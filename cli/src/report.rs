@@ -184,7 +184,7 @@ impl Observer for Listing {
     fn finding(&mut self, finding: &Finding) {
         if let Rule::Violation(_) = finding.rule {
             self.refused = true;
-            tell::say(&format_args!("layercage: refused {finding}"));
+            tell::refusal(finding, self.output.json);
         }
     }
 }

@@ -1,8 +1,8 @@
 //! What a person is told: one line that says what, where and why, a second that says what to do.
 
 use crate::signals::{Signal, Signals};
-use layercage::{Effect, Error, Report};
-use serde_json::json;
+use layercage::{Effect, Error, Fault, Finding, Report};
+use serde_json::{Value, json};
 use std::fmt::Display;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -97,6 +97,14 @@ impl Failure {
         }
     }
 
+    /// What to do about what is no answer of the library's.
+    fn help(&self) -> Option<&'static str> {
+        match self {
+            Self::Sandbox(_) => Some("`--no-sandbox` does without it. Nothing was read or written"),
+            _ => None,
+        }
+    }
+
     pub(crate) fn exit_code(&self) -> u8 {
         match self {
             Self::Refused { error, .. } => error.blame().exit_code(),
@@ -112,7 +120,7 @@ impl Failure {
 pub(crate) fn failure(failure: &Failure, json: bool) {
     match failure {
         Failure::Refused { error, .. } if json => say(&json!(**error)),
-        _ if json => say(&json!({"type": "error", "exit_code": failure.exit_code(), "message": failure.line()})),
+        _ if json => say(&object(failure)),
         Failure::Refused { error, left } => {
             say(&format_args!("layercage: {}", failure.line()));
             let help: Vec<_> =
@@ -127,11 +135,29 @@ pub(crate) fn failure(failure: &Failure, json: bool) {
                 say(&format_args!("layercage: help: {left}"));
             }
         }
-        Failure::Sandbox(_) => {
+        _ => {
             say(&format_args!("layercage: {}", failure.line()));
-            say(&"layercage: help: `--no-sandbox` does without it. Nothing was read or written");
+            if let Some(help) = failure.help() {
+                say(&format_args!("layercage: help: {help}"));
+            }
         }
-        _ => say(&format_args!("layercage: {}", failure.line())),
+    }
+}
+
+/// What is no answer of the library's, as JSON.
+fn object(failure: &Failure) -> Value {
+    let mut object = json!({"type": "error", "exit_code": failure.exit_code(), "message": failure.line()});
+    if let (Some(help), Value::Object(members)) = (failure.help(), &mut object) {
+        members.insert("help".to_owned(), json!(help));
+    }
+    object
+}
+
+/// Says that something was met that is always refused.
+pub(crate) fn refusal(finding: &Finding, json: bool) {
+    match json {
+        true => say(&json!(Fault::Refused(finding.rule.clone()).at(finding.position.clone()))),
+        false => say(&format_args!("layercage: refused {finding}")),
     }
 }
 
@@ -161,4 +187,19 @@ pub(crate) fn notes(report: &Report) {
 /// Writes a line to standard error. Where that takes nothing the exit code still tells: `eprintln!` would panic.
 pub(crate) fn say(line: &dyn Display) {
     let _ = io::stderr().write_all(format!("{line}\n").as_bytes());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use layercage::Position;
+
+    #[test]
+    fn whoever_has_no_sandbox_is_told_what_does_without_in_json_too() {
+        let error = io::Error::from(io::ErrorKind::PermissionDenied);
+        let failure = Failure::sandbox(Fault::system("capset", b"", error).at(Position::default()));
+        assert!(failure.help().is_some_and(|help| help.contains("--no-sandbox")));
+        assert_eq!(object(&failure)["help"], json!(failure.help()));
+        assert_eq!(object(&Failure::usage("both".to_owned())).get("help"), None);
+    }
 }

@@ -302,6 +302,23 @@ fn every_object_is_as_its_page_says_and_every_key_of_the_page_is_seen() {
     assert!(removed.success());
 }
 
+#[test]
+fn what_list_refuses_is_json_where_json_is_asked_for() {
+    let place = with_layer(&["a", ".wh."]);
+    fs::write(place.path().join("short"), &layer(&["a", "b"])[..700]).unwrap();
+    fs::create_dir(place.path().join("empty")).unwrap();
+    for (input, rule) in [("layer", "whiteout-of-nothing"), ("short", "truncated"), ("empty", "not-an-image")] {
+        let output = run(&["list", "--json", input], place.path());
+        let (code, message) = ended(&output);
+        assert_eq!(code, 3, "{message}");
+        let object: Value = serde_json::from_str(&message).unwrap_or_else(|_| panic!("{input}: no JSON: {message}"));
+        assert_eq!((&object["type"], &object["exit_code"]), (&json!("error"), &json!(3)), "{message}");
+        assert_eq!((&object["rule"], &object["kind"]), (&json!(rule), &json!("violation")), "{message}");
+        let (code, message) = ended(&run(&["list", input], place.path()));
+        assert!(code == 3 && message.starts_with(&format!("layercage: refused [{rule}]: ")), "{message}");
+    }
+}
+
 /// An image of these layers, each a plain tar.
 fn image_of(layers: &[Vec<u8>], directory: &Path) {
     fs::create_dir_all(directory.join("blobs/sha256")).unwrap();
