@@ -26,8 +26,14 @@ use std::path::Path;
 pub(crate) fn run(arguments: &Arguments) -> Result<u8, Failure> {
     let sandbox = Sandbox::asked_for(arguments);
     match &arguments.command {
-        Command::Unpack(unpack) => noted(&run_unpack(unpack, sandbox, arguments.json)?, arguments.json),
-        Command::Apply(apply) => noted(&run_apply(apply, sandbox, arguments.json)?, arguments.json),
+        Command::Unpack(unpack) => {
+            let done = run_unpack(unpack, sandbox, arguments.json)?;
+            noted(&done, arguments.json, || format!("{} is in place", unpack.rootfs.display()))
+        }
+        Command::Apply(apply) => {
+            let done = run_apply(apply, sandbox, arguments.json)?;
+            noted(&done, arguments.json, || format!("all of the layer is applied to {}", apply.directory.display()))
+        }
         Command::Check(check) => {
             let policy = check.judging.policy().map_err(Failure::usage)?;
             let mut findings = Findings::new(Output::new(arguments.json), policy.clone());
@@ -47,9 +53,10 @@ pub(crate) fn run(arguments: &Arguments) -> Result<u8, Failure> {
     }
 }
 
-fn noted(done: &Done, json: bool) -> Result<u8, Failure> {
+/// Says what came of it. Where that cannot be said, what was done is.
+fn noted(done: &Done, json: bool, what: impl FnOnce() -> String) -> Result<u8, Failure> {
     match json {
-        true => report::print(done).map_err(Failure::output)?,
+        true => report::print(done).map_err(|error| Failure::report(what(), error))?,
         false => tell::notes(&done.report),
     }
     Ok(0)

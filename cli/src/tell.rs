@@ -40,6 +40,8 @@ pub(crate) enum Failure {
     Open { path: PathBuf, error: io::Error },
     /// Standard output cannot be written to.
     Output(io::Error),
+    /// All is done, and standard output does not take what came of it.
+    Report { done: String, error: io::Error },
     /// Signals cannot be caught.
     Signals(io::Error),
     /// The kernel cannot put up the second wall, though it has one.
@@ -69,6 +71,11 @@ impl Failure {
         Self::Output(error)
     }
 
+    /// `done` says what was done all the same.
+    pub(crate) fn report(done: String, error: io::Error) -> Self {
+        Self::Report { done, error }
+    }
+
     pub(crate) fn open(path: &Path, error: io::Error) -> Self {
         Self::Open { path: path.to_owned(), error }
     }
@@ -89,6 +96,7 @@ impl Failure {
         match self {
             Self::Usage(message) => message.clone(),
             Self::Output(error) => format!("cannot write to standard output: {error}"),
+            Self::Report { done, error } => format!("{done}, but standard output does not take its report: {error}"),
             Self::Signals(error) => format!("cannot catch signals: {error}"),
             Self::Open { path, error } => format!("cannot open {}: {error}", path.display()),
             Self::Refused { error, .. } => error.to_string(),
@@ -110,7 +118,7 @@ impl Failure {
             Self::Refused { error, .. } => error.blame().exit_code(),
             Self::Signalled { signal, .. } => signal.exit_code(),
             Self::Sandbox(error) => error.blame().exit_code(),
-            Self::Open { .. } | Self::Output(_) | Self::Signals(_) => 1,
+            Self::Open { .. } | Self::Output(_) | Self::Report { .. } | Self::Signals(_) => 1,
             Self::Usage(_) => 2,
         }
     }

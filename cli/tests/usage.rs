@@ -195,6 +195,29 @@ fn standard_output_that_is_closed_early_is_no_failure() {
 }
 
 #[test]
+fn a_report_that_cannot_be_written_does_not_hide_what_was_done() {
+    let place = with_layer(&["a"]);
+    fs::create_dir(place.path().join("root")).unwrap();
+    let world = world();
+    for (arguments, done) in [
+        (["--json", "unpack", &world, "rootfs"], "rootfs is in place, but"),
+        (["--json", "apply", "layer", "root"], "all of the layer is applied to root, but"),
+    ] {
+        let full = fs::File::options().write(true).open("/dev/full").unwrap();
+        let mut command = Command::new(COMMAND);
+        let output = command.args(arguments).current_dir(place.path()).stdin(Stdio::null()).stdout(full).output();
+        let (code, message) = ended(&output.unwrap());
+        assert_eq!(code, 1, "{arguments:?}: {message}");
+        let object: Value = serde_json::from_str(&message).unwrap();
+        let message = object["message"].as_str().unwrap();
+        assert!(message.starts_with(done) && message.contains("No space left on device"), "{message}");
+    }
+    assert!(place.path().join("rootfs/bin/hello").is_file() && place.path().join("root/a").is_file());
+    let removed = Command::new("chmod").args(["-R", "u+rwX"]).arg(place.path()).status().unwrap();
+    assert!(removed.success());
+}
+
+#[test]
 fn standard_input_that_is_empty_or_closed_is_an_archive_without_an_end() {
     let place = tempfile::tempdir().unwrap();
     for command in ["\"$0\" apply - .", "\"$0\" apply - . <&-", "\"$0\" check -", "\"$0\" check - <&-"] {
