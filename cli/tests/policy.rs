@@ -151,3 +151,32 @@ fn an_id_that_a_map_lacks_is_given_to_nobody_where_that_is_allowed() {
     let file = fs::symlink_metadata(root.join("su")).unwrap();
     assert_eq!((file.uid(), file.gid(), file.mode() & 0o7777), (65534, 65534, 0o755));
 }
+
+#[test]
+fn in_a_user_namespace_without_the_owner_the_message_says_which_option_helps() {
+    let mut archive = tar::Builder::new(Vec::new());
+    let mut header = tar::Header::new_ustar();
+    header.set_mode(0o644);
+    header.set_size(0);
+    header.set_uid(1000);
+    header.set_gid(1000);
+    archive.append_data(&mut header, "theirs", &b""[..]).unwrap();
+    let place = tempfile::tempdir().unwrap();
+    fs::write(place.path().join("layer"), archive.into_inner().unwrap()).unwrap();
+    fs::create_dir(place.path().join("root")).unwrap();
+    let unshared = |options: &[&str]| {
+        let mut command = Command::new("unshare");
+        command.args(["-Ur", env!("CARGO_BIN_EXE_layercage"), "apply", "layer", "root"]).args(options);
+        command.current_dir(place.path()).stdin(Stdio::null()).output()
+    };
+    if !Command::new("unshare").args(["-Ur", "true"]).output().is_ok_and(|output| output.status.success()) {
+        eprintln!("skipped, since there is no unshare, or no user namespace for it");
+        return;
+    }
+    let (code, message) = ended(&unshared(&[]).unwrap());
+    assert_eq!(code, 1, "{message}");
+    assert!(message.contains("1000:1000") && message.contains("help: the user namespace has no such owner"), "{message}");
+    let (code, message) = ended(&unshared(&["--owners", "caller"]).unwrap());
+    assert_eq!(code, 0, "{message}");
+    assert!(place.path().join("root/theirs").is_file());
+}

@@ -319,6 +319,13 @@ impl Error {
             Fault::System(SystemFault { call: "chmod", error, .. }) if error.kind() == io::ErrorKind::Unsupported => {
                 Some("modes of FIFOs, devices and closed directories are set through /proc; mount it and run again")
             }
+            // What the kernel says of ids that are none in the caller's user namespace.
+            Fault::System(SystemFault { call: "fchownat", error, .. }) if error.kind() == io::ErrorKind::InvalidInput => {
+                Some(
+                    "the user namespace has no such owner; `--owners caller` keeps all files the caller's, `--owners map` \
+                     gives them to owners that it has",
+                )
+            }
             _ => None,
         }
     }
@@ -341,6 +348,14 @@ mod tests {
         assert_eq!(second, format!("help: {}", error.help().unwrap()));
         let error = Fault::from(Misuse::Poisoned).at(Position::default());
         assert_eq!(format!("{error:?}"), error.to_string(), "where there is nothing to do, it is one line");
+    }
+
+    #[test]
+    fn owners_that_the_user_namespace_lacks_have_options() {
+        let chown = |error| Fault::system("fchownat", b"1000:1000", error).at(Position::default());
+        let help = chown(io::Error::from_raw_os_error(22)).help().unwrap_or_default();
+        assert!(help.contains("`--owners caller`") && help.contains("`--owners map`"), "{help}");
+        assert_eq!(chown(io::Error::from_raw_os_error(1)).help(), None);
     }
 
     #[test]
