@@ -8,7 +8,7 @@ use crate::progress::Watcher;
 use crate::report::{self, Done, Findings, Listing, Output, Seen};
 use crate::rules;
 use crate::sandbox::Sandbox;
-use crate::signals::{Ignored, Signals};
+use crate::signals::{self, Ignored, Signals};
 use crate::tell::{self, Failure, Left};
 use cap_std::ambient_authority;
 use cap_std::fs::Dir;
@@ -24,6 +24,7 @@ use std::path::Path;
 
 /// Does it, and says with which exit code to end.
 pub(crate) fn run(arguments: &Arguments) -> Result<u8, Failure> {
+    signals::outlive_large_files().map_err(Failure::signals)?;
     let sandbox = Sandbox::asked_for(arguments);
     match &arguments.command {
         Command::Unpack(unpack) => {

@@ -3,13 +3,19 @@
 use layercage::{Error, Fault, Misuse};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGXFSZ};
 use signal_hook::low_level::{emulate_default_handler, pipe, signal_name};
 use std::io::{self, Read};
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+/// Has a file that would grow beyond what the process may write (`ulimit -f`) be an error like any: by default the
+/// signal ends the process where it stands. Nobody asks whether it came, since the write that it came of fails.
+pub(crate) fn outlive_large_files() -> io::Result<()> {
+    signal_hook::flag::register(SIGXFSZ, Arc::default()).map(drop)
+}
 
 /// What is known of signals since they are caught.
 #[derive(Debug, Clone)]

@@ -73,6 +73,10 @@ fn names(place: &Path) -> Vec<String> {
 
 /// An image with one layer that takes a while.
 fn image(place: &Path) {
+    image_of(&layer(20_000), place);
+}
+
+fn image_of(layer: &[u8], place: &Path) {
     let blobs = place.join("image/blobs/sha256");
     fs::create_dir_all(&blobs).unwrap();
     let store = |bytes: &[u8]| {
@@ -80,7 +84,7 @@ fn image(place: &Path) {
         fs::write(blobs.join(&digest), bytes).unwrap();
         format!(r#""digest":"sha256:{digest}","size":{}"#, bytes.len())
     };
-    let layer = store(&layer(20_000));
+    let layer = store(layer);
     let diff_id = &layer["\"digest\":".len()..layer.find(',').unwrap()];
     let config = store(
         format!(r#"{{"architecture":"amd64","os":"linux","rootfs":{{"type":"layers","diff_ids":[{diff_id}]}}}}"#)
@@ -231,4 +235,22 @@ fn what_was_ignored_stays_ignored() {
     let (status, said) = end(child);
     assert!(status.success(), "{said}");
     assert!(place.path().join("a").exists());
+}
+
+#[test]
+fn a_file_that_is_larger_than_the_shell_allows_is_an_error_and_nothing_is_left() {
+    let place = tempfile::tempdir().unwrap();
+    let mut archive = tar::Builder::new(Vec::new());
+    let mut header = tar::Header::new_ustar();
+    header.set_mode(0o644);
+    header.set_size(1 << 20);
+    archive.append_data(&mut header, "large", &vec![b'x'; 1 << 20][..]).unwrap();
+    image_of(&archive.into_inner().unwrap(), place.path());
+    for jobs in ["1", "2"] {
+        let few = "ulimit -f 8; exec \"$0\" unpack --jobs \"$1\" image rootfs";
+        let (status, said) = end(start(&["sh", "-c", few, COMMAND, jobs], place.path()));
+        assert_eq!(status.code(), Some(1), "{status}: {said}");
+        assert!(said.contains("File too large") && said.contains("Nothing was written to rootfs"), "{said}");
+        assert_eq!(names(place.path()), ["image"]);
+    }
 }
