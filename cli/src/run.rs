@@ -185,7 +185,11 @@ fn run_apply(apply: &Apply, sandbox: Sandbox, json: bool) -> Result<Done, Failur
     let watched = unpacker.watched_by(&mut watcher);
     let applied = match is_file {
         true => watched.apply_side_by_side(known(Layer::new(file).seekable(), apply), &mut rootfs),
-        false => watched.apply_side_by_side(known(Layer::new(signals.interrupt(file)), apply), &mut rootfs),
+        false => {
+            let waiting = signals.clone();
+            let layer = Layer::new(signals.interrupt(file)).tell_when_unwanted(move || waiting.leave_off());
+            watched.apply_side_by_side(known(layer, apply), &mut rootfs)
+        }
     };
     Ok(Done { report: applied.map_err(ended)?.into_report(), restrictions })
 }

@@ -5,7 +5,7 @@ use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGXFSZ};
 use signal_hook::low_level::{emulate_default_handler, pipe, signal_name};
-use std::io::{self, Read};
+use std::io::{self, Read, Write};
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
@@ -21,8 +21,10 @@ pub(crate) fn outlive_large_files() -> io::Result<()> {
 #[derive(Debug, Clone)]
 pub(crate) struct Signals {
     which: Arc<AtomicUsize>,
-    /// Readable from the first one on.
+    /// Readable from the first one on, or when what waits is to wait no longer.
     wake: Arc<UnixStream>,
+    waker: Arc<UnixStream>,
+    left_off: Arc<AtomicBool>,
 }
 
 impl Signals {
@@ -30,7 +32,8 @@ impl Signals {
     /// ends the command at once.
     pub(crate) fn catch(ignored: Ignored) -> io::Result<Self> {
         let (wake, waker) = UnixStream::pair()?;
-        let signals = Self { which: Arc::default(), wake: Arc::new(wake) };
+        let (wake, waker) = (Arc::new(wake), Arc::new(waker));
+        let signals = Self { which: Arc::default(), wake, waker, left_off: Arc::default() };
         let came = Arc::new(AtomicBool::new(false));
         for signal in [SIGINT, SIGTERM, SIGHUP].into_iter().filter(|signal| !ignored.has(*signal)) {
             // In this order: the first one finds that none has come.
@@ -41,7 +44,7 @@ impl Signals {
                 Arc::clone(&signals.which),
                 usize::try_from(signal).unwrap_or(0),
             )?;
-            pipe::register(signal, waker.try_clone()?)?;
+            pipe::register(signal, signals.waker.try_clone()?)?;
         }
         Ok(signals)
     }
@@ -57,6 +60,18 @@ impl Signals {
     /// The one that ended what failed.
     pub(crate) fn ended(&self, error: &Error) -> Option<Signal> {
         self.came().filter(|_| matches!(error.kind(), Fault::Misuse(Misuse::Cancelled)))
+    }
+
+    /// Ends what reads from what may make us wait for long: nobody wants more of it.
+    pub(crate) fn leave_off(&self) {
+        self.left_off.store(true, Ordering::SeqCst);
+        // It is read by nobody, so that one byte is enough, and there is room for it unless others lie there.
+        let _ = (&*self.waker).write(&[0]);
+    }
+
+    /// Whether there is any use in waiting.
+    fn are_to_end(&self) -> bool {
+        self.came().is_some() || self.left_off.load(Ordering::SeqCst)
     }
 
     /// Has reading end when a signal comes, from what may make us wait for long.
@@ -120,7 +135,7 @@ impl<R: Read + AsFd> Read for Interruptible<R> {
                 Err(Errno::INTR) => continue,
                 other => other?,
             };
-            if self.signals.came().is_some() {
+            if self.signals.are_to_end() {
                 return Err(Fault::from(Misuse::Cancelled).into());
             }
             let [reader, _] = &either;

@@ -194,6 +194,34 @@ fn a_signal_ends_an_application_that_waits_for_its_layer() {
 }
 
 #[test]
+fn a_refusal_is_told_while_whoever_writes_the_layer_is_still_there() {
+    let name = |name: &[u8]| {
+        let mut header = tar::Header::new_ustar();
+        header.as_mut_bytes()[..name.len()].copy_from_slice(name);
+        header.set_mode(0o644);
+        header.set_size(0);
+        header.set_cksum();
+        header.as_bytes().to_vec()
+    };
+    let short = [name(b"a"), name(b"../climbs")].concat();
+    // More than other threads hand on at a time.
+    let long = [&layer(2_000)[..2_000 * 3 * 512], &name(b"../climbs")].concat();
+    for (bytes, jobs) in [&short, &long].into_iter().flat_map(|bytes| ["1", "2", "3"].map(|jobs| (bytes, jobs))) {
+        let place = tempfile::tempdir().unwrap();
+        let mut child = start(&[COMMAND, "apply", "--jobs", jobs, "-", "."], place.path());
+        let mut pipe = child.stdin.take().unwrap();
+        pipe.write_all(bytes).unwrap();
+        // The pipe is open until it has ended.
+        wait_until("its end", || child.try_wait().unwrap().is_some());
+        let (status, said) = end(child);
+        drop(pipe);
+        assert_eq!(status.code(), Some(3), "{jobs}: {said}");
+        assert!(said.contains("[name-climbs]") && said.contains("What was applied before that stays"), "{said}");
+        assert!(place.path().join("a").exists());
+    }
+}
+
+#[test]
 fn a_signal_ends_the_verification_of_a_layer_that_never_comes() {
     let place = tempfile::tempdir().unwrap();
     let digest = format!("sha256:{}", "0".repeat(64));

@@ -21,7 +21,7 @@ pub use compression::Format;
 #[cfg(feature = "image")]
 pub(crate) use hash::Hasher;
 pub(crate) use line::Line;
-pub(crate) use piped::{Feeder, PipedStream};
+pub(crate) use piped::{Feeder, PipedStream, Unwanted};
 pub use stream::LayerStream;
 pub(crate) use stream::Verifying;
 #[cfg(feature = "image")]

@@ -9,6 +9,7 @@ use super::line::Line;
 use super::stream::Verifying;
 use super::verify::{Checked, Expected, Incoming, Seen, Unpacked};
 use crate::words::{Blame, Chore, Digest, Fault, Limits, Misuse, Quirk, Rule, Violation};
+use std::cell::Cell;
 use std::io::{self, BufRead, ErrorKind, Read};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -41,16 +42,19 @@ impl Feeder {
         reader: R,
         expected: Expected,
         limits: &Limits,
+        unwanted: Unwanted,
         deliver: impl FnOnce(Result<PipedStream, Fault>),
     ) {
         let line = |digest: Option<Digest>| Line::new(digest.map(|digest| digest.algorithm()), self.call.clone());
         let blob = line(expected.digest());
         let dropped = Arc::new(AtomicBool::new(false));
+        let waits = Cell::new(false);
         let lent = Lent {
             reader,
             pool: &mut self.compressed,
             line: Arc::clone(&blob),
             dropped: Arc::clone(&dropped),
+            waits: &waits,
             now: None,
             at: 0,
         };
@@ -68,14 +72,14 @@ impl Feeder {
             lines: lines.clone(),
             arriving,
             ending,
-            _dropped: Dropped(dropped),
+            _dropped: Dropped(dropped, unwanted),
             now: None,
             at: 0,
             state: State::Flowing,
         }));
         let mut unpacked = Unpacked::new(decoder, None, limits);
         let help = || lines.help() || self.chore.as_ref().is_some_and(|chore| chore.help());
-        let fault = pump(&mut unpacked, &mut self.unpacked, help, &lines.unpacked, &chunks).err();
+        let fault = pump(&mut unpacked, &waits, &mut self.unpacked, help, &lines.unpacked, &chunks).err();
         drop(chunks);
         let (decoder, unpacked) = unpacked.finish();
         let quirks = decoder.quirks();
@@ -86,9 +90,11 @@ impl Feeder {
     }
 }
 
-/// Sends all of a layer on its way; stops where nobody takes it any more.
+/// Sends all of a layer on its way; stops where nobody takes it any more. Where the next bytes may be long in coming,
+/// those that are here are sent first: they may be all that it takes to refuse the layer.
 fn pump(
     reader: &mut impl Read,
+    waits: &Cell<bool>,
     pool: &mut Pool,
     help: impl Fn() -> bool,
     line: &Arc<Line>,
@@ -105,7 +111,7 @@ fn pump(
                 Err(error) if error.kind() == ErrorKind::Interrupted => (),
                 Err(error) => end = Err(Fault::from(error)),
             }
-            if !matches!(end, Ok(false)) {
+            if !matches!(end, Ok(false)) || (filled > 0 && waits.get()) {
                 break;
             }
         }
@@ -146,6 +152,8 @@ struct Lent<'p, R> {
     pool: &'p mut Pool,
     line: Arc<Line>,
     dropped: Arc<AtomicBool>,
+    /// Whether the reader gave less than it was asked for, so that it may wait for what comes next: a pipe, say.
+    waits: &'p Cell<bool>,
     now: Option<Arc<Chunk>>,
     at: usize,
 }
@@ -160,6 +168,7 @@ impl<R: Read> Read for Lent<'_, R> {
             self.now = None;
             let mut buffer = self.pool.take(|| self.line.help());
             let got = self.reader.read(&mut buffer);
+            self.waits.set(got.as_ref().is_ok_and(|&got| got < buffer.len()));
             // The buffer goes home whatever came.
             let chunk = self.pool.chunk(buffer, *got.as_ref().unwrap_or(&0));
             if got? == 0 {
@@ -203,12 +212,18 @@ enum State {
     Failed(Box<Ended>),
 }
 
-/// Tells the thread that reads that it may stop.
-struct Dropped(Arc<AtomicBool>);
+/// Whom to tell that nobody wants more of a layer, if anybody.
+pub(crate) type Unwanted = Option<Arc<dyn Fn() + Send + Sync>>;
+
+/// Tells the thread that reads that it may stop, and whoever may have it wait.
+struct Dropped(Arc<AtomicBool>, Unwanted);
 
 impl Drop for Dropped {
     fn drop(&mut self) {
         self.0.store(true, Ordering::Relaxed);
+        if let Some(tell) = &self.1 {
+            tell();
+        }
     }
 }
 

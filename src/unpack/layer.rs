@@ -4,11 +4,13 @@ use super::pipeline::Jobs;
 use super::progress::{Progress, Step, Watch, WatchedStream};
 use super::watched::Watched;
 use crate::plan::Judge;
-use crate::read::{Blob, Checked, Expected, Format, LayerStream, TarReader, Verified, Verifying};
+use crate::read::{Blob, Checked, Expected, Format, LayerStream, TarReader, Unwanted, Verified, Verifying};
 use crate::sink::Sink;
 use crate::words::{Blame, Digest, Error, Fault, LayerPosition, Limits, Policy, Position, Quirk, Report};
+use std::fmt;
 use std::io::{Read, SeekFrom};
 use std::num::NonZeroUsize;
+use std::sync::Arc;
 
 /// A layer to be applied: where its bytes come from, and what is known about them beforehand.
 ///
@@ -19,6 +21,17 @@ pub struct Layer<R> {
     pub(super) about: About,
     /// How to go back to its first byte, where the reader can.
     pub(super) seek: Option<Seek<R>>,
+    pub(super) told: Told,
+}
+
+/// Who is told when nobody wants more of a layer.
+#[derive(Clone, Default)]
+pub(super) struct Told(pub(super) Unwanted);
+
+impl fmt::Debug for Told {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if self.0.is_some() { "Told" } else { "Nobody" })
+    }
 }
 
 /// [`std::io::Seek::seek`] of a reader that has it.
@@ -48,7 +61,18 @@ impl<R: Read> Layer<R> {
     /// A layer about which nothing is known: it is applied as it comes, and nothing proves that it is whole.
     pub fn new(reader: R) -> Self {
         let about = About { expected: Expected::unchecked(), position: None, stated_compression: None };
-        Self { reader, about, seek: None }
+        Self { reader, about, seek: None, told: Told::default() }
+    }
+
+    /// Has `tell` called when nobody wants more of the layer's bytes, at its end or when something has refused them:
+    /// where [`Unpacker::apply_side_by_side`] reads it on a thread of its own, that may wait for bytes which are long in
+    /// coming, and is waited for. What it is told can have the reader answer, with an error say, that nobody sees.
+    ///
+    /// It is called on any thread, once at most. Where one thread does it all nobody has to be told.
+    #[must_use]
+    pub fn tell_when_unwanted(mut self, tell: impl Fn() + Send + Sync + 'static) -> Self {
+        self.told = Told(Some(Arc::new(tell)));
+        self
     }
 
     /// The digest and the size in bytes of the blob, as its descriptor has them.
@@ -215,7 +239,7 @@ impl Unpacker {
     /// Applies a layer as [`Unpacker::apply`] does, on as many threads as [`Unpacker::jobs`] allows.
     ///
     /// Whatever ends it, a panic of the sink included, ends the other threads before this returns; one that waits
-    /// for the layer's reader ends when that answers.
+    /// for the layer's reader ends when that answers, which [`Layer::tell_when_unwanted`] may have it do.
     ///
     /// # Errors
     ///

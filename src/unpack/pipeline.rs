@@ -83,7 +83,7 @@ fn feed<R: Read>(
     for layer in layers {
         let mut wanted = true;
         match layer {
-            Ok(Layer { reader, about, .. }) => feeder.feed(reader, about.expected, limits, |stream| {
+            Ok(Layer { reader, about, told, .. }) => feeder.feed(reader, about.expected, limits, told.0, |stream| {
                 let opened = stream.map(|stream| Opened { about, stream }).map_err(|fault| fault.at(about.position()));
                 wanted = deliver.send(opened).is_ok();
             }),

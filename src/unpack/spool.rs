@@ -1,6 +1,6 @@
 //! Verification before the first effect, for what goes where it can be seen.
 
-use super::layer::{Layer, Seek};
+use super::layer::{Layer, Seek, Told};
 use super::progress::{Step, Watch};
 use crate::read::LayerStream;
 use crate::words::{Error, Fault, Limits};
@@ -23,7 +23,7 @@ pub(super) fn keep<R: Read>(
         Ok(io::Seek::rewind(&mut tee.reader.file)?)
     };
     verify().map_err(|fault: Fault| fault.at(about.position()))?;
-    Ok(Layer { reader: tee.reader.file, about, seek: None })
+    Ok(Layer { reader: tee.reader.file, about, seek: None, told: Told::default() })
 }
 
 /// Reads a layer through where it lies, and goes back to where it began.
@@ -33,7 +33,7 @@ pub(super) fn read_through<R: Read>(
     limits: &Limits,
     watch: &Watch<'_>,
 ) -> Result<Layer<R>, Error> {
-    let Layer { mut reader, about, .. } = layer;
+    let Layer { mut reader, about, told, .. } = layer;
     let mut verify = || {
         watch.begin(about.position, Step::Verifying)?;
         let start = seek(&mut reader, SeekFrom::Current(0)).map_err(lseek)?;
@@ -41,7 +41,7 @@ pub(super) fn read_through<R: Read>(
         seek(&mut reader, SeekFrom::Start(start)).map_err(lseek)
     };
     verify().map_err(|fault: Fault| fault.at(about.position()))?;
-    Ok(Layer { reader, about, seek: Some(seek) })
+    Ok(Layer { reader, about, seek: Some(seek), told })
 }
 
 fn lseek(error: io::Error) -> Fault {

@@ -20,7 +20,8 @@ fn over<T>(reader: impl Read + Send, expected: Expected, using: impl FnOnce(Pipe
     std::thread::scope(|scope| {
         let (deliver, arriving) = channel();
         scope.spawn(move || {
-            Feeder::new(None, None).feed(reader, expected, &Limits::default(), |stream| drop(deliver.send(stream)));
+            let deliver = |stream| drop(deliver.send(stream));
+            Feeder::new(None, None).feed(reader, expected, &Limits::default(), None, deliver);
         });
         using(arriving.recv().unwrap().unwrap())
     })
@@ -92,4 +93,39 @@ fn a_panic_of_the_user_ends_the_reading() {
     });
     assert!(panicked.is_err());
     assert!(read.load(Ordering::Relaxed) < 64 << 20);
+}
+
+/// Gives what is here, and then waits for somebody to let go.
+struct Waiting<'a>(&'a [u8], Receiver<()>);
+
+impl Read for Waiting<'_> {
+    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        match self.0.read(out)? {
+            0 => self.1.recv().map_or(Ok(0), |()| Err(ErrorKind::BrokenPipe.into())),
+            bytes => Ok(bytes),
+        }
+    }
+}
+
+#[test]
+fn what_is_here_is_handed_on_before_more_is_waited_for_and_whoever_waits_is_told_when_nobody_wants_it() {
+    let plain: Vec<u8> = (0..100_000_u32).map(|number| number.wrapping_mul(0x9e37_79b1).to_be_bytes()[0]).collect();
+    let mut gzipped = Vec::new();
+    flate2::bufread::GzEncoder::new(&plain[..], flate2::Compression::fast()).read_to_end(&mut gzipped).unwrap();
+    for (bytes, least) in [(&plain[..], plain.len()), (&gzipped[..gzipped.len() / 2], 1)] {
+        let (let_go, waiting) = channel();
+        let tell = move || let_go.send(()).unwrap_or_default();
+        std::thread::scope(|scope| {
+            let (deliver, arriving) = channel();
+            scope.spawn(move || {
+                let (expected, limits) = (Expected::unchecked(), Limits::default());
+                let deliver = |stream| drop(deliver.send(stream));
+                Feeder::new(None, None).feed(Waiting(bytes, waiting), expected, &limits, Some(Arc::new(tell)), deliver);
+            });
+            let mut stream: PipedStream = arriving.recv().unwrap().unwrap();
+            let mut got = vec![0; least];
+            stream.read_exact(&mut got).unwrap();
+            assert!(plain.starts_with(&got));
+        });
+    }
 }

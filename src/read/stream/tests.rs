@@ -12,7 +12,7 @@ fn unpack_with(blob: &[u8], expected: Expected, limits: &Limits) -> Outcome {
     let there = std::thread::scope(|scope| {
         let (deliver, arriving) = std::sync::mpsc::channel();
         scope.spawn(move || {
-            Feeder::new(None, None).feed(blob, expected, limits, |stream| deliver.send(stream).unwrap())
+            Feeder::new(None, None).feed(blob, expected, limits, None, |stream| deliver.send(stream).unwrap())
         });
         arriving.recv().unwrap().map(read_all)
     });
