@@ -43,6 +43,7 @@ const WITHOUT_A_CASE: &[(&str, &str)] = &[
     ("blob-not-regular", "an image has files"),
     ("member-missing", "an image in an archive names members"),
     ("member-twice", "the members of an image's archive are found by name"),
+    ("archive-ambiguous", "an image lies in an archive"),
     ("member-path", "an image in an archive names members"),
     ("not-an-image", "an image has a layout"),
     ("json", "an image has documents"),

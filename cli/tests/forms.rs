@@ -170,6 +170,23 @@ fn from_a_manifest_digest_an_image_is_unpacked_without_its_index() {
 }
 
 #[test]
+fn no_option_that_does_not_help_is_named_where_the_archive_of_an_image_is_refused() {
+    let place = tempfile::tempdir().unwrap();
+    fs::write(place.path().join("image"), [oci_archive(&index()), vec![1; 512]].concat()).unwrap();
+    fs::write(place.path().join("empty"), "").unwrap();
+    for (image, rule) in [("image", "data-after-end"), ("empty", "unmarked-end")] {
+        for options in [&[][..], &["--allow", rule], &["--policy", "compatible"]] {
+            let (code, _, stderr) = ended(&[&["unpack", image, "rootfs"], options].concat(), place.path());
+            assert!(code == 3 && stderr.contains("[archive-ambiguous]") && stderr.contains(rule), "{stderr}");
+            let (_, help) = stderr.split_once("layercage: help: ").unwrap();
+            assert!(!help.contains("--"), "{help}");
+        }
+    }
+    let (code, stdout, _) = ended(&["check", "--allow", "data-after-end", "image"], place.path());
+    assert!(code == 3 && stdout.contains("compatible refuses it"), "as unpacking it would: {stdout}");
+}
+
+#[test]
 fn a_tag_that_the_options_contradict_is_wrong_usage() {
     let place = tempfile::tempdir().unwrap();
     fs::write(place.path().join("image"), oci_archive(&index())).unwrap();

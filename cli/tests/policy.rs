@@ -175,7 +175,10 @@ fn in_a_user_namespace_without_the_owner_the_message_says_which_option_helps() {
     }
     let (code, message) = ended(&unshared(&[]).unwrap());
     assert_eq!(code, 1, "{message}");
-    assert!(message.contains("1000:1000") && message.contains("help: the user namespace has no such owner"), "{message}");
+    assert!(
+        message.contains("1000:1000") && message.contains("help: the user namespace has no such owner"),
+        "{message}"
+    );
     let (code, message) = ended(&unshared(&["--owners", "caller"]).unwrap());
     assert_eq!(code, 0, "{message}");
     assert!(place.path().join("root/theirs").is_file());

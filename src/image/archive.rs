@@ -128,14 +128,15 @@ pub(super) fn judged(entry: &Entry, at: u64) -> Result<Member, Fault> {
 }
 
 pub(super) fn at_end<R: BufRead>(reader: &TarReader<R>) -> Result<(), Error> {
-    reader.end_quirks().iter().try_for_each(judge).map_err(|fault| fault.at(reader.position()))
+    let judged = reader.end_quirks().iter().try_for_each(judge);
+    judged.map_err(|violation| Fault::from(violation).at(reader.position()))
 }
 
 /// No policy speaks of the archive around an image, and no report has its notes: oddities that real archives are
-/// known to have pass, others do not.
-fn judge(quirk: &Quirk) -> Result<(), Fault> {
+/// known to have pass, others do not, whatever is allowed for layers.
+fn judge(quirk: &Quirk) -> Result<(), Violation> {
     match Policy::default().verdict(quirk.rule()) {
-        Verdict::Refuse => Err(quirk.clone().into()),
+        Verdict::Refuse => Err(Violation::ArchiveAmbiguous { rule: quirk.id(), because: quirk.to_string() }),
         Verdict::Note | Verdict::Pass => Ok(()),
     }
 }

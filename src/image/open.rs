@@ -95,8 +95,8 @@ impl Image {
     ///
     /// # Errors
     ///
-    /// [`Violation::NotAnImage`]; what is wrong with the archive, which is read as strictly as a layer;
-    /// [`Violation::MemberTwice`]; a failing system.
+    /// [`Violation::NotAnImage`]; what is wrong with the archive, which is read as strictly as a layer under the default
+    /// policy ([`Violation::ArchiveAmbiguous`] for what that refuses); [`Violation::MemberTwice`]; a failing system.
     pub fn open_archive(
         archive: File,
         scratch: impl FnOnce() -> Result<Scratch, Error>,

@@ -320,7 +320,9 @@ impl Error {
                 Some("modes of FIFOs, devices and closed directories are set through /proc; mount it and run again")
             }
             // What the kernel says of ids that are none in the caller's user namespace.
-            Fault::System(SystemFault { call: "fchownat", error, .. }) if error.kind() == io::ErrorKind::InvalidInput => {
+            Fault::System(SystemFault { call: "fchownat", error, .. })
+                if error.kind() == io::ErrorKind::InvalidInput =>
+            {
                 Some(
                     "the user namespace has no such owner; `--owners caller` keeps all files the caller's, `--owners map` \
                      gives them to owners that it has",

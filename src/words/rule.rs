@@ -231,6 +231,8 @@ rules! {
             help "the copy of the image is incomplete; fetch it again";
         "member-twice" MemberTwice { name: Escaped } "the archive of an image holds two different members of one name";
         "member-path" MemberPath { path: Escaped } "a name in the archive of an image is absolute, or leads out of it";
+        "archive-ambiguous" ArchiveAmbiguous { rule: &'static str, because: String } "the archive around an image is one that readers differ on"
+            help "no policy decides on it: fetch the archive again, or have it written anew";
         "json" Json { problem: JsonProblem } "a document of the image is malformed";
         "media-type" MediaType { media_type: Escaped } "a media type is unknown, or not the one that belongs here";
         "layers-and-diff-ids" LayersAndDiffIds { layers: usize, diff_ids: usize } "the manifest and the configuration disagree on the layers";
