@@ -1,0 +1,192 @@
+//! Which of several images is the one that is meant.
+
+use super::*;
+
+/// Both sides of the refusal.
+fn nothing(result: Result<Selected, Error>) -> (String, String) {
+    match result.unwrap_err().kind() {
+        Fault::Misuse(Misuse::NothingSelected { wanted, found }) => (wanted.clone(), found.clone()),
+        other => panic!("{other}"),
+    }
+}
+
+#[test]
+fn what_does_not_fit_is_named() {
+    let world = World::new();
+    world.list(&[world.image("linux", "s390x")]);
+    assert_eq!(nothing(world.select()), ("linux/amd64".into(), "linux/s390x".into()));
+
+    let escaping = with(world.image("linux", "arm"), "platform", json!({"os": "\u{1b}[2J", "architecture": "arm"}));
+    world.list(&[world.image("linux", "arm"), escaping, world.image("", "")]);
+    let found = r#""\x1b[2j"/arm/v7, linux/arm/v7, one that states no platform"#;
+    assert_eq!(nothing(world.select()), ("linux/amd64".into(), found.into()));
+}
+
+#[test]
+fn a_reference_name_tells_images_apart() {
+    let world = World::new();
+    let docker =
+        with(world.config("linux", "amd64"), "mediaType", json!("application/vnd.docker.container.image.v1+json"));
+    let one = world.image("linux", "amd64");
+    let other = world.json(MANIFEST, &world.manifest_of(&docker));
+    world.list(&[named(one.clone(), "one"), named(other.clone(), "other")]);
+    let image = world.open_within(Limits::default()).unwrap();
+
+    let (wanted_alone, found) = nothing(image.select(&wanted()));
+    assert_eq!((&*wanted_alone, &*found), ("linux/amd64 alone", r#""one", "other": say which"#));
+    for (name, descriptor) in [("one", &one), ("other", &other)] {
+        let selected = image.select(&wanted().reference(name)).unwrap();
+        assert_eq!(selected.manifest().unwrap().digest().to_string(), descriptor["digest"]);
+    }
+    let (_, found) = nothing(image.select(&wanted().reference("none")));
+    assert_eq!(found, r#""one", "other""#);
+
+    // Within one index the order says which.
+    let on_linux = |image: &Value| with(image.clone(), "platform", on("linux", "amd64"));
+    world.list(&[world.index_of(&[on_linux(&other), on_linux(&one)])]);
+    assert_eq!(image.select(&wanted()).unwrap().manifest().unwrap().digest().to_string(), other["digest"]);
+}
+
+#[test]
+fn a_whole_reference_in_place_of_a_tag_is_found_by_its_shortened_forms_where_no_tag_is_the_same() {
+    let world = World::new();
+    let [alpine, tagged] = ["linux", "Linux"].map(|os| world.image(os, "amd64"));
+    let picked = |name: &str| {
+        let selected = world.open_within(Limits::default()).unwrap().select(&wanted().reference(name));
+        selected.ok().map(|selected| json!(selected.manifest().unwrap().digest().to_string()))
+    };
+    let whole = named(alpine.clone(), "docker.io/library/alpine:3.19");
+    world.list(slice::from_ref(&whole));
+    for name in ["docker.io/library/alpine:3.19", "library/alpine:3.19", "alpine:3.19", "3.19"] {
+        assert_eq!(picked(name), Some(alpine["digest"].clone()), "{name}");
+    }
+    for name in ["alpine", "alpine:3.2", "quay.io/library/alpine:3.19", "19"] {
+        assert_eq!(picked(name), None, "{name}");
+    }
+    world.list(&[whole, named(tagged.clone(), "3.19")]);
+    assert_eq!(picked("3.19"), Some(tagged["digest"].clone()), "a tag comes before the end of a reference");
+    assert_eq!(picked("alpine:3.19"), Some(alpine["digest"].clone()));
+    world.list(&[named(tagged, "alpine")]);
+    assert_eq!(picked("alpine:latest"), None, "a tag is no reference");
+}
+
+#[test]
+fn the_best_platform_is_taken_wherever_it_stands() {
+    let world = World::new();
+    let [v5, v6, i386, amd64, s390x] =
+        [("arm", "v5"), ("arm", "v6"), ("386", ""), ("amd64", ""), ("s390x", "")].map(|(architecture, variant)| {
+            let platform = json!({"os": "linux", "architecture": architecture, "variant": variant});
+            with(world.image("linux", &format!("{architecture}{variant}")), "platform", platform)
+        });
+    let pick = |listed: &[&Value], platform: &str| {
+        let listed: Vec<_> = listed.iter().map(|&image| image.clone()).collect();
+        let mut picked = Vec::new();
+        // In one index, in indexes of their own, and without one.
+        let nested: Vec<_> = listed.iter().map(|image| world.index_of(std::slice::from_ref(image))).collect();
+        for roots in [vec![world.index_of(&listed)], vec![world.index_of(&nested)], nested, listed] {
+            world.list(&roots);
+            let selector = Selector::host().platform(platform.parse().unwrap());
+            let selected = world.open_within(Limits::default()).unwrap().select(&selector);
+            picked.push(selected.map(|selected| json!(selected.manifest().unwrap().digest().to_string())).ok());
+        }
+        assert!(picked.windows(2).all(|two| two[0] == two[1]), "{picked:?}");
+        picked.remove(0)
+    };
+    let digest = |image: &Value| Some(image["digest"].clone());
+    assert_eq!(pick(&[&i386, &s390x, &amd64], "linux/amd64"), digest(&amd64));
+    assert_eq!(pick(&[&s390x, &i386], "linux/amd64"), digest(&i386));
+    assert_eq!(pick(&[&amd64], "linux/386"), None);
+    assert_eq!(pick(&[&v5, &v6, &i386], "linux/arm/v7"), digest(&v6));
+    assert_eq!(pick(&[&v6, &v5], "linux/arm64"), digest(&v6));
+    assert_eq!(pick(&[&v6], "linux/arm/v5"), None);
+    assert_eq!(pick(&[&amd64, &s390x], "linux/amd64/v3"), digest(&amd64));
+}
+
+#[test]
+fn what_needs_features_of_the_operating_system_is_passed_over() {
+    let world = World::new();
+    let needing = |features: Value| with(on("linux", "amd64"), "os.features", features);
+    let image = |number: &str| {
+        let mut document = world.manifest_of(&world.config("linux", "amd64"));
+        document["annotations"] = json!({"number": number});
+        world.json(MANIFEST, &document)
+    };
+    let erofs = with(image("1"), "platform", needing(json!(["erofs", "\u{1b}"])));
+    let plain = with(image("2"), "platform", needing(json!([])));
+    let null = with(image("3"), "platform", needing(Value::Null));
+    for (listed, expected) in [([&erofs, &plain], &plain), ([&erofs, &null], &null)] {
+        world.list(&[world.index_of(&listed.map(Value::clone))]);
+        assert_eq!(world.select().unwrap().manifest().unwrap().digest().to_string(), expected["digest"]);
+    }
+    world.list(&[erofs]);
+    assert_eq!(nothing(world.select()).1, r#"linux/amd64 with "\x1b", erofs"#);
+    // A configuration states it where the descriptor states nothing.
+    let config = json!({"os": "linux", "architecture": "amd64", "os.features": ["erofs"], "rootfs": {
+        "type": "layers", "diff_ids": [digest(b"layer")]
+    }});
+    world.list(&[world.json(MANIFEST, &world.manifest_of(&world.json(CONFIG, &config)))]);
+    assert_eq!(nothing(world.select()).1, "linux/amd64 with erofs");
+}
+
+#[test]
+fn an_index_that_states_a_platform_is_for_that_one_whatever_is_in_it() {
+    let world = World::new();
+    let [one, other] = ["linux", "Linux"].map(|os| with(world.image(os, "amd64"), "platform", on("linux", "amd64")));
+    let [for_arm, for_us] = [(&one, "arm64"), (&other, "x86_64")].map(|(image, architecture)| {
+        with(world.index_of(slice::from_ref(image)), "platform", on("linux", architecture))
+    });
+    world.list(&[world.index_of(&[for_arm.clone(), for_us.clone()])]);
+    assert_eq!(world.select().unwrap().manifest().unwrap().digest().to_string(), other["digest"]);
+    world.list(&[for_arm.clone(), for_us]);
+    assert_eq!(world.select().unwrap().manifest().unwrap().digest().to_string(), other["digest"]);
+    world.list(&[for_arm]);
+    assert_eq!(nothing(world.select()).1, "linux/arm64");
+}
+
+#[test]
+fn what_is_for_no_known_platform_is_no_image_to_choose_from() {
+    let world = World::new();
+    let attestation = with(world.image("Linux", "amd64"), "platform", on("unknown", "unknown"));
+    let unstated = world.image("", "");
+    for listed in [[&attestation, &unstated], [&unstated, &attestation]] {
+        let listed = listed.map(Value::clone);
+        for roots in [vec![world.index_of(&listed)], listed.to_vec()] {
+            world.list(&roots);
+            assert_eq!(world.select().unwrap().manifest().unwrap().digest().to_string(), unstated["digest"]);
+        }
+    }
+    world.list(slice::from_ref(&attestation));
+    assert_eq!(nothing(world.select()).1, "unknown/unknown");
+    let unknown = Selector::host().platform("unknown/unknown".parse().unwrap());
+    let selected = world.open_within(Limits::default()).unwrap().select(&unknown).unwrap();
+    assert_eq!(selected.manifest().unwrap().digest().to_string(), attestation["digest"], "whoever asks for it has it");
+}
+
+#[test]
+fn the_depth_of_indexes_counts_on_each_way_to_one() {
+    let world = World::new();
+    // What fits nobody is walked to its end.
+    let inner = world.index_of(&[world.index_of(&[with(world.image("x", "y"), "platform", on("x", "y"))])]);
+    let chain = world.index_of(&[world.index_of(slice::from_ref(&inner))]);
+    let image = world.image("linux", "amd64");
+    for roots in [[&inner, &chain, &image], [&chain, &inner, &image]] {
+        world.list(&roots.map(Value::clone));
+        let rule = |depth| {
+            let image = world.open_within(Limits::default().with(Limit::IndexDepth, depth)).unwrap();
+            image.select(&wanted()).err().map(|error| error.rule_id().unwrap_or("no rule"))
+        };
+        assert_eq!([3, 4, 5].map(rule), [Some("limit"), Some("limit"), None]);
+    }
+}
+
+#[test]
+fn indexes_that_name_one_another_over_and_over_are_walked_once() {
+    let world = World::new();
+    let image = with(world.image("linux", "arm64"), "platform", on("linux", "arm64"));
+    let mut index = world.index_of(&vec![image; 1_000]);
+    for _ in 0..2 {
+        index = world.index_of(&vec![index; 1_000]);
+    }
+    world.list(&vec![index; 1_000]);
+    assert_eq!(nothing(world.select()).1, "linux/arm64"); // a walk of 10¹² steps would not end
+}
