@@ -315,18 +315,26 @@ impl Error {
     pub fn help(&self) -> Option<&'static str> {
         match &self.0.fault {
             Fault::Refused(rule) => rule.help(),
+            Fault::System(fault) => fault.help(),
+            _ => None,
+        }
+    }
+}
+
+impl SystemFault {
+    fn help(&self) -> Option<&'static str> {
+        match (self.call, self.error.kind()) {
             // The one call that goes through /proc: a bare chroot has none.
-            Fault::System(SystemFault { call: "chmod", error, .. }) if error.kind() == io::ErrorKind::Unsupported => {
+            ("chmod", io::ErrorKind::Unsupported) => {
                 Some("modes of FIFOs, devices and closed directories are set through /proc; mount it and run again")
             }
             // What the kernel says of ids that are none in the caller's user namespace.
-            Fault::System(SystemFault { call: "fchownat", error, .. })
-                if error.kind() == io::ErrorKind::InvalidInput =>
-            {
-                Some(
-                    "the user namespace has no such owner; `--owners caller` keeps all files the caller's, `--owners map` \
-                     gives them to owners that it has",
-                )
+            ("fchownat", io::ErrorKind::InvalidInput) => Some(
+                "the user namespace has no such owner; `--owners caller` keeps all files the caller's, `--owners map` \
+                 gives them to owners that it has",
+            ),
+            ("fsetxattr", io::ErrorKind::InvalidInput) if self.arguments.contains("system.posix_acl_") => {
+                Some("the ACL is malformed, or names what the user namespace lacks; `--xattrs none` leaves it out")
             }
             _ => None,
         }
