@@ -1,10 +1,9 @@
 //! Files that have all but their mode and time, which can wait until somebody has the time.
 
 use super::sys;
-use crate::words::{Chore, Fault, Metadata, Timestamp};
+use crate::words::{Chore, Fault, Metadata, Timestamp, Turn};
 use rustix::io::Errno;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
 
 /// How many files wait at most: each is held open.
 const WAITING: usize = 128;
@@ -14,9 +13,9 @@ const BATCH: usize = 16;
 /// Files of a tree that nobody sees yet, whose mode and time are still to be set.
 #[derive(Debug, Default)]
 pub(crate) struct Finishing {
-    waiting: Mutex<Files>,
+    waiting: Turn<Files>,
     /// Whoever holds it finishes.
-    outcome: Mutex<Outcome>,
+    outcome: Turn<Outcome>,
 }
 
 #[derive(Debug, Default)]
@@ -113,7 +112,7 @@ impl Unset {
 impl Finishing {
     /// Takes a file that has its content, owner and extended attributes. Where too many wait, it is finished here.
     pub(super) fn put_off(&self, file: OwnedFd, metadata: &Metadata, path: Path<'_>) -> Result<(), Fault> {
-        let mut waiting = lock(&self.waiting);
+        let mut waiting = self.waiting.wait();
         if waiting.files.len() < WAITING {
             waiting.push(file, metadata, path);
             return Ok(());
@@ -128,29 +127,21 @@ impl Finishing {
 
     /// Finishes all that wait, and says what went wrong with any.
     pub(super) fn finish_all(&self) -> Result<(), Fault> {
-        let mut outcome = lock(&self.outcome);
+        let mut outcome = self.outcome.wait();
         while self.finish_some(&mut outcome) {}
         outcome.fault.take().map_or(Ok(()), Err)
     }
 
     fn finish_some(&self, outcome: &mut Outcome) -> bool {
-        outcome.batch.take_batch(&mut lock(&self.waiting));
+        outcome.batch.take_batch(&mut self.waiting.wait());
         outcome.batch.finish(&mut outcome.fault)
     }
 }
 
 impl Chore for Finishing {
     fn help(&self) -> bool {
-        match self.outcome.try_lock() {
-            Ok(mut outcome) => self.finish_some(&mut outcome),
-            Err(TryLockError::Poisoned(poisoned)) => self.finish_some(&mut poisoned.into_inner()),
-            Err(TryLockError::WouldBlock) => false,
-        }
+        self.outcome.take().is_some_and(|mut outcome| self.finish_some(&mut outcome))
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]

@@ -2,16 +2,17 @@
 
 use super::chunk::Chunk;
 use super::hash::Hasher;
-use crate::words::{Algorithm, Chore, Digest};
+use crate::words::{Algorithm, Chore, Digest, Turn};
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::sync::mpsc::Sender;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 
 /// Chunks waiting to be hashed, and the hasher: whoever holds that takes the next chunk, so that their order holds.
 pub(crate) struct Line {
     algorithm: Option<Algorithm>,
-    hasher: Mutex<Option<Hasher>>,
-    waiting: Mutex<VecDeque<Arc<Chunk>>>,
+    /// A thread that panicked while it hashed leaves one that has not seen all: no digest comes out right.
+    hasher: Turn<Option<Hasher>>,
+    waiting: Turn<VecDeque<Arc<Chunk>>>,
     /// Tells threads that do nothing else that there is something to do.
     call: Option<Sender<Arc<Line>>>,
 }
@@ -19,13 +20,13 @@ pub(crate) struct Line {
 impl Line {
     /// A line for a digest of this algorithm; without one, nothing waits in it.
     pub(crate) fn new(algorithm: Option<Algorithm>, call: Option<Sender<Arc<Self>>>) -> Arc<Self> {
-        Arc::new(Self { algorithm, hasher: Mutex::new(algorithm.map(Hasher::new)), waiting: Mutex::default(), call })
+        Arc::new(Self { algorithm, hasher: Turn::new(algorithm.map(Hasher::new)), waiting: Turn::default(), call })
     }
 
     /// Puts a chunk at the end.
     pub(crate) fn add(self: &Arc<Self>, chunk: &Arc<Chunk>) {
         if self.algorithm.is_some() {
-            lock(&self.waiting).push_back(Arc::clone(chunk));
+            self.waiting.wait().push_back(Arc::clone(chunk));
             // Where the other threads are gone, those that wait will do it.
             let _ = self.call.as_ref().map(|call| call.send(Arc::clone(self)));
         }
@@ -33,13 +34,13 @@ impl Line {
 
     /// Hashes what is left, and gives the digest; `None` the second time, or without an algorithm.
     pub(crate) fn finish(&self) -> Option<Digest> {
-        let mut hasher = lock(&self.hasher);
+        let mut hasher = self.hasher.wait();
         while self.hash_next(&mut hasher) {}
         hasher.take().map(Hasher::finish)
     }
 
     fn hash_next(&self, hasher: &mut Option<Hasher>) -> bool {
-        let next = lock(&self.waiting).pop_front();
+        let next = self.waiting.wait().pop_front();
         match (hasher, next) {
             (Some(hasher), Some(chunk)) => {
                 hasher.update(&chunk);
@@ -53,17 +54,8 @@ impl Line {
 impl Chore for Line {
     /// Hashes the next chunk.
     fn help(&self) -> bool {
-        match self.hasher.try_lock() {
-            Ok(mut hasher) => self.hash_next(&mut hasher),
-            Err(TryLockError::Poisoned(poisoned)) => self.hash_next(&mut poisoned.into_inner()),
-            Err(TryLockError::WouldBlock) => false,
-        }
+        self.hasher.take().is_some_and(|mut hasher| self.hash_next(&mut hasher))
     }
-}
-
-/// A thread that panicked while it hashed leaves a hasher that has not seen all: no digest comes out right.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]

@@ -25,6 +25,7 @@ mod terms;
 pub use change::{Change, ChangeKind};
 pub use choice::{Devices, Durability, Fifos, Links, SetId, UnknownWord, Xattrs};
 pub use chore::Chore;
+pub(crate) use chore::Turn;
 pub use digest::{Algorithm, Digest};
 pub use entry::{Device, DeviceKind, Entry, EntryKind, Metadata, Timestamp, Xattr};
 pub use error::{Blame, Effect, Error, ErrorKind, Fault, LayerPosition, Misuse, Position, SystemFault};
