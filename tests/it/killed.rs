@@ -4,7 +4,7 @@ use crate::child;
 use crate::support::layer::{LayerBuilder, mode};
 use crate::support::tree::{self, Listing};
 use crate::support::{open, stage};
-use layercage::{Layer, Policy, Rootfs, Unpacker};
+use layercage::{Layer, Policy, Rootfs, Staged, Unpacker};
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::os::unix::process::ExitStatusExt;
@@ -130,6 +130,8 @@ fn an_unpacking_that_is_killed_leaves_nothing_to_the_next() {
         if root.exists() {
             let differences = tree::differences(&expected, &tree::list(&root));
             assert!(differences.is_empty(), "after {moment:?}\n{}", differences.join("\n"));
+            // What was around the tree may be there still, until the next run.
+            drop(Staged::beside(&open(place.path()), "next").unwrap());
         } else {
             assert!(end == End::Killed, "it ended after {moment:?} and left nothing");
             unfinished += 1;
