@@ -83,6 +83,18 @@ fn records() -> Vec<Case> {
         raw("record-without-an-equals-sign", "a PAX record has no value", b"6 abc\n").refused("pax-record"),
         raw("record-without-a-key", "a PAX record has no key", b"6 =ab\n").refused("pax-record"),
         raw("record-without-a-length", "a PAX record has no length", b"path=a\n").refused("pax-record"),
+        case("record-with-a-blank-before-its-key", "a PAX key has a blank in front, which GNU tar passes over", {
+            tar().pax(&[(" path", b"evil")]).file("f", "hello").end()
+        })
+        .refused("pax-record"),
+        case("record-with-a-tab-before-its-key", "a PAX key has a tab in front, which GNU tar passes over", {
+            tar().pax(&[("\tlinkpath", b"evil")]).symlink("l", "good").end()
+        })
+        .refused("pax-record"),
+        case("record-with-a-nul-in-its-key", "a PAX key has a NUL, from which on libarchive reads no records", {
+            tar().pax(&[("a\0b", b"1"), ("path", b"real")]).file("f", "hello").end()
+        })
+        .refused("pax-record"),
         raw("records-with-zeros-behind", "NULs follow the last PAX record", b"9 path=a\n\0\0\0").refused("pax-padding"),
         case(
             "records-behind-their-header",
@@ -267,6 +279,10 @@ fn globals() -> Vec<Case> {
             .refused_unless_compatible(&["global-record"]),
         global("global-of-a-vendor", "a global header has a vendor's own key", "VENDOR.a", b"1")
             .noted(&["global-comment"]),
+        case("global-with-a-blank-before-its-key", "a global header's key has a blank in front", {
+            tar().global(&[(" path", b"evil")]).file("f", "hello").end()
+        })
+        .refused("pax-record"),
         case("global-malformed", "a global header's record is malformed", {
             tar().with(Header::posix(b'g', "pax_global_header"), "5 a=").file("f", "").end()
         })

@@ -38,7 +38,7 @@ fn names() -> Vec<Case> {
         .then_file("f", "hello"),
         with("xattr-without-a-name", "an attribute has no name", "", b"v").refused("xattr-name"),
         with("xattr-with-a-nul-in-its-name", "an attribute has a NUL in its name", "user.a\0b", b"v")
-            .refused("xattr-name"),
+            .refused("pax-record"),
         with(
             "xattr-with-a-name-of-256-bytes",
             "an attribute's name is longer than Linux takes",

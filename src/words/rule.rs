@@ -197,7 +197,7 @@ rules! {
         "pax-record" PaxRecord { record: Escaped } "a PAX record is malformed";
         "pax-value" PaxValue { key: Escaped, value: Escaped } "a PAX record has a value that its key does not take";
         "pax-padding" PaxPadding "bytes follow the last record of a PAX header";
-        "xattr-name" XattrName { name: Escaped } "an extended attribute's name is empty, too long, or has a NUL in it";
+        "xattr-name" XattrName { name: Escaped } "an extended attribute's name is empty or too long";
         "xattr-value" XattrValue { name: Escaped } "an extended attribute's value is malformed";
         "sparse" Sparse { format: &'static str } "a sparse file is described in a way that no writer has, and that not all readers read alike";
         "sparse-map" SparseMap { segment: usize } "a sparse file's data overlaps, is out of order, or ends elsewhere than the file";

@@ -212,24 +212,32 @@ fn place_of<'a>(key: &[u8], records: &[Record<'a>], known: &mut HashMap<&'a [u8]
     known.get(key).copied()
 }
 
+/// The longest record that libarchive reads.
+const LONGEST_RECORD: usize = 999_999;
+
 /// Reads one record: `LENGTH KEY=VALUE` and a newline, the length that of all this.
 ///
-/// The length has neither sign nor leading zeros: readers would take them, but no writer makes them.
+/// The length has neither sign nor leading zeros: readers would take them, but no writer makes them. Nor does one make
+/// what follows. Of a key GNU tar passes over blanks and tabs in front; libarchive reads no record from one with a NUL in
+/// its key on, nor from a longer one on than it takes.
 fn record(bytes: &[u8]) -> Option<(Record<'_>, &[u8])> {
     let blank = bytes.iter().take(20).position(|&byte| byte == b' ')?;
     let digits = bytes.get(..blank)?;
     if digits.first() == Some(&b'0') {
         return None;
     }
-    let (record, rest) = bytes.split_at_checked(decimal(digits)?.try_into().ok()?)?;
+    let length = usize::try_from(decimal(digits)?).ok().filter(|&length| length <= LONGEST_RECORD)?;
+    let (record, rest) = bytes.split_at_checked(length)?;
     let body = record.get(blank + 1..)?.strip_suffix(b"\n")?;
-    let equals = body.iter().position(|&byte| byte == b'=')?;
-    let (key, value) = (body.get(..equals)?, body.get(equals + 1..)?);
-    (!key.is_empty()).then_some((Record { key, value }, rest))
+    let end = body.iter().position(|&byte| matches!(byte, b'=' | 0))?;
+    let (key, value) = body.split_at_checked(end)?;
+    let value = value.strip_prefix(b"=")?;
+    let is_key = !matches!(key, [] | [b' ' | b'\t', ..]);
+    is_key.then_some((Record { key, value }, rest))
 }
 
 fn xattr(name: &[u8], value: &[u8]) -> Result<Xattr, Violation> {
-    if name.is_empty() || name.len() > 255 || name.contains(&0) {
+    if name.is_empty() || name.len() > 255 {
         return Err(Violation::XattrName { name: Escaped::new(name) });
     }
     Ok(Xattr { name: name.to_vec(), value: value.to_vec() })
@@ -337,6 +345,10 @@ mod tests {
             b" path=a\n",
             b"6 =ab\n",
             b"6 abc\n",
+            b"8  k=ab\n",
+            b"8 \tk=ab\n",
+            b"7 k\0=a\n",
+            b"7 \0k=a\n",
             b"2 ",
             b"1",
             b"0 ",
@@ -349,6 +361,16 @@ mod tests {
             assert_eq!(violation.id(), "pax-record", "{}", malformed.escape_ascii());
         }
         assert_eq!(parse(b"9 path=a\n\0\0\0"), Err(Violation::PaxPadding));
+    }
+
+    #[test]
+    fn the_longest_record_is_the_one_that_libarchive_takes() {
+        let of = |length: usize| {
+            let front = format!("{length} comment=");
+            parse(format!("{front}{}\n", "c".repeat(length - front.len() - 1)).as_bytes())
+        };
+        assert!(of(999_999).is_ok());
+        assert_eq!(of(1_000_000).unwrap_err().id(), "pax-record");
     }
 
     #[test]
