@@ -1,6 +1,6 @@
 //! Compressed layers: members and frames, whole and broken, and what stands behind them.
 
-use super::build::tar;
+use super::build::{Header, tar};
 use super::case::{Case, Told, case};
 use super::compress::{
     GzipHeader, HeaderChecksum, ZSTD_MAGIC, gzip, gzip_with, zstd, zstd_skippable, zstd_with, zstd_with_checksum,
@@ -13,6 +13,9 @@ pub(crate) fn cases() -> Vec<Case> {
 fn layer() -> Vec<u8> {
     tar().file("f", "hello").end()
 }
+
+/// Bytes of a gzip member in front of its data.
+const GZIP_HEADER: usize = 10;
 
 fn cut(mut blob: Vec<u8>, bytes: usize) -> Vec<u8> {
     blob.truncate(blob.len() - bytes);
@@ -172,6 +175,39 @@ fn others() -> Vec<Case> {
         blob("compressed-with-lz4", "a layer is compressed with lz4", b"\x04\x22\x4d\x18").refused("compression"),
         blob("compressed-with-lzip", "a layer is compressed with lzip", b"LZIP\x01").refused("compression"),
         blob("compressed-with-compress", "a layer is compressed with compress", b"\x1f\x9d\x90").refused("compression"),
+        case(
+            "gzip-that-is-a-tar",
+            "the extra field of a gzip member makes its first bytes another archive, which GNU tar reads",
+            {
+                let evil = tar().file(b"\x1f\x8b\x08\x04AAAA\x02\x03\xf4\x07", "evil").end();
+                behind(evil, &gzip(&layer())[GZIP_HEADER..])
+            },
+        )
+        .refused("two-formats"),
+        case("zstd-that-is-a-tar", "a skippable zstd frame is another archive, which GNU tar reads", {
+            behind(tar().file(b"P*M\x18\xf8\x07\0\0", "evil").end(), &zstd(&layer()))
+        })
+        .refused("two-formats"),
+        case(
+            "tar-that-is-gzip",
+            "the first name of an archive in a gzip member is a gzip member's header for bsdtar",
+            {
+                let inner = &gzip(&layer())[GZIP_HEADER..];
+                gzip(&tar().file(b"\x1f\x8b\x08\x04AAAA\x02\x03\xf4\x01", inner).end())
+            },
+        )
+        .refused_unless_compatible(&["foreign-magic"])
+        .then_absent("f"),
+        case("tar-that-is-uuencoded", "the first name of an archive begins encoded text for bsdtar", {
+            tar().file("begin-base64 644 x\nYWFh\n====\n", "hello").end()
+        })
+        .refused_unless_compatible(&["foreign-magic"])
+        .then_file("begin-base64 644 x\nYWFh\n====\n", "hello"),
+        case("tar-that-is-ar", "the first name of an archive without magic begins one of another format for bsdtar", {
+            tar().with(Header::v7(b'0', "!<arch>\n"), "hello").end()
+        })
+        .refused_unless_compatible(&["foreign-magic"])
+        .then_file("!<arch>\n", "hello"),
         case("named-like-bzip2", "the first entry of a plain archive is called as bzip2 begins", {
             tar().file("BZh91", "hello").end()
         })

@@ -1,6 +1,7 @@
 //! Which compression a blob has, by its first bytes.
 
-use super::{input::Input, refusal};
+use super::tar::{BLOCK, may_be_header};
+use super::{input::Input, magic, refusal};
 #[cfg(feature = "gzip")]
 use crate::read::gzip::GzipDecoder;
 #[cfg(feature = "zstd")]
@@ -36,22 +37,8 @@ impl Format {
             [0x28, 0xb5, 0x2f, 0xfd, ..] | [0x50..=0x5f, 0x2a, 0x4d, 0x18, ..] => return Ok(Self::Zstd),
             _ => {}
         }
-        match FOREIGN.iter().find(|(magic, _)| first.starts_with(magic)) {
-            Some(&(_, format)) => Err(Violation::Compression { format }),
-            // The three letters of bzip2 may begin a name in a plain tar; its whole first header may not.
-            None if bzip2(first) => Err(Violation::Compression { format: "bzip2" }),
-            None => Ok(Self::Plain),
-        }
+        magic::compression(first).map_or(Ok(Self::Plain), |format| Err(Violation::Compression { format }))
     }
-}
-
-/// Compressions that layers do not have, so that a message can name them.
-const FOREIGN: &[(&[u8], &str)] =
-    &[(b"\xfd7zXZ\0", "xz"), (b"\x04\x22\x4d\x18", "lz4"), (b"LZIP\x01", "lzip"), (b"\x1f\x9d", "compress")];
-
-fn bzip2(first: &[u8]) -> bool {
-    let block = first.strip_prefix(b"BZh").and_then(|rest| rest.strip_prefix(&[*rest.first()?]));
-    block.is_some_and(|block| block.starts_with(b"1AY&SY") || block.starts_with(b"\x17\x72\x45\x38\x50\x90"))
 }
 
 /// Gives out what a blob holds. At its end, what follows the compressed bytes has been judged.
@@ -66,7 +53,12 @@ pub(crate) enum Decoder<R> {
 impl<R: Read> Decoder<R> {
     pub(crate) fn open(reader: R, limits: &Limits) -> io::Result<Self> {
         let mut input = Input::new(reader);
-        match Format::of(input.fill_to(10)?).map_err(refusal)? {
+        let format = Format::of(input.fill_to(10)?).map_err(refusal)?;
+        // GNU tar looks for a header before it looks for a compression.
+        if format != Format::Plain && input.fill_to(BLOCK)?.first_chunk().is_some_and(may_be_header) {
+            return Err(refusal(Violation::TwoFormats { format: format.name() }));
+        }
+        match format {
             Format::Plain => Ok(Self::Plain(input)),
             #[cfg(feature = "gzip")]
             Format::Gzip => Ok(Self::Gzip(Box::new(GzipDecoder::new(input)))),

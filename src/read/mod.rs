@@ -10,6 +10,7 @@ mod gzip;
 mod hash;
 mod input;
 mod line;
+mod magic;
 mod piped;
 mod stream;
 mod tar;

@@ -208,6 +208,7 @@ rules! {
         "lone-zero-block" LoneZeroBlock "one zero block stands in the middle of the archive, and readers differ on whether it ends there";
         "compression" Compression { format: &'static str } "the layer is compressed in a way that is not read"
             help "decompress it, or compress it with gzip or zstd";
+        "two-formats" TwoFormats { format: &'static str } "the compressed layer begins with a tar header too, and readers differ on which of them it is";
         "compression-corrupt" CompressionCorrupt { format: &'static str } "the compressed layer is damaged"
             help "the copy of the layer is damaged; fetch it again";
         "data-after-compression" DataAfterCompression { format: &'static str } "data follows the compressed layer";
@@ -273,6 +274,7 @@ rules! {
         "contiguous-file" ContiguousFile "a file of type 7, which some readers refuse" = NOTED;
         "old-sparse-file" OldSparseFile "a sparse file of type S, which some readers refuse" = NOTED;
         "sparse-unaligned" SparseUnaligned { segment: usize } "a sparse file's run of data is no whole blocks, and GNU tar looks for the next run elsewhere than others" = COMPATIBLE;
+        "foreign-magic" ForeignMagic { format: &'static str } "the archive begins with a name for which some readers take it for another format" = COMPATIBLE;
         "header-dialect" HeaderDialect { magic: Escaped } "a header is of no known dialect, and readers differ on its name, its device or what it is" = COMPATIBLE;
         "gnu-prefix" GnuPrefix "a header with GNU magic has a ustar prefix" = NOTED;
         "global-comment" GlobalComment { key: Escaped } "a global header without effect" = NOTED;

@@ -49,17 +49,27 @@ impl Header {
     pub(crate) fn parse(block: Block) -> Result<Self, Violation> {
         let header = Self(block);
         let stored = header.number("checksum", CHECKSUM)?;
-        // All of it, with blanks where the checksum stands.
-        let field = header.bytes(CHECKSUM);
-        let blanks = u64::from(b' ') * field.len() as u64;
-        let unsigned = sum(&header.0) - sum(field) + blanks;
-        // Old writers on machines with signed characters summed those: each of the upper half is 256 less there.
-        let signed = || unsigned.cast_signed() - 256 * (upper_half(&header.0) - upper_half(field)).cast_signed();
-        if stored == unsigned.cast_signed() || stored == signed() {
+        let computed = header.sum();
+        if header.has_sum(stored, computed) {
             return Ok(header);
         }
         let stored = u64::try_from(stored).unwrap_or_default();
-        Err(Violation::HeaderChecksum { stored, computed: unsigned })
+        Err(Violation::HeaderChecksum { stored, computed })
+    }
+
+    /// The sum of all bytes, with blanks where the checksum stands.
+    fn sum(&self) -> u64 {
+        let field = self.bytes(CHECKSUM);
+        let blanks = u64::from(b' ') * field.len() as u64;
+        sum(&self.0) - sum(field) + blanks
+    }
+
+    /// Whether a checksum is that sum, or the one of old writers on machines with signed characters: each of the upper
+    /// half is 256 less there.
+    fn has_sum(&self, stored: i64, unsigned: u64) -> bool {
+        let upper_half = || upper_half(&self.0) - upper_half(self.bytes(CHECKSUM));
+        let signed = || unsigned.cast_signed() - 256 * upper_half().cast_signed();
+        stored == unsigned.cast_signed() || stored == signed()
     }
 
     pub(crate) fn flag(&self) -> u8 {
@@ -223,6 +233,16 @@ impl Header {
 /// Whether a block has what all dialects but the oldest have in common.
 pub(crate) fn has_magic(block: &Block) -> bool {
     block.get(MAGIC).is_some_and(|magic| magic.starts_with(b"ustar"))
+}
+
+/// Whether some reader takes a block for a header by its checksum: GNU tar passes over what stands before the digits of
+/// one, and ignores what stands behind them.
+pub(crate) fn may_be_header(block: &Block) -> bool {
+    let header = Header(*block);
+    let is_digit = |byte: &&u8| matches!(byte, b'0'..=b'7');
+    let digits = header.bytes(CHECKSUM).iter().skip_while(|byte| !is_digit(byte)).take_while(is_digit);
+    let stored = digits.fold(0_i64, |value, digit| value << 3 | i64::from(digit - b'0'));
+    header.has_sum(stored, header.sum())
 }
 
 /// What stands before the first NUL.

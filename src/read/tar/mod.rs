@@ -21,6 +21,8 @@ mod properties;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use block::BLOCK;
+pub(crate) use header::may_be_header;
 #[cfg(feature = "image")]
 pub(crate) use reader::Jump;
 pub use reader::TarReader;

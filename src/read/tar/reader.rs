@@ -7,6 +7,7 @@ use super::header::Header;
 use super::oddities::Oddities;
 use super::sparse::unaligned;
 use super::{end, header, pax};
+use crate::read::magic;
 use crate::words::{
     Entry, EntryKind, EntryPath, Escaped, Fault, Limit, Limits, Misuse, Position, Quirk, Source, Violation,
 };
@@ -52,7 +53,7 @@ pub struct TarReader<R> {
     padding: u64,
     /// Where the current entry ends is known, whatever else is wrong with it.
     framed: bool,
-    /// What global headers add to the next entry, or to the end.
+    /// What the first block and global headers add to the next entry, or to the end.
     global: Oddities,
     end_quirks: Vec<Quirk>,
 }
@@ -218,6 +219,11 @@ impl<R: BufRead> TarReader<R> {
             && !header::has_magic(&block)
         {
             return Err(Violation::NotATar.into());
+        }
+        if self.headers == 0
+            && let Some(format) = magic::foreign(&block)
+        {
+            self.global.add(Quirk::ForeignMagic { format });
         }
         self.headers += 1;
         self.limits.check(Limit::Headers, self.headers)?;

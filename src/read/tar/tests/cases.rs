@@ -122,6 +122,23 @@ pub(super) const CASES: &[Case] = &[
         || a().raw(Raw::posix(b'0', b"f").prefix(&[b'p'; 132]).bytes(508, b"tar\0")).end(),
         Err("header-dialect"),
     ),
+    // Other formats.
+    ("a first name that begins like gzip", || a().raw(Raw::posix(b'0', b"\x1f\x8b\x08")).end(), Err("foreign-magic")),
+    (
+        "a second name that begins like gzip",
+        || a().file("f", b"").raw(Raw::posix(b'0', b"\x1f\x8b\x08")).end(),
+        Ok(&[]),
+    ),
+    (
+        "a global header that begins like an archive of ar",
+        || a().with(Raw::posix(b'g', b"!<arch>\n"), b"").file("f", b"").end(),
+        Err("foreign-magic"),
+    ),
+    (
+        "a global header that begins like cab, and nothing",
+        || a().raw(Raw::posix(b'g', b"MSCF")).end(),
+        Err("foreign-magic"),
+    ),
     // Numbers.
     ("a checksum summed signed", || a().bytes(&Raw::posix(b'0', b"\xff").block_summed_signed()).end(), Ok(&[])),
     ("a checksum that is off by one", || a().bytes(&flipped(0)).end(), Err("header-checksum")),
