@@ -82,15 +82,33 @@ pub(crate) fn compose(
 /// The size: a record's, as in Go. Where the header's eleven digits can say it, both should agree, and where the header
 /// says more than these in base-256.
 fn size(header: u64, pax: Option<u64>, oddities: &mut Oddities) -> u64 {
-    const MOST: u64 = 0o777_7777_7777;
-    match pax {
-        Some(pax) if pax != header && (pax <= MOST || header > MOST) => {
-            oddities.add(Quirk::SizeDisagrees { header, pax });
-            pax
-        }
-        Some(pax) => pax,
-        None => header,
+    let Some(pax) = pax else { return header };
+    if disagree(header, pax) {
+        oddities.add(Quirk::SizeDisagrees { header, pax });
     }
+    pax
+}
+
+fn disagree(header: u64, pax: u64) -> bool {
+    pax != header && (pax <= MOST_OCTAL || header > MOST_OCTAL)
+}
+
+/// What eleven octal digits can say.
+const MOST_OCTAL: u64 = 0o777_7777_7777;
+
+/// The bytes of data behind a header, where that is beyond doubt whatever else is wrong with the entry. `pax` is the size
+/// by its records.
+pub(crate) fn stored(header: &Header, pax: Option<u64>, name: &[u8]) -> Option<u64> {
+    let own = header.size().ok()?;
+    let stored = pax.unwrap_or(own);
+    let has_data = match header.flag() {
+        b'1'..=b'6' => false,
+        0 => !name.ends_with(b"/") && !header.own_name().ends_with(b"/"),
+        _ => true,
+    };
+    // An old map may go on in blocks that no size counts.
+    let is_sure = header.flag() != b'S' && !disagree(own, stored) && (has_data || stored == 0);
+    is_sure.then_some(stored)
 }
 
 fn file(flag: u8, name: &[u8], size: u64, oddities: &mut Oddities) -> Result<EntryKind, Violation> {

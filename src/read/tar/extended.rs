@@ -82,6 +82,11 @@ impl Extended {
         agreed(self.gnu_target.take(), pax, oddities)
     }
 
+    /// The size by the records.
+    pub(crate) fn size(&self) -> Option<u64> {
+        self.pax.as_ref().and_then(|pax| pax.size)
+    }
+
     /// The other things that records say.
     pub(crate) fn into_pax(self) -> Pax {
         self.pax.unwrap_or_default()

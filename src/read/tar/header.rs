@@ -78,7 +78,7 @@ impl Header {
 
     /// Writes down the name, with its prefix where the dialect has one.
     pub(crate) fn name(&self, into: &mut Vec<u8>, oddities: &mut Oddities) -> Result<(), Violation> {
-        let name = self.text(NAME);
+        let name = self.own_name();
         let prefix = match self.dialect() {
             Dialect::Posix => self.text(PREFIX),
             Dialect::Star => self.star_prefix(oddities),
@@ -98,6 +98,11 @@ impl Header {
         }
         into.extend_from_slice(name);
         Ok(())
+    }
+
+    /// The field for the name.
+    pub(crate) fn own_name(&self) -> &[u8] {
+        self.text(NAME)
     }
 
     /// The name that a link points at, empty where there is none.

@@ -242,14 +242,14 @@ impl<R: BufRead> TarReader<R> {
         self.blocks.content(size, &mut self.content)
     }
 
-    fn entry(&mut self, header: &Header, mut extended: Extended, mut oddities: Oddities) -> Result<Entry, Fault> {
-        match extended.take_path(&mut oddities) {
-            Some(name) => self.name = name,
-            None => header.name(&mut self.name, &mut oddities)?,
-        }
-        self.is_named = true;
-        let composed = entry::compose(header, extended, &self.name, &self.limits, &mut oddities)?;
-        let Composed { mut kind, metadata, stored, sparse: layout } = composed;
+    fn entry(&mut self, header: &Header, extended: Extended, mut oddities: Oddities) -> Result<Entry, Fault> {
+        let size = extended.size();
+        let composed = self.compose(header, extended, &mut oddities).inspect_err(|_| {
+            if let Some(stored) = entry::stored(header, size, &self.name) {
+                (self.left, self.padding, self.framed) = (stored, padding(stored), true);
+            }
+        });
+        let Composed { mut kind, metadata, stored, sparse: layout } = composed?;
         if let EntryKind::File { sparse, .. } = &mut kind {
             self.left = stored;
             if let Some(layout) = layout {
@@ -267,6 +267,21 @@ impl<R: BufRead> TarReader<R> {
         oddities.append(std::mem::take(&mut self.global));
         let quirks = oddities.into_quirks();
         Ok(Entry { number: self.number, offset: self.start, path, kind, metadata, quirks })
+    }
+
+    /// The entry of the headers, whose name is known from here on.
+    fn compose(
+        &mut self,
+        header: &Header,
+        mut extended: Extended,
+        oddities: &mut Oddities,
+    ) -> Result<Composed, Violation> {
+        match extended.take_path(oddities) {
+            Some(name) => self.name = name,
+            None => header.name(&mut self.name, oddities)?,
+        }
+        self.is_named = true;
+        entry::compose(header, extended, &self.name, &self.limits, oddities)
     }
 
     /// Reads the end, which begins with a zero block or is that of the stream.

@@ -345,6 +345,48 @@ fn what_is_unread_is_passed_over_and_an_error_is_final() {
 }
 
 #[test]
+fn behind_an_entry_that_is_refused_reading_goes_on_where_its_end_is_beyond_doubt() {
+    type Refused = (&'static str, fn() -> Archive, &'static str, bool);
+    let rows: &[Refused] = &[
+        ("an owner", || a().with(Raw::posix(b'0', b"f").bytes(108, b"zzzzzzzz"), &[1; 700]), "number", true),
+        ("a link to nothing", || a().raw(Raw::posix(b'2', b"l")), "link-target-empty", true),
+        ("an unknown type", || a().with(Raw::gnu(b'M', b"f"), &[1; 700]), "entry-type", true),
+        ("a name", || a().with(Raw::gnu(b'0', b"f").prefix(b"\x01"), &[1; 700]), "number", true),
+        ("a name that climbs", || a().with(Raw::posix(b'0', b"../f"), &[1; 700]), "name-climbs", true),
+        (
+            "an owner beside a size that is said twice",
+            || a().pax(&[("size", b"700")]).with(Raw::posix(b'0', b"f").bytes(108, b"x"), &[1; 700]),
+            "number",
+            true,
+        ),
+        (
+            "an owner beside two sizes",
+            || a().pax(&[("size", b"5")]).with(Raw::posix(b'0', b"f").bytes(108, b"x"), &[1; 700]),
+            "number",
+            false,
+        ),
+        ("a size", || a().raw(Raw::posix(b'0', b"f").bytes(124, b"x")), "number", false),
+        ("a directory with data", || a().with(Raw::posix(b'5', b"d").bytes(108, b"x"), &[1; 700]), "number", false),
+        ("an old directory with data", || a().with(Raw::old(0, b"d/").bytes(108, b"x"), &[1; 700]), "number", false),
+        ("a map in blocks", || a().raw(Raw::gnu(b'S', b"s").bytes(482, b"\x02")), "sparse", false),
+        ("a record", || a().with(Raw::posix(b'x', b"x"), b"8 path=a\n").file("f", b""), "pax-record", false),
+    ];
+    for (name, refused, id, goes_on) in rows {
+        let archive = refused().file("behind", b"data").end();
+        let mut reader = TarReader::new(&archive[..], &Limits::default(), false);
+        let fault = reader.next_entry().unwrap_err();
+        assert_eq!(fault.at(reader.position()).rule_id(), Some(*id), "{name}");
+        assert_eq!(reader.can_go_on(), *goes_on, "{name}");
+        if *goes_on {
+            let entry = reader.next_entry().unwrap().unwrap();
+            assert_eq!((entry.number, entry.path.as_bytes()), (2, &b"behind"[..]), "{name}");
+            assert_eq!(drain(&mut reader.source()).unwrap(), b"data", "{name}");
+            assert!(reader.next_entry().unwrap().is_none(), "{name}");
+        }
+    }
+}
+
+#[test]
 fn no_cut_archive_is_taken_for_a_whole_one() {
     let archive = a().pax(&[("uid", b"1")]).file("a", b"data").long_name(b"n\0").file("b", b"x").end();
     // Only the second end block can be missed without harm.
