@@ -86,6 +86,15 @@ fn old_gnu() -> Vec<Case> {
             tar().pax(VERSION_0_1).with(header(&[(2, 1), (5, 1), (10, 0)], 0, 10), "ab").end()
         })
         .refused("sparse"),
+        case(
+            "sparse-old-gnu-and-its-size",
+            "a file of type `S` has its size in a record too, the file's for Python",
+            {
+                let map = header(&[(2, 512), (600, 1), (1000, 0)], 0, 1000);
+                tar().pax(&[("size", b"513")]).with(map, stored()).end()
+            },
+        )
+        .refused("sparse"),
         case("sparse-old-gnu-with-text", "a slot of an old map is no number", {
             tar().header(header(&[], 0, 10).bytes(386, b"offset")).end()
         })
@@ -322,6 +331,28 @@ fn in_records() -> Vec<Case> {
         .refused("sparse"),
         records("sparse-of-star", "a file with holes as star writes it", &[("SCHILY.realsize", b"10")], b"ab")
             .refused("sparse"),
+        records(
+            "sparse-0-0-in-a-value",
+            "a value has what looks like records about holes, which Python finds with a regular expression",
+            &[
+                ("comment", b"x\n30 GNU.sparse.offset=1024\n30 GNU.sparse.numbytes=512\n"),
+                ("GNU.sparse.size", b"2048"),
+                ("GNU.sparse.numblocks", b"2"),
+                ("GNU.sparse.offset", b"0"),
+                ("GNU.sparse.numbytes", b"512"),
+                ("GNU.sparse.offset", b"2048"),
+                ("GNU.sparse.numbytes", b"0"),
+            ],
+            &[b'a'; 512],
+        )
+        .refused("sparse"),
+        records(
+            "sparse-0-1-and-its-size",
+            "a record behind those about holes has the size of what is stored, which Python takes for the file's",
+            &[VERSION_0_1, &[("size", b"513")]].concat(),
+            &stored(),
+        )
+        .refused("sparse"),
         case("sparse-directory", "a directory has holes", tar().pax(VERSION_0_1).directory("d").end())
             .refused("sparse"),
         case("sparse-beside-gnu-magic", "records about holes stand before a header with GNU magic", {
@@ -353,6 +384,13 @@ fn in_data() -> Vec<Case> {
         })
         .taken()
         .then_file("s", holes()),
+        case("sparse-1-0-with-times-of-star", "times stand where star has them, by which GNU tar takes the map for data", {
+            let times = [&[0; 131][..], b"00000000000 00000000000 "].concat();
+            let header = Header::posix(b'0', "GNUSparseFile.0/s").prefix(times);
+            let data = [&b"2\n512\n512\n2048\n0\n"[..], &[0; 495], &[b'a'; 512]].concat();
+            tar().pax(&version_1_records(b"2048")).with(header, data).end()
+        })
+        .refused("sparse"),
         in_data(
             "sparse-1-0-unaligned",
             "a run in format 1.0 fills no whole block, and another one follows, which GNU tar looks for in a block of its own",
@@ -416,15 +454,13 @@ fn in_data() -> Vec<Case> {
     ]
 }
 
+fn version_1_records(size: &[u8]) -> [(&str, &[u8]); 4] {
+    [("GNU.sparse.major", b"1"), ("GNU.sparse.minor", b"0"), ("GNU.sparse.name", b"s"), ("GNU.sparse.realsize", size)]
+}
+
 fn version_1(map: &str, data: &str, size: &str, more: &[(&str, &[u8])]) -> Archive {
     let mut stored = map.as_bytes().to_vec();
     stored.resize(map.len().next_multiple_of(512), 0);
     stored.extend_from_slice(data.as_bytes());
-    let records: &[(&str, &[u8])] = &[
-        ("GNU.sparse.major", b"1"),
-        ("GNU.sparse.minor", b"0"),
-        ("GNU.sparse.name", b"s"),
-        ("GNU.sparse.realsize", size.as_bytes()),
-    ];
-    tar().pax(&[records, more].concat()).file("GNUSparseFile.0/s", stored)
+    tar().pax(&[&version_1_records(size.as_bytes())[..], more].concat()).file("GNUSparseFile.0/s", stored)
 }

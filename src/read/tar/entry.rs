@@ -57,6 +57,14 @@ pub(crate) fn compose(
         let (EntryKind::File { size, .. }, true) = (&mut kind, is_read) else {
             return Err(Violation::Sparse { format: "PAX" });
         };
+        // Python takes a size that a record states for that of the file and not for what is stored of it. Writers state
+        // one where the header cannot.
+        let is_restated = pax.size.is_some_and(|size| size <= MOST_OCTAL);
+        // With what GNU tar takes for star's times, it takes a map for data.
+        let is_of_star = header.flag() != b'S' && header.goes_on_behind_prefix();
+        if is_restated || is_of_star {
+            return Err(Violation::Sparse { format: if header.flag() == b'S' { "old GNU" } else { "PAX" } });
+        }
         *size = layout.size();
     }
     if let EntryKind::File { size, .. } = kind {

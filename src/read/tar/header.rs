@@ -162,6 +162,13 @@ impl Header {
         matches!(self.dialect(), Dialect::Gnu) && self.flag() != b'S' && is_set
     }
 
+    /// Whether anything but NULs follows the prefix of a POSIX header. By times behind it GNU tar knows star's dialect
+    /// without the trailer, in which it looks for holes elsewhere.
+    pub(crate) fn goes_on_behind_prefix(&self) -> bool {
+        let behind = self.0.iter().skip(PREFIX.start + self.text(PREFIX).len());
+        behind.into_iter().any(|&byte| byte != 0)
+    }
+
     /// What is odd about an extended header without magic: not all readers take it for one.
     pub(crate) fn extended_quirk(&self) -> Option<Quirk> {
         matches!(self.dialect(), Dialect::Old).then(|| self.dialect_quirk())

@@ -27,6 +27,7 @@ impl Pax {
         let mut pax = Self::default();
         let mut xattr_bytes = 0;
         let mut foreign = Vec::new();
+        let mut sparse_keys = 0;
         for Record { key, value } in records(content, oddities)? {
             let malformed = || Violation::PaxValue { key: Escaped::new(key), value: Escaped::new(value) };
             match Key::of(key) {
@@ -36,7 +37,10 @@ impl Pax {
                     limits.check(Limit::XattrBytes, xattr_bytes)?;
                     pax.xattrs.push(xattr(name, value)?);
                 }
-                Key::Sparse(key) => pax.sparse.add(key, value, limits)?,
+                Key::Sparse(key) => {
+                    sparse_keys += 1;
+                    pax.sparse.add(key, value, limits)?;
+                }
                 Key::StarSparse => return Err(Violation::Sparse { format: "star" }),
                 Key::Foreign => oddities.add(Quirk::PaxForeignKey { key: Escaped::new(key) }),
                 Key::Unknown => oddities.add(Quirk::PaxUnknownKey { key: Escaped::new(key) }),
@@ -62,6 +66,9 @@ impl Pax {
                 Key::ForeignXattr(name) => foreign.push((name, value)),
                 Key::OwnerName | Key::Harmless => {}
             }
+        }
+        if sparse_keys > 0 && sparse_keys != mentions_of_sparse(content) {
+            return Err(Violation::Sparse { format: "PAX" });
         }
         if foreign.is_empty() {
             return Ok(pax);
@@ -149,6 +156,13 @@ impl<'a> Key<'a> {
             _ => Self::Unknown,
         }
     }
+}
+
+/// How often something stands in records that Python takes for the key of one about holes, be it in a value: it looks
+/// for these with a regular expression, in which a point is any byte.
+fn mentions_of_sparse(content: &[u8]) -> usize {
+    let is_key = |bytes: &[u8]| matches!(bytes, [b'G', b'N', b'U', _, b's', b'p', b'a', b'r', b's', b'e', _]);
+    content.windows(11).filter(|bytes| is_key(bytes)).count()
 }
 
 /// Keys that stand once for each segment, by the design of sparse format 0.0.

@@ -88,6 +88,11 @@ fn block(slots: Pairs, more: u8) -> [u8; 512] {
 const CASES: &[Case] = &[
     // Old GNU.
     (
+        "old GNU with its size in a record too",
+        || a().pax(&[("size", b"3")]).with(old(&[(10, 2), (50, 1), (100, 0)], 0), b"abc"),
+        Err("sparse"),
+    ),
+    (
         "old GNU",
         || a().with(old(&[(10, 2), (50, 1), (100, 0)], 0), b"abc"),
         Ok(("s", 100, &[(10, 2), (50, 1), (100, 0)], b"abc")),
