@@ -150,6 +150,12 @@ fn headers() -> Vec<Case> {
         .seen("Go before 1.9 writes it")
         .noted(&["gnu-prefix"])
         .then_file("some/long/directory/f", "hello"),
+        case(
+            "gnu-prefix-of-a-number",
+            "where times are in a header with GNU magic stands one for Go, and text behind it",
+            tar().with(Header::gnu(b'0', "f").prefix(b"0\0junk"), "hello").end(),
+        )
+        .refused("number"),
         case("real-gnu-with-times", "a header with GNU magic has times where others have a prefix", {
             tar().with(Header::gnu(b'0', "f").prefix(b"13773573637\x0013773573637\0"), "hello").end()
         })

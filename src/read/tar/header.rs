@@ -187,14 +187,18 @@ impl Header {
         }
     }
 
-    /// The prefix that Go before 1.9 wrote beside GNU magic, where GNU tar has times: what is no time but
-    /// printable text is one, as Go's reader has it. What is neither is refused.
+    /// The prefix that Go before 1.9 wrote beside GNU magic, where GNU tar has times: where Go's reader finds no times but
+    /// printable text, that is one. What is neither is refused, and so are times that are some for Go alone.
     fn gnu_prefix(&self, oddities: &mut Oddities) -> Result<&[u8], Violation> {
         let times = self.number("access time", GNU_ACCESS_TIME).and(self.number("change time", GNU_CHANGE_TIME));
         let Err(violation) = times else {
             return Ok(b"");
         };
         let prefix = self.text(PREFIX);
+        let is_time_to_go = |range| !number::is_text_to_go(self.bytes(range));
+        if is_time_to_go(GNU_ACCESS_TIME) && is_time_to_go(GNU_CHANGE_TIME) {
+            return Err(violation);
+        }
         if prefix.is_empty() || !prefix.iter().all(|byte| matches!(byte, b' '..=b'~')) {
             return Err(violation);
         }

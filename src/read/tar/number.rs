@@ -37,6 +37,16 @@ fn octal(field: &[u8]) -> Option<i64> {
     rest.iter().all(|byte| matches!(byte, b' ' | 0)).then_some(value)
 }
 
+/// Whether a field has neither a number for Go nor nothing at all. Go looks at one whose first byte is set: between the
+/// blanks and NULs at both ends, and there up to the next NUL. What it makes of base-256 is not asked.
+pub(crate) fn is_text_to_go(field: &[u8]) -> bool {
+    let is_filler = |byte: &u8| matches!(byte, b' ' | 0);
+    let last = field.iter().rposition(|byte| !is_filler(byte));
+    let digits = field.iter().take(last.map_or(0, |last| last + 1)).skip_while(|byte| is_filler(byte));
+    let is_number = digits.take_while(|&&byte| byte != 0).all(|byte| matches!(byte, b'0'..=b'7'));
+    !is_number && !matches!(field.first(), Some(0 | 0x80..=0xff))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -75,6 +85,27 @@ mod tests {
         ];
         for (field, expected) in rows {
             assert_eq!(parse(field), *expected, "{}", field.escape_ascii());
+        }
+    }
+
+    #[test]
+    fn text_is_what_go_makes_no_number_of() {
+        let rows: &[(&[u8], bool)] = &[
+            (b"00000000000\0", false),
+            (b"some/long/di", true),
+            (b"0\0junk\0\0\0\0\0\0", false),
+            (b"  17 \0\0\0\0\0\0\0", false),
+            (b" \x00017\0junk\0\0", false),
+            (b"17 \0junk\0\0\0\0", true),
+            (b"1 7\0\0\0\0\0\0\0\0\0", true),
+            (b"8\0\0\0\0\0\0\0\0\0\0\0", true),
+            (b"-1\0\0\0\0\0\0\0\0\0\0", true),
+            (b"\0junk\0\0\0\0\0\0\0", false),
+            (b"            ", false),
+            (b"\x81junkjunkjun", false),
+        ];
+        for (field, expected) in rows {
+            assert_eq!(is_text_to_go(field), *expected, "{}", field.escape_ascii());
         }
     }
 }

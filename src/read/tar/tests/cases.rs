@@ -78,6 +78,16 @@ pub(super) const CASES: &[Case] = &[
         Ok(&[]),
     ),
     (
+        "a GNU header with what is a number for Go, and text behind it",
+        || a().raw(Raw::gnu(b'0', b"f").prefix(b"0\0junk")).end(),
+        Err("number"),
+    ),
+    (
+        "a GNU header with text behind a time",
+        || a().raw(Raw::gnu(b'0', b"f").prefix(b"13773573637\0some/dir")).end(),
+        Ok(&["gnu-prefix"]),
+    ),
+    (
         "a GNU header with neither times nor a prefix",
         || a().raw(Raw::gnu(b'0', b"f").prefix(b"\x01\x02\x03")).end(),
         Err("number"),
