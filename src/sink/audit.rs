@@ -82,6 +82,18 @@ impl Sink for Imagined {
     }
 }
 
+/// Refuses a target that no tree has for that link.
+fn check_target(path: &EntryPath, target: &EntryPath) -> Result<(), Violation> {
+    let refused = || Escaped::new(target.as_bytes());
+    if target.split_last().is_none() {
+        return Err(Violation::HardLinkToDirectory { target: refused() });
+    }
+    if target.as_bytes() == path.as_bytes() {
+        return Err(Violation::HardLinkToItself { target: refused() });
+    }
+    Ok(())
+}
+
 /// What is brought.
 enum What<'a> {
     Directory,
@@ -95,7 +107,12 @@ impl Names {
     fn bring_to(&mut self, path: &EntryPath, what: What<'_>, judge: &mut Judge<'_>) -> Result<(), Fault> {
         let Some((parent, name)) = path.split_last() else { return Ok(()) };
         let mut resolved = Vec::new();
-        let Walked::At(at) = self.walk(parent, Purpose::Bring, &mut resolved, judge)? else { return Ok(()) };
+        let walked = self.walk(parent, Purpose::Bring, &mut resolved, judge)?;
+        if let What::HardLink(target, _) = what {
+            // Whatever tree it comes to.
+            check_target(path, target)?;
+        }
+        let Walked::At(at) = walked else { return Ok(()) };
         let key = self.key(at, name);
         let kind = match what {
             What::Directory => {

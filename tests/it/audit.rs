@@ -156,6 +156,8 @@ fn of_a_layer_alone_only_what_is_so_over_any_other_is_told() {
             &["hard-link-missing"],
         ),
         ("a hard link to itself", layer().hard_link("a", "./a"), &["hard-link-to-itself"]),
+        ("a hard link to itself, wherever that is", layer().hard_link("./d/x", "d/x"), &["hard-link-to-itself"]),
+        ("a hard link to the root, from wherever", layer().hard_link("d/x", ""), &["hard-link-to-directory"]),
         ("a hard link to its own directory", layer().dir("d").hard_link("a", "d"), &["hard-link-to-directory"]),
         ("a hard link to what may be a lower link", layer().file("d/x", b"").hard_link("a", "d"), &[]),
         ("a path twice", layer().dir("d").file("d/x", b"").file("d/x", b""), &["duplicate-path"]),
