@@ -308,6 +308,18 @@ fn hard_links() -> Vec<Case> {
             Expected::Refuse("hard-link-missing"),
             Expected::Refuse("link-climbs"),
         ]),
+        case(
+            "link-targets-in-extended-headers-alone",
+            "links have no target in their own headers, and are none for bsdtar",
+            {
+                let layer = tar().file("f", "hello").pax(&[("linkpath", b"f")]).hard_link("h", "");
+                layer.long_link("f\0").symlink("s", "").end()
+            },
+        )
+        .seen("Go writes it for targets without a letter of ASCII")
+        .taken()
+        .then("h", Fact::SameAs("f"))
+        .then_symlink("s", "f"),
         case("hard-link-to-nothing", "a hard link has no target", tar().hard_link("l", "").end())
             .refused("hard-link-to-directory"),
         case("hard-link-to-what-is-missing", "a hard link's target is not there", tar().hard_link("l", "f").end())

@@ -41,6 +41,11 @@ impl<'a> Anatomy<'a> {
         self.header().get(..100).unwrap_or_default().split(|&byte| byte == 0).next().unwrap_or_default()
     }
 
+    /// Whether the field for a link's target is empty.
+    pub(crate) fn has_no_target(&self) -> bool {
+        self.header().get(157).is_none_or(|&byte| byte == 0)
+    }
+
     /// The fields for numbers that we do not read: those of a device on something else, and in extended headers all but
     /// the size.
     pub(crate) fn unread_numbers(&self) -> Vec<&'a [u8]> {
