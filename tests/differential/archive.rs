@@ -190,6 +190,12 @@ pub(crate) enum Fault {
     Flag(u8),
     /// Bytes behind the map.
     Behind,
+    /// A record says how much is stored, which the header can say.
+    Size,
+    /// Behind the prefix is what GNU tar takes for star's times.
+    Star,
+    /// A value looks like records of a map.
+    InValue,
 }
 
 /// The bytes of an archive and where its headers are.
@@ -306,7 +312,16 @@ impl Builder {
             map.resize(map.len().next_multiple_of(512), 0);
             data = [map, data].concat();
         }
-        let records = sparse.records(&runs, real);
+        let mut records = sparse.records(&runs, real);
+        match sparse.fault {
+            Some(Fault::Size) => records.push(("size", data.len().to_string().into_bytes())),
+            Some(Fault::Star) => header = header.bytes(476, b"00000000000 00000000000 "),
+            Some(Fault::InValue) => {
+                let map = b"x\n30 GNU.sparse.offset=1024\n30 GNU.sparse.numbytes=512\n";
+                records.insert(0, ("comment", map.to_vec()));
+            }
+            _ => (),
+        }
         let records: Vec<_> = records.iter().map(|(key, value)| (*key, value.as_slice())).collect();
         let content = pax_records(&records);
         self.header(&Header::posix(b'x', "PaxHeaders/0").size(content.len() as u64).block());

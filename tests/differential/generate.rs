@@ -121,7 +121,7 @@ fn prefix() -> impl Strategy<Value = Text> {
     prop_oneof![
         30 => Just(Text::default()),
         3 => name(),
-        1 => bytes(&[b"13773573637\x0013773573637\0", b"\x80\0\0\0\0\0\0\0\0\0\0\x01", b"\0a", b"0"]),
+        1 => bytes(&[b"13773573637\x0013773573637\0", b"\x80\0\0\0\0\0\0\0\0\0\0\x01", b"\0a", b"0", b"0\0junk"]),
     ]
 }
 
@@ -164,7 +164,7 @@ fn member() -> impl Strategy<Value = Part> {
         10 => vec(extended(), 2..=2),
         3 => vec(extended(), 3..=4),
     ];
-    let texts = (name(), target(), prefix());
+    let texts = (name(), prop_oneof![20 => target(), 1 => Just(Text::default())], prefix());
     (extended, content, texts, magic(), numbers(), (size_off, spelling()), sum()).prop_map(
         |(extended, (flag, content), (name, target, prefix), magic, numbers, (size_off, size_spelling), sum)| {
             // A target where there is none to be is odd, and so is a prefix of a link.
@@ -254,7 +254,7 @@ fn pair() -> impl Strategy<Value = (&'static str, Value)> {
             select(&[
                 "SCHILY.realsize", "SCHILY.acl.access", "SCHILY.devmajor", "SCHILY.devminor", "GNU.sparse.name",
                 "GNU.sparse.realsize", "GNU.sparse.size", "GNU.sparse.major", "GNU.sparse.map", "GNU.dumpdir", "LIBARCHIVE.symlinktype",
-                "SUN.holesdata", "GNU.volume.label", "", "Path",
+                "SUN.holesdata", "GNU.volume.label", "", "Path", " path", "\tpath", " size", "a\0b", "GNUxsparse.offset",
             ][..]),
             prop_oneof![Just("1"), Just(""), Just("dir"), Just("a\0b"), Just(" 0 1 1")],
         )
@@ -305,6 +305,9 @@ fn sparse() -> impl Strategy<Value = Sparse> {
         more.prop_map(More),
         select(&[0_u8, 1, 2, b'1'][..]).prop_map(Flag),
         Just(Behind),
+        Just(Size),
+        Just(Star),
+        Just(InValue),
     ];
     let kind = (
         format,
