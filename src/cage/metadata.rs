@@ -134,7 +134,7 @@ impl Cage {
 
 /// The attributes that layers bring; others (labels of the host's security modules, say) are not theirs to remove.
 fn is_of_layers(name: &[u8]) -> bool {
-    name.starts_with(b"user.") || name == b"security.capability" || name == ACCESS_ACL || name == DEFAULT_ACL
+    name.starts_with(b"user.") || name == b"security.capability" || is_acl(name)
 }
 
 /// Sets an extended attribute. Where the umask, or an ACL just set, keeps even us out, the mode is `private` for it.
@@ -149,10 +149,16 @@ fn set_xattrs(fd: BorrowedFd<'_>, private: u32, xattrs: &[Xattr], counsel: &mut 
     for Xattr { name, value } in xattrs {
         match set_xattr(fd, private, name, value) {
             Err(errno @ (Errno::NOTSUP | Errno::PERM | Errno::ACCESS)) => counsel.lacks_xattr(name, errno.into())?,
+            // Of an ACL the user namespace may lack somebody who is named.
+            Err(errno @ Errno::INVAL) if is_acl(name) => counsel.lacks_xattr(name, errno.into())?,
             other => other.map_err(sys::fault("fsetxattr", name))?,
         }
     }
     Ok(())
+}
+
+fn is_acl(name: &[u8]) -> bool {
+    [ACCESS_ACL, DEFAULT_ACL].contains(&name)
 }
 
 pub(super) fn strip_acls(fd: BorrowedFd<'_>) -> Result<(), Fault> {

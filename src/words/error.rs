@@ -333,9 +333,6 @@ impl SystemFault {
                 "the user namespace has no such owner; `--owners caller` keeps all files the caller's, `--owners map` \
                  gives them to owners that it has",
             ),
-            ("fsetxattr", io::ErrorKind::InvalidInput) if self.arguments.contains("system.posix_acl_") => {
-                Some("the ACL is malformed, or names what the user namespace lacks; `--xattrs none` leaves it out")
-            }
             _ => None,
         }
     }

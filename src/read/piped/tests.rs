@@ -107,25 +107,39 @@ impl Read for Waiting<'_> {
     }
 }
 
+/// Reads so much of what is here, while more is waited for.
+fn reads_what_is_here(bytes: &[u8], least: usize, plain: &[u8]) {
+    let (let_go, waiting) = channel();
+    let tell = move || let_go.send(()).unwrap_or_default();
+    std::thread::scope(|scope| {
+        let (deliver, arriving) = channel();
+        scope.spawn(move || {
+            let (expected, limits) = (Expected::unchecked(), Limits::default());
+            let deliver = |stream| drop(deliver.send(stream));
+            Feeder::new(None, None).feed(Waiting(bytes, waiting), expected, &limits, Some(Arc::new(tell)), deliver);
+        });
+        let mut stream: PipedStream = arriving.recv().unwrap().unwrap();
+        let mut got = vec![0; least];
+        stream.read_exact(&mut got).unwrap();
+        assert!(plain.starts_with(&got));
+    });
+}
+
+fn noise() -> Vec<u8> {
+    (0..100_000_u32).map(|number| number.wrapping_mul(0x9e37_79b1).to_be_bytes()[0]).collect()
+}
+
 #[test]
 fn what_is_here_is_handed_on_before_more_is_waited_for_and_whoever_waits_is_told_when_nobody_wants_it() {
-    let plain: Vec<u8> = (0..100_000_u32).map(|number| number.wrapping_mul(0x9e37_79b1).to_be_bytes()[0]).collect();
+    let plain = noise();
+    reads_what_is_here(&plain, plain.len(), &plain);
+}
+
+#[cfg(feature = "gzip")]
+#[test]
+fn what_is_here_is_inflated_before_more_is_waited_for() {
+    let plain = noise();
     let mut gzipped = Vec::new();
     flate2::bufread::GzEncoder::new(&plain[..], flate2::Compression::fast()).read_to_end(&mut gzipped).unwrap();
-    for (bytes, least) in [(&plain[..], plain.len()), (&gzipped[..gzipped.len() / 2], 1)] {
-        let (let_go, waiting) = channel();
-        let tell = move || let_go.send(()).unwrap_or_default();
-        std::thread::scope(|scope| {
-            let (deliver, arriving) = channel();
-            scope.spawn(move || {
-                let (expected, limits) = (Expected::unchecked(), Limits::default());
-                let deliver = |stream| drop(deliver.send(stream));
-                Feeder::new(None, None).feed(Waiting(bytes, waiting), expected, &limits, Some(Arc::new(tell)), deliver);
-            });
-            let mut stream: PipedStream = arriving.recv().unwrap().unwrap();
-            let mut got = vec![0; least];
-            stream.read_exact(&mut got).unwrap();
-            assert!(plain.starts_with(&got));
-        });
-    }
+    reads_what_is_here(&gzipped[..gzipped.len() / 2], 1, &plain);
 }
