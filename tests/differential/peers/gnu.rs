@@ -85,7 +85,8 @@ impl GnuTar {
         self.archive.rewind().unwrap();
         let mut command = Command::new("tar");
         command.args(["-xf", "-", "--numeric-owner", "--full-time"]).args(how);
-        command.args(["--quoting-style=escape", "--quote-chars= "]);
+        // A warning about a key may hold a newline.
+        command.args(["--quoting-style=escape", "--quote-chars= ", "--warning=no-unknown-keyword"]);
         command.env_clear().env("PATH", std::env::var_os("PATH").unwrap()).env("TZ", "UTC0").env("LC_ALL", "C.UTF-8");
         command.stdin(self.archive.try_clone().unwrap()).stderr(self.listing.try_clone().unwrap());
         let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
