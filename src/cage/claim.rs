@@ -118,6 +118,6 @@ fn claim(parent: BorrowedFd<'_>, name: &[u8], me: Me) -> Result<Option<Claim>, F
         other => other.map_err(sys::fault("flock", name))?,
     }
     // It may have been removed, or committed, between the two calls.
-    let is_there = sys::status_at(parent, name).is_ok_and(|named| named.identity == found.identity);
+    let is_there = sys::names(parent, name, found.identity);
     Ok(is_there.then(|| Claim { directory, name: name.into() }))
 }

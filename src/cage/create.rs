@@ -269,8 +269,7 @@ fn undo(at: BorrowedFd<'_>, name: &[u8]) {
 
 /// Removes a file that was made in part, unless its name is somebody else's by now.
 fn undo_own(at: BorrowedFd<'_>, name: &[u8], file: BorrowedFd<'_>) {
-    let (made, there) = (sys::status(file), sys::status_at(at, name));
-    if matches!((made, there), (Ok(made), Ok(there)) if made.identity == there.identity) {
+    if sys::status(file).is_ok_and(|made| sys::names(at, name, made.identity)) {
         undo(at, name);
     }
 }

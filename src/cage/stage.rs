@@ -119,7 +119,7 @@ impl Stage {
     fn take_back(&self, stage: BorrowedFd<'_>) -> Result<(), Fault> {
         let tree = self.tree_identity()?;
         let parent = self.parent.as_fd();
-        if sys::status_at(parent, &self.target).is_ok_and(|named| named.identity == tree) {
+        if sys::names(parent, &self.target, tree) {
             self.carry((parent, &self.target), (stage, TREE))?;
         }
         Ok(())

@@ -119,6 +119,11 @@ pub(super) fn rename_with(at: BorrowedFd<'_>, old: &[u8], new: &[u8], flags: Ren
     retry_on_intr(|| fs::renameat_with(at, old, at, new, flags))
 }
 
+/// Whether a name is that of an inode, at this moment.
+pub(super) fn names(at: BorrowedFd<'_>, name: &[u8], identity: (u64, u64)) -> bool {
+    status_at(at, name).is_ok_and(|there| there.identity == identity)
+}
+
 /// Moves what is at a name in one directory to a name in another, where nothing is.
 pub(super) fn carry(from: (BorrowedFd<'_>, &[u8]), to: (BorrowedFd<'_>, &[u8])) -> Result<(), Errno> {
     retry_on_intr(|| fs::renameat_with(from.0, from.1, to.0, to.1, RenameFlags::NOREPLACE))
