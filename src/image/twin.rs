@@ -38,7 +38,7 @@ impl Image {
     fn compare_with_docker(&self, selected: &Selected, selector: &Selector) -> Result<Because, Error> {
         let Some(listed) = self.file(docker::MANIFEST_NAME, docker::parse_beside_index)? else { return Ok(None) };
         let is_wanted = |image: &&DockerImage| selector.wants(|name| image.is_called(name));
-        let layers: Vec<_> = selected.layers().iter().map(|layer| file_of(layer.place())).collect::<Result<_, _>>()?;
+        let layers = files_of(selected)?;
         let mut configs = HashMap::new();
         let mut of_index = None;
         for image in listed.iter().filter(is_wanted) {
@@ -80,12 +80,9 @@ impl Image {
             Err(error) if matches!(error.kind(), Fault::Misuse(Misuse::NothingSelected { .. })) => return Ok(None),
             other => other?,
         };
-        let files = |of: &Selected| -> Result<Vec<_>, Error> {
-            of.layers().iter().map(|layer| file_of(layer.place())).collect()
-        };
         let (config, expected) = (other.config().digest(), selected.config().digest());
         Ok(match config == expected {
-            true if files(&other)? == files(selected)? => None,
+            true if files_of(&other)? == files_of(selected)? => None,
             true => Some("`index.json` has other layers".to_owned()),
             false => Some(format!("`index.json` has the configuration {config}, `manifest.json` {expected}")),
         })
@@ -136,6 +133,11 @@ fn known_by(config: &Digest, files: &[EntryPath]) -> Digest {
         bytes.extend_from_slice(file.as_bytes());
     }
     digest_of(Algorithm::Sha256, &bytes)
+}
+
+/// The files in which the layers of an image lie.
+fn files_of(image: &Selected) -> Result<Vec<EntryPath>, Error> {
+    image.layers().iter().map(|layer| file_of(layer.place())).collect()
 }
 
 /// The file in which a layer lies.
