@@ -6,7 +6,7 @@ use super::finish::{Path, finish};
 use super::metadata::strip_acls;
 use super::replace::{Installed, Made, made};
 use super::{Cage, Counsel, Directory, Place, Step, directory, sys};
-use crate::words::{Component, Device, EntryPath, Escaped, Fault, Limit, Metadata, Violation};
+use crate::words::{Component, Device, EntryPath, Escaped, Fault, Metadata, Violation};
 use rustix::fs::FileType;
 use rustix::io::Errno;
 use std::os::fd::{AsFd, BorrowedFd};
@@ -173,7 +173,7 @@ impl Cage {
         metadata: &Metadata,
         counsel: &mut dyn Counsel,
     ) -> Result<Made<Directory>, Fault> {
-        self.check_depth(place)?;
+        self.limits.check_path(&place.path())?;
         let Made::Done(()) = made("mkdirat", name, sys::create_directory(place.at(), name))? else {
             return Ok(Made::InTheWay);
         };
@@ -214,7 +214,7 @@ impl Cage {
         name: Component<'_>,
     ) -> Result<Arc<Directory>, Fault> {
         let place = self.place(parent, name);
-        self.check_depth(&place)?;
+        self.limits.check_path(&place.path())?;
         parent.touch();
         sys::create_directory(place.at(), place.name()).map_err(sys::fault("mkdirat", place.name()))?;
         let finish = |cage: &mut Self| {
@@ -224,14 +224,6 @@ impl Cage {
         };
         let directory = finish(self).inspect_err(|_: &Fault| undo_directory(place.at(), place.name()))?;
         self.hold(place.id(), directory)
-    }
-
-    /// Names through links must not make a tree deeper than names may be.
-    fn check_depth(&self, place: &Place<'_>) -> Result<(), Fault> {
-        let path = place.path();
-        self.limits.check(Limit::PathBytes, path.len() as u64)?;
-        let depth = 1 + path.iter().filter(|&&byte| byte == b'/').count();
-        Ok(self.limits.check(Limit::PathDepth, depth as u64)?)
     }
 
     /// Opens a directory just made at a place, under its final or a temporary name.

@@ -143,11 +143,11 @@ impl Names {
         let kind = match self.node(at, key).map(|node| node.kind) {
             Some(kind @ Kind::Directory { .. }) => kind,
             None => {
-                self.check_depth(path)?;
+                self.limits.check_path(path)?;
                 self.new_directory(self.may_have_more(at))
             }
             Some(_) => {
-                self.check_depth(path)?;
+                self.limits.check_path(path)?;
                 self.replace(at, key, judge)?;
                 self.new_directory(false)
             }

@@ -131,4 +131,12 @@ impl Limits {
         let most = self.most(limit);
         if amount > most { Err(Violation::LimitExceeded { limit, most, amount }) } else { Ok(()) }
     }
+
+    /// Says when a path without empty components is too long or too deep: names through links must not make a tree
+    /// deeper than names may be.
+    pub(crate) fn check_path(&self, path: &[u8]) -> Result<(), Violation> {
+        self.check(Limit::PathBytes, path.len() as u64)?;
+        let depth = 1 + path.iter().filter(|&&byte| byte == b'/').count();
+        self.check(Limit::PathDepth, depth as u64)
+    }
 }

@@ -77,7 +77,7 @@ const LINK_BYTES: u64 = 48;
 #[derive(Debug)]
 pub(super) struct Names {
     lower: Lower,
-    limits: Limits,
+    pub(super) limits: Limits,
     places: HashMap<Key, Node>,
     directories: Vec<Directory>,
     targets: Vec<Rc<[u8]>>,
@@ -206,13 +206,6 @@ impl Names {
         self.hasher.hash_one((metadata.uid, metadata.gid, metadata.mode)) as u32
     }
 
-    /// Names through links must not make a tree deeper than names may be.
-    pub(super) fn check_depth(&self, path: &[u8]) -> Result<(), Fault> {
-        self.limits.check(Limit::PathBytes, path.len() as u64)?;
-        let depth = 1 + path.iter().filter(|&&byte| byte == b'/').count();
-        Ok(self.limits.check(Limit::PathDepth, depth as u64)?)
-    }
-
     /// Walks to the directory that `names` (components joined by slashes) leads to, as the cage would; the path
     /// that it has, links resolved, is left in `path`.
     pub(super) fn walk(
@@ -316,7 +309,7 @@ impl Names {
     /// Makes a parent that no entry lists.
     fn imply(&mut self, at: At, key: Key, name: Component<'_>, path: &[u8]) -> Result<u32, Fault> {
         may_be_made(name)?;
-        self.check_depth(path)?;
+        self.limits.check_path(path)?;
         let kind = self.new_directory(false);
         self.bring(at, key, kind);
         match kind {
