@@ -9,14 +9,26 @@ use std::os::fd::BorrowedFd;
 pub(crate) struct Content<'a> {
     /// Its data, in order.
     pub(crate) source: &'a mut dyn Source,
-    /// Where the data goes when there are holes, and the size of the file with these.
-    pub(crate) sparse: Option<(&'a SparseMap, u64)>,
+    /// The size of the file, with its holes.
+    pub(crate) size: u64,
+    /// Where the data goes when there are holes.
+    pub(crate) sparse: Option<&'a SparseMap>,
 }
 
 impl Content<'_> {
+    /// All of it, where it is no more than `most` bytes, has no holes, and is here in one piece; it is not asked for again
+    /// then.
+    pub(super) fn at_hand(&mut self, most: u64) -> Result<Option<&[u8]>, Fault> {
+        if self.sparse.is_some() || self.size > most {
+            return Ok(None);
+        }
+        let chunk = self.source.chunk()?;
+        Ok((chunk.len() as u64 == self.size).then_some(chunk))
+    }
+
     /// Fills a new file.
     pub(super) fn fill(&mut self, file: BorrowedFd<'_>, name: &[u8]) -> Result<(), Fault> {
-        let Some((map, size)) = self.sparse else {
+        let Some(map) = self.sparse else {
             while self.copy(file, name, None, u64::MAX)? > 0 {}
             return Ok(());
         };
@@ -29,7 +41,7 @@ impl Content<'_> {
                 }
             }
         }
-        sys::set_size(file, size).map_err(sys::fault("ftruncate", name))
+        sys::set_size(file, self.size).map_err(sys::fault("ftruncate", name))
     }
 
     /// Writes one chunk, and says how much that was.
@@ -51,4 +63,15 @@ impl Content<'_> {
             }
         }
     }
+}
+
+/// Writes all of some bytes.
+pub(super) fn write(file: BorrowedFd<'_>, mut bytes: &[u8], path: &[u8]) -> Result<(), Fault> {
+    while !bytes.is_empty() {
+        match sys::write(file, bytes).map_err(sys::fault("write", path))? {
+            0 => return Err(Fault::system("write", path, Errno::NOSPC)),
+            written => bytes = bytes.get(written..).unwrap_or_default(),
+        }
+    }
+    Ok(())
 }

@@ -43,11 +43,13 @@ impl Cage {
                 Err(Errno::EXIST) => return Ok(Made::InTheWay),
                 Err(errno) => return Err(Fault::system("openat", name, errno)),
             };
-            let filled = content.fill(file.as_fd(), name);
+            // Writing takes a file's capabilities, so that content comes first where there are attributes.
+            let waits = cage.finishing.is_some() && metadata.xattrs.is_empty();
+            let filled = if waits { Ok(()) } else { content.fill(file.as_fd(), name) };
             let prepared = filled.and_then(|()| cage.prepare_file(file.as_fd(), &place.parent, metadata, counsel));
             if let (Ok(()), Some(finishing)) = (&prepared, &cage.finishing) {
                 let path = Path { directory: place.parent.path(), name: place.name() };
-                return finishing.put_off(file, metadata, path).map(Made::Done);
+                return finishing.put_off(file, waits.then_some(&mut content), metadata, path).map(Made::Done);
             }
             prepared
                 .and_then(|()| finish(file.as_fd(), metadata.mode, metadata.mtime).map_err(|unset| unset.of(name)))
@@ -128,7 +130,7 @@ impl Cage {
             return Err(Violation::HardLinkToItself { target: refused() }.into());
         }
         // What the header is compared with must be final.
-        self.finish_files()?;
+        self.finish_files();
         let status = match sys::status_at(target.at(), target.name()) {
             Err(Errno::NOENT) => return Err(Violation::HardLinkMissing { target: refused() }.into()),
             other => other.map_err(sys::fault("statx", target.name()))?,

@@ -1,37 +1,41 @@
-//! Files that have all but their mode and time, which can wait until somebody has the time.
+//! Files that have all but their content, mode and time, which can wait until somebody has the time.
 
+use super::content::{self, Content};
 use super::sys;
 use crate::words::{Chore, Fault, Metadata, Timestamp, Turn};
 use rustix::io::Errno;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-/// How many files wait at most: each is held open.
-const WAITING: usize = 128;
-/// How many are taken at a time.
-const BATCH: usize = 16;
+/// How many files wait at most: each is held open, and as many again may be worked on by each of [`HELPERS`].
+const WAITING: usize = 32;
+/// How many bytes of content wait at most; as many again may be worked on by each.
+const WAITING_BYTES: usize = 1 << 20;
+/// The largest content that waits. What is larger is copied once too often.
+const SMALL: u64 = 128 << 10;
+/// How many may finish files at a time.
+const HELPERS: usize = 2;
 
-/// Files of a tree that nobody sees yet, whose mode and time are still to be set.
+/// Files of a tree that nobody sees yet, whose content, mode and time are still to come.
 #[derive(Debug, Default)]
 pub(crate) struct Finishing {
-    waiting: Turn<Files>,
-    /// Whoever holds it finishes.
-    outcome: Turn<Outcome>,
+    waiting: Turn<Waiting>,
+    /// Whoever holds one finishes what is in it.
+    batches: [Turn<Files>; HELPERS],
 }
 
 #[derive(Debug, Default)]
-struct Outcome {
+struct Waiting {
+    files: Files,
     /// What went wrong first.
     fault: Option<Fault>,
-    /// What is being finished.
-    batch: Files,
 }
 
-/// Files and their paths, in memory that is used again.
+/// Files, their paths and contents, in memory that is used again.
 #[derive(Debug, Default)]
 struct Files {
     files: Vec<Unfinished>,
-    /// Those of all, one behind the other.
-    paths: Vec<u8>,
+    /// Of each file its path, and then its content.
+    bytes: Vec<u8>,
 }
 
 #[derive(Debug)]
@@ -40,36 +44,41 @@ struct Unfinished {
     mode: u32,
     mtime: Timestamp,
     path_bytes: usize,
+    content_bytes: usize,
 }
 
 impl Files {
-    fn push(&mut self, file: OwnedFd, metadata: &Metadata, path: Path<'_>) {
-        let before = self.paths.len();
-        path.write(&mut self.paths);
-        let path_bytes = self.paths.len() - before;
-        self.files.push(Unfinished { file, mode: metadata.mode, mtime: metadata.mtime, path_bytes });
+    /// Whether a file with so much content can wait here.
+    fn has_room(&self, content: usize) -> bool {
+        self.files.len() < WAITING && self.bytes.len() + content <= WAITING_BYTES
     }
 
-    /// Takes the last ones of others.
-    fn take_batch(&mut self, others: &mut Self) {
-        self.files.extend(others.files.drain(others.files.len().saturating_sub(BATCH)..));
-        let bytes = self.files.iter().map(|file| file.path_bytes).sum();
-        self.paths.extend(others.paths.drain(others.paths.len().saturating_sub(bytes)..));
+    fn push(&mut self, file: OwnedFd, content: &[u8], metadata: &Metadata, path: Path<'_>) {
+        let before = self.bytes.len();
+        path.write(&mut self.bytes);
+        let path_bytes = self.bytes.len() - before;
+        self.bytes.extend_from_slice(content);
+        let Metadata { mode, mtime, .. } = *metadata;
+        self.files.push(Unfinished { file, mode, mtime, path_bytes, content_bytes: content.len() });
     }
 
-    /// Finishes all; says what went wrong with any, and whether there was any.
-    fn finish(&mut self, fault: &mut Option<Fault>) -> bool {
-        let any = !self.files.is_empty();
-        let mut paths = self.paths.as_slice();
-        for Unfinished { file, mode, mtime, path_bytes } in self.files.drain(..) {
-            let (path, behind) = paths.split_at_checked(path_bytes).unwrap_or((paths, &[]));
-            paths = behind;
-            if let Err(unset) = finish(file.as_fd(), mode, mtime) {
-                fault.get_or_insert(unset.of(path));
-            }
+    /// Finishes all; says what went wrong first.
+    fn finish(&mut self) -> Result<(), Fault> {
+        let mut rest = self.bytes.as_slice();
+        let mut take = |bytes| {
+            let (taken, behind) = rest.split_at_checked(bytes).unwrap_or((rest, &[]));
+            rest = behind;
+            taken
+        };
+        let mut result = Ok(());
+        for Unfinished { file, mode, mtime, path_bytes, content_bytes } in self.files.drain(..) {
+            let (path, content) = (take(path_bytes), take(content_bytes));
+            let written = content::write(file.as_fd(), content, path);
+            result =
+                result.and(written.and_then(|()| finish(file.as_fd(), mode, mtime).map_err(|unset| unset.of(path))));
         }
-        self.paths.clear();
-        any
+        self.bytes.clear();
+        result
     }
 }
 
@@ -110,44 +119,68 @@ impl Unset {
 }
 
 impl Finishing {
-    /// Takes a file that has its content, owner and extended attributes. Where too many wait, it is finished here.
-    pub(super) fn put_off(&self, file: OwnedFd, metadata: &Metadata, path: Path<'_>) -> Result<(), Fault> {
+    /// Takes a new file that has its owner and extended attributes, and its content where it is not given here. What
+    /// finds no room is done at once.
+    pub(super) fn put_off(
+        &self,
+        file: OwnedFd,
+        content: Option<&mut Content<'_>>,
+        metadata: &Metadata,
+        path: Path<'_>,
+    ) -> Result<(), Fault> {
+        if let Some(content) = content {
+            if let Some(bytes) = content.at_hand(SMALL)? {
+                let mut waiting = self.waiting.wait();
+                if waiting.files.has_room(bytes.len()) {
+                    waiting.files.push(file, bytes, metadata, path);
+                    return Ok(());
+                }
+            }
+            content.fill(file.as_fd(), path.name)?;
+        }
         let mut waiting = self.waiting.wait();
-        if waiting.files.len() < WAITING {
-            waiting.push(file, metadata, path);
+        if waiting.files.has_room(0) {
+            waiting.files.push(file, &[], metadata, path);
             return Ok(());
         }
         drop(waiting);
-        finish(file.as_fd(), metadata.mode, metadata.mtime).map_err(|unset| {
-            let mut whole = Vec::new();
-            path.write(&mut whole);
-            unset.of(&whole)
-        })
+        finish(file.as_fd(), metadata.mode, metadata.mtime).map_err(|unset| unset.of(path.name))
     }
 
-    /// Finishes all that wait, and says what went wrong with any.
-    pub(super) fn finish_all(&self) -> Result<(), Fault> {
-        let mut outcome = self.outcome.wait();
-        while self.finish_some(&mut outcome) {}
-        outcome.fault.take().map_or(Ok(()), Err)
+    /// Finishes all that wait, those that others are at included.
+    pub(super) fn finish_all(&self) {
+        for batch in &self.batches {
+            self.finish_batch(&mut batch.wait());
+        }
     }
 
-    fn finish_some(&self, outcome: &mut Outcome) -> bool {
-        outcome.batch.take_batch(&mut self.waiting.wait());
-        outcome.batch.finish(&mut outcome.fault)
+    /// What went wrong first with a file since the last time.
+    pub(super) fn fault(&self) -> Result<(), Fault> {
+        self.waiting.wait().fault.take().map_or(Ok(()), Err)
+    }
+
+    /// Finishes all that wait at this moment; says whether there were any.
+    fn finish_batch(&self, batch: &mut Files) -> bool {
+        std::mem::swap(batch, &mut self.waiting.wait().files);
+        let any = !batch.files.is_empty();
+        if let Err(fault) = batch.finish() {
+            self.waiting.wait().fault.get_or_insert(fault);
+        }
+        any
     }
 }
 
 impl Chore for Finishing {
     fn help(&self) -> bool {
-        self.outcome.take().is_some_and(|mut outcome| self.finish_some(&mut outcome))
+        let free = self.batches.iter().find_map(Turn::take);
+        free.is_some_and(|mut batch| self.finish_batch(&mut batch))
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::words::Metadata;
+    use crate::words::{Metadata, Source};
     use rustix::fs::{CWD, Mode, OFlags, openat};
     use std::os::unix::fs::MetadataExt;
 
@@ -160,37 +193,85 @@ mod tests {
         Metadata { mode, uid: 0, gid: 0, mtime, xattrs: Vec::new() }
     }
 
+    fn put_off(finishing: &Finishing, file: OwnedFd, mut content: impl Source, size: u64) -> Result<(), Fault> {
+        let path = Path { directory: b"etc", name: b"f" };
+        let mut content = Content { source: &mut content, size, sparse: None };
+        finishing.put_off(file, Some(&mut content), &metadata(0o640), path)
+    }
+
+    /// Content that comes a byte at a time.
+    struct Trickle<'a>(&'a [u8]);
+
+    impl Source for Trickle<'_> {
+        fn chunk(&mut self) -> Result<&[u8], Fault> {
+            Ok(self.0.get(..1).unwrap_or_default())
+        }
+
+        fn consume(&mut self, bytes: usize) {
+            self.0 = self.0.get(bytes..).unwrap_or_default();
+        }
+    }
+
+    /// Small ones, large ones, empty ones, and more of them than wait.
+    fn content_of(number: usize) -> Vec<u8> {
+        let size = [0, 1, 4_000, SMALL as usize, SMALL as usize + 1][number % 5];
+        number.to_le_bytes().into_iter().cycle().take(size).collect()
+    }
+
     #[test]
     fn every_file_that_was_put_off_is_finished_whoever_does_it() {
         let place = tempfile::tempdir().unwrap();
         let finishing = Finishing::default();
         let path = |number: usize| place.path().join(number.to_string());
         std::thread::scope(|scope| {
-            scope.spawn(|| (0..1_000).filter(|_| finishing.help()).count());
-            for number in 0..3 * WAITING {
+            for _ in 0..=HELPERS {
+                scope.spawn(|| (0..1_000).filter(|_| finishing.help()).count());
+            }
+            for number in 0..5 * WAITING {
                 let file = open(&path(number), OFlags::CREATE | OFlags::WRONLY);
-                finishing.put_off(file, &metadata(0o640), Path { directory: b"", name: b"f" }).unwrap();
+                let content = content_of(number);
+                match number % 7 {
+                    0 => put_off(&finishing, file, Trickle(&content), content.len() as u64).unwrap(),
+                    _ => put_off(&finishing, file, &content[..], content.len() as u64).unwrap(),
+                }
             }
         });
-        finishing.finish_all().unwrap();
+        finishing.finish_all();
+        finishing.fault().unwrap();
         assert!(!finishing.help());
-        for number in 0..3 * WAITING {
+        for number in 0..5 * WAITING {
             let status = std::fs::metadata(path(number)).unwrap();
             assert_eq!((status.mode() & 0o7777, status.mtime(), status.mtime_nsec()), (0o640, 7, 9), "{number}");
+            assert!(std::fs::read(path(number)).unwrap() == content_of(number), "{number}");
+        }
+    }
+
+    #[test]
+    fn no_more_waits_than_there_is_room_for() {
+        let place = tempfile::tempdir().unwrap();
+        let finishing = Finishing::default();
+        for number in 0..2 * WAITING {
+            let file = open(&place.path().join(number.to_string()), OFlags::CREATE | OFlags::WRONLY);
+            put_off(&finishing, file, &[7; 40 << 10][..], 40 << 10).unwrap();
+            let waiting = finishing.waiting.wait();
+            assert!(waiting.files.files.len() <= WAITING, "{number}");
+            assert!(waiting.files.bytes.len() <= WAITING_BYTES + WAITING * "etc/f".len(), "{number}");
         }
     }
 
     #[test]
     fn a_file_that_cannot_be_finished_is_named_at_the_end() {
         let place = tempfile::tempdir().unwrap();
-        let finishing = Finishing::default();
         std::fs::write(place.path().join("f"), "").unwrap();
-        // A handle that only names takes no mode.
-        let file = open(&place.path().join("f"), OFlags::PATH);
-        finishing.put_off(file, &metadata(0o640), Path { directory: b"etc", name: b"f" }).unwrap();
-        assert!(finishing.help());
-        let fault = finishing.finish_all().unwrap_err();
-        assert!(fault.to_string().starts_with(r#"fchmod("etc/f")"#), "{fault}");
-        finishing.finish_all().unwrap();
+        // A handle that only names takes no content and no mode.
+        for (content, call) in [(&b""[..], "fchmod"), (b"content", "write")] {
+            let finishing = Finishing::default();
+            let file = open(&place.path().join("f"), OFlags::PATH);
+            put_off(&finishing, file, content, content.len() as u64).unwrap();
+            assert!(finishing.help());
+            let fault = finishing.fault().unwrap_err();
+            assert!(fault.to_string().starts_with(&format!(r#"{call}("etc/f")"#)), "{fault}");
+            finishing.fault().unwrap();
+        }
     }
 }

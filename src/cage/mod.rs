@@ -201,7 +201,7 @@ impl Cage {
     /// Gives every directory that is still open the mode and time that it is owed, and closes it.
     pub(crate) fn settle(&mut self) -> Result<(), Fault> {
         self.recent.forget();
-        let mut result = self.finish_files().and(self.settle_temporaries());
+        let mut result = self.finish_files().late_fault().and(self.settle_temporaries());
         for (_, held) in self.held.drain() {
             result = result.and(held.directory.settle());
         }
@@ -213,7 +213,7 @@ impl Cage {
         sys::sync_file_system(self.root.as_fd()).map_err(sys::fault("syncfs", b"."))
     }
 
-    /// From now on files are finished when somebody has the time: whoever asked, or [`Cage::settle`]. `None` where
+    /// From now on files are filled and finished when somebody has the time: whoever asked, or [`Cage::settle`]. `None` where
     /// somebody could see them before.
     pub(crate) fn puts_off(&mut self) -> Option<Arc<Finishing>> {
         match self.exposure {
@@ -222,9 +222,15 @@ impl Cage {
         }
     }
 
-    /// Finishes the files that were put off.
-    fn finish_files(&self) -> Result<(), Fault> {
-        self.finishing.as_ref().map_or(Ok(()), |finishing| finishing.finish_all())
+    /// Finishes the files that were put off; what goes wrong is for [`Cage::late_fault`] to say.
+    fn finish_files(&self) -> &Self {
+        self.finishing.iter().for_each(|finishing| finishing.finish_all());
+        self
+    }
+
+    /// What went wrong with a file that was put off, whose path it names.
+    pub(crate) fn late_fault(&self) -> Result<(), Fault> {
+        self.finishing.as_ref().map_or(Ok(()), |finishing| finishing.fault())
     }
 
     /// A file without a name on the tree's file system, for what must be looked through before it is used.

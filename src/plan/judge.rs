@@ -52,7 +52,16 @@ impl<'p> Judge<'p> {
         self.position = position;
     }
 
-    /// The same, put down in memory that is there.
+    pub(crate) fn position(&self) -> &Position {
+        &self.position
+    }
+
+    /// What comes next is about the layer, and not about the entry.
+    pub(crate) fn leave_entry(&mut self) {
+        self.position = Position { layer: self.position.layer, ..Position::default() };
+    }
+
+    /// For a position that is put down in the memory of the last one.
     pub(crate) fn position_mut(&mut self) -> &mut Position {
         &mut self.position
     }

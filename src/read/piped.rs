@@ -65,7 +65,8 @@ impl Feeder {
         let (chunks, arriving) = channel();
         let (end, ending) = channel();
         let shared = decoder.format() == Format::Plain && expected.digests_alike();
-        let lines = Lines { unpacked: line(expected.diff_id().filter(|_| !shared)), blob };
+        let unpacked = line(expected.diff_id().filter(|_| !shared));
+        let lines = Lines { unpacked, blob, chore: self.chore.clone() };
         deliver(Ok(PipedStream {
             expected,
             format: decoder.format(),
@@ -78,8 +79,7 @@ impl Feeder {
             state: State::Flowing,
         }));
         let mut unpacked = Unpacked::new(decoder, None, limits);
-        let help = || lines.help() || self.chore.as_ref().is_some_and(|chore| chore.help());
-        let fault = pump(&mut unpacked, &waits, &mut self.unpacked, help, &lines.unpacked, &chunks).err();
+        let fault = pump(&mut unpacked, &waits, &mut self.unpacked, || lines.help(), &lines.unpacked, &chunks).err();
         drop(chunks);
         let (decoder, unpacked) = unpacked.finish();
         let quirks = decoder.quirks();
@@ -133,16 +133,17 @@ fn drain<R: Read>(mut blob: Incoming<R>) -> Result<Seen, Option<Violation>> {
     }
 }
 
-/// What a blob and what it unpacks to are hashed in.
+/// What a blob and what it unpacks to are hashed in, and what else whoever has to wait may help with.
 #[derive(Clone)]
 struct Lines {
     unpacked: Arc<Line>,
     blob: Arc<Line>,
+    chore: Option<Arc<dyn Chore>>,
 }
 
 impl Lines {
     fn help(&self) -> bool {
-        self.unpacked.help() || self.blob.help()
+        self.unpacked.help() || self.blob.help() || self.chore.as_ref().is_some_and(|chore| chore.help())
     }
 }
 
@@ -228,7 +229,7 @@ impl Drop for Dropped {
 }
 
 impl PipedStream {
-    /// The next chunk; `None` at the end. Whoever has to wait hashes meanwhile.
+    /// The next chunk; `None` at the end. Whoever has to wait helps meanwhile.
     fn next_chunk(&self) -> Option<Arc<Chunk>> {
         loop {
             match self.arriving.try_recv() {

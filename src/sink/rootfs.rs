@@ -289,6 +289,8 @@ impl Sink for Rootfs {
 
     fn accept(&mut self, change: Judged<Change>, data: &mut dyn Source, judge: &mut Judge<'_>) -> Result<(), Fault> {
         let change = change.into_inner();
+        // That of a file before this one is not at this entry.
+        self.cage.late_fault().inspect_err(|_| judge.leave_entry())?;
         let removes = matches!(change.kind, ChangeKind::Whiteout | ChangeKind::OpaqueWhiteout | ChangeKind::Skipped);
         let result = self.take(change, data, judge);
         // What is refused was refused before it took effect, but for its parents and where things go one by one.
@@ -345,7 +347,7 @@ impl Rootfs {
             }
             ChangeKind::File { mut metadata, size, sparse } => {
                 self.adjust(&mut metadata, false, judge)?;
-                let content = Content { source: data, sparse: sparse.as_ref().map(|map| (map, size)) };
+                let content = Content { source: data, size, sparse: sparse.as_ref() };
                 self.bring(&path, judge, Bring::File(metadata, content))
             }
             ChangeKind::Symlink { mut metadata, target } => {

@@ -6,7 +6,7 @@ use super::watched::Watched;
 use crate::plan::Judge;
 use crate::read::{Blob, Checked, Expected, Format, LayerStream, TarReader, Unwanted, Verified, Verifying};
 use crate::sink::Sink;
-use crate::words::{Blame, Digest, Error, Fault, LayerPosition, Limits, Policy, Position, Quirk, Report};
+use crate::words::{Blame, Digest, Entry, Error, Fault, LayerPosition, Limits, Policy, Position, Quirk, Report};
 use std::fmt;
 use std::io::{Read, SeekFrom};
 use std::num::NonZeroUsize;
@@ -209,8 +209,8 @@ impl Unpacker {
     /// Lets [`Unpacker::apply_side_by_side`] and [`Unpacker::unpack`] use so many threads, the calling one among
     /// them; one by default.
     ///
-    /// With two, reading and inflating go on beside parsing and writing, and whichever has to wait computes
-    /// digests; a third does nothing but that. More are not used.
+    /// With two, reading and inflating go on beside parsing and making files, and whichever has to wait computes
+    /// digests and writes small files; a third does nothing but that. More are not used.
     #[must_use]
     pub fn jobs(mut self, threads: NonZeroUsize) -> Self {
         self.jobs = Jobs::of(threads);
@@ -283,17 +283,12 @@ impl Run<'_, '_> {
         let mut reader = TarReader::new(stream, limits, expected.covers_stream());
         let terms = judge.terms().map_err(at_layer)?;
         sink.begin_layer(&terms).map_err(at_layer)?;
-        if let Err(fault) = self.transfer(&mut reader, &mut judge, sink) {
+        if let Err(error) = self.transfer(&mut reader, &mut judge, sink) {
             sink.abandon_layer();
-            let position = Position { layer, ..reader.position() };
             // A damaged blob breaks any rule: that it is damaged is what its owner wants to know.
-            let is_refused = fault.blame() == Blame::Archive;
+            let is_refused = error.blame() == Blame::Archive;
             let damage = if is_refused { reader.into_inner().damage() } else { None };
-            let error = match damage {
-                Some(violation) => at_layer(violation.into()),
-                None => fault.at(position),
-            };
-            return Err(with_effect(error, sink));
+            return Err(with_effect(damage.map_or(error, |violation| at_layer(violation.into())), sink));
         }
         self.finish(reader, judge, sink).map_err(|fault| {
             sink.abandon_layer();
@@ -306,16 +301,32 @@ impl Run<'_, '_> {
         reader: &mut TarReader<S>,
         judge: &mut Judge<'_>,
         sink: &mut impl Sink,
-    ) -> Result<(), Fault> {
-        while let Some(entry) = reader.next_entry()? {
+    ) -> Result<(), Error> {
+        let layer = self.about.position;
+        loop {
+            let entry = match reader.next_entry() {
+                Ok(Some(entry)) => entry,
+                Ok(None) => return Ok(()),
+                Err(fault) => return Err(fault.at(Position { layer, ..reader.position() })),
+            };
             reader.locate(judge.position_mut());
-            let change = judge.judge(entry)?;
-            self.watch.entry(self.bytes_before + judge.bytes_written())?;
-            if let Some(change) = change {
-                sink.accept(change, &mut reader.source(), judge)?;
-            }
+            self.take(entry, reader, judge, sink).map_err(|fault| fault.at(judge.position().clone()))?;
         }
-        Ok(())
+    }
+
+    fn take<S: Verifying>(
+        &self,
+        entry: Entry,
+        reader: &mut TarReader<S>,
+        judge: &mut Judge<'_>,
+        sink: &mut impl Sink,
+    ) -> Result<(), Fault> {
+        let change = judge.judge(entry)?;
+        self.watch.entry(self.bytes_before + judge.bytes_written())?;
+        match change {
+            Some(change) => sink.accept(change, &mut reader.source(), judge),
+            None => Ok(()),
+        }
     }
 
     fn finish<S: Verifying>(

@@ -56,7 +56,8 @@ pub(super) fn side_by_side<R: Read + Send, T>(
             Threads::Three => {
                 let (call, called) = channel();
                 // Without it, whoever has to wait does what it would have done.
-                let begun = thread::Builder::new().spawn_scoped(scope, move || hash(&called));
+                let chore = chore.clone();
+                let begun = thread::Builder::new().spawn_scoped(scope, move || help(&called, chore.as_deref()));
                 begun.ok().map(|_| call)
             }
         };
@@ -95,8 +96,9 @@ fn feed<R: Read>(
     }
 }
 
-fn hash(called: &Receiver<Arc<Line>>) {
+/// Hashes, and when there is nothing to hash helps with what else there is: whatever is read calls.
+fn help(called: &Receiver<Arc<Line>>, chore: Option<&dyn Chore>) {
     for line in called {
-        while line.help() {}
+        while line.help() || chore.is_some_and(|chore| chore.help()) {}
     }
 }

@@ -5,11 +5,15 @@ use crate::support::layer::{LayerBuilder, mode};
 use crate::support::tree::{self, Listing};
 use crate::support::world::World;
 use crate::support::{is_root, open};
-use layercage::{Layer, Policy, Rootfs, Staged, Unpacker};
+use layercage::{
+    Change, Checked, Chore, Fault, Judge, Judged, Layer, Policy, Position, Rootfs, Sink, Source, Staged, Terms,
+    Unpacker,
+};
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::Arc;
 
 const NOBODY: u32 = 65534;
 
@@ -347,4 +351,57 @@ fn an_opaque_root_leaves_the_mark_of_another_run_that_is_alive() {
     // Now it is no run's, but something that a layer may have brought.
     world.apply(&[layer().opaque("").file("a", b"")], &Policy::default()).unwrap();
     assert!(!run.exists());
+}
+
+/// A staged tree whose files somebody else finishes as soon as each is there.
+struct Helped<'a>(&'a mut Rootfs, Option<Arc<dyn Chore>>);
+
+impl Sink for Helped<'_> {
+    fn begin_layer(&mut self, terms: &Terms) -> Result<(), Fault> {
+        self.1 = self.0.chore();
+        self.0.begin_layer(terms)
+    }
+
+    fn accept(&mut self, change: Judged<Change>, data: &mut dyn Source, judge: &mut Judge<'_>) -> Result<(), Fault> {
+        let taken = self.0.accept(change, data, judge);
+        while self.1.as_ref().unwrap().help() {}
+        taken
+    }
+
+    fn end_layer(&mut self, checked: &Checked) -> Result<(), Fault> {
+        self.0.end_layer(checked)
+    }
+
+    fn spool(&mut self) -> Result<Option<fs::File>, Fault> {
+        self.0.spool()
+    }
+}
+
+#[test]
+fn what_goes_wrong_with_a_file_that_was_put_off_is_not_the_next_entrys_fault() {
+    let unlimited = child::command("meets_a_file_that_is_too_large", &[("LAYERCAGE_CHILD", "1".as_ref())]);
+    let mut command = Command::new("sh");
+    // `trap`, since a signal would end it.
+    command.args(["-c", "trap '' XFSZ; ulimit -f 8; exec \"$0\" \"$@\""]).arg(unlimited.get_program());
+    command.args(unlimited.get_args()).env("LAYERCAGE_CHILD", "1");
+    child::expect_success(command);
+}
+
+/// Runs in a process of its own, in which no file may be larger than 4 KiB.
+#[test]
+#[ignore = "started by the test above"]
+fn meets_a_file_that_is_too_large() {
+    if std::env::var_os("LAYERCAGE_CHILD").is_none() {
+        return;
+    }
+    let large = layer().file("d/small", b"s").file("d/large", &[7; 20_000]);
+    for (layer, behind) in [(large.clone().file("d/next", b"n"), "an entry"), (large, "the end")] {
+        let place = tempfile::tempdir().unwrap();
+        let mut staged = Staged::beside(&open(place.path()), "rootfs").unwrap();
+        let mut sink = Helped(staged.rootfs(), None);
+        let unpacker = Unpacker::new(Policy::default());
+        let error = unpacker.apply(Layer::new(&layer.build()[..]), &mut sink).unwrap_err();
+        assert!(error.to_string().starts_with(r#"write("d/large"): File too large"#), "{behind}: {error}");
+        assert_eq!(*error.position(), Position::default(), "{behind}");
+    }
 }
