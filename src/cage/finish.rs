@@ -6,8 +6,11 @@ use crate::words::{Chore, Fault, Metadata, Timestamp, Turn};
 use rustix::io::Errno;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-/// How many files wait at most: each is held open, and as many again may be worked on by each of [`HELPERS`].
-const WAITING: usize = 32;
+/// How many files wait at most, each held open; as many again may be worked on by each of [`HELPERS`]. So many small ones
+/// come of a buffer that is read, which is how often whoever reads looks after them.
+const WAITING: usize = 128;
+/// Of the files that the process may have open, the part that waits at most.
+const SHARE: u64 = 8;
 /// How many bytes of content wait at most; as many again may be worked on by each.
 const WAITING_BYTES: usize = 1 << 20;
 /// The largest content that waits. What is larger is copied once too often.
@@ -16,8 +19,10 @@ const SMALL: u64 = 128 << 10;
 const HELPERS: usize = 2;
 
 /// Files of a tree that nobody sees yet, whose content, mode and time are still to come.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Finishing {
+    /// How many files wait at most.
+    most: usize,
     waiting: Turn<Waiting>,
     /// Whoever holds one finishes what is in it.
     batches: [Turn<Files>; HELPERS],
@@ -48,11 +53,6 @@ struct Unfinished {
 }
 
 impl Files {
-    /// Whether a file with so much content can wait here.
-    fn has_room(&self, content: usize) -> bool {
-        self.files.len() < WAITING && self.bytes.len() + content <= WAITING_BYTES
-    }
-
     fn push(&mut self, file: OwnedFd, content: &[u8], metadata: &Metadata, path: Path<'_>) {
         let before = self.bytes.len();
         path.write(&mut self.bytes);
@@ -119,6 +119,12 @@ impl Unset {
 }
 
 impl Finishing {
+    /// With nothing in it.
+    pub(super) fn new() -> Self {
+        let share = sys::most_open_files().map_or(WAITING, |most| usize::try_from(most / SHARE).unwrap_or(WAITING));
+        Self { most: share.min(WAITING), waiting: Turn::default(), batches: Default::default() }
+    }
+
     /// Takes a new file that has its owner and extended attributes, and its content where it is not given here. What
     /// finds no room is done at once.
     pub(super) fn put_off(
@@ -131,7 +137,7 @@ impl Finishing {
         if let Some(content) = content {
             if let Some(bytes) = content.at_hand(SMALL)? {
                 let mut waiting = self.waiting.wait();
-                if waiting.files.has_room(bytes.len()) {
+                if self.has_room(&waiting.files, bytes.len()) {
                     waiting.files.push(file, bytes, metadata, path);
                     return Ok(());
                 }
@@ -139,12 +145,17 @@ impl Finishing {
             content.fill(file.as_fd(), path.name)?;
         }
         let mut waiting = self.waiting.wait();
-        if waiting.files.has_room(0) {
+        if self.has_room(&waiting.files, 0) {
             waiting.files.push(file, &[], metadata, path);
             return Ok(());
         }
         drop(waiting);
         finish(file.as_fd(), metadata.mode, metadata.mtime).map_err(|unset| unset.of(path.name))
+    }
+
+    /// Whether a file with so much content can wait, too.
+    fn has_room(&self, waiting: &Files, content: usize) -> bool {
+        waiting.files.len() < self.most && waiting.bytes.len() + content <= WAITING_BYTES
     }
 
     /// Finishes all that wait, those that others are at included.
@@ -221,7 +232,7 @@ mod tests {
     #[test]
     fn every_file_that_was_put_off_is_finished_whoever_does_it() {
         let place = tempfile::tempdir().unwrap();
-        let finishing = Finishing::default();
+        let finishing = Finishing::new();
         let path = |number: usize| place.path().join(number.to_string());
         std::thread::scope(|scope| {
             for _ in 0..=HELPERS {
@@ -249,7 +260,7 @@ mod tests {
     #[test]
     fn no_more_waits_than_there_is_room_for() {
         let place = tempfile::tempdir().unwrap();
-        let finishing = Finishing::default();
+        let finishing = Finishing::new();
         for number in 0..2 * WAITING {
             let file = open(&place.path().join(number.to_string()), OFlags::CREATE | OFlags::WRONLY);
             put_off(&finishing, file, &[7; 40 << 10][..], 40 << 10).unwrap();
@@ -265,7 +276,7 @@ mod tests {
         std::fs::write(place.path().join("f"), "").unwrap();
         // A handle that only names takes no content and no mode.
         for (content, call) in [(&b""[..], "fchmod"), (b"content", "write")] {
-            let finishing = Finishing::default();
+            let finishing = Finishing::new();
             let file = open(&place.path().join("f"), OFlags::PATH);
             put_off(&finishing, file, content, content.len() as u64).unwrap();
             assert!(finishing.help());

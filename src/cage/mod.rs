@@ -218,7 +218,7 @@ impl Cage {
     pub(crate) fn puts_off(&mut self) -> Option<Arc<Finishing>> {
         match self.exposure {
             Exposure::Visible => None,
-            Exposure::Staged => Some(Arc::clone(self.finishing.get_or_insert_default())),
+            Exposure::Staged => Some(Arc::clone(self.finishing.get_or_insert_with(|| Arc::new(Finishing::new())))),
         }
     }
 

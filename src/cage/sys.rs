@@ -5,6 +5,7 @@
 use crate::words::{Device, DeviceKind, Fault, Timestamp};
 use rustix::fs::{self, AtFlags, FileType, Mode, OFlags, RenameFlags, StatxFlags, Timespec, Timestamps};
 use rustix::io::{Errno, retry_on_intr};
+use rustix::process::{Resource, getrlimit};
 use std::os::fd::{BorrowedFd, OwnedFd};
 
 const DIRECTORY: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
@@ -48,6 +49,11 @@ pub(super) fn open_directory(at: BorrowedFd<'_>, name: &[u8]) -> Result<OwnedFd,
 /// A handle that only names an inode, of any type: opening it runs no driver and waits for nobody.
 pub(super) fn open_handle(at: BorrowedFd<'_>, name: &[u8]) -> Result<OwnedFd, Errno> {
     retry_on_intr(|| fs::openat(at, name, HANDLE, Mode::empty()))
+}
+
+/// How many files the process may have open; `None` where there is no limit.
+pub(super) fn most_open_files() -> Option<u64> {
+    getrlimit(Resource::Nofile).current
 }
 
 pub(super) fn create_file(at: BorrowedFd<'_>, name: &[u8]) -> Result<OwnedFd, Errno> {

@@ -39,6 +39,13 @@ impl Line {
         hasher.take().map(Hasher::finish)
     }
 
+    /// Hashes the next chunk as soon as nobody else is at it; `false` where nothing waits, or where threads that do
+    /// nothing else will do it.
+    pub(crate) fn await_turn(&self) -> bool {
+        let is_ours = self.call.is_none() && !self.waiting.wait().is_empty();
+        is_ours && self.hash_next(&mut self.hasher.wait())
+    }
+
     fn hash_next(&self, hasher: &mut Option<Hasher>) -> bool {
         let next = self.waiting.wait().pop_front();
         match (hasher, next) {

@@ -236,6 +236,8 @@ impl PipedStream {
                 Ok(chunk) => return Some(chunk),
                 Err(TryRecvError::Disconnected) => return None,
                 Err(TryRecvError::Empty) if self.lines.help() => (),
+                // Whoever is at it may be the one that is waited for: its buffers are all still to be hashed.
+                Err(TryRecvError::Empty) if self.lines.unpacked.await_turn() || self.lines.blob.await_turn() => (),
                 Err(TryRecvError::Empty) => return self.arriving.recv().ok(),
             }
         }
