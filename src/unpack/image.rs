@@ -1,8 +1,9 @@
 //! A whole image, all or nothing.
 
-use super::layer::{Layer, Opened, Unpacker};
+use super::layer::{Layer, Opened};
 use super::pipeline::{Jobs, side_by_side};
 use super::stage::Staged;
+use super::unpacker::Unpacker;
 use super::watched::Watched;
 use crate::image::{BlobReader, Selected};
 use crate::plan::Judge;

@@ -7,12 +7,16 @@ mod image;
 mod layer;
 mod pipeline;
 mod progress;
+mod run;
 mod spool;
 mod stage;
+mod unpacker;
 mod watched;
 
 pub use audit::{Audit, Observer};
-pub use layer::{Applied, Layer, Unpacker};
+pub use layer::Layer;
 pub use progress::{Advance, Progress, Step};
+pub use run::Applied;
 pub use stage::Staged;
+pub use unpacker::Unpacker;
 pub use watched::Watched;

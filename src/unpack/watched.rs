@@ -1,9 +1,11 @@
 //! Unpacking that somebody watches.
 
-use super::layer::{Applied, Layer, Opened, Run, Unpacker};
+use super::layer::{Layer, Opened};
 use super::pipeline::{Jobs, Threads, side_by_side};
 use super::progress::Watch;
+use super::run::{Applied, Run};
 use super::spool;
+use super::unpacker::Unpacker;
 use crate::read::Verifying;
 use crate::sink::Sink;
 use crate::words::{Error, Fault, Position, Rule, Violation};

@@ -1,0 +1,135 @@
+//! One layer: read, judged, handed to a sink, in one pass.
+
+use super::layer::About;
+use super::progress::{Step, Watch, WatchedStream};
+use super::unpacker::Unpacker;
+use crate::plan::Judge;
+use crate::read::{Blob, Checked, TarReader, Verified, Verifying};
+use crate::sink::Sink;
+use crate::words::{Blame, Entry, Error, Fault, Position, Quirk, Report};
+
+/// What came of a layer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Applied {
+    report: Report,
+    checked: Checked,
+}
+
+impl Applied {
+    /// What was tolerated, adjusted or skipped.
+    pub fn report(&self) -> &Report {
+        &self.report
+    }
+
+    /// The same, for keeps.
+    pub fn into_report(self) -> Report {
+        self.report
+    }
+
+    /// The proof that this was the layer meant.
+    ///
+    /// # Errors
+    ///
+    /// [`Misuse::Unproven`](crate::Misuse::Unproven) when digest, size or diff ID was not given.
+    pub fn verified(self) -> Result<Verified<Blob>, Error> {
+        self.checked.verified().map_err(|misuse| Fault::from(misuse).at(Position::default()))
+    }
+}
+
+/// The application of one layer.
+pub(super) struct Run<'a, 'p> {
+    pub(super) unpacker: &'a Unpacker,
+    pub(super) watch: &'a Watch<'p>,
+    pub(super) about: About,
+    pub(super) bytes_before: u64,
+}
+
+impl Run<'_, '_> {
+    pub(super) fn apply<S: Verifying>(self, stream: S, sink: &mut impl Sink) -> Result<Applied, Error> {
+        let (policy, limits) = (&self.unpacker.policy, self.unpacker.within());
+        let About { expected, position: layer, stated_compression } = self.about;
+        let at_layer = |fault: Fault| fault.at(self.about.position());
+        let mut judge = Judge::new(policy, limits, self.bytes_before);
+        judge.at(self.about.position());
+        if let Some(stated) = stated_compression
+            && stated != stream.format()
+        {
+            let quirk = Quirk::CompressionDiffers { stated: stated.name(), found: stream.format().name() };
+            judge.quirk(quirk).map_err(at_layer)?;
+        }
+        self.watch.begin(layer, Step::Applying).map_err(at_layer)?;
+        let stream = WatchedStream::new(stream, self.watch);
+        let mut reader = TarReader::new(stream, limits, expected.covers_stream());
+        let terms = judge.terms().map_err(at_layer)?;
+        sink.begin_layer(&terms).map_err(at_layer)?;
+        if let Err(error) = self.transfer(&mut reader, &mut judge, sink) {
+            sink.abandon_layer();
+            // A damaged blob breaks any rule: that it is damaged is what its owner wants to know.
+            let is_refused = error.blame() == Blame::Archive;
+            let damage = if is_refused { reader.into_inner().damage() } else { None };
+            return Err(with_effect(damage.map_or(error, |violation| at_layer(violation.into())), sink));
+        }
+        self.finish(reader, judge, sink).map_err(|fault| {
+            sink.abandon_layer();
+            with_effect(at_layer(fault), sink)
+        })
+    }
+
+    fn transfer<S: Verifying>(
+        &self,
+        reader: &mut TarReader<S>,
+        judge: &mut Judge<'_>,
+        sink: &mut impl Sink,
+    ) -> Result<(), Error> {
+        let layer = self.about.position;
+        loop {
+            let entry = match reader.next_entry() {
+                Ok(Some(entry)) => entry,
+                Ok(None) => return Ok(()),
+                Err(fault) => return Err(fault.at(Position { layer, ..reader.position() })),
+            };
+            reader.locate(judge.position_mut());
+            self.take(entry, reader, judge, sink).map_err(|fault| fault.at(judge.position().clone()))?;
+        }
+    }
+
+    fn take<S: Verifying>(
+        &self,
+        entry: Entry,
+        reader: &mut TarReader<S>,
+        judge: &mut Judge<'_>,
+        sink: &mut impl Sink,
+    ) -> Result<(), Fault> {
+        let change = judge.judge(entry)?;
+        self.watch.entry(self.bytes_before + judge.bytes_written())?;
+        match change {
+            Some(change) => sink.accept(change, &mut reader.source(), judge),
+            None => Ok(()),
+        }
+    }
+
+    fn finish<S: Verifying>(
+        &self,
+        reader: TarReader<S>,
+        mut judge: Judge<'_>,
+        sink: &mut impl Sink,
+    ) -> Result<Applied, Fault> {
+        let end = Position { layer: self.about.position, ..reader.position() };
+        let quirks = reader.end_quirks().to_vec();
+        let checked = reader.into_inner().finish()?;
+        judge.at(end);
+        for quirk in quirks {
+            judge.quirk(quirk)?;
+        }
+        judge.at(self.about.position());
+        for quirk in checked.quirks.clone() {
+            judge.quirk(quirk)?;
+        }
+        sink.end_layer(&checked)?;
+        Ok(Applied { report: judge.into_report(), checked })
+    }
+}
+
+fn with_effect(error: Error, sink: &impl Sink) -> Error {
+    if sink.has_changed() { error.in_part() } else { error }
+}
