@@ -48,13 +48,14 @@ impl Feeder {
         let line = |digest: Option<Digest>| Line::new(digest.map(|digest| digest.algorithm()), self.call.clone());
         let blob = line(expected.digest());
         let dropped = Arc::new(AtomicBool::new(false));
-        let waits = Cell::new(false);
+        let (waits, is_plain) = (Cell::new(false), Cell::new(false));
         let lent = Lent {
             reader,
             pool: &mut self.compressed,
             line: Arc::clone(&blob),
             dropped: Arc::clone(&dropped),
             waits: &waits,
+            is_plain: &is_plain,
             now: None,
             at: 0,
         };
@@ -64,8 +65,11 @@ impl Feeder {
         };
         let (chunks, arriving) = channel();
         let (end, ending) = channel();
-        let shared = decoder.format() == Format::Plain && expected.digests_alike();
+        is_plain.set(decoder.format() == Format::Plain);
+        let shared = is_plain.get() && expected.digests_alike();
         let unpacked = line(expected.diff_id().filter(|_| !shared));
+        // What is plain is read once, and hashed in the buffers that it arrives in: those seen so far come again.
+        let blob = if is_plain.get() { line(expected.digest()) } else { blob };
         let lines = Lines { unpacked, blob, chore: self.chore.clone() };
         deliver(Ok(PipedStream {
             expected,
@@ -78,49 +82,82 @@ impl Feeder {
             at: 0,
             state: State::Flowing,
         }));
+        let pump = Pump {
+            pool: &mut self.unpacked,
+            lines: &lines,
+            waits: &waits,
+            hashes_blob: is_plain.get(),
+            // Where nothing is known of the blob, what is left of it would say nothing.
+            drains: expected.names_blob(),
+        };
         let mut unpacked = Unpacked::new(decoder, None, limits);
-        let fault = pump(&mut unpacked, &waits, &mut self.unpacked, || lines.help(), &lines.unpacked, &chunks).err();
-        drop(chunks);
+        let fault = pump.run(&mut unpacked, chunks).err();
         let (decoder, unpacked) = unpacked.finish();
         let quirks = decoder.quirks();
-        // Where nothing is known of the blob, what is left of it would say nothing.
-        let blob = if expected.names_blob() { drain(decoder.into_input()) } else { Ok(decoder.into_input().finish()) };
+        let blob = match &fault {
+            Some(fault) if is_plain.get() => Err(violation_of(fault)),
+            _ if is_plain.get() || !expected.names_blob() => Ok(decoder.into_input().finish()),
+            _ => drain(decoder.into_input()),
+        };
         // Whoever is gone does not want to know.
         let _ = end.send(Box::new(Ended { blob, unpacked, quirks, fault }));
     }
 }
 
-/// Sends all of a layer on its way; stops where nobody takes it any more. Where the next bytes may be long in coming,
-/// those that are here are sent first: they may be all that it takes to refuse the layer.
-fn pump(
-    reader: &mut impl Read,
-    waits: &Cell<bool>,
-    pool: &mut Pool,
-    help: impl Fn() -> bool,
-    line: &Arc<Line>,
-    to: &Sender<Arc<Chunk>>,
-) -> Result<(), Fault> {
-    loop {
-        let mut buffer = pool.take(&help);
-        let mut filled = 0;
-        let mut end = Ok(false);
-        while let Some(free) = buffer.get_mut(filled..).filter(|free| !free.is_empty()) {
-            match reader.read(free) {
-                Ok(0) => end = Ok(true),
-                Ok(bytes) => filled += bytes,
-                Err(error) if error.kind() == ErrorKind::Interrupted => (),
-                Err(error) => end = Err(Fault::from(error)),
+/// Sends all of a layer on its way.
+struct Pump<'a> {
+    pool: &'a mut Pool,
+    lines: &'a Lines,
+    /// Whether the next bytes may be long in coming.
+    waits: &'a Cell<bool>,
+    /// Whether what flows is the blob itself.
+    hashes_blob: bool,
+    /// Whether a blob is read to its end, for its digest, when nobody takes it any more.
+    drains: bool,
+}
+
+impl Pump<'_> {
+    /// Stops where nobody takes it any more. Where the next bytes may be long in coming, those that are here are sent
+    /// first: they may be all that it takes to refuse the layer.
+    fn run(self, reader: &mut impl Read, to: Sender<Arc<Chunk>>) -> Result<(), Fault> {
+        let mut to = Some(to);
+        loop {
+            let mut buffer = self.pool.take(|| self.lines.help());
+            let mut filled = 0;
+            let mut end = Ok(false);
+            while let Some(free) = buffer.get_mut(filled..).filter(|free| !free.is_empty()) {
+                match reader.read(free) {
+                    Ok(0) => end = Ok(true),
+                    Ok(bytes) => filled += bytes,
+                    Err(error) if error.kind() == ErrorKind::Interrupted => (),
+                    Err(error) => end = Err(Fault::from(error)),
+                }
+                if !matches!(end, Ok(false)) || (filled > 0 && self.waits.get()) {
+                    break;
+                }
             }
-            if !matches!(end, Ok(false)) || (filled > 0 && waits.get()) {
-                break;
+            // What came before an error is used before the error is met, as when one thread does it all.
+            let chunk = self.pool.chunk(buffer, filled);
+            self.lines.unpacked.add(&chunk);
+            if self.hashes_blob {
+                self.lines.blob.add(&chunk);
+            }
+            if to.as_ref().is_some_and(|to| to.send(chunk).is_err()) {
+                to = None;
+            }
+            let is_wanted = to.is_some() || (self.hashes_blob && self.drains);
+            if end? || !is_wanted {
+                return Ok(());
             }
         }
-        // What came before an error is used before the error is met, as when one thread does it all.
-        let chunk = pool.chunk(buffer, filled);
-        line.add(&chunk);
-        if to.send(chunk).is_err() || end? {
-            return Ok(());
-        }
+    }
+}
+
+/// What keeps a blob from being known.
+fn violation_of(fault: &Fault) -> Option<Violation> {
+    match fault {
+        Fault::Refused(Rule::Violation(violation)) => Some(violation.clone()),
+        _ => None,
     }
 }
 
@@ -128,8 +165,7 @@ fn pump(
 fn drain<R: Read>(mut blob: Incoming<R>) -> Result<Seen, Option<Violation>> {
     match io::copy(&mut blob, &mut io::sink()).map_err(Fault::from) {
         Ok(_) => Ok(blob.finish()),
-        Err(Fault::Refused(Rule::Violation(violation))) => Err(Some(violation)),
-        Err(_) => Err(None),
+        Err(fault) => Err(violation_of(&fault)),
     }
 }
 
@@ -155,6 +191,8 @@ struct Lent<'p, R> {
     dropped: Arc<AtomicBool>,
     /// Whether the reader gave less than it was asked for, so that it may wait for what comes next: a pipe, say.
     waits: &'p Cell<bool>,
+    /// Whether somebody else hashes what comes from here, and keeps it: known once the first bytes are.
+    is_plain: &'p Cell<bool>,
     now: Option<Arc<Chunk>>,
     at: usize,
 }
@@ -167,6 +205,11 @@ impl<R: Read> Read for Lent<'_, R> {
         let left = |chunk: &Option<Arc<Chunk>>, at| chunk.as_ref().is_some_and(|chunk| chunk.len() > at);
         if !left(&self.now, self.at) {
             self.now = None;
+            if self.is_plain.get() {
+                let got = self.reader.read(out);
+                self.waits.set(got.as_ref().is_ok_and(|&got| got < out.len()));
+                return got;
+            }
             let mut buffer = self.pool.take(|| self.line.help());
             let got = self.reader.read(&mut buffer);
             self.waits.set(got.as_ref().is_ok_and(|&got| got < buffer.len()));

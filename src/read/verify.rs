@@ -208,17 +208,19 @@ pub(crate) struct Incoming<R> {
     limits: Limits,
     bytes: u64,
     hasher: Option<Hasher>,
+    /// More came than its size says: what comes then is no part of it, nor its end.
+    is_too_long: bool,
 }
 
 impl<R: Read> Incoming<R> {
     /// A blob that is counted here, and hashed elsewhere.
     pub(crate) fn counting(reader: R, expected: &Expected, limits: &Limits) -> Self {
-        Self { reader, size: expected.size, limits: limits.clone(), bytes: 0, hasher: None }
+        Self { reader, size: expected.size, limits: limits.clone(), bytes: 0, hasher: None, is_too_long: false }
     }
 
     pub(crate) fn new(reader: R, expected: &Expected, limits: &Limits) -> Self {
         let hasher = expected.digest.map(|digest| Hasher::new(digest.algorithm()));
-        Self { reader, size: expected.size, limits: limits.clone(), bytes: 0, hasher }
+        Self { hasher, ..Self::counting(reader, expected, limits) }
     }
 
     pub(crate) fn bytes(&self) -> u64 {
@@ -235,6 +237,10 @@ impl<R: Read> Read for Incoming<R> {
         if out.is_empty() {
             return Ok(0);
         }
+        let too_long = |expected| refusal(Violation::SizeMismatch { expected, got: SizeSeen::More });
+        if let (true, Some(expected)) = (self.is_too_long, self.size) {
+            return Err(too_long(expected));
+        }
         let left = self.size.map_or(u64::MAX, |size| size - self.bytes);
         // One byte more than is left shows that the blob is too long; nobody sees it.
         let most = usize::try_from(left.saturating_add(1)).unwrap_or(usize::MAX).min(out.len());
@@ -244,7 +250,8 @@ impl<R: Read> Read for Incoming<R> {
         self.limits.check(Limit::LayerBytes, self.bytes + got as u64).map_err(refusal)?;
         if let Some(expected) = self.size {
             if got as u64 > left {
-                return Err(refusal(Violation::SizeMismatch { expected, got: SizeSeen::More }));
+                self.is_too_long = true;
+                return Err(too_long(expected));
             }
             if got == 0 && left > 0 {
                 return Err(refusal(Violation::SizeMismatch { expected, got: SizeSeen::Exactly(self.bytes) }));

@@ -106,6 +106,63 @@ fn a_proof_needs_all_three_and_each_is_compared() {
     }
 }
 
+/// Comes in pieces of all sizes, and is interrupted between them.
+struct Pieces<'a>(&'a [u8], usize);
+
+impl Read for Pieces<'_> {
+    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        self.1 += 1;
+        match self.1 % 3 {
+            0 => Err(io::ErrorKind::Interrupted.into()),
+            _ => {
+                let most = out.len().min([1, 511, 70_001, 300_000][self.1 % 4]);
+                self.0.read(&mut out[..most])
+            }
+        }
+    }
+}
+
+#[test]
+fn what_is_wrong_with_a_blob_is_told_alike_wherever_it_is_refused_and_however_it_comes() {
+    let blob = noise(1_000_000);
+    let (right, wrong) = (sha256(&blob), sha256(b""));
+    let named = Expected::unchecked().with_digest(right).with_size(1_000_000);
+    let rows = [
+        (named, None),
+        (named.with_digest(wrong), Some(Violation::DigestMismatch { expected: wrong, got: right })),
+        (
+            named.with_size(999_999),
+            Some(Violation::SizeMismatch { expected: 999_999, got: crate::words::SizeSeen::More }),
+        ),
+        (
+            named.with_size(1_000_001),
+            Some(Violation::SizeMismatch { expected: 1_000_001, got: crate::words::SizeSeen::Exactly(1_000_000) }),
+        ),
+        (Expected::unchecked().with_diff_id(wrong), Some(Violation::DiffIdMismatch { expected: wrong, got: right })),
+    ];
+    for (expected, damage) in rows {
+        for used in [0, 1, 300_000, 999_999, 1_000_000] {
+            fn damage_behind(mut stream: impl Verifying, used: usize) -> Option<Violation> {
+                // Less comes where what is wrong is met before.
+                let _ = io::copy(&mut (&mut stream).take(used as u64), &mut io::sink());
+                stream.damage()
+            }
+            let here = LayerStream::open(Pieces(&blob, 0), expected, &Limits::default()).unwrap();
+            assert_eq!(damage_behind(here, used), damage, "{used}");
+            let there = std::thread::scope(|scope| {
+                let (deliver, arriving) = std::sync::mpsc::channel();
+                let blob = Pieces(&blob, 0);
+                scope.spawn(move || {
+                    let limits = Limits::default();
+                    Feeder::new(None, None).feed(blob, expected, &limits, None, |stream| deliver.send(stream).unwrap())
+                });
+                damage_behind(arriving.recv().unwrap().unwrap(), used)
+            });
+            assert_eq!(there, damage, "{used}, on two threads");
+        }
+    }
+}
+
 #[test]
 fn a_plain_layer_may_have_digests_of_two_algorithms() {
     let (short, long) = (sha256(b"plain"), digest(Algorithm::Sha512, b"plain"));
