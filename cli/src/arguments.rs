@@ -11,7 +11,7 @@ use std::path::PathBuf;
 ///
 /// Exit codes: 0 done, 1 the system failed, 2 wrong usage, 3 the image or layer was refused.
 #[derive(Debug, Parser)]
-#[command(version, arg_required_else_help = true)]
+#[command(name = "layercage", version, arg_required_else_help = true)]
 pub(crate) struct Arguments {
     /// Print JSON, an object a line: what was asked for on standard output, errors on standard error.
     #[arg(long, global = true)]

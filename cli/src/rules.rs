@@ -8,7 +8,7 @@ use std::io;
 /// Prints the rules, a line each: those that policy decides with the verdict of each preset, then those that
 /// are refused always.
 pub(crate) fn print(mut output: Output) -> io::Result<()> {
-    output.heading(|| line("RULE", ["default", "compatible", "paranoid"], "AN ARCHIVE IS NOTED OR REFUSED WHEN"));
+    output.heading(|| line("RULE", ["default", "compatible", "paranoid"], "WHAT IS MET"));
     let quirks = QuirkRule::ALL.iter().map(|rule| ("quirk", rule.row()));
     let violations = ViolationRule::ALL.iter().map(|rule| ("violation", rule.row()));
     for (kind, row) in quirks.chain(violations) {

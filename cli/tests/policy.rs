@@ -72,6 +72,9 @@ fn each_choice_does_what_it_says() {
     let image = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/images/world");
     let output = run(&["unpack", "--sync", image.to_str().unwrap(), "synced"], place.path());
     assert_eq!(output.status.code(), Some(0), "{}", ended(&output).1);
+    // It has directories that keep their owner out.
+    let removable = Command::new("chmod").args(["-R", "u+rwX", "synced"]).current_dir(&place).status();
+    assert!(removable.unwrap().success());
     let map = ["--uid-map", &map[0], "--gid-map", &map[1]];
     // Parents that no entry lists are root's, and root's place must be in the map.
     let (code, message, _) = apply(place.path(), &map);

@@ -280,7 +280,7 @@ impl Sink for Rootfs {
         self.durability = terms.durability;
         let root = self.cage.root();
         if self.exposure == Exposure::Staged && self.layers.is_empty() {
-            self.cage.make_like_implied(&root)?;
+            self.cage.make_like_implied(&root).map_err(|fault| fault.about("the root of the tree"))?;
         }
         let is_empty = self.cage.is_empty(&root)?;
         self.brought = if is_empty { Brought::over_nothing() } else { Brought::nothing() };

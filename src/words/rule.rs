@@ -266,11 +266,12 @@ rules! {
         "hard-link-metadata" HardLinkMetadata "a hard link's header differs from its target's, which counts" = NOTED;
         "hard-link-to-skipped" HardLinkToSkipped { target: Escaped } "a hard link to a device or pipe that was skipped is skipped too" = NOTED;
         "owner-to-caller" OwnerToCaller "owners fall to the caller" = NOTED;
-        "owner-unmapped" OwnerUnmapped { kind: &'static str, id: u32 } "an owner is none that the map has: it becomes 65534"
-            help "give a `--uid-map` and a `--gid-map` that have it" = PASSED;
+        "owner-unmapped" OwnerUnmapped { kind: &'static str, id: u32 } "an owner is none that the map has, and 65534 stands for it"
+            help "give a `--uid-map` and a `--gid-map` that have it, or `--allow owner-unmapped`" = PASSED;
         "setid-dropped" SetIdDropped { mode: Octal } "a setuid or setgid bit is left off, since the file has another owner now" = NOTED;
-        "xattr-dropped" XattrDropped { name: Escaped } "an extended attribute that a layer may not set is left out" = NOTED;
-        "xattr-unsupported" XattrUnsupported { name: Escaped, error: String } "an extended attribute is left out, since the file system or our rights do not allow it" = NOTED;
+        "xattr-dropped" XattrDropped { name: Escaped } "an extended attribute is left out, which a layer may not set, or nobody wants" = NOTED;
+        "xattr-unsupported" XattrUnsupported { name: Escaped, error: String } "an extended attribute is left out, since the file system or our rights do not allow it"
+            help "`--xattrs safe` lets it pass with a note" = NOTED;
         "contiguous-file" ContiguousFile "a file of type 7, which some readers refuse" = NOTED;
         "old-sparse-file" OldSparseFile "a sparse file of type S, which some readers refuse" = NOTED;
         "sparse-unaligned" SparseUnaligned { segment: usize } "a sparse file's run of data is no whole blocks, and GNU tar looks for the next run elsewhere than others" = COMPATIBLE;

@@ -277,6 +277,8 @@ fn a_root_or_parent_that_we_may_not_use_is_named() {
             child::expect_success(command);
         }
     }
+    // Its owner could not remove it otherwise.
+    fs::set_permissions(place.path().join("closed"), fs::Permissions::from_mode(0o755)).unwrap();
 }
 
 /// Runs in a process of its own, not as root.
