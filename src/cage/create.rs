@@ -129,8 +129,6 @@ impl Cage {
         if place.id() == target.id() {
             return Err(Violation::HardLinkToItself { target: refused() }.into());
         }
-        // What the header is compared with must be final.
-        self.finish_files();
         let status = match sys::status_at(target.at(), target.name()) {
             Err(Errno::NOENT) => return Err(Violation::HardLinkMissing { target: refused() }.into()),
             other => other.map_err(sys::fault("statx", target.name()))?,

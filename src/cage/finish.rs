@@ -2,7 +2,7 @@
 
 use super::content::{self, Content};
 use super::sys;
-use crate::words::{Chore, Fault, Metadata, Timestamp, Turn};
+use crate::words::{Chore, Fault, Metadata, Misuse, Timestamp, Turn};
 use rustix::io::Errno;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
@@ -31,8 +31,18 @@ pub(crate) struct Finishing {
 #[derive(Debug, Default)]
 struct Waiting {
     files: Files,
+    /// How many were put off and are not finished: where a thread panicked over some, they never are.
+    unfinished: usize,
+    failure: Failure,
+}
+
+#[derive(Debug, Default)]
+enum Failure {
+    #[default]
+    None,
     /// What went wrong first.
-    fault: Option<Fault>,
+    Untold(Fault),
+    Told,
 }
 
 /// Files, their paths and contents, in memory that is used again.
@@ -64,7 +74,9 @@ impl Files {
 
     /// Finishes all; says what went wrong first.
     fn finish(&mut self) -> Result<(), Fault> {
-        let mut rest = self.bytes.as_slice();
+        // Whatever becomes of it here, no other file is filled with it.
+        let mut bytes = std::mem::take(&mut self.bytes);
+        let mut rest = bytes.as_slice();
         let mut take = |bytes| {
             let (taken, behind) = rest.split_at_checked(bytes).unwrap_or((rest, &[]));
             rest = behind;
@@ -77,8 +89,16 @@ impl Files {
             result =
                 result.and(written.and_then(|()| finish(file.as_fd(), mode, mtime).map_err(|unset| unset.of(path))));
         }
-        self.bytes.clear();
+        bytes.clear();
+        self.bytes = bytes;
         result
+    }
+}
+
+impl Waiting {
+    fn push(&mut self, file: OwnedFd, content: &[u8], metadata: &Metadata, path: Path<'_>) {
+        self.unfinished += 1;
+        self.files.push(file, content, metadata, path);
     }
 }
 
@@ -138,7 +158,7 @@ impl Finishing {
             if let Some(bytes) = content.at_hand(SMALL)? {
                 let mut waiting = self.waiting.wait();
                 if self.has_room(&waiting.files, bytes.len()) {
-                    waiting.files.push(file, bytes, metadata, path);
+                    waiting.push(file, bytes, metadata, path);
                     return Ok(());
                 }
             }
@@ -146,7 +166,7 @@ impl Finishing {
         }
         let mut waiting = self.waiting.wait();
         if self.has_room(&waiting.files, 0) {
-            waiting.files.push(file, &[], metadata, path);
+            waiting.push(file, &[], metadata, path);
             return Ok(());
         }
         drop(waiting);
@@ -158,26 +178,42 @@ impl Finishing {
         waiting.files.len() < self.most && waiting.bytes.len() + content <= WAITING_BYTES
     }
 
-    /// Finishes all that wait, those that others are at included.
-    pub(super) fn finish_all(&self) {
+    /// Finishes all that wait, those that others are at included; says what went wrong, as [`Finishing::fault`] does.
+    pub(super) fn finish_all(&self) -> Result<(), Fault> {
         for batch in &self.batches {
             self.finish_batch(&mut batch.wait());
         }
+        self.fault()?;
+        match self.waiting.wait().unfinished {
+            0 => Ok(()),
+            _ => Err(Fault::Bug("files that were put off are not finished")),
+        }
     }
 
-    /// What went wrong first with a file since the last time.
+    /// What went wrong first with any file; who has been told, and goes on, is told that he cannot.
     pub(super) fn fault(&self) -> Result<(), Fault> {
-        self.waiting.wait().fault.take().map_or(Ok(()), Err)
+        let failure = &mut self.waiting.wait().failure;
+        match std::mem::replace(failure, Failure::Told) {
+            Failure::None => {
+                *failure = Failure::None;
+                Ok(())
+            }
+            Failure::Untold(fault) => Err(fault),
+            Failure::Told => Err(Misuse::Poisoned.into()),
+        }
     }
 
     /// Finishes all that wait at this moment; says whether there were any.
     fn finish_batch(&self, batch: &mut Files) -> bool {
         std::mem::swap(batch, &mut self.waiting.wait().files);
-        let any = !batch.files.is_empty();
-        if let Err(fault) = batch.finish() {
-            self.waiting.wait().fault.get_or_insert(fault);
+        let files = batch.files.len();
+        let finished = batch.finish();
+        let mut waiting = self.waiting.wait();
+        waiting.unfinished -= files.min(waiting.unfinished);
+        if let (Err(fault), Failure::None) = (finished, &waiting.failure) {
+            waiting.failure = Failure::Untold(fault);
         }
-        any
+        files > 0
     }
 }
 
@@ -247,8 +283,7 @@ mod tests {
                 }
             }
         });
-        finishing.finish_all();
-        finishing.fault().unwrap();
+        finishing.finish_all().unwrap();
         assert!(!finishing.help());
         for number in 0..5 * WAITING {
             let status = std::fs::metadata(path(number)).unwrap();
@@ -282,7 +317,7 @@ mod tests {
             assert!(finishing.help());
             let fault = finishing.fault().unwrap_err();
             assert!(fault.to_string().starts_with(&format!(r#"{call}("etc/f")"#)), "{fault}");
-            finishing.fault().unwrap();
+            assert!(matches!(finishing.finish_all(), Err(Fault::Misuse(Misuse::Poisoned))), "going on is no way out");
         }
     }
 }

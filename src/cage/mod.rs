@@ -201,7 +201,7 @@ impl Cage {
     /// Gives every directory that is still open the mode and time that it is owed, and closes it.
     pub(crate) fn settle(&mut self) -> Result<(), Fault> {
         self.recent.forget();
-        let mut result = self.finish_files().late_fault().and(self.settle_temporaries());
+        let mut result = self.finish_files().and(self.settle_temporaries());
         for (_, held) in self.held.drain() {
             result = result.and(held.directory.settle());
         }
@@ -222,10 +222,9 @@ impl Cage {
         }
     }
 
-    /// Finishes the files that were put off; what goes wrong is for [`Cage::late_fault`] to say.
-    fn finish_files(&self) -> &Self {
-        self.finishing.iter().for_each(|finishing| finishing.finish_all());
-        self
+    /// Finishes the files that were put off; what went wrong is what [`Cage::late_fault`] says.
+    pub(crate) fn finish_files(&self) -> Result<(), Fault> {
+        self.finishing.as_ref().map_or(Ok(()), |finishing| finishing.finish_all())
     }
 
     /// What went wrong with a file that was put off, whose path it names.

@@ -43,7 +43,8 @@ impl Pool {
         Self { free, home, made: 0, most }
     }
 
-    /// A buffer to be filled. Whoever has to wait for one helps meanwhile, as long as that is of use.
+    /// A buffer to be filled. Whoever has to wait for one helps meanwhile. Once `help` says that there is nothing to do,
+    /// every buffer that is out must be in the hands of somebody who lets go of it.
     pub(crate) fn take(&mut self, help: impl Fn() -> bool) -> Vec<u8> {
         loop {
             if let Ok(buffer) = self.free.try_recv() {

@@ -39,11 +39,16 @@ impl Line {
         hasher.take().map(Hasher::finish)
     }
 
-    /// Hashes the next chunk as soon as nobody else is at it; `false` where nothing waits, or where threads that do
-    /// nothing else will do it.
+    /// Hashes the next chunk as soon as nobody else is at it. `false` says that nothing waits: whoever adds the chunks
+    /// knows then that each is either done or being used.
     pub(crate) fn await_turn(&self) -> bool {
-        let is_ours = self.call.is_none() && !self.waiting.wait().is_empty();
-        is_ours && self.hash_next(&mut self.hasher.wait())
+        let any = !self.waiting.wait().is_empty();
+        any && self.hash_next(&mut self.hasher.wait())
+    }
+
+    /// Whether there are threads that do nothing else.
+    pub(crate) fn is_called(&self) -> bool {
+        self.call.is_some()
     }
 
     fn hash_next(&self, hasher: &mut Option<Hasher>) -> bool {
@@ -69,6 +74,31 @@ impl Chore for Line {
 mod tests {
     use super::super::chunk::Pool;
     use super::*;
+    use std::time::Duration;
+
+    #[test]
+    fn who_waits_for_a_buffer_hashes_those_that_another_has_left_in_the_line() {
+        for called in [false, true] {
+            // Somebody who is called, and does not come.
+            let (call, _called) = std::sync::mpsc::channel();
+            let line = Line::new(Some(Algorithm::Sha256), called.then_some(call));
+            let mut pool = Pool::new(2);
+            for _ in 0..2 {
+                let buffer = pool.take(|| line.help());
+                let chunk = pool.chunk(buffer, 3);
+                line.add(&chunk);
+            }
+            std::thread::scope(|scope| {
+                let turn = line.hasher.wait();
+                let helper = Arc::clone(&line);
+                let taker = scope.spawn(move || pool.take(|| helper.help() || helper.await_turn()).len());
+                // By then it has found the turn taken; and whoever has it does no more.
+                std::thread::sleep(Duration::from_millis(50));
+                drop(turn);
+                assert_eq!(taker.join().unwrap(), Pool::BYTES);
+            });
+        }
+    }
 
     #[test]
     fn chunks_are_hashed_in_their_order_whoever_helps() {

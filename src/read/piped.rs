@@ -122,7 +122,7 @@ impl Pump<'_> {
     fn run(self, reader: &mut impl Read, to: Sender<Arc<Chunk>>) -> Result<(), Fault> {
         let mut to = Some(to);
         loop {
-            let mut buffer = self.pool.take(|| self.lines.help());
+            let mut buffer = self.pool.take(|| self.lines.help() || self.lines.await_turn());
             let mut filled = 0;
             let mut end = Ok(false);
             while let Some(free) = buffer.get_mut(filled..).filter(|free| !free.is_empty()) {
@@ -181,6 +181,11 @@ impl Lines {
     fn help(&self) -> bool {
         self.unpacked.help() || self.blob.help() || self.chore.as_ref().is_some_and(|chore| chore.help())
     }
+
+    /// Hashes what is left by those who were at it; `false` says that nothing is.
+    fn await_turn(&self) -> bool {
+        self.unpacked.await_turn() || self.blob.await_turn()
+    }
 }
 
 /// A reader that keeps what it has read for somebody else to hash.
@@ -210,7 +215,7 @@ impl<R: Read> Read for Lent<'_, R> {
                 self.waits.set(got.as_ref().is_ok_and(|&got| got < out.len()));
                 return got;
             }
-            let mut buffer = self.pool.take(|| self.line.help());
+            let mut buffer = self.pool.take(|| self.line.help() || self.line.await_turn());
             let got = self.reader.read(&mut buffer);
             self.waits.set(got.as_ref().is_ok_and(|&got| got < buffer.len()));
             // The buffer goes home whatever came.
@@ -280,7 +285,7 @@ impl PipedStream {
                 Err(TryRecvError::Disconnected) => return None,
                 Err(TryRecvError::Empty) if self.lines.help() => (),
                 // Whoever is at it may be the one that is waited for: its buffers are all still to be hashed.
-                Err(TryRecvError::Empty) if self.lines.unpacked.await_turn() || self.lines.blob.await_turn() => (),
+                Err(TryRecvError::Empty) if !self.lines.blob.is_called() && self.lines.await_turn() => (),
                 Err(TryRecvError::Empty) => return self.arriving.recv().ok(),
             }
         }

@@ -132,6 +132,8 @@ impl Rootfs {
         if skipped && !self.cage.exists(&target_place)? {
             return self.skip_link(place, target, judge);
         }
+        // What the header is compared with must be final.
+        self.cage.finish_files().inspect_err(|_| judge.leave_entry())?;
         let mut counsel = Bringing { brought: &mut self.brought, judge };
         let linked = self.cage.hard_link(place, &target_place, target, &mut counsel)?;
         self.brought.bring(place.parent().id(), place.id());

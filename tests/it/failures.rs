@@ -6,8 +6,8 @@ use crate::support::tree::{self, Listing};
 use crate::support::world::World;
 use crate::support::{is_root, open};
 use layercage::{
-    Change, Checked, Chore, Fault, Judge, Judged, Layer, Policy, Position, Rootfs, Sink, Source, Staged, Terms,
-    Unpacker,
+    Change, Checked, Chore, Fault, Judge, Judged, Layer, Policy, Position, QuirkRule, Rootfs, Sink, Source, Staged,
+    Terms, Unpacker,
 };
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, chown};
@@ -355,27 +355,31 @@ fn an_opaque_root_leaves_the_mark_of_another_run_that_is_alive() {
     assert!(!run.exists());
 }
 
-/// A staged tree whose files somebody else finishes as soon as each is there.
-struct Helped<'a>(&'a mut Rootfs, Option<Arc<dyn Chore>>);
+/// A staged tree whose files somebody else finishes as soon as each is there, or nobody before the layer's end.
+struct Helped<'a> {
+    rootfs: &'a mut Rootfs,
+    at_once: bool,
+    chore: Option<Arc<dyn Chore>>,
+}
 
 impl Sink for Helped<'_> {
     fn begin_layer(&mut self, terms: &Terms) -> Result<(), Fault> {
-        self.1 = self.0.chore();
-        self.0.begin_layer(terms)
+        self.chore = self.rootfs.chore();
+        self.rootfs.begin_layer(terms)
     }
 
     fn accept(&mut self, change: Judged<Change>, data: &mut dyn Source, judge: &mut Judge<'_>) -> Result<(), Fault> {
-        let taken = self.0.accept(change, data, judge);
-        while self.1.as_ref().unwrap().help() {}
+        let taken = self.rootfs.accept(change, data, judge);
+        while self.at_once && self.chore.as_ref().unwrap().help() {}
         taken
     }
 
     fn end_layer(&mut self, checked: &Checked) -> Result<(), Fault> {
-        self.0.end_layer(checked)
+        self.rootfs.end_layer(checked)
     }
 
     fn spool(&mut self) -> Result<Option<fs::File>, Fault> {
-        self.0.spool()
+        self.rootfs.spool()
     }
 }
 
@@ -397,13 +401,19 @@ fn meets_a_file_that_is_too_large() {
         return;
     }
     let large = layer().file("d/small", b"s").file("d/large", &[7; 20_000]);
-    for (layer, behind) in [(large.clone().file("d/next", b"n"), "an entry"), (large, "the end")] {
+    let rows = [
+        (large.clone().file("d/next", b"n"), true, "at an entry"),
+        // Whose target has not got its mode.
+        (large.clone().hard_link("d/link", "d/large"), false, "at a hard link"),
+        (large, true, "at the end"),
+    ];
+    for (layer, at_once, found) in rows {
         let place = tempfile::tempdir().unwrap();
         let mut staged = Staged::beside(&open(place.path()), "rootfs").unwrap();
-        let mut sink = Helped(staged.rootfs(), None);
-        let unpacker = Unpacker::new(Policy::default());
+        let mut sink = Helped { rootfs: staged.rootfs(), at_once, chore: None };
+        let unpacker = Unpacker::new(Policy::default().refuse(QuirkRule::HardLinkMetadata));
         let error = unpacker.apply(Layer::new(&layer.build()[..]), &mut sink).unwrap_err();
-        assert!(error.to_string().starts_with(r#"write("d/large"): File too large"#), "{behind}: {error}");
-        assert_eq!(*error.position(), Position::default(), "{behind}");
+        assert!(error.to_string().starts_with(r#"write("d/large"): File too large"#), "{found}: {error}");
+        assert_eq!(*error.position(), Position::default(), "{found}");
     }
 }
