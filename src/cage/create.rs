@@ -2,7 +2,7 @@
 
 use super::content::Content;
 use super::directory::Opened;
-use super::finish::{Path, finish};
+use super::finish::Path;
 use super::metadata::strip_acls;
 use super::replace::{Installed, Made, made};
 use super::{Cage, Counsel, Directory, Place, Step, directory, sys};
@@ -43,16 +43,23 @@ impl Cage {
                 Err(Errno::EXIST) => return Ok(Made::InTheWay),
                 Err(errno) => return Err(Fault::system("openat", name, errno)),
             };
-            // Writing takes a file's capabilities, so that content comes first where there are attributes.
+            // What attributes cannot be set is for the counsel to say, now; and they come behind content and owner.
             let waits = cage.finishing.is_some() && metadata.xattrs.is_empty();
-            let filled = if waits { Ok(()) } else { content.fill(file.as_fd(), name) };
-            let prepared = filled.and_then(|()| cage.prepare_file(file.as_fd(), &place.parent, metadata, counsel));
-            if let (Ok(()), Some(finishing)) = (&prepared, &cage.finishing) {
+            let mut prepare = |cage: &mut Self| {
+                let mut last = cage.begin_file(file.as_fd(), &place.parent, metadata)?;
+                if !waits {
+                    content.fill(file.as_fd(), name)?;
+                    cage.prepare_file(file.as_fd(), &mut last, metadata, counsel)?;
+                }
+                Ok(last)
+            };
+            let prepared = prepare(cage);
+            if let (Ok(last), Some(finishing)) = (&prepared, &cage.finishing) {
                 let path = Path { directory: place.parent.path(), name: place.name() };
-                return finishing.put_off(file, waits.then_some(&mut content), metadata, path).map(Made::Done);
+                return finishing.put_off(file, waits.then_some(&mut content), *last, path).map(Made::Done);
             }
             prepared
-                .and_then(|()| finish(file.as_fd(), metadata.mode, metadata.mtime).map_err(|unset| unset.of(name)))
+                .and_then(|last| last.give(file.as_fd()).map_err(|unset| unset.of(name)))
                 .map(Made::Done)
                 .inspect_err(|_| undo_own(place.at(), name, file.as_fd()))
         })?

@@ -1,8 +1,9 @@
-//! Files that have all but their content, mode and time, which can wait until somebody has the time.
+//! Files that are made and no more: their content, owner, mode and time can wait until somebody has the time.
 
 use super::content::{self, Content};
+use super::metadata::Gift;
 use super::sys;
-use crate::words::{Chore, Fault, Metadata, Misuse, Timestamp, Turn};
+use crate::words::{Chore, Fault, Misuse, Timestamp, Turn};
 use rustix::io::Errno;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
@@ -18,7 +19,7 @@ const SMALL: u64 = 128 << 10;
 /// How many may finish files at a time.
 const HELPERS: usize = 2;
 
-/// Files of a tree that nobody sees yet, whose content, mode and time are still to come.
+/// Files of a tree that nobody sees yet, whose content, owner, mode and time are still to come.
 #[derive(Debug)]
 pub(crate) struct Finishing {
     /// How many files wait at most.
@@ -56,20 +57,18 @@ struct Files {
 #[derive(Debug)]
 struct Unfinished {
     file: OwnedFd,
-    mode: u32,
-    mtime: Timestamp,
+    last: Last,
     path_bytes: usize,
     content_bytes: usize,
 }
 
 impl Files {
-    fn push(&mut self, file: OwnedFd, content: &[u8], metadata: &Metadata, path: Path<'_>) {
+    fn push(&mut self, file: OwnedFd, content: &[u8], last: Last, path: Path<'_>) {
         let before = self.bytes.len();
         path.write(&mut self.bytes);
         let path_bytes = self.bytes.len() - before;
         self.bytes.extend_from_slice(content);
-        let Metadata { mode, mtime, .. } = *metadata;
-        self.files.push(Unfinished { file, mode, mtime, path_bytes, content_bytes: content.len() });
+        self.files.push(Unfinished { file, last, path_bytes, content_bytes: content.len() });
     }
 
     /// Finishes all; says what went wrong first.
@@ -83,11 +82,10 @@ impl Files {
             taken
         };
         let mut result = Ok(());
-        for Unfinished { file, mode, mtime, path_bytes, content_bytes } in self.files.drain(..) {
+        for Unfinished { file, last, path_bytes, content_bytes } in self.files.drain(..) {
             let (path, content) = (take(path_bytes), take(content_bytes));
             let written = content::write(file.as_fd(), content, path);
-            result =
-                result.and(written.and_then(|()| finish(file.as_fd(), mode, mtime).map_err(|unset| unset.of(path))));
+            result = result.and(written.and_then(|()| last.give(file.as_fd()).map_err(|unset| unset.of(path))));
         }
         bytes.clear();
         self.bytes = bytes;
@@ -96,9 +94,9 @@ impl Files {
 }
 
 impl Waiting {
-    fn push(&mut self, file: OwnedFd, content: &[u8], metadata: &Metadata, path: Path<'_>) {
+    fn push(&mut self, file: OwnedFd, content: &[u8], last: Last, path: Path<'_>) {
         self.unfinished += 1;
-        self.files.push(file, content, metadata, path);
+        self.files.push(file, content, last, path);
     }
 }
 
@@ -119,22 +117,40 @@ impl Path<'_> {
     }
 }
 
-/// Sets what comes last: the mode, since a setuid bit may not be on a file that is not final, and the time.
-pub(super) fn finish(file: BorrowedFd<'_>, mode: u32, mtime: Timestamp) -> Result<(), Unset> {
-    sys::set_mode(file, mode).map_err(|errno| Unset { call: "fchmod", errno })?;
-    sys::set_mtime(file, mtime, false).map_err(|errno| Unset { call: "futimens", errno })
+/// What a file gets that has its content.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Last {
+    /// `None` where it has it.
+    pub(super) owner: Option<Gift>,
+    pub(super) mode: u32,
+    pub(super) mtime: Timestamp,
+}
+
+impl Last {
+    /// Sets all of it: the mode behind the owner, since a setuid bit may not be on a file that is not final, and the time.
+    pub(super) fn give(self, file: BorrowedFd<'_>) -> Result<(), Unset> {
+        let unset = |call, owner| move |errno| Unset { call, owner, errno };
+        self.owner.map_or(Ok(()), |gift| gift.give(file)).map_err(unset("fchownat", self.owner))?;
+        sys::set_mode(file, self.mode).map_err(unset("fchmod", None))?;
+        sys::set_mtime(file, self.mtime, false).map_err(unset("futimens", None))
+    }
 }
 
 /// What could not be set, of a file whose name is needed only now.
 #[derive(Debug)]
 pub(super) struct Unset {
     call: &'static str,
+    owner: Option<Gift>,
     errno: Errno,
 }
 
 impl Unset {
     pub(super) fn of(self, name: &[u8]) -> Fault {
-        Fault::system(self.call, name, self.errno)
+        let fault = Fault::system(self.call, name, self.errno);
+        match self.owner {
+            Some(owner) => fault.about(&owner.to_string()),
+            None => fault,
+        }
     }
 }
 
@@ -145,20 +161,20 @@ impl Finishing {
         Self { most: share.min(WAITING), waiting: Turn::default(), batches: Default::default() }
     }
 
-    /// Takes a new file that has its owner and extended attributes, and its content where it is not given here. What
-    /// finds no room is done at once.
+    /// Takes a new file that has its extended attributes, and its content where it is not given here. What finds no room
+    /// is done at once.
     pub(super) fn put_off(
         &self,
         file: OwnedFd,
         content: Option<&mut Content<'_>>,
-        metadata: &Metadata,
+        last: Last,
         path: Path<'_>,
     ) -> Result<(), Fault> {
         if let Some(content) = content {
             if let Some(bytes) = content.at_hand(SMALL)? {
                 let mut waiting = self.waiting.wait();
                 if self.has_room(&waiting.files, bytes.len()) {
-                    waiting.push(file, bytes, metadata, path);
+                    waiting.push(file, bytes, last, path);
                     return Ok(());
                 }
             }
@@ -166,11 +182,11 @@ impl Finishing {
         }
         let mut waiting = self.waiting.wait();
         if self.has_room(&waiting.files, 0) {
-            waiting.push(file, &[], metadata, path);
+            waiting.push(file, &[], last, path);
             return Ok(());
         }
         drop(waiting);
-        finish(file.as_fd(), metadata.mode, metadata.mtime).map_err(|unset| unset.of(path.name))
+        last.give(file.as_fd()).map_err(|unset| unset.of(path.name))
     }
 
     /// Whether a file with so much content can wait, too.
@@ -227,7 +243,7 @@ impl Chore for Finishing {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::words::{Metadata, Source};
+    use crate::words::Source;
     use rustix::fs::{CWD, Mode, OFlags, openat};
     use std::os::unix::fs::MetadataExt;
 
@@ -235,15 +251,11 @@ mod tests {
         openat(CWD, path, flags | OFlags::CLOEXEC, Mode::from_raw_mode(0o600)).unwrap()
     }
 
-    fn metadata(mode: u32) -> Metadata {
-        let mtime = Timestamp { seconds: 7, nanoseconds: 9 };
-        Metadata { mode, uid: 0, gid: 0, mtime, xattrs: Vec::new() }
-    }
-
     fn put_off(finishing: &Finishing, file: OwnedFd, mut content: impl Source, size: u64) -> Result<(), Fault> {
         let path = Path { directory: b"etc", name: b"f" };
         let mut content = Content { source: &mut content, size, sparse: None };
-        finishing.put_off(file, Some(&mut content), &metadata(0o640), path)
+        let last = Last { owner: None, mode: 0o640, mtime: Timestamp { seconds: 7, nanoseconds: 9 } };
+        finishing.put_off(file, Some(&mut content), last, path)
     }
 
     /// Content that comes a byte at a time.

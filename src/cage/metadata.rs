@@ -3,27 +3,38 @@
 //! No setuid bit is ever on a file whose content or owner is not final.
 
 use super::directory::{ACCESS_ACL, DEFAULT_ACL};
+use super::finish::Last;
 use super::{Cage, Counsel, Directory, proc, sys};
 use crate::words::{Fault, Metadata, Xattr};
 use rustix::fs::FileType;
 use rustix::io::Errno;
+use std::fmt::{self, Display};
 use std::os::fd::{AsFd, BorrowedFd};
 
 impl Cage {
-    /// Completes a regular file that has its content, but for its mode and time.
-    pub(super) fn prepare_file(
+    /// Takes off a new file what it has of its directory, and says what it is still to get when it has its content.
+    pub(super) fn begin_file(
         &mut self,
         file: BorrowedFd<'_>,
         parent: &Directory,
         metadata: &Metadata,
-        counsel: &mut dyn Counsel,
-    ) -> Result<(), Fault> {
-        let inherited = parent.has_default_acl();
-        if inherited {
+    ) -> Result<Last, Fault> {
+        if parent.has_default_acl() {
             strip_acls(file)?;
         }
         let now = if parent.leaks() || !self.is_ours(file, parent)? { None } else { Some((self.me.uid, self.me.gid)) };
-        self.give(file, now, metadata)?;
+        Ok(Last { owner: self.gift(now, metadata), mode: metadata.mode, mtime: metadata.mtime })
+    }
+
+    /// Gives a regular file that has its content all but its mode and time.
+    pub(super) fn prepare_file(
+        &self,
+        file: BorrowedFd<'_>,
+        last: &mut Last,
+        metadata: &Metadata,
+        counsel: &mut dyn Counsel,
+    ) -> Result<(), Fault> {
+        last.owner.take().map_or(Ok(()), |gift| gift.give(file).map_err(|errno| gift.fault(errno)))?;
         set_xattrs(file, 0o600, &metadata.xattrs, counsel)
     }
 
@@ -107,16 +118,13 @@ impl Cage {
 
     /// Sets the owner where it is not what it is to be.
     fn give(&self, fd: BorrowedFd<'_>, now: Option<(u32, u32)>, metadata: &Metadata) -> Result<(), Fault> {
-        let owner = self.owner_of(metadata);
-        if now == Some(owner) {
-            return Ok(());
-        }
+        self.gift(now, metadata).map_or(Ok(()), |gift| gift.give(fd).map_err(|errno| gift.fault(errno)))
+    }
+
+    fn gift(&self, now: Option<(u32, u32)>, metadata: &Metadata) -> Option<Gift> {
+        let to = self.owner_of(metadata);
         let is_asked_for = self.me.chowns || self.keeps_owners();
-        match sys::set_owner(fd, is_asked_for.then_some(owner.0), Some(owner.1)) {
-            // Whoever may not give files away may not be able to take them from a group of BSD manners either.
-            Err(Errno::PERM) if !is_asked_for => Ok(()),
-            other => other.map_err(sys::fault("fchownat", format!("{}:{}", owner.0, owner.1).as_bytes())),
-        }
+        (now != Some(to)).then_some(Gift { to, is_asked_for })
     }
 
     /// Whether a new file in a directory is our own, and of our own group.
@@ -129,6 +137,33 @@ impl Cage {
         }
         let status = sys::status(file).map_err(sys::fault("statx", b""))?;
         Ok(*known.insert((status.uid, status.gid) == (uid, gid)))
+    }
+}
+
+/// An owner that an inode is still to get.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Gift {
+    to: (u32, u32),
+    is_asked_for: bool,
+}
+
+impl Gift {
+    pub(super) fn give(self, fd: BorrowedFd<'_>) -> Result<(), Errno> {
+        match sys::set_owner(fd, self.is_asked_for.then_some(self.to.0), Some(self.to.1)) {
+            // Whoever may not give files away may not be able to take them from a group of BSD manners either.
+            Err(Errno::PERM) if !self.is_asked_for => Ok(()),
+            other => other,
+        }
+    }
+
+    fn fault(self, errno: Errno) -> Fault {
+        Fault::system("fchownat", self.to_string().as_bytes(), errno)
+    }
+}
+
+impl Display for Gift {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.to.0, self.to.1)
     }
 }
 
