@@ -3,7 +3,7 @@
 //! `cargo bench --bench extract` makes images, unpacks each by turns in processes of their own, and prints a table:
 //! times, peaks of memory, and what each tree has wrong, found by comparing it with what the layers say. It fails when
 //! layercage has anything wrong. `LAYERCAGE_SCALE=N` makes images N times as large, `LAYERCAGE_ROUNDS=N` more rounds;
-//! `BLESS=1` writes the table into `docs/performance.md`. Trees are made in `TMPDIR`: a tmpfs is best.
+//! `BLESS=1` writes the table into `README.md`. Trees are made in `TMPDIR`: a tmpfs is best.
 
 #![allow(clippy::disallowed_methods, reason = "a benchmark sets up its own worlds and runs itself anew")]
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, missing_docs, reason = "a benchmark")]
@@ -60,7 +60,7 @@ fn main() -> ExitCode {
         lines.push(line);
     }
     println!();
-    table("docs/performance.md", "extract", &lines);
+    table("README.md", "extract", &lines);
     if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS }
 }
 
