@@ -15,7 +15,12 @@ pub(crate) struct Content<'a> {
     pub(crate) sparse: Option<&'a SparseMap>,
 }
 
-impl Content<'_> {
+impl<'a> Content<'a> {
+    /// What `source` still has, without holes.
+    pub(super) fn of(source: &'a mut &[u8]) -> Self {
+        Self { size: source.len() as u64, source, sparse: None }
+    }
+
     /// All of it, where it is no more than `most` bytes, has no holes, and is here in one piece; it is not asked for again
     /// then.
     pub(super) fn at_hand(&mut self, most: u64) -> Result<Option<&[u8]>, Fault> {
@@ -63,15 +68,4 @@ impl Content<'_> {
             }
         }
     }
-}
-
-/// Writes all of some bytes.
-pub(super) fn write(file: BorrowedFd<'_>, mut bytes: &[u8], path: &[u8]) -> Result<(), Fault> {
-    while !bytes.is_empty() {
-        match sys::write(file, bytes).map_err(sys::fault("write", path))? {
-            0 => return Err(Fault::system("write", path, Errno::NOSPC)),
-            written => bytes = bytes.get(written..).unwrap_or_default(),
-        }
-    }
-    Ok(())
 }

@@ -1,6 +1,6 @@
 //! Files that are made and no more: their content, owner, mode and time can wait until somebody has the time.
 
-use super::content::{self, Content};
+use super::content::Content;
 use super::metadata::Gift;
 use super::sys;
 use crate::words::{Chore, Fault, Misuse, Timestamp, Turn};
@@ -83,20 +83,13 @@ impl Files {
         };
         let mut result = Ok(());
         for Unfinished { file, last, path_bytes, content_bytes } in self.files.drain(..) {
-            let (path, content) = (take(path_bytes), take(content_bytes));
-            let written = content::write(file.as_fd(), content, path);
+            let (path, mut content) = (take(path_bytes), take(content_bytes));
+            let written = Content::of(&mut content).fill(file.as_fd(), path);
             result = result.and(written.and_then(|()| last.give(file.as_fd()).map_err(|unset| unset.of(path))));
         }
         bytes.clear();
         self.bytes = bytes;
         result
-    }
-}
-
-impl Waiting {
-    fn push(&mut self, file: OwnedFd, content: &[u8], last: Last, path: Path<'_>) {
-        self.unfinished += 1;
-        self.files.push(file, content, last, path);
     }
 }
 
@@ -165,33 +158,35 @@ impl Finishing {
     /// is done at once.
     pub(super) fn put_off(
         &self,
-        file: OwnedFd,
+        mut file: OwnedFd,
         content: Option<&mut Content<'_>>,
         last: Last,
         path: Path<'_>,
     ) -> Result<(), Fault> {
         if let Some(content) = content {
             if let Some(bytes) = content.at_hand(SMALL)? {
-                let mut waiting = self.waiting.wait();
-                if self.has_room(&waiting.files, bytes.len()) {
-                    waiting.push(file, bytes, last, path);
-                    return Ok(());
+                match self.queue(file, bytes, last, path) {
+                    Ok(()) => return Ok(()),
+                    Err(back) => file = back,
                 }
             }
             content.fill(file.as_fd(), path.name)?;
         }
-        let mut waiting = self.waiting.wait();
-        if self.has_room(&waiting.files, 0) {
-            waiting.push(file, &[], last, path);
-            return Ok(());
+        match self.queue(file, &[], last, path) {
+            Ok(()) => Ok(()),
+            Err(file) => last.give(file.as_fd()).map_err(|unset| unset.of(path.name)),
         }
-        drop(waiting);
-        last.give(file.as_fd()).map_err(|unset| unset.of(path.name))
     }
 
-    /// Whether a file with so much content can wait, too.
-    fn has_room(&self, waiting: &Files, content: usize) -> bool {
-        waiting.files.len() < self.most && waiting.bytes.len() + content <= WAITING_BYTES
+    /// Has a file wait, with its content; gives it back where there is no room.
+    fn queue(&self, file: OwnedFd, content: &[u8], last: Last, path: Path<'_>) -> Result<(), OwnedFd> {
+        let Waiting { files, unfinished, .. } = &mut *self.waiting.wait();
+        if files.files.len() >= self.most || files.bytes.len() + content.len() > WAITING_BYTES {
+            return Err(file);
+        }
+        *unfinished += 1;
+        files.push(file, content, last, path);
+        Ok(())
     }
 
     /// Finishes all that wait, those that others are at included; says what went wrong, as [`Finishing::fault`] does.
@@ -209,13 +204,12 @@ impl Finishing {
     /// What went wrong first with any file; who has been told, and goes on, is told that he cannot.
     pub(super) fn fault(&self) -> Result<(), Fault> {
         let failure = &mut self.waiting.wait().failure;
+        if let Failure::None = failure {
+            return Ok(());
+        }
         match std::mem::replace(failure, Failure::Told) {
-            Failure::None => {
-                *failure = Failure::None;
-                Ok(())
-            }
             Failure::Untold(fault) => Err(fault),
-            Failure::Told => Err(Misuse::Poisoned.into()),
+            _ => Err(Misuse::Poisoned.into()),
         }
     }
 

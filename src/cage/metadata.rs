@@ -34,7 +34,7 @@ impl Cage {
         metadata: &Metadata,
         counsel: &mut dyn Counsel,
     ) -> Result<(), Fault> {
-        last.owner.take().map_or(Ok(()), |gift| gift.give(file).map_err(|errno| gift.fault(errno)))?;
+        give(last.owner.take(), file)?;
         set_xattrs(file, 0o600, &metadata.xattrs, counsel)
     }
 
@@ -118,7 +118,7 @@ impl Cage {
 
     /// Sets the owner where it is not what it is to be.
     fn give(&self, fd: BorrowedFd<'_>, now: Option<(u32, u32)>, metadata: &Metadata) -> Result<(), Fault> {
-        self.gift(now, metadata).map_or(Ok(()), |gift| gift.give(fd).map_err(|errno| gift.fault(errno)))
+        give(self.gift(now, metadata), fd)
     }
 
     fn gift(&self, now: Option<(u32, u32)>, metadata: &Metadata) -> Option<Gift> {
@@ -155,10 +155,11 @@ impl Gift {
             other => other,
         }
     }
+}
 
-    fn fault(self, errno: Errno) -> Fault {
-        Fault::system("fchownat", self.to_string().as_bytes(), errno)
-    }
+fn give(gift: Option<Gift>, fd: BorrowedFd<'_>) -> Result<(), Fault> {
+    let Some(gift) = gift else { return Ok(()) };
+    gift.give(fd).map_err(|errno| Fault::system("fchownat", gift.to_string().as_bytes(), errno))
 }
 
 impl Display for Gift {

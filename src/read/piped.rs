@@ -8,7 +8,7 @@ use super::compression::{Decoder, Format};
 use super::line::Line;
 use super::stream::Verifying;
 use super::verify::{Checked, Expected, Incoming, Seen, Unpacked};
-use crate::words::{Blame, Chore, Digest, Fault, Limits, Misuse, Quirk, Rule, Violation};
+use crate::words::{Blame, Chore, Digest, Fault, Limits, Misuse, Quirk, Violation};
 use std::cell::Cell;
 use std::io::{self, BufRead, ErrorKind, Read};
 use std::sync::Arc;
@@ -88,14 +88,14 @@ impl Feeder {
             waits: &waits,
             hashes_blob: is_plain.get(),
             // Where nothing is known of the blob, what is left of it would say nothing.
-            drains: expected.names_blob(),
+            drains: is_plain.get() && expected.names_blob(),
         };
         let mut unpacked = Unpacked::new(decoder, None, limits);
         let fault = pump.run(&mut unpacked, chunks).err();
         let (decoder, unpacked) = unpacked.finish();
         let quirks = decoder.quirks();
         let blob = match &fault {
-            Some(fault) if is_plain.get() => Err(violation_of(fault)),
+            Some(fault) if is_plain.get() => Err(fault.violation().cloned()),
             _ if is_plain.get() || !expected.names_blob() => Ok(decoder.into_input().finish()),
             _ => drain(decoder.into_input()),
         };
@@ -112,7 +112,7 @@ struct Pump<'a> {
     waits: &'a Cell<bool>,
     /// Whether what flows is the blob itself.
     hashes_blob: bool,
-    /// Whether a blob is read to its end, for its digest, when nobody takes it any more.
+    /// Whether that is read to its end, for its digest, when nobody takes it any more.
     drains: bool,
 }
 
@@ -145,7 +145,7 @@ impl Pump<'_> {
             if to.as_ref().is_some_and(|to| to.send(chunk).is_err()) {
                 to = None;
             }
-            let is_wanted = to.is_some() || (self.hashes_blob && self.drains);
+            let is_wanted = to.is_some() || self.drains;
             if end? || !is_wanted {
                 return Ok(());
             }
@@ -153,19 +153,11 @@ impl Pump<'_> {
     }
 }
 
-/// What keeps a blob from being known.
-fn violation_of(fault: &Fault) -> Option<Violation> {
-    match fault {
-        Fault::Refused(Rule::Violation(violation)) => Some(violation.clone()),
-        _ => None,
-    }
-}
-
 /// Reads what is left of a blob, for its size and digest: what they are says whether a refusal comes of damage.
 fn drain<R: Read>(mut blob: Incoming<R>) -> Result<Seen, Option<Violation>> {
     match io::copy(&mut blob, &mut io::sink()).map_err(Fault::from) {
         Ok(_) => Ok(blob.finish()),
-        Err(fault) => Err(violation_of(&fault)),
+        Err(fault) => Err(fault.violation().cloned()),
     }
 }
 
@@ -387,4 +379,4 @@ impl Verifying for PipedStream {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

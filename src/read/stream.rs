@@ -3,7 +3,7 @@
 use super::compression::{Decoder, Format};
 use super::input::Input;
 use super::verify::{Checked, Expected, Incoming, Unpacked};
-use crate::words::{Blame, Fault, Limits, Quirk, Rule, Violation};
+use crate::words::{Blame, Fault, Limits, Quirk, Violation};
 use std::io::{self, BufRead, Read};
 
 /// The uncompressed bytes of a layer as the corridor takes them, from whichever thread they come.
@@ -116,8 +116,7 @@ impl<R: Read> Verifying for LayerStream<R> {
         let mut blob = decoder.into_input();
         match io::copy(&mut blob, &mut io::sink()).map_err(Fault::from) {
             Ok(_) => self.expected.compare_blob(&blob.finish()).err(),
-            Err(Fault::Refused(Rule::Violation(violation))) => Some(violation),
-            Err(_) => None,
+            Err(fault) => fault.violation().cloned(),
         }
     }
 }

@@ -126,6 +126,14 @@ impl Fault {
         }
     }
 
+    /// The violation, where it is one.
+    pub(crate) fn violation(&self) -> Option<&Violation> {
+        match self {
+            Self::Refused(Rule::Violation(violation)) => Some(violation),
+            _ => None,
+        }
+    }
+
     /// Who is to blame.
     pub fn blame(&self) -> Blame {
         match self {

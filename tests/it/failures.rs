@@ -385,12 +385,8 @@ impl Sink for Helped<'_> {
 
 #[test]
 fn what_goes_wrong_with_a_file_that_was_put_off_is_not_the_next_entrys_fault() {
-    let unlimited = child::command("meets_a_file_that_is_too_large", &[("LAYERCAGE_CHILD", "1".as_ref())]);
-    let mut command = Command::new("sh");
-    // `trap`, since a signal would end it.
-    command.args(["-c", "trap '' XFSZ; ulimit -f 8; exec \"$0\" \"$@\""]).arg(unlimited.get_program());
-    command.args(unlimited.get_args()).env("LAYERCAGE_CHILD", "1");
-    child::expect_success(command);
+    let variables = [("LAYERCAGE_CHILD", "1".as_ref())];
+    child::expect_success(child::with_small_files("meets_a_file_that_is_too_large", &variables).unwrap());
 }
 
 /// Runs in a process of its own, in which no file may be larger than 4 KiB.

@@ -17,13 +17,23 @@ impl Read for Zeros<'_> {
 }
 
 fn over<T>(reader: impl Read + Send, expected: Expected, using: impl FnOnce(PipedStream) -> T) -> T {
+    beside(reader, expected, &Limits::default(), |stream| using(stream.unwrap()))
+}
+
+/// Uses what another thread reads.
+pub(in crate::read) fn beside<T>(
+    reader: impl Read + Send,
+    expected: Expected,
+    limits: &Limits,
+    using: impl FnOnce(Result<PipedStream, Fault>) -> T,
+) -> T {
     std::thread::scope(|scope| {
         let (deliver, arriving) = channel();
         scope.spawn(move || {
             let deliver = |stream| drop(deliver.send(stream));
-            Feeder::new(None, None).feed(reader, expected, &Limits::default(), None, deliver);
+            Feeder::new(None, None).feed(reader, expected, limits, None, deliver);
         });
-        using(arriving.recv().unwrap().unwrap())
+        using(arriving.recv().unwrap())
     })
 }
 

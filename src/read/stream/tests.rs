@@ -1,7 +1,7 @@
 //! Blobs of every compression, whole and broken.
 
 use super::*;
-use crate::read::{Blob, Feeder, hash::Hasher};
+use crate::read::{Blob, hash::Hasher, piped::tests::beside};
 use crate::words::{Algorithm, Digest, Limit, Misuse};
 
 type Outcome = Result<(Vec<u8>, Checked), Fault>;
@@ -9,13 +9,7 @@ type Outcome = Result<(Vec<u8>, Checked), Fault>;
 /// Every case of this file goes through one thread and through two, which must not differ.
 fn unpack_with(blob: &[u8], expected: Expected, limits: &Limits) -> Outcome {
     let here = LayerStream::open(blob, expected, limits).map(read_all);
-    let there = std::thread::scope(|scope| {
-        let (deliver, arriving) = std::sync::mpsc::channel();
-        scope.spawn(move || {
-            Feeder::new(None, None).feed(blob, expected, limits, None, |stream| deliver.send(stream).unwrap())
-        });
-        arriving.recv().unwrap().map(read_all)
-    });
+    let there = beside(blob, expected, limits, |stream| stream.map(read_all));
     match (&here, &there) {
         (Ok((bytes, Ok(checked))), Ok((other, Ok(the_other)))) => {
             assert!(bytes == other);
@@ -149,15 +143,8 @@ fn what_is_wrong_with_a_blob_is_told_alike_wherever_it_is_refused_and_however_it
             }
             let here = LayerStream::open(Pieces(&blob, 0), expected, &Limits::default()).unwrap();
             assert_eq!(damage_behind(here, used), damage, "{used}");
-            let there = std::thread::scope(|scope| {
-                let (deliver, arriving) = std::sync::mpsc::channel();
-                let blob = Pieces(&blob, 0);
-                scope.spawn(move || {
-                    let limits = Limits::default();
-                    Feeder::new(None, None).feed(blob, expected, &limits, None, |stream| deliver.send(stream).unwrap())
-                });
-                damage_behind(arriving.recv().unwrap().unwrap(), used)
-            });
+            let there =
+                beside(Pieces(&blob, 0), expected, &Limits::default(), |stream| damage_behind(stream.unwrap(), used));
             assert_eq!(there, damage, "{used}, on two threads");
         }
     }
