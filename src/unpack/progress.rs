@@ -30,7 +30,8 @@ impl<F: FnMut(&Advance) -> ControlFlow<()>> Progress for F {
     }
 }
 
-/// How far an unpacking is. Amounts are those of all layers so far.
+/// How far an unpacking is. Amounts are those of all layers so far, failed ones included, and do not fall: all layers
+/// that one [`Watched`](crate::Watched) applies count together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 #[non_exhaustive]
 pub struct Advance {
@@ -38,7 +39,8 @@ pub struct Advance {
     pub layer: Option<LayerPosition>,
     /// What is done with it.
     pub step: Step,
-    /// Bytes read: of the blob while it is verified, of the uncompressed layers while they are applied.
+    /// Bytes read in this step: of the blobs while they are verified, of the uncompressed layers while they are applied.
+    /// Each step has a count of its own.
     pub bytes_read: u64,
     /// Bytes of content of the files that were begun.
     pub bytes_written: u64,
@@ -60,18 +62,23 @@ pub enum Step {
 pub(super) struct Watch<'p> {
     progress: RefCell<&'p mut dyn Progress>,
     now: Cell<Advance>,
+    /// Bytes read in the other step.
+    read_otherwise: Cell<u64>,
 }
 
 impl<'p> Watch<'p> {
     pub(super) fn new(progress: &'p mut dyn Progress) -> Self {
-        Self { progress: RefCell::new(progress), now: Cell::default() }
+        Self { progress: RefCell::new(progress), now: Cell::default(), read_otherwise: Cell::default() }
     }
 
     /// What comes next is done with this layer.
     pub(super) fn begin(&self, layer: Option<LayerPosition>, step: Step) -> Result<(), Fault> {
         self.tell(|now| {
-            // What was read to verify it does not count as applied.
-            let bytes_read = if now.step == step { now.bytes_read } else { 0 };
+            // What was read to verify a layer does not count as applied, nor the other way round.
+            let bytes_read = match now.step == step {
+                true => now.bytes_read,
+                false => self.read_otherwise.replace(now.bytes_read),
+            };
             Advance { layer, step, bytes_read, ..now }
         })
     }
@@ -81,9 +88,12 @@ impl<'p> Watch<'p> {
         self.tell(|now| Advance { bytes_read: now.bytes_read + bytes, ..now })
     }
 
-    /// Another entry is begun; files have so many bytes of content by now.
-    pub(super) fn entry(&self, bytes_written: u64) -> Result<(), Fault> {
-        self.tell(|now| Advance { entries: now.entries + 1, bytes_written, ..now })
+    /// Another entry is begun, a file with so many bytes of content or anything else with none.
+    pub(super) fn entry(&self, bytes: u64) -> Result<(), Fault> {
+        self.tell(|now| {
+            let bytes_written = now.bytes_written.saturating_add(bytes);
+            Advance { entries: now.entries + 1, bytes_written, ..now }
+        })
     }
 
     fn tell(&self, advance: impl FnOnce(Advance) -> Advance) -> Result<(), Fault> {

@@ -100,8 +100,9 @@ impl Run<'_, '_> {
         judge: &mut Judge<'_>,
         sink: &mut impl Sink,
     ) -> Result<(), Fault> {
+        let bytes_before = judge.bytes_written();
         let change = judge.judge(entry)?;
-        self.watch.entry(self.bytes_before + judge.bytes_written())?;
+        self.watch.entry(judge.bytes_written() - bytes_before)?;
         match change {
             Some(change) => sink.accept(change, &mut reader.source(), judge),
             None => Ok(()),

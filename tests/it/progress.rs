@@ -10,6 +10,7 @@ use layercage::{
     Unpacker,
 };
 use sha2::{Digest as _, Sha256};
+use std::cell::RefCell;
 use std::fs;
 use std::io::{self, Cursor, Read, Seek, SeekFrom};
 use std::num::NonZeroUsize;
@@ -121,6 +122,44 @@ fn a_cancelled_application_says_whether_it_has_done_anything() {
         assert_eq!(fs::read(place.path().join("a")).unwrap(), b"a");
         let names: Vec<_> = tree::list(place.path()).into_keys().collect();
         assert_eq!(names, [b".".to_vec(), b"a".to_vec()]);
+    }
+}
+
+#[test]
+fn amounts_are_those_of_all_layers_and_do_not_fall_from_one_to_the_next() {
+    let layers = [layer(), LayerBuilder::new().file("b", &[7; 300_000]).dir("d").build(), layer()];
+    for jobs in 1..=3 {
+        let place = tempfile::tempdir().unwrap();
+        let told = RefCell::new(Vec::new());
+        let mut tell = |advance: &Advance| {
+            told.borrow_mut().push(*advance);
+            ControlFlow::Continue(())
+        };
+        let unpacker = unpacker(jobs);
+        let watched = unpacker.watched_by(&mut tell);
+        let mut rootfs = Rootfs::over(&open(place.path())).unwrap();
+        let mut sums = Advance::default();
+        let mut verified = 0;
+        for bytes in &layers {
+            // One that fails counts as far as it came.
+            watched.apply_side_by_side(Layer::new(&bytes[..1_100]), &mut rootfs).unwrap_err();
+            sums = *told.borrow().last().unwrap();
+            let known = Layer::new(&bytes[..]).blob(digest(bytes), bytes.len() as u64);
+            let report = watched.apply_side_by_side(known, &mut rootfs).unwrap().into_report();
+            let last = *told.borrow().last().unwrap();
+            let expected = (sums.entries + report.entries, sums.bytes_written + report.bytes_written);
+            assert_eq!((last.entries, last.bytes_written), expected);
+            assert_eq!(last.bytes_read, sums.bytes_read + bytes.len() as u64);
+            verified += bytes.len() as u64;
+        }
+        let told = told.into_inner();
+        assert!(told.is_sorted_by_key(|advance| advance.entries));
+        assert!(told.is_sorted_by_key(|advance| advance.bytes_written));
+        for (step, least) in [(Step::Verifying, verified), (Step::Applying, sums.bytes_read)] {
+            let read: Vec<_> = told.iter().filter(|now| now.step == step).map(|now| now.bytes_read).collect();
+            assert!(read.is_sorted(), "{step:?}");
+            assert!(read.last().is_some_and(|&last| last >= least), "{step:?}");
+        }
     }
 }
 
