@@ -31,15 +31,16 @@ pub struct Judge<'p> {
     /// Where all that is odd is told: then it passes, whatever policy says.
     told: Option<&'p mut dyn FnMut(Finding)>,
     report: Report,
-    /// Bytes that the lower layers of the image have written.
-    bytes_before: u64,
+    /// What came of the lower layers of the image.
+    before: &'p Report,
     position: Position,
 }
 
 impl<'p> Judge<'p> {
-    pub(crate) fn new(policy: &'p Policy, limits: &'p Limits, bytes_before: u64) -> Self {
+    /// `before` is what came of the lower layers of the image, as far as they have one report with this layer.
+    pub(crate) fn new(policy: &'p Policy, limits: &'p Limits, before: &'p Report) -> Self {
         let (report, position) = (Report::default(), Position::default());
-        Self { policy, limits, told: None, report, bytes_before, position }
+        Self { policy, limits, told: None, report, before, position }
     }
 
     /// Tells all that is odd, instead of judging it.
@@ -81,14 +82,13 @@ impl<'p> Judge<'p> {
     ///
     /// The refusal, where it does not.
     pub fn quirk(&mut self, quirk: Quirk) -> Result<(), Fault> {
-        let position = self.position.clone();
         if let Some(tell) = &mut self.told {
-            tell(Finding { rule: Rule::Quirk(quirk), position });
+            tell(Finding { rule: Rule::Quirk(quirk), position: self.position.clone() });
             return Ok(());
         }
         match self.policy.verdict(quirk.rule()) {
             Verdict::Pass => (),
-            Verdict::Note => self.report.note(Note { quirk, position }),
+            Verdict::Note => self.report.note(Note { quirk, position: self.position.clone() }),
             Verdict::Refuse => return Err(quirk.into()),
         }
         Ok(())
@@ -152,7 +152,7 @@ impl<'p> Judge<'p> {
             }
             EntryKind::File { size, sparse } => {
                 let written = self.report.bytes_written.saturating_add(size);
-                self.limits.check(Limit::ImageBytes, self.bytes_before.saturating_add(written))?;
+                self.limits.check(Limit::ImageBytes, self.before.bytes_written.saturating_add(written))?;
                 self.report.bytes_written = written;
                 ChangeKind::File { metadata, size, sparse }
             }

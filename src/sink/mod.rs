@@ -3,6 +3,7 @@
 mod audit;
 mod counsel;
 mod rootfs;
+mod state;
 
 pub(crate) use audit::Imagined;
 pub use audit::Lower;
@@ -16,7 +17,8 @@ use std::sync::Arc;
 /// Takes judged changes with their data: the point where the library can be extended.
 ///
 /// Changes of one layer come in the archive's order, between one [`Sink::begin_layer`] and one
-/// [`Sink::end_layer`]; after an error nothing more comes but [`Sink::abandon_layer`].
+/// [`Sink::end_layer`]. [`Sink::begin_layer`] comes before the layer is read; only [`Sink::spool`] and [`Sink::chore`] may
+/// come before it. When a layer fails, nothing more comes for it but [`Sink::abandon_layer`].
 pub trait Sink {
     /// A layer begins, for which `terms` hold.
     ///
@@ -40,7 +42,8 @@ pub trait Sink {
     /// What the system refuses.
     fn end_layer(&mut self, checked: &Checked) -> Result<(), Fault>;
 
-    /// The layer broke off; what was applied of it stays.
+    /// The layer failed; what was applied of it stays. Called after an error of any of these methods, or of anything else
+    /// that applying the layer needs, even when it failed before [`Sink::begin_layer`]. After a panic it is not called.
     fn abandon_layer(&mut self) {}
 
     /// Whether the layer that broke off has changed anything; what does not know says so.

@@ -2,6 +2,7 @@
 
 use super::Sink;
 use super::counsel::{Bringing, Clearing, Looking};
+use super::state::State;
 use crate::cage::{Cage, Content, Directory, Exposure, Missing, New, Place, Stage, Walked};
 use crate::plan::{Brought, Judge, Judged, Skipped, Standing};
 use crate::read::{Blob, Checked, Verified};
@@ -24,10 +25,9 @@ pub struct Rootfs {
     ownership: Ownership,
     durability: Durability,
     noted_owner: bool,
+    state: State,
     /// The proofs of the layers applied so far, in order.
     layers: Vec<Option<Verified<Blob>>>,
-    /// A layer has begun and not ended.
-    broken: bool,
     /// The layer has changed something.
     changed: bool,
 }
@@ -36,6 +36,9 @@ impl Rootfs {
     /// The tree at `directory`, as it is.
     ///
     /// A layer whose digest, size or diff ID is given is read through and verified before the tree is touched.
+    ///
+    /// After a layer that failed, the same or another one may be applied to the same `Rootfs`: each path then has its old
+    /// or its new state.
     ///
     /// # Errors
     ///
@@ -59,20 +62,21 @@ impl Rootfs {
             ownership: Ownership::default(),
             durability: Durability::default(),
             noted_owner: false,
+            state: State::Idle,
             layers: Vec::new(),
-            broken: false,
             changed: false,
         }
     }
 
-    /// The proofs of the layers applied, `None` for one that had none; nothing when one of them broke off.
+    /// The proofs of the layers applied, `None` for one that had none; nothing when one of them failed or has not ended.
     pub(crate) fn layers(&self) -> Option<&[Option<Verified<Blob>>]> {
-        (!self.broken).then_some(&self.layers)
+        (self.state == State::Idle).then_some(&self.layers)
     }
 
-    /// Whether it is the tree of this stage.
+    /// Whether it is what this stage was made with.
     pub(crate) fn is_of(&self, stage: &Stage) -> Result<bool, Fault> {
-        stage.is_root_of(&self.cage)
+        // One that was opened over the staged directory knows nothing of the layers that failed there.
+        Ok(self.exposure == Exposure::Staged && stage.is_root_of(&self.cage)?)
     }
 
     /// Gives what is still open its mode and time: the root of a tree to which no layer was applied, say.
@@ -274,7 +278,7 @@ impl Rootfs {
 
 impl Sink for Rootfs {
     fn begin_layer(&mut self, terms: &Terms) -> Result<(), Fault> {
-        self.broken = true;
+        self.state.take_to_begin(self.exposure)?;
         self.changed = false;
         self.skipped.begin_layer();
         self.cage.begin(terms)?;
@@ -286,10 +290,12 @@ impl Sink for Rootfs {
         }
         let is_empty = self.cage.is_empty(&root)?;
         self.brought = if is_empty { Brought::over_nothing() } else { Brought::nothing() };
+        self.state = State::InLayer;
         Ok(())
     }
 
     fn accept(&mut self, change: Judged<Change>, data: &mut dyn Source, judge: &mut Judge<'_>) -> Result<(), Fault> {
+        self.state.take_in_layer("accept")?;
         let change = change.into_inner();
         // That of a file before this one is not at this entry.
         self.cage.late_fault().inspect_err(|_| judge.leave_entry())?;
@@ -301,21 +307,23 @@ impl Sink for Rootfs {
             Err(Fault::Refused(_)) => removes || self.brought.is_something(),
             _ => true,
         };
-        result
+        result.inspect(|()| self.state = State::InLayer)
     }
 
     fn end_layer(&mut self, checked: &Checked) -> Result<(), Fault> {
+        self.state.take_in_layer("end_layer")?;
         self.cage.settle()?;
         // What is staged is synchronized when it takes its name.
         if (self.exposure, self.durability) == (Exposure::Visible, Durability::Synced) {
             self.cage.sync()?;
         }
         self.layers.push(checked.proof().cloned());
-        self.broken = false;
+        self.state = State::Idle;
         Ok(())
     }
 
     fn abandon_layer(&mut self) {
+        self.state = State::Failed;
         // The failure that broke the layer off is the one to report.
         let _ = self.cage.settle();
     }

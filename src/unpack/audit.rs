@@ -5,7 +5,7 @@ use crate::plan::Judge;
 use crate::read::{LayerStream, TarReader, Verifying};
 use crate::sink::{Imagined, Lower, Sink};
 use crate::words::{
-    Change, Devices, Error, Fault, Finding, Limits, Policy, Position, Quirk, QuirkRule, Rule, Terms, Verdict,
+    Change, Devices, Error, Fault, Finding, Limits, Policy, Position, Quirk, QuirkRule, Report, Rule, Terms, Verdict,
     ViolationRule,
 };
 use std::collections::BTreeSet;
@@ -191,7 +191,9 @@ impl Audit {
             };
             let mut findings = Vec::new();
             let mut tell = |finding| findings.push(finding);
-            let mut judge = Judge::new(&policy, limits, self.bytes).telling(&mut tell);
+            let mut before = Report::default();
+            before.bytes_written = self.bytes;
+            let mut judge = Judge::new(&policy, limits, &before).telling(&mut tell);
             judge.at(position.clone());
             let result = judge.judge(entry).and_then(|change| {
                 let Some(change) = change else { return Ok(()) };

@@ -55,7 +55,8 @@ impl Watched<'_> {
 
     /// Has policy decide what is odd about the image as a whole.
     fn judged(&self, image: &Selected) -> Result<Report, Error> {
-        let mut judge = Judge::new(&self.unpacker.policy, self.unpacker.within(), 0);
+        let before = Report::default();
+        let mut judge = Judge::new(&self.unpacker.policy, self.unpacker.within(), &before);
         for Note { quirk, position } in image.notes() {
             judge.at(position.clone());
             judge.quirk(quirk.clone()).map_err(|fault| fault.at(position.clone()))?;
@@ -72,7 +73,8 @@ impl Watched<'_> {
     ) -> Result<Report, Error> {
         let mut proofs = Vec::new();
         for layer in layers {
-            let applied = self.run(report.bytes_written, layer?, staged.rootfs())?;
+            let Opened { about, stream } = layer?;
+            let applied = self.run(about, &report, || Ok(stream), staged.rootfs())?;
             report.merge(applied.report().clone());
             proofs.push(applied.verified()?);
         }

@@ -41,38 +41,65 @@ pub(super) struct Run<'a, 'p> {
     pub(super) unpacker: &'a Unpacker,
     pub(super) watch: &'a Watch<'p>,
     pub(super) about: About,
-    pub(super) bytes_before: u64,
+    /// What came of the lower layers of the image.
+    pub(super) before: &'a Report,
 }
 
 impl Run<'_, '_> {
-    pub(super) fn apply<S: Verifying>(self, stream: S, sink: &mut impl Sink) -> Result<Applied, Error> {
-        let (policy, limits) = (&self.unpacker.policy, self.unpacker.within());
-        let About { expected, position: layer, stated_compression } = self.about;
-        let at_layer = |fault: Fault| fault.at(self.about.position());
-        let mut judge = Judge::new(policy, limits, self.bytes_before);
+    /// Applies what `open` opens. The sink is told first that the layer begins: whatever fails from then on, a panic of
+    /// the reader included, finds it in the middle of a layer.
+    pub(super) fn apply<S: Verifying>(
+        self,
+        open: impl FnOnce() -> Result<S, Error>,
+        sink: &mut impl Sink,
+    ) -> Result<Applied, Error> {
+        let mut judge = Judge::new(&self.unpacker.policy, self.unpacker.within(), self.before);
         judge.at(self.about.position());
-        if let Some(stated) = stated_compression
-            && stated != stream.format()
-        {
-            let quirk = Quirk::CompressionDiffers { stated: stated.name(), found: stream.format().name() };
-            judge.quirk(quirk).map_err(at_layer)?;
-        }
-        self.watch.begin(layer, Step::Applying).map_err(at_layer)?;
+        let stream = match self.begin(open, &mut judge, sink) {
+            Ok(stream) => stream,
+            Err(error) => {
+                sink.abandon_layer();
+                return Err(error);
+            }
+        };
         let stream = WatchedStream::new(stream, self.watch);
-        let mut reader = TarReader::new(stream, limits, expected.covers_stream());
-        let terms = judge.terms().map_err(at_layer)?;
-        sink.begin_layer(&terms).map_err(at_layer)?;
+        let mut reader = TarReader::new(stream, self.unpacker.within(), self.about.expected.covers_stream());
         if let Err(error) = self.transfer(&mut reader, &mut judge, sink) {
             sink.abandon_layer();
             // A damaged blob breaks any rule: that it is damaged is what its owner wants to know.
             let is_refused = error.blame() == Blame::Archive;
             let damage = if is_refused { reader.into_inner().damage() } else { None };
-            return Err(with_effect(damage.map_or(error, |violation| at_layer(violation.into())), sink));
+            return Err(with_effect(damage.map_or(error, |violation| self.at_layer(violation.into())), sink));
         }
         self.finish(reader, judge, sink).map_err(|fault| {
             sink.abandon_layer();
-            with_effect(at_layer(fault), sink)
+            with_effect(self.at_layer(fault), sink)
         })
+    }
+
+    /// Begins the layer, and opens it. What fails here has no effect.
+    fn begin<S: Verifying>(
+        &self,
+        open: impl FnOnce() -> Result<S, Error>,
+        judge: &mut Judge<'_>,
+        sink: &mut impl Sink,
+    ) -> Result<S, Error> {
+        let About { position: layer, stated_compression, .. } = self.about;
+        let terms = judge.terms().map_err(|fault| self.at_layer(fault))?;
+        sink.begin_layer(&terms).map_err(|fault| self.at_layer(fault))?;
+        self.watch.begin(layer, Step::Applying).map_err(|fault| self.at_layer(fault))?;
+        let stream = open()?;
+        if let Some(stated) = stated_compression
+            && stated != stream.format()
+        {
+            let quirk = Quirk::CompressionDiffers { stated: stated.name(), found: stream.format().name() };
+            judge.quirk(quirk).map_err(|fault| self.at_layer(fault))?;
+        }
+        Ok(stream)
+    }
+
+    fn at_layer(&self, fault: Fault) -> Error {
+        fault.at(self.about.position())
     }
 
     fn transfer<S: Verifying>(

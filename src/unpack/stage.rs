@@ -10,6 +10,10 @@ use std::os::fd::AsFd;
 /// A root filesystem that is filled out of sight, beside the place that it takes on
 /// [`Staged::commit`]. Dropped before, it leaves nothing behind.
 ///
+/// Once an application of a layer to it has failed, for whatever reason, it can only be dropped: what the failed layer
+/// left in the tree belongs to no layer that was verified. Every later application and [`Staged::commit`] fail with
+/// [`Misuse::Poisoned`]. To try again, make a new one.
+///
 /// ```no_run
 /// # use cap_std::{ambient_authority, fs::Dir};
 /// # use layercage::{Digest, Layer, Policy, Staged, Unpacker};
@@ -64,7 +68,7 @@ impl Staged {
     ///
     /// # Errors
     ///
-    /// [`Misuse::Poisoned`] after a layer that failed, [`Misuse::ProofsDoNotMatch`] when `proofs` are not
+    /// [`Misuse::Poisoned`] after a layer that failed or has not ended, [`Misuse::ProofsDoNotMatch`] when `proofs` are not
     /// those of the layers applied, in their order; [`Misuse::ForeignTree`] when [`Staged::rootfs`] is no longer the tree
     /// that it was; [`Misuse::TargetExists`] when something of that name has
     /// come up meanwhile; and what the system refuses. Nothing is visible then.

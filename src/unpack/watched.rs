@@ -1,6 +1,6 @@
 //! Unpacking that somebody watches.
 
-use super::layer::{Layer, Opened};
+use super::layer::{About, Layer, Opened};
 use super::pipeline::{Jobs, Threads, side_by_side};
 use super::progress::Watch;
 use super::run::{Applied, Run};
@@ -8,7 +8,7 @@ use super::spool;
 use super::unpacker::Unpacker;
 use crate::read::Verifying;
 use crate::sink::Sink;
-use crate::words::{Error, Fault, Position, Rule, Violation};
+use crate::words::{Error, Fault, Position, Report, Rule, Violation};
 use std::fs::File;
 use std::io::{self, Read};
 
@@ -54,11 +54,10 @@ impl Watched<'_> {
     ///
     /// The same, and [`Misuse::Cancelled`](crate::Misuse::Cancelled).
     pub fn apply<R: Read>(&self, layer: Layer<R>, sink: &mut impl Sink) -> Result<Applied, Error> {
-        let limits = self.unpacker.within();
         match self.verify(layer, sink)? {
-            Beforehand::Nothing(layer) => self.run(0, layer.open(limits)?, sink),
-            Beforehand::Read(layer) => layer.open(limits).and_then(|opened| self.run(0, opened, sink)).map_err(changed),
-            Beforehand::Kept(layer) => self.run(0, layer.open(limits)?, sink),
+            Beforehand::Nothing(layer) => self.run_alone(layer, sink),
+            Beforehand::Read(layer) => self.run_alone(layer, sink).map_err(changed),
+            Beforehand::Kept(layer) => self.run_alone(layer, sink),
         }
     }
 
@@ -85,13 +84,19 @@ impl Watched<'_> {
         if !layer.about.expected.checks_anything() {
             return Ok(Beforehand::Nothing(layer));
         }
-        match (sink.spool(), layer.seek) {
+        let verified = match (sink.spool(), layer.seek) {
             (Ok(None), _) => Ok(Beforehand::Nothing(layer)),
             // Where there is no room for a file, the effects can be seen all the same; this needs none.
             (_, Some(seek)) => spool::read_through(layer, seek, limits, &self.watch).map(Beforehand::Read),
             (Ok(Some(file)), None) => spool::keep(layer, file, limits, &self.watch).map(Beforehand::Kept),
             (Err(fault), None) => Err(fault.at(layer.about.position())),
-        }
+        };
+        verified.inspect_err(|_| sink.abandon_layer())
+    }
+
+    fn run_alone<R: Read>(&self, layer: Layer<R>, sink: &mut impl Sink) -> Result<Applied, Error> {
+        let (about, limits) = (layer.about, self.unpacker.within());
+        self.run(about, &Report::default(), || Ok(layer.open(limits)?.stream), sink)
     }
 
     fn run_beside<R: Read + Send>(
@@ -100,22 +105,25 @@ impl Watched<'_> {
         layer: Layer<R>,
         sink: &mut impl Sink,
     ) -> Result<Applied, Error> {
-        let chore = sink.chore();
-        side_by_side(threads, self.unpacker.within(), chore, [Ok(layer)].into_iter(), |opened| match opened.next() {
-            Some(opened) => self.run(0, opened?, sink),
-            None => Err(Fault::Bug("the thread that reads a layer broke off").at(Position::default())),
+        let (about, chore) = (layer.about, sink.chore());
+        side_by_side(threads, self.unpacker.within(), chore, [Ok(layer)].into_iter(), |opened| {
+            let open = || match opened.next() {
+                Some(opened) => opened.map(|Opened { stream, .. }| stream),
+                None => Err(Fault::Bug("the thread that reads a layer broke off").at(Position::default())),
+            };
+            self.run(about, &Report::default(), open, sink)
         })
     }
 
-    /// Applies a layer of an image that has written so many bytes before.
+    /// Applies a layer that `open` opens, on the lower layers of its image of which `before` came.
     pub(super) fn run<S: Verifying>(
         &self,
-        bytes_before: u64,
-        layer: Opened<S>,
+        about: About,
+        before: &Report,
+        open: impl FnOnce() -> Result<S, Error>,
         sink: &mut impl Sink,
     ) -> Result<Applied, Error> {
-        let Opened { about, stream } = layer;
-        Run { unpacker: self.unpacker, watch: &self.watch, about, bytes_before }.apply(stream, sink)
+        Run { unpacker: self.unpacker, watch: &self.watch, about, before }.apply(open, sink)
     }
 }
 

@@ -90,6 +90,12 @@ pub enum Misuse {
     /// The tree is not the one that was staged: another was put in its place.
     #[error("the tree that layers were applied to is not the one that was staged")]
     ForeignTree,
+    /// A change or the end of a layer came to a sink outside of any layer.
+    #[error("{call} was called on a sink while no layer was being applied to it")]
+    OutsideLayer {
+        /// The method that was called.
+        call: &'static str,
+    },
     /// Whoever watched the progress ended it.
     #[error("cancelled")]
     Cancelled,

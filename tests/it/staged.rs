@@ -1,5 +1,7 @@
 //! All or nothing: nothing is visible before everything is proven.
 
+mod failed;
+
 use crate::child;
 use crate::support::layer::{Attributes, LayerBuilder, mode};
 use crate::support::{is_root, open};
