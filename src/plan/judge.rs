@@ -94,6 +94,22 @@ impl<'p> Judge<'p> {
         Ok(())
     }
 
+    /// Like [`Judge::quirk`], for what is the same for entry after entry: one note in a report is enough.
+    ///
+    /// Only a note is left off the second time. Where policy refuses the quirk, each call refuses it: what a sink
+    /// remembered of an earlier layer, and of an earlier policy, must not let it pass.
+    ///
+    /// # Errors
+    ///
+    /// The refusal, where policy does not let it pass.
+    pub fn quirk_once(&mut self, quirk: Quirk) -> Result<(), Fault> {
+        let is_noted = self.report.count(quirk.id()) > 0 || self.before.count(quirk.id()) > 0;
+        if self.told.is_none() && is_noted && self.policy.verdict(quirk.rule()) == Verdict::Note {
+            return Ok(());
+        }
+        self.quirk(quirk)
+    }
+
     /// Whether nobody wants to hear of a quirk.
     pub(crate) fn is_silent_on(&self, rule: QuirkRule) -> bool {
         self.told.is_none() && self.policy.verdict(rule) == Verdict::Pass

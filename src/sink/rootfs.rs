@@ -24,7 +24,6 @@ pub struct Rootfs {
     skipped: Skipped,
     ownership: Ownership,
     durability: Durability,
-    noted_owner: bool,
     state: State,
     /// The proofs of the layers applied so far, in order.
     layers: Vec<Option<Verified<Blob>>>,
@@ -61,7 +60,6 @@ impl Rootfs {
             skipped: Skipped::default(),
             ownership: Ownership::default(),
             durability: Durability::default(),
-            noted_owner: false,
             state: State::Idle,
             layers: Vec::new(),
             changed: false,
@@ -247,9 +245,8 @@ impl Rootfs {
     /// Where all is the caller's, no setuid bit may become his.
     fn adjust(&mut self, metadata: &mut Metadata, is_directory: bool, judge: &mut Judge<'_>) -> Result<(), Fault> {
         let falls = !self.cage.keeps_owners() && (metadata.uid, metadata.gid) != self.cage.caller();
-        if falls && self.ownership != Ownership::Recorded && !self.noted_owner {
-            self.noted_owner = true;
-            judge.quirk(Quirk::OwnerToCaller)?;
+        if falls && self.ownership != Ownership::Recorded {
+            judge.quirk_once(Quirk::OwnerToCaller)?;
         }
         let mode = if is_directory { self.with_setgid(metadata) } else { self.adjusted_mode(metadata) };
         if mode != metadata.mode {

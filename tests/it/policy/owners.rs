@@ -4,8 +4,8 @@ use super::{acl_of, applied, apply, layer, policy, staged};
 use crate::metadata::acl;
 use crate::support::layer::{Attributes, LayerBuilder, mode};
 use crate::support::world::World;
-use crate::support::{is_root, tree};
-use layercage::{Blame, Devices, IdMap, OwnerMap, Owners, Policy, QuirkRule};
+use crate::support::{is_root, open, tree};
+use layercage::{Blame, Devices, IdMap, Layer, OwnerMap, Owners, Policy, QuirkRule, Rootfs, Unpacker};
 use std::os::unix::fs::MetadataExt;
 
 fn me() -> (u32, u32) {
@@ -41,6 +41,41 @@ fn the_caller_owns_everything_when_asked_to_and_no_setuid_bit_is_his_by_that() {
     }
     assert_eq!([world.mode("f"), world.mode("d")], [0o755, 0o2755]);
     assert_eq!(["owner-to-caller", "setid-dropped"].map(|id| report.report().count(id)), [1, 1]);
+}
+
+#[test]
+fn owners_that_fall_to_the_caller_are_refused_or_noted_by_each_layer_anew() {
+    let bytes = layer().file_with("f", b"", &owned(1234, 5678, 0o644)).file_with("g", b"", &owned(8, 8, 0o644)).build();
+    let lax = || Policy::default().owners(Owners::Caller);
+    let strict = || lax().refuse(QuirkRule::OwnerToCaller);
+    let place = tempfile::tempdir().unwrap();
+    let mut rootfs = Rootfs::over(&open(place.path())).unwrap();
+    let mut apply = |policy| Unpacker::new(policy).apply(Layer::new(&bytes[..]), &mut rootfs);
+    // Whatever came before it over the same tree: its own refusal, or a policy that let it pass.
+    for (policy, noted) in [(strict(), None), (strict(), None), (lax(), Some(1)), (strict(), None), (lax(), Some(1))] {
+        let applied = apply(policy);
+        let count = applied.as_ref().ok().map(|applied| applied.report().count("owner-to-caller"));
+        assert_eq!(count, noted);
+        assert!(applied.is_ok() || applied.unwrap_err().rule_id() == Some("owner-to-caller"));
+    }
+}
+
+#[test]
+fn a_strict_policy_refuses_owners_that_fall_to_who_has_no_privilege_each_time() {
+    if me().0 == 0 {
+        eprintln!(
+            "skipped as root, who keeps them: see owners_that_fall_to_the_caller_are_refused_or_noted_by_each_layer_anew"
+        );
+        return;
+    }
+    let bytes = layer().file_with("f", b"", &owned(1234, 5678, 0o644)).build();
+    let place = tempfile::tempdir().unwrap();
+    let mut rootfs = Rootfs::over(&open(place.path())).unwrap();
+    for policy in [Policy::default(), Policy::paranoid(), Policy::paranoid(), Policy::default()] {
+        let is_strict = policy == Policy::paranoid();
+        let applied = Unpacker::new(policy).apply(Layer::new(&bytes[..]), &mut rootfs);
+        assert_eq!(applied.err().and_then(|error| error.rule_id()), is_strict.then_some("owner-to-caller"));
+    }
 }
 
 #[test]
