@@ -7,8 +7,8 @@ use crate::cage::{Cage, Content, Directory, Exposure, Missing, New, Place, Stage
 use crate::plan::{Brought, Judge, Judged, Skipped, Standing};
 use crate::read::{Blob, Checked, Verified};
 use crate::words::{
-    Change, ChangeKind, Chore, Durability, EntryPath, Escaped, Fault, Metadata, Octal, Ownership, Quirk, Rule, Source,
-    Terms, Violation,
+    Change, ChangeKind, Chore, Durability, EntryPath, Escaped, Fault, Limit, Metadata, Octal, Ownership, Quirk, Rule,
+    Source, Terms, Violation,
 };
 use std::os::fd::AsFd;
 use std::sync::Arc;
@@ -16,6 +16,8 @@ use std::sync::Arc;
 /// A directory tree to which layers are applied, below a handle that the caller has.
 ///
 /// Nothing outside of that handle is read, written, linked or removed, whatever a layer says.
+///
+/// [`Limit::ImageBytes`] holds for all layers together that are applied to one of these.
 #[derive(Debug)]
 pub struct Rootfs {
     cage: Cage,
@@ -27,6 +29,10 @@ pub struct Rootfs {
     state: State,
     /// The proofs of the layers applied so far, in order.
     layers: Vec<Option<Verified<Blob>>>,
+    /// Bytes of content of the files of all layers that ended.
+    bytes_before: u64,
+    /// Bytes of content of the layer's files.
+    bytes: u64,
     /// The layer has changed something.
     changed: bool,
 }
@@ -37,7 +43,7 @@ impl Rootfs {
     /// A layer whose digest, size or diff ID is given is read through and verified before the tree is touched.
     ///
     /// After a layer that failed, the same or another one may be applied to the same `Rootfs`: each path then has its old
-    /// or its new state.
+    /// or its new state, and the failed layer's bytes do not count towards [`Limit::ImageBytes`].
     ///
     /// # Errors
     ///
@@ -62,6 +68,8 @@ impl Rootfs {
             durability: Durability::default(),
             state: State::Idle,
             layers: Vec::new(),
+            bytes_before: 0,
+            bytes: 0,
             changed: false,
         }
     }
@@ -276,7 +284,7 @@ impl Rootfs {
 impl Sink for Rootfs {
     fn begin_layer(&mut self, terms: &Terms) -> Result<(), Fault> {
         self.state.take_to_begin(self.exposure)?;
-        self.changed = false;
+        (self.changed, self.bytes) = (false, 0);
         self.skipped.begin_layer();
         self.cage.begin(terms)?;
         self.ownership = terms.ownership;
@@ -315,6 +323,7 @@ impl Sink for Rootfs {
             self.cage.sync()?;
         }
         self.layers.push(checked.proof().cloned());
+        self.bytes_before = self.bytes_before.saturating_add(std::mem::take(&mut self.bytes));
         self.state = State::Idle;
         Ok(())
     }
@@ -342,6 +351,14 @@ impl Sink for Rootfs {
 }
 
 impl Rootfs {
+    /// Counts the content of a file that is about to be made.
+    fn count(&mut self, size: u64) -> Result<(), Fault> {
+        let bytes = self.bytes.saturating_add(size);
+        self.cage.limits().check(Limit::ImageBytes, self.bytes_before.saturating_add(bytes))?;
+        self.bytes = bytes;
+        Ok(())
+    }
+
     fn take(&mut self, change: Change, data: &mut dyn Source, judge: &mut Judge<'_>) -> Result<(), Fault> {
         let Change { path, kind } = change;
         match kind {
@@ -353,6 +370,7 @@ impl Rootfs {
                 self.bring(&path, judge, Bring::Directory(metadata))
             }
             ChangeKind::File { mut metadata, size, sparse } => {
+                self.count(size)?;
                 self.adjust(&mut metadata, false, judge)?;
                 let content = Content { source: data, size, sparse: sparse.as_ref() };
                 self.bring(&path, judge, Bring::File(metadata, content))

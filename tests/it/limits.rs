@@ -2,9 +2,12 @@
 
 use crate::support::layer::{Attributes, LayerBuilder, pax_record};
 use crate::support::open;
-use layercage::{Digest, Fault, Layer, Limit, Limits, Policy, Rootfs, Rule, Unpacker, Violation};
+use layercage::{
+    Applied, Digest, Error, Fault, Layer, Limit, Limits, Policy, Rootfs, Rule, Staged, Unpacker, Violation,
+};
 use std::cell::Cell;
 use std::io::{self, Read};
+use std::num::NonZeroUsize;
 use std::rc::Rc;
 
 /// The limit, a layer, and how much of the amount the layer has.
@@ -101,6 +104,87 @@ fn names_of_what_is_skipped_are_counted_through_all_layers() {
     let error = apply(64 + 5 + 64 + 5).unwrap_err();
     assert_eq!(error.rule_id(), Some("limit"), "{error}");
     assert!(error.to_string().contains("skipped-bytes"), "{error}");
+}
+
+/// A way to apply a layer to a tree.
+type Way = fn(&Unpacker, &[u8], &mut Rootfs) -> Result<Applied, Error>;
+
+const WAYS: &[(&str, Way)] = &[
+    ("alone", |unpacker, layer, rootfs| unpacker.apply(Layer::new(layer), rootfs)),
+    ("side by side", |unpacker, layer, rootfs| unpacker.apply_side_by_side(Layer::new(layer), rootfs)),
+    ("watched", |unpacker, layer, rootfs| unpacker.watched_by(&mut ()).apply(Layer::new(layer), rootfs)),
+    ("watched side by side", |unpacker, layer, rootfs| {
+        unpacker.watched_by(&mut ()).apply_side_by_side(Layer::new(layer), rootfs)
+    }),
+];
+
+fn image_bytes(most: u64) -> Unpacker {
+    let limits = Limits::default().with(Limit::ImageBytes, most);
+    Unpacker::new(Policy::default()).limits(limits).jobs(NonZeroUsize::new(2).unwrap())
+}
+
+/// How much is too much, where that is what refused a layer.
+fn amount(error: &Error) -> Option<u64> {
+    match error.kind() {
+        Fault::Refused(Rule::Violation(Violation::LimitExceeded { limit: Limit::ImageBytes, amount, .. })) => {
+            Some(*amount)
+        }
+        _ => None,
+    }
+}
+
+#[test]
+fn bytes_of_files_are_counted_through_all_layers_that_one_tree_is_made_of() {
+    let layers = ["a", "b", "c"].map(|name| LayerBuilder::new().file(name, &[7; 10]).build());
+    for (way, apply) in WAYS {
+        let apply_all = |most, rootfs: &mut Rootfs| {
+            layers
+                .iter()
+                .map(|layer| apply(&image_bytes(most), layer, rootfs).err().map(|error| amount(&error)))
+                .collect()
+        };
+        for (most, expected) in [(30, [None, None, None]), (29, [None, None, Some(Some(30))])] {
+            let place = tempfile::tempdir().unwrap();
+            let mut staged = Staged::beside(&open(place.path()), "rootfs").unwrap();
+            let found: Vec<_> = apply_all(most, staged.rootfs());
+            assert_eq!(found, expected, "staged, {way}");
+            let found: Vec<_> = apply_all(most, &mut Rootfs::over(&open(place.path())).unwrap());
+            assert_eq!(found, expected, "visible, {way}");
+        }
+    }
+}
+
+#[test]
+fn bytes_of_a_layer_that_failed_do_not_count_when_it_is_applied_again() {
+    let place = tempfile::tempdir().unwrap();
+    let mut rootfs = Rootfs::over(&open(place.path())).unwrap();
+    let layer = LayerBuilder::new().file("a", &[7; 10]).file("b", &[7; 10]).build();
+    let unpacker = image_bytes(20);
+    for _ in 0..3 {
+        let truncated = unpacker.apply(Layer::new(&layer[..layer.len() - 1_600]), &mut rootfs).unwrap_err();
+        assert_eq!(truncated.rule_id(), Some("truncated"), "{truncated}");
+        assert!(place.path().join("a").exists());
+    }
+    unpacker.apply(Layer::new(&layer[..]), &mut rootfs).unwrap();
+    let error = unpacker.apply(Layer::new(&layer[..]), &mut rootfs).unwrap_err();
+    assert_eq!(amount(&error), Some(30), "{error}");
+}
+
+#[test]
+#[cfg(all(feature = "image", feature = "gzip", feature = "zstd"))]
+fn bytes_of_files_are_counted_through_all_layers_of_an_image() {
+    let world = open(&std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/images/world"));
+    let image = layercage::Image::open(&world).unwrap();
+    let selected = image.select(&layercage::Selector::host().reference("latest")).unwrap();
+    let unpack = |most| {
+        let place = tempfile::tempdir().unwrap();
+        let unpacked = image_bytes(most).unpack(&selected, &open(place.path()), "rootfs");
+        crate::support::tree::unlock(place.path());
+        unpacked
+    };
+    let bytes = unpack(Limit::ImageBytes.default()).unwrap().bytes_written;
+    assert_eq!(unpack(bytes).unwrap().bytes_written, bytes);
+    assert!(amount(&unpack(bytes - 1).unwrap_err()).is_some_and(|amount| amount >= bytes));
 }
 
 #[test]
