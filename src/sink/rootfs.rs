@@ -25,6 +25,7 @@ pub struct Rootfs {
     exposure: Exposure,
     skipped: Skipped,
     ownership: Ownership,
+    /// What the layer's policy asks for; of a staged tree, the strongest that the policy of any layer has asked for.
     durability: Durability,
     state: State,
     /// The proofs of the layers applied so far, in order.
@@ -83,6 +84,11 @@ impl Rootfs {
     pub(crate) fn is_of(&self, stage: &Stage) -> Result<bool, Fault> {
         // One that was opened over the staged directory knows nothing of the layers that failed there.
         Ok(self.exposure == Exposure::Staged && stage.is_root_of(&self.cage)?)
+    }
+
+    /// What is to be on the disk when a staged tree takes its name.
+    pub(crate) fn durability(&self) -> Durability {
+        self.durability
     }
 
     /// Gives what is still open its mode and time: the root of a tree to which no layer was applied, say.
@@ -288,7 +294,10 @@ impl Sink for Rootfs {
         self.skipped.begin_layer();
         self.cage.begin(terms)?;
         self.ownership = terms.ownership;
-        self.durability = terms.durability;
+        self.durability = match self.exposure {
+            Exposure::Visible => terms.durability,
+            Exposure::Staged => self.durability.stronger(terms.durability),
+        };
         let root = self.cage.root();
         if self.exposure == Exposure::Staged && self.layers.is_empty() {
             self.cage.make_like_implied(&root).map_err(|fault| fault.about("the root of the tree"))?;

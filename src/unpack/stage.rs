@@ -53,7 +53,8 @@ impl Staged {
         make().map_err(|fault: crate::Fault| fault.at(Position::default()))
     }
 
-    /// Says what is to be on the disk when the tree takes its name.
+    /// Sets what is to be on the disk when the tree takes its name: at least this, and at least what the policy of any of
+    /// its layers asks for ([`Policy::durability`](crate::Policy::durability)). **[`Durability::Kernel`]** by default.
     #[must_use]
     pub fn durability(self, durability: Durability) -> Self {
         Self { durability, ..self }
@@ -85,6 +86,7 @@ impl Staged {
                 return Err(Misuse::ProofsDoNotMatch { given, applied: of }.into());
             }
             rootfs.settle()?;
+            let durability = durability.stronger(rootfs.durability());
             drop(rootfs);
             stage.commit(durability)
         };

@@ -115,6 +115,13 @@ choices! {
     }
 }
 
+impl Durability {
+    /// The one that satisfies both.
+    pub(crate) fn stronger(self, other: Self) -> Self {
+        if self == Self::Synced { self } else { other }
+    }
+}
+
 /// How [`Devices`], [`Fifos`] and [`SetId`] are the verdicts of one rule.
 macro_rules! verdicts {
     ($($name:ident { $($variant:ident $verdict:ident),+ })+) => {$(
