@@ -26,6 +26,7 @@ impl Opened {
     /// follows the colon is a tag, in which further colons and slashes may stand.
     pub(crate) fn find(path: &Path) -> Result<Self, Failure> {
         let whole = match Self::open(path) {
+            Ok(_) if is_reserved(path) => return Err(Failure::reserved(path)),
             Ok(thing) => return Ok(Self { thing, tag: None }),
             Err(error) if is_nowhere(&error) => error,
             Err(error) => return Err(Failure::open(path, error)),
@@ -35,6 +36,7 @@ impl Opened {
             let (Some(name @ [_, ..]), Some(tag)) = (bytes.get(..colon), bytes.get(colon + 1..)) else { continue };
             let (name, Ok(tag)) = (Path::new(OsStr::from_bytes(name)), std::str::from_utf8(tag)) else { continue };
             match Self::open(name) {
+                Ok(_) if is_reserved(name) => return Err(Failure::reserved(name)),
                 Ok(thing) => return Ok(Self { thing, tag: Some(tag.to_owned()) }),
                 Err(error) if is_nowhere(&error) => {}
                 Err(error) => return Err(Failure::open(name, error)),
@@ -50,6 +52,11 @@ impl Opened {
             false => Thing::File(file),
         })
     }
+}
+
+/// Whether layercage gives such a name to its own directories.
+pub(crate) fn is_reserved(path: &Path) -> bool {
+    path.file_name().is_some_and(layercage::is_reserved_name)
 }
 
 /// Whether there is nothing of that name, and can be nothing: with a tag behind it a name may be too long for one.

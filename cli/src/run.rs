@@ -3,7 +3,7 @@
 #![expect(clippy::disallowed_methods, reason = "whoever types a path has the authority over it")]
 
 use crate::arguments::{Apply, Arguments, Command, Input, Unpack};
-use crate::opened::{Opened, Thing};
+use crate::opened::{Opened, Thing, is_reserved};
 use crate::progress::Watcher;
 use crate::report::{self, Done, Findings, Listing, Output, Seen};
 use crate::rules;
@@ -168,6 +168,9 @@ fn run_unpack(unpack: &Unpack, sandbox: Sandbox, json: bool) -> Result<Done, Fai
 
 fn run_apply(apply: &Apply, sandbox: Sandbox, json: bool) -> Result<Done, Failure> {
     let policy = apply.working.policy(&apply.judging).map_err(Failure::usage)?;
+    if is_reserved(&apply.directory) {
+        return Err(Failure::reserved(&apply.directory));
+    }
     let directory = open_directory(&apply.directory)?;
     let file = match apply.layer.as_os_str().as_bytes() {
         b"-" => io::stdin().as_fd().try_clone_to_owned().map(File::from),
@@ -208,6 +211,7 @@ fn open_directory(path: &Path) -> Result<Dir, Failure> {
 /// The directory in which ROOTFS is to be made, and its name there.
 fn split(rootfs: &Path) -> Result<(&Path, &OsStr), Failure> {
     match (rootfs.parent(), rootfs.file_name()) {
+        (_, Some(_)) if is_reserved(rootfs) => Err(Failure::reserved(rootfs)),
         (Some(parent), Some(name)) if parent.as_os_str().is_empty() => Ok((Path::new("."), name)),
         (Some(parent), Some(name)) => Ok((parent, name)),
         _ => Err(Failure::usage(format!("{} names no directory that could be made", rootfs.display()))),

@@ -5,6 +5,7 @@ use layercage::{Effect, Error, Fault, Finding, Report};
 use serde_json::{Value, json};
 use std::fmt::Display;
 use std::io::{self, Write};
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 /// What is left on disk when something fails.
@@ -90,6 +91,12 @@ impl Failure {
 
     pub(crate) fn usage(message: String) -> Self {
         Self::Usage(message)
+    }
+
+    /// A directory has a name that layercage gives to its own, so that the next run might remove it.
+    pub(crate) fn reserved(path: &Path) -> Self {
+        let name = layercage::Escaped::new(path.as_os_str().as_bytes());
+        Self::Usage(format!("{name} has a name that layercage gives to its own directories; choose another one"))
     }
 
     fn line(&self) -> String {

@@ -75,6 +75,39 @@ fn a_target_may_be_spelled_in_many_ways_and_must_name_something_new() {
 }
 
 #[test]
+fn a_name_that_layercage_gives_to_its_own_directories_is_wrong_usage() {
+    let place = with_layer(&["a"]);
+    for name in [".layercage-0123456789abcdef", ".layercage-run-0123456789abcdef"] {
+        let at = |path: &str| place.path().join(path);
+        let image = format!("{name}/image");
+        fs::create_dir(at(name)).unwrap();
+        fs::write(at(name).join("oci-layout"), "").unwrap();
+        fs::create_dir(at(&image)).unwrap();
+        let (tagged, spelled) = (format!("{name}:tag"), format!("./{name}/"));
+        for arguments in [
+            ["unpack", name, "rootfs"],
+            ["unpack", &tagged, "rootfs"],
+            ["unpack", &spelled, "rootfs"],
+            ["unpack", &world(), name],
+            ["unpack", &world(), &spelled],
+            ["apply", "layer", name],
+            ["apply", "layer", &spelled],
+            ["check", "--json", name],
+        ] {
+            let (code, message) = ended(&run(&arguments, place.path()));
+            assert!(
+                code == 2 && message.contains("layercage gives to its own directories"),
+                "{arguments:?}: {message}"
+            );
+        }
+        assert!(at(name).join("oci-layout").exists() && !at("rootfs").exists());
+        // What is in a directory of that name is no matter.
+        assert_eq!(ended(&run(&["apply", "layer", &image], place.path())).0, 0);
+        fs::remove_dir_all(at(name)).unwrap();
+    }
+}
+
+#[test]
 fn what_is_not_there_and_what_is_no_image_are_told_apart() {
     let place = tempfile::tempdir().unwrap();
     fs::create_dir(place.path().join("empty")).unwrap();

@@ -1,23 +1,45 @@
-//! Directories that are there while somebody works: locked by him, and removed by the next run when he is dead.
+//! Directories that are there while a run works: locked by it, and removed by the next run when it is dead.
+//!
+//! Other users may be able to rename what is beside such a directory, so its name, its owner and a free lock prove
+//! nothing: a directory of ours that they moved to that name has them all. A **mark** in it does: a socket, which no
+//! archive can bring, that is ours, in a directory that is ours and that only we may enter. The mark's name has the
+//! inode number of the directory, and its time of birth where the file system keeps that. So the mark is valid nowhere
+//! else, wherever a copy (`cp -a` copies sockets) or a rename takes it. The device's number is left out: it may be
+//! another one after a reboot.
+//!
+//! A kill between making the directory and its mark, or between removing the two, leaves an empty directory, and a
+//! layer may have brought an empty directory of that name. So a second socket beside the directory, its **guard**, is
+//! there for as long as the mark is not. Without mark and guard a directory is nobody's business.
 
-use super::{directory, directory::Me, remove::Names, sys};
-use crate::words::Fault;
+use super::sys::{self, Status};
+use super::{directory, directory::Me, remove::Names};
+use crate::words::{DIGITS, Fault, has_digits};
 use rustix::fs::{FileType, FlockOperation, flock};
 use rustix::io::{Errno, retry_on_intr};
 use std::hash::{BuildHasher, RandomState};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-const DIGITS: usize = 16;
+/// What the name of a guard has behind that of the directory.
+const GUARD: &[u8] = b"~";
+
+/// The mode of such a directory: nobody else may enter it, not even to put a mark there.
+const PRIVATE: u32 = 0o700;
+
+/// What mkdir may make of [`PRIVATE`]: a umask takes bits off, and a parent may hand down its setgid bit.
+const MADE: u32 = 0o2700;
 
 /// What such a directory is for: its name begins with it, and sixteen hexadecimal digits come after it.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Purpose(pub(super) &'static [u8]);
 
-/// Such a directory; whoever has this has its lock.
+/// Such a directory; the claim has its lock.
 #[derive(Debug)]
 pub(super) struct Claim {
     pub(super) directory: OwnedFd,
     pub(super) name: Vec<u8>,
+    identity: (u64, u64),
+    /// The name of its mark; `None` on a file system without sockets.
+    mark: Option<Vec<u8>>,
 }
 
 impl Claim {
@@ -25,36 +47,61 @@ impl Claim {
     pub(super) fn make(parent: BorrowedFd<'_>, Purpose(prefix): Purpose, me: Me) -> Result<Self, Fault> {
         for _ in 0..16 {
             let name = [prefix, format!("{:016x}", RandomState::new().hash_one(0)).as_bytes()].concat();
-            match sys::create_directory(parent, &name) {
+            let guard = guard(&name);
+            let has_sockets = match sys::create_socket(parent, &guard) {
+                Ok(()) => true,
                 Err(Errno::EXIST) => continue,
-                other => other.map_err(sys::fault("mkdirat", &name))?,
+                // FAT and some FUSE file systems. A kill leaves the directory for good then.
+                Err(Errno::PERM | Errno::OPNOTSUPP | Errno::NOSYS | Errno::INVAL) => false,
+                Err(errno) => return Err(Fault::system("mknodat", &guard, errno)),
+            };
+            let made = make(parent, &name, has_sockets, me);
+            if has_sockets {
+                let _ = sys::unlink(parent, &guard);
             }
-            if let Some(claim) = claim(parent, &name, me)? {
-                let status = sys::status(claim.directory.as_fd()).map_err(sys::fault("statx", &name))?;
-                // A umask may keep even us out of what we just made.
-                me.open_up(claim.directory.as_fd(), &status, &name)?;
+            if let Some(claim) = made? {
                 return Ok(claim);
-            }
-            // A run that cleans up may be faster than our lock; or the file system says that it is another's.
-            if sys::status_at(parent, &name).is_ok_and(|made| made.uid != me.uid) {
-                let _ = sys::remove_directory(parent, &name);
-                let fault = Fault::system("mkdirat", &name, Errno::PERM);
-                return Err(fault.about("what we make in this file system belongs to somebody else"));
             }
         }
         Err(Fault::system("mkdirat", prefix, Errno::EXIST))
     }
 
-    /// Removes it, which is empty by now, unless somebody has put something else in its place.
+    /// Whether the next run will be able to tell it from other directories.
+    pub(super) fn is_marked(&self) -> bool {
+        self.mark.is_some()
+    }
+
+    /// Whether its name in `parent` is still that of this directory.
+    pub(super) fn is_at(&self, parent: BorrowedFd<'_>) -> bool {
+        sys::names(parent, &self.name, self.identity)
+    }
+
+    /// Removes its mark and then itself, if nothing else is in it, unless its name is that of something else by now.
     pub(super) fn remove(&self, parent: BorrowedFd<'_>) -> Result<(), Fault> {
-        let ours = sys::status(self.directory.as_fd()).map_err(sys::fault("statx", &self.name))?;
-        match sys::status_at(parent, &self.name) {
-            Ok(named) if named.identity == ours.identity => {
+        let guard = guard(&self.name);
+        if let Some(mark) = &self.mark {
+            // It may be there, from a run that was killed here. Without one, only a kill right now would matter.
+            let _ = sys::create_socket(parent, &guard);
+            match sys::unlink(self.directory.as_fd(), mark) {
+                Ok(()) | Err(Errno::NOENT) => (),
+                Err(errno) => return Err(Fault::system("unlinkat", mark, errno)),
+            }
+        }
+        let removed = match sys::status_at(parent, &self.name) {
+            Ok(named) if named.identity == self.identity => {
                 sys::remove_directory(parent, &self.name).map_err(sys::fault("rmdir", &self.name))
             }
             Ok(_) | Err(Errno::NOENT) => Ok(()),
             Err(errno) => Err(Fault::system("statx", &self.name, errno)),
+        };
+        if let Some(mark) = &self.mark {
+            if removed.is_err() {
+                // The next run may be able to remove it.
+                let _ = sys::create_socket(self.directory.as_fd(), mark);
+            }
+            let _ = sys::unlink(parent, &guard);
         }
+        removed
     }
 
     /// The digits of its name.
@@ -63,7 +110,67 @@ impl Claim {
     }
 }
 
-/// Hands over what dead runs of the same user left in `parent`.
+/// Makes a directory of this name, locks and marks it; `None` when a run that cleans up was faster.
+fn make(parent: BorrowedFd<'_>, name: &[u8], has_sockets: bool, me: Me) -> Result<Option<Claim>, Fault> {
+    match sys::create_directory(parent, name) {
+        Err(Errno::EXIST) => return Ok(None),
+        other => other.map_err(sys::fault("mkdirat", name))?,
+    }
+    take(parent, name, has_sockets, me).inspect_err(|_| {
+        // Only an empty directory goes: whoever put another one there could have removed it, too.
+        let _ = sys::remove_directory(parent, name);
+    })
+}
+
+/// Locks and marks the directory that was made a moment ago; `None` when it is gone, or locked by a run that cleans up.
+///
+/// Nothing ties what is opened here to what mkdir made: meanwhile somebody else who may write to `parent` can have put
+/// another directory of ours there. Nothing of that one is lost. It is changed only if it is empty and its mode is one
+/// that mkdir could have made. He could have removed an empty one himself. And of what others put into it later nothing
+/// is removed: only what we make in it is, by its names.
+fn take(parent: BorrowedFd<'_>, name: &[u8], has_sockets: bool, me: Me) -> Result<Option<Claim>, Fault> {
+    let handle = match sys::open_handle(parent, name) {
+        Err(Errno::NOENT) => return Ok(None),
+        other => other.map_err(sys::fault("openat", name))?,
+    };
+    let found = sys::status(handle.as_fd()).map_err(sys::fault("statx", name))?;
+    let swapped = || Fault::system("openat", name, Errno::STALE).about("which is not the directory that was made");
+    if found.kind != FileType::Directory {
+        return Err(swapped());
+    }
+    if found.uid != me.uid {
+        let fault = Fault::system("mkdirat", name, Errno::PERM);
+        return Err(fault.about("what we make in this file system belongs to somebody else"));
+    }
+    if found.mode & !MADE != 0 {
+        return Err(swapped());
+    }
+    let mount = sys::status(parent).map_err(sys::fault("statx", name))?.mount;
+    // A umask may keep even us out of it.
+    let directory = directory::unlock(handle.as_fd(), name, Some(mount), me)?;
+    if !lock(&directory, FlockOperation::NonBlockingLockExclusive, name)? || !sys::names(parent, name, found.identity) {
+        return Ok(None);
+    }
+    // By a second descriptor, since its mode may still keep us from opening it.
+    let listed = sys::duplicate(directory.as_fd()).map_err(sys::fault("fcntl", name))?;
+    if Names::own(listed, name)?.next()?.is_some() {
+        return Err(swapped());
+    }
+    if found.mode != PRIVATE {
+        // A setgid bit that it has from its parent goes, too.
+        sys::set_mode(directory.as_fd(), PRIVATE).map_err(sys::fault("fchmod", name))?;
+    }
+    let mark = has_sockets.then(|| mark(directory.as_fd(), found.identity, name)).transpose()?;
+    if let Some(mark) = &mark {
+        match sys::create_socket(directory.as_fd(), mark) {
+            Err(Errno::NOENT) => return Ok(None),
+            other => other.map_err(sys::fault("mknodat", mark))?,
+        }
+    }
+    Ok(Some(Claim { directory, name: name.into(), identity: found.identity, mark }))
+}
+
+/// Hands over what dead runs of the same user left in `parent`; says whether anything else of theirs was removed.
 ///
 /// What cannot be claimed is passed over: it is not what this run is about.
 pub(super) fn each_dead(
@@ -71,53 +178,128 @@ pub(super) fn each_dead(
     purpose: Purpose,
     me: Me,
     mut found: impl FnMut(Claim),
-) -> Result<(), Fault> {
+) -> Result<bool, Fault> {
     let mut names = Names::of(parent, b".")?;
+    let mut any_guards = false;
     while let Some((name, _)) = names.next()? {
-        if purpose.is_that_of(&name)
-            && let Ok(Some(claim)) = claim(parent, &name, me)
+        if purpose.is_that_of(&name) {
+            if let Ok(Some(Marked { directory, identity, mark })) = open_marked(parent, &name, me)
+                && let Ok(true) = lock(&directory, FlockOperation::NonBlockingLockExclusive, &name)
+            {
+                let claim = Claim { directory, name: name.into(), identity, mark: Some(mark) };
+                // It may have been removed between the two calls.
+                if claim.is_at(parent) {
+                    found(claim);
+                }
+            }
+        } else if let Some(unmarked) = name.strip_suffix(GUARD)
+            && purpose.is_that_of(unmarked)
         {
-            found(claim);
+            any_guards |= remove_guarded(parent, unmarked, &name, me).unwrap_or(false);
         }
     }
-    Ok(())
+    Ok(any_guards)
 }
 
-/// Whether somebody who lives has a directory in `parent`.
-pub(super) fn is_alive(parent: BorrowedFd<'_>, purpose: Purpose, name: &[u8]) -> bool {
-    let is_locked = || {
-        let directory = sys::open_directory(parent, name)?;
-        retry_on_intr(|| flock(&directory, FlockOperation::NonBlockingLockShared))
+/// Whether a name in `parent` is that of a directory whose run is alive, and the same user's.
+///
+/// Anybody may be able to lock a directory that a layer brought: it must have a mark, as well.
+pub(super) fn is_alive(parent: BorrowedFd<'_>, purpose: Purpose, name: &[u8], me: Me) -> bool {
+    let is_locked = || match open_marked(parent, name, me)? {
+        Some(marked) => Ok(!lock(&marked.directory, FlockOperation::NonBlockingLockShared, name)?),
+        None => Ok::<_, Fault>(false),
     };
-    purpose.is_that_of(name) && is_locked() == Err(Errno::WOULDBLOCK)
+    purpose.is_that_of(name) && is_locked().unwrap_or(false)
 }
 
 impl Purpose {
     fn is_that_of(self, name: &[u8]) -> bool {
-        let digits = name.strip_prefix(self.0).unwrap_or_default();
-        digits.len() == DIGITS && digits.iter().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+        has_digits(name, self.0)
     }
 }
 
-/// Takes the lock of one; `None` when somebody else has it, when it is somebody else's, or gone.
-///
-/// Its mode stays as it is: somebody else's tree may be all that it is.
-fn claim(parent: BorrowedFd<'_>, name: &[u8], me: Me) -> Result<Option<Claim>, Fault> {
-    let status = |handle| sys::status(handle).map_err(sys::fault("statx", name));
-    let handle = match sys::open_handle(parent, name) {
-        Err(Errno::NOENT) => return Ok(None),
-        other => other.map_err(sys::fault("openat", name))?,
-    };
-    let found = status(handle.as_fd())?;
-    if found.kind != FileType::Directory || found.uid != me.uid {
+struct Marked {
+    directory: OwnedFd,
+    identity: (u64, u64),
+    mark: Vec<u8>,
+}
+
+/// Opens a directory that a run of ours made and marked; `None` for anything else. Nothing of it is changed: it may be
+/// somebody else's tree.
+fn open_marked(parent: BorrowedFd<'_>, name: &[u8], me: Me) -> Result<Option<Marked>, Fault> {
+    let Some((directory, Status { identity, mode, .. })) = open_own(parent, name, me)? else { return Ok(None) };
+    if mode != PRIVATE {
         return Ok(None);
     }
-    let directory = directory::unlock(handle.as_fd(), name, Some(status(parent)?.mount), me)?;
-    match retry_on_intr(|| flock(&directory, FlockOperation::NonBlockingLockExclusive)) {
-        Err(Errno::WOULDBLOCK) => return Ok(None),
-        other => other.map_err(sys::fault("flock", name))?,
+    let mark = mark(directory.as_fd(), identity, name)?;
+    let is_valid = is_own_socket(directory.as_fd(), &mark, me);
+    Ok(is_valid.then_some(Marked { directory, identity, mark }))
+}
+
+/// Opens a directory of ours on the mount of `parent`; `None` for anything else.
+fn open_own(parent: BorrowedFd<'_>, name: &[u8], me: Me) -> Result<Option<(OwnedFd, Status)>, Fault> {
+    let status = |handle| sys::status(handle).map_err(sys::fault("statx", name));
+    // A handle that only names: whatever is there, no driver runs and nothing is mounted.
+    let handle = sys::open_handle(parent, name).map_err(sys::fault("openat", name))?;
+    let found = status(handle.as_fd())?;
+    if found.kind != FileType::Directory || found.uid != me.uid || found.mount != status(parent)?.mount {
+        return Ok(None);
     }
-    // It may have been removed, or committed, between the two calls.
-    let is_there = sys::names(parent, name, found.identity);
-    Ok(is_there.then(|| Claim { directory, name: name.into() }))
+    let directory = sys::open_directory(handle.as_fd(), b".").map_err(sys::fault("openat", name))?;
+    Ok(Some((directory, found)))
+}
+
+/// Removes a guard, and its directory where that is empty and no run has it; says whether it did.
+fn remove_guarded(parent: BorrowedFd<'_>, name: &[u8], guard: &[u8], me: Me) -> Result<bool, Fault> {
+    if !is_own_socket(parent, guard, me) {
+        return Ok(false);
+    }
+    match sys::status_at(parent, name) {
+        Err(Errno::NOENT) => (),
+        Err(errno) => return Err(Fault::system("statx", name, errno)),
+        Ok(found) if found.kind != FileType::Directory || found.uid != me.uid => return Ok(false),
+        Ok(_) => {
+            let opened = open_own(parent, name, me);
+            // A umask may keep us out of an empty one; who made it, if he lives, makes another.
+            if let Ok(None) = opened {
+                return Ok(false);
+            }
+            if let Ok(Some((directory, _))) = &opened
+                && !lock(directory, FlockOperation::NonBlockingLockExclusive, name)?
+            {
+                return Ok(false);
+            }
+            match sys::remove_directory(parent, name) {
+                // With a mark in it, it is removed together with its guard; with anything else it is no run's.
+                Ok(()) | Err(Errno::NOENT | Errno::NOTEMPTY | Errno::EXIST) => (),
+                Err(errno) => return Err(Fault::system("rmdir", name, errno)),
+            }
+        }
+    }
+    sys::unlink(parent, guard).map(|()| true).map_err(sys::fault("unlinkat", guard))
+}
+
+/// Takes a lock; says whether nobody else has it.
+fn lock(directory: &OwnedFd, how: FlockOperation, name: &[u8]) -> Result<bool, Fault> {
+    match retry_on_intr(|| flock(directory, how)) {
+        Err(Errno::WOULDBLOCK) => Ok(false),
+        other => other.map(|()| true).map_err(sys::fault("flock", name)),
+    }
+}
+
+/// The name of the mark in a directory.
+fn mark(directory: BorrowedFd<'_>, (_, inode): (u64, u64), name: &[u8]) -> Result<Vec<u8>, Fault> {
+    let birth = sys::birth(directory).map_err(sys::fault("statx", name))?;
+    let (seconds, nanoseconds) = birth.unwrap_or_default();
+    Ok(format!("layercage-{inode:x}-{seconds:x}-{nanoseconds:x}").into_bytes())
+}
+
+fn guard(name: &[u8]) -> Vec<u8> {
+    [name, GUARD].concat()
+}
+
+/// Whether a name is that of a socket of ours that has no other name.
+fn is_own_socket(at: BorrowedFd<'_>, name: &[u8], me: Me) -> bool {
+    sys::status_at(at, name)
+        .is_ok_and(|found| found.kind == FileType::Socket && found.uid == me.uid && found.links == 1)
 }

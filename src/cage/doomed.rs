@@ -1,4 +1,7 @@
 //! Whole trees on their way out: removed without following anything, and looked through before where that matters.
+//!
+//! A directory takes one descriptor for as long as something in it is removed, and two more for a moment where its mode
+//! keeps us out. Where there are no more, what is deep is moved up: with three levels open any tree can be removed.
 
 use super::Cage;
 use super::directory::{self, Me, Opened};
@@ -7,7 +10,7 @@ use super::sys::{self, Status};
 use crate::words::{Escaped, Fault, Violation};
 use rustix::fs::FileType;
 use rustix::io::Errno;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::BorrowedFd;
 
 /// How deep handles are held while a tree is removed; what lies deeper is moved up first.
 const DEEPEST: usize = 32;
@@ -27,28 +30,6 @@ impl From<Unremoved> for Fault {
 }
 
 impl Cage {
-    /// Removes all that is below the root. A root with something left in it has the mode that it had.
-    pub(super) fn empty(&mut self) -> Result<(), Fault> {
-        let root = self.root();
-        root.open_up(self.me)?;
-        self.remove_all(root.as_fd()).inspect_err(|_| drop(root.settle()))
-    }
-
-    fn remove_all(&mut self, directory: BorrowedFd<'_>) -> Result<(), Fault> {
-        // Reading a directory while it changes may skip names: once more, until there are none.
-        loop {
-            let mut names = Names::of(directory, b".")?;
-            let mut any = false;
-            while let Some((name, _)) = names.next()? {
-                self.remove_tree(directory, &name)?;
-                any = true;
-            }
-            if !any {
-                return Ok(());
-            }
-        }
-    }
-
     /// Removes `name`, whatever it is. Directories that stay because that fails have the modes that they had.
     pub(super) fn remove_tree(&mut self, at: BorrowedFd<'_>, name: &[u8]) -> Result<(), Unremoved> {
         match sys::unlink(at, name) {
@@ -76,14 +57,14 @@ impl Cage {
         while let Some(doomed) = stack.last_mut() {
             match doomed.names.next()? {
                 Some((child, FileType::Directory)) => self.doom(stack, &child, in_part)?,
-                Some((child, _)) => match sys::unlink(doomed.fd.as_fd(), &child) {
+                Some((child, _)) => match sys::unlink(doomed.fd()?, &child) {
                     Ok(()) | Err(Errno::NOENT) => (doomed.progress, *in_part) = (true, true),
                     Err(Errno::ISDIR | Errno::PERM) => self.doom(stack, &child, in_part)?,
                     Err(errno) => return Err(Fault::system("unlinkat", &child, errno)),
                 },
                 None => {
                     let parent = match stack.len().checked_sub(2).and_then(|above| stack.get(above)) {
-                        Some(parent) => parent.fd.as_fd(),
+                        Some(parent) => parent.fd()?,
                         None => at,
                     };
                     let Some(doomed) = stack.last() else { break };
@@ -99,9 +80,9 @@ impl Cage {
                         }
                         // Reading a directory while it changes may skip names: once more, as long as it helps.
                         Err(Errno::NOTEMPTY | Errno::EXIST) if doomed.progress => {
-                            let names = Names::of(doomed.fd.as_fd(), &doomed.name)?;
                             if let Some(doomed) = stack.last_mut() {
-                                (doomed.names, doomed.progress) = (names, false);
+                                doomed.names.rewind();
+                                doomed.progress = false;
                             }
                         }
                         Err(errno) => return Err(Fault::system("rmdir", &doomed.name, errno)),
@@ -115,16 +96,38 @@ impl Cage {
     /// Goes into a directory that is to be removed, or moves it up when this is deep enough.
     fn doom(&mut self, stack: &mut Vec<Doomed>, name: &[u8], in_part: &mut bool) -> Result<(), Fault> {
         let (Some(parent), Some(top)) = (stack.last(), stack.first()) else { return Ok(()) };
-        let Some(doomed) = self.open_doomed(parent.fd.as_fd(), name)? else { return Ok(()) };
+        let doomed = match self.open_doomed(parent.fd()?, name) {
+            // The name is read again when its directory is.
+            Err(fault) if stack.len() > 2 && sys::lacks_descriptors(&fault) => {
+                return self.move_up_last(stack, in_part);
+            }
+            other => other?,
+        };
+        let Some(doomed) = doomed else { return Ok(()) };
         if stack.len() < DEEPEST {
             stack.push(doomed);
             return Ok(());
         }
         // Moving a directory rewrites its `..`, for which it must be writable; opening it saw to that.
         let temporary = self.temporary_name();
-        let moved = sys::rename(parent.fd.as_fd(), name, top.fd.as_fd(), &temporary);
+        let moved = sys::rename(parent.fd()?, name, top.fd()?, &temporary);
         doomed.restore();
         moved.map_err(sys::fault("renameat", name))?;
+        *in_part = true;
+        for doomed in stack {
+            doomed.progress = true;
+        }
+        Ok(())
+    }
+
+    /// Moves the directory that is open last up, so that its descriptor can be used for others.
+    fn move_up_last(&mut self, stack: &mut Vec<Doomed>, in_part: &mut bool) -> Result<(), Fault> {
+        let temporary = self.temporary_name();
+        let [top, .., parent, last] = stack.as_slice() else { return Ok(()) };
+        let moved = sys::rename(parent.fd()?, &last.name, top.fd()?, &temporary);
+        moved.map_err(sys::fault("renameat", &last.name))?;
+        last.restore();
+        stack.pop();
         *in_part = true;
         for doomed in stack {
             doomed.progress = true;
@@ -135,8 +138,8 @@ impl Cage {
     fn open_doomed(&self, at: BorrowedFd<'_>, name: &[u8]) -> Result<Option<Doomed>, Fault> {
         match directory::open(at, name, self.root.status.mount, self.me)? {
             Opened::Directory { fd, status, mode_now } => {
-                let names = Names::of(fd.as_fd(), name)?;
-                Ok(Some(Doomed { fd, name: name.into(), names, status, mode_now, progress: false }))
+                let names = Names::own(fd, name)?;
+                Ok(Some(Doomed { name: name.into(), names, status, mode_now, progress: false }))
             }
             Opened::Missing => Ok(None),
             // A file that may not be removed, by an immutable flag say.
@@ -164,7 +167,7 @@ impl Cage {
                 stack.pop().iter().for_each(Doomed::restore);
                 continue;
             };
-            let found = match sys::status_at(doomed.fd.as_fd(), &child) {
+            let found = match sys::status_at(doomed.fd()?, &child) {
                 Err(Errno::NOENT) => continue,
                 found => found.map_err(sys::fault("statx", &child))?,
             };
@@ -173,7 +176,7 @@ impl Cage {
             }
             doomed.may_lose(&found, self.me).map_err(sys::fault("unlinkat", &child))?;
             if found.kind == FileType::Directory && stack.len() < DEEPEST {
-                let inner = stack.last().map(|doomed| self.open_doomed(doomed.fd.as_fd(), &child)).transpose()?;
+                let inner = stack.last().map(|doomed| self.open_doomed(doomed.fd()?, &child)).transpose()?;
                 stack.extend(inner.flatten());
             }
         }
@@ -183,8 +186,8 @@ impl Cage {
 
 /// A directory on its way out.
 struct Doomed {
-    fd: OwnedFd,
     name: Box<[u8]>,
+    /// What is in it, and its handle.
     names: Names,
     status: Status,
     mode_now: u32,
@@ -193,10 +196,16 @@ struct Doomed {
 }
 
 impl Doomed {
+    fn fd(&self) -> Result<BorrowedFd<'_>, Fault> {
+        self.names.fd().map_err(sys::fault("dirfd", &self.name))
+    }
+
     /// Takes back what let us work in it. That this fails changes nothing about what is reported.
     fn restore(&self) {
-        if self.mode_now != self.status.mode {
-            let _ = sys::set_mode(self.fd.as_fd(), self.status.mode);
+        if self.mode_now != self.status.mode
+            && let Ok(fd) = self.names.fd()
+        {
+            let _ = sys::set_mode(fd, self.status.mode);
         }
     }
 
@@ -208,7 +217,7 @@ impl Doomed {
         }
         match me.overrides || self.status.uid == me.uid {
             true => Ok(()),
-            false => sys::may_change(self.fd.as_fd()),
+            false => self.names.fd().and_then(sys::may_change),
         }
     }
 }

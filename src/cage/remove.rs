@@ -4,7 +4,7 @@ use super::{Cage, Directory, Exposure, Place, Step, sys};
 use crate::words::{Component, DirectoryId, Fault, PlaceId};
 use rustix::fs::{Dir, FileType};
 use rustix::io::{Errno, retry_on_intr};
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 
 /// What is to become of something in a directory that is cleared.
@@ -205,6 +205,22 @@ impl Names {
     pub(super) fn of(directory: BorrowedFd<'_>, path: &[u8]) -> Result<Self, Fault> {
         let stream = retry_on_intr(|| Dir::read_from(directory)).map_err(sys::fault("openat", path))?;
         Ok(Self { stream, path: path.into(), position: 0 })
+    }
+
+    /// The names in a directory, which takes the directory's own descriptor and no other.
+    pub(super) fn own(directory: OwnedFd, path: &[u8]) -> Result<Self, Fault> {
+        let stream = Dir::new(directory).map_err(sys::fault("fdopendir", path))?;
+        Ok(Self { stream, path: path.into(), position: 0 })
+    }
+
+    /// Starts over.
+    pub(super) fn rewind(&mut self) {
+        self.stream.rewind();
+    }
+
+    /// The directory.
+    pub(super) fn fd(&self) -> Result<BorrowedFd<'_>, Errno> {
+        self.stream.fd()
     }
 
     /// The names from a position on.

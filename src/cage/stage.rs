@@ -4,11 +4,20 @@ use super::claim::{self, Claim, Purpose};
 use super::directory::{self, Me, Opened};
 use super::metadata::strip_acls;
 use super::{Cage, Exposure, sys};
-use crate::words::{Component, Durability, Escaped, Fault, Misuse};
+use crate::words::{self, Component, Durability, Escaped, Fault, Misuse};
 use rustix::io::Errno;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::time::Duration;
 
-const STAGE: Purpose = Purpose(b".layercage-");
+const STAGE: Purpose = Purpose(words::STAGE);
+
+/// How many descriptors a stage keeps for its removal: where there are no others left, removal takes six at a time, and
+/// the one of the tree is free by then. The six are one for the cage around the staging directory, one for each of three
+/// levels of directories, and two for a directory whose mode keeps us out (`doomed.rs`).
+const RESERVE: usize = 5;
+
+/// How long a removal that lacks descriptors waits before it tries again, in milliseconds.
+const PAUSES: [u64; 10] = [1, 2, 4, 8, 16, 32, 64, 128, 256, 512];
 
 /// The tree's name in the staging directory.
 const TREE: &[u8] = b"rootfs";
@@ -17,26 +26,30 @@ const TREE: &[u8] = b"rootfs";
 ///
 /// It is locked for as long as it is used: the next run removes one that is not, for its owner is dead. It is ours,
 /// nobody else may go into it, and the tree is in it: whatever owner and mode that has, nobody can use anything of it
-/// before it is verified, or put something else in its place.
+/// before it is verified, or put something else in its place. Of what others put into it nothing is removed.
 #[derive(Debug)]
 pub(crate) struct Stage {
     parent: OwnedFd,
     target: Vec<u8>,
     me: Me,
-    /// The directory around the tree, until that has its name.
-    claim: Option<Claim>,
-    tree: OwnedFd,
+    /// The directory around the tree.
+    claim: Claim,
+    /// `None` as soon as it is dropped.
+    tree: Option<OwnedFd>,
+    /// Descriptors that are closed before the removal.
+    reserve: Vec<OwnedFd>,
 }
 
 impl Stage {
     /// Makes one in `parent` for a target of the name `target`, and removes those that dead runs left.
     pub(crate) fn beside(parent: BorrowedFd<'_>, target: &[u8]) -> Result<Self, Fault> {
         let target = match Component::parse(target) {
-            Ok(component) => component.as_bytes().to_vec(),
+            Ok(component) => component.as_bytes(),
             Err(_) => return Err(Misuse::NotAComponent { name: Escaped::new(target) }.into()),
         };
-        Self::make(parent, &target)
-            .map_err(|fault| fault.about(&format!("to be filled and then called {}", Escaped::new(&target))))
+        words::refuse_reserved(target)?;
+        Self::make(parent, target)
+            .map_err(|fault| fault.about(&format!("to be filled and then called {}", Escaped::new(target))))
     }
 
     fn make(parent: BorrowedFd<'_>, target: &[u8]) -> Result<Self, Fault> {
@@ -48,12 +61,16 @@ impl Stage {
             Err(errno) => return Err(Fault::system("statx", target, errno)),
         }
         let me = Me::find_out();
+        // What cannot be removed for want of descriptors is not made.
+        let reserve = std::iter::repeat_with(|| sys::duplicate(parent.as_fd())).take(RESERVE);
+        let mut reserve = reserve.collect::<Result<Vec<_>, _>>().map_err(sys::fault("fcntl", b"."))?;
         // One that cannot be removed, with a mount in it say, is left for whoever can.
         claim::each_dead(parent.as_fd(), STAGE, me, |dead| drop(remove(parent.as_fd(), &dead)))?;
         let claim = Claim::make(parent.as_fd(), STAGE, me)?;
         match make_tree(&claim, me) {
-            Ok(tree) => Ok(Self { parent, target: target.to_vec(), me, claim: Some(claim), tree }),
+            Ok(tree) => Ok(Self { parent, target: target.to_vec(), me, claim, tree: Some(tree), reserve }),
             Err(fault) => {
+                reserve.clear();
                 let _ = remove(parent.as_fd(), &claim);
                 Err(fault)
             }
@@ -62,7 +79,7 @@ impl Stage {
 
     /// A cage around the tree.
     pub(crate) fn cage(&self) -> Result<Cage, Fault> {
-        let cage = Cage::over(self.tree.as_fd(), Exposure::Staged)?;
+        let cage = Cage::over(self.tree()?, Exposure::Staged)?;
         let root = cage.root();
         // The root is implied until an entry names it.
         cage.imply(&root, false)?;
@@ -75,14 +92,14 @@ impl Stage {
     }
 
     fn tree_identity(&self) -> Result<(u64, u64), Fault> {
-        Ok(sys::status(self.tree.as_fd()).map_err(sys::fault("statx", &self.target))?.identity)
+        Ok(sys::status(self.tree()?).map_err(sys::fault("statx", &self.target))?.identity)
     }
 
     /// Gives the tree its name, unless something of that name has come up meanwhile.
     pub(crate) fn commit(self, durability: Durability) -> Result<(), Fault> {
-        let stage = self.claim()?.directory.as_fd();
+        let stage = self.claim.directory.as_fd();
         if durability == Durability::Synced {
-            sys::sync_file_system(self.tree.as_fd()).map_err(sys::fault("syncfs", &self.target))?;
+            sys::sync_file_system(self.tree()?).map_err(sys::fault("syncfs", &self.target))?;
         }
         self.carry((stage, TREE), (self.parent.as_fd(), &self.target))?;
         if durability == Durability::Synced
@@ -98,9 +115,9 @@ impl Stage {
 
     /// Moves the tree from one directory to the other.
     fn carry(&self, from: (BorrowedFd<'_>, &[u8]), to: (BorrowedFd<'_>, &[u8])) -> Result<(), Fault> {
-        let status = sys::status(self.tree.as_fd()).map_err(sys::fault("statx", &self.target))?;
+        let status = sys::status(self.tree()?).map_err(sys::fault("statx", &self.target))?;
         // Its `..` is written anew, for which it must be writable.
-        let mode_now = self.me.open_up(self.tree.as_fd(), &status, &self.target)?;
+        let mode_now = self.me.open_up(self.tree()?, &status, &self.target)?;
         let moved = match sys::carry(from, to) {
             Err(Errno::EXIST) => Err(Misuse::TargetExists { name: Escaped::new(to.1) }.into()),
             other => other.map_err(sys::fault("renameat2", &self.target)),
@@ -108,7 +125,7 @@ impl Stage {
         if mode_now == status.mode || moved.is_err() {
             return moved;
         }
-        let restored = sys::set_mode(self.tree.as_fd(), status.mode).map_err(sys::fault("fchmod", &self.target));
+        let restored = sys::set_mode(self.tree()?, status.mode).map_err(sys::fault("fchmod", &self.target));
         restored.or_else(|fault| {
             sys::carry(to, from).map_err(sys::fault("renameat2", &self.target))?;
             Err(fault)
@@ -125,16 +142,23 @@ impl Stage {
         Ok(())
     }
 
-    fn claim(&self) -> Result<&Claim, Fault> {
-        self.claim.as_ref().ok_or(Fault::Bug("a stage was used after its commit"))
+    fn tree(&self) -> Result<BorrowedFd<'_>, Fault> {
+        self.tree.as_ref().map(AsFd::as_fd).ok_or(Fault::Bug("a stage was used after it was dropped"))
     }
 }
 
 impl Drop for Stage {
     fn drop(&mut self) {
-        if let Some(claim) = &self.claim {
-            // What cannot be removed now is removed by the next run.
-            let _ = remove(self.parent.as_fd(), claim);
+        self.tree = None;
+        self.reserve.clear();
+        let mut pauses = PAUSES.iter();
+        // What cannot be removed now is removed by the next run …
+        while let Err(fault) = remove(self.parent.as_fd(), &self.claim)
+            // … but another thread may have been faster to take what was in reserve, and fails or ends soon, too.
+            && sys::lacks_descriptors(&fault)
+            && let Some(&pause) = pauses.next()
+        {
+            std::thread::sleep(Duration::from_millis(pause));
         }
     }
 }
@@ -143,8 +167,6 @@ impl Drop for Stage {
 fn make_tree(claim: &Claim, me: Me) -> Result<OwnedFd, Fault> {
     let stage = claim.directory.as_fd();
     strip_acls(stage)?;
-    // A setgid bit that it has from its parent goes, too.
-    sys::set_mode(stage, 0o700).map_err(sys::fault("fchmod", &claim.name))?;
     sys::create_directory(stage, TREE).map_err(sys::fault("mkdirat", TREE))?;
     let mount = sys::status(stage).map_err(sys::fault("statx", &claim.name))?.mount;
     match directory::open(stage, TREE, mount, me)? {
@@ -153,8 +175,11 @@ fn make_tree(claim: &Claim, me: Me) -> Result<OwnedFd, Fault> {
     }
 }
 
-/// Removes what is in it through its handle, and then itself by its name: what somebody moves there meanwhile stays.
+/// Removes the tree in it through its handle, and then itself by its name. What somebody moves to its name meanwhile
+/// stays, and so does what somebody else put into it: that the directory is the one that we made is not certain
+/// ([`Claim::make`]), that the tree is.
 fn remove(parent: BorrowedFd<'_>, claim: &Claim) -> Result<(), Fault> {
-    Cage::over(claim.directory.as_fd(), Exposure::Staged)?.empty()?;
+    let stage = claim.directory.as_fd();
+    Cage::over(stage, Exposure::Staged)?.remove_tree(stage, TREE)?;
     claim.remove(parent)
 }

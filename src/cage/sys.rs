@@ -51,6 +51,25 @@ pub(super) fn open_handle(at: BorrowedFd<'_>, name: &[u8]) -> Result<OwnedFd, Er
     retry_on_intr(|| fs::openat(at, name, HANDLE, Mode::empty()))
 }
 
+/// When an inode was made, in seconds and nanoseconds, where the file system keeps that.
+pub(super) fn birth(handle: BorrowedFd<'_>) -> Result<Option<(i64, u32)>, Errno> {
+    let flags = AtFlags::EMPTY_PATH | AtFlags::NO_AUTOMOUNT;
+    let found = retry_on_intr(|| fs::statx(handle, c"", flags, StatxFlags::BTIME))?;
+    let is_kept = found.stx_mask & StatxFlags::BTIME.bits() != 0;
+    Ok(is_kept.then_some((found.stx_btime.tv_sec, found.stx_btime.tv_nsec)))
+}
+
+/// Whether a call failed because the process, or the machine, may open no more files.
+pub(super) fn lacks_descriptors(fault: &Fault) -> bool {
+    let Fault::System(fault) = fault else { return false };
+    [Errno::MFILE, Errno::NFILE].iter().any(|errno| fault.error.raw_os_error() == Some(errno.raw_os_error()))
+}
+
+/// A second descriptor of what a handle names.
+pub(super) fn duplicate(handle: BorrowedFd<'_>) -> Result<OwnedFd, Errno> {
+    rustix::io::fcntl_dupfd_cloexec(handle, 0)
+}
+
 /// How many files the process may have open; `None` where there is no limit.
 pub(super) fn most_open_files() -> Option<u64> {
     getrlimit(Resource::Nofile).current

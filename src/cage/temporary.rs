@@ -6,7 +6,7 @@
 
 use super::claim::{self, Claim, Purpose};
 use super::{Cage, Directory, Exposure, remove::Names, sys};
-use crate::words::{DirectoryId, Fault};
+use crate::words::{self, DirectoryId, Fault};
 use rustix::fs::FileType;
 use rustix::io::Errno;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -14,11 +14,9 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 /// What all temporary names begin with.
 const TEMPORARY: &[u8] = b".lc-";
 
-const RUN: Purpose = Purpose(b".layercage-run-");
+const RUN: Purpose = Purpose(words::RUN);
 
-/// In the locked directory: a socket, which no archive can bring, so that none can have us take its own for ours …
-const MARK: &[u8] = b"layercage";
-/// … and the file with the path.
+/// In the locked directory: the file with the path.
 const PLACE: &[u8] = b"place";
 
 /// What is known of temporary names.
@@ -49,7 +47,9 @@ impl Cage {
         if let (Temporaries::None, Exposure::Visible) = (&self.temporaries, self.exposure) {
             self.root.touch();
             self.temporaries = match Marker::make(self.root.as_fd(), self.me) {
-                Ok(marker) => Temporaries::Marked(marker),
+                Ok(Some(marker)) => Temporaries::Marked(marker),
+                // A file system without sockets.
+                Ok(None) => Temporaries::Unmarked,
                 // Whoever may not write to the root may be allowed to somewhere below it.
                 Err(Fault::System(fault)) if is_denied(&fault.error) => Temporaries::Unmarked,
                 Err(fault) => return Err(fault),
@@ -69,9 +69,17 @@ impl Cage {
     }
 
     /// Whether a name in a directory is that of our own directory in the root, or of another run that is alive.
+    ///
+    /// A layer may bring any name, and any local user may lock a directory that he can read: ours is told by its inode,
+    /// and another run's by its mark, too.
     pub(super) fn is_marker(&self, directory: &Directory, name: &[u8]) -> bool {
-        let is_ours = || matches!(&self.temporaries, Temporaries::Marked(marker) if marker.claim.name == name);
-        directory.id() == self.root.id() && (is_ours() || claim::is_alive(directory.as_fd(), RUN, name))
+        if directory.id() != self.root.id() {
+            return false;
+        }
+        match &self.temporaries {
+            Temporaries::Marked(marker) if marker.claim.name == name => marker.claim.is_at(directory.as_fd()),
+            _ => claim::is_alive(directory.as_fd(), RUN, name, self.me),
+        }
     }
 
     /// No temporary name is there any more.
@@ -88,13 +96,17 @@ impl Cage {
     /// Removes what dead runs left in a tree.
     pub(super) fn remove_dead_temporaries(&mut self) -> Result<(), Fault> {
         let root = self.root();
-        claim::each_dead(root.as_fd(), RUN, self.me, |claim| {
+        let any_guards = claim::each_dead(root.as_fd(), RUN, self.me, |claim| {
             // What cannot be removed is left for whoever can: it is not what this layer is about.
             if self.remove_named(&claim).is_ok() {
                 root.touch();
                 let _ = remove(root.as_fd(), &claim);
             }
-        })
+        })?;
+        if any_guards {
+            root.touch();
+        }
+        Ok(())
     }
 
     /// Removes the temporary names that a dead run left.
@@ -114,14 +126,14 @@ impl Cage {
 }
 
 impl Marker {
-    fn make(root: BorrowedFd<'_>, me: super::directory::Me) -> Result<Self, Fault> {
+    /// `None` where it would tell the next run nothing.
+    fn make(root: BorrowedFd<'_>, me: super::directory::Me) -> Result<Option<Self>, Fault> {
         let claim = Claim::make(root, RUN, me)?;
-        let fill = || {
-            sys::create_socket(claim.directory.as_fd(), MARK).map_err(sys::fault("mknodat", MARK))?;
-            sys::create_file(claim.directory.as_fd(), PLACE).map_err(sys::fault("openat", PLACE))
-        };
-        match fill() {
-            Ok(place) => Ok(Self { claim, place, names: None, is_needed: false }),
+        if !claim.is_marked() {
+            return claim.remove(root).map(|()| None);
+        }
+        match sys::create_file(claim.directory.as_fd(), PLACE).map_err(sys::fault("openat", PLACE)) {
+            Ok(place) => Ok(Some(Self { claim, place, names: None, is_needed: false })),
             Err(fault) => {
                 let _ = remove(root, &claim);
                 Err(fault)
@@ -149,11 +161,10 @@ fn prefix(claim: &Claim) -> Vec<u8> {
     [TEMPORARY, claim.digits(), b"-"].concat()
 }
 
-/// The path that a dead run wrote down; `None` where it had not come to that, or the directory is no run's.
+/// The path that a dead run wrote down; `None` where it had not come to that.
 fn read_place(claim: &Claim) -> Result<Option<Vec<u8>>, Fault> {
     let at = claim.directory.as_fd();
-    let is = |name, kind| matches!(sys::status_at(at, name), Ok(status) if status.kind == kind && status.links == 1);
-    if !is(MARK, FileType::Socket) || !is(PLACE, FileType::RegularFile) {
+    if !matches!(sys::status_at(at, PLACE), Ok(found) if found.kind == FileType::RegularFile && found.links == 1) {
         return Ok(None);
     }
     // A longer path is none that a limit lets through.
@@ -166,19 +177,12 @@ fn read_place(claim: &Claim) -> Result<Option<Vec<u8>>, Fault> {
     Ok(path.get(..length).map(<[u8]>::to_vec))
 }
 
-/// Removes the directory of a run. It is no run's if anything else is in it, and stays then.
+/// Removes the directory of a run, unless anything else is in it.
 fn remove(root: BorrowedFd<'_>, claim: &Claim) -> Result<(), Fault> {
-    let at = claim.directory.as_fd();
-    if matches!(sys::status_at(at, MARK), Ok(status) if status.kind == FileType::Socket) {
-        // The mark goes last: without it nobody would dare to remove the rest.
-        for name in [PLACE, MARK] {
-            match sys::unlink(at, name) {
-                Ok(()) | Err(Errno::NOENT) => (),
-                Err(errno) => return Err(Fault::system("unlinkat", name, errno)),
-            }
-        }
+    match sys::unlink(claim.directory.as_fd(), PLACE) {
+        Ok(()) | Err(Errno::NOENT) => claim.remove(root),
+        Err(errno) => Err(Fault::system("unlinkat", PLACE, errno)),
     }
-    claim.remove(root)
 }
 
 fn is_denied(error: &std::io::Error) -> bool {

@@ -16,6 +16,7 @@ use crate::cage::{NotOpened, create_spool, open_directory, open_regular};
 use crate::read::Hasher;
 use crate::words::{
     Algorithm, Digest, EntryPath, Error, Escaped, Fault, Limit, Limits, Misuse, Position, SizeSeen, Violation,
+    refuse_reserved,
 };
 use cap_std::AmbientAuthority;
 use cap_std::fs::Dir;
@@ -112,12 +113,13 @@ impl Image {
     ///
     /// # Errors
     ///
-    /// As for [`Image::open`] and [`Image::open_archive`]; [`Misuse::NotAComponent`]; what the system says of a link,
+    /// As for [`Image::open`] and [`Image::open_archive`]; [`Misuse::NotAComponent`], [`Misuse::ReservedName`]; what the system says of a link,
     /// or of what else is neither file nor directory.
     pub fn open_at(directory: &Dir, name: impl AsRef<OsStr>, limits: Limits) -> Result<Self, Error> {
         let name = name.as_ref().as_bytes();
         let path = EntryPath::parse(name, &limits).ok().filter(|path| path.components().count() == 1);
         let path = path.ok_or_else(|| nowhere(Misuse::NotAComponent { name: Escaped::new(name) }.into()))?;
+        refuse_reserved(name).map_err(|misuse| nowhere(misuse.into()))?;
         match open_regular(directory.as_fd(), &path) {
             Ok(archive) => Self::open_archive(archive, || Scratch::beneath(directory), limits),
             Err(NotOpened::System(fault)) => Err(nowhere(fault)),
@@ -135,7 +137,7 @@ impl Image {
     ///
     /// # Errors
     ///
-    /// As for [`Image::open`] and [`Image::open_archive`].
+    /// As for [`Image::open`] and [`Image::open_archive`]; [`Misuse::ReservedName`].
     pub fn open_ambient(path: impl AsRef<Path>, authority: AmbientAuthority) -> Result<Self, Error> {
         Self::open_ambient_within(path, Limits::default(), authority)
     }
@@ -152,6 +154,9 @@ impl Image {
         authority: AmbientAuthority,
     ) -> Result<Self, Error> {
         let path = path.as_ref();
+        if let Some(name) = path.file_name() {
+            refuse_reserved(name.as_bytes()).map_err(|misuse| nowhere(misuse.into()))?;
+        }
         let failed = |path: &Path, error| nowhere(Fault::system("openat", path.as_os_str().as_bytes(), error));
         match Dir::open_ambient_dir(path, authority) {
             Ok(directory) => Self::of_files(Files::Directory(directory), limits),

@@ -31,8 +31,9 @@ use std::os::fd::AsFd;
 /// ```
 #[derive(Debug)]
 pub struct Staged {
-    stage: Stage,
+    // Dropped first: the descriptors that it holds may be needed to remove the stage.
     rootfs: Rootfs,
+    stage: Stage,
     durability: Durability,
 }
 
@@ -42,7 +43,7 @@ impl Staged {
     ///
     /// # Errors
     ///
-    /// [`Misuse::TargetExists`], [`Misuse::NotAComponent`], and what the system refuses.
+    /// [`Misuse::TargetExists`], [`Misuse::NotAComponent`], [`Misuse::ReservedName`], and what the system refuses.
     pub fn beside(parent: &Dir, name: impl AsRef<std::ffi::OsStr>) -> Result<Self, Error> {
         use std::os::unix::ffi::OsStrExt;
         let make = || {

@@ -65,6 +65,12 @@ pub enum Misuse {
         /// What was given.
         name: Escaped,
     },
+    /// A name is one that this library gives to its own directories ([`is_reserved_name`](crate::is_reserved_name)).
+    #[error("{name} is a name that layercage gives to its own directories; choose another one")]
+    ReservedName {
+        /// What was given.
+        name: Escaped,
+    },
     /// The image has no manifest that fits what was asked for.
     #[error("the image has no manifest for {wanted}; it has {found}")]
     NothingSelected {

@@ -13,6 +13,7 @@ mod owners;
 mod place_id;
 mod policy;
 mod report;
+mod reserved;
 #[cfg(feature = "wall")]
 mod restrictions;
 mod rule;
@@ -36,6 +37,8 @@ pub use owners::{BadIdMap, IdMap, IdRange, OwnerMap, Owners};
 pub use place_id::{DirectoryId, PlaceId};
 pub use policy::{Mtime, Policy, Preset};
 pub use report::{Finding, Note, Report};
+pub use reserved::is_reserved_name;
+pub(crate) use reserved::{DIGITS, RUN, STAGE, has_digits, refuse_reserved};
 #[cfg(feature = "wall")]
 pub use restrictions::{Forbidden, Restrictions};
 pub use rule::{JsonProblem, Octal, Quirk, QuirkRule, Row, Rule, SizeSeen, Verdict, Violation, ViolationRule};

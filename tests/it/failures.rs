@@ -1,6 +1,7 @@
 //! Replacing and removing what is there may fail: then it is there as it was.
 
 use crate::child;
+use crate::staged::dead_stage;
 use crate::support::layer::{LayerBuilder, mode};
 use crate::support::tree::{self, Listing};
 use crate::support::world::World;
@@ -14,6 +15,7 @@ use std::os::unix::fs::{PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 const NOBODY: u32 = 65534;
 
@@ -39,6 +41,10 @@ fn changes() -> [(LayerBuilder, &'static str); 4] {
 
 fn run(command: &str, arguments: &[&str]) -> bool {
     Command::new(command).args(arguments).status().is_ok_and(|status| status.success())
+}
+
+fn run_to_end(mut command: Command) -> bool {
+    command.output().unwrap().status.success()
 }
 
 fn names(path: &Path) -> Vec<String> {
@@ -122,11 +128,14 @@ fn a_directory_with_somebody_elses_in_it_keeps_all_and_its_modes() {
     child::expect_success(made);
     fs::create_dir(root.join("d/locked/theirs")).unwrap();
     fs::write(root.join("d/locked/theirs/file"), "").unwrap();
-    let stage = place.path().join(".layercage-0123456789abcdef");
-    fs::create_dir_all(stage.join("theirs")).unwrap();
-    fs::write(stage.join("theirs/file"), "").unwrap();
-    chown(&stage, Some(NOBODY), None).unwrap();
-    fs::set_permissions(&stage, fs::Permissions::from_mode(0o500)).unwrap();
+    let made = child::unprivileged("leaves_a_stage", &[("PLACE", place.path().as_os_str())]).unwrap();
+    assert!(run_to_end(made));
+    let stage = names(place.path()).into_iter().find(|name| name.starts_with(".layercage-")).unwrap();
+    let tree = place.path().join(stage).join("rootfs");
+    fs::remove_dir_all(tree.join("etc")).unwrap();
+    fs::create_dir(tree.join("theirs")).unwrap();
+    fs::write(tree.join("theirs/file"), "").unwrap();
+    fs::set_permissions(&tree, fs::Permissions::from_mode(0o500)).unwrap();
     let before = tree::list(place.path());
     child::expect_success(command);
     assert_same(&before, &tree::list(place.path()), "after all that failed");
@@ -209,9 +218,9 @@ fn meets_a_dead_stage_with_a_mount() {
     if std::env::var_os("LAYERCAGE_CHILD").is_none() {
         return;
     }
-    for inside in ["proc", ""] {
+    for inside in ["rootfs/proc", "rootfs", ""] {
         let place = tempfile::tempdir().unwrap();
-        let dead = place.path().join(".layercage-0123456789abcdef");
+        let dead = dead_stage(place.path());
         fs::create_dir_all(dead.join(inside)).unwrap();
         assert!(run("mount", &["-t", "tmpfs", "none", dead.join(inside).to_str().unwrap()]));
         fs::write(dead.join(inside).join("theirs"), "").unwrap();
@@ -239,13 +248,90 @@ fn what_looks_like_a_dead_run_but_came_from_an_archive_stays() {
     let before = tree::list(&world.root());
     world.apply(&[layer().dir("etc")], &Policy::default()).unwrap();
     assert_same(&before, &tree::list(&world.root()), "a directory that an archive brought");
+}
 
-    // What tells them apart is a socket, which no archive can bring.
-    let socket = world.root().join(run).join("layercage");
-    fs::remove_file(&socket).unwrap();
-    drop(std::os::unix::net::UnixListener::bind(&socket).unwrap());
-    world.apply(&[layer().dir("etc")], &Policy::default()).unwrap();
-    assert_eq!((world.kind("etc/.lc-0123456789abcdef-1"), world.kind(run)), ("", ""));
+#[test]
+fn an_empty_directory_that_a_layer_brought_is_not_taken_for_a_dead_run() {
+    let world = World::new();
+    let run = ".layercage-run-0123456789abcdef";
+    for bits in [0o700, 0o755, 0o000] {
+        world.apply(&[layer().dir_with(run, &mode(bits)).dir(".")], &Policy::default()).unwrap();
+        let before = tree::list(&world.root());
+        world.apply(&[layer().dir("etc").file("etc/a", b"").whiteout("etc")], &Policy::default()).unwrap();
+        world.apply(&[layer().dir(".").whiteout("etc")], &Policy::default()).unwrap();
+        assert_same(&before, &tree::list(&world.root()), "a layer's directory with the name of a run");
+    }
+    tree::unlock(&world.root());
+}
+
+/// Bytes, before the last of which something is done.
+struct Interrupted<'a> {
+    bytes: &'a [u8],
+    left: usize,
+    then: Option<Box<dyn FnOnce() + 'a>>,
+}
+
+impl std::io::Read for Interrupted<'_> {
+    fn read(&mut self, out: &mut [u8]) -> std::io::Result<usize> {
+        if self.bytes.len() <= self.left
+            && let Some(then) = self.then.take()
+        {
+            then();
+        }
+        let most = if self.then.is_some() { self.bytes.len() - self.left } else { self.bytes.len() };
+        let bytes = most.min(out.len());
+        let (now, later) = self.bytes.split_at(bytes);
+        out[..bytes].copy_from_slice(now);
+        self.bytes = later;
+        Ok(bytes)
+    }
+}
+
+/// Applies a layer that replaces `etc/file`, and does something when that is done and the end is still to come.
+fn replace_and_then<'a>(root: &Path, then: impl FnOnce() + 'a) {
+    // So much that no buffer holds it all.
+    let bytes = layer().file("etc/file", b"new").file("large", &vec![7; 8 << 20]).build();
+    let reader = Interrupted { bytes: &bytes, left: 1 << 20, then: Some(Box::new(then)) };
+    let mut rootfs = Rootfs::over(&open(root)).unwrap();
+    Unpacker::new(Policy::default()).apply(Layer::new(reader), &mut rootfs).unwrap();
+}
+
+/// Runs in a process of its own, which ends in the middle.
+#[test]
+#[ignore = "started by the test below"]
+fn leaves_a_run() {
+    let Some(place) = std::env::var_os("PLACE") else { return };
+    replace_and_then(place.as_ref(), || std::process::exit(0));
+}
+
+/// The directories of runs in a tree.
+fn runs(root: &Path) -> Vec<String> {
+    names(root).into_iter().filter(|name| name.starts_with(".layercage-run-")).collect()
+}
+
+#[test]
+fn the_next_run_removes_what_a_dead_one_left_and_takes_no_copy_for_it() {
+    let world = World::new();
+    world.apply(&[layer().file("etc/file", b"old").dir("etc").dir(".")], &Policy::default()).unwrap();
+    assert!(child::run("leaves_a_run", &[("PLACE", world.root().as_os_str())]));
+    let dead = runs(&world.root());
+    assert_eq!(dead.len(), 1);
+    let digits = dead[0].strip_prefix(".layercage-run-").unwrap();
+    let copied_digits = "0123456789abcdef";
+    let copy = format!(".layercage-run-{copied_digits}");
+    assert!(run(
+        "cp",
+        &["-a", world.root().join(&dead[0]).to_str().unwrap(), world.root().join(&copy).to_str().unwrap()]
+    ));
+    for digits in [digits, copied_digits] {
+        fs::create_dir_all(world.root().join(format!("etc/.lc-{digits}-1/inside"))).unwrap();
+    }
+    fs::remove_file(world.root().join("large")).unwrap();
+    world.apply(&[layer().dir("etc").dir(".")], &Policy::default()).unwrap();
+    assert_eq!(runs(&world.root()), [copy]);
+    let mut left = names(&world.root().join("etc"));
+    left.sort();
+    assert_eq!(left, [&format!(".lc-{copied_digits}-1"), "file"]);
     assert_eq!((world.mtime("etc"), world.mtime("")), ((1_000_000_000, 0), (1_000_000_000, 0)));
 }
 
@@ -340,19 +426,132 @@ fn replaces_on_an_overlay() {
 
 #[test]
 fn an_opaque_root_leaves_the_mark_of_another_run_that_is_alive() {
-    use rustix::fs::{FlockOperation, flock};
     let world = World::new();
-    let run = world.root().join(".layercage-run-0123456789abcdef");
-    fs::create_dir(&run).unwrap();
-    fs::write(run.join("place"), "").unwrap();
-    let lock = fs::File::open(&run).unwrap();
-    flock(&lock, FlockOperation::LockExclusive).unwrap();
-    world.apply(&[layer().opaque("").file("a", b"")], &Policy::default()).unwrap();
-    assert!(run.join("place").exists());
-    drop(lock);
-    // Now it is no run's, but something that a layer may have brought.
-    world.apply(&[layer().opaque("").file("a", b"")], &Policy::default()).unwrap();
-    assert!(!run.exists());
+    world.apply(&[layer().file("etc/file", b"old").file("lower", b"")], &Policy::default()).unwrap();
+    replace_and_then(&world.root(), || {
+        let alive = runs(&world.root());
+        assert_eq!(alive.len(), 1);
+        world.apply(&[layer().opaque("").file("etc/file", b"")], &Policy::default()).unwrap();
+        assert_eq!(runs(&world.root()), alive);
+        assert!(!world.root().join("lower").exists());
+    });
+    assert_eq!(runs(&world.root()), [""; 0]);
+}
+
+#[test]
+fn a_directory_that_a_layer_brought_is_no_mark_whoever_locks_it() {
+    use rustix::fs::{FlockOperation, flock};
+    let run = ".layercage-run-0123456789abcdef";
+    let opaque = || layer().file("a", b"").opaque("");
+    // What applies, and whether the lower directory and what is in it are to be there then.
+    let rows = [
+        (opaque(), (false, false)),
+        (opaque().dir(run), (true, false)),
+        (layer().dir(run).opaque(run), (true, false)),
+        (layer().whiteout(run), (false, false)),
+        (layer().whiteout(&format!("{run}/inside/file")), (true, true)),
+    ];
+    for bits in [0o755, 0o700] {
+        for (upper, expected) in rows.clone() {
+            let world = World::new();
+            // Everything but a mark, which no layer can bring.
+            let lower = layer().dir_with(run, &mode(bits)).file(&format!("{run}/inside/file"), b"");
+            let lower = lower.file(&format!("{run}/place"), b"").file(&format!("{run}/layercage"), b"");
+            world.apply(&[lower], &Policy::default()).unwrap();
+            let path = world.root().join(run);
+            let lock = fs::File::open(&path).unwrap();
+            flock(&lock, FlockOperation::LockExclusive).unwrap();
+            world.apply(&[upper], &Policy::default()).unwrap();
+            assert_eq!((path.exists(), path.join("inside").exists()), expected, "{bits:o}");
+            assert!(!path.join("inside/file").exists());
+        }
+    }
+}
+
+#[test]
+fn a_run_that_lacks_descriptors_leaves_nothing() {
+    for test in ["runs_out_of_descriptors", "competes_for_descriptors"] {
+        let place = tempfile::tempdir().unwrap();
+        if is_root("being somebody else") {
+            chown(place.path(), Some(NOBODY), Some(NOBODY)).unwrap();
+        }
+        // Somebody who is not root meets closed directories, which take more descriptors.
+        let Some(command) = child::unprivileged(test, &[("PLACE", place.path().as_os_str())]) else { return };
+        child::expect_success(command);
+        assert_eq!(names(place.path()), [""; 0], "{test}");
+    }
+}
+
+fn limit_descriptors() {
+    use rustix::process::{Resource, Rlimit, setrlimit};
+    setrlimit(Resource::Nofile, Rlimit { current: Some(200), maximum: Some(200) }).unwrap();
+}
+
+/// Deep and wide, and closed: all that takes descriptors when it is removed.
+fn hard_to_remove() -> Vec<u8> {
+    let deep = (1..=20).fold(layer(), |layer, depth| layer.dir(&"d/".repeat(depth)));
+    let deep = (1..=20).rev().fold(deep.file("d/d/d/d/d/file", b""), |layer, depth| {
+        layer.dir_with(&"d/".repeat(depth), &mode(if depth % 2 == 0 { 0o000 } else { 0o500 }))
+    });
+    let wide = |layer, number| {
+        ["a", "b", "c"]
+            .iter()
+            .fold(layer, |layer: LayerBuilder, name| layer.file(&format!("w{number}/{name}/{name}/{name}/file"), b"x"))
+    };
+    (0..3).fold(deep, wide).build()
+}
+
+/// Runs in a process of its own, not as root.
+#[test]
+#[ignore = "started by the test above"]
+fn runs_out_of_descriptors() {
+    let Some(place) = std::env::var_os("PLACE").map(PathBuf::from) else { return };
+    let (layer, unpacker) = (hard_to_remove(), Unpacker::new(Policy::default()));
+    limit_descriptors();
+    // Each run fails with what the one before left it of descriptors, however many these are.
+    let mut held: Vec<_> = (0..150).map(|_| fs::File::open("/dev/null").unwrap()).collect();
+    let mut failures = [0, 0];
+    while let Ok(parent) = cap_std::fs::Dir::open_ambient_dir(&place, cap_std::ambient_authority()) {
+        match Staged::beside(&parent, "rootfs") {
+            Ok(mut staged) => {
+                if unpacker.apply(Layer::new(&layer[..]), staged.rootfs()).is_err() {
+                    failures[0] += 1;
+                }
+                drop(staged);
+            }
+            Err(_) => failures[1] += 1,
+        }
+        drop(parent);
+        assert_eq!(names(&place), [""; 0], "with {} descriptors held", held.len());
+        held.push(fs::File::open("/dev/null").unwrap());
+    }
+    eprintln!("{failures:?} failed while filling and while beginning");
+    assert!(failures[0] > 0 && failures[1] > 0);
+}
+
+/// Runs in a process of its own, not as root.
+#[test]
+#[ignore = "started by the test above"]
+fn competes_for_descriptors() {
+    let Some(place) = std::env::var_os("PLACE").map(PathBuf::from) else { return };
+    let layer = hard_to_remove();
+    limit_descriptors();
+    let parent = open(&place);
+    let failures = AtomicU32::new(0);
+    std::thread::scope(|scope| {
+        for number in 0..195 {
+            let (layer, parent, failures) = (&layer, &parent, &failures);
+            scope.spawn(move || {
+                let unpack = || {
+                    let mut staged = Staged::beside(parent, format!("{number}"))?;
+                    Unpacker::new(Policy::default()).apply(Layer::new(&layer[..]), staged.rootfs()).map(drop)
+                };
+                failures.fetch_add(u32::from(unpack().is_err()), Ordering::Relaxed);
+            });
+        }
+    });
+    eprintln!("{failures:?} of 195 failed");
+    assert!(failures.into_inner() > 0);
 }
 
 /// A staged tree whose files somebody else finishes as soon as each is there, or nobody before the layer's end.

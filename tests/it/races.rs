@@ -79,3 +79,81 @@ fn a_directory_that_becomes_a_link_and_back_leads_nowhere() {
         assert!(done + failed > 0 && exchanges.load(Ordering::Relaxed) > 0);
     }
 }
+
+#[test]
+fn a_directory_that_takes_the_place_of_a_new_stage_loses_nothing() {
+    use crate::support::open;
+    use layercage::{Layer, Staged, Unpacker};
+    use std::os::unix::fs::{MetadataExt, PermissionsExt};
+    let place = tempfile::tempdir().unwrap();
+    let beside = |name: &str| place.path().join(name);
+    // A directory of ours whose content another user could not remove, though he may rename it.
+    let bits = [0o755, 0o700, 0o500, 0o1777];
+    let precious: Vec<_> = (0..bits.len()).map(|number| beside(&format!("precious{number}"))).collect();
+    for (path, bits) in precious.iter().zip(bits) {
+        fs::create_dir_all(path.join("rootfs/inside")).unwrap();
+        fs::write(path.join("file"), "precious").unwrap();
+        fs::set_permissions(path, fs::Permissions::from_mode(bits)).unwrap();
+    }
+    let layer = LayerBuilder::new().file("inside/file", b"").build();
+    let (stop, swaps) = (AtomicBool::new(false), AtomicU32::new(0));
+    let (mut done, mut met) = (0_u32, 0_u32);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let mut number = 0;
+            while !stop.load(Ordering::Relaxed) {
+                for entry in fs::read_dir(place.path()).unwrap().flatten() {
+                    let name = entry.file_name().into_string().unwrap();
+                    let digits = name.strip_prefix(".layercage-").filter(|digits| digits.len() == 16);
+                    if digits.is_none() {
+                        continue;
+                    }
+                    number += 1;
+                    let precious = &precious[number % precious.len()];
+                    // In its place for a moment, then back where it was.
+                    if renameat_with(CWD, entry.path(), CWD, precious, RenameFlags::EXCHANGE).is_ok() {
+                        swaps.fetch_add(1, Ordering::Relaxed);
+                        if number % 3 == 0 {
+                            std::thread::sleep(Duration::from_micros(200));
+                        }
+                        let _ = renameat_with(CWD, precious, CWD, entry.path(), RenameFlags::EXCHANGE);
+                        // Whatever of the two went meanwhile: the precious one is called so again.
+                        if !precious.exists() {
+                            let _ = fs::rename(entry.path(), precious);
+                        }
+                    }
+                }
+            }
+        });
+        let end = Instant::now() + Duration::from_secs(2);
+        while Instant::now() < end {
+            match Staged::beside(&open(place.path()), "next") {
+                Ok(mut staged) => {
+                    let _ = Unpacker::new(Policy::default()).apply(Layer::new(&layer[..]), staged.rootfs());
+                    done += 1;
+                }
+                Err(error) => met += u32::from(error.to_string().contains("is not the directory that was made")),
+            }
+        }
+        stop.store(true, Ordering::Relaxed);
+    });
+    let swaps = swaps.load(Ordering::Relaxed);
+    eprintln!("{done} staged, {met} met another directory, {swaps} swaps");
+    assert!(done + met > 0 && swaps > 0);
+    // Whatever their names are by now, they are all there, and nothing of them has changed.
+    let mut found: Vec<_> = fs::read_dir(place.path())
+        .unwrap()
+        .flatten()
+        .filter_map(|entry| {
+            let path = entry.path();
+            let content = fs::read_to_string(path.join("file")).ok()?;
+            assert_eq!((content.as_str(), path.join("rootfs/inside").exists()), ("precious", true));
+            assert_eq!(fs::read_dir(&path).unwrap().count(), 2);
+            Some(fs::metadata(path).unwrap().mode() & 0o7777)
+        })
+        .collect();
+    found.sort();
+    let mut expected = bits.to_vec();
+    expected.sort();
+    assert_eq!(found, expected);
+}

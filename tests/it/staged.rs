@@ -4,7 +4,7 @@ mod failed;
 
 use crate::child;
 use crate::support::layer::{Attributes, LayerBuilder, mode};
-use crate::support::{is_root, open};
+use crate::support::{is_root, open, tree};
 use layercage::{Digest, Durability, Fault, Layer, Misuse, Policy, Staged, Unpacker};
 use sha2::{Digest as _, Sha256};
 use std::fs;
@@ -137,10 +137,44 @@ fn what_exists_is_never_replaced() {
     }
 }
 
+/// Has a process of its own begin a stage in a directory and end without removing it; gives the stage.
+pub(crate) fn dead_stage(place: &Path) -> PathBuf {
+    let before = names(place);
+    assert!(child::run("leaves_a_stage", &[("PLACE", place.as_os_str())]));
+    let mut new = names(place).into_iter().filter(|name| !before.contains(name));
+    let stage = place.join(new.next().unwrap());
+    assert_eq!(new.next(), None);
+    stage
+}
+
+/// Runs in a process of its own, which ends in the middle.
+#[test]
+#[ignore = "started by other tests"]
+fn leaves_a_stage() {
+    let Some(place) = std::env::var_os("PLACE") else { return };
+    let layer = LayerBuilder::new().file("etc/hostname", b"a\n").build();
+    let mut staged = Staged::beside(&open(place.as_ref()), "rootfs").unwrap();
+    Unpacker::new(Policy::default()).apply(Layer::new(&layer[..]), staged.rootfs()).unwrap();
+    std::process::exit(0);
+}
+
+/// The mark in a dead stage.
+fn mark(stage: &Path) -> PathBuf {
+    let mark = names(stage).into_iter().find(|name| name.starts_with("layercage-"));
+    stage.join(mark.expect("a mark"))
+}
+
+/// Begins a stage, which removes what dead runs left, and drops it.
+fn clean_up(place: &Path) {
+    drop(Staged::beside(&open(place), "next").unwrap());
+}
+
 #[test]
 fn what_dead_runs_left_is_removed_and_what_lives_is_not() {
     let place = tempfile::tempdir().unwrap();
-    fs::create_dir_all(place.path().join(".layercage-0123456789abcdef/etc")).unwrap();
+    dead_stage(place.path());
+    // A stage is one whatever its name is by now, as long as it is one of ours.
+    fs::rename(dead_stage(place.path()), place.path().join(".layercage-0123456789abcdef")).unwrap();
     fs::create_dir(place.path().join(".layercage-mine")).unwrap();
     let alive = Staged::beside(&open(place.path()), "first").unwrap();
     let second = Staged::beside(&open(place.path()), "second").unwrap();
@@ -153,6 +187,157 @@ fn what_dead_runs_left_is_removed_and_what_lives_is_not() {
     let mut left = names(place.path());
     left.sort();
     assert_eq!(left, [".layercage-mine", "first"]);
+}
+
+const NAME: &str = ".layercage-0123456789abcdef";
+
+#[test]
+fn a_directory_that_a_rename_made_look_like_a_stage_stays() {
+    use std::os::unix::net::UnixListener;
+    // What a directory looks like that another user renames: ours, perhaps private, perhaps with sockets in it.
+    let private = |stage: &Path| fs::set_permissions(stage, fs::Permissions::from_mode(0o700)).unwrap();
+    let with_rootfs = |stage: &Path| fs::create_dir_all(stage.join("rootfs/precious")).unwrap();
+    type Make<'a> = &'a dyn Fn(&Path, &Path);
+    let rows: [(&str, Make<'_>); 10] = [
+        ("a tree", &|stage, _| with_rootfs(stage)),
+        ("an empty directory", &|stage, _| fs::create_dir(stage).unwrap()),
+        ("an empty private directory", &|stage, _| {
+            fs::create_dir(stage).unwrap();
+            private(stage);
+        }),
+        ("a private tree", &|stage, _| {
+            with_rootfs(stage);
+            private(stage);
+        }),
+        ("a private tree with some socket", &|stage, _| {
+            with_rootfs(stage);
+            private(stage);
+            drop(UnixListener::bind(stage.join("layercage")).unwrap());
+        }),
+        ("a copy of a stage", &|stage, dead| {
+            let copied = std::process::Command::new("cp").arg("-a").args([dead, stage]).status();
+            assert!(copied.unwrap().success() && mark(stage).exists());
+        }),
+        ("a private tree with the mark of a stage", &|stage, dead| {
+            with_rootfs(stage);
+            private(stage);
+            fs::rename(mark(dead), stage.join(mark(dead).file_name().unwrap())).unwrap();
+        }),
+        ("a stage that others may enter", &|stage, dead| {
+            fs::rename(dead, stage).unwrap();
+            fs::set_permissions(stage, fs::Permissions::from_mode(0o711)).unwrap();
+        }),
+        ("a stage whose mark is a file", &|stage, dead| {
+            fs::rename(dead, stage).unwrap();
+            let mark = mark(stage);
+            fs::remove_file(&mark).unwrap();
+            fs::write(mark, "").unwrap();
+        }),
+        ("a stage whose mark has another name", &|stage, dead| {
+            fs::rename(dead, stage).unwrap();
+            fs::hard_link(mark(stage), stage.parent().unwrap().join("second")).unwrap();
+        }),
+    ];
+    for (what, make) in rows {
+        let place = tempfile::tempdir().unwrap();
+        let elsewhere = tempfile::tempdir_in(place.path()).unwrap();
+        let stage = place.path().join(NAME);
+        make(&stage, &dead_stage(elsewhere.path()));
+        let before = tree::list(place.path());
+        clean_up(place.path());
+        let differences = tree::differences(&before, &tree::list(place.path()));
+        let differences: Vec<_> = differences.iter().filter(|line| line.contains(NAME)).collect();
+        assert!(before.keys().any(|path| path == NAME.as_bytes()) && differences.is_empty(), "{what}: {differences:?}");
+    }
+}
+
+#[test]
+fn a_mark_that_is_somebody_elses_makes_no_stage() {
+    if !is_root("giving a socket away (its twin: a_directory_that_a_rename_made_look_like_a_stage_stays)") {
+        return;
+    }
+    for owned in ["stage", "mark"] {
+        let place = tempfile::tempdir().unwrap();
+        let stage = dead_stage(place.path());
+        let theirs = if owned == "mark" { mark(&stage) } else { stage.clone() };
+        std::os::unix::fs::lchown(&theirs, Some(65534), None).unwrap();
+        clean_up(place.path());
+        assert!(stage.join("rootfs/etc/hostname").exists(), "{owned}");
+    }
+}
+
+#[test]
+fn a_kill_between_a_directory_and_its_mark_leaves_nothing_either() {
+    use std::os::unix::net::UnixListener;
+    let socket = |path: PathBuf| drop(UnixListener::bind(path).unwrap());
+    let guard = format!("{NAME}~");
+    // What is there, and what of it stays.
+    let rows: [(&[&str], bool, &[&str]); 6] = [
+        (&[], true, &[]),
+        (&[NAME], true, &[]),
+        (&[NAME], false, &[NAME]),
+        (&[NAME, ".layercage-0123456789abcdef/theirs"], true, &[NAME]),
+        (&[".layercage-"], true, &[".layercage-"]),
+        (&[".layercage-mine"], true, &[".layercage-mine"]),
+    ];
+    for (directories, guarded, expected) in rows {
+        for bits in [0o700, 0o000, 0o755] {
+            let place = tempfile::tempdir().unwrap();
+            directories.iter().for_each(|name| fs::create_dir(place.path().join(name)).unwrap());
+            if guarded {
+                socket(place.path().join(&guard));
+            }
+            let first = directories.first().map(|name| place.path().join(name));
+            first.iter().for_each(|path| fs::set_permissions(path, fs::Permissions::from_mode(bits)).unwrap());
+            clean_up(place.path());
+            assert_eq!(names(place.path()), expected, "{directories:?} {guarded} {bits:o}");
+            first.iter().for_each(|path| drop(fs::set_permissions(path, fs::Permissions::from_mode(0o700))));
+        }
+    }
+    // A guard is a socket of ours, and no file that has its name.
+    let place = tempfile::tempdir().unwrap();
+    fs::create_dir(place.path().join(NAME)).unwrap();
+    fs::write(place.path().join(&guard), "").unwrap();
+    clean_up(place.path());
+    assert_eq!(names(place.path()).len(), 2);
+}
+
+#[test]
+fn what_somebody_else_puts_into_a_staging_directory_is_not_removed() {
+    let place = tempfile::tempdir().unwrap();
+    let staged = Staged::beside(&open(place.path()), "rootfs").unwrap();
+    let stage = stage(place.path());
+    fs::create_dir_all(stage.join("theirs/inside")).unwrap();
+    drop(staged);
+    assert_eq!((stage.join("theirs/inside").exists(), stage.join("rootfs").exists()), (true, false));
+    // It has its mark, so it goes when it can.
+    fs::remove_dir_all(stage.join("theirs")).unwrap();
+    clean_up(place.path());
+    assert_eq!(names(place.path()), [""; 0]);
+}
+
+#[test]
+fn no_target_and_no_image_has_the_name_of_a_stage() {
+    let place = tempfile::tempdir().unwrap();
+    for name in [NAME, ".layercage-run-0123456789abcdef"] {
+        let refused = [
+            Staged::beside(&open(place.path()), name).map(drop).unwrap_err(),
+            #[cfg(feature = "image")]
+            layercage::Image::open_at(&open(place.path()), name, layercage::Limits::default()).map(drop).unwrap_err(),
+            #[cfg(feature = "image")]
+            layercage::Image::open_ambient(place.path().join(name), cap_std::ambient_authority())
+                .map(drop)
+                .unwrap_err(),
+        ];
+        for refused in refused {
+            assert!(matches!(refused.kind(), Fault::Misuse(Misuse::ReservedName { .. })), "{refused}");
+            assert_eq!(refused.blame().exit_code(), 2);
+        }
+    }
+    for name in [".layercage-0123456789abcde", ".layercage-0123456789abcdeg", "x.layercage-0123456789abcdef"] {
+        Staged::beside(&open(place.path()), name).unwrap().commit(vec![]).unwrap();
+    }
+    assert_eq!(names(place.path()).len(), 3);
 }
 
 /// Where a tree is staged: the only thing there that is hidden.
@@ -213,8 +398,7 @@ fn a_dead_run_is_removed_whoever_its_tree_belongs_to() {
         return;
     }
     let place = tempfile::tempdir().unwrap();
-    let dead = place.path().join(".layercage-0123456789abcdef");
-    fs::create_dir_all(dead.join("rootfs/etc")).unwrap();
+    let dead = dead_stage(place.path());
     std::os::unix::fs::chown(dead.join("rootfs"), Some(1000), Some(1000)).unwrap();
     Staged::beside(&open(place.path()), "rootfs").unwrap().commit(vec![]).unwrap();
     assert_eq!(names(place.path()), ["rootfs"]);
