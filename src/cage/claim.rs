@@ -11,7 +11,7 @@
 //! layer may have brought an empty directory of that name. So a second socket beside the directory, its **guard**, is
 //! there for as long as the mark is not. Without mark and guard a directory is nobody's business.
 
-use super::sys::{self, Status};
+use super::sys::{self, Origin, Status};
 use super::{directory, directory::Me, remove::Names};
 use crate::words::{DIGITS, Fault, has_digits};
 use rustix::fs::{FileType, FlockOperation, flock};
@@ -160,7 +160,7 @@ fn take(parent: BorrowedFd<'_>, name: &[u8], has_sockets: bool, me: Me) -> Resul
         // A setgid bit that it has from its parent goes, too.
         sys::set_mode(directory.as_fd(), PRIVATE).map_err(sys::fault("fchmod", name))?;
     }
-    let mark = has_sockets.then(|| mark(directory.as_fd(), found.identity, name)).transpose()?;
+    let mark = has_sockets.then(|| mark(directory.as_fd(), name)).transpose()?;
     if let Some(mark) = &mark {
         match sys::create_socket(directory.as_fd(), mark) {
             Err(Errno::NOENT) => return Ok(None),
@@ -231,7 +231,7 @@ fn open_marked(parent: BorrowedFd<'_>, name: &[u8], me: Me) -> Result<Option<Mar
     if mode != PRIVATE {
         return Ok(None);
     }
-    let mark = mark(directory.as_fd(), identity, name)?;
+    let mark = mark(directory.as_fd(), name)?;
     let is_valid = is_own_socket(directory.as_fd(), &mark, me);
     Ok(is_valid.then_some(Marked { directory, identity, mark }))
 }
@@ -288,9 +288,8 @@ fn lock(directory: &OwnedFd, how: FlockOperation, name: &[u8]) -> Result<bool, F
 }
 
 /// The name of the mark in a directory.
-fn mark(directory: BorrowedFd<'_>, (_, inode): (u64, u64), name: &[u8]) -> Result<Vec<u8>, Fault> {
-    let birth = sys::birth(directory).map_err(sys::fault("statx", name))?;
-    let (seconds, nanoseconds) = birth.unwrap_or_default();
+fn mark(directory: BorrowedFd<'_>, name: &[u8]) -> Result<Vec<u8>, Fault> {
+    let Origin { inode, seconds, nanoseconds } = sys::origin(directory).map_err(sys::fault("statx", name))?;
     Ok(format!("layercage-{inode:x}-{seconds:x}-{nanoseconds:x}").into_bytes())
 }
 

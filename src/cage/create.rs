@@ -108,6 +108,8 @@ impl Cage {
     fn create_apart(&mut self, place: &Place<'_>, name: &[u8], new: New<'_>) -> Result<Made<()>, Fault> {
         let apart = self.temporary(&place.parent)?;
         sys::create_directory(place.at(), &apart).map_err(sys::fault("mkdirat", &apart))?;
+        // The next run removes it with what is in it.
+        self.condemn(place.at(), &apart).inspect_err(|_| undo_directory(place.at(), &apart))?;
         let create = || {
             let opened = directory::open(place.at(), &apart, self.root.status.mount, self.me)?;
             let Opened::Directory { fd, .. } = opened else {

@@ -6,7 +6,7 @@
 use super::Cage;
 use super::directory::{self, Me, Opened};
 use super::remove::Names;
-use super::sys::{self, Status};
+use super::sys::{self, Origin, Status};
 use crate::words::{Escaped, Fault, Violation};
 use rustix::fs::FileType;
 use rustix::io::Errno;
@@ -46,6 +46,40 @@ impl Cage {
         })
     }
 
+    /// Removes `name` if it is no directory, an empty one, or the one that is condemned. Anything else stays.
+    pub(super) fn remove_condemned(
+        &mut self,
+        at: BorrowedFd<'_>,
+        name: &[u8],
+        condemned: Origin,
+    ) -> Result<(), Unremoved> {
+        match sys::unlink(at, name) {
+            Ok(()) | Err(Errno::NOENT) => return Ok(()),
+            Err(Errno::ISDIR | Errno::PERM) => (),
+            Err(errno) => return Err(Unremoved { fault: Fault::system("unlinkat", name, errno), in_part: false }),
+        }
+        let (mut stack, mut in_part) = (Vec::new(), false);
+        let result = match self.open_doomed(at, name) {
+            // The name may be another one's by now: what counts is what is open.
+            Ok(Some(doomed)) if doomed.is(condemned) => {
+                stack.push(doomed);
+                self.remove_opened(at, &mut stack, &mut in_part)
+            }
+            Ok(Some(doomed)) => {
+                doomed.restore();
+                match sys::remove_directory(at, name) {
+                    Err(Errno::NOTEMPTY | Errno::EXIST) => Ok(()),
+                    other => other.map_err(sys::fault("rmdir", name)),
+                }
+            }
+            other => other.map(drop),
+        };
+        result.map_err(|fault| {
+            stack.iter().rev().for_each(Doomed::restore);
+            Unremoved { fault, in_part }
+        })
+    }
+
     fn remove_directory(
         &mut self,
         at: BorrowedFd<'_>,
@@ -54,6 +88,11 @@ impl Cage {
         in_part: &mut bool,
     ) -> Result<(), Fault> {
         stack.extend(self.open_doomed(at, name)?);
+        self.remove_opened(at, stack, in_part)
+    }
+
+    /// Removes the directory that is open, and what is in it.
+    fn remove_opened(&mut self, at: BorrowedFd<'_>, stack: &mut Vec<Doomed>, in_part: &mut bool) -> Result<(), Fault> {
         while let Some(doomed) = stack.last_mut() {
             match doomed.names.next()? {
                 Some((child, FileType::Directory)) => self.doom(stack, &child, in_part)?,
@@ -196,6 +235,10 @@ struct Doomed {
 }
 
 impl Doomed {
+    fn is(&self, condemned: Origin) -> bool {
+        self.names.fd().and_then(sys::origin) == Ok(condemned)
+    }
+
     fn fd(&self) -> Result<BorrowedFd<'_>, Fault> {
         self.names.fd().map_err(sys::fault("dirfd", &self.name))
     }

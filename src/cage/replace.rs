@@ -79,6 +79,7 @@ impl Cage {
             },
             Err(Errno::ISDIR | Errno::NOTDIR | Errno::NOTEMPTY | Errno::EXIST) => {
                 self.prepare_removal(place)?;
+                self.condemn(at, place.name())?;
                 match exchange(at, temporary, place.name()) {
                     Ok(()) => (),
                     Err(Errno::XDEV) => {
@@ -106,6 +107,7 @@ impl Cage {
         self.prepare_removal(place)?;
         let at = place.at();
         let temporary = self.temporary(&place.parent)?;
+        self.condemn(at, place.name())?;
         match sys::rename(at, place.name(), at, &temporary) {
             Ok(()) => (),
             Err(Errno::NOENT) => return Ok(()),

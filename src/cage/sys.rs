@@ -51,12 +51,32 @@ pub(super) fn open_handle(at: BorrowedFd<'_>, name: &[u8]) -> Result<OwnedFd, Er
     retry_on_intr(|| fs::openat(at, name, HANDLE, Mode::empty()))
 }
 
-/// When an inode was made, in seconds and nanoseconds, where the file system keeps that.
-pub(super) fn birth(handle: BorrowedFd<'_>) -> Result<Option<(i64, u32)>, Errno> {
-    let flags = AtFlags::EMPTY_PATH | AtFlags::NO_AUTOMOUNT;
-    let found = retry_on_intr(|| fs::statx(handle, c"", flags, StatxFlags::BTIME))?;
+/// What tells an inode from others of its file system, those with the same number before and after it included, as far
+/// as the file system keeps when each was made.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Origin {
+    pub(super) inode: u64,
+    /// When it was made; zero where that is not kept.
+    pub(super) seconds: i64,
+    pub(super) nanoseconds: u32,
+}
+
+/// The origin of what `handle` names.
+pub(super) fn origin(handle: BorrowedFd<'_>) -> Result<Origin, Errno> {
+    origin_of(handle, b"", AtFlags::EMPTY_PATH)
+}
+
+/// The origin of what is at `name`, which is not followed.
+pub(super) fn origin_at(at: BorrowedFd<'_>, name: &[u8]) -> Result<Origin, Errno> {
+    origin_of(at, name, AtFlags::SYMLINK_NOFOLLOW)
+}
+
+fn origin_of(at: BorrowedFd<'_>, name: &[u8], flags: AtFlags) -> Result<Origin, Errno> {
+    let wanted = StatxFlags::INO | StatxFlags::BTIME;
+    let found = retry_on_intr(|| fs::statx(at, name, flags | AtFlags::NO_AUTOMOUNT, wanted))?;
     let is_kept = found.stx_mask & StatxFlags::BTIME.bits() != 0;
-    Ok(is_kept.then_some((found.stx_btime.tv_sec, found.stx_btime.tv_nsec)))
+    let (seconds, nanoseconds) = if is_kept { (found.stx_btime.tv_sec, found.stx_btime.tv_nsec) } else { (0, 0) };
+    Ok(Origin { inode: found.stx_ino, seconds, nanoseconds })
 }
 
 /// Whether a call failed because the process, or the machine, may open no more files.

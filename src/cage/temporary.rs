@@ -3,9 +3,13 @@
 //! A tree that is staged goes as a whole. In one that stays, whoever makes the first temporary name puts a locked
 //! directory into the root, and in it a file that says in which directory a temporary name is now: there is
 //! one at a time. The next run finds the lock free, removes that name, and then the rest.
+//!
+//! Whoever that directory belongs to can give anything in it such a name, so a tree is removed only if it is the one
+//! that the file speaks of. What is no tree (a file, an empty directory) he could have removed himself.
 
 use super::claim::{self, Claim, Purpose};
-use super::{Cage, Directory, Exposure, remove::Names, sys};
+use super::sys::{self, Origin};
+use super::{Cage, Directory, Exposure, remove::Names};
 use crate::words::{self, DirectoryId, Fault};
 use rustix::fs::FileType;
 use rustix::io::Errno;
@@ -18,6 +22,8 @@ const RUN: Purpose = Purpose(words::RUN);
 
 /// In the locked directory: the file with the path.
 const PLACE: &[u8] = b"place";
+/// How many bytes of it say which tree is to be removed: inode number, seconds and nanoseconds of its birth.
+const ORIGIN_BYTES: u64 = 20;
 
 /// What is known of temporary names.
 #[derive(Debug, Default)]
@@ -59,6 +65,15 @@ impl Cage {
         let Temporaries::Marked(marker) = &mut self.temporaries else { return Ok(name) };
         marker.point_at(directory)?;
         Ok([&prefix(&marker.claim), name.strip_prefix(TEMPORARY).unwrap_or(&name)].concat())
+    }
+
+    /// Says that the directory at a name is to be removed under a temporary one, or is made under it and not empty.
+    pub(super) fn condemn(&mut self, at: BorrowedFd<'_>, name: &[u8]) -> Result<(), Fault> {
+        let Temporaries::Marked(marker) = &mut self.temporaries else { return Ok(()) };
+        match sys::origin_at(at, name) {
+            Err(Errno::NOENT) => Ok(()),
+            origin => marker.condemn(origin.map_err(sys::fault("statx", name))?),
+        }
     }
 
     /// A temporary name could not be removed: the next run is to try again.
@@ -111,14 +126,14 @@ impl Cage {
 
     /// Removes the temporary names that a dead run left.
     fn remove_named(&mut self, claim: &Claim) -> Result<(), Fault> {
-        let Some(path) = read_place(claim)? else { return Ok(()) };
+        let Some((condemned, path)) = read_place(claim)? else { return Ok(()) };
         let Some(directory) = self.reopen(&path)? else { return Ok(()) };
         let prefix = prefix(claim);
         let mut names = Names::of(directory.as_fd(), directory.path())?;
         while let Some((name, _)) = names.next()? {
             if name.starts_with(&prefix) {
                 directory.touch();
-                self.remove_tree(directory.as_fd(), &name)?;
+                self.remove_condemned(directory.as_fd(), &name, condemned)?;
             }
         }
         Ok(())
@@ -141,16 +156,27 @@ impl Marker {
         }
     }
 
+    /// Says which directory will be under a temporary name, in front of the path.
+    fn condemn(&mut self, Origin { inode, seconds, nanoseconds }: Origin) -> Result<(), Fault> {
+        let record = [&inode.to_le_bytes()[..], &seconds.to_le_bytes(), &nanoseconds.to_le_bytes()].concat();
+        self.write(&record, 0)
+    }
+
+    fn write(&self, record: &[u8], offset: u64) -> Result<(), Fault> {
+        match sys::write_at(self.place.as_fd(), record, offset).map_err(sys::fault("pwrite64", PLACE))? {
+            bytes if bytes == record.len() => Ok(()),
+            _ => Err(Fault::system("pwrite64", PLACE, Errno::NOSPC)),
+        }
+    }
+
     /// Says in which directory the next temporary name will be: its length, then its path.
     fn point_at(&mut self, directory: &Directory) -> Result<(), Fault> {
         if self.names != Some(directory.id()) {
             let path = directory.path();
             let length = u32::try_from(path.len()).map_err(|_| Fault::Bug("a path is longer than any limit"))?;
             let record = [&length.to_le_bytes(), path].concat();
-            match sys::write_at(self.place.as_fd(), &record, 0).map_err(sys::fault("pwrite64", PLACE))? {
-                bytes if bytes == record.len() => self.names = Some(directory.id()),
-                _ => return Err(Fault::system("pwrite64", PLACE, Errno::NOSPC)),
-            }
+            self.write(&record, ORIGIN_BYTES)?;
+            self.names = Some(directory.id());
         }
         Ok(())
     }
@@ -162,7 +188,7 @@ fn prefix(claim: &Claim) -> Vec<u8> {
 }
 
 /// The path that a dead run wrote down; `None` where it had not come to that.
-fn read_place(claim: &Claim) -> Result<Option<Vec<u8>>, Fault> {
+fn read_place(claim: &Claim) -> Result<Option<(Origin, Vec<u8>)>, Fault> {
     let at = claim.directory.as_fd();
     if !matches!(sys::status_at(at, PLACE), Ok(found) if found.kind == FileType::RegularFile && found.links == 1) {
         return Ok(None);
@@ -172,9 +198,21 @@ fn read_place(claim: &Claim) -> Result<Option<Vec<u8>>, Fault> {
     let file = sys::open_file(at, PLACE).map_err(sys::fault("openat", PLACE))?;
     let length = sys::read(file.as_fd(), &mut record).map_err(sys::fault("read", PLACE))?;
     record.truncate(length);
-    let Some((length, path)) = record.split_first_chunk::<4>() else { return Ok(None) };
-    let length = usize::try_from(u32::from_le_bytes(*length)).unwrap_or(usize::MAX);
-    Ok(path.get(..length).map(<[u8]>::to_vec))
+    Ok(parse_place(&record).map(|(condemned, path)| (condemned, path.to_vec())))
+}
+
+fn parse_place(record: &[u8]) -> Option<(Origin, &[u8])> {
+    let (inode, rest) = record.split_first_chunk()?;
+    let (seconds, rest) = rest.split_first_chunk()?;
+    let (nanoseconds, rest) = rest.split_first_chunk()?;
+    let (length, path) = rest.split_first_chunk()?;
+    let condemned = Origin {
+        inode: u64::from_le_bytes(*inode),
+        seconds: i64::from_le_bytes(*seconds),
+        nanoseconds: u32::from_le_bytes(*nanoseconds),
+    };
+    let length = usize::try_from(u32::from_le_bytes(*length)).ok()?;
+    Some((condemned, path.get(..length)?))
 }
 
 /// Removes the directory of a run, unless anything else is in it.

@@ -324,14 +324,21 @@ fn the_next_run_removes_what_a_dead_one_left_and_takes_no_copy_for_it() {
         &["-a", world.root().join(&dead[0]).to_str().unwrap(), world.root().join(&copy).to_str().unwrap()]
     ));
     for digits in [digits, copied_digits] {
-        fs::create_dir_all(world.root().join(format!("etc/.lc-{digits}-1/inside"))).unwrap();
+        fs::create_dir(world.root().join(format!("etc/.lc-{digits}-1"))).unwrap();
+        fs::write(world.root().join(format!("etc/.lc-{digits}-2")), "").unwrap();
+        // Whoever owns the directory gave it that name: the dead run knows of no tree.
+        fs::create_dir_all(world.root().join(format!("etc/.lc-{digits}-3/precious"))).unwrap();
     }
     fs::remove_file(world.root().join("large")).unwrap();
     world.apply(&[layer().dir("etc").dir(".")], &Policy::default()).unwrap();
     assert_eq!(runs(&world.root()), [copy]);
     let mut left = names(&world.root().join("etc"));
     left.sort();
-    assert_eq!(left, [&format!(".lc-{copied_digits}-1"), "file"]);
+    let mut expected: Vec<_> = (1..=3).map(|number| format!(".lc-{copied_digits}-{number}")).collect();
+    expected.extend([format!(".lc-{digits}-3"), "file".to_owned()]);
+    expected.sort();
+    assert_eq!(left, expected);
+    assert!(world.root().join(format!("etc/.lc-{digits}-3/precious")).exists());
     assert_eq!((world.mtime("etc"), world.mtime("")), ((1_000_000_000, 0), (1_000_000_000, 0)));
 }
 
