@@ -52,7 +52,7 @@ const WITHOUT_A_CASE: &[(&str, &str)] = &[
 ];
 
 /// Limits on what images have and layers have not.
-const LIMITS_OF_IMAGES: [Limit; 7] = [
+const LIMITS_OF_IMAGES: [Limit; 9] = [
     Limit::Layers,
     Limit::ManifestBytes,
     Limit::IndexDepth,

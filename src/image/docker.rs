@@ -11,7 +11,6 @@ use super::select::{Candidate, LayerDescriptor, LayerPlace, Selected, Selector, 
 use crate::words::{Algorithm, Digest, EntryPath, Error, Escaped, Fault, Limit, Limits, Position, Violation};
 use serde::Deserialize;
 use std::collections::{BTreeSet, HashMap};
-use std::rc::Rc;
 
 pub(super) const MANIFEST_NAME: &str = "manifest.json";
 pub(super) const MANIFEST: &[u8] = MANIFEST_NAME.as_bytes();
@@ -129,30 +128,42 @@ impl Image {
         if tagged.is_empty() {
             return Err(nothing(selector.wanted(), reference::list(listed.iter().map(DockerImage::name))));
         }
-        // Each once, however often it is named: it may have megabytes.
-        let mut configs: HashMap<&EntryPath, Rc<Read>> = HashMap::new();
+        // Each is read once, however often it is named, and nothing of it is kept but this: an archive may have
+        // thousands of configurations of megabytes.
+        let mut configs: HashMap<&EntryPath, (Digest, Option<usize>)> = HashMap::new();
         let accepted = selector.platform.accepted();
         let (mut candidates, mut others) = (Vec::new(), BTreeSet::new());
         for &image in &tagged {
-            let read = match configs.get(&image.config) {
-                Some(read) => Rc::clone(read),
-                None => Rc::clone(configs.entry(&image.config).insert_entry(Rc::new(self.read_config(image)?)).get()),
+            let (digest, rank) = match configs.get(&image.config) {
+                Some(known) => *known,
+                None => {
+                    let read = self.read_config(image)?;
+                    let platform = read.config.platform;
+                    let rank = match &platform {
+                        Some(platform) => accepted.iter().position(|accepted| accepted == platform),
+                        // Stated nowhere: taken when it is the only one.
+                        None => (tagged.len() == 1).then_some(0),
+                    };
+                    others.insert(platform.map_or("one that states no platform".into(), |known| known.to_string()));
+                    if others.len() > reference::SHOWN + 1 {
+                        others.pop_last();
+                    }
+                    *configs.entry(&image.config).insert_entry((*read.descriptor.digest(), rank)).get()
+                }
             };
-            let rank = match &read.config.platform {
-                Some(platform) => accepted.iter().position(|accepted| accepted == platform),
-                // Stated nowhere: taken when it is the only one.
-                None => (tagged.len() == 1).then_some(0),
-            };
-            let platform =
-                read.config.platform.as_ref().map_or("one that states no platform".into(), ToString::to_string);
-            others.insert(platform);
-            let key = (*read.descriptor.digest(), &image.layers);
-            candidates.extend(rank.map(|rank| Candidate { rank, key, name: image.name(), value: (image, read) }));
+            candidates.extend(rank.map(|rank| Candidate { rank, key: (digest, &image.layers), value: image }));
         }
-        match best(candidates, selector)? {
-            Some((image, read)) => self.selected(image, &read),
-            None => Err(nothing(selector.wanted(), reference::list(others.into_iter()))),
+        let found = best(candidates, selector, |image| image.name())?;
+        let Some(((digest, _), image)) = found else {
+            return Err(nothing(selector.wanted(), reference::list(others.into_iter())));
+        };
+        let read = self.read_config(image)?;
+        let got = *read.descriptor.digest();
+        if got != digest {
+            let position = Position { path: Some(Escaped::new(image.config.as_bytes())), ..Position::default() };
+            return Err(Fault::from(Violation::DigestMismatch { expected: digest, got }).at(position));
         }
+        self.selected(image, read)
     }
 
     pub(super) fn read_config(&self, image: &DockerImage) -> Result<Read, Error> {
@@ -171,7 +182,7 @@ impl Image {
         read().map_err(|fault: Fault| fault.at(position))
     }
 
-    fn selected(&self, image: &DockerImage, read: &Read) -> Result<Selected, Error> {
+    fn selected(&self, image: &DockerImage, read: Read) -> Result<Selected, Error> {
         let placed = |violation: Violation| Fault::from(violation).at(in_file(MANIFEST_NAME));
         let (layers, diff_ids) = (image.layers.len(), read.config.diff_ids.len());
         self.limits().check(Limit::Layers, layers as u64).map_err(placed)?;
@@ -181,8 +192,8 @@ impl Image {
         let layers = image.layers.iter().zip(&read.config.diff_ids);
         let layers =
             layers.map(|(name, diff_id)| LayerDescriptor::new(LayerPlace::Member(name.clone()), None, *diff_id));
-        let platform = read.config.platform.clone();
-        Ok(Selected::new(self, None, (read.descriptor.clone(), platform), layers.collect()))
+        let layers = layers.collect();
+        Ok(Selected::new(self, None, (read.descriptor, read.config.platform), layers))
     }
 }
 

@@ -4,13 +4,32 @@
 //! Go's readers take it for `layers` and others pass it over. Both are ways to show two images to two tools,
 //! so both are refused, in every object that is read. Keys that no reader of ours knows pass.
 
-use crate::words::{Escaped, JsonProblem, Violation};
+use crate::words::{Escaped, JsonProblem, Limit, Limits, Violation};
 use serde::de::{
     Deserialize, DeserializeOwned, DeserializeSeed, Deserializer, Error, IntoDeserializer, MapAccess, Visitor,
 };
-use std::collections::{BTreeMap, HashSet};
+use std::collections::HashSet;
 use std::fmt::{self, Display};
 use std::sync::Arc;
+
+/// Refuses a document of more values than [`Limit::DocumentValues`], before anything is kept of it.
+///
+/// A value may take four bytes of text (`"",`) and fifty of memory, so that the limit on the text is not enough.
+/// Counts what begins a list or an object and what separates their items. In a malformed document that is any number,
+/// but a parser sees no more values than these before it fails.
+pub(super) fn check_values(bytes: &[u8], limits: &Limits) -> Result<(), Violation> {
+    let (mut values, mut in_text, mut escaped) = (1, false, false);
+    for &byte in bytes {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' if in_text => escaped = true,
+            b'"' => in_text = !in_text,
+            b',' | b'[' | b'{' if !in_text => values += 1,
+            _ => {}
+        }
+    }
+    limits.check(Limit::DocumentValues, values)
+}
 
 /// Reads a whole document.
 ///
@@ -158,32 +177,38 @@ fn folded(key: &str) -> String {
         .collect()
 }
 
-/// Reads an object of texts in which each key stands once; `null` is an empty one.
-pub(super) fn texts<'de, D: Deserializer<'de>>(deserializer: D) -> Result<BTreeMap<String, String>, D::Error> {
-    struct Texts;
+/// Reads the values of these keys from an object of texts in which each key stands once; `null` is an empty object.
+/// Other values are dropped as they are read.
+pub(super) fn texts<'de, D: Deserializer<'de>, const N: usize>(
+    deserializer: D,
+    wanted: [&'static str; N],
+) -> Result<[Option<Box<str>>; N], D::Error> {
+    struct Texts<const N: usize>([&'static str; N]);
 
-    impl<'de> Visitor<'de> for Texts {
-        type Value = BTreeMap<String, String>;
+    impl<'de, const N: usize> Visitor<'de> for Texts<N> {
+        type Value = [Option<Box<str>>; N];
 
         fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
             f.write_str("an object of strings")
         }
 
         fn visit_unit<E: Error>(self) -> Result<Self::Value, E> {
-            Ok(BTreeMap::new())
+            Ok([const { None }; N])
         }
 
         fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<Self::Value, M::Error> {
-            let (mut seen, mut texts) = (HashSet::new(), BTreeMap::new());
+            let (mut seen, mut texts) = (HashSet::new(), [const { None }; N]);
             while let Some((key, value)) = map.next_entry::<String, String>()? {
-                once(&mut seen, key.clone())?;
-                texts.insert(key, value);
+                if let Some((_, text)) = self.0.iter().zip(&mut texts).find(|(wanted, _)| **wanted == key) {
+                    *text = Some(value.into());
+                }
+                once(&mut seen, key)?;
             }
             Ok(texts)
         }
     }
 
-    deserializer.deserialize_any(Texts)
+    deserializer.deserialize_any(Texts(wanted))
 }
 
 /// Reads a value whose absence Go's writers spell `null`.

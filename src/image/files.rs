@@ -2,6 +2,7 @@
 
 use super::archive::Archive;
 use super::blob::BlobReader;
+use super::document::check_values;
 use crate::cage::{NotOpened, open_regular};
 use crate::words::{EntryPath, Escaped, Fault, Limit, Limits, SizeSeen, Violation};
 use cap_std::fs::Dir;
@@ -40,7 +41,9 @@ impl Files {
     pub(super) fn document(&self, name: &EntryPath, limits: &Limits) -> Result<Option<Vec<u8>>, Fault> {
         let Some(file) = self.open(name)? else { return Ok(None) };
         limits.check(Limit::ManifestBytes, file.bytes_left())?;
-        read(file, name.as_bytes()).map(Some)
+        let bytes = read(file, name.as_bytes())?;
+        check_values(&bytes, limits)?;
+        Ok(Some(bytes))
     }
 }
 

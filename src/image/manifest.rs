@@ -8,20 +8,31 @@ use super::platform::Platform;
 use super::reference;
 use crate::words::{Digest, Escaped, Violation};
 use serde::Deserialize;
-use serde::de::IgnoredAny;
-use std::collections::BTreeMap;
+use serde::de::{Deserializer, IgnoredAny};
+use std::borrow::Cow;
 
 /// Names a blob: what it is, its digest, its size.
 ///
 /// Follows image-spec, descriptor.md. Only reading an image makes one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Descriptor {
-    media_type: String,
+    /// One of ours, or text from the image.
+    media_type: Cow<'static, str>,
     digest: Digest,
     size: u64,
-    artifact_type: String,
+    /// What else than an image this is.
+    artifact: Option<Box<str>>,
     platform: Option<Box<Platform>>,
-    annotations: BTreeMap<String, String>,
+    names: Names,
+}
+
+/// The names that an image layout gives to a blob. No other annotation is kept.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+struct Names {
+    /// `org.opencontainers.image.ref.name`.
+    tag: Option<Box<str>>,
+    /// `io.containerd.image.name`.
+    whole: Option<Box<str>>,
 }
 
 impl Descriptor {
@@ -42,8 +53,8 @@ impl Descriptor {
 
     /// Describes a blob that was found by its digest.
     pub(super) fn found(media_type: String, digest: Digest, size: u64) -> Self {
-        let (artifact_type, annotations) = (String::new(), BTreeMap::new());
-        Self { media_type, digest, size, artifact_type, platform: None, annotations }
+        let media_type = MediaType::shared(media_type);
+        Self { media_type, digest, size, artifact: None, platform: None, names: Names::default() }
     }
 
     /// Whether an image layout gives this name to the blob: a tag in most cases, or the whole reference, which
@@ -63,26 +74,21 @@ impl Descriptor {
     }
 
     fn tag(&self) -> Option<&str> {
-        self.annotations.get("org.opencontainers.image.ref.name").map(String::as_str)
+        self.names.tag.as_deref()
     }
 
     fn whole_name(&self) -> Option<&str> {
-        self.annotations.get("io.containerd.image.name").map(String::as_str)
+        self.names.whole.as_deref()
     }
 
     /// The platform that the descriptor states.
-    pub(super) fn platform(&self) -> Option<&Platform> {
-        self.platform.as_deref()
+    pub(super) fn take_platform(&mut self) -> Option<Box<Platform>> {
+        self.platform.take()
     }
 
     /// What else than an image this is: a signature, an attestation, a chart.
-    ///
-    /// An artifact type that is a configuration's media type is what registries give to images.
     pub(super) fn artifact(&self) -> Option<&str> {
-        let docker = self.annotations.get("vnd.docker.reference.type").map(String::as_str);
-        let stated = Some(self.artifact_type.as_str())
-            .filter(|stated| !stated.is_empty() && MediaType::parse(stated) != Some(MediaType::Config));
-        docker.or(stated)
+        self.artifact.as_deref()
     }
 
     /// Lets a document pass that states this media type, or none.
@@ -129,7 +135,7 @@ pub(super) fn parse_index(bytes: &[u8], descriptor: Option<&Descriptor>) -> Resu
         (None, Some(inside)) if MediaType::parse(inside) != Some(MediaType::Index) => return Err(media_type(inside)),
         (None, _) => {}
     }
-    index.manifests.into_iter().map(Descriptor::try_from).collect()
+    index.manifests.into_iter().map(|listed| listed.0).collect()
 }
 
 /// What a manifest names.
@@ -150,7 +156,7 @@ impl Manifest {
         descriptor.agrees(manifest.media_type.as_ref())?;
         Ok(Self {
             config: manifest.config.try_into()?,
-            layers: manifest.layers.into_iter().map(Descriptor::try_from).collect::<Result<_, _>>()?,
+            layers: manifest.layers.into_iter().map(|listed| listed.0).collect::<Result<_, _>>()?,
         })
     }
 }
@@ -192,15 +198,34 @@ impl TryFrom<RawDescriptor> for Descriptor {
     type Error = Violation;
 
     fn try_from(raw: RawDescriptor) -> Result<Self, Violation> {
+        let [tag, whole, docker] = raw.annotations;
+        // An artifact type that is a configuration's media type is what registries give to images.
+        let stated = Some(raw.artifact_type)
+            .filter(|stated| !stated.is_empty() && MediaType::parse(stated) != Some(MediaType::Config));
         Ok(Self {
-            media_type: raw.media_type,
+            media_type: MediaType::shared(raw.media_type),
             digest: raw.digest.parse()?,
             size: raw.size,
-            artifact_type: raw.artifact_type,
+            artifact: docker.or_else(|| stated.map(Into::into)),
             platform: raw.platform.and_then(RawPlatform::into_platform).map(Box::new),
-            annotations: raw.annotations,
+            names: Names { tag, whole },
         })
     }
+}
+
+/// A descriptor in a list. It is brought into its short form as it is read, so that no list of the long form exists.
+struct Listed(Result<Descriptor, Violation>);
+
+impl<'de> Deserialize<'de> for Listed {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        <RawDescriptor as Deserialize>::deserialize(deserializer).map(|raw| Self(raw.try_into()))
+    }
+}
+
+/// The annotations that are used: [`Names`], and what BuildKit says an attestation is.
+fn annotations<'de, D: Deserializer<'de>>(deserializer: D) -> Result<[Option<Box<str>>; 3], D::Error> {
+    let keys = ["org.opencontainers.image.ref.name", "io.containerd.image.name", "vnd.docker.reference.type"];
+    texts(deserializer, keys)
 }
 
 impl RawPlatform {
@@ -228,8 +253,8 @@ struct RawDescriptor {
     #[serde(default, deserialize_with = "or_null")]
     artifact_type: String,
     platform: Option<RawPlatform>,
-    #[serde(default, deserialize_with = "texts")]
-    annotations: BTreeMap<String, String>,
+    #[serde(default, deserialize_with = "annotations")]
+    annotations: [Option<Box<str>>; 3],
 }
 
 #[derive(Deserialize)]
@@ -258,7 +283,7 @@ struct RawIndex {
     schema_version: u64,
     media_type: Option<String>,
     #[serde(deserialize_with = "or_null")]
-    manifests: Vec<RawDescriptor>,
+    manifests: Vec<Listed>,
     layers: Option<IgnoredAny>,
     config: Option<IgnoredAny>,
     fs_layers: Option<IgnoredAny>,
@@ -271,7 +296,7 @@ struct RawManifest {
     media_type: Option<String>,
     config: RawDescriptor,
     #[serde(deserialize_with = "or_null")]
-    layers: Vec<RawDescriptor>,
+    layers: Vec<Listed>,
     manifests: Option<IgnoredAny>,
     fs_layers: Option<IgnoredAny>,
 }

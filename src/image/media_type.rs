@@ -1,6 +1,7 @@
 //! What a blob says it is.
 
 use crate::read::Format;
+use std::borrow::Cow;
 
 /// The media types of OCI images and of Docker's schema 2; others are no part of an image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -15,33 +16,38 @@ pub(super) enum MediaType {
     Layer(Format),
 }
 
+use Format::{Gzip, Plain, Zstd};
+
+/// Every spelling.
+const KNOWN: &[(&str, MediaType)] = &[
+    ("application/vnd.oci.image.index.v1+json", MediaType::Index),
+    ("application/vnd.docker.distribution.manifest.list.v2+json", MediaType::Index),
+    ("application/vnd.oci.image.manifest.v1+json", MediaType::Manifest),
+    ("application/vnd.docker.distribution.manifest.v2+json", MediaType::Manifest),
+    ("application/vnd.oci.image.config.v1+json", MediaType::Config),
+    ("application/vnd.docker.container.image.v1+json", MediaType::Config),
+    ("application/vnd.oci.image.layer.v1.tar", MediaType::Layer(Plain)),
+    ("application/vnd.oci.image.layer.nondistributable.v1.tar", MediaType::Layer(Plain)),
+    ("application/vnd.docker.image.rootfs.diff.tar", MediaType::Layer(Plain)),
+    ("application/vnd.docker.image.rootfs.foreign.diff.tar", MediaType::Layer(Plain)),
+    ("application/vnd.oci.image.layer.v1.tar+gzip", MediaType::Layer(Gzip)),
+    ("application/vnd.oci.image.layer.nondistributable.v1.tar+gzip", MediaType::Layer(Gzip)),
+    ("application/vnd.docker.image.rootfs.diff.tar.gzip", MediaType::Layer(Gzip)),
+    ("application/vnd.docker.image.rootfs.foreign.diff.tar.gzip", MediaType::Layer(Gzip)),
+    ("application/vnd.oci.image.layer.v1.tar+zstd", MediaType::Layer(Zstd)),
+    ("application/vnd.oci.image.layer.nondistributable.v1.tar+zstd", MediaType::Layer(Zstd)),
+    ("application/vnd.docker.image.rootfs.diff.tar.zstd", MediaType::Layer(Zstd)),
+    ("application/vnd.docker.image.rootfs.foreign.diff.tar.zstd", MediaType::Layer(Zstd)),
+];
+
 impl MediaType {
     /// Compares byte by byte, as Go's tools do: a spelling that just one reader knows is no media type.
     pub(super) fn parse(text: &str) -> Option<Self> {
-        use Format::{Gzip, Plain, Zstd};
-        Some(match text {
-            "application/vnd.oci.image.index.v1+json" | "application/vnd.docker.distribution.manifest.list.v2+json" => {
-                Self::Index
-            }
-            "application/vnd.oci.image.manifest.v1+json" | "application/vnd.docker.distribution.manifest.v2+json" => {
-                Self::Manifest
-            }
-            "application/vnd.oci.image.config.v1+json" | "application/vnd.docker.container.image.v1+json" => {
-                Self::Config
-            }
-            "application/vnd.oci.image.layer.v1.tar"
-            | "application/vnd.oci.image.layer.nondistributable.v1.tar"
-            | "application/vnd.docker.image.rootfs.diff.tar"
-            | "application/vnd.docker.image.rootfs.foreign.diff.tar" => Self::Layer(Plain),
-            "application/vnd.oci.image.layer.v1.tar+gzip"
-            | "application/vnd.oci.image.layer.nondistributable.v1.tar+gzip"
-            | "application/vnd.docker.image.rootfs.diff.tar.gzip"
-            | "application/vnd.docker.image.rootfs.foreign.diff.tar.gzip" => Self::Layer(Gzip),
-            "application/vnd.oci.image.layer.v1.tar+zstd"
-            | "application/vnd.oci.image.layer.nondistributable.v1.tar+zstd"
-            | "application/vnd.docker.image.rootfs.diff.tar.zstd"
-            | "application/vnd.docker.image.rootfs.foreign.diff.tar.zstd" => Self::Layer(Zstd),
-            _ => return Option::None,
-        })
+        KNOWN.iter().find(|(known, _)| *known == text).map(|(_, kind)| *kind)
+    }
+
+    /// The same text, without memory of its own where it is a known one: an index may have it 30,000 times.
+    pub(super) fn shared(text: String) -> Cow<'static, str> {
+        KNOWN.iter().find(|(known, _)| *known == text).map_or(Cow::Owned(text), |(known, _)| Cow::Borrowed(*known))
     }
 }

@@ -288,7 +288,11 @@ impl Image {
     fn verified(&self, file: BlobReader, digest: &Digest) -> Result<Vec<u8>, Fault> {
         let bytes = read(file, b"(blob)")?;
         let (expected, got) = (*digest, digest_of(digest.algorithm(), &bytes));
-        if got == expected { Ok(bytes) } else { Err(Violation::DigestMismatch { expected, got }.into()) }
+        if got != expected {
+            return Err(Violation::DigestMismatch { expected, got }.into());
+        }
+        document::check_values(&bytes, &self.limits)?;
+        Ok(bytes)
     }
 
     /// Finds the file of a blob. A digest is parsed, and so has nothing in it that could lead elsewhere.

@@ -1,6 +1,6 @@
 //! What a manifest's files run on.
 
-use super::reference::list;
+use super::reference::{SHOWN, list};
 use crate::words::{Escaped, UnknownWord};
 use std::collections::BTreeSet;
 use std::fmt::{self, Display};
@@ -35,7 +35,7 @@ impl Platform {
         if os.is_empty() && architecture.is_empty() {
             return None;
         }
-        let [os, architecture, variant] = [os, architecture, variant].map(str::to_ascii_lowercase);
+        let [os, architecture, variant] = [os, architecture, variant].map(|word| kept(word).to_ascii_lowercase());
         let os = match &*os {
             "" => "linux",
             "macos" => "darwin",
@@ -60,8 +60,17 @@ impl Platform {
 
     /// The same where the operating system has these features. Nothing that is [accepted](Self::accepted) has any, so
     /// that what needs one fits nobody, as for containerd.
-    pub(super) fn with_os_features(self, os_features: impl IntoIterator<Item = String>) -> Self {
-        Self { os_features: os_features.into_iter().collect(), ..self }
+    ///
+    /// Keeps the first ones in the order of the alphabet: a message shows no more, and one alone makes it fit nobody.
+    pub(super) fn with_os_features(self, stated: impl IntoIterator<Item = String>) -> Self {
+        let mut os_features = BTreeSet::new();
+        for feature in stated {
+            os_features.insert(kept(&feature).to_owned());
+            if os_features.len() > SHOWN + 1 {
+                os_features.pop_last();
+            }
+        }
+        Self { os_features, ..self }
     }
 
     /// Whether this is no platform: what BuildKit states of the attestations beside an image.
@@ -131,6 +140,13 @@ impl Platform {
         let [os, architecture, variant] = ["linux", architecture, variant].map(str::to_owned);
         Self { os, architecture, variant, os_features: BTreeSet::new() }
     }
+}
+
+/// As much of a word as a message shows, and a byte more, so that it says that there was more. A document may have
+/// words of megabytes, and an image many documents.
+fn kept(word: &str) -> &str {
+    let end = (0..=Escaped::SHOWN + 1).rev().find(|&end| word.is_char_boundary(end));
+    word.get(..end.unwrap_or_default()).unwrap_or_default()
 }
 
 /// Reads a variant, `v8` or `v8.2` say.

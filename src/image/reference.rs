@@ -30,13 +30,22 @@ pub(super) fn named<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
     }
 }
 
-/// The first of these, as a message shows them.
+/// How many items a message shows.
+pub(super) const SHOWN: usize = 12;
+
+/// The first of these, as a message shows them: a dozen, or fewer where these are long.
 pub(super) fn list(items: impl Iterator<Item = String>) -> String {
-    const SHOWN: usize = 12;
-    let mut items = items.peekable();
-    let mut text = items.by_ref().take(SHOWN).collect::<Vec<_>>().join(", ");
-    if items.peek().is_some() {
-        text.push_str(" and more");
+    const LONG: usize = 1_000;
+    let mut text = String::new();
+    for (index, item) in items.enumerate() {
+        if index == SHOWN || text.len() > LONG {
+            text.push_str(" and more");
+            break;
+        }
+        if index > 0 {
+            text.push_str(", ");
+        }
+        text.push_str(&item);
     }
     text
 }

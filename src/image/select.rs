@@ -184,25 +184,24 @@ pub(super) struct Candidate<K, T> {
     pub(super) rank: usize,
     /// What makes it different from others: two names of one image are no choice.
     pub(super) key: K,
-    /// What a message calls it.
-    pub(super) name: String,
     pub(super) value: T,
 }
 
-/// The best candidate; `None` when there is none.
+/// The key and the value of the best candidate; `None` when there is none. `name` says what a message calls one.
 pub(super) fn best<K: PartialEq, T>(
     mut candidates: Vec<Candidate<K, T>>,
     selector: &Selector,
-) -> Result<Option<T>, Error> {
+    name: impl Fn(&T) -> String,
+) -> Result<Option<(K, T)>, Error> {
     let best = candidates.iter().map(|candidate| candidate.rank).min();
     candidates.retain(|candidate| Some(candidate.rank) == best);
     if let [first, others @ ..] = candidates.as_slice()
         && others.iter().any(|other| other.key != first.key)
     {
-        let names = list(candidates.iter().map(|candidate| candidate.name.clone()));
+        let names = list(candidates.iter().map(|candidate| name(&candidate.value)));
         return Err(nothing(format!("{} alone", selector.wanted()), format!("{names}: say which")));
     }
-    Ok(candidates.into_iter().next().map(|candidate| candidate.value))
+    Ok(candidates.into_iter().next().map(|candidate| (candidate.key, candidate.value)))
 }
 
 /// Nothing fits, or too much.
@@ -282,11 +281,12 @@ impl Image {
             if let Some((rank, found)) = walk.best_fitting(root, 1)?
                 && different.insert(*found.digest())
             {
-                candidates.push(Candidate { rank, key: *found.digest(), name: named(root.name()), value: found });
+                candidates.push(Candidate { rank, key: *found.digest(), value: (root, found) });
             }
         }
-        match (best(candidates, selector)?, walk.only_unstated(), walk.nothing_to_choose()) {
-            (Some(found), _, _) => self.read_manifest(&found),
+        let found = best(candidates, selector, |(root, _)| named(root.name()))?;
+        match (found, walk.only_unstated(), walk.nothing_to_choose()) {
+            (Some((_, (_, found))), _, _) => self.read_manifest(&found),
             (None, Some(only), _) => self.read_manifest(only),
             (None, None, Some(violation)) => Err(Fault::from(violation).at(Position::default())),
             (None, None, None) => Err(nothing(selector.wanted(), list(walk.platforms_found()))),

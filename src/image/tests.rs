@@ -211,6 +211,73 @@ fn limits_are_the_callers() {
     assert_eq!(rule(limit(Limit::ManifestBytes, 10)), Some("limit"));
 }
 
+fn refusal(world: &World, limit: Limit, most: u64) -> Option<&'static str> {
+    let image = world.open_within(Limits::default().with(limit, most));
+    image.and_then(|image| image.select(&wanted())).err().and_then(|error| error.rule_id())
+}
+
+#[test]
+fn values_are_counted_in_every_document_and_not_in_texts() {
+    let world = World::new();
+    world.list(&[world.image("linux", "amd64")]);
+    // The manifest has the most: an object, of a version, a configuration of three values, and a list of a layer of three.
+    let manifest = 1 + 1 + 2 + 1 + 2 + 1 + 1 + 2;
+    assert_eq!(refusal(&world, Limit::DocumentValues, manifest), None);
+    assert_eq!(refusal(&world, Limit::DocumentValues, manifest - 1), Some("limit"));
+    assert_eq!(refusal(&world, Limit::DocumentValues, 0), Some("limit"), "`oci-layout`");
+    let text = r#"{"x":"[[[,,,{{{\"[[[,,,\\","rootfs":{"type":"layers","diff_ids":["#;
+    world.config_text(&format!(r#"{text}"{}"]}}}}"#, digest(b"layer")));
+    assert_eq!(refusal(&world, Limit::DocumentValues, manifest), None);
+}
+
+#[test]
+fn manifests_are_counted_wherever_an_index_lists_them() {
+    let world = World::new();
+    let other = |number| with(world.image("linux", "amd64"), "platform", on("plan9", &format!("cpu{number}")));
+    let others: Vec<_> = (0..10).map(other).collect();
+    let inner = world.index_of(&others);
+    // The index twice is one more to look at, and its manifests are not looked at again.
+    world.list(&[inner.clone(), inner, world.image("linux", "amd64")]);
+    assert_eq!(refusal(&world, Limit::Manifests, 13), None);
+    assert_eq!(refusal(&world, Limit::Manifests, 12), Some("limit"));
+}
+
+#[test]
+fn manifests_that_share_a_configuration_have_it_read_once() {
+    let world = World::new();
+    let history = "x".repeat(4_000_000);
+    let text = format!(r#"{{"os":"linux","architecture":"s390x","history":"{history}","rootfs":{{"type":"layers"}}}}"#);
+    let config = world.bytes(CONFIG, text.as_bytes());
+    let manifest = |number| {
+        let document = json!({"schemaVersion": 2, "config": config, "layers": [], "annotations": {"n": number}});
+        world.json(MANIFEST, &document)
+    };
+    let mut manifests: Vec<_> = (0..500).map(manifest).collect();
+    manifests.push(world.image("linux", "amd64"));
+    world.list(&[world.index_of(&manifests)]);
+    let start = std::time::Instant::now();
+    world.select().unwrap();
+    assert!(start.elapsed().as_secs() < 5, "{:?}", start.elapsed());
+}
+
+#[test]
+fn what_was_found_is_a_short_text_however_much_there_is() {
+    let world = World::new();
+    let image = world.image("linux", "amd64");
+    let long = |number| named(image.clone(), &format!("{number}{}", "\u{1}".repeat(10_000)));
+    world.list(&(0..20).map(long).collect::<Vec<_>>());
+    let image = world.open_within(Limits::default()).unwrap();
+    let message = image.select(&wanted().reference("none")).unwrap_err().to_string();
+    assert!(message.len() < 5_000 && message.ends_with("and more"), "{} {message}", message.len());
+
+    let features: Vec<_> = (0..1_000).map(|number| format!("{number:04}{}", "f".repeat(1_000))).collect();
+    let platform = json!({"os": "o".repeat(100_000), "architecture": "é".repeat(100_000), "os.features": features});
+    world.list(&[with(world.image("linux", "amd64"), "platform", platform)]);
+    let error = world.select().unwrap_err();
+    assert!(matches!(error.kind(), Fault::Misuse(Misuse::NothingSelected { .. })), "{error}");
+    assert!(error.to_string().len() < 8_000, "{}", error.to_string().len());
+}
+
 #[test]
 fn the_host_has_a_platform_in_gos_words() {
     let host = Platform::host().to_string();

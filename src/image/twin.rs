@@ -39,18 +39,23 @@ impl Image {
         let Some(listed) = self.file(docker::MANIFEST_NAME, docker::parse_beside_index)? else { return Ok(None) };
         let is_wanted = |image: &&DockerImage| selector.wants(|name| image.is_called(name));
         let layers = files_of(selected)?;
-        let mut configs = HashMap::new();
+        // The digest, and whether it is for the platform that was selected: see `select_docker`.
+        let mut configs: HashMap<&EntryPath, (Digest, bool)> = HashMap::new();
         let mut of_index = None;
         for image in listed.iter().filter(is_wanted) {
-            let read = match configs.get(image.config()) {
-                Some(read) => read,
-                None => &*configs.entry(image.config()).insert_entry(self.read_config(image)?).into_mut(),
+            let (config, is_for_it) = match configs.get(image.config()) {
+                Some(known) => *known,
+                None => {
+                    let read = self.read_config(image)?;
+                    let known = (*read.descriptor.digest(), read.config.platform.as_ref() == selected.platform());
+                    *configs.entry(image.config()).insert_entry(known).get()
+                }
             };
-            let (config, expected) = (read.descriptor.digest(), selected.config().digest());
+            let (config, expected) = (&config, selected.config().digest());
             if config == expected && layers == image.layers() {
                 continue;
             }
-            if read.config.platform.as_ref() != selected.platform() {
+            if !is_for_it {
                 let of_index = match &of_index {
                     Some(of_index) => of_index,
                     None => &*of_index.insert(self.images_of_index()?),
@@ -98,6 +103,8 @@ impl Image {
             if !seen.insert(*descriptor.digest()) {
                 continue;
             }
+            let placed = |violation: Violation| Fault::from(violation).at(in_file("index.json"));
+            self.limits().check(Limit::Manifests, seen.len() as u64).map_err(placed)?;
             match MediaType::parse(descriptor.media_type()) {
                 Some(MediaType::Index) if depth < self.limits().most(Limit::IndexDepth) => {
                     let inner = self.document(&descriptor, |bytes| parse_index(bytes, Some(&descriptor)));

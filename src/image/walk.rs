@@ -4,31 +4,48 @@ use super::manifest::{Config, Descriptor, Manifest, media_type, parse_index};
 use super::media_type::MediaType;
 use super::open::{Image, in_blob};
 use super::platform::Platform;
+use super::reference::SHOWN;
 use crate::words::{Digest, Error, Fault, Limit, Violation};
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap};
 use std::rc::Rc;
 
 /// A manifest that fits: how many platforms would have been better, and which it is.
 pub(super) type Fitting = (usize, Rc<Descriptor>);
 
 /// A walk through the indexes of an image.
+///
+/// What it remembers of each manifest and index is small, and [`Limit::Manifests`] bounds their number. No document is
+/// kept while another is read, but for the descriptors of an index that are still to be followed.
 pub(super) struct Walk<'a> {
     image: &'a Image,
     /// The platforms that will do, the best first.
     accepted: Vec<Platform>,
     /// What an index led to. Each is walked once, however often others name it: a few small indexes that
     /// name one another a thousand times would otherwise cost a thousand to the power of their depth. Shared,
-    /// since a descriptor may hold megabytes of annotations.
+    /// since the names in a descriptor may be megabytes long.
     led_to: HashMap<Digest, Found>,
-    /// What the configuration of a manifest states, for those whose descriptors state nothing.
-    stated: HashMap<Digest, Rc<Stated>>,
-    /// The manifests of images that were seen.
-    seen: HashSet<Digest>,
+    /// What manifests state whose descriptors state nothing.
+    stated: HashMap<Digest, Stated>,
+    /// What configurations state: 10,000 small manifests may share one of 4 MiB.
+    configs: HashMap<Digest, Stated>,
+    /// How many descriptors were looked at.
+    count: u64,
+    seen: Seen,
+    /// The first ones in the order of the alphabet, and one more than a message shows.
     platforms: BTreeSet<String>,
     /// What states `unknown/unknown`: no image for anybody, and so none to choose from.
     unknown: Option<Platform>,
     unstated: Option<Descriptor>,
-    passed_over: Option<String>,
+    /// What is wrong with the first that was passed over.
+    passed_over: Option<Violation>,
+}
+
+/// The manifests of images that were seen.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Seen {
+    None,
+    One(Digest),
+    Several,
 }
 
 /// What a descriptor led to.
@@ -40,18 +57,24 @@ struct Found {
     indexes: u64,
 }
 
-impl Found {
-    fn manifest(fitting: Option<Fitting>) -> Self {
-        Self { fitting, indexes: 0 }
-    }
+/// What a manifest turned out to be.
+#[derive(Clone, Copy)]
+enum Stated {
+    /// An image for a platform, and how many platforms would be better; `None` when it does not fit.
+    Platform(Option<usize>),
+    /// Of the platform `unknown/unknown`.
+    Unknown,
+    Nothing,
+    /// No image.
+    Artifact,
 }
 
-/// What a manifest turned out to be.
-enum Stated {
-    Platform(Platform),
-    Nothing,
-    /// No image: its configuration has this media type.
-    Artifact(String),
+/// What is to be done with a descriptor.
+enum Step {
+    /// Its document says whether it fits.
+    Read(Descriptor),
+    /// It says itself how well it fits.
+    Fits(usize, Descriptor),
 }
 
 impl<'a> Walk<'a> {
@@ -61,7 +84,9 @@ impl<'a> Walk<'a> {
             accepted: platform.accepted(),
             led_to: HashMap::new(),
             stated: HashMap::new(),
-            seen: HashSet::new(),
+            configs: HashMap::new(),
+            count: 0,
+            seen: Seen::None,
             platforms: BTreeSet::new(),
             unknown: None,
             unstated: None,
@@ -75,28 +100,46 @@ impl<'a> Walk<'a> {
     }
 
     fn find(&mut self, descriptor: &Descriptor, depth: u64) -> Result<Found, Error> {
+        match self.look(descriptor.clone())? {
+            Some(step) => self.take(step, depth),
+            None => Ok(Found::default()),
+        }
+    }
+
+    /// Says what is to be done with a descriptor; `None` when it is nothing that fits.
+    fn look(&mut self, mut descriptor: Descriptor) -> Result<Option<Step>, Error> {
+        self.count += 1;
+        let placed = |violation: Violation| Fault::from(violation).at(in_blob(descriptor.digest()));
+        self.image.limits().check(Limit::Manifests, self.count).map_err(placed)?;
         if let Some(artifact) = descriptor.artifact() {
             self.pass_over(artifact);
-            return Ok(Found::default());
+            return Ok(None);
         }
-        match MediaType::parse(descriptor.media_type()) {
-            Some(MediaType::Index) => match descriptor.platform() {
-                // It says what all of it is for.
-                Some(platform) if self.rank(platform).is_none() => {
-                    self.see(descriptor, platform);
-                    Ok(Found::default())
-                }
-                _ => self.find_within(descriptor, depth + 1),
-            },
-            Some(MediaType::Manifest) => {
-                let fits = self.fits(descriptor)?;
-                Ok(Found::manifest(fits.map(|rank| (rank, Rc::new(descriptor.clone())))))
-            }
-            _ => {
-                self.pass_over(descriptor.media_type());
-                Ok(Found::default())
+        let kind = MediaType::parse(descriptor.media_type());
+        if !matches!(kind, Some(MediaType::Index | MediaType::Manifest)) {
+            self.pass_over(descriptor.media_type());
+            return Ok(None);
+        }
+        let Some(platform) = descriptor.take_platform() else { return Ok(Some(Step::Read(descriptor))) };
+        match (kind, self.rank(&platform)) {
+            // It says what all of it is for.
+            (Some(MediaType::Index), Some(_)) => Ok(Some(Step::Read(descriptor))),
+            (_, rank) => {
+                self.see(descriptor.digest(), &platform);
+                Ok(rank.map(|rank| Step::Fits(rank, descriptor)))
             }
         }
+    }
+
+    fn take(&mut self, step: Step, depth: u64) -> Result<Found, Error> {
+        let (rank, descriptor) = match step {
+            Step::Read(index) if MediaType::parse(index.media_type()) == Some(MediaType::Index) => {
+                return self.find_within(&index, depth + 1);
+            }
+            Step::Read(manifest) => (self.fits(&manifest)?, manifest),
+            Step::Fits(rank, manifest) => (Some(rank), manifest),
+        };
+        Ok(Found { fitting: rank.map(|rank| (rank, Rc::new(descriptor))), indexes: 0 })
     }
 
     /// Walks an index. No index can lie within itself, since it would have to hold its own digest.
@@ -111,10 +154,9 @@ impl<'a> Walk<'a> {
             return Ok(found.clone());
         }
         within(depth)?;
-        let listed = self.image.document(descriptor, |bytes| parse_index(bytes, Some(descriptor)))?;
         let mut found = Found { fitting: None, indexes: 1 };
-        for inner in &listed {
-            let other = self.find(inner, depth)?;
+        for step in self.steps_within(descriptor)? {
+            let other = self.take(step, depth)?;
             found.indexes = found.indexes.max(other.indexes + 1);
             if let Some(other) = other.fitting
                 && found.fitting.as_ref().is_none_or(|(rank, _)| other.0 < *rank)
@@ -130,26 +172,52 @@ impl<'a> Walk<'a> {
         Ok(found)
     }
 
+    /// Reads an index as what is to be done with its descriptors. These wait while the first of them is followed, so
+    /// that none is kept that cannot be chosen: one that fits no better than one before it, and all behind the best.
+    fn steps_within(&mut self, index: &Descriptor) -> Result<Vec<Step>, Error> {
+        let listed = self.image.document(index, |bytes| parse_index(bytes, Some(index)))?;
+        let (mut steps, mut best) = (Vec::new(), usize::MAX);
+        for inner in listed {
+            match self.look(inner)? {
+                Some(Step::Fits(rank, _)) if rank >= best => {}
+                Some(step) => {
+                    if let Step::Fits(rank, _) = step {
+                        best = rank;
+                    }
+                    steps.push(step);
+                }
+                None => {}
+            }
+            if best == 0 {
+                break;
+            }
+        }
+        steps.shrink_to_fit();
+        Ok(steps)
+    }
+
     /// How many platforms would be better; `None` when it does not fit.
     fn fits(&mut self, descriptor: &Descriptor) -> Result<Option<usize>, Error> {
-        let stated = match descriptor.platform() {
-            Some(platform) => Rc::new(Stated::Platform(platform.clone())),
-            None => self.stated_inside(descriptor)?,
+        let digest = descriptor.digest();
+        let stated = match self.stated.get(digest) {
+            Some(stated) => *stated,
+            None => {
+                let stated = self.stated_inside(descriptor)?;
+                self.stated.insert(*digest, stated);
+                stated
+            }
         };
-        match &*stated {
-            Stated::Artifact(kind) => {
-                self.pass_over(kind);
-                Ok(None)
+        match stated {
+            Stated::Platform(rank) => {
+                self.note(digest);
+                Ok(rank)
             }
             Stated::Nothing => {
                 self.unstated = Some(descriptor.clone());
-                self.seen.insert(*descriptor.digest());
+                self.note(digest);
                 Ok(None)
             }
-            Stated::Platform(platform) => {
-                self.see(descriptor, platform);
-                Ok(self.rank(platform))
-            }
+            Stated::Unknown | Stated::Artifact => Ok(None),
         }
     }
 
@@ -159,44 +227,58 @@ impl<'a> Walk<'a> {
     }
 
     /// Notes that there is something for this platform.
-    fn see(&mut self, descriptor: &Descriptor, platform: &Platform) {
-        if platform.is_unknown() && self.rank(platform).is_none() {
+    fn see(&mut self, digest: &Digest, platform: &Platform) -> Stated {
+        let rank = self.rank(platform);
+        if platform.is_unknown() && rank.is_none() {
             self.unknown = Some(platform.clone());
-            return;
+            return Stated::Unknown;
         }
         self.platforms.insert(platform.to_string());
-        self.seen.insert(*descriptor.digest());
+        if self.platforms.len() > SHOWN + 1 {
+            self.platforms.pop_last();
+        }
+        self.note(digest);
+        Stated::Platform(rank)
     }
 
-    fn stated_inside(&mut self, descriptor: &Descriptor) -> Result<Rc<Stated>, Error> {
-        if let Some(stated) = self.stated.get(descriptor.digest()) {
-            return Ok(stated.clone());
+    fn note(&mut self, digest: &Digest) {
+        self.seen = match self.seen {
+            Seen::None => Seen::One(*digest),
+            Seen::One(other) if other == *digest => Seen::One(other),
+            _ => Seen::Several,
+        };
+    }
+
+    fn stated_inside(&mut self, descriptor: &Descriptor) -> Result<Stated, Error> {
+        // The layers are not kept while the configuration is read.
+        let config = self.image.document(descriptor, |bytes| Ok(Manifest::parse(bytes, descriptor)?.config))?;
+        if MediaType::parse(config.media_type()) != Some(MediaType::Config) {
+            self.pass_over(config.media_type());
+            return Ok(Stated::Artifact);
         }
-        let manifest = self.image.document(descriptor, |bytes| Manifest::parse(bytes, descriptor))?;
-        let stated = Rc::new(if MediaType::parse(manifest.config.media_type()) != Some(MediaType::Config) {
-            Stated::Artifact(manifest.config.media_type().to_owned())
-        } else {
-            let config = self.image.document(&manifest.config, Config::parse)?;
-            config.platform.map_or(Stated::Nothing, Stated::Platform)
-        });
-        self.stated.insert(*descriptor.digest(), stated.clone());
+        if let Some(stated) = self.configs.get(config.digest()) {
+            return Ok(*stated);
+        }
+        let platform = self.image.document(&config, |bytes| Ok(Config::parse(bytes)?.platform))?;
+        let stated = platform.map_or(Stated::Nothing, |platform| self.see(descriptor.digest(), &platform));
+        self.configs.insert(*config.digest(), stated);
         Ok(stated)
     }
 
     fn pass_over(&mut self, kind: &str) {
-        self.passed_over.get_or_insert_with(|| kind.to_owned());
+        self.passed_over.get_or_insert_with(|| media_type(kind));
     }
 
     /// The manifest of unknown platform that is the only one there is.
     pub(super) fn only_unstated(&self) -> Option<&Descriptor> {
-        self.unstated.as_ref().filter(|_| self.seen.len() == 1 && self.platforms.is_empty())
+        self.unstated.as_ref().filter(|_| matches!(self.seen, Seen::One(_)) && self.platforms.is_empty())
     }
 
     /// What is wrong with an image in which there is no manifest to choose from.
     pub(super) fn nothing_to_choose(&self) -> Option<Violation> {
         match &self.passed_over {
-            _ if !self.seen.is_empty() || self.unknown.is_some() => None,
-            Some(kind) => Some(media_type(kind)),
+            _ if self.seen != Seen::None || self.unknown.is_some() => None,
+            Some(violation) => Some(violation.clone()),
             None => Some(Violation::NotAnImage { because: "its index names no manifest" }),
         }
     }

@@ -75,6 +75,11 @@ limits! {
     Layers "layers" = 500;
     /// Bytes of an index, a manifest or a configuration.
     ManifestBytes "manifest-bytes" = 4 << 20;
+    /// Values in an index, a manifest or a configuration, the unused ones included: items of lists and members of
+    /// objects, counted before the document is parsed.
+    DocumentValues "document-values" = 200_000;
+    /// Manifests and indexes that are looked at to select one manifest.
+    Manifests "manifests" = 100_000;
     /// Indexes within one another.
     IndexDepth "index-depth" = 4;
     /// Members of the archive of an image.

@@ -251,6 +251,8 @@ fn no_limit_is_forgotten() {
     let elsewhere = [
         Limit::Layers,           // src/image/tests.rs
         Limit::ManifestBytes,    // src/image/tests.rs
+        Limit::DocumentValues,   // src/image/tests.rs
+        Limit::Manifests,        // src/image/tests.rs
         Limit::IndexDepth,       // src/image/tests.rs
         Limit::ArchiveMembers,   // archives.rs
         Limit::ArchiveNameBytes, // archives.rs

@@ -261,9 +261,45 @@ pub(super) const CASES: &[Case] = &[
     ),
     ("a manifest that is not UTF-8", |w| w.list(&[w.bytes(MANIFEST, b"{\"\xff\":1}")]), Some("json")),
     ("a manifest that is empty", |w| w.manifest_text(""), Some("json")),
-    ("a manifest of brackets", |w| w.manifest_text(&"[".repeat(1 << 20)), Some("json")),
-    ("layers of brackets", |w| w.manifest_text(&format!("{{\"layers\":{}", "[".repeat(1 << 20))), Some("json")),
-    ("an unknown key of brackets", |w| w.manifest_text(&format!("{{\"x\":{}", "[".repeat(1 << 20))), Some("json")),
+    ("a manifest of brackets", |w| w.manifest_text(&"[".repeat(100_000)), Some("json")),
+    ("layers of brackets", |w| w.manifest_text(&format!("{{\"layers\":{}", "[".repeat(100_000))), Some("json")),
+    ("an unknown key of brackets", |w| w.manifest_text(&format!("{{\"x\":{}", "[".repeat(100_000))), Some("json")),
+    ("a manifest of a million brackets", |w| w.manifest_text(&"[".repeat(1 << 20)), Some("limit")),
+    (
+        "an unknown key of lists within one another, all closed",
+        |w| {
+            w.config_text(&format!(
+                r#"{{"x":{}{},"rootfs":{{"type":"layers"}}}}"#,
+                "[".repeat(9_999),
+                "]".repeat(9_999)
+            ))
+        },
+        Some("layers-and-diff-ids"),
+    ),
+    (
+        "410,000 annotations",
+        |w| {
+            let annotations: String = (0..410_000).map(|number| format!(r#","{number:06}":"""#)).collect();
+            w.index_json(&format!(r#"{{"manifests":[{{"annotations":{{"a":""{annotations}}}}}]}}"#));
+        },
+        Some("limit"),
+    ),
+    (
+        "a million entries of a history that is not read",
+        |w| w.config_text(&format!(r#"{{"history":[0{}]}}"#, ",0".repeat(1_000_000))),
+        Some("limit"),
+    ),
+    (
+        "an unused annotation twice",
+        |w| {
+            let image = with(w.image("linux", "amd64"), "annotations", json!({"a": "1"})).to_string();
+            w.index_json(&format!(
+                r#"{{"schemaVersion":2,"manifests":[{}]}}"#,
+                image.replace(r#""a":"1""#, r#""a":"1","b":"2","a":"1""#)
+            ));
+        },
+        Some("json"),
+    ),
     (
         "a manifest that says it is Docker's",
         |w| w.edited(|m| m["mediaType"] = json!("application/vnd.docker.distribution.manifest.v2+json")),
