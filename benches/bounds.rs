@@ -2,7 +2,8 @@
 //!
 //! `cargo bench --bench bounds` prints a table, and fails where the peak of memory is over 64 MiB, where twice the input
 //! takes more than three times as long, where it takes more memory though the tree was empty, or where a layer ends
-//! otherwise than the case says. `cargo bench --bench bounds -- NAME…` runs some cases; `LAYERCAGE_SCALE=N` divides the
+//! otherwise than the case says. From the archive of an image an image is selected, and all its layers are opened.
+//! `cargo bench --bench bounds -- NAME…` runs some cases; `LAYERCAGE_SCALE=N` divides the
 //! sizes; `BLESS=1` writes the table into `SECURITY.md`. Trees are made in `TMPDIR`: a tmpfs is best, and five million
 //! files need 6 GB of it, and as many inodes (`mount -o nr_inodes=`).
 
@@ -13,10 +14,13 @@ mod common;
 
 use cap_std::ambient_authority;
 use cap_std::fs::Dir;
+use common::images;
 use common::layers::{Chain, Item, Nowhere, entry, layer};
 use common::{peak_kib, processor_seconds, setting, table};
-use layercage::{Layer, Policy, Rootfs, Unpacker};
+use layercage::{Error, Image, Layer, Limits, Policy, Rootfs, Selector, Unpacker};
+use std::fs::File;
 use std::io::{self, Read};
+use std::path::Path;
 use std::process::{Command, ExitCode};
 
 /// What a case is applied to.
@@ -30,6 +34,10 @@ enum Over {
     Passages,
     /// Nothing: content is read and dropped, so that the disk does not count.
     Nothing,
+    /// The same, for a layer that needs as many MiB of memory as there are items, and at most eight more.
+    Window,
+    /// It is the archive of an image, and no layer. Another process writes it, whose memory does not count.
+    Image,
 }
 
 /// A name, what it is applied to, how many items, the rule that refuses it, and the layer of so many.
@@ -57,6 +65,7 @@ const CASES: &[Case] = &[
         }))
     }),
     ("MiB of window that a zstd frame asks for", Over::Nothing, 1024, Some("limit"), |n| window(n * MIB)),
+    ("MiB of window that a zstd frame uses", Over::Window, 64, None, |n| filled_window(n * MIB)),
     ("entries of one name", Over::Tree, 250_000, None, |n| layer((0..n).map(|_| Item::File("f".into())))),
     ("directories", Over::Tree, 250_000, None, |n| layer((0..n).map(|i| Item::Directory(format!("d{i}"))))),
     ("hard links", Over::Tree, 250_000, None, |n| {
@@ -83,6 +92,23 @@ const CASES: &[Case] = &[
         let start = [Item::Directory("l39".into())].into_iter().chain(chain);
         layer(start.chain((0..n).map(|i| Item::File(format!("l0/f{i}")))))
     }),
+    ("image: layers behind 39 links of 4,000 bytes", Over::Image, 250, None, images::links),
+    ("image: annotations", Over::Image, 95_000, None, |n| images::image(n, images::annotations, images::nothing)),
+    ("image: annotations, too many", Over::Image, 205_000, Some("limit"), |n| {
+        images::image(n, images::annotations, images::nothing)
+    }),
+    ("image: values in a configuration", Over::Image, 95_000, None, |n| {
+        images::image(n, images::nothing, images::history)
+    }),
+    ("image: features in a platform", Over::Image, 95_000, None, images::features),
+    ("image: descriptors in an index", Over::Image, 15_000, None, images::descriptors),
+    ("image: descriptors in each of three indexes in a fourth", Over::Image, 13_000, None, images::nested),
+    ("image: indexes of a manifest with a name of 4 MB", Over::Image, 25, None, images::names),
+    ("image: manifests with one configuration of 4 MB", Over::Image, 5_000, None, images::sharing),
+    ("image: layers in `manifest.json`", Over::Image, 520_000, Some("limit"), images::layers),
+    ("image: layers in `manifest.json`, fewer", Over::Image, 95_000, Some("limit"), images::layers),
+    ("image: images in `manifest.json`", Over::Image, 49_000, None, images::images),
+    ("image: configurations of 50,000 diff IDs", Over::Image, 25, None, images::configurations),
 ];
 
 fn main() -> ExitCode {
@@ -91,6 +117,13 @@ fn main() -> ExitCode {
         && flag == "--run"
     {
         return run(name, items.parse().unwrap());
+    }
+    if let [flag, name, items, path] = &arguments[..]
+        && flag == "--write"
+    {
+        let (.., build) = CASES.iter().find(|case| case.0 == name).unwrap();
+        io::copy(&mut build(items.parse().unwrap()), &mut File::create(path).unwrap()).unwrap();
+        return ExitCode::SUCCESS;
     }
     let scale = setting("LAYERCAGE_SCALE", 1);
     let mut lines = vec![
@@ -113,7 +146,8 @@ fn main() -> ExitCode {
         println!("{line}");
         lines.push(line);
         // Below a tenth of a second the start of the process counts.
-        failed |= peak > MOST_MIB || (one > 0.1 && two > 3.0 * one);
+        let most = if matches!(over, Over::Window) { twice + 8 } else { MOST_MIB };
+        failed |= peak > most || (one > 0.1 && two > 3.0 * one);
         // What a layer brought must be remembered only where something was before.
         failed |= matches!(over, Over::Tree | Over::Nothing) && peak > half + 1;
     }
@@ -145,20 +179,38 @@ fn run(name: &str, items: u64) -> ExitCode {
         (0..items).for_each(|item| std::fs::create_dir(long.join(format!("d{item}"))).unwrap());
     }
     let root = Dir::open_ambient_dir(place.path(), ambient_authority()).unwrap();
-    let reader = build(items);
+    let archive = place.path().join("image");
+    let reader = match over {
+        Over::Image => {
+            let itself = std::env::current_exe().unwrap();
+            let arguments = ["--write", name, &items.to_string(), archive.to_str().unwrap()];
+            assert!(Command::new(itself).args(arguments).status().unwrap().success());
+            Box::new(io::empty())
+        }
+        _ => build(items),
+    };
     let unpacker = Unpacker::new(Policy::default());
     let before = processor_seconds();
-    let applied = match over {
-        Over::Nothing => unpacker.apply(Layer::new(reader), &mut Nowhere),
+    let done = match over {
+        Over::Nothing | Over::Window => unpacker.apply(Layer::new(reader), &mut Nowhere).map(drop),
         Over::Tree | Over::TreeInUse | Over::Passages => {
-            unpacker.apply(Layer::new(reader), &mut Rootfs::over(&root).unwrap())
+            unpacker.apply(Layer::new(reader), &mut Rootfs::over(&root).unwrap()).map(drop)
         }
+        Over::Image => select(&archive),
     };
     let seconds = processor_seconds() - before;
-    let rule = applied.err().map(|error| error.rule_id().unwrap_or("an error of the system"));
+    let rule = done.err().map(|error| error.rule_id().unwrap_or("an error of the system"));
     assert_eq!(rule, *refused, "{name}");
     println!("{seconds} {}", peak_kib().div_ceil(1024));
     ExitCode::SUCCESS
+}
+
+/// Selects an image of an archive and opens its layers.
+fn select(archive: &Path) -> Result<(), Error> {
+    let image = Image::open_archive(File::open(archive).unwrap(), || unreachable!(), Limits::default())?;
+    let selected = image.select(&Selector::host().platform("linux/amd64".parse().unwrap()))?;
+    selected.layers().iter().for_each(|layer| drop(image.open_layer(layer).unwrap()));
+    Ok(())
 }
 
 /// 1,927 bytes.
@@ -186,4 +238,19 @@ fn bomb(bytes: u64) -> Box<dyn Read> {
 fn window(bytes: u64) -> Box<dyn Read> {
     let exponent = u8::try_from(bytes.trailing_zeros() - 10).unwrap();
     Box::new(io::Cursor::new([0x28, 0xb5, 0x2f, 0xfd, 0, exponent << 3, 1, 0, 0]))
+}
+
+/// A file of three such windows of zeros in one zstd frame: a block for its header, and blocks of one byte repeated.
+fn filled_window(bytes: u64) -> Box<dyn Read> {
+    const BLOCK: u32 = 128 << 10;
+    let block = |size: u32, kind: u32, last: bool| (size << 3 | kind << 1 | u32::from(last)).to_le_bytes();
+    let (mut frame, content) = (Vec::new(), 3 * bytes);
+    window(bytes).take(6).read_to_end(&mut frame).unwrap();
+    frame.extend(&block(512, 0, false)[..3]);
+    entry(Item::Zeros("f".into(), content)).take(512).read_to_end(&mut frame).unwrap();
+    for _ in 0..content / u64::from(BLOCK) {
+        frame.extend([&block(BLOCK, 1, false)[..3], &[0]].concat());
+    }
+    frame.extend([&block(1024, 1, true)[..3], &[0]].concat());
+    Box::new(io::Cursor::new(frame))
 }

@@ -55,6 +55,8 @@ const WITHOUT_A_CASE: &[(&str, &str)] = &[
 const LIMITS_OF_IMAGES: [Limit; 9] = [
     Limit::Layers,
     Limit::ManifestBytes,
+    Limit::DocumentValues,
+    Limit::Manifests,
     Limit::IndexDepth,
     Limit::ArchiveMembers,
     Limit::ArchiveNameBytes,

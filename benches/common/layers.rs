@@ -36,6 +36,7 @@ pub(crate) enum Item {
     HardLink(String, String),
     Symlink(String, String),
     Zeros(String, u64),
+    Content(String, Vec<u8>),
     Xattrs(String),
 }
 
@@ -56,6 +57,11 @@ pub(crate) fn entry(item: Item) -> Box<dyn Read> {
         Item::Zeros(name, bytes) => {
             let content = io::repeat(0).take(bytes.next_multiple_of(512));
             Box::new(archive(tar::EntryType::Regular, &name, "", bytes).chain(content))
+        }
+        Item::Content(name, mut content) => {
+            let header = archive(tar::EntryType::Regular, &name, "", content.len() as u64);
+            content.resize(content.len().next_multiple_of(512), 0);
+            Box::new(header.chain(io::Cursor::new(content)))
         }
         Item::Xattrs(name) => {
             let records: String = (100..200).map(|i| format!("32 SCHILY.xattr.user.test.{i}=x\n")).collect();

@@ -2,6 +2,8 @@
 
 #![allow(dead_code, reason = "none of them needs all of it")]
 
+#[cfg(feature = "image")]
+pub(crate) mod images;
 pub(crate) mod layers;
 
 use rustix::time::{ClockId, clock_gettime};

@@ -81,9 +81,10 @@ impl Descriptor {
         self.names.whole.as_deref()
     }
 
-    /// The platform that the descriptor states.
-    pub(super) fn take_platform(&mut self) -> Option<Box<Platform>> {
-        self.platform.take()
+    /// What a walk keeps of the descriptor, and the platform that it states. Its names may be megabytes long.
+    pub(super) fn without_names(self) -> (Self, Option<Box<Platform>>) {
+        let platform = self.platform;
+        (Self { platform: None, names: Names::default(), ..self }, platform)
     }
 
     /// What else than an image this is: a signature, an attestation, a chart.

@@ -21,8 +21,7 @@ pub(super) struct Walk<'a> {
     /// The platforms that will do, the best first.
     accepted: Vec<Platform>,
     /// What an index led to. Each is walked once, however often others name it: a few small indexes that
-    /// name one another a thousand times would otherwise cost a thousand to the power of their depth. Shared,
-    /// since the names in a descriptor may be megabytes long.
+    /// name one another a thousand times would otherwise cost a thousand to the power of their depth.
     led_to: HashMap<Digest, Found>,
     /// What manifests state whose descriptors state nothing.
     stated: HashMap<Digest, Stated>,
@@ -107,7 +106,7 @@ impl<'a> Walk<'a> {
     }
 
     /// Says what is to be done with a descriptor; `None` when it is nothing that fits.
-    fn look(&mut self, mut descriptor: Descriptor) -> Result<Option<Step>, Error> {
+    fn look(&mut self, descriptor: Descriptor) -> Result<Option<Step>, Error> {
         self.count += 1;
         let placed = |violation: Violation| Fault::from(violation).at(in_blob(descriptor.digest()));
         self.image.limits().check(Limit::Manifests, self.count).map_err(placed)?;
@@ -120,7 +119,8 @@ impl<'a> Walk<'a> {
             self.pass_over(descriptor.media_type());
             return Ok(None);
         }
-        let Some(platform) = descriptor.take_platform() else { return Ok(Some(Step::Read(descriptor))) };
+        let (descriptor, platform) = descriptor.without_names();
+        let Some(platform) = platform else { return Ok(Some(Step::Read(descriptor))) };
         match (kind, self.rank(&platform)) {
             // It says what all of it is for.
             (Some(MediaType::Index), Some(_)) => Ok(Some(Step::Read(descriptor))),
