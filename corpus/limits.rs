@@ -5,7 +5,7 @@ use super::case::{Case, case};
 use super::compress::{gzip, zstd, zstd_of_zeros, zstd_skippable};
 
 pub(crate) fn cases() -> Vec<Case> {
-    [entries_and_bytes(), whole_layers(), names(), extended(), links()].concat()
+    [entries_and_bytes(), whole_layers(), names(), extended(), implied(), links()].concat()
 }
 
 fn entries_and_bytes() -> Vec<Case> {
@@ -170,6 +170,46 @@ fn extended() -> Vec<Case> {
     ]
 }
 
+/// Directories that no entry lists.
+fn implied() -> Vec<Case> {
+    let parents = || tar().symlink("l", "x/y").file("a/b/f", "").file("l/z/f", "").file("m/.wh.n", "");
+    vec![
+        case("implied-directories-at-the-limit", "names and a link lead through as many directories as may be made", {
+            parents().end()
+        })
+        .limit("implied-directories", 5)
+        .taken()
+        .then_directory("x/y/z")
+        .then_absent("m"),
+        case(
+            "implied-directories-beyond-the-limit",
+            "names and a link lead through one directory more than may be made",
+            parents().end(),
+        )
+        .limit("implied-directories", 4)
+        .refused("limit"),
+        case(
+            "implied-directories-that-are-there",
+            "names lead through directories that lower layers and entries made",
+            tar().file("a/b/f", "").directory("c").file("c/f", "").end(),
+        )
+        .over(tar().file("a/b/g", "").end())
+        .limit("implied-directories", 2)
+        .taken(),
+        case("implied-directories-of-a-small-layer", "three names lead through 1,999 directories each", {
+            let name = |number: u32| [format!("{number}/"), "d/".repeat(1_998), "f".to_owned()].concat();
+            let file = |archive: Archive, number| archive.pax(&[("path", name(number).as_bytes())]).file("f", "");
+            (0..3).fold(tar(), file).end()
+        })
+        .limit("implied-directories", 5_000)
+        .refused("limit"),
+    ]
+}
+
+fn back_and_forth() -> Archive {
+    tar().directory("a").symlink("l", "a/../a").symlink("m", "/l").file("l/f", "").file("m/g", "").file("l/h", "")
+}
+
 fn links() -> Vec<Case> {
     let through = || tar().symlink("a", "b").symlink("b", "c").directory("c").file("a/f", "").file("a/d/g", "");
     vec![
@@ -183,6 +223,30 @@ fn links() -> Vec<Case> {
             through().end()
         })
         .limit("layer-link-hops", 3)
+        .refused("limit"),
+        case("layer-link-steps-at-the-limit", "links lead back and forth as often as they may together", {
+            back_and_forth().end()
+        })
+        .limit("layer-link-steps", 11)
+        .taken(),
+        case("layer-link-steps-beyond-the-limit", "links lead back and forth once more than they may together", {
+            back_and_forth().end()
+        })
+        .limit("layer-link-steps", 10)
+        .refused("limit"),
+        case(
+            "layer-link-steps-of-a-small-layer",
+            "a name leads through 39 links of 819 times `a/../` each, three times",
+            {
+                // 63,882 steps for 39 links, each time.
+                let link = |number: u32| ["a/../".repeat(818), format!("l{number}")].concat();
+                let links = (0..39).fold(tar().directory("a").directory("l39"), |archive, number| {
+                    archive.pax(&[("linkpath", link(number + 1).as_bytes())]).symlink(format!("l{number}"), "l")
+                });
+                (0..3).fold(links, |archive, number| archive.file(format!("l0/f{number}"), "")).end()
+            },
+        )
+        .limit("layer-link-steps", 150_000)
         .refused("limit"),
         case(
             "layer-opens-beyond-the-limit",

@@ -392,7 +392,8 @@ impl Observer for Found {
 fn audit(case: &Case) -> Option<String> {
     let mut found = Found::default();
     Audit::new(limits(case)).layer(told(case), &mut found).unwrap();
-    let limit_of_the_tree = sets(case, Limit::LayerLinkHops) || is_of_unpacking(case);
+    let of_the_tree = [Limit::LayerLinkHops, Limit::LayerLinkSteps, Limit::ImpliedDirectories];
+    let limit_of_the_tree = of_the_tree.iter().any(|limit| sets(case, *limit)) || is_of_unpacking(case);
     let is_seen = |rule: &&str| !(OF_THE_TREE.contains(rule) || limit_of_the_tree && *rule == "limit");
     let expected: BTreeSet<_> = case.rules().into_iter().filter(is_seen).collect();
     // Where every preset refuses at once, an audit may find more behind it.

@@ -201,7 +201,7 @@ impl Cage {
         directory: Directory,
         counsel: &mut dyn Counsel,
     ) -> Result<Arc<Directory>, Fault> {
-        counsel.made(place.parent.id(), place.id(), directory.id());
+        counsel.made(place.parent.id(), place.id());
         self.hold(place.id(), directory)
     }
 
@@ -239,7 +239,7 @@ impl Cage {
     fn open_new(&mut self, place: &Place<'_>, name: &[u8]) -> Result<Directory, Fault> {
         match directory::open(place.at(), name, self.root.status.mount, self.me)? {
             Opened::Directory { fd, status, mode_now } => {
-                let id = self.directory_id(status.identity);
+                let id = self.new_directory_id(&place.parent, place.id());
                 Ok(Directory::new(fd, id, place.path(), status, mode_now, false))
             }
             _ => Err(Fault::system("openat", name, Errno::STALE)),

@@ -109,8 +109,6 @@ impl Cage {
                     let Some(doomed) = stack.last() else { break };
                     match sys::remove_directory(parent, &doomed.name) {
                         Ok(()) | Err(Errno::NOENT) => {
-                            let gone = doomed.status.identity;
-                            self.forget_inode(gone);
                             *in_part = true;
                             stack.pop();
                             if let Some(parent) = stack.last_mut() {

@@ -22,6 +22,8 @@ mod spool;
 mod stage;
 mod sys;
 mod temporary;
+#[cfg(test)]
+mod tests;
 mod walk;
 
 pub(crate) use content::Content;
@@ -36,7 +38,9 @@ pub(crate) use spool::create_spool;
 pub(crate) use stage::Stage;
 pub(crate) use walk::{Missing, Walked};
 
-use crate::words::{Component, DirectoryId, Fault, Limit, Limits, Metadata, Ownership, PlaceId, Terms};
+use crate::words::{
+    Component, DirectoryId, Fault, Followed, Limit, Limits, Metadata, Ownership, PlaceId, PlaceSet, Terms,
+};
 use directory::{Me, Opened};
 pub(crate) use finish::Finishing;
 use recent::Recent;
@@ -64,7 +68,7 @@ pub(crate) trait Counsel {
     fn makes(&mut self, name: Component<'_>) -> Result<(), Fault>;
 
     /// A directory was made: the walk found none.
-    fn made(&mut self, within: DirectoryId, place: PlaceId, directory: DirectoryId);
+    fn made(&mut self, within: DirectoryId, place: PlaceId);
 
     /// Something is about to take the place of what is there.
     fn replaces(&mut self, within: DirectoryId, place: PlaceId) -> Result<(), Fault>;
@@ -95,8 +99,10 @@ pub(crate) struct Cage {
     /// Directories held open, by the place that they are at.
     held: HashMap<PlaceId, Held>,
     clock: u64,
-    /// How often a directory of an inode was removed in this layer: the number comes back. By what `key` makes of it.
-    removed: HashMap<u64, u32>,
+    /// Where this layer made directories, in directories that were there before. What lies in a new one is new, too.
+    new: PlaceSet,
+    /// There was nothing before this layer, so that all directories are new.
+    all_is_new: bool,
     key: RandomState,
     next_temporary: u64,
     temporaries: Temporaries,
@@ -105,7 +111,9 @@ pub(crate) struct Cage {
     /// Files that are finished when somebody has the time; without it, each is finished at once.
     finishing: Option<Arc<Finishing>>,
     /// Links followed in this layer.
-    hops: u64,
+    followed: Followed,
+    /// Directories made in this layer that no entry lists.
+    made_implied: u64,
     /// Directories opened in this layer.
     opens: u64,
     ownership: Ownership,
@@ -131,7 +139,7 @@ impl Cage {
         let fd = directory::unlock(root, b".", None, me).map_err(|fault| fault.about("the root of the tree"))?;
         let status = sys::status(fd.as_fd()).map_err(sys::fault("statx", b"."))?;
         let acl = sys::has_xattr(fd.as_fd(), directory::DEFAULT_ACL);
-        let root = Arc::new(Directory::new(fd, DirectoryId(0), Box::default(), status, status.mode, acl));
+        let root = Arc::new(Directory::new(fd, DirectoryId::ROOT, Box::default(), status, status.mode, acl));
         let Terms { limits, ownership, implied, .. } = Terms::new();
         Ok(Self {
             next_temporary: RandomState::new().hash_one(0),
@@ -142,11 +150,13 @@ impl Cage {
             limits,
             held: HashMap::new(),
             clock: 0,
-            removed: HashMap::new(),
+            new: PlaceSet::default(),
+            all_is_new: false,
             key: RandomState::new(),
             recent: Recent::default(),
             finishing: None,
-            hops: 0,
+            followed: Followed::default(),
+            made_implied: 0,
             opens: 0,
             ownership,
             implied,
@@ -189,13 +199,18 @@ impl Cage {
         self.limits.clone_from(&terms.limits);
         self.implied.clone_from(&terms.implied);
         self.ownership = terms.ownership;
-        self.removed.clear();
-        (self.hops, self.opens) = (0, 0);
+        (self.new, self.all_is_new) = (PlaceSet::default(), false);
+        (self.followed, self.made_implied, self.opens) = (Followed::default(), 0, 0);
         self.root.open_up(self.me)?;
         match self.exposure {
             Exposure::Staged => Ok(()),
             Exposure::Visible => self.remove_dead_temporaries(),
         }
+    }
+
+    /// The tree is empty, so that the layer makes every directory in it.
+    pub(crate) fn begin_over_nothing(&mut self) {
+        self.all_is_new = true;
     }
 
     /// Gives every directory that is still open the mode and time that it is owed, and closes it.
@@ -263,29 +278,17 @@ impl Cage {
         PlaceId(self.key.hash_one((within.0, name.as_bytes())))
     }
 
-    /// Names a directory by its inode, and by how many directories of that inode were removed before it.
-    fn directory_id(&self, identity: (u64, u64)) -> DirectoryId {
-        let inode = self.key.hash_one(identity);
-        match self.removed.get(&inode) {
-            None => DirectoryId(inode),
-            times => DirectoryId(self.key.hash_one((inode, times))),
-        }
+    /// Names a directory that was found at a place.
+    fn directory_id(&self, parent: &Directory, place: PlaceId) -> DirectoryId {
+        DirectoryId::at(place, self.all_is_new || parent.id().is_new() || self.new.contains(place))
     }
 
-    /// The inode's number may come back as another directory's.
-    fn forget_inode(&mut self, identity: (u64, u64)) {
-        let inode = self.key.hash_one(identity);
-        *self.removed.entry(inode).or_default() += 1;
-    }
-
-    /// Opens once more what was walked through before. What is no longer held counts as work: a link of many
-    /// `..` in a deep tree costs more than its length.
-    fn step_again(&mut self, parent: &Arc<Directory>, name: Component<'_>) -> Result<Step, Fault> {
-        if !self.held.contains_key(&self.place_id(parent.id(), name)) {
-            self.hops += 1;
-            self.limits.check(Limit::LayerLinkHops, self.hops)?;
+    /// Names a directory that was made at a place: from now on all that is ever there is new.
+    fn new_directory_id(&mut self, parent: &Directory, place: PlaceId) -> DirectoryId {
+        if !self.all_is_new && !parent.id().is_new() {
+            self.new.insert_once(place);
         }
-        self.step(parent, name)
+        DirectoryId::at(place, true)
     }
 
     /// Opens what stands at a name in a directory, or finds it among those held.
@@ -303,7 +306,7 @@ impl Cage {
             Opened::Directory { fd, status, mode_now } => {
                 self.opens += 1;
                 self.limits.check(Limit::LayerOpens, self.opens)?;
-                let id = self.directory_id(status.identity);
+                let id = self.directory_id(parent, place);
                 let acl = sys::has_xattr(fd.as_fd(), directory::DEFAULT_ACL);
                 let directory = Directory::new(fd, id, path_of(parent, name), status, mode_now, acl);
                 Step::Directory(self.hold(place, directory)?, place)

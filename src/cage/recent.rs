@@ -1,6 +1,7 @@
 //! The way to the parent that was walked to last: the next entry most often lies on it, or near it.
 
 use super::Directory;
+use crate::words::Followed;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
@@ -22,7 +23,7 @@ pub(super) struct Waypoint {
     pub(super) end: usize,
     pub(super) directory: Arc<Directory>,
     /// Links followed so far: how deep a walk begins makes no difference to what is too many.
-    pub(super) hops: u64,
+    pub(super) followed: Followed,
 }
 
 impl Recent {
@@ -54,10 +55,10 @@ impl Recent {
     }
 
     /// Puts down where the walk has come to.
-    pub(super) fn come_to(&mut self, end: usize, directory: &Arc<Directory>, hops: u64) {
+    pub(super) fn come_to(&mut self, end: usize, directory: &Arc<Directory>, followed: Followed) {
         if self.steps.len() == HELD {
             self.steps.pop_front();
         }
-        self.steps.push_back(Waypoint { end, directory: Arc::clone(directory), hops });
+        self.steps.push_back(Waypoint { end, directory: Arc::clone(directory), followed });
     }
 }

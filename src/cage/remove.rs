@@ -144,7 +144,7 @@ impl Cage {
     pub(super) fn reopen(&mut self, path: &[u8]) -> Result<Option<Arc<Directory>>, Fault> {
         let mut at = self.root();
         for part in path.split(|&byte| byte == b'/').filter(|part| !part.is_empty()) {
-            match self.step_again(&at, Component::parse(part)?)? {
+            match self.step(&at, Component::parse(part)?)? {
                 Step::Directory(directory, _) => at = directory,
                 _ => return Ok(None),
             }

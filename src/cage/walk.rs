@@ -6,7 +6,7 @@
 
 use super::recent::Waypoint;
 use super::{Cage, Counsel, Directory, Step};
-use crate::words::{Component, DirectoryId, Escaped, Fault, Limit, PlaceId, Violation};
+use crate::words::{Component, DirectoryId, Escaped, Fault, Followed, Limit, PlaceId, Violation};
 use rustix::io::Errno;
 use std::collections::VecDeque;
 use std::rc::Rc;
@@ -37,8 +37,8 @@ impl Cage {
     pub(crate) fn walk_making(&mut self, names: &[u8], counsel: &mut dyn Counsel) -> Result<Arc<Directory>, Fault> {
         let start = self.recent.turn_to(names).cloned();
         // What a layer may ask for does not depend on what is remembered.
-        self.hops += start.as_ref().map_or(0, |start| start.hops);
-        self.limits.check(Limit::LayerLinkHops, self.hops)?;
+        self.followed.add(start.as_ref().map_or(Followed::default(), |start| start.followed));
+        self.followed.check_layer(&self.limits)?;
         match start {
             Some(Waypoint { end, directory, .. }) if end == names.len() => Ok(directory),
             start => match self.walk_from(start, names, Missing::Make, counsel)? {
@@ -64,9 +64,9 @@ impl Cage {
         missing: Missing,
         counsel: &mut dyn Counsel,
     ) -> Result<Walked, Fault> {
-        let start = start.unwrap_or_else(|| Waypoint { end: 0, directory: self.root(), hops: 0 });
-        let Waypoint { end, directory: mut at, mut hops } = start;
-        let hops_before = hops;
+        let start = start.unwrap_or_else(|| Waypoint { end: 0, directory: self.root(), followed: Followed::default() });
+        let Waypoint { end, directory: mut at, mut followed } = start;
+        let followed_before = followed;
         let mut last_target = Vec::new();
         let mut trail = Trail::default();
         let whole: Rc<[u8]> = names.into();
@@ -74,7 +74,7 @@ impl Cage {
         let mut to_do: Vec<(Rc<[u8]>, usize)> = vec![(Rc::clone(&whole), end)];
         while let Some((names, start)) = to_do.pop() {
             if missing == Missing::Make && Rc::ptr_eq(&names, &whole) && start > end {
-                self.recent.come_to(start - 1, &at, hops);
+                self.recent.come_to(start - 1, &at, followed);
             }
             let rest = names.get(start..).unwrap_or_default();
             let length = rest.iter().position(|&byte| byte == b'/').unwrap_or(rest.len());
@@ -107,12 +107,10 @@ impl Cage {
                         return Ok(Walked::Stopped);
                     }
                     counsel.follows(&target)?;
-                    hops += 1;
-                    self.hops += 1;
-                    if hops > self.limits.most(Limit::LinkHops) {
-                        return Err(Violation::LinkLoop { hops }.into());
-                    }
-                    self.limits.check(Limit::LayerLinkHops, self.hops)?;
+                    followed.follow(&target);
+                    followed.check_walk(&self.limits)?;
+                    self.followed.follow(&target);
+                    self.followed.check_layer(&self.limits)?;
                     if target.first() == Some(&b'/') {
                         at = self.root();
                         trail = Trail::default();
@@ -124,9 +122,12 @@ impl Cage {
                     Missing::Stop => return Ok(Walked::Nowhere),
                     Missing::Make => {
                         counsel.makes(name)?;
+                        // One name makes as many as it has components, and a few bytes of zstd are millions of names.
+                        self.made_implied += 1;
+                        self.limits.check(Limit::ImpliedDirectories, self.made_implied)?;
                         let parent = Arc::clone(&at);
                         at = self.make_implied(&parent, name)?;
-                        counsel.made(parent.id(), place, at.id());
+                        counsel.made(parent.id(), place);
                         trail.down(&parent, place);
                     }
                 },
@@ -145,10 +146,10 @@ impl Cage {
             counsel.passes(within, place);
         }
         if missing == Missing::Make {
-            if hops > hops_before {
+            if followed != followed_before {
                 self.recent.keep_above(&at);
             }
-            self.recent.come_to(names.len(), &at, hops);
+            self.recent.come_to(names.len(), &at, followed);
         }
         Ok(Walked::At(at))
     }
@@ -162,7 +163,7 @@ impl Cage {
         let end = path.iter().rposition(|&byte| byte == b'/').unwrap_or(0);
         let mut at = self.root();
         for part in path.get(..end).unwrap_or_default().split(|&byte| byte == b'/').filter(|part| !part.is_empty()) {
-            match self.step_again(&at, Component::parse(part)?)? {
+            match self.step(&at, Component::parse(part)?)? {
                 Step::Directory(directory, _) => trail.keep(std::mem::replace(&mut at, directory)),
                 // It was walked through a moment ago: somebody else is changing the tree.
                 _ => return Err(Fault::system("openat", path, Errno::STALE)),

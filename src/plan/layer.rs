@@ -1,8 +1,6 @@
 //! What the layer being applied has brought so far.
 
-use super::places::PlaceSet;
-use crate::words::{DirectoryId, PlaceId};
-use std::collections::HashSet;
+use crate::words::{DirectoryId, PlaceId, PlaceSet};
 
 /// How a place stands to the layer being applied.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,15 +16,16 @@ pub(crate) enum Standing {
 /// What the layer being applied has brought so far, keyed by the places that names resolve to.
 ///
 /// Nothing is kept for what lies in directories that hold nothing of lower layers, and nothing at all of a layer
-/// over an empty tree.
+/// over an empty tree. So what is kept is bounded by what lower layers have and by what the layer's entries name: a
+/// tree that the layer makes and replaces again and again, with other names in it each time, adds nothing.
 #[derive(Debug, Default)]
 pub(crate) struct Brought {
     /// There is nothing of lower layers, so that nothing needs to be kept.
     alone: bool,
     places: PlaceSet,
-    passages: HashSet<PlaceId>,
-    /// Directories that hold nothing of lower layers: made, or cleared, by this one.
-    own: HashSet<DirectoryId>,
+    passages: PlaceSet,
+    /// Directories of lower layers that were cleared, and hold nothing of these any more.
+    cleared: PlaceSet<DirectoryId>,
     is_something: bool,
 }
 
@@ -50,7 +49,7 @@ impl Brought {
     pub(crate) fn standing(&self, within: DirectoryId, place: PlaceId) -> Standing {
         if self.is_own(within) || self.places.contains(place) {
             Standing::Own
-        } else if self.passages.contains(&place) {
+        } else if self.passages.contains(place) {
             Standing::Passage
         } else {
             Standing::Lower
@@ -68,25 +67,24 @@ impl Brought {
     /// The layer brings something to somewhere below a directory at a place.
     pub(crate) fn pass(&mut self, within: DirectoryId, place: PlaceId) {
         if !self.is_own(within) && !self.places.contains(place) {
-            self.passages.insert(place);
+            self.passages.insert_once(place);
         }
     }
 
-    /// A directory holds nothing of lower layers.
-    pub(crate) fn own(&mut self, directory: DirectoryId) {
-        if !self.alone {
-            self.own.insert(directory);
+    /// A directory holds nothing of lower layers any more.
+    pub(crate) fn clear(&mut self, directory: DirectoryId) {
+        if !self.is_own(directory) {
+            self.cleared.insert(directory);
         }
     }
 
-    /// Whether a directory holds nothing of lower layers.
+    /// Whether a directory holds nothing of lower layers: the layer made it, or cleared it.
     pub(crate) fn is_own(&self, directory: DirectoryId) -> bool {
-        self.alone || self.own.contains(&directory)
+        self.alone || directory.is_new() || self.cleared.contains(directory)
     }
 
     /// A directory of a lower layer is from now on a parent that no entry lists.
     pub(crate) fn make_implied(&mut self, within: DirectoryId, place: PlaceId) {
-        self.passages.remove(&place);
         self.bring(within, place);
     }
 }
@@ -97,35 +95,41 @@ mod tests {
 
     #[test]
     fn a_place_is_own_by_itself_or_by_its_directory() {
-        let (shared, made) = (DirectoryId(0), DirectoryId(1));
+        let (shared, made) = (DirectoryId(0), DirectoryId::at(PlaceId(8), true));
         let mut brought = Brought::nothing();
         brought.bring(shared, PlaceId(1));
         brought.pass(shared, PlaceId(2));
         brought.pass(shared, PlaceId(1));
-        brought.own(made);
         assert_eq!(brought.standing(shared, PlaceId(1)), Standing::Own);
         assert_eq!(brought.standing(shared, PlaceId(2)), Standing::Passage);
         assert_eq!(brought.standing(shared, PlaceId(3)), Standing::Lower);
         assert_eq!(brought.standing(made, PlaceId(4)), Standing::Own);
         brought.make_implied(shared, PlaceId(2));
         assert_eq!(brought.standing(shared, PlaceId(2)), Standing::Own);
+        brought.clear(shared);
+        assert_eq!(brought.standing(shared, PlaceId(3)), Standing::Own);
     }
 
     #[test]
-    fn files_in_directories_of_its_own_cost_nothing() {
+    fn what_lies_in_directories_of_its_own_costs_nothing() {
         let mut brought = Brought::nothing();
-        brought.own(DirectoryId(0));
-        brought.bring(DirectoryId(0), PlaceId(1));
-        assert!(!brought.places.contains(PlaceId(1)));
+        let (made, cleared) = (DirectoryId::at(PlaceId(8), true), DirectoryId::at(PlaceId(8), false));
+        brought.clear(cleared);
+        for own in [made, cleared] {
+            brought.bring(own, PlaceId(1));
+            brought.pass(own, PlaceId(2));
+            brought.clear(own);
+        }
+        assert_eq!((brought.places.len(), brought.passages.len(), brought.cleared.len()), (0, 0, 1));
     }
 
     #[test]
     fn over_nothing_all_is_own_and_nothing_is_kept() {
         let mut brought = Brought::over_nothing();
-        brought.own(DirectoryId(1));
+        brought.clear(DirectoryId(4));
         brought.bring(DirectoryId(2), PlaceId(1));
         brought.pass(DirectoryId(2), PlaceId(2));
         assert_eq!(brought.standing(DirectoryId(3), PlaceId(3)), Standing::Own);
-        assert!(brought.own.is_empty() && brought.passages.is_empty() && !brought.places.contains(PlaceId(1)));
+        assert_eq!((brought.places.len(), brought.passages.len(), brought.cleared.len()), (0, 0, 0));
     }
 }

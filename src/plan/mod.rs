@@ -3,7 +3,6 @@
 mod judge;
 mod layer;
 mod owner;
-mod places;
 mod skipped;
 mod whiteout;
 mod xattr;

@@ -1,6 +1,7 @@
 //! A sink over no cage: it keeps names alone, and tells what a tree would show.
 
 mod names;
+mod table;
 
 use super::Sink;
 use crate::plan::{Judge, Judged, Standing};
@@ -108,11 +109,13 @@ impl Names {
         let Some((parent, name)) = path.split_last() else { return Ok(()) };
         let mut resolved = Vec::new();
         let walked = self.walk(parent, Purpose::Bring, &mut resolved, judge)?;
-        if let What::HardLink(target, _) = what {
-            // Whatever tree it comes to.
-            check_target(path, target)?;
-        }
-        let Walked::At(at) = walked else { return Ok(()) };
+        let Walked::At(at) = walked else {
+            return match what {
+                // Whatever tree it comes to.
+                What::HardLink(target, _) => Ok(check_target(path, target)?),
+                _ => Ok(()),
+            };
+        };
         let key = self.key(at, name);
         let kind = match what {
             What::Directory => {
@@ -123,7 +126,7 @@ impl Names {
                 return self.bring_directory(at, key, &resolved, judge);
             }
             What::Link(target, metadata) => self.new_link(target, metadata),
-            What::Other(metadata, is_device) => Kind::Other { attributes: Some(self.attributes(metadata)), is_device },
+            What::Other(metadata, is_device) => Kind::Other { attributes: self.attributes(metadata), is_device },
             What::HardLink(target, metadata) => return self.hard_link(at, key, target, metadata, judge),
         };
         self.replace(at, key, judge)?;
@@ -165,12 +168,11 @@ impl Names {
         judge: &mut Judge<'_>,
     ) -> Result<(), Fault> {
         let refused = || Escaped::new(target.as_bytes());
-        let unseen = Kind::Other { attributes: None, is_device: false };
         let Some((parent, name)) = target.split_last() else {
             return Err(Violation::HardLinkToDirectory { target: refused() }.into());
         };
         let kind = match self.walk(parent, Purpose::Find, &mut Vec::new(), judge)? {
-            Walked::Unknown => unseen,
+            Walked::Unknown => Kind::Unseen,
             Walked::Nowhere | Walked::Stopped => return Err(Violation::HardLinkMissing { target: refused() }.into()),
             Walked::At(parent) => {
                 let target_key = self.key(parent, name);
@@ -181,7 +183,7 @@ impl Names {
                     Some(Kind::Directory { .. }) => {
                         return Err(Violation::HardLinkToDirectory { target: refused() }.into());
                     }
-                    None if self.may_have_more(parent) => unseen,
+                    None if self.may_have_more(parent) => Kind::Unseen,
                     None => return Err(Violation::HardLinkMissing { target: refused() }.into()),
                     Some(kind) => kind,
                 }
@@ -193,8 +195,8 @@ impl Names {
         self.replace(at, key, judge)?;
         self.bring(at, key, kind);
         let alike = match kind {
-            Kind::Link { owner, .. } => owner == self.owner(metadata),
-            Kind::Other { attributes: Some(attributes), .. } => attributes == self.attributes(metadata),
+            Kind::Link { number } => self.is_owner(number, metadata),
+            Kind::Other { attributes, .. } => attributes == self.attributes(metadata),
             _ => true,
         };
         if alike { Ok(()) } else { judge.quirk(Quirk::HardLinkMetadata) }

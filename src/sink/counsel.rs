@@ -31,9 +31,8 @@ impl Counsel for Bringing<'_, '_> {
         may_be_made(name).map_err(Fault::from)
     }
 
-    fn made(&mut self, within: DirectoryId, place: PlaceId, directory: DirectoryId) {
+    fn made(&mut self, within: DirectoryId, place: PlaceId) {
         self.brought.bring(within, place);
-        self.brought.own(directory);
     }
 
     fn replaces(&mut self, within: DirectoryId, place: PlaceId) -> Result<(), Fault> {
@@ -82,7 +81,7 @@ impl Counsel for Looking<'_, '_> {
         Err(Fault::Bug("looking for something makes it"))
     }
 
-    fn made(&mut self, _: DirectoryId, _: PlaceId, _: DirectoryId) {}
+    fn made(&mut self, _: DirectoryId, _: PlaceId) {}
 
     fn replaces(&mut self, _: DirectoryId, _: PlaceId) -> Result<(), Fault> {
         Err(Fault::Bug("looking for something replaces it"))
@@ -119,6 +118,6 @@ impl Lower for Clearing<'_> {
     }
 
     fn cleared(&mut self, directory: DirectoryId) {
-        self.brought.own(directory);
+        self.brought.clear(directory);
     }
 }

@@ -304,6 +304,9 @@ impl Sink for Rootfs {
         }
         let is_empty = self.cage.is_empty(&root)?;
         self.brought = if is_empty { Brought::over_nothing() } else { Brought::nothing() };
+        if is_empty {
+            self.cage.begin_over_nothing();
+        }
         self.state = State::InLayer;
         Ok(())
     }

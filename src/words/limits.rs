@@ -35,6 +35,9 @@ macro_rules! limits {
 limits! {
     /// Entries in one layer.
     Entries "entries" = 10_000_000;
+    /// Directories that one layer makes because a name leads through them and no entry lists them: one name can make
+    /// 2,048. A Debian system with compilers has some 33,000 directories in all, listed or not.
+    ImpliedDirectories "implied-directories" = 500_000;
     /// Headers of every kind in one layer: those of entries, extended and global ones.
     Headers "headers" = 40_000_000;
     /// Bytes of one layer, as it is stored and when it is uncompressed.
@@ -60,17 +63,20 @@ limits! {
     XattrBytes "xattr-bytes" = 256 << 10;
     /// Symbolic links followed to find one place.
     LinkHops "link-hops" = 40;
-    /// Symbolic links followed in one layer, and directories that had to be opened once more on the way back.
+    /// Symbolic links followed in one layer.
     LayerLinkHops "layer-link-hops" = 10_000_000;
-    /// Directories opened in one layer on the way to its names. One that is still open from before does not count: only
-    /// long ways that have nothing in common cost many.
+    /// Components of the targets of the symbolic links followed in one layer, each time that one is followed: a target
+    /// may have 2,048 of them.
+    LayerLinkSteps "layer-link-steps" = 100_000_000;
+    /// Directories opened in one layer on the way to its names, and on the way back up from them. One that is still open
+    /// from before does not count: only long ways that have nothing in common cost many.
     LayerOpens "layer-opens" = 50_000_000;
     /// Bytes of the names of devices and named pipes that are skipped in one image, and 64 more for each: hard links to
     /// them are skipped, too.
     SkippedBytes "skipped-bytes" = 16 << 20;
-    /// Bytes that an audit keeps to see what depends on the tree: some 80 for each name, and links' targets. Where
-    /// there are more it goes on without, and says so: nothing is refused.
-    AuditBytes "audit-bytes" = 64 << 20;
+    /// Bytes of memory that an audit uses to see what depends on the tree: 30 to 60 for each name, and links' targets.
+    /// Where there are more it goes on without, and says so: nothing is refused.
+    AuditBytes "audit-bytes" = 56 << 20;
     /// Layers of one image.
     Layers "layers" = 500;
     /// Bytes of an index, a manifest or a configuration.

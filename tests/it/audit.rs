@@ -66,22 +66,24 @@ fn audit(audit: &mut Audit, layer: &LayerBuilder) -> Found {
 }
 
 /// The notes of a layer, or all that is known of the refusal.
-fn apply(rootfs: &mut Rootfs, layer: &LayerBuilder) -> Result<Found, Error> {
-    let applied = Unpacker::new(Policy::compatible()).apply(Layer::new(&layer.clone().build()[..]), rootfs)?;
+fn apply(rootfs: &mut Rootfs, layer: &LayerBuilder, limits: &Limits) -> Result<Found, Error> {
+    let applied = Unpacker::new(Policy::compatible())
+        .limits(limits.clone())
+        .apply(Layer::new(&layer.clone().build()[..]), rootfs)?;
     let notes = applied.report().notes().iter().filter(|note| note.quirk.rule() != QuirkRule::OwnerToCaller);
     Ok(notes.map(|note| (note.position.entry.unwrap_or_default(), note.quirk.id())).collect())
 }
 
 /// Applies and audits the same layers, up to the first that is refused.
-fn agree(layers: &[Vec<Said>]) -> Result<(), TestCaseError> {
+fn agree(layers: &[Vec<Said>], limits: &Limits) -> Result<(), TestCaseError> {
     let world = World::new();
     let mut rootfs = Rootfs::over(&open(&world.root())).unwrap();
-    let mut all = Audit::new(Limits::default()).with_tree(Lower::Nothing);
+    let mut all = Audit::new(limits.clone()).with_tree(Lower::Nothing);
     for layer in layers {
         let (said, layer) = (layer, archive(layer));
         let seen = audit(&mut all, &layer);
-        let alone = audit(&mut Audit::new(Limits::default()).with_tree(Lower::Unknown), &layer);
-        match apply(&mut rootfs, &layer) {
+        let alone = audit(&mut Audit::new(limits.clone()).with_tree(Lower::Unknown), &layer);
+        match apply(&mut rootfs, &layer, limits) {
             Ok(met) => {
                 let (seen, met) = (first_climb(seen), first_climb(met));
                 prop_assert_eq!(&seen, &met, "{:?}", said);
@@ -128,7 +130,18 @@ proptest! {
     fn an_audit_with_a_tree_sees_what_applying_meets(
         layers in prop::collection::vec(prop::collection::vec(said(), 1..9), 1..4)
     ) {
-        agree(&layers)?;
+        agree(&layers, &Limits::default())?;
+    }
+
+    #[test]
+    fn an_audit_with_a_tree_meets_a_limit_where_applying_does(
+        layers in prop::collection::vec(prop::collection::vec(said(), 1..16), 1..4),
+        limit in prop::sample::select(vec![
+            Limit::ImpliedDirectories, Limit::LayerLinkHops, Limit::LayerLinkSteps, Limit::LinkHops
+        ]),
+        most in 0..8_u64,
+    ) {
+        agree(&layers, &Limits::default().with(limit, most))?;
     }
 }
 
@@ -136,7 +149,20 @@ proptest! {
 fn a_link_that_climbs_may_be_met_sooner_than_the_layer_alone_tells() {
     let link = |name: &str, target: &str| Said::Symlink(name.to_owned(), target.to_owned());
     let opaque = Said::Opaque("a".to_owned());
-    agree(&[vec![link("a", "..")], vec![opaque, link("a", "../../c"), Said::Dir("a/a".to_owned())]]).unwrap();
+    agree(
+        &[vec![link("a", "..")], vec![opaque, link("a", "../../c"), Said::Dir("a/a".to_owned())]],
+        &Limits::default(),
+    )
+    .unwrap();
+}
+
+#[test]
+fn a_hard_link_to_itself_meets_the_limit_on_the_way_to_its_target_first() {
+    let link = Said::Symlink("c".to_owned(), "a".to_owned());
+    let itself = Said::HardLink("c/c".to_owned(), "c/c".to_owned());
+    for most in 0..3 {
+        agree(&[vec![link.clone(), itself.clone()]], &Limits::default().with(Limit::LayerLinkHops, most)).unwrap();
+    }
 }
 
 #[test]

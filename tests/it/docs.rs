@@ -25,7 +25,15 @@ fn the_page_of_rules_is_made_from_the_table() {
     }
     page.push_str(
         "\n## Limits\n\nExceeding one is a refusal by the rule `limit`; `--limit NAME=AMOUNT` changes one. \
-         `audit-bytes` alone refuses nothing: beyond it `check` goes on without what depends on the tree, and says so.\n\n",
+         `audit-bytes` alone refuses nothing: beyond it `check` goes on without what depends on the tree, and says so.\n\n\
+         Some limits bound work that a small layer can ask for. `implied-directories` counts the directories that names \
+         lead through and no entry lists: a name of 4 KiB makes 2,048 of them, and 4 KiB of zstd are many such names. \
+         A Debian system with compilers and their documentation has 33,000 directories in all, and half a million take seconds \
+         to make. \
+         `layer-link-steps` counts the components of the targets of links, each time that one is followed: 39 links of \
+         4 KiB each are 64,000 steps for one name, where real names take fewer than ten. `check` counts both as unpacking \
+         does, and refuses at the same entry. For a layer alone it counts only what is so over any lower layer, since a \
+         directory may be there already.\n\n",
     );
     page.push_str("| limit | default |\n|---|---|\n");
     for limit in Limit::ALL {

@@ -3,7 +3,8 @@
 use crate::support::layer::{Attributes, LayerBuilder, pax_record};
 use crate::support::open;
 use layercage::{
-    Applied, Digest, Error, Fault, Layer, Limit, Limits, Policy, Rootfs, Rule, Staged, Unpacker, Violation,
+    Applied, Audit, Digest, Error, Fault, Finding, Layer, Limit, Limits, Lower, Observer, Policy, Rootfs, Rule, Staged,
+    Unpacker, Violation,
 };
 use std::cell::Cell;
 use std::io::{self, Read};
@@ -29,8 +30,23 @@ const CASES: &[Case] = &[
     (Limit::XattrBytes, || with_xattrs(&[("user.a", b"1"), ("user.b", b"2")]), 14),
     (Limit::LinkHops, || links(3).file("l0/f", b"").build(), 3),
     (Limit::LayerLinkHops, || links(2).file("l0/f", b"").dir("x").file("l1/g", b"").build(), 3),
+    (Limit::LayerLinkSteps, || steps().build(), 14),
+    (Limit::ImpliedDirectories, || implied().build(), 5),
     (Limit::LayerOpens, opened_again, 2),
 ];
+
+/// Two links, one of which leads to the other: three ways of 3, 2 and 3, and 3 and 3 components, of which the last is
+/// that of a hard link's target.
+fn steps() -> LayerBuilder {
+    let links = LayerBuilder::new().dir("a").symlink("l", "a/../a").symlink("m", "/l");
+    links.file("l/f", b"").dir("x").file("m/g", b"").hard_link("l/h", "l/f")
+}
+
+/// A name, a link that dangles, and what lies below it: two directories each, and one. Whiteouts make none.
+fn implied() -> LayerBuilder {
+    let layer = LayerBuilder::new().symlink("l", "x/y").file("a/b/f", b"").file("a/g", b"").whiteout("m/n/f");
+    layer.opaque("o/p").file("l/z/f", b"").file("x/y/z/g", b"")
+}
 
 /// Two directories that are opened once more each: so many others were made since that they are closed.
 fn opened_again() -> Vec<u8> {
@@ -201,6 +217,46 @@ fn a_layer_at_a_limit_is_taken_and_one_past_it_is_refused_by_name() {
             Fault::Refused(Rule::Violation(Violation::LinkLoop { .. })) => assert_eq!(*limit, Limit::LinkHops),
             _ => panic!("{limit}: {error}"),
         }
+    }
+}
+
+/// What an audit with a tree says of a layer that no policy takes: at which entry, and by which rule.
+#[derive(Default)]
+struct Violations(Vec<(Option<u64>, &'static str)>);
+
+impl Observer for Violations {
+    fn finding(&mut self, finding: &Finding) {
+        if let Rule::Violation(_) = finding.rule {
+            self.0.push((finding.position.entry, finding.rule.id()));
+        }
+    }
+}
+
+#[test]
+fn an_audit_refuses_at_the_entry_where_applying_does_by_the_same_limit() {
+    // An audit opens no directory.
+    for (limit, layer, amount) in CASES.iter().filter(|case| case.0 != Limit::LayerOpens) {
+        let layer = layer();
+        let audit = |limits| {
+            let mut found = Violations::default();
+            Audit::new(limits).with_tree(Lower::Nothing).layer(Layer::new(&layer[..]), &mut found).unwrap();
+            found.0
+        };
+        assert_eq!(audit(Limits::default().with(*limit, *amount)), [], "{limit}");
+        let limits = Limits::default().with(*limit, amount - 1);
+        let error = apply(&layer, limits.clone()).unwrap_err();
+        let met = (error.position().entry, error.rule_id().unwrap());
+        assert_eq!(audit(limits).first(), Some(&met), "{limit}");
+    }
+}
+
+#[test]
+fn directories_that_are_there_are_not_implied() {
+    let place = tempfile::tempdir().unwrap();
+    let mut rootfs = Rootfs::over(&open(place.path())).unwrap();
+    let unpacker = Unpacker::new(Policy::default()).limits(Limits::default().with(Limit::ImpliedDirectories, 2));
+    for layer in [LayerBuilder::new().file("a/b/f", b""), LayerBuilder::new().file("a/b/c/d/f", b"").dir("a/b/c")] {
+        unpacker.apply(Layer::new(&layer.build()[..]), &mut rootfs).unwrap();
     }
 }
 

@@ -1,9 +1,9 @@
 //! A tree of names in memory, and the walk through it: what the cage does on disk, for who may not touch one.
 
 use super::Lower;
+use super::table::{Table, Targets};
 use crate::plan::{Judge, Standing, may_be_made};
-use crate::words::{Component, Escaped, Fault, Limit, Limits, Metadata, Quirk, Violation};
-use std::collections::HashMap;
+use crate::words::{Component, Escaped, Fault, Followed, Limit, Limits, Metadata, Quirk, Violation};
 use std::hash::{BuildHasher, RandomState};
 use std::rc::Rc;
 
@@ -12,18 +12,28 @@ use std::rc::Rc;
 pub(super) enum Kind {
     /// A directory, by its number.
     Directory { number: u32 },
-    /// A symbolic link, by its number among the targets, and a hash of its owner.
-    Link { number: u32, owner: u32 },
-    /// Anything else, and a hash of its owner and mode; `None` when a lower layer that is not seen has it.
-    Other { attributes: Option<u32>, is_device: bool },
+    /// A symbolic link, by its number among the targets.
+    Link { number: u32 },
+    /// Anything else, and a hash of its owner and mode.
+    Other { attributes: u32, is_device: bool },
+    /// What a hard link leads to in a lower layer that is not seen.
+    Unseen,
 }
 
+/// Sixteen bytes: an audit keeps one for each name.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Node {
     pub(super) kind: Kind,
     /// How it stands to the layer that last had to do with it.
     standing: Standing,
     layer: u32,
+}
+
+#[cfg(test)]
+impl Node {
+    pub(super) fn of(kind: Kind) -> Self {
+        Self { kind, standing: Standing::Own, layer: 1 }
+    }
 }
 
 #[derive(Debug, Clone, Copy, Default)]
@@ -44,7 +54,7 @@ pub(super) struct At {
 
 /// A name in a directory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(super) struct Key(u64);
+pub(super) struct Key(pub(super) u64);
 
 /// What a walk is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -69,22 +79,21 @@ pub(super) enum Walked {
     Unknown,
 }
 
-/// What one name costs, the growth of the table included.
-const NAME_BYTES: u64 = 80;
-/// What a link costs beside its name and target.
-const LINK_BYTES: u64 = 48;
-
 #[derive(Debug)]
 pub(super) struct Names {
     lower: Lower,
     pub(super) limits: Limits,
-    places: HashMap<Key, Node>,
+    places: Table,
     directories: Vec<Directory>,
-    targets: Vec<Rc<[u8]>>,
+    targets: Targets,
+    /// There are more directories, or longer targets, than their numbers reach.
+    overflown: bool,
     hasher: RandomState,
     layer: u32,
-    hops: u64,
-    bytes: u64,
+    /// Links followed in this layer.
+    followed: Followed,
+    /// Directories made in this layer that no entry lists.
+    made_implied: u64,
     /// The last directory that something was brought to, by its name.
     last: Option<(Vec<u8>, At)>,
 }
@@ -94,26 +103,29 @@ impl Names {
         Self {
             lower,
             limits: limits.clone(),
-            places: HashMap::new(),
+            places: Table::default(),
             directories: vec![Directory::default()],
-            targets: Vec::new(),
+            targets: Targets::default(),
+            overflown: false,
             hasher: RandomState::new(),
             layer: 0,
-            hops: 0,
-            bytes: 0,
+            followed: Followed::default(),
+            made_implied: 0,
             last: None,
         }
     }
 
     pub(super) fn begin_layer(&mut self) {
         self.layer += 1;
-        self.hops = 0;
+        (self.followed, self.made_implied) = (Followed::default(), 0);
         self.last = None;
     }
 
     /// Whether there are more names than the limit lets us keep.
     pub(super) fn are_too_many(&self) -> bool {
-        self.bytes > self.limits.most(Limit::AuditBytes)
+        let directories = size_of_val(self.directories.as_slice()) as u64;
+        let bytes = self.places.bytes() + self.targets.bytes() + directories;
+        self.overflown || bytes > self.limits.most(Limit::AuditBytes)
     }
 
     pub(super) fn key(&self, at: At, name: Component<'_>) -> Key {
@@ -122,7 +134,7 @@ impl Names {
 
     /// What is at a name, unless it was cleared away.
     pub(super) fn node(&self, at: At, key: Key) -> Option<Node> {
-        self.places.get(&key).copied().filter(|node| node.layer >= at.floor)
+        self.places.get(key).filter(|node| node.layer >= at.floor)
     }
 
     /// Whether a lower layer that is not seen may have something where we have nothing.
@@ -151,10 +163,9 @@ impl Names {
     /// The layer brings something to a name.
     pub(super) fn bring(&mut self, at: At, key: Key, kind: Kind) {
         let standing = Standing::Own;
-        match self.places.insert(key, Node { kind, standing, layer: self.layer }) {
-            None => self.bytes += NAME_BYTES,
+        if self.places.insert(key, Node { kind, standing, layer: self.layer }).is_some() {
             // It may have been a link that led to the last parent.
-            Some(_) => self.last = None,
+            self.last = None;
         }
         if let Some(directory) = self.directories.get_mut(at.number as usize) {
             directory.filled = self.layer;
@@ -162,9 +173,9 @@ impl Names {
     }
 
     pub(super) fn remove(&mut self, key: Key) {
-        // Its bytes stay counted: what lay below it stays in the tables, where nothing leads any more.
+        // What lay below it stays in the table, where nothing leads to it any more, and stays counted.
         self.last = None;
-        self.places.remove(&key);
+        self.places.remove(key);
     }
 
     /// What lower layers have in a directory goes.
@@ -181,23 +192,28 @@ impl Names {
 
     /// A directory that is new to us; empty, unless a lower layer that is not seen may have it.
     pub(super) fn new_directory(&mut self, may_have_more: bool) -> Kind {
-        let number = u32::try_from(self.directories.len()).unwrap_or(u32::MAX);
+        let number = u32::try_from(self.directories.len());
+        self.overflown |= number.is_err();
         let floor = if may_have_more { 0 } else { self.layer };
-        self.bytes += size_of::<Directory>() as u64;
         self.directories.push(Directory { floor, filled: 0 });
-        Kind::Directory { number }
+        Kind::Directory { number: number.unwrap_or(u32::MAX) }
     }
 
     pub(super) fn new_link(&mut self, target: &[u8], metadata: &Metadata) -> Kind {
-        let number = u32::try_from(self.targets.len()).unwrap_or(u32::MAX);
-        self.bytes += LINK_BYTES + target.len() as u64;
-        self.targets.push(target.into());
-        Kind::Link { number, owner: self.owner(metadata) }
+        let owner = self.owner(metadata);
+        let number = self.targets.push(target, owner);
+        self.overflown |= number.is_none();
+        Kind::Link { number: number.unwrap_or(u32::MAX) }
+    }
+
+    /// Whether a header repeats the owner of a symbolic link.
+    pub(super) fn is_owner(&self, number: u32, metadata: &Metadata) -> bool {
+        self.targets.owner(number) == Some(self.owner(metadata))
     }
 
     /// A hash of what hard links must repeat of a symbolic link: by chance one in four thousand million differs
     /// unseen, and none on purpose, since the key is random.
-    pub(super) fn owner(&self, metadata: &Metadata) -> u32 {
+    fn owner(&self, metadata: &Metadata) -> u32 {
         self.hasher.hash_one((metadata.uid, metadata.gid)) as u32
     }
 
@@ -225,7 +241,7 @@ impl Names {
         }
         let root = At { number: 0, floor: self.directories.first().map_or(0, |root| root.floor) };
         let mut at = root;
-        let (mut hops, mut through_link) = (0, false);
+        let mut followed = Followed::default();
         let mut last_target: Rc<[u8]> = Rc::from(&b""[..]);
         let mut trail: Vec<(At, Key, usize)> = Vec::new();
         let mut to_do: Vec<(Rc<[u8]>, usize)> = vec![(names.into(), 0)];
@@ -259,20 +275,17 @@ impl Names {
             path.extend_from_slice(name.as_bytes());
             let number = match node.map(|node| node.kind) {
                 Some(Kind::Directory { number }) => number,
-                Some(Kind::Link { .. } | Kind::Other { .. }) if own && purpose == Purpose::FindLower => {
+                Some(Kind::Link { .. } | Kind::Other { .. } | Kind::Unseen) if own && purpose == Purpose::FindLower => {
                     return Ok(Walked::Stopped);
                 }
-                Some(Kind::Link { number, .. }) => {
+                Some(Kind::Link { number }) => {
                     path.truncate(length);
-                    through_link = true;
-                    hops += 1;
-                    self.hops += 1;
-                    if hops > self.limits.most(Limit::LinkHops) {
-                        return Err(Violation::LinkLoop { hops }.into());
-                    }
-                    self.limits.check(Limit::LayerLinkHops, self.hops)?;
-                    let target = self.targets.get(number as usize).cloned().unwrap_or_default();
+                    let target = self.targets.target(number).unwrap_or_else(|| Rc::from(&b""[..]));
                     judge.quirk(Quirk::LinkParent { target: Escaped::new(&target) })?;
+                    followed.follow(&target);
+                    followed.check_walk(&self.limits)?;
+                    self.followed.follow(&target);
+                    self.followed.check_layer(&self.limits)?;
                     if target.first() == Some(&b'/') {
                         at = root;
                         trail.clear();
@@ -283,7 +296,7 @@ impl Names {
                     continue;
                 }
                 // A hard link to what a lower layer has, which may be a symbolic link.
-                Some(Kind::Other { attributes: None, .. }) => return Ok(Walked::Unknown),
+                Some(Kind::Unseen) => return Ok(Walked::Unknown),
                 Some(Kind::Other { .. }) if purpose == Purpose::Bring => {
                     return Err(Violation::ParentNotDirectory { parent: Escaped::new(path) }.into());
                 }
@@ -301,7 +314,7 @@ impl Names {
             for (within, key, _) in trail {
                 self.pass(within, key);
             }
-            self.last = (!through_link).then(|| (names.to_vec(), at));
+            self.last = (followed.links == 0).then(|| (names.to_vec(), at));
         }
         Ok(Walked::At(at))
     }
@@ -309,6 +322,8 @@ impl Names {
     /// Makes a parent that no entry lists.
     fn imply(&mut self, at: At, key: Key, name: Component<'_>, path: &[u8]) -> Result<u32, Fault> {
         may_be_made(name)?;
+        self.made_implied += 1;
+        self.limits.check(Limit::ImpliedDirectories, self.made_implied)?;
         self.limits.check_path(path)?;
         let kind = self.new_directory(false);
         self.bring(at, key, kind);
@@ -321,7 +336,7 @@ impl Names {
     /// The layer brings something to somewhere below a directory.
     fn pass(&mut self, within: At, key: Key) {
         let layer = self.layer;
-        if let Some(node) = self.places.get_mut(&key)
+        if let Some(node) = self.places.get_mut(key)
             && node.layer != layer
         {
             (node.layer, node.standing) = (layer, Standing::Passage);

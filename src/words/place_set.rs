@@ -1,0 +1,78 @@
+//! A set of places that stays small.
+
+use super::PlaceId;
+use std::collections::HashSet;
+use std::hash::Hash;
+
+/// How many places are sorted into a run at a time.
+const RUN: usize = 1 << 18;
+
+/// A set of places, or of directories, of eight bytes each: what was added last is hashed, the rest lies in sorted runs.
+///
+/// A hash set alone would take up to twenty bytes a place, and half as much again while it grows: too much for a
+/// layer that brings millions of files into a directory that lower layers have, too.
+#[derive(Debug)]
+pub(crate) struct PlaceSet<T = PlaceId> {
+    recent: HashSet<T>,
+    runs: Vec<Box<[T]>>,
+}
+
+impl<T> Default for PlaceSet<T> {
+    fn default() -> Self {
+        Self { recent: HashSet::new(), runs: Vec::new() }
+    }
+}
+
+impl<T: Copy + Ord + Hash> PlaceSet<T> {
+    /// Adds a place. One that lies in a run is kept once more: what may come again and again, for no more than is
+    /// already there, is looked for first.
+    pub(crate) fn insert(&mut self, place: T) {
+        if self.recent.len() == RUN && !self.recent.contains(&place) {
+            let mut run: Vec<_> = self.recent.drain().collect();
+            run.sort_unstable();
+            self.runs.push(run.into());
+        }
+        self.recent.insert(place);
+    }
+
+    pub(crate) fn contains(&self, place: T) -> bool {
+        self.recent.contains(&place) || self.runs.iter().any(|run| run.binary_search(&place).is_ok())
+    }
+
+    /// Adds a place that may be there already.
+    pub(crate) fn insert_once(&mut self, place: T) {
+        if !self.contains(place) {
+            self.insert(place);
+        }
+    }
+
+    /// How much memory it takes, in places.
+    #[cfg(test)]
+    pub(crate) fn len(&self) -> usize {
+        self.recent.len() + self.runs.iter().map(|run| run.len()).sum::<usize>()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_added_is_found_in_whichever_run_it_lies() {
+        let mut set = PlaceSet::default();
+        let places = 0..3 * RUN as u64 + 5;
+        places.clone().for_each(|place| set.insert(PlaceId(place * 7)));
+        assert_eq!((set.runs.len(), set.recent.len()), (3, 5));
+        assert!(
+            places.step_by(1000).all(|place| set.contains(PlaceId(place * 7)) && !set.contains(PlaceId(place * 7 + 1)))
+        );
+    }
+
+    #[test]
+    fn what_comes_again_and_again_is_kept_once() {
+        let mut set = PlaceSet::default();
+        let places = 0..RUN as u64 * 2;
+        (0..3).for_each(|_| places.clone().for_each(|place| set.insert_once(PlaceId(place))));
+        assert_eq!(set.len(), 2 * RUN);
+    }
+}
