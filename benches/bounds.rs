@@ -17,7 +17,7 @@ use cap_std::fs::Dir;
 use common::images;
 use common::layers::{Chain, Item, Nowhere, entry, layer};
 use common::{peak_kib, processor_seconds, setting, table};
-use layercage::{Error, Image, Layer, Limits, Policy, Rootfs, Selector, Unpacker};
+use layercage::{Audit, Error, Image, Layer, Limits, Lower, Observer, Policy, Rootfs, Selector, Unpacker};
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
@@ -38,6 +38,8 @@ enum Over {
     Window,
     /// It is the archive of an image, and no layer. Another process writes it, whose memory does not count.
     Image,
+    /// The memory of an audit: what is too much for it ends the audit of the tree, and refuses nothing.
+    Audit,
 }
 
 /// A name, what it is applied to, how many items, the rule that refuses it, and the layer of so many.
@@ -109,6 +111,29 @@ const CASES: &[Case] = &[
     ("image: layers in `manifest.json`, fewer", Over::Image, 95_000, Some("limit"), images::layers),
     ("image: images in `manifest.json`", Over::Image, 49_000, None, images::images),
     ("image: configurations of 50,000 diff IDs", Over::Image, 25, None, images::configurations),
+    ("links to a path through 39 links of `a/../`", Over::Tree, 500, None, |n| layer(back_and_forth(n))),
+    ("links to a path through 39 links of `a/../`, too many", Over::Tree, 1_600, Some("limit"), |n| {
+        layer(back_and_forth(n))
+    }),
+    ("directories that no entry lists", Over::Tree, 100, None, |n| {
+        layer((0..n).map(|i| Item::File(format!("{i}/{}f", "d/".repeat(1_998)))))
+    }),
+    ("directories that no entry lists, too many", Over::Tree, 300, Some("limit"), |n| {
+        layer((0..n).map(|i| Item::File(format!("{i}/{}f", "d/".repeat(1_998)))))
+    }),
+    ("directories beside another", Over::TreeInUse, 250_000, None, |n| {
+        layer((0..n).map(|i| Item::Directory(format!("d{i}"))))
+    }),
+    ("trees of 30 levels, each in the last one's place", Over::TreeInUse, 8_000, None, |n| {
+        layer((0..n).flat_map(replaced_tree))
+    }),
+    ("links, audited", Over::Audit, 350_000, None, |n| {
+        layer((0..n).map(|i| Item::Symlink(format!("l{i}"), format!("target{i}"))))
+    }),
+    ("files, audited", Over::Audit, 1_500_000, None, |n| layer((0..n).map(|i| Item::File(format!("f{i}"))))),
+    ("trees of 30 levels, each in the last one's place, audited", Over::Audit, 8_000, None, |n| {
+        layer((0..n).flat_map(replaced_tree))
+    }),
 ];
 
 fn main() -> ExitCode {
@@ -190,9 +215,11 @@ fn run(name: &str, items: u64) -> ExitCode {
         _ => build(items),
     };
     let unpacker = Unpacker::new(Policy::default());
+    let mut audit = Audit::new(Limits::default()).with_tree(Lower::Nothing);
     let before = processor_seconds();
     let done = match over {
         Over::Nothing | Over::Window => unpacker.apply(Layer::new(reader), &mut Nowhere).map(drop),
+        Over::Audit => audit.layer(Layer::new(reader), &mut Unheard),
         Over::Tree | Over::TreeInUse | Over::Passages => {
             unpacker.apply(Layer::new(reader), &mut Rootfs::over(&root).unwrap()).map(drop)
         }
@@ -211,6 +238,28 @@ fn select(archive: &Path) -> Result<(), Error> {
     let selected = image.select(&Selector::host().platform("linux/amd64".parse().unwrap()))?;
     selected.layers().iter().for_each(|layer| drop(image.open_layer(layer).unwrap()));
     Ok(())
+}
+
+/// Takes no notice of what an audit tells.
+struct Unheard;
+
+impl Observer for Unheard {}
+
+/// Files at the end of 39 links, of which each leads into a directory and out of it 818 times. Another one comes between
+/// them, so that no way is remembered.
+fn back_and_forth(files: u64) -> impl Iterator<Item = Item> {
+    let link = |i| Item::Symlink(format!("l{i}"), format!("{}l{}", "a/../".repeat(818), i + 1));
+    let start = [Item::Directory("a".into()), Item::Directory("l39".into())];
+    start
+        .into_iter()
+        .chain((0..39).map(link))
+        .chain((0..2 * files).map(|i| Item::File(format!("{}/f{i}", ["l0", "a"][i as usize % 2]))))
+}
+
+/// A directory, a tree of 30 levels in it whose names no other has, and a file in the place of both.
+fn replaced_tree(number: u64) -> [Item; 3] {
+    let deepest = format!("d/{number}/{}f", "d/".repeat(28));
+    [Item::Directory("d".into()), Item::File(deepest), Item::File("d".into())]
 }
 
 /// 1,927 bytes.

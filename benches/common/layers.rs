@@ -73,7 +73,7 @@ pub(crate) fn entry(item: Item) -> Box<dyn Read> {
     }
 }
 
-/// Headers alone; a long name goes before it as GNU writers have it.
+/// Headers alone; a long name or target goes before it as GNU writers have it.
 fn archive(kind: tar::EntryType, name: &str, target: &str, size: u64) -> Box<dyn Read> {
     let mut bytes = Vec::new();
     let mut header = tar::Header::new_gnu();
@@ -81,20 +81,22 @@ fn archive(kind: tar::EntryType, name: &str, target: &str, size: u64) -> Box<dyn
     header.set_mtime(1);
     header.set_uid(0);
     header.set_gid(0);
-    if name.len() > 100 {
-        let mut long = header.clone();
-        long.set_entry_type(tar::EntryType::GNULongName);
-        long.set_size(name.len() as u64 + 1);
-        long.set_cksum();
-        bytes.extend_from_slice(long.as_bytes());
-        bytes.extend_from_slice(name.as_bytes());
-        bytes.resize((bytes.len() + 1).next_multiple_of(512), 0);
+    for (flag, text) in [(tar::EntryType::GNULongName, name), (tar::EntryType::GNULongLink, target)] {
+        if text.len() > 100 {
+            let mut long = header.clone();
+            long.set_entry_type(flag);
+            long.set_size(text.len() as u64 + 1);
+            long.set_cksum();
+            bytes.extend_from_slice(long.as_bytes());
+            bytes.extend_from_slice(text.as_bytes());
+            bytes.resize((bytes.len() + 1).next_multiple_of(512), 0);
+        }
     }
     header.set_entry_type(kind);
     header.set_size(size);
     header.set_path(name.get(..name.len().min(99)).unwrap_or("x")).unwrap();
     if !target.is_empty() {
-        header.set_link_name(target).unwrap();
+        header.set_link_name(target.get(..target.len().min(99)).unwrap_or("x")).unwrap();
     }
     header.set_cksum();
     bytes.extend_from_slice(header.as_bytes());
