@@ -23,7 +23,8 @@ use std::path::Path;
 use tempfile::TempDir;
 
 /// What the caller's rights and the file system decide, and no layer: noted in whatever preset, and not looked at.
-const OF_THE_SYSTEM: [QuirkRule; 3] = [QuirkRule::OwnerToCaller, QuirkRule::SetIdDropped, QuirkRule::XattrUnsupported];
+const OF_THE_SYSTEM: [QuirkRule; 4] =
+    [QuirkRule::OwnerToCaller, QuirkRule::SetIdDropped, QuirkRule::XattrUnsupported, QuirkRule::TimeClamped];
 
 /// Rules that no layer breaks by its bytes, and why.
 const WITHOUT_A_CASE: &[(&str, &str)] = &[
@@ -35,6 +36,7 @@ const WITHOUT_A_CASE: &[(&str, &str)] = &[
     ("owner-to-caller", "the caller has no privilege"),
     ("setid-dropped", "the caller has no privilege"),
     ("xattr-unsupported", "the file system has no attributes, or the caller may not set one"),
+    ("time-clamped", "the file system cannot hold a time"),
     ("compression-differs", "a manifest must state another compression"),
     ("digest-malformed", "a digest stands in a manifest"),
     ("blob-missing", "an image names blobs"),

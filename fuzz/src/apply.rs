@@ -97,7 +97,8 @@ fn policy(bytes: &mut Bytes<'_>) -> Policy {
         _ => policy = policy.devices(Devices::Refuse),
     }
     // Paranoia would end at the first thing that is not there.
-    let of_the_system = [QuirkRule::OwnerToCaller, QuirkRule::SetIdDropped, QuirkRule::XattrUnsupported];
+    let of_the_system =
+        [QuirkRule::OwnerToCaller, QuirkRule::SetIdDropped, QuirkRule::XattrUnsupported, QuirkRule::TimeClamped];
     let policy = of_the_system.into_iter().fold(policy, Policy::allow);
     match choice >> 4 {
         1 => policy.allow(bytes.pick(QuirkRule::ALL)),

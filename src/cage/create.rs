@@ -46,7 +46,7 @@ impl Cage {
             // What attributes cannot be set is for the counsel to say, now; and they come behind content and owner.
             let waits = cage.finishing.is_some() && metadata.xattrs.is_empty();
             let mut prepare = |cage: &mut Self| {
-                let mut last = cage.begin_file(file.as_fd(), &place.parent, metadata)?;
+                let mut last = cage.begin_file(file.as_fd(), &place.parent, metadata, counsel)?;
                 if !waits {
                     content.fill(file.as_fd(), name)?;
                     cage.prepare_file(file.as_fd(), &mut last, metadata, counsel)?;
@@ -221,14 +221,15 @@ impl Cage {
         &mut self,
         parent: &Arc<Directory>,
         name: Component<'_>,
+        counsel: &mut dyn Counsel,
     ) -> Result<Arc<Directory>, Fault> {
         let place = self.place(parent, name);
         self.limits.check_path(&place.path())?;
         parent.touch();
         sys::create_directory(place.at(), place.name()).map_err(sys::fault("mkdirat", place.name()))?;
-        let finish = |cage: &mut Self| {
+        let mut finish = |cage: &mut Self| {
             let directory = cage.open_new(&place, place.name())?;
-            cage.imply(&directory, parent.has_default_acl())?;
+            cage.imply(&directory, parent.has_default_acl(), Some(counsel))?;
             Ok(directory)
         };
         let directory = finish(self).inspect_err(|_: &Fault| undo_directory(place.at(), place.name()))?;

@@ -4,7 +4,7 @@
 
 use super::directory::{ACCESS_ACL, DEFAULT_ACL};
 use super::finish::Last;
-use super::{Cage, Counsel, Directory, proc, sys};
+use super::{Cage, Counsel, Directory, Unheld, proc, sys};
 use crate::words::{Fault, Metadata, Xattr};
 use rustix::fs::FileType;
 use rustix::io::Errno;
@@ -18,10 +18,13 @@ impl Cage {
         file: BorrowedFd<'_>,
         parent: &Directory,
         metadata: &Metadata,
+        counsel: &mut dyn Counsel,
     ) -> Result<Last, Fault> {
         if parent.has_default_acl() {
             strip_acls(file)?;
         }
+        // It gets its time when it has its content, which may be when its entry is long behind us.
+        self.check_time(file, metadata.mtime, false, counsel)?;
         let now = if parent.leaks() || !self.is_ours(file, parent)? { None } else { Some((self.me.uid, self.me.gid)) };
         Ok(Last { owner: self.gift(now, metadata), mode: metadata.mode, mtime: metadata.mtime })
     }
@@ -46,7 +49,9 @@ impl Cage {
         metadata: &Metadata,
         counsel: &mut dyn Counsel,
     ) -> Result<(), Fault> {
-        self.prepare_directory(directory, inherited, metadata)?;
+        if let Some(unheld) = self.prepare_directory(directory, inherited, metadata)? {
+            counsel.changes_time(unheld)?;
+        }
         set_xattrs(directory.as_fd(), 0o700, &metadata.xattrs, counsel)?;
         if !metadata.xattrs.is_empty() {
             // An ACL makes the mode its own, and others may have asked for another; the entry's is still to come.
@@ -57,19 +62,36 @@ impl Cage {
     }
 
     /// Makes a directory one that no entry lists, but for what is in it and attributes that it may have.
-    pub(super) fn imply(&self, directory: &Directory, inherited: bool) -> Result<(), Fault> {
-        self.prepare_directory(directory, inherited, &self.implied)?;
-        self.implied.xattrs.iter().try_for_each(|Xattr { name, value }| {
+    ///
+    /// Where there is no counsel, a time that the file system does not hold is what [`Cage::take_unheld`] says.
+    pub(super) fn imply(
+        &mut self,
+        directory: &Directory,
+        inherited: bool,
+        counsel: Option<&mut dyn Counsel>,
+    ) -> Result<(), Fault> {
+        let implied = self.implied.clone();
+        match (self.prepare_directory(directory, inherited, &implied)?, counsel) {
+            (None, _) => (),
+            (Some(unheld), Some(counsel)) => counsel.changes_time(unheld)?,
+            (Some(unheld), None) => self.unheld = Some(unheld),
+        }
+        implied.xattrs.iter().try_for_each(|Xattr { name, value }| {
             set_xattr(directory.as_fd(), 0o700, name, value).map_err(sys::fault("fsetxattr", name))
         })?;
-        match self.implied.xattrs.is_empty() {
+        match implied.xattrs.is_empty() {
             true => Ok(()),
             false => directory.open_up(self.me),
         }
     }
 
     /// Completes a directory but for its extended attributes, its mode and time.
-    fn prepare_directory(&self, directory: &Directory, inherited: bool, metadata: &Metadata) -> Result<(), Fault> {
+    fn prepare_directory(
+        &mut self,
+        directory: &Directory,
+        inherited: bool,
+        metadata: &Metadata,
+    ) -> Result<Option<Unheld>, Fault> {
         if inherited {
             strip_acls(directory.as_fd())?;
         }
@@ -77,7 +99,7 @@ impl Cage {
         directory.set_owner(self.owner_of(metadata));
         directory.set_default_acl(false);
         directory.owe(metadata.mode, metadata.mtime);
-        Ok(())
+        self.try_time(directory.as_fd(), metadata.mtime, false)
     }
 
     /// Removes what an entry over a directory that is there does not repeat.
@@ -109,6 +131,7 @@ impl Cage {
         if status.kind != FileType::Symlink && (status.mode != metadata.mode || parent.has_default_acl()) {
             proc::set_mode(handle, metadata.mode, b"")?;
         }
+        self.check_time(handle, metadata.mtime, true, counsel)?;
         sys::set_mtime(handle, metadata.mtime, true).map_err(sys::fault("utimensat", b""))
     }
 
@@ -186,7 +209,9 @@ fn set_xattrs(fd: BorrowedFd<'_>, private: u32, xattrs: &[Xattr], counsel: &mut 
         match set_xattr(fd, private, name, value) {
             Err(errno @ (Errno::NOTSUP | Errno::PERM | Errno::ACCESS)) => counsel.lacks_xattr(name, errno.into())?,
             // Of an ACL the user namespace may lack somebody who is named.
-            Err(errno @ Errno::INVAL) if is_acl(name) => counsel.lacks_xattr(name, errno.into())?,
+            Err(errno @ Errno::INVAL) if is_acl(name) => {
+                counsel.lacks_xattr(name, errno.into())?
+            }
             other => other.map_err(sys::fault("fsetxattr", name))?,
         }
     }

@@ -24,6 +24,7 @@ mod sys;
 mod temporary;
 #[cfg(test)]
 mod tests;
+mod times;
 mod walk;
 
 pub(crate) use content::Content;
@@ -36,6 +37,7 @@ pub(crate) use remove::{Keep, Lower};
 #[cfg(feature = "image")]
 pub(crate) use spool::create_spool;
 pub(crate) use stage::Stage;
+pub(crate) use times::Unheld;
 pub(crate) use walk::{Missing, Walked};
 
 use crate::words::{
@@ -49,6 +51,7 @@ use std::hash::{BuildHasher, RandomState};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
 use temporary::Temporaries;
+use times::Times;
 
 /// What the cage asks of whoever sends it, and what it tells on the way.
 pub(crate) trait Counsel {
@@ -75,6 +78,9 @@ pub(crate) trait Counsel {
 
     /// An extended attribute cannot be set: an answer of `Ok` leaves it out.
     fn lacks_xattr(&mut self, name: &[u8], error: std::io::Error) -> Result<(), Fault>;
+
+    /// The file system does not hold a time: an answer of `Ok` leaves what it made of it.
+    fn changes_time(&mut self, unheld: Unheld) -> Result<(), Fault>;
 }
 
 /// Whether somebody can see the tree while it is changed.
@@ -122,6 +128,10 @@ pub(crate) struct Cage {
     /// Whether new files are our own and of our own group: in directories of that group, and in those of another, where
     /// it is so on all but BSD-style mounts. Found out once each.
     new_is_ours: [Option<bool>; 2],
+    /// What is known of the times that the file system holds.
+    times: Times,
+    /// A time of an implied directory that it does not hold, and that nobody has been told of.
+    unheld: Option<Unheld>,
 }
 
 #[derive(Debug)]
@@ -161,6 +171,8 @@ impl Cage {
             ownership,
             implied,
             new_is_ours: [None; 2],
+            times: Times::of_any(),
+            unheld: None,
         })
     }
 
@@ -199,6 +211,7 @@ impl Cage {
         self.limits.clone_from(&terms.limits);
         self.implied.clone_from(&terms.implied);
         self.ownership = terms.ownership;
+        self.unheld = None;
         (self.new, self.all_is_new) = (PlaceSet::default(), false);
         (self.followed, self.made_implied, self.opens) = (Followed::default(), 0, 0);
         self.root.open_up(self.me)?;

@@ -39,7 +39,7 @@ impl Cage {
     /// Makes a directory one that no entry lists: what the lower layers gave it goes, but not what is in it.
     pub(crate) fn make_like_implied(&mut self, directory: &Directory) -> Result<(), Fault> {
         self.remove_other_xattrs(directory, &self.implied.xattrs)?;
-        self.imply(directory, false)
+        self.imply(directory, false, None)
     }
 
     /// Removes from a directory what `lower` does not keep. What stays is looked at once in a layer.

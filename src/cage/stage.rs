@@ -79,10 +79,10 @@ impl Stage {
 
     /// A cage around the tree.
     pub(crate) fn cage(&self) -> Result<Cage, Fault> {
-        let cage = Cage::over(self.tree()?, Exposure::Staged)?;
+        let mut cage = Cage::over(self.tree()?, Exposure::Staged)?;
         let root = cage.root();
         // The root is implied until an entry names it.
-        cage.imply(&root, false)?;
+        cage.imply(&root, false, None)?;
         Ok(cage)
     }
 

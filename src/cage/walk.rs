@@ -126,7 +126,7 @@ impl Cage {
                         self.made_implied += 1;
                         self.limits.check(Limit::ImpliedDirectories, self.made_implied)?;
                         let parent = Arc::clone(&at);
-                        at = self.make_implied(&parent, name)?;
+                        at = self.make_implied(&parent, name, counsel)?;
                         counsel.made(parent.id(), place);
                         trail.down(&parent, place);
                     }

@@ -1,6 +1,6 @@
 //! What a root filesystem answers when the cage asks: by what the layer brought, and by policy.
 
-use crate::cage::{Counsel, Keep, Lower};
+use crate::cage::{Counsel, Keep, Lower, Unheld};
 use crate::plan::{Brought, Judge, Standing, may_be_made};
 use crate::words::{Component, DirectoryId, Escaped, Fault, PlaceId, Quirk, QuirkRule};
 
@@ -45,6 +45,15 @@ impl Counsel for Bringing<'_, '_> {
     fn lacks_xattr(&mut self, name: &[u8], error: std::io::Error) -> Result<(), Fault> {
         self.judge.lacks_xattr(name, error)
     }
+
+    fn changes_time(&mut self, unheld: Unheld) -> Result<(), Fault> {
+        changes_time(self.judge, unheld)
+    }
+}
+
+/// The file system holds another time than was asked for.
+pub(super) fn changes_time(judge: &mut Judge<'_>, Unheld { asked, kept }: Unheld) -> Result<(), Fault> {
+    judge.quirk(Quirk::TimeClamped { asked, kept })
 }
 
 /// Links on the way are many, and odd to few.
@@ -89,6 +98,10 @@ impl Counsel for Looking<'_, '_> {
 
     fn lacks_xattr(&mut self, _: &[u8], _: std::io::Error) -> Result<(), Fault> {
         Err(Fault::Bug("looking for something sets attributes"))
+    }
+
+    fn changes_time(&mut self, _: Unheld) -> Result<(), Fault> {
+        Err(Fault::Bug("looking for something sets times"))
     }
 }
 

@@ -1,7 +1,7 @@
 //! A directory tree: the sink that makes root filesystems.
 
 use super::Sink;
-use super::counsel::{Bringing, Clearing, Looking};
+use super::counsel::{Bringing, Clearing, Looking, changes_time};
 use super::state::State;
 use crate::cage::{Cage, Content, Directory, Exposure, Missing, New, Place, Stage, Walked};
 use crate::plan::{Brought, Judge, Judged, Skipped, Standing};
@@ -317,10 +317,11 @@ impl Sink for Rootfs {
         // That of a file before this one is not at this entry.
         self.cage.late_fault().inspect_err(|_| judge.leave_entry())?;
         let removes = matches!(change.kind, ChangeKind::Whiteout | ChangeKind::OpaqueWhiteout | ChangeKind::Skipped);
-        let result = self.take(change, data, judge);
+        let result = self.tell_root_time(&change, judge).and_then(|()| self.take(change, data, judge));
+        let result = result.and_then(|()| self.cage.take_unheld().map_or(Ok(()), |unheld| changes_time(judge, unheld)));
         // What is refused was refused before it took effect, but for its parents and where things go one by one.
         self.changed |= match &result {
-            Err(Fault::Refused(Rule::Quirk(Quirk::XattrUnsupported { .. }))) => true,
+            Err(Fault::Refused(Rule::Quirk(Quirk::XattrUnsupported { .. } | Quirk::TimeClamped { .. }))) => true,
             Err(Fault::Refused(_)) => removes || self.brought.is_something(),
             _ => true,
         };
@@ -368,6 +369,19 @@ impl Rootfs {
         let bytes = self.bytes.saturating_add(size);
         self.cage.limits().check(Limit::ImageBytes, self.bytes_before.saturating_add(bytes))?;
         self.bytes = bytes;
+        Ok(())
+    }
+
+    /// The root got its time before anything could be said about it, unless this is the entry that gives it another.
+    fn tell_root_time(&mut self, change: &Change, judge: &mut Judge<'_>) -> Result<(), Fault> {
+        let Some(unheld) = self.cage.take_unheld() else { return Ok(()) };
+        if change.path.is_root() {
+            return Ok(());
+        }
+        let position = judge.position().clone();
+        judge.leave_entry();
+        changes_time(judge, unheld)?;
+        judge.at(position);
         Ok(())
     }
 

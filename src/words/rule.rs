@@ -3,7 +3,7 @@
 //! A *violation* is refused under every policy. A *quirk* has a verdict that policy sets. Everything that
 //! speaks of rules (messages, policies, documentation, tests) reads this table.
 
-use super::{DeviceKind, Digest, Escaped, Limit, Preset, UnknownWord};
+use super::{DeviceKind, Digest, Escaped, Limit, Preset, Timestamp, UnknownWord};
 use std::fmt::{self, Display};
 use std::str::FromStr;
 use std::sync::Arc;
@@ -272,6 +272,8 @@ rules! {
         "xattr-dropped" XattrDropped { name: Escaped } "an extended attribute is left out, which a layer may not set, or nobody wants" = NOTED;
         "xattr-unsupported" XattrUnsupported { name: Escaped, error: String } "an extended attribute is left out, since the file system or our rights do not allow it"
             help "`--xattrs safe` lets it pass with a note" = NOTED;
+        "time-clamped" TimeClamped { asked: Timestamp, kept: Timestamp } "a time is changed, since the file system cannot hold it"
+            help "`--mtime clamp=SECONDS` makes late times earlier; `--allow time-clamped` lets it pass with a note" = NOTED;
         "contiguous-file" ContiguousFile "a file of type 7, which some readers refuse" = NOTED;
         "old-sparse-file" OldSparseFile "a sparse file of type S, which some readers refuse" = NOTED;
         "sparse-unaligned" SparseUnaligned { segment: usize } "a sparse file's run of data is no whole blocks, and GNU tar looks for the next run elsewhere than others" = COMPATIBLE;

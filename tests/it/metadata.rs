@@ -33,6 +33,143 @@ fn times_are_kept_to_the_nanosecond() {
     assert_eq!(world.mtime(""), (7, 250_000_000));
 }
 
+/// Times within and beyond what file systems hold, and with ever finer steps.
+const TIMES: [&str; 11] = [
+    "1234567890",
+    "1234567891",
+    "1234567890.5",
+    "1234567890.123456789",
+    "0",
+    "-1.5",
+    "-2147483649",
+    "2147483647.5",
+    "4354819200",
+    "15032385536",
+    "9223372036",
+];
+
+/// One of everything, for each time: also what nothing lists gets one, the epoch.
+fn dated() -> LayerBuilder {
+    let at = |layer: LayerBuilder, time: &str| layer.record("mtime", time.as_bytes());
+    TIMES.iter().enumerate().fold(layer(), |layer, (number, time)| {
+        let layer = at(layer, time).dir(&format!("d{number}"));
+        let layer = at(layer, time).file(&format!("f{number}"), b"content");
+        let layer = at(layer, time).symlink(&format!("l{number}"), "x");
+        at(layer, time).fifo(&format!("p{number}")).file(&format!("d{number}/f"), b"")
+    })
+}
+
+/// What is noted are the times that the tree does not have; says how many these are.
+fn assert_noted_as_changed(root: &std::path::Path, report: &layercage::Report) -> usize {
+    let mut changed = Vec::new();
+    for (number, time) in TIMES.iter().enumerate() {
+        let time: layercage::Timestamp = time.parse().unwrap();
+        for kind in ["d", "f", "l", "p"] {
+            let path = format!("{kind}{number}");
+            let metadata = fs::symlink_metadata(root.join(&path)).unwrap();
+            if (metadata.mtime(), metadata.mtime_nsec()) != (time.seconds, time.nanoseconds.into()) {
+                let kept = format!("{}.{:09}", metadata.mtime(), metadata.mtime_nsec());
+                changed.push((path, vec![("asked", time.to_string()), ("kept", kept)]));
+            }
+        }
+    }
+    let noted = report.notes().iter().filter(|note| note.quirk.id() == "time-clamped");
+    let path = |note: &layercage::Note| note.position.path.as_ref().unwrap().to_string().trim_matches('"').to_owned();
+    let noted: Vec<_> = noted.map(|note| (path(note), note.quirk.data())).collect();
+    assert_eq!(noted.len() as u64, report.count("time-clamped"));
+    assert_eq!(noted, changed);
+    changed.len()
+}
+
+/// Whatever the file system of the tests is: some hold all of these, and most not the last ones.
+#[test]
+fn a_time_is_noted_if_and_only_if_the_file_system_changed_it() {
+    let world = World::new();
+    let applied = world.apply(&[dated()], &Policy::default()).unwrap();
+    world.assert_untouched("times");
+    assert_noted_as_changed(&world.root(), applied.report());
+}
+
+#[test]
+fn a_time_that_the_file_system_cannot_hold_is_noted_or_refused() {
+    let Some(command) = crate::child::mounting("applies_over_short_times", &[("LAYERCAGE_CHILD", "1".as_ref())]) else {
+        return;
+    };
+    crate::child::expect_success(command);
+}
+
+/// Runs in a process of its own, which may mount.
+#[test]
+#[ignore = "started by the test above"]
+fn applies_over_short_times() {
+    use crate::support::{self, open};
+    use layercage::{Layer, Rootfs, Staged, Unpacker};
+    if std::env::var_os("LAYERCAGE_CHILD").is_none() {
+        return;
+    }
+    let place = tempfile::tempdir().unwrap();
+    let (disk, mount) = (place.path().join("disk"), place.path().join("mount"));
+    // Of 128 bytes an inode has none for nanoseconds, or for years behind 2038.
+    for (inode, changes) in [("128", 4 * 8), ("256", 4 * 2)] {
+        fs::File::create(&disk).unwrap().set_len(8 << 20).unwrap();
+        fs::create_dir(&mount).unwrap();
+        let run = |program: &str, arguments: &[&std::ffi::OsStr]| {
+            std::process::Command::new(program).args(arguments).output().is_ok_and(|output| output.status.success())
+        };
+        let made = run("mkfs.ext4", &["-q".as_ref(), "-I".as_ref(), inode.as_ref(), disk.as_ref()]);
+        if !made || !run("mount", &["-o".as_ref(), "loop".as_ref(), disk.as_ref(), mount.as_ref()]) {
+            eprintln!(
+                "skipped, since it takes mkfs.ext4, root and a loop device (its twin: \
+                 a_time_is_noted_if_and_only_if_the_file_system_changed_it)"
+            );
+            return;
+        }
+        let unpacker = |policy: &Policy| Unpacker::new(policy.clone());
+        let apply = |name: &str, policy: &Policy, layer: LayerBuilder| {
+            fs::create_dir(mount.join(name)).unwrap();
+            let mut rootfs = Rootfs::over(&open(&mount.join(name))).unwrap();
+            unpacker(policy).apply(Layer::new(&layer.build()[..]), &mut rootfs)
+        };
+
+        // A tree in use, and one that nobody sees yet, whose files get their times late.
+        let applied = apply("seen", &Policy::default(), dated()).unwrap();
+        assert_eq!(assert_noted_as_changed(&mount.join("seen"), applied.report()), changes, "{inode}");
+        let bytes = dated().build();
+        let mut staged = Staged::beside(&open(&mount), "staged").unwrap();
+        let applied = unpacker(&Policy::default())
+            .jobs(2.try_into().unwrap())
+            .apply(Layer::new(&bytes[..]), staged.rootfs())
+            .unwrap();
+        let report = applied.report().clone();
+        drop(staged);
+        assert_eq!(report.notes(), apply("again", &Policy::default(), dated()).unwrap().report().notes());
+        support::stage(&mount, &Policy::default(), &[dated()]);
+        assert_eq!(assert_noted_as_changed(&mount.join("rootfs"), &report), changes, "{inode}");
+
+        // Who wants no notes is refused it, and nothing of the entry stays.
+        let late = || layer().record("mtime", b"99999999999").file("late", b"");
+        let refused = apply("strict", &Policy::paranoid(), late()).unwrap_err();
+        assert_eq!((refused.rule_id(), mount.join("strict/late").exists()), (Some("time-clamped"), false));
+        assert!(refused.help().unwrap().contains("--mtime clamp"));
+        let clamped = Policy::paranoid().mtime(layercage::Mtime::Clamp("2147483647".parse().unwrap()));
+        assert_eq!(apply("clamped", &clamped, late()).unwrap().report().notes(), []);
+
+        // Parents that nothing lists, and a root: what the caller gave them is noted, and what nobody gets is not.
+        let epoch = Policy::default().epoch("99999999999".parse().unwrap());
+        let applied = apply("implied", &epoch, layer().file("a/b/f", b"")).unwrap();
+        assert_eq!(applied.report().count("time-clamped"), 2);
+        for (number, (first, notes)) in [(layer().file("f", b""), 1), (layer().dir("."), 0)].into_iter().enumerate() {
+            let mut staged = Staged::beside(&open(&mount), format!("root{number}")).unwrap();
+            let bytes = first.build();
+            let applied = unpacker(&epoch).apply(Layer::new(&bytes[..]), staged.rootfs()).unwrap();
+            assert_eq!(applied.report().count("time-clamped"), notes);
+            assert!(applied.report().notes().iter().all(|note| note.position.path.is_none()));
+        }
+        assert!(run("umount", &[mount.as_ref()]));
+        fs::remove_dir(&mount).unwrap();
+    }
+}
+
 #[test]
 fn a_directory_has_the_time_of_the_last_entry_that_named_it() {
     let dated = |mtime| Attributes { mtime, ..mode(0o755) };

@@ -1,0 +1,195 @@
+//! Which times the file system of a tree holds, found out by reading back.
+//!
+//! A time that a file system cannot hold is an error nowhere: the kernel moves it into the range of the file system
+//! (on ext4 with inodes of 128 bytes that is 1901 to 2038, otherwise it ends in 2446) and rounds it down to what the
+//! file system counts in (a second there, two on vfat). Both are asked of the file system once and not for each file:
+//! a time that was held shows that those nearer, and those as coarse, are held too.
+
+use super::{Cage, Counsel, sys};
+use crate::words::{Fault, Timestamp};
+use rustix::io::Errno;
+use std::os::fd::BorrowedFd;
+
+/// What is known of the times that a file system holds.
+#[derive(Debug)]
+pub(super) struct Times {
+    /// A second that is held, and the times between it and `latest` with it.
+    earliest: i64,
+    latest: i64,
+    /// The finest step that is held, as [`step`] counts.
+    finest: u8,
+}
+
+/// A time that the file system does not hold, and what became of it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Unheld {
+    pub(crate) asked: Timestamp,
+    pub(crate) kept: Timestamp,
+}
+
+impl Times {
+    /// What holds of every file system that Linux writes to: the narrowest ranges are those of FAT (which begins in 1980,
+    /// in local time) and of 32-bit seconds with a sign (which end in January 2038).
+    pub(super) fn of_any() -> Self {
+        const JANUARY_3_1980: i64 = 315_705_600;
+        Self { earliest: JANUARY_3_1980, latest: i32::MAX.into(), finest: u8::MAX }
+    }
+
+    fn are_known_to_hold(&self, time: Timestamp) -> bool {
+        // The kernel takes the nanoseconds off the first and the last second of the range.
+        let is_within = match time.nanoseconds {
+            0 => self.earliest <= time.seconds && time.seconds <= self.latest,
+            _ => self.earliest < time.seconds && time.seconds < self.latest,
+        };
+        is_within && self.finest <= step(time)
+    }
+
+    fn hold(&mut self, time: Timestamp) {
+        self.earliest = self.earliest.min(time.seconds);
+        self.latest = self.latest.max(time.seconds);
+        self.finest = self.finest.min(step(time));
+    }
+}
+
+/// How coarse a time is: of how many nanoseconds it is a multiple, as a power of ten, and 10 for two seconds.
+///
+/// All file systems of Linux count in powers of ten of nanoseconds, but for FAT.
+fn step(time: Timestamp) -> u8 {
+    match time.nanoseconds {
+        0 if time.seconds % 2 == 0 => 10,
+        0 => 9,
+        nanoseconds => {
+            let mut rest = nanoseconds;
+            let mut step = 0;
+            while rest.is_multiple_of(10) {
+                (rest, step) = (rest / 10, step + 1);
+            }
+            step
+        }
+    }
+}
+
+impl Cage {
+    /// Gives what a handle names a time, where it is not known that the file system holds it, and says what became of it.
+    pub(super) fn try_time(
+        &mut self,
+        handle: BorrowedFd<'_>,
+        time: Timestamp,
+        is_path: bool,
+    ) -> Result<Option<Unheld>, Fault> {
+        if self.times.are_known_to_hold(time) {
+            return Ok(None);
+        }
+        let failed = |call| move |errno: Errno| Fault::system(call, time.to_string().as_bytes(), errno);
+        sys::set_mtime(handle, time, is_path).map_err(failed("utimensat"))?;
+        let kept = sys::status(handle).map_err(failed("statx"))?.mtime;
+        if kept != time {
+            return Ok(Some(Unheld { asked: time, kept }));
+        }
+        self.times.hold(time);
+        Ok(None)
+    }
+
+    /// The same, and the counsel says whether it may be.
+    pub(super) fn check_time(
+        &mut self,
+        handle: BorrowedFd<'_>,
+        time: Timestamp,
+        is_path: bool,
+        counsel: &mut dyn Counsel,
+    ) -> Result<(), Fault> {
+        self.try_time(handle, time, is_path)?.map_or(Ok(()), |unheld| counsel.changes_time(unheld))
+    }
+
+    /// A time that was not held where no counsel was at hand, told once.
+    pub(crate) fn take_unheld(&mut self) -> Option<Unheld> {
+        self.unheld.take()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(seconds: i64, nanoseconds: u32) -> Timestamp {
+        Timestamp { seconds, nanoseconds }
+    }
+
+    /// What a file system makes of a time, as `timestamp_truncate` of the kernel does.
+    fn kept(time: Timestamp, range: (i64, i64), granularity: u64) -> Timestamp {
+        let seconds = time.seconds.clamp(range.0, range.1);
+        if seconds == range.0 || seconds == range.1 {
+            return at(seconds, 0);
+        }
+        match granularity {
+            2_000_000_000 => at(seconds.div_euclid(2) * 2, 0),
+            granularity => at(seconds, time.nanoseconds - time.nanoseconds % granularity as u32),
+        }
+    }
+
+    #[test]
+    fn what_is_taken_for_held_is_held_by_every_kind_of_file_system() {
+        let (i32_min, i32_max) = (i64::from(i32::MIN), i64::from(i32::MAX));
+        let file_systems = [
+            ("ext4", (i32_min, (1 << 34) - 1 + i32_min), 1),
+            ("ext3", (i32_min, i32_max), 1_000_000_000),
+            ("xfs without bigtime", (i32_min, i32_max), 1),
+            ("ntfs", (-11_644_473_600, 1_833_029_933_770), 100),
+            ("udf", (-62_135_596_800, 253_402_300_799), 1_000),
+            ("exfat", (315_532_800, 4_354_819_199), 10_000_000),
+            ("vfat", (315_619_200, 4_354_732_799), 2_000_000_000),
+            ("tmpfs", (i64::MIN, i64::MAX), 1),
+        ];
+        let seconds = [
+            0,
+            1,
+            -1,
+            7,
+            315_532_800,
+            400_000_000,
+            1_700_000_001,
+            i32_max - 1,
+            i32_max,
+            i32_max + 1,
+            i32_min,
+            i32_min - 1,
+            4_354_819_199,
+            4_354_819_200,
+            15_032_385_535,
+            15_032_385_536,
+            i64::MIN,
+            i64::MAX,
+        ];
+        let nanoseconds = [0, 1, 999_999_999, 100, 123_456_700, 10_000_000, 500_000_000, 1_000];
+        let all: Vec<_> = seconds.iter().flat_map(|&s| nanoseconds.iter().map(move |&n| at(s, n))).collect();
+        for (name, range, granularity) in file_systems {
+            // In several orders, since what is known depends on what came before.
+            for stride in [1, 5, 7, 11, 13] {
+                let mut times = Times::of_any();
+                for index in 0..2 * all.len() {
+                    let time = all[index * stride % all.len()];
+                    let kept = kept(time, range, granularity);
+                    match times.are_known_to_hold(time) {
+                        true => assert_eq!(kept, time, "{name}: {time} was taken for held, stride {stride}"),
+                        false if kept == time => times.hold(time),
+                        false => (),
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn usual_times_are_asked_for_once() {
+        let mut times = Times::of_any();
+        assert!(!times.are_known_to_hold(at(1_700_000_000, 123_456_789)));
+        times.hold(at(1_700_000_000, 123_456_789));
+        for time in [at(1_700_000_000, 1), at(1_234_567_891, 0), at(2_000_000_000, 999_999_999)] {
+            assert!(times.are_known_to_hold(time), "{time}");
+        }
+        assert!(!times.are_known_to_hold(at(0, 0)));
+        times.hold(at(0, 0));
+        assert!(times.are_known_to_hold(at(0, 0)) && times.are_known_to_hold(at(5, 5)));
+        assert!(!times.are_known_to_hold(at(-1, 0)));
+    }
+}
