@@ -35,6 +35,18 @@ pub(crate) fn cases() -> Vec<Case> {
             tar().character_device("etc/passwd", 0, 0).end()
         })
         .refused("device-zero"),
+        case("block-device-beyond-linux", "a block device is 4104:0, which Linux cuts to 8:0, a disk of the host", {
+            tar().block_device("disk", 4104, 0).end()
+        })
+        .refused("device-number"),
+        case("character-device-beyond-linux", "a character device is 4096:0, which Linux cuts to a whiteout", {
+            tar().character_device("etc/passwd", 4096, 0).end()
+        })
+        .refused("device-number"),
+        case("device-minor-beyond-linux", "a device's minor number is 1048576, one more than Linux holds", {
+            tar().character_device("null", 1, 1 << 20).end()
+        })
+        .refused("device-number"),
         case("block-device-zero", "a block device is 0:0, which is no whiteout", tar().block_device("b", 0, 0).end())
             .refused_unless_compatible(&["device-node"])
             .then_absent("b"),

@@ -5,6 +5,7 @@ use super::directory::Opened;
 use super::finish::Path;
 use super::metadata::strip_acls;
 use super::replace::{Installed, Made, made};
+use super::sys::Status;
 use super::{Cage, Counsel, Directory, Place, Step, directory, sys};
 use crate::words::{Component, Device, EntryPath, Escaped, Fault, Metadata, Violation};
 use rustix::fs::FileType;
@@ -87,7 +88,7 @@ impl Cage {
                 let status = sys::status(handle.as_fd()).map_err(sys::fault("statx", name))?;
                 // Whoever swaps the name meanwhile must not have us change a file that has names elsewhere.
                 if status.links != 1 || !is_new(new, status.kind, status.device) {
-                    return Err(Fault::system("statx", name, Errno::STALE));
+                    return Err(differs(place.at(), name, new, &status));
                 }
                 cage.finish_special(handle.as_fd(), &place.parent, metadata, counsel)
             };
@@ -264,6 +265,24 @@ fn is_new(new: New<'_>, kind: FileType, device: (u32, u32)) -> bool {
     }
 }
 
+/// Says that what is at the name is not what was asked for, and removes a device node that is another one than that.
+///
+/// The kernel cuts numbers that it cannot hold, and the node that it makes instead (the host's first disk, a whiteout)
+/// must not stay. Anything else than a device was not made here: its name is somebody else's by now, and stays.
+fn differs(at: BorrowedFd<'_>, name: &[u8], new: New<'_>, status: &Status) -> Fault {
+    let New::Device(wanted) = new else { return Fault::system("statx", name, Errno::STALE) };
+    if status.links != 1 || status.kind != sys::device_type(wanted) {
+        return Fault::system("statx", name, Errno::STALE);
+    }
+    if sys::names(at, name, status.identity) {
+        undo(at, name);
+    }
+    let (major, minor) = status.device;
+    let Device { major: wanted_major, minor: wanted_minor, .. } = wanted;
+    Fault::system("mknodat", name, Errno::INVAL)
+        .about(&format!("which the system made {major}:{minor} and not {wanted_major}:{wanted_minor}; it was removed"))
+}
+
 /// Removes what was made in part. That it fails too changes nothing about the failure that is reported.
 fn undo(at: BorrowedFd<'_>, name: &[u8]) {
     let _ = sys::unlink(at, name);
@@ -278,4 +297,53 @@ fn undo_own(at: BorrowedFd<'_>, name: &[u8], file: BorrowedFd<'_>) {
 
 fn undo_directory(at: BorrowedFd<'_>, name: &[u8]) {
     let _ = sys::remove_directory(at, name);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cage::Exposure;
+    use crate::cage::tests::Anything;
+    use crate::words::{DeviceKind, Timestamp};
+
+    /// Makes a device in a new tree, past the judge; says what went wrong, and which names there are then.
+    fn make(device: Device, exposure: Exposure) -> (Result<(), Fault>, Vec<String>) {
+        let place = tempfile::tempdir().unwrap();
+        std::fs::write(place.path().join("old"), "").unwrap();
+        let directory = std::fs::File::open(place.path()).unwrap();
+        let mut cage = Cage::over(directory.as_fd(), exposure).unwrap();
+        let root = cage.root();
+        let metadata = Metadata { mode: 0o600, uid: 0, gid: 0, mtime: Timestamp::default(), xattrs: Vec::new() };
+        let mut result = Ok(());
+        for name in [&b"new"[..], b"old"] {
+            let at = cage.place(&root, Component::parse(name).unwrap());
+            result = result.and(cage.special(&at, New::Device(device), &metadata, &mut Anything));
+        }
+        cage.settle().unwrap();
+        let names = std::fs::read_dir(place.path()).unwrap();
+        let mut names: Vec<_> = names.map(|name| name.unwrap().file_name().into_string().unwrap()).collect();
+        names.sort();
+        (result, names)
+    }
+
+    #[test]
+    fn a_device_that_the_kernel_cut_to_another_does_not_stay() {
+        let character = |major, minor| Device { kind: DeviceKind::Character, major, minor };
+        let block = |major, minor| Device { kind: DeviceKind::Block, major, minor };
+        // The first of them takes no privilege: it becomes a whiteout, which everybody may make.
+        let mut devices = vec![character(4096, 0)];
+        if rustix::process::geteuid().is_root() && make(character(1, 3), Exposure::Staged).0.is_ok() {
+            devices.extend([block(4104, 0), block(8, 1 << 20), character(u32::MAX, u32::MAX)]);
+        } else {
+            eprintln!("skipped in part, since other devices than whiteouts take privilege");
+        }
+        for device in devices {
+            for exposure in [Exposure::Staged, Exposure::Visible] {
+                let (result, names) = make(device, exposure);
+                let message = result.unwrap_err().to_string();
+                assert!(message.starts_with("mknodat(") && message.contains("it was removed"), "{message}");
+                assert_eq!(names, ["old"], "{device:?} {exposure:?}");
+            }
+        }
+    }
 }

@@ -60,6 +60,18 @@ pub struct Device {
     pub minor: u32,
 }
 
+impl Device {
+    /// The largest major number that Linux has: 12 bits.
+    pub const MAX_MAJOR: u32 = (1 << 12) - 1;
+    /// The largest minor number that Linux has: 20 bits.
+    pub const MAX_MINOR: u32 = (1 << 20) - 1;
+
+    /// Whether Linux has such numbers. It cuts larger ones without an error: 4104:0 becomes 8:0, the first disk.
+    pub fn is_possible(self) -> bool {
+        self.major <= Self::MAX_MAJOR && self.minor <= Self::MAX_MINOR
+    }
+}
+
 /// The two kinds of device nodes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum DeviceKind {

@@ -193,6 +193,8 @@ rules! {
         "header-checksum" HeaderChecksum { stored: u64, computed: u64 } "a header's checksum does not fit";
         "number" Number { field: &'static str, value: Escaped } "a number is not one, or out of range";
         "device-zero" DeviceZero "a character device is 0:0, which overlay file systems take for a whiteout";
+        "device-number" DeviceNumber { kind: DeviceKind, major: u32, minor: u32 } "a device has a number that Linux cannot hold: major numbers end at 4095, minor numbers at 1048575"
+            help "no policy decides on it: the kernel would make another device of it";
         // Extended headers.
         "pax-record" PaxRecord { record: Escaped } "a PAX record is malformed";
         "pax-value" PaxValue { key: Escaped, value: Escaped } "a PAX record has a value that its key does not take";

@@ -2,7 +2,7 @@
 
 use super::{Case, layer, paranoid, refused, unpacks};
 use crate::support::layer::LayerBuilder;
-use layercage::{Devices, Policy};
+use layercage::{Devices, Owners, Policy};
 use std::os::unix::fs::MetadataExt;
 
 fn null() -> LayerBuilder {
@@ -23,6 +23,18 @@ pub(super) fn cases(out: &str) -> Vec<Case> {
         refused("device-zero", "a device that overlay takes for a whiteout", zero()),
         refused("device-zero", "the same where devices are skipped", zero()).under(skip()),
         refused("device-zero", "the same where devices are made", zero()).under(create()),
+        refused("device-number", "a device that Linux cuts to the first disk", layer().node(b'4', "sda", 4104, 0)),
+        refused("device-number", "the same where devices are skipped", layer().node(b'4', "sda", 4104, 0))
+            .under(skip()),
+        refused("device-number", "the same where devices are made", layer().node(b'4', "sda", 4104, 0)).under(create()),
+        refused("device-number", "the same where devices are recorded", layer().node(b'4', "sda", 4104, 0))
+            .under(create().owners(Owners::Record)),
+        refused("device-number", "the same by the compatible policy", layer().node(b'4', "sda", 4104, 0))
+            .under(Policy::compatible()),
+        refused("device-number", "a device that Linux cuts to a whiteout", layer().device("x", 4096, 0))
+            .under(create()),
+        refused("device-number", "a minor number that Linux cuts", layer().device("x", 1, 1 << 20)).under(create()),
+        refused("device-node", "the largest device that Linux has", layer().device("x", 4095, (1 << 20) - 1)),
         refused("device-node", "paranoid, a device", null()).under(paranoid()),
         unpacks("a device that is skipped", null(), |w, r| {
             assert_eq!((w.kind("dev"), w.kind("dev/null"), r.count("device-node")), ("dir", "", 1));
@@ -94,6 +106,11 @@ pub(super) fn cases(out: &str) -> Vec<Case> {
         .over(null())
         .under(skip()),
         unpacks("a device that is made", null(), move |w, _| is_null(w, "dev/null")).under(create()).needs_root(),
+        unpacks("the largest device that Linux has, made", layer().node(b'4', "x", 4095, (1 << 20) - 1), |w, _| {
+            assert_eq!((w.kind("x"), w.metadata("x").rdev()), ("block", rustix::fs::makedev(4095, (1 << 20) - 1)));
+        })
+        .under(create())
+        .needs_root(),
         unpacks("a device over a lower tree", layer().device("a", 1, 3), move |w, _| is_null(w, "a"))
             .over(layer().file("a/b/c", b""))
             .under(create())
