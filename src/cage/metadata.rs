@@ -70,7 +70,8 @@ impl Cage {
         inherited: bool,
         counsel: Option<&mut dyn Counsel>,
     ) -> Result<(), Fault> {
-        let implied = self.implied.clone();
+        let mut implied = self.implied.clone();
+        (implied.uid, implied.gid) = self.owner_for(implied.uid, implied.gid);
         match (self.prepare_directory(directory, inherited, &implied)?, counsel) {
             (None, _) => (),
             (Some(unheld), Some(counsel)) => counsel.changes_time(unheld)?,
@@ -191,9 +192,11 @@ impl Display for Gift {
     }
 }
 
+const CAPABILITY: &[u8] = b"security.capability";
+
 /// The attributes that layers bring; others (labels of the host's security modules, say) are not theirs to remove.
 fn is_of_layers(name: &[u8]) -> bool {
-    name.starts_with(b"user.") || name == b"security.capability" || is_acl(name)
+    name.starts_with(b"user.") || name == CAPABILITY || is_acl(name)
 }
 
 /// Sets an extended attribute. Where the umask, or an ACL just set, keeps even us out, the mode is `private` for it.
@@ -208,8 +211,9 @@ fn set_xattrs(fd: BorrowedFd<'_>, private: u32, xattrs: &[Xattr], counsel: &mut 
     for Xattr { name, value } in xattrs {
         match set_xattr(fd, private, name, value) {
             Err(errno @ (Errno::NOTSUP | Errno::PERM | Errno::ACCESS)) => counsel.lacks_xattr(name, errno.into())?,
-            // Of an ACL the user namespace may lack somebody who is named.
-            Err(errno @ Errno::INVAL) if is_acl(name) => {
+            // Of an ACL the user namespace may lack somebody who is named, and of a capability the root for which it counts:
+            // that its value is well formed was judged before.
+            Err(errno @ Errno::INVAL) if is_acl(name) || name == CAPABILITY => {
                 counsel.lacks_xattr(name, errno.into())?
             }
             other => other.map_err(sys::fault("fsetxattr", name))?,

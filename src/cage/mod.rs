@@ -10,6 +10,7 @@ mod create;
 mod directory;
 mod doomed;
 mod finish;
+mod grants;
 mod metadata;
 #[cfg(feature = "image")]
 mod open;
@@ -45,6 +46,7 @@ use crate::words::{
 };
 use directory::{Me, Opened};
 pub(crate) use finish::Finishing;
+use grants::Grants;
 use recent::Recent;
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
@@ -128,6 +130,8 @@ pub(crate) struct Cage {
     /// Whether new files are our own and of our own group: in directories of that group, and in those of another, where
     /// it is so on all but BSD-style mounts. Found out once each.
     new_is_ours: [Option<bool>; 2],
+    /// What is known of the owners that files can be given to.
+    grants: Grants,
     /// What is known of the times that the file system holds.
     times: Times,
     /// A time of an implied directory that it does not hold, and that nobody has been told of.
@@ -171,6 +175,7 @@ impl Cage {
             ownership,
             implied,
             new_is_ours: [None; 2],
+            grants: Grants::default(),
             times: Times::of_any(),
             unheld: None,
         })

@@ -110,6 +110,11 @@ pub(super) fn create_nameless(at: BorrowedFd<'_>) -> Result<OwnedFd, Errno> {
     retry_on_intr(|| fs::openat(at, ".", OFlags::RDWR | OFlags::TMPFILE | OFlags::CLOEXEC, PRIVATE_FILE))
 }
 
+/// A file without a name, on no file system that anybody sees.
+pub(super) fn create_in_memory() -> Result<OwnedFd, Errno> {
+    retry_on_intr(|| fs::memfd_create("layercage", fs::MemfdFlags::CLOEXEC))
+}
+
 /// A file to write and then read again.
 pub(super) fn create_spool(at: BorrowedFd<'_>, name: &[u8]) -> Result<OwnedFd, Errno> {
     let flags = NEW_FILE.difference(OFlags::WRONLY).union(OFlags::RDWR);

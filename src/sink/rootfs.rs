@@ -153,8 +153,9 @@ impl Rootfs {
         let mut counsel = Bringing { brought: &mut self.brought, judge };
         let linked = self.cage.hard_link(place, &target_place, target, &mut counsel)?;
         self.brought.bring(place.parent().id(), place.id());
-        let owner_differs = self.cage.keeps_owners() && linked.owner != (metadata.uid, metadata.gid);
-        let mode_differs = !linked.is_symlink && linked.mode != self.adjusted_mode(&metadata);
+        let owner = self.cage.owner_for(metadata.uid, metadata.gid);
+        let owner_differs = self.cage.keeps_owners() && linked.owner != owner;
+        let mode_differs = !linked.is_symlink && linked.mode != self.adjusted_mode(&metadata, owner);
         if owner_differs || mode_differs {
             judge.quirk(Quirk::HardLinkMetadata)?;
         }
@@ -256,34 +257,33 @@ impl Rootfs {
         Ok(directory)
     }
 
-    /// Where all is the caller's, no setuid bit may become his.
+    /// Where an owner falls to the caller, no setuid bit may become his.
     fn adjust(&mut self, metadata: &mut Metadata, is_directory: bool, judge: &mut Judge<'_>) -> Result<(), Fault> {
-        let falls = !self.cage.keeps_owners() && (metadata.uid, metadata.gid) != self.cage.caller();
+        let owner = self.cage.owner_for(metadata.uid, metadata.gid);
+        let falls = owner != (metadata.uid, metadata.gid);
         if falls && self.ownership != Ownership::Recorded {
             judge.quirk_once(Quirk::OwnerToCaller)?;
         }
-        let mode = if is_directory { self.with_setgid(metadata) } else { self.adjusted_mode(metadata) };
+        let mode =
+            if is_directory { self.with_setgid(metadata.mode, owner) } else { self.adjusted_mode(metadata, owner) };
         if mode != metadata.mode {
             judge.quirk(Quirk::SetIdDropped { mode: Octal(metadata.mode) })?;
         }
         metadata.mode = mode;
+        (metadata.uid, metadata.gid) = owner;
         Ok(())
     }
 
     /// The kernel would take a setgid bit off in silence.
-    fn with_setgid(&self, metadata: &Metadata) -> u32 {
-        let is_lost = self.cage.keeps_owners() && !self.cage.keeps_setgid(metadata.gid);
-        if is_lost { metadata.mode & !0o2000 } else { metadata.mode }
+    fn with_setgid(&self, mode: u32, owner: (u32, u32)) -> u32 {
+        let is_lost = self.cage.keeps_owners() && !self.cage.keeps_setgid(owner.1);
+        if is_lost { mode & !0o2000 } else { mode }
     }
 
-    fn adjusted_mode(&self, metadata: &Metadata) -> u32 {
-        let (uid, gid) = self.cage.caller();
-        let mut mode = self.with_setgid(metadata);
-        if !self.cage.keeps_owners() {
-            mode &= if metadata.uid == uid { !0 } else { !0o4000 };
-            mode &= if metadata.gid == gid { !0 } else { !0o2000 };
-        }
-        mode
+    fn adjusted_mode(&self, metadata: &Metadata, owner: (u32, u32)) -> u32 {
+        let mut mode = self.with_setgid(metadata.mode, owner);
+        mode &= if metadata.uid == owner.0 { !0 } else { !0o4000 };
+        mode & if metadata.gid == owner.1 { !0 } else { !0o2000 }
     }
 }
 

@@ -8,6 +8,9 @@ use std::str::FromStr;
 pub enum Owners {
     /// The numeric ids of the layer where we may give files away and still work on them (`CAP_CHOWN`,
     /// `CAP_DAC_OVERRIDE`, `CAP_FOWNER`); otherwise everything is the caller's, with one note.
+    ///
+    /// A user id or group id that the caller's user namespace does not map becomes the caller's too, with one note;
+    /// setuid and setgid bits do not stay on such a file.
     #[default]
     Auto,
     /// The numeric ids of the layer: one that cannot be set is an error.

@@ -43,6 +43,32 @@ pub(crate) fn with_capabilities(capabilities: &str, test: &str, variables: &[(&s
     rustix::process::geteuid().is_root().then(|| within(&wrapper, test, variables)).flatten()
 }
 
+/// The same in a user namespace that has no id but the caller's, as its root or as who he is outside, who is not root then;
+/// with every capability. `None`, saying so, where that cannot be had.
+pub(crate) fn alone(as_root: bool, test: &str, variables: &[(&str, &OsStr)]) -> Option<Command> {
+    const AS_ROOT: &[&str] = &["unshare", "--user", "--map-root-user", "--"];
+    const AS_OTHER: &[&str] = &["unshare", "--user", "--map-current-user", "--keep-caps", "--"];
+    const NOBODY: &[&str] = &["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--"];
+    let wrapper = match (as_root, rustix::process::geteuid().is_root()) {
+        (true, _) => AS_ROOT.to_vec(),
+        (false, false) => AS_OTHER.to_vec(),
+        (false, true) => [NOBODY, AS_OTHER].concat(),
+    };
+    within(&wrapper, test, variables)
+}
+
+/// The same as root of a user namespace that has the ids below 1000 and no others; `None` where we are not root.
+pub(crate) fn among_a_thousand(test: &str, variables: &[(&str, &OsStr)]) -> Option<Command> {
+    // Whoever may write the map is outside: the namespace is somebody else's, and entered when it has its map.
+    const ENTER: &str = r#"
+        unshare --user sleep 600 &
+        while [ "$(readlink /proc/$!/ns/user)" = "$(readlink /proc/$$/ns/user)" ]; do sleep 0.01; done
+        trap "kill $!" EXIT
+        echo 0 0 1000 >/proc/$!/uid_map && echo 0 0 1000 >/proc/$!/gid_map || exit 1
+        nsenter --user=/proc/$!/ns/user -S 0 -G 0 -- "$0" "$@""#;
+    rustix::process::geteuid().is_root().then(|| within(&["sh", "-c", ENTER], test, variables)).flatten()
+}
+
 /// The same where no file may be larger than 4 KiB, which is an error there and no signal.
 pub(crate) fn with_small_files(test: &str, variables: &[(&str, &OsStr)]) -> Option<Command> {
     within(&["sh", "-c", "trap '' XFSZ; ulimit -f 8; exec \"$0\" \"$@\""], test, variables)

@@ -161,6 +161,128 @@ fn stages_what_is_not_his() {
     }
 }
 
+/// Owners that a user namespace has and has not, with bits that must not come to another owner.
+fn of_many() -> LayerBuilder {
+    let of = |uid, gid, bits| Attributes { uid, gid, ..mode(bits) };
+    layer()
+        .file_with("root", b"", &of(0, 0, 0o6755))
+        .file_with("user", b"", &of(42, 0, 0o6755))
+        .file_with("group", b"", &of(0, 42, 0o6755))
+        .file_with("far", b"", &of(70_000, 42, 0o6755))
+        .file_with("far-group", b"", &of(42, 70_000, 0o6755))
+        .dir_with("dir", &of(70_000, 70_000, 0o2755))
+        .file_with("dir/f", b"", &of(42, 42, 0o600))
+        .entry(b'2', b"link", b"x", b"", &of(70_000, 42, 0o777))
+        .entry(b'6', b"pipe", b"", b"", &of(42, 70_000, 0o2640))
+        .entry(b'1', b"second", b"far", b"", &of(70_000, 42, 0o6755))
+        .file("implied/f", b"")
+}
+
+#[test]
+fn in_a_user_namespace_without_the_layers_owners_these_fall_to_the_caller() {
+    for (as_root, owners) in [(true, "auto"), (false, "auto"), (true, "keep")] {
+        let variables = [("OWNERS", owners.as_ref())];
+        if let Some(command) = child::alone(as_root, "applies_owners_that_the_namespace_lacks", &variables) {
+            child::expect_success(command);
+        }
+    }
+}
+
+/// Runs in a process of its own, in a user namespace that has no id but the caller's.
+#[test]
+#[ignore = "started by the test above"]
+fn applies_owners_that_the_namespace_lacks() {
+    use layercage::Owners;
+    use std::os::unix::fs::MetadataExt;
+    let Some(owners) = std::env::var_os("OWNERS") else { return };
+    let world = World::new();
+    if owners == "keep" {
+        let error = world.apply(&[of_many()], &Policy::default().owners(Owners::Keep)).unwrap_err();
+        let (message, help) = (error.to_string(), error.help().unwrap());
+        assert!(message.contains("\"user\"") && message.contains("42:0"), "{message}");
+        assert!(help.contains("--owners caller"), "{help}");
+        return;
+    }
+    let me = (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw());
+    let applied = world.apply(&[of_many()], &Policy::default()).unwrap();
+    world.assert_untouched("a user namespace of one id");
+    for path in ["root", "user", "group", "far", "dir", "dir/f", "link", "pipe", "second", "implied", "implied/f"] {
+        let owner = (world.metadata(path).uid(), world.metadata(path).gid());
+        assert_eq!(owner, me, "{path}");
+    }
+    let bits = |uid, gid| 0o755 | if me.0 == uid { 0o4000 } else { 0 } | if me.1 == gid { 0o2000 } else { 0 };
+    assert_eq!([world.mode("root"), world.mode("user"), world.mode("group")], [bits(0, 0), bits(42, 0), bits(0, 42)]);
+    assert_eq!(
+        ["far", "far-group", "dir", "dir/f", "pipe"].map(|path| world.mode(path)),
+        [0o755, 0o755, 0o2755, 0o600, 0o640]
+    );
+    let count = |id| applied.report().count(id);
+    assert_eq!((count("owner-to-caller"), count("hard-link-metadata")), (1, 0));
+    // Who wants them kept is told by a refusal, and what is somebody else's alone stays a layer's to say.
+    assert_eq!(World::new().apply(&[of_many()], &Policy::paranoid()).unwrap_err().rule_id(), Some("owner-to-caller"));
+
+    // Neither does an ACL of others fail there, or a capability where the namespace has no root.
+    let (acl, sets) = (acl(7, 7), [1_u32 << 10, 0, 0, 0].map(u32::to_le_bytes).concat());
+    let capability = [&[1, 0, 0, 2][..], &sets].concat();
+    let xattrs = vec![("system.posix_acl_access", &acl[..]), ("security.capability", &capability[..])];
+    let layer = layer().file_with("f", b"", &Attributes { xattrs, ..mode(0o755) });
+    let applied = World::new().apply(&[layer], &Policy::default()).unwrap();
+    assert_eq!(applied.report().count("xattr-unsupported"), if me.0 == 0 { 1 } else { 2 });
+}
+
+#[test]
+fn in_a_user_namespace_of_many_ids_only_those_fall_that_it_lacks() {
+    let place = tempfile::tempdir().unwrap();
+    let variables = [("PLACE", place.path().as_os_str())];
+    let Some(command) = child::among_a_thousand("stages_owners_near_and_far", &variables) else {
+        eprintln!(
+            "skipped, since it needs root (its twin: \
+             in_a_user_namespace_without_the_layers_owners_these_fall_to_the_caller)"
+        );
+        return;
+    };
+    child::expect_success(command);
+}
+
+/// Runs in a process of its own, in a user namespace that has the ids below 1000.
+#[test]
+#[ignore = "started by the test above"]
+fn stages_owners_near_and_far() {
+    let Some(place) = std::env::var_os("PLACE") else { return };
+    let listing = stage(place.as_ref(), &[of_many()]);
+    let expected = [
+        ("root", "0", "0", "6755"),
+        ("user", "42", "0", "6755"),
+        ("group", "0", "42", "6755"),
+        ("far", "0", "42", "2755"),
+        ("second", "0", "42", "2755"),
+        ("far-group", "42", "0", "4755"),
+        ("dir", "0", "0", "2755"),
+        ("dir/f", "42", "42", "0600"),
+        ("link", "0", "42", ""),
+        ("pipe", "42", "0", "0640"),
+        ("implied", "0", "0", "0755"),
+    ];
+    for (path, uid, gid, bits) in expected {
+        let fields = &listing[path.as_bytes()];
+        let of = |field| fields.get(field).map_or("", String::as_str);
+        assert_eq!([of("uid"), of("gid"), of("mode")], [uid, gid, bits], "{path}");
+    }
+    let world = World::new();
+    let applied = world.apply(&[of_many()], &Policy::default()).unwrap();
+    let count = |id| applied.report().count(id);
+    assert_eq!(["owner-to-caller", "setid-dropped", "hard-link-metadata"].map(count), [1, 3, 0]);
+    // More owners than are remembered.
+    let crowd = (0..5_000).fold(layer(), |layer, id| {
+        layer.file_with(&format!("f{id}"), b"", &Attributes { uid: id, gid: id, ..mode(0o4755) })
+    });
+    let world = World::new();
+    world.apply(&[crowd], &Policy::default()).unwrap();
+    for (id, bits) in [(999, 0o4755), (1000, 0o755), (4_999, 0o755)] {
+        assert_eq!(world.mode(&format!("f{id}")), bits, "{id}");
+    }
+}
+
 #[test]
 fn a_setgid_bit_that_the_kernel_would_take_off_is_noted() {
     let world = World::new();
