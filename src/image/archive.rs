@@ -3,7 +3,7 @@
 use super::blob::BlobReader;
 use super::headers::Headers;
 use super::members::{Member, Members};
-use super::recognise::Seen;
+use super::recognise::{What, look};
 use crate::read::{Expected, Format, LayerStream, TarReader};
 use crate::words::{Entry, EntryPath, Error, Fault, Limit, Limits, Policy, Position, Quirk, Verdict, Violation};
 use std::fs::File;
@@ -37,10 +37,9 @@ impl Archive {
             return Self::index(file, limits);
         }
         // A layer may be large: nothing is written before there is an image to be seen.
-        let mut seen = Seen::default();
-        seen.read(TarReader::new(stream, &of_archives(limits), false), limits)?;
-        if !seen.is_image() {
-            return Err(placed(not_an_image().into()));
+        let seen = look(&file, limits)?;
+        if seen.what == What::Layer {
+            return Err(seen.broken.unwrap_or_else(|| placed(not_an_image().into())));
         }
         let stream = uncompressed(whole, limits).map_err(placed)?;
         Self::of_spooled(stream, limits, spool)
@@ -51,28 +50,14 @@ impl Archive {
         limits: &Limits,
         spool: impl FnOnce() -> Result<File, Error>,
     ) -> Result<Self, Error> {
-        let mut file = Bounded { file: spool()?, limits, bytes: 0 };
-        let fill = || {
-            io::copy(&mut stream, &mut file)?;
-            file.file.rewind()?;
-            Ok(file.file)
-        };
-        let file = fill().map_err(|fault: Fault| fault.at(Position::default()))?;
-        Self::index(Arc::new(file), limits)
-    }
-
-    pub(super) fn of(file: Arc<File>, members: Members) -> Self {
-        Self { file, members }
-    }
-
-    pub(super) fn into_members(self) -> Members {
-        self.members
+        let file = kept(&mut stream, spool()?, limits, Limit::ArchiveBytes);
+        Self::index(Arc::new(file.map_err(|fault| fault.at(Position::default()))?), limits)
     }
 
     fn index(file: Arc<File>, limits: &Limits) -> Result<Self, Error> {
         let mut members = Members::default();
         headers(&file, limits, &mut members)?;
-        Ok(Self::of(file, members))
+        Ok(Self { file, members })
     }
 
     /// Opens a member that is a regular file; `None` when it is missing.
@@ -111,7 +96,7 @@ pub(super) fn headers(file: &Arc<File>, limits: &Limits, members: &mut Members) 
                 return Err(Violation::Truncated.into());
             }
             reader.jump();
-            members.add(&entry.path, member, limits, Some(file))
+            members.add(&entry.path, member, limits, file)
         };
         match entry {
             Ok(Some(entry)) => add(entry).map_err(|fault: Fault| fault.at(position))?,
@@ -172,17 +157,26 @@ pub(super) fn system(call: &'static str, error: io::Error) -> Fault {
     Fault::system(call, b"(archive)", error)
 }
 
-/// Takes an archive that becomes a file, and no more of it than the limit says.
+/// Copies a stream into a file, and gives that back at its first byte.
+pub(super) fn kept(stream: &mut impl Read, file: File, limits: &Limits, limit: Limit) -> Result<File, Fault> {
+    let mut bounded = Bounded { file, limits, limit, bytes: 0 };
+    io::copy(stream, &mut bounded)?;
+    bounded.file.rewind()?;
+    Ok(bounded.file)
+}
+
+/// Takes what becomes a file, and no more of it than the limit says.
 struct Bounded<'l> {
     file: File,
     limits: &'l Limits,
+    limit: Limit,
     bytes: u64,
 }
 
 impl Write for Bounded<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.bytes += bytes.len() as u64;
-        self.limits.check(Limit::ArchiveBytes, self.bytes).map_err(Fault::from)?;
+        self.limits.check(self.limit, self.bytes).map_err(Fault::from)?;
         self.file.write_all(bytes).map_err(|error| Fault::system("write", b"(spooled archive)", error))?;
         Ok(bytes.len())
     }

@@ -41,11 +41,6 @@ impl DockerImage {
         self.tags.iter().any(|tag| reference::fits(tag, wanted))
     }
 
-    /// The members that it names.
-    pub(super) fn into_members(self) -> impl Iterator<Item = EntryPath> {
-        self.layers.into_iter().chain([self.config])
-    }
-
     /// What a message calls it.
     pub(super) fn name(&self) -> String {
         reference::named(self.tags.iter().map(String::as_str))

@@ -167,7 +167,7 @@ fn once<E: Error>(seen: &mut HashSet<String>, key: String) -> Result<(), E> {
 }
 
 /// A key as Go's `encoding/json` compares it: two letters beyond ASCII fold into it.
-fn folded(key: &str) -> String {
+pub(super) fn folded(key: &str) -> String {
     key.chars()
         .map(|character| match character {
             '\u{17f}' => 's',

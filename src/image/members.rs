@@ -76,13 +76,13 @@ pub(super) struct Members {
 }
 
 impl Members {
-    /// Adds one. `archive` is looked into where a name stands twice, unless nobody can.
+    /// Adds one. `archive` is looked into where a name stands twice.
     pub(super) fn add(
         &mut self,
         name: &EntryPath,
         member: Member,
         limits: &Limits,
-        archive: Option<&Arc<File>>,
+        archive: &Arc<File>,
     ) -> Result<(), Fault> {
         self.count += 1;
         limits.check(Limit::ArchiveMembers, self.count)?;
@@ -100,8 +100,7 @@ impl Members {
                 self.held.push(Held { name: key, member });
             }
             Slot::Occupied(slot) => {
-                if let Some(archive) = archive
-                    && let Some(held) = self.held.get(*slot.get())
+                if let Some(held) = self.held.get(*slot.get())
                     && !alike(&held.member, &member, archive)?
                 {
                     return Err(Violation::MemberTwice { name: Escaped::new(name.as_bytes()) }.into());
@@ -109,12 +108,6 @@ impl Members {
             }
         }
         Ok(())
-    }
-
-    /// Whether something that may be a file has this name.
-    pub(super) fn has(&self, name: &[u8]) -> bool {
-        let held = self.by_name.get(name).and_then(|&index| self.held.get(index));
-        matches!(held, Some(Held { member: Member::File { .. } | Member::Link(_), .. }))
     }
 
     /// Finds a regular file; `None` when there is no such name.
@@ -249,9 +242,10 @@ mod tests {
     }
 
     fn members(held: &[(&str, EntryKind)]) -> Members {
+        let archive = Arc::new(tempfile::tempfile().unwrap());
         let mut members = Members::default();
         for (at, (name, kind)) in held.iter().enumerate() {
-            members.add(&path(name), Member::of(kind, at as u64), &Limits::default(), None).unwrap();
+            members.add(&path(name), Member::of(kind, at as u64), &Limits::default(), &archive).unwrap();
         }
         members
     }

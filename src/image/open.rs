@@ -3,14 +3,14 @@
 //! The forms: an image layout (image-spec, image-layout.md) as a directory or in an archive; the archive of
 //! `docker save`; the directory of `skopeo copy … dir:`.
 
-use super::archive::{Archive, not_an_image};
+use super::archive::{Archive, kept, not_an_image};
 use super::blob::BlobReader;
 use super::docker::{self, DockerImage};
 use super::document::{self, strict};
 use super::files::{Files, read};
 use super::manifest::{Descriptor, stated_type};
 use super::media_type::MediaType;
-use super::recognise::is_image;
+use super::recognise::What;
 use super::select::{LayerDescriptor, LayerPlace};
 use crate::cage::{NotOpened, create_spool, open_directory, open_regular};
 use crate::read::Hasher;
@@ -23,7 +23,7 @@ use cap_std::fs::Dir;
 use serde::Deserialize;
 use std::ffi::OsStr;
 use std::fs::File;
-use std::io::ErrorKind;
+use std::io::{ErrorKind, Read};
 use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
@@ -64,6 +64,23 @@ impl Scratch {
     /// What the system refuses.
     pub fn beneath(directory: &Dir) -> Result<Self, Error> {
         create_spool(directory.as_fd()).map(Self).map_err(nowhere)
+    }
+
+    /// Keeps a stream, a pipe say, as it comes: what it holds can then be told like that of any file ([`What::of`]).
+    /// Returns the file at its first byte.
+    ///
+    /// At most as much is kept as an archive or a layer may have, the larger of [`Limit::ArchiveBytes`] and
+    /// [`Limit::LayerBytes`].
+    ///
+    /// # Errors
+    ///
+    /// [`Violation::LimitExceeded`]; a failing reader or system.
+    pub fn keep(self, mut stream: impl Read, limits: &Limits) -> Result<File, Error> {
+        let limit = match limits.most(Limit::LayerBytes) > limits.most(Limit::ArchiveBytes) {
+            true => Limit::LayerBytes,
+            false => Limit::ArchiveBytes,
+        };
+        kept(&mut stream, self.0, limits, limit).map_err(nowhere)
     }
 }
 
@@ -173,17 +190,13 @@ impl Image {
         }
     }
 
-    /// Whether a file is the archive of an image, and not a layer: it has `oci-layout` and `index.json`, or a
-    /// `manifest.json` as `docker save` writes it together with all that this names.
-    ///
-    /// Reads the archive's headers, or all of it when it is compressed, and writes nothing. Of an archive that is
-    /// damaged what comes before the damage decides.
+    /// Whether a file is the archive of an image, and not a layer: whether [`What::of`] is [`What::Image`].
     ///
     /// # Errors
     ///
-    /// A failing system; never the archive's fault.
+    /// As for [`What::of`].
     pub fn is_archive(file: &File, limits: &Limits) -> Result<bool, Error> {
-        is_image(file, limits)
+        What::of(file, limits).map(|what| what == What::Image)
     }
 
     fn of_files(files: Files, limits: Limits) -> Result<Self, Error> {

@@ -37,6 +37,10 @@ pub trait Observer {
 /// [`Audit::with_tree`], from names that are kept in memory. What depends on the machine is not: rights, mounts, and
 /// what its file system can keep.
 ///
+/// An audit judges what it is given as what it is called: [`Audit::layer`] finds nothing wrong with the archive of an
+/// image. Where a file may be either, `What::of` says which it is, and a digest, tag or platform that somebody asks
+/// for is an error for a layer.
+///
 /// ```
 /// # use layercage::{Audit, Finding, Layer, Limits, Observer, Policy};
 /// struct Print;

@@ -37,6 +37,9 @@ pub(super) struct About {
     pub(super) expected: Expected,
     pub(super) position: Option<LayerPosition>,
     pub(super) stated_compression: Option<Format>,
+    /// Whether it is refused when it turns out to be the archive of an image.
+    #[cfg(feature = "image")]
+    pub(super) refuses_images: bool,
 }
 
 impl About {
@@ -54,7 +57,13 @@ pub(super) struct Opened<S> {
 impl<R: Read> Layer<R> {
     /// A layer about which nothing is known: it is applied as it comes, and nothing proves that it is whole.
     pub fn new(reader: R) -> Self {
-        let about = About { expected: Expected::unchecked(), position: None, stated_compression: None };
+        let about = About {
+            expected: Expected::unchecked(),
+            position: None,
+            stated_compression: None,
+            #[cfg(feature = "image")]
+            refuses_images: false,
+        };
         Self { reader, about, seek: None, told: Told::default() }
     }
 
@@ -101,6 +110,21 @@ impl<R: Read> Layer<R> {
     #[must_use]
     pub fn diff_id_alone(mut self, diff_id: Digest) -> Self {
         self.about.expected = self.about.expected.with_diff_id_alone(diff_id);
+        self
+    }
+
+    /// Refuses the archive of an image that is given by mistake, when its first member shows what it is.
+    ///
+    /// [`What`](crate::What) says what makes an archive one. Here the name of a single blob is enough, since `docker
+    /// save` writes gigabytes of blobs before anything else. What came before that member is applied. A real layer may
+    /// have such names, too, so leave this unsaid for one that an image or a digest names.
+    ///
+    /// [`Unpacker::apply`](crate::Unpacker::apply) then fails with
+    /// [`Misuse::ImageAsLayer`](crate::Misuse::ImageAsLayer).
+    #[cfg(feature = "image")]
+    #[must_use]
+    pub fn refuse_images(mut self) -> Self {
+        self.about.refuses_images = true;
         self
     }
 

@@ -10,6 +10,7 @@ mod progress;
 mod run;
 mod spool;
 mod stage;
+mod suspicion;
 mod unpacker;
 mod watched;
 

@@ -2,6 +2,7 @@
 
 use super::layer::About;
 use super::progress::{Step, Watch, WatchedStream};
+use super::suspicion::Suspicion;
 use super::unpacker::Unpacker;
 use crate::plan::Judge;
 use crate::read::{Blob, Checked, TarReader, Verified, Verifying};
@@ -109,6 +110,7 @@ impl Run<'_, '_> {
         sink: &mut impl Sink,
     ) -> Result<(), Error> {
         let layer = self.about.position;
+        let mut suspicion = Suspicion::of(&self.about);
         loop {
             let entry = match reader.next_entry() {
                 Ok(Some(entry)) => entry,
@@ -116,22 +118,25 @@ impl Run<'_, '_> {
                 Err(fault) => return Err(fault.at(Position { layer, ..reader.position() })),
             };
             reader.locate(judge.position_mut());
-            self.take(entry, reader, judge, sink).map_err(|fault| fault.at(judge.position().clone()))?;
+            self.take(entry, &mut suspicion, reader, judge, sink)
+                .map_err(|fault| fault.at(judge.position().clone()))?;
         }
     }
 
     fn take<S: Verifying>(
         &self,
         entry: Entry,
+        suspicion: &mut Suspicion,
         reader: &mut TarReader<S>,
         judge: &mut Judge<'_>,
         sink: &mut impl Sink,
     ) -> Result<(), Fault> {
+        suspicion.see(&entry)?;
         let bytes_before = judge.bytes_written();
         let change = judge.judge(entry)?;
         self.watch.entry(judge.bytes_written() - bytes_before)?;
         match change {
-            Some(change) => sink.accept(change, &mut reader.source(), judge),
+            Some(change) => suspicion.pass(change, reader, judge, sink),
             None => Ok(()),
         }
     }

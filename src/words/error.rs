@@ -79,6 +79,15 @@ pub enum Misuse {
         /// What there is.
         found: String,
     },
+    /// What must be a file is a pipe or another stream.
+    #[error("a stream cannot be read twice; keep it in a file first")]
+    NotAFile,
+    /// The archive of an image was to be applied as a layer.
+    #[error("this is the archive of an image and not a layer: it holds {member}")]
+    ImageAsLayer {
+        /// The member that shows it.
+        member: Escaped,
+    },
     /// A layer was not checked against all that is needed to make it visible.
     #[error("the layer was applied without {missing}, so nothing proves that it is the right one")]
     Unproven {
@@ -336,6 +345,9 @@ impl Error {
         match &self.0.fault {
             Fault::Refused(rule) => rule.help(),
             Fault::System(fault) => fault.help(),
+            Fault::Misuse(Misuse::ImageAsLayer { .. }) => {
+                Some("`layercage unpack` takes images; `--as layer` applies it all the same")
+            }
             _ => None,
         }
     }

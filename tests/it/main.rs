@@ -39,6 +39,8 @@ mod unprivileged;
 #[cfg(feature = "wall")]
 mod wall;
 mod ways;
+#[cfg(all(feature = "image", feature = "gzip", feature = "zstd"))]
+mod what;
 mod whiteouts;
 #[cfg(all(feature = "image", feature = "gzip", feature = "zstd"))]
 mod world;

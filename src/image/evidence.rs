@@ -1,0 +1,157 @@
+//! The members that tell the archive of an image from a layer.
+//!
+//! The archive of an image is a tar, and a layer is a tar. Only the names at the top of the archive, and what
+//! `manifest.json` holds, tell them apart. All of it is seen in one pass, in memory of a fixed size: an archive may
+//! have ten million entries before `index.json` comes.
+
+use super::docker;
+use super::outline::Outline;
+use crate::words::{EntryKind, EntryPath, Fault, Source};
+
+/// What an archive has shown so far.
+#[derive(Debug, Default)]
+pub(crate) struct Evidence {
+    /// `oci-layout` or `index.json`.
+    layout: bool,
+    /// Anything that is called `manifest.json` and is no directory.
+    manifest: bool,
+    /// A `manifest.json` that is the list of `docker save`, or a link, which engines follow when they have unpacked
+    /// the archive.
+    listed: bool,
+    /// The file of tags that Docker before 1.10 wrote instead of `manifest.json`.
+    repositories: bool,
+    /// A member that is named as writers of images name blobs, layers and configurations.
+    part: bool,
+}
+
+impl Evidence {
+    /// Takes an entry by its name and type.
+    ///
+    /// A directory is no evidence: engines open these names as files, and a layer may well have a directory
+    /// `oci-layout` with a whole layout in it. Links are evidence: where they lead is seen only when the archive is
+    /// unpacked, which is what Docker and skopeo do before they look.
+    pub(crate) fn see(&mut self, path: &EntryPath, kind: &EntryKind) {
+        if matches!(kind, EntryKind::Directory) {
+            return;
+        }
+        match path.as_bytes() {
+            b"oci-layout" | b"index.json" => self.layout = true,
+            b"repositories" => self.repositories = true,
+            docker::MANIFEST => {
+                self.manifest = true;
+                self.listed |= !matches!(kind, EntryKind::File { .. });
+            }
+            name => self.part |= is_part(name),
+        }
+    }
+
+    /// Whether the content of this entry is to be looked through by a [`Witness`].
+    pub(crate) fn wants(path: &EntryPath, kind: &EntryKind) -> bool {
+        path.as_bytes() == docker::MANIFEST && matches!(kind, EntryKind::File { .. })
+    }
+
+    /// Takes what a `manifest.json` was found to be. Of two, either may be the one that an engine reads.
+    pub(crate) fn hear(&mut self, outline: &Outline) {
+        self.listed |= outline.is_listed();
+    }
+
+    /// Whether this is the archive of an image; `whole` says whether all of it could be read.
+    ///
+    /// Names of parts alone prove nothing. Beside a `manifest.json` they do, even when that is damaged, and beside
+    /// `repositories`; and in an archive that breaks off, since what would prove it may be in the missing rest.
+    pub(crate) fn is_image(&self, whole: bool) -> bool {
+        self.layout || self.listed || (self.part && (self.manifest || self.repositories || !whole))
+    }
+
+    /// Whether a layer that is being applied had better not be: the same, and names of parts are enough, since
+    /// `docker save` writes gigabytes of them before the first member that proves it.
+    pub(crate) fn suggests_image(&self) -> bool {
+        self.part || self.is_image(true)
+    }
+}
+
+/// Whether writers of images give such a name to a blob, a layer or a configuration.
+///
+/// `blobs/sha256/HEX` (layouts), `HEX/layer.tar` and `HEX.json` (Docker, Nix), `HEX.tar` (skopeo, podman),
+/// `HEX.tar.gz` and `sha256:HEX` (kaniko, ko), `HEX` (`dir:` of skopeo).
+fn is_part(name: &[u8]) -> bool {
+    if let Some(blob) = name.strip_prefix(b"blobs/") {
+        return blob.strip_prefix(b"sha256/").is_some_and(|hex| is_hex(hex, 64))
+            || blob.strip_prefix(b"sha512/").is_some_and(|hex| is_hex(hex, 128));
+    }
+    let name = name.strip_prefix(b"sha256:").unwrap_or(name);
+    let Some((hex, rest)) = name.split_at_checked(64) else { return false };
+    matches!(rest, b"" | b".json" | b".tar" | b".tar.gz" | b"/layer.tar") && is_hex(hex, 64)
+}
+
+fn is_hex(text: &[u8], digits: usize) -> bool {
+    text.len() == digits && text.iter().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+}
+
+/// Looks through a `manifest.json` while something else takes its content.
+pub(crate) struct Witness<'o, S> {
+    source: S,
+    outline: &'o mut Outline,
+}
+
+impl<'o, S: Source> Witness<'o, S> {
+    pub(crate) fn new(source: S, outline: &'o mut Outline) -> Self {
+        Self { source, outline }
+    }
+
+    /// Looks through all that is left. Nothing of it is kept.
+    pub(crate) fn drain(&mut self) -> Result<(), Fault> {
+        loop {
+            let got = self.chunk()?.len();
+            if got == 0 {
+                return Ok(());
+            }
+            self.consume(got);
+        }
+    }
+}
+
+impl<S: Source> Source for Witness<'_, S> {
+    fn chunk(&mut self) -> Result<&[u8], Fault> {
+        self.source.chunk()
+    }
+
+    fn consume(&mut self, bytes: usize) {
+        // What was handed out comes again until it is consumed.
+        if let Ok(chunk) = self.source.chunk() {
+            self.outline.feed(chunk.get(..bytes).unwrap_or(chunk));
+        }
+        self.source.consume(bytes);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_parts_of_images_are_known_by_their_names() {
+        let hex = "0123456789abcdef".repeat(4);
+        for (name, expected) in [
+            (format!("blobs/sha256/{hex}"), true),
+            (format!("blobs/sha512/{hex}{hex}"), true),
+            (format!("{hex}/layer.tar"), true),
+            (format!("{hex}.json"), true),
+            (format!("{hex}.tar"), true),
+            (format!("{hex}.tar.gz"), true),
+            (format!("sha256:{hex}"), true),
+            (hex.clone(), true),
+            (format!("blobs/sha512/{hex}"), false),
+            (format!("blobs/sha256/{hex}/x"), false),
+            (format!("blobs/md5/{hex}"), false),
+            (format!("x/{hex}.json"), false),
+            (format!("{hex}0.json"), false),
+            (format!("{hex}.js"), false),
+            (format!("{}.json", hex.to_uppercase()), false),
+            ("blobs/".to_owned(), false),
+            (String::new(), false),
+        ] {
+            assert_eq!(is_part(name.as_bytes()), expected, "{name}");
+        }
+    }
+}

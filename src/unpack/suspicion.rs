@@ -1,0 +1,79 @@
+//! Is what is applied as a layer the archive of an image?
+
+use super::layer::About;
+#[cfg(feature = "image")]
+use crate::image::{Evidence, Outline, Witness};
+use crate::plan::{Judge, Judged};
+use crate::read::{TarReader, Verifying};
+use crate::sink::Sink;
+use crate::words::{Change, Entry, Fault};
+#[cfg(feature = "image")]
+use crate::words::{Escaped, Misuse};
+
+/// What the entries of a layer have shown so far. Nothing is looked at unless the layer refuses images.
+pub(super) struct Suspicion {
+    #[cfg(feature = "image")]
+    evidence: Option<Evidence>,
+    /// Whether the content of the current entry is evidence, too.
+    #[cfg(feature = "image")]
+    wants_content: bool,
+}
+
+#[cfg(feature = "image")]
+impl Suspicion {
+    pub(super) fn of(about: &About) -> Self {
+        Self { evidence: about.refuses_images.then(Evidence::default), wants_content: false }
+    }
+
+    /// Looks at an entry before anything is done with it.
+    pub(super) fn see(&mut self, entry: &Entry) -> Result<(), Fault> {
+        let Some(evidence) = &mut self.evidence else { return Ok(()) };
+        evidence.see(&entry.path, &entry.kind);
+        self.wants_content = Evidence::wants(&entry.path, &entry.kind);
+        match evidence.suggests_image() {
+            true => Err(Misuse::ImageAsLayer { member: Escaped::new(entry.path.as_bytes()) }.into()),
+            false => Ok(()),
+        }
+    }
+
+    /// Hands a change to a sink.
+    pub(super) fn pass<S: Verifying>(
+        &mut self,
+        change: Judged<Change>,
+        reader: &mut TarReader<S>,
+        judge: &mut Judge<'_>,
+        sink: &mut impl Sink,
+    ) -> Result<(), Fault> {
+        let Some(evidence) = self.evidence.as_mut().filter(|_| self.wants_content) else {
+            return sink.accept(change, &mut reader.source(), judge);
+        };
+        let member = Escaped::new(change.get().path.as_bytes());
+        let mut outline = Outline::default();
+        sink.accept(change, &mut Witness::new(reader.source(), &mut outline), judge)?;
+        evidence.hear(&outline);
+        if evidence.suggests_image() { Err(Misuse::ImageAsLayer { member }.into()) } else { Ok(()) }
+    }
+}
+
+#[cfg(not(feature = "image"))]
+impl Suspicion {
+    pub(super) fn of(_: &About) -> Self {
+        Self {}
+    }
+
+    #[expect(clippy::unused_self, clippy::unnecessary_wraps, reason = "as with images")]
+    pub(super) fn see(&mut self, _: &Entry) -> Result<(), Fault> {
+        Ok(())
+    }
+
+    #[expect(clippy::unused_self, reason = "as with images")]
+    pub(super) fn pass<S: Verifying>(
+        &mut self,
+        change: Judged<Change>,
+        reader: &mut TarReader<S>,
+        judge: &mut Judge<'_>,
+        sink: &mut impl Sink,
+    ) -> Result<(), Fault> {
+        sink.accept(change, &mut reader.source(), judge)
+    }
+}
