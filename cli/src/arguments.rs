@@ -1,9 +1,10 @@
 //! What the command takes.
 
-use crate::judging::{Judging, limits, parse_limit};
+use crate::judging::{Judging, limits, parse_limit, words};
 use crate::selection::Selection;
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand};
-use layercage::{Digest, Durability, Limit, Limits, Policy};
+use layercage::{Digest, Durability, Limit, Limits, Policy, What};
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
@@ -54,7 +55,7 @@ pub(crate) struct Unpack {
     #[command(flatten)]
     pub(crate) working: Working,
     /// An OCI image layout, a `docker save` archive, or a `skopeo copy` directory, as `DIR`, `DIR:TAG`, `FILE` or
-    /// `FILE:TAG`; archives may be compressed.
+    /// `FILE:TAG`; archives may be compressed; `-` reads one from standard input.
     #[arg(value_name = "IMAGE")]
     pub(crate) image: PathBuf,
     /// The directory to make.
@@ -73,6 +74,10 @@ pub(crate) struct Apply {
     /// The digest of the uncompressed layer; checked before DIR is touched.
     #[arg(long, value_name = "DIGEST", value_parser = parse_digest)]
     pub(crate) diff_id: Option<Digest>,
+    /// Apply LAYER even if it looks like the archive of an image, which is wrong usage otherwise. A layer whose
+    /// `--digest` or `--diff-id` is given is applied anyway.
+    #[arg(long = "as", value_name = "WHAT", value_parser = ["layer"])]
+    taken_for: Option<String>,
     #[command(flatten)]
     pub(crate) judging: Judging,
     #[command(flatten)]
@@ -83,6 +88,13 @@ pub(crate) struct Apply {
     /// The directory to change.
     #[arg(value_name = "DIR")]
     pub(crate) directory: PathBuf,
+}
+
+impl Apply {
+    /// Whether an image may have been given by mistake.
+    pub(crate) fn refuses_images(&self) -> bool {
+        self.taken_for.is_none() && self.digest.is_none() && self.diff_id.is_none()
+    }
 }
 
 #[derive(Debug, Args)]
@@ -113,8 +125,15 @@ impl List {
 pub(crate) struct Input {
     #[command(flatten)]
     pub(crate) selection: Selection,
-    /// An image in any of its forms, as `DIR`, `DIR:TAG`, `FILE` or `FILE:TAG`; or a layer, plain or compressed; `-`
-    /// reads a layer from standard input. What a file is, is seen from what is inside.
+    /// Judge INPUT as an image or as a layer, whatever it looks like.
+    ///
+    /// Without this, INPUT is an image when it has `oci-layout` or `index.json`, or the `manifest.json` of `docker
+    /// save`, whether or not all that these name is there; otherwise it is a layer. `--ref`, `--platform`,
+    /// `--manifest-digest` and a TAG are wrong usage for a layer.
+    #[arg(long = "as", value_name = "WHAT", value_parser = words!(What))]
+    pub(crate) taken_for: Option<What>,
+    /// An image in any of its forms, as `DIR`, `DIR:TAG`, `FILE` or `FILE:TAG`; or a layer. Archives and layers may be
+    /// compressed with gzip or zstd. `-` reads standard input.
     #[arg(value_name = "INPUT")]
     pub(crate) input: PathBuf,
 }

@@ -15,6 +15,7 @@ macro_rules! words {
             .try_map(|word| word.parse::<$choice>())
     };
 }
+pub(crate) use words;
 
 #[derive(Debug, Args)]
 pub(crate) struct Judging {

@@ -6,7 +6,8 @@ use crate::tell::Failure;
 use cap_std::fs::Dir;
 use std::ffi::OsStr;
 use std::fs::File;
-use std::io;
+use std::io::{self, Seek};
+use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
@@ -18,13 +19,20 @@ pub(crate) struct Opened {
 
 pub(crate) enum Thing {
     Directory(Dir),
+    /// What can be read here and there, from its first byte.
     File(File),
+    /// What can be read once only: a pipe, say.
+    Stream(File),
 }
 
 impl Opened {
-    /// Opens what is called so; where there is nothing, what is called like one of the parts before a colon. What
+    /// Opens what is called so, `-` being standard input; where there is nothing, what is called like one of the parts before a colon. What
     /// follows the colon is a tag, in which further colons and slashes may stand.
     pub(crate) fn find(path: &Path) -> Result<Self, Failure> {
+        if path.as_os_str() == "-" {
+            let thing = Self::standard_input().map_err(|error| Failure::open(path, error))?;
+            return Ok(Self { thing, tag: None });
+        }
         let whole = match Self::open(path) {
             Ok(_) if is_reserved(path) => return Err(Failure::reserved(path)),
             Ok(thing) => return Ok(Self { thing, tag: None }),
@@ -46,10 +54,24 @@ impl Opened {
     }
 
     fn open(path: &Path) -> io::Result<Thing> {
-        let file = File::open(path)?;
-        Ok(match file.metadata()?.is_dir() {
-            true => Thing::Directory(Dir::from_std_file(file)),
-            false => Thing::File(file),
+        Self::thing(File::open(path)?)
+    }
+
+    fn standard_input() -> io::Result<Thing> {
+        let mut file = File::from(io::stdin().as_fd().try_clone_to_owned()?);
+        match Self::thing(file.try_clone()?)? {
+            // Somebody has read its beginning: what is left is meant, and no place in the file.
+            Thing::File(_) if file.stream_position()? != 0 => Ok(Thing::Stream(file)),
+            thing => Ok(thing),
+        }
+    }
+
+    fn thing(file: File) -> io::Result<Thing> {
+        let metadata = file.metadata()?;
+        Ok(match () {
+            () if metadata.is_dir() => Thing::Directory(Dir::from_std_file(file)),
+            () if metadata.is_file() => Thing::File(file),
+            () => Thing::Stream(file),
         })
     }
 }

@@ -5,7 +5,7 @@
 use crate::tell;
 use layercage::{
     Audit, Change, ChangeKind, Escaped, Finding, Metadata, Observer, Policy, Position, Preset, Report, Restrictions,
-    Rule, Verdict,
+    Rule, Verdict, What,
 };
 use serde_json::{Map, Value, json};
 use std::io::{self, BufWriter, Stdout, Write};
@@ -65,23 +65,44 @@ pub(crate) fn print(Done { report, restrictions }: &Done) -> io::Result<()> {
     output.finish()
 }
 
+/// What prints judgements.
+pub(crate) trait Judgement: Observer {
+    /// Says whether what is judged was taken for an image or for a layer, before anything else is said of it.
+    fn taken_for(&mut self, what: What) {
+        let _ = what;
+    }
+}
+
 /// What the findings of a check are based on.
 #[derive(Clone, Copy)]
 pub(crate) enum Seen {
     /// An image with the tree that its layers make.
     Image,
+    /// What looks like an image and cannot be opened.
+    NoImage,
     /// A layer, of which nobody knows what lies below.
     Layer,
     /// Bytes alone, the tree not to its end: there were more names than could be kept.
-    Bytes,
+    Bytes(What),
 }
 
 impl Seen {
+    pub(crate) fn without_tree(self) -> Self {
+        Self::Bytes(self.what())
+    }
+
+    fn what(self) -> What {
+        match self {
+            Self::Image | Self::NoImage => What::Image,
+            Self::Layer => What::Layer,
+            Self::Bytes(what) => what,
+        }
+    }
+
     fn word(self) -> &'static str {
         match self {
-            Self::Image => "image",
-            Self::Layer => "layer",
-            Self::Bytes => "bytes",
+            Self::Bytes(_) => "bytes",
+            seen => seen.what().word(),
         }
     }
 
@@ -89,8 +110,9 @@ impl Seen {
     fn remark(self) -> &'static str {
         match self {
             Self::Image => "",
-            Self::Layer => " (the layers below it were not seen)",
-            Self::Bytes => " (not all names were kept; `--limit audit-bytes=AMOUNT` keeps more)",
+            Self::NoImage => "; `--as layer` judges it as a layer",
+            Self::Layer => "; the layers below it were not seen",
+            Self::Bytes(_) => "; not all names were kept, `--limit audit-bytes=AMOUNT` keeps more",
         }
     }
 }
@@ -112,20 +134,31 @@ impl Findings {
         self.0.line(
             || {
                 let presets: Map<_, _> = presets.iter().map(|(name, word)| (name.clone(), json!(word))).collect();
-                let seen = seen.word();
-                json!({"type": "summary", "findings": findings, "seen": seen, "policy": asked, "presets": presets})
+                let (what, seen) = (seen.what().word(), seen.word());
+                json!({"type": "summary", "findings": findings, "what": what, "seen": seen, "policy": asked,
+                    "presets": presets})
             },
             || {
                 let each: Vec<_> = presets.iter().map(|(name, word)| format!("{name} {word} it")).collect();
                 let (plural, each) = (if findings == 1 { "" } else { "s" }, each.join(", "));
-                let remark = seen.remark();
-                format!("{findings} finding{plural}: the policy asked for {asked} it; by itself {each}{remark}")
+                let remark = format!("judged as {}{}", with_article(seen.what()), seen.remark());
+                format!("{findings} finding{plural}: the policy asked for {asked} it; by itself {each} ({remark})")
             },
         );
         self.0.finish()?;
         Ok(audit.is_refused_by(&self.1))
     }
 }
+
+fn with_article(what: What) -> &'static str {
+    match what {
+        What::Image => "an image",
+        What::Layer => "a layer",
+    }
+}
+
+/// The summary says it.
+impl Judgement for Findings {}
 
 impl Observer for Findings {
     fn finding(&mut self, finding: &Finding) {
@@ -140,17 +173,32 @@ impl Observer for Findings {
 /// Prints changes.
 pub(crate) struct Listing {
     output: Output,
+    what: Option<What>,
     refused: bool,
 }
 
 impl Listing {
     pub(crate) fn new(output: Output) -> Self {
-        Self { output, refused: false }
+        Self { output, what: None, refused: false }
     }
 
     /// Says whether something could not be listed, since it is always refused.
     pub(crate) fn finish(&mut self) -> io::Result<bool> {
-        self.output.finish().map(|()| self.refused)
+        let finished = self.output.finish();
+        // People are told on standard error, so that each line of the list is a change.
+        if let Some(what) = self.what.filter(|_| !self.output.json) {
+            tell::say(&format_args!("layercage: listed as {}", with_article(what)));
+        }
+        finished.map(|()| self.refused)
+    }
+}
+
+impl Judgement for Listing {
+    fn taken_for(&mut self, what: What) {
+        self.what = Some(what);
+        if self.output.json {
+            self.output.line(|| json!({"type": "input", "what": what.word()}), String::new);
+        }
     }
 }
 

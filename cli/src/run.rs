@@ -5,7 +5,7 @@
 use crate::arguments::{Apply, Arguments, Command, Input, Unpack};
 use crate::opened::{Opened, Thing, is_reserved};
 use crate::progress::Watcher;
-use crate::report::{self, Done, Findings, Listing, Output, Seen};
+use crate::report::{self, Done, Findings, Judgement, Listing, Output, Seen};
 use crate::rules;
 use crate::sandbox::Sandbox;
 use crate::signals::{self, Ignored, Signals};
@@ -13,7 +13,7 @@ use crate::tell::{self, Failure, Left};
 use cap_std::ambient_authority;
 use cap_std::fs::Dir;
 use layercage::{
-    Audit, Error, Fault, Image, Layer, Limits, Lower, Observer, Position, Rootfs, Scratch, Unpacker, Wall,
+    Audit, Error, Escaped, Fault, Image, Layer, Limits, Lower, Position, Rootfs, Scratch, Unpacker, Wall, What,
 };
 use std::ffi::OsStr;
 use std::fs::File;
@@ -38,15 +38,16 @@ pub(crate) fn run(arguments: &Arguments) -> Result<u8, Failure> {
         Command::Check(check) => {
             let policy = check.judging.policy().map_err(Failure::usage)?;
             let mut findings = Findings::new(Output::new(arguments.json), policy.clone());
-            let audit = Audit::new(check.judging.limits()).policy(policy);
-            let (audit, seen) =
-                run_audit(&check.input, sandbox, check.judging.limits(), audit, Tree::Seen, &mut findings)?;
+            let limits = check.judging.limits();
+            let audit = Audit::new(limits.clone()).policy(policy);
+            let (audit, seen) = run_audit(&check.input, sandbox, &limits, audit, Tree::Seen, &mut findings)?;
             let refused = findings.summary(&audit, seen).map_err(Failure::output)?;
             Ok(if refused { 3 } else { 0 })
         }
         Command::List(list) => {
             let mut listing = Listing::new(Output::new(arguments.json));
-            run_audit(&list.input, sandbox, list.limits(), Audit::new(list.limits()), Tree::Unseen, &mut listing)?;
+            let (limits, audit) = (list.limits(), Audit::new(list.limits()));
+            run_audit(&list.input, sandbox, &limits, audit, Tree::Unseen, &mut listing)?;
             let refused = listing.finish().map_err(Failure::output)?;
             Ok(if refused { 3 } else { 0 })
         }
@@ -74,56 +75,85 @@ enum Tree {
 fn run_audit(
     input: &Input,
     sandbox: Sandbox,
-    limits: Limits,
+    limits: &Limits,
     audit: Audit,
     tree: Tree,
-    observer: &mut dyn Observer,
+    observer: &mut impl Judgement,
 ) -> Result<(Audit, Seen), Failure> {
     let over = |lower| match tree {
         Tree::Seen => audit.with_tree(lower),
         Tree::Unseen => audit,
     };
-    if input.input.as_os_str() == "-" {
-        let stdin = io::stdin().lock();
-        sandbox.enter(Wall::for_reading())?;
-        return audit_layer(Layer::new(stdin), over(Lower::Unknown), observer);
-    }
     let Opened { thing, tag } = Opened::find(&input.input)?;
     let selector = input.selection.selector(tag.as_deref()).map_err(Failure::usage)?;
+    let is_stream = matches!(thing, Thing::Stream(_));
     let image = match thing {
+        Thing::Directory(_) if input.taken_for == Some(What::Layer) => {
+            return Err(Failure::usage(format!("{} is a directory, and a layer is a file", named(&input.input))));
+        }
         Thing::Directory(directory) => {
             sandbox.enter(Wall::for_reading().read(&directory))?;
-            Image::open_within(&directory, limits)
+            Image::open_within(&directory, limits.clone())
         }
-        Thing::File(file) => {
-            // Behind the wall nothing can be made: here, in case that it is a compressed archive.
-            let scratch = scratch();
+        Thing::File(file) | Thing::Stream(file) => {
+            // Behind the wall nothing can be made: here, in case that it is a pipe or a compressed archive.
+            let (kept, spare) = (scratch(), scratch());
             sandbox.enter(Wall::for_reading())?;
-            if tag.is_none() && !Image::is_archive(&file, &limits).map_err(Failure::read)? {
-                return audit_layer(Layer::new(file), over(Lower::Unknown), observer);
+            let file = match is_stream {
+                true => kept.and_then(|kept| kept.keep(file, limits)).map_err(Failure::read)?,
+                false => file,
+            };
+            if what_is(&file, input, tag.as_deref(), limits)? == What::Layer {
+                observer.taken_for(What::Layer);
+                let mut audit = over(Lower::Unknown);
+                audit.layer(Layer::new(file), observer).map_err(Failure::read)?;
+                return Ok(seen(audit, Seen::Layer));
             }
-            Image::open_archive(file, || scratch, limits)
+            Image::open_archive(file, || spare, limits.clone())
         }
     };
+    observer.taken_for(What::Image);
     let mut audit = over(Lower::Nothing);
+    let found = if image.is_ok() || input.taken_for.is_some() { Seen::Image } else { Seen::NoImage };
     match image.and_then(|image| image.select(&selector)) {
         Ok(selected) => audit.image(&selected, observer).map_err(Failure::read)?,
         Err(error) => audit.refusal(error, observer).map_err(Failure::read)?,
     }
-    Ok(seen(audit, Seen::Image))
+    Ok(seen(audit, found))
 }
 
-fn audit_layer(
-    layer: Layer<impl Read>,
-    mut audit: Audit,
-    observer: &mut dyn Observer,
-) -> Result<(Audit, Seen), Failure> {
-    audit.layer(layer, observer).map_err(Failure::read)?;
-    Ok(seen(audit, Seen::Layer))
+/// What a file is to be judged as. What was asked for of an image must not be passed over for a layer: whoever makes
+/// the file decides what it looks like.
+fn what_is(file: &File, input: &Input, tag: Option<&str>, limits: &Limits) -> Result<What, Failure> {
+    let what = match input.taken_for {
+        Some(what) => what,
+        None => What::of(file, limits).map_err(Failure::read)?,
+    };
+    match input.selection.asks_for(tag) {
+        Some(option) if what == What::Layer => {
+            let because = match input.taken_for {
+                Some(_) => "`--as layer` makes it a layer".to_owned(),
+                None => "it is not the archive of an image".to_owned(),
+            };
+            let name = named(&input.input);
+            Err(Failure::usage(format!(
+                "{option} says which image of {name} is meant, and {because}; nothing was judged"
+            )))
+        }
+        _ => Ok(what),
+    }
+}
+
+/// What a message calls a path that somebody typed.
+fn named(path: &Path) -> String {
+    match path.as_os_str().as_bytes() {
+        b"-" => "standard input".to_owned(),
+        name => Escaped::new(name).to_string(),
+    }
 }
 
 fn seen(audit: Audit, all: Seen) -> (Audit, Seen) {
-    let seen = if audit.has_seen_tree() { all } else { Seen::Bytes };
+    let seen = if audit.has_seen_tree() { all } else { all.without_tree() };
     (audit, seen)
 }
 
@@ -146,11 +176,20 @@ fn run_unpack(unpack: &Unpack, sandbox: Sandbox, json: bool) -> Result<Done, Fai
     let ignored = Ignored::find_out();
     let limits = unpack.judging.limits();
     let wall = Wall::for_policy(&policy).write(&parent);
+    let is_stream = matches!(thing, Thing::Stream(_));
     let (restrictions, image) = match thing {
         Thing::Directory(directory) => (sandbox.enter(wall.read(&directory))?, Image::open_within(&directory, limits)),
         // There will be room where the image is to be unpacked, if anywhere.
-        Thing::File(archive) => {
-            (sandbox.enter(wall)?, Image::open_archive(archive, || Scratch::beneath(&parent), limits))
+        // A pipe needs no recognition here: what is no image is refused, and a compressed one is kept once only.
+        Thing::File(archive) | Thing::Stream(archive) => {
+            let restrictions = sandbox.enter(wall)?;
+            let is_middle = is_stream && archive.metadata().is_ok_and(|metadata| metadata.is_file());
+            let archive = match is_middle {
+                true => Scratch::beneath(&parent).and_then(|scratch| scratch.keep(archive, &limits)),
+                false => Ok(archive),
+            };
+            let open = |archive| Image::open_archive(archive, || Scratch::beneath(&parent), limits);
+            (restrictions, archive.and_then(open))
         }
     };
     let selected = image.and_then(|image| image.select(&selector));
@@ -199,6 +238,7 @@ fn run_apply(apply: &Apply, sandbox: Sandbox, json: bool) -> Result<Done, Failur
 
 /// The layer with all that is known of it.
 fn known<R: Read>(layer: Layer<R>, apply: &Apply) -> Layer<R> {
+    let layer = if apply.refuses_images() { layer.refuse_images() } else { layer };
     let layer = apply.digest.into_iter().fold(layer, Layer::digest);
     let layer = apply.size.into_iter().fold(layer, Layer::size);
     apply.diff_id.into_iter().fold(layer, Layer::diff_id)

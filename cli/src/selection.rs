@@ -19,6 +19,16 @@ pub(crate) struct Selection {
 }
 
 impl Selection {
+    /// What was asked for of an image, if anything: none of it says anything of a layer.
+    pub(crate) fn asks_for(&self, tag: Option<&str>) -> Option<String> {
+        match () {
+            () if self.manifest_digest.is_some() => Some("`--manifest-digest`".to_owned()),
+            () if self.reference.is_some() => Some("`--ref`".to_owned()),
+            () if self.platform.is_some() => Some("`--platform`".to_owned()),
+            () => tag.map(|tag| format!("the tag {}", Escaped::new(tag.as_bytes()))),
+        }
+    }
+
     /// `tag` is what stood behind the name of the file or directory; or why the options are not of one mind with it.
     pub(crate) fn selector(&self, tag: Option<&str>) -> Result<Selector, String> {
         let shown = |tag: &str| Escaped::new(tag.as_bytes());

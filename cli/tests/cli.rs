@@ -365,7 +365,7 @@ fn check_tells_every_finding_and_what_each_preset_would_do() {
     assert_eq!(
         lines[2],
         "2 findings: the policy asked for refuses it; by itself default refuses it, compatible takes it, paranoid \
-         refuses it (the layers below it were not seen)"
+         refuses it (judged as a layer; the layers below it were not seen)"
     );
     let skipping = run(&["check", "--devices", "skip", "layer"], place.path());
     assert_eq!(skipping.status.code(), Some(0));
