@@ -5,6 +5,7 @@ use crate::read::{Feeder, Line, PipedStream};
 use crate::words::{Chore, Error, Fault, Limits, Position};
 use std::io::Read;
 use std::num::NonZeroUsize;
+use std::panic::resume_unwind;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
@@ -42,6 +43,10 @@ impl Jobs {
 /// begun while the last one is still applied, as far as the buffers go. Who reads and has to wait helps with `chore`.
 ///
 /// All threads have ended when this returns, whatever `apply` has taken: it may stop early, or panic.
+///
+/// # Panics
+///
+/// With what a reader, or the chore, panicked with on another thread.
 pub(super) fn side_by_side<R: Read + Send, T>(
     threads: Threads,
     limits: &Limits,
@@ -51,27 +56,37 @@ pub(super) fn side_by_side<R: Read + Send, T>(
 ) -> T {
     thread::scope(|scope| {
         let (deliver, arriving) = channel();
-        let call = match threads {
-            Threads::Two => None,
+        let (call, helper) = match threads {
+            Threads::Two => (None, None),
             Threads::Three => {
                 let (call, called) = channel();
                 // Without it, whoever has to wait does what it would have done.
                 let chore = chore.clone();
                 let begun = thread::Builder::new().spawn_scoped(scope, move || help(&called, chore.as_deref()));
-                begun.ok().map(|_| call)
+                begun.map_or((None, None), |helper| (Some(call), Some(helper)))
             }
         };
         let refused = deliver.clone();
         let feed = move || feed(Feeder::new(call, chore), limits, layers, &deliver);
-        if let Err(error) = thread::Builder::new().spawn_scoped(scope, feed) {
-            let fault = Fault::system("clone", b"(a thread that reads; one for all would do)", error);
-            // The receiver is ours, and still there.
-            let _ = refused.send(Err(fault.at(Position::default())));
-        }
+        let feeding = match thread::Builder::new().spawn_scoped(scope, feed) {
+            Ok(feeding) => Some(feeding),
+            Err(error) => {
+                let fault = Fault::system("clone", b"(a thread that reads; one for all would do)", error);
+                // The receiver is ours, and still there.
+                let _ = refused.send(Err(fault.at(Position::default())));
+                None
+            }
+        };
         drop(refused);
-        // Dropped when `apply` returns: what is still read is read for nobody.
         let mut arriving = arriving.into_iter();
-        apply(&mut arriving)
+        let applied = apply(&mut arriving);
+        // What is still read is read for nobody.
+        drop(arriving);
+        // A panic goes on here with its own message. A scope that finds one says no more than that there was one.
+        for thread in feeding.into_iter().chain(helper) {
+            thread.join().unwrap_or_else(|panic| resume_unwind(panic));
+        }
+        applied
     })
 }
 
