@@ -74,7 +74,7 @@ fn truncations() -> Vec<Case> {
         case("not-an-archive", "a page that says that the layer was not found", {
             b"<html><body>404 Not Found</body></html>\n".to_vec()
         })
-        .refused("truncated"),
+        .refused("not-a-tar"),
         case("not-an-archive-at-length", "a long page that says that the layer was not found", {
             b"<html><body>404 Not Found</body></html>\n".repeat(20)
         })

@@ -45,7 +45,9 @@ pub use reserved::is_reserved_name;
 pub(crate) use reserved::{DIGITS, RUN, STAGE, has_digits, refuse_reserved};
 #[cfg(feature = "wall")]
 pub use restrictions::{Forbidden, Restrictions};
-pub use rule::{JsonProblem, Octal, Quirk, QuirkRule, Row, Rule, SizeSeen, Verdict, Violation, ViolationRule};
+pub use rule::{
+    ArchiveBytes, JsonProblem, Octal, Quirk, QuirkRule, Row, Rule, SizeSeen, Verdict, Violation, ViolationRule,
+};
 pub use source::Source;
 pub use sparse::{Segment, SparseMap};
 pub use terms::{Ownership, Terms};

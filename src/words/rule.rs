@@ -293,7 +293,7 @@ rules! {
         "pax-unknown-key" PaxUnknownKey { key: Escaped } "a PAX key that is not known has no effect" = NOTED;
         "size-without-data" SizeWithoutData { size: u64 } "an entry of a type that has no data has a size" = COMPATIBLE;
         "data-after-end" DataAfterEnd { at: u64 } "data follows the end of the archive" = COMPATIBLE;
-        "unmarked-end" UnmarkedEnd "the archive has no end mark, and no digest shows that it is whole"
+        "unmarked-end" UnmarkedEnd { bytes: ArchiveBytes } "the archive has no end mark, and no digest shows that it is whole"
             help "give its digest (`--digest` or `--diff-id`), or `--allow unmarked-end`" = COMPATIBLE;
         "extended-header-twice" ExtendedHeaderTwice { kind: &'static str } "an entry has two extended headers of one kind" = COMPATIBLE;
         "extended-header-alone" ExtendedHeaderAlone "an extended header has no entry after it" = COMPATIBLE;
@@ -318,6 +318,19 @@ pub struct Octal(pub u32);
 impl Display for Octal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:04o}", self.0)
+    }
+}
+
+/// How long an archive is. Of one that has nothing in it, a message says so.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct ArchiveBytes(pub u64);
+
+impl Display for ArchiveBytes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            0 => f.write_str("0 (it is empty)"),
+            bytes => bytes.fmt(f),
+        }
     }
 }
 

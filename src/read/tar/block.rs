@@ -1,5 +1,6 @@
 //! The stream of blocks.
 
+use super::header::may_begin_header;
 use crate::words::{Fault, Limit, Limits, Violation};
 use std::io::{BufRead, ErrorKind};
 
@@ -58,11 +59,14 @@ impl<R: BufRead> Blocks<R> {
             self.consume(BLOCK);
             return Ok(Some(block));
         }
+        let is_first = self.offset == 0;
         let mut bytes = Vec::with_capacity(BLOCK);
         self.append(&mut bytes, BLOCK as u64)?;
         match bytes.first_chunk() {
             Some(&block) => Ok(Some(block)),
             None if bytes.is_empty() => Ok(None),
+            // A page that says that there is no such layer, or a manifest, is no archive that was cut short.
+            None if is_first && !may_begin_header(&bytes) => Err(Violation::NotATar.into()),
             None => Err(Violation::Truncated.into()),
         }
     }

@@ -1,7 +1,7 @@
 //! The end of an archive.
 
 use super::block::{BLOCK, Blocks};
-use crate::words::{Fault, Quirk, Violation};
+use crate::words::{ArchiveBytes, Fault, Quirk, Violation};
 use std::io::BufRead;
 
 /// Reads what follows the first zero block, which should all be zeros: another block of them at least, and any
@@ -39,6 +39,6 @@ pub(crate) fn after_zero_block(blocks: &mut Blocks<impl BufRead>) -> Result<Vec<
 
 /// Judges an archive that ends between entries, without a zero block. It may have been cut there, unless a
 /// digest covers all of it.
-pub(crate) fn without_zero_block(covered: bool) -> Quirk {
-    if covered { Quirk::NoEndBlocks } else { Quirk::UnmarkedEnd }
+pub(crate) fn without_zero_block(covered: bool, bytes: u64) -> Quirk {
+    if covered { Quirk::NoEndBlocks } else { Quirk::UnmarkedEnd { bytes: ArchiveBytes(bytes) } }
 }

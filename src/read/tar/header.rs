@@ -261,6 +261,14 @@ pub(crate) fn may_be_header(block: &Block) -> bool {
     header.has_sum(stored, header.sum())
 }
 
+/// Whether what is shorter than a block may be the beginning of a header, or of the end mark, that was cut short: its name
+/// ends in a NUL, and a mode follows it. Text has no NUL.
+pub(crate) fn may_begin_header(bytes: &[u8]) -> bool {
+    let is_zero = bytes.iter().all(|&byte| byte == 0);
+    let has_mode = || bytes.get(MODE).is_none_or(|mode| number::parse(mode).is_some());
+    is_zero || (bytes.contains(&0) && has_mode())
+}
+
 /// What stands before the first NUL.
 pub(crate) fn until_nul(bytes: &[u8]) -> &[u8] {
     CStr::from_bytes_until_nul(bytes).map_or(bytes, CStr::to_bytes)

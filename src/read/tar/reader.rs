@@ -292,7 +292,7 @@ impl<R: BufRead> TarReader<R> {
         }
         match zeros {
             Some(_) => self.end_quirks.extend(end::after_zero_block(&mut self.blocks)?),
-            None => self.end_quirks.push(end::without_zero_block(self.covered)),
+            None => self.end_quirks.push(end::without_zero_block(self.covered, self.blocks.offset())),
         }
         self.end_quirks.extend(std::mem::take(&mut self.global).into_quirks());
         Ok(None)

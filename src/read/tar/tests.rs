@@ -244,12 +244,22 @@ fn what_is_no_tar_is_called_that() {
     let rows: &[(&[u8], &str)] = &[
         (&[b'x'; 4096], "not-a-tar"),
         (&[0xff; 512], "not-a-tar"),
-        (b"{\"schemaVersion\":2}", "truncated"),
+        (b"{\"schemaVersion\":2}", "not-a-tar"),
+        (&[b'x'; 511], "not-a-tar"),
+        (b"x", "not-a-tar"),
+        (&[0xff, 0, 1, 2], "truncated"),
+        (&[&[b'x', 0][..], &[b'@'; 200]].concat(), "not-a-tar"),
+        // The beginnings of a header, of one without a magic, and of an end mark.
+        (&flipped(0)[..511], "truncated"),
+        (&flipped(0)[..108], "truncated"),
+        (&flipped(0)[..107], "truncated"),
+        (&[0; 1], "truncated"),
+        (&[0; 511], "truncated"),
         (&flipped(0), "header-checksum"),
         (&flipped(149), "number"),
     ];
     for (bytes, id) in rows {
-        assert_eq!(refused(bytes), Some(*id), "{}", bytes[..8].escape_ascii());
+        assert_eq!(refused(bytes), Some(*id), "{}", bytes[..bytes.len().min(8)].escape_ascii());
     }
     let behind = a().file("f", b"").bytes(&[b'x'; 512]).end();
     assert_eq!(refused(&behind), Some("number"));
