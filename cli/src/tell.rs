@@ -105,10 +105,10 @@ impl Failure {
             Self::Output(error) => format!("cannot write to standard output: {error}"),
             Self::Report { done, error } => format!("{done}, but standard output does not take its report: {error}"),
             Self::Signals(error) => format!("cannot catch signals: {error}"),
-            Self::Open { path, error } => format!("cannot open {}: {error}", path.display()),
-            Self::Refused { error, .. } => error.to_string(),
+            Self::Open { path, error } => format!("cannot open {}: {error}", shown(path)),
+            Self::Refused { error, .. } => format!("{error:#}"),
             Self::Signalled { signal, .. } => format!("ended by {}", signal.name()),
-            Self::Sandbox(error) => format!("cannot set up the sandbox: {error}"),
+            Self::Sandbox(error) => format!("cannot set up the sandbox: {error:#}"),
         }
     }
 

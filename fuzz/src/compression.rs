@@ -48,8 +48,8 @@ fn read(stream: &[u8], sizes: &[u8]) -> Outcome {
     assert!(layer.blob_bytes() <= stream.len() as u64);
     let end = match read {
         Err(error) => {
-            let first = violation(error.into());
-            let again = layer.read(&mut [0; 1]).map_err(Fault::from);
+            let first = violation(Fault::of_reader(error));
+            let again = layer.read(&mut [0; 1]).map_err(Fault::of_reader);
             assert!(matches!(again, Err(Fault::Misuse(_))), "nothing comes behind an error: {again:?}");
             Err(first)
         }

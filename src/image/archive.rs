@@ -7,7 +7,7 @@ use super::recognise::{What, look};
 use crate::read::{Expected, Format, LayerStream, TarReader};
 use crate::words::{Entry, EntryPath, Error, Fault, Limit, Limits, Policy, Position, Quirk, Verdict, Violation};
 use std::fs::File;
-use std::io::{self, BufRead, Read, Seek, Write};
+use std::io::{self, BufRead, ErrorKind, Read, Seek, Write};
 use std::sync::Arc;
 
 /// An archive whose members are known.
@@ -28,7 +28,7 @@ impl Archive {
         let placed = |fault: Fault| fault.at(Position::default());
         let (file, is_stream) = looked_at(file).map_err(placed)?;
         if is_stream {
-            let stream = uncompressed(&*file, limits).map_err(placed)?;
+            let stream = uncompressed(Whole { reader: &*file, call: "read" }, limits).map_err(placed)?;
             return Self::of_spooled(stream, limits, spool);
         }
         let whole = whole(&file).map_err(placed)?;
@@ -144,9 +144,27 @@ pub(super) fn looked_at(file: File) -> Result<(Arc<File>, bool), Fault> {
     Ok((Arc::new(file), !metadata.is_file()))
 }
 
-pub(super) fn whole(file: &Arc<File>) -> Result<BlobReader, Fault> {
+pub(super) fn whole(file: &Arc<File>) -> Result<Whole<BlobReader>, Fault> {
     let length = file.metadata().map_err(|error| system("fstat", error))?.len();
-    Ok(BlobReader::new(Arc::clone(file), 0, length))
+    Ok(Whole { reader: BlobReader::new(Arc::clone(file), 0, length), call: "pread64" })
+}
+
+/// All of an archive. What it is decompressed and read with takes it for a layer: here a failure of the system gets its
+/// right name.
+#[derive(Clone)]
+pub(super) struct Whole<R> {
+    reader: R,
+    call: &'static str,
+}
+
+impl<R: Read> Read for Whole<R> {
+    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        self.reader.read(out).map_err(|error| match error.kind() {
+            // This is tried again, where it keeps its kind.
+            ErrorKind::Interrupted => error,
+            _ => system(self.call, error).into(),
+        })
+    }
 }
 
 pub(super) fn uncompressed<R: Read>(reader: R, limits: &Limits) -> Result<LayerStream<R>, Fault> {
@@ -160,10 +178,12 @@ pub(super) fn system(call: &'static str, error: io::Error) -> Fault {
 /// Copies a stream into a file, and gives that back at its first byte.
 pub(super) fn kept(stream: &mut impl Read, file: File, limits: &Limits, limit: Limit) -> Result<File, Fault> {
     let mut bounded = Bounded { file, limits, limit, bytes: 0 };
-    io::copy(stream, &mut bounded)?;
-    bounded.file.rewind()?;
+    io::copy(stream, &mut bounded).map_err(Fault::of_reader)?;
+    bounded.file.rewind().map_err(|error| Fault::system("lseek", SPOOLED, error))?;
     Ok(bounded.file)
 }
+
+const SPOOLED: &[u8] = b"(spooled archive)";
 
 /// Takes what becomes a file, and no more of it than the limit says.
 struct Bounded<'l> {
@@ -177,7 +197,7 @@ impl Write for Bounded<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.bytes += bytes.len() as u64;
         self.limits.check(self.limit, self.bytes).map_err(Fault::from)?;
-        self.file.write_all(bytes).map_err(|error| Fault::system("write", b"(spooled archive)", error))?;
+        self.file.write_all(bytes).map_err(|error| Fault::system("write", SPOOLED, error))?;
         Ok(bytes.len())
     }
 

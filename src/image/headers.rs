@@ -1,8 +1,9 @@
 //! A file of which only the headers of an archive are read.
 
+use super::archive::system;
 use crate::read::Jump;
 use std::fs::File;
-use std::io::{self, BufRead, Read};
+use std::io::{self, BufRead, ErrorKind, Read};
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 
@@ -37,7 +38,7 @@ impl BufRead for Headers {
         if self.start == self.end {
             self.start = 0;
             self.end = 0;
-            self.end = self.file.read_at(&mut self.buffer, self.at)?;
+            self.end = self.file.read_at(&mut self.buffer, self.at).map_err(failed)?;
             self.at += self.end as u64;
         }
         Ok(self.buffer.get(self.start..self.end).unwrap_or_default())
@@ -45,6 +46,14 @@ impl BufRead for Headers {
 
     fn consume(&mut self, bytes: usize) {
         self.start = self.end.min(self.start.saturating_add(bytes));
+    }
+}
+
+/// What reads the headers takes the archive for a layer. An interruption is tried again, where it keeps its kind.
+fn failed(error: io::Error) -> io::Error {
+    match error.kind() {
+        ErrorKind::Interrupted => error,
+        _ => system("pread64", error).into(),
     }
 }
 

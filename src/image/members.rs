@@ -101,7 +101,7 @@ impl Members {
             }
             Slot::Occupied(slot) => {
                 if let Some(held) = self.held.get(*slot.get())
-                    && !alike(&held.member, &member, archive)?
+                    && !alike(&held.member, &member, archive, name.as_bytes())?
                 {
                     return Err(Violation::MemberTwice { name: Escaped::new(name.as_bytes()) }.into());
                 }
@@ -208,7 +208,7 @@ fn followed(link: &[u8], target: &[u8], limits: &Limits) -> Result<EntryPath, Vi
 }
 
 /// Whether two members are the same, so that it is all one which of them is taken.
-fn alike(one: &Member, other: &Member, archive: &Arc<File>) -> Result<bool, Fault> {
+fn alike(one: &Member, other: &Member, archive: &Arc<File>, name: &[u8]) -> Result<bool, Fault> {
     let (&Member::File { at, size }, &Member::File { at: other_at, size: other_size }) = (one, other) else {
         return Ok(one == other && *one != Member::Other);
     };
@@ -218,7 +218,8 @@ fn alike(one: &Member, other: &Member, archive: &Arc<File>) -> Result<bool, Faul
     let reader = |at| BufReader::with_capacity(64 << 10, BlobReader::new(Arc::clone(archive), at, size));
     let (mut one, mut other) = (reader(at), reader(other_at));
     loop {
-        let (left, right) = (one.fill_buf()?, other.fill_buf()?);
+        let failed = |error| Fault::system("pread64", name, error);
+        let (left, right) = (one.fill_buf().map_err(failed)?, other.fill_buf().map_err(failed)?);
         let both = left.len().min(right.len());
         if left.get(..both) != right.get(..both) {
             return Ok(false);

@@ -1,5 +1,7 @@
 //! Buffers that go round between threads.
 
+use super::buffer;
+use crate::words::Fault;
 use std::ops::Deref;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -45,20 +47,30 @@ impl Pool {
 
     /// A buffer to be filled. Whoever has to wait for one helps meanwhile. Once `help` says that there is nothing to do,
     /// every buffer that is out must be in the hands of somebody who lets go of it.
-    pub(crate) fn take(&mut self, help: impl Fn() -> bool) -> Vec<u8> {
+    ///
+    /// # Errors
+    ///
+    /// Too little memory for a single one. Where there are some already, these go round.
+    pub(crate) fn take(&mut self, help: impl Fn() -> bool) -> Result<Vec<u8>, Fault> {
         loop {
             if let Ok(buffer) = self.free.try_recv() {
-                return buffer;
+                return Ok(buffer);
             }
             if self.made < self.most {
-                self.made += 1;
-                return vec![0; Self::BYTES];
+                match buffer(Self::BYTES, "a buffer") {
+                    Ok(buffer) => {
+                        self.made += 1;
+                        return Ok(buffer);
+                    }
+                    Err(fault) if self.made == 0 => return Err(fault),
+                    Err(_) => self.most = self.made,
+                }
             }
             if help() {
                 continue;
             }
             if let Ok(buffer) = self.free.recv() {
-                return buffer;
+                return Ok(buffer);
             }
         }
     }

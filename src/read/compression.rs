@@ -6,7 +6,7 @@ use super::{input::Input, magic, refusal};
 use crate::read::gzip::GzipDecoder;
 #[cfg(feature = "zstd")]
 use crate::read::zstd::ZstdDecoder;
-use crate::words::{Limits, Quirk, Violation};
+use crate::words::{Fault, Limits, Quirk, Violation};
 use std::io::{self, Read};
 
 /// How a layer is compressed: what its first bytes say, whatever its media type.
@@ -51,17 +51,23 @@ pub(crate) enum Decoder<R> {
 }
 
 impl<R: Read> Decoder<R> {
-    pub(crate) fn open(reader: R, limits: &Limits) -> io::Result<Self> {
-        let mut input = Input::new(reader);
-        let format = Format::of(input.fill_to(10)?).map_err(refusal)?;
-        // GNU tar looks for a header before it looks for a compression.
-        if format != Format::Plain && input.fill_to(BLOCK)?.first_chunk().is_some_and(may_be_header) {
-            return Err(refusal(Violation::TwoFormats { format: format.name() }));
+    /// # Errors
+    ///
+    /// Why it cannot be read, and the reader where it may say more: what it gives is a compression that is not read, or
+    /// two formats at once, which a damaged blob may look like.
+    pub(crate) fn open(reader: R, limits: &Limits) -> Result<Self, (Fault, Option<R>)> {
+        let mut input = Input::new(reader).map_err(|fault| (fault, None))?;
+        match format_of(&mut input) {
+            Ok(format) => Self::of(format, input, limits).map_err(|error| (Fault::of_reader(error), None)),
+            Err(error) => Err((Fault::of_reader(error), Some(input.into_inner()))),
         }
+    }
+
+    fn of(format: Format, input: Input<R>, limits: &Limits) -> io::Result<Self> {
         match format {
             Format::Plain => Ok(Self::Plain(input)),
             #[cfg(feature = "gzip")]
-            Format::Gzip => Ok(Self::Gzip(Box::new(GzipDecoder::new(input)))),
+            Format::Gzip => Ok(Self::Gzip(Box::new(GzipDecoder::new(input)?))),
             #[cfg(feature = "zstd")]
             Format::Zstd => Ok(Self::Zstd(Box::new(ZstdDecoder::new(input, limits)?))),
             #[cfg(not(all(feature = "gzip", feature = "zstd")))]
@@ -109,6 +115,15 @@ impl<R: Read> Decoder<R> {
             Self::Zstd(decoder) => decoder.into_input().into_inner(),
         }
     }
+}
+
+fn format_of<R: Read>(input: &mut Input<R>) -> io::Result<Format> {
+    let format = Format::of(input.fill_to(10)?).map_err(refusal)?;
+    // GNU tar looks for a header before it looks for a compression.
+    if format != Format::Plain && input.fill_to(BLOCK)?.first_chunk().is_some_and(may_be_header) {
+        return Err(refusal(Violation::TwoFormats { format: format.name() }));
+    }
+    Ok(format)
 }
 
 impl<R: Read> Read for Decoder<R> {

@@ -1,7 +1,7 @@
 //! gzip: any number of members is one stream.
 
-use super::{compression::Format, input::Input, refusal};
-use crate::words::Violation;
+use super::{buffer, compression::Format, input::Input, refusal};
+use crate::words::{Fault, Violation};
 use flate2::{Crc, Decompress, FlushDecompress, Status};
 use std::io::{self, BufRead, Read};
 
@@ -26,8 +26,13 @@ enum State {
 }
 
 impl<R: Read> GzipDecoder<R> {
-    pub(crate) fn new(input: Input<R>) -> Self {
-        Self { input, inflater: Decompress::new(false), data: Crc::new(), state: State::Begin, padded: false }
+    /// # Errors
+    ///
+    /// Too little memory for the decompressor.
+    pub(crate) fn new(input: Input<R>) -> Result<Self, Fault> {
+        // It would panic. What it allocates fits into what is given back here.
+        drop(buffer(DECOMPRESSOR, "a gzip decompressor")?);
+        Ok(Self { input, inflater: Decompress::new(false), data: Crc::new(), state: State::Begin, padded: false })
     }
 
     /// Whether zero bytes follow the last member.
@@ -153,6 +158,9 @@ impl<R: Read> Read for GzipDecoder<R> {
         }
     }
 }
+
+/// Bytes that are more than a decompressor takes: its window of 32 KiB and its tables.
+const DECOMPRESSOR: usize = 128 << 10;
 
 /// The bytes of a header, which may have a checksum of its own.
 struct HeaderBytes<'a, R> {

@@ -1,5 +1,7 @@
 //! A buffer that can look ahead.
 
+use super::buffer;
+use crate::words::Fault;
 use std::io::{self, BufRead, ErrorKind, Read};
 
 /// A buffered reader that looks ahead by as many bytes as asked for, and tries again when interrupted.
@@ -14,8 +16,8 @@ impl<R: Read> Input<R> {
     /// Bytes in the buffer; no look-ahead is longer.
     pub(crate) const CAPACITY: usize = 128 << 10;
 
-    pub(crate) fn new(reader: R) -> Self {
-        Self { reader, buffer: vec![0; Self::CAPACITY].into(), start: 0, end: 0 }
+    pub(crate) fn new(reader: R) -> Result<Self, Fault> {
+        Ok(Self { reader, buffer: buffer(Self::CAPACITY, "a buffer")?.into(), start: 0, end: 0 })
     }
 
     /// What is buffered: `wanted` bytes at least, fewer only when no more come.
@@ -108,7 +110,7 @@ mod tests {
 
     #[test]
     fn looking_ahead_loses_nothing_and_outlives_interruptions() {
-        let mut input = Input::new(Halting(b"abcdef", false));
+        let mut input = Input::new(Halting(b"abcdef", false)).unwrap();
         assert_eq!(input.fill_to(3).unwrap(), b"abc");
         input.consume(2);
         assert_eq!(input.fill_to(3).unwrap(), b"cde");
@@ -122,7 +124,7 @@ mod tests {
     #[test]
     fn looking_ahead_moves_what_is_left_to_the_front() {
         let bytes: Vec<u8> = (0..=255).cycle().take(3 * Input::<&[u8]>::CAPACITY).collect();
-        let mut input = Input::new(&bytes[..]);
+        let mut input = Input::new(&bytes[..]).unwrap();
         input.fill_buf().unwrap();
         input.consume(Input::<&[u8]>::CAPACITY - 3);
         let ahead = input.fill_to(18).unwrap();

@@ -84,14 +84,14 @@ mod tests {
             let line = Line::new(Some(Algorithm::Sha256), called.then_some(call));
             let mut pool = Pool::new(2);
             for _ in 0..2 {
-                let buffer = pool.take(|| line.help());
+                let buffer = pool.take(|| line.help()).unwrap();
                 let chunk = pool.chunk(buffer, 3);
                 line.add(&chunk);
             }
             std::thread::scope(|scope| {
                 let turn = line.hasher.wait();
                 let helper = Arc::clone(&line);
-                let taker = scope.spawn(move || pool.take(|| helper.help() || helper.await_turn()).len());
+                let taker = scope.spawn(move || pool.take(|| helper.help() || helper.await_turn()).unwrap().len());
                 // By then it has found the turn taken; and whoever has it does no more.
                 std::thread::sleep(Duration::from_millis(50));
                 drop(turn);
@@ -109,7 +109,7 @@ mod tests {
             let helper = Arc::clone(&line);
             scope.spawn(move || (0..10_000).filter(|_| helper.help()).count());
             for number in 0..200_u8 {
-                let mut buffer = pool.take(|| line.help());
+                let mut buffer = pool.take(|| line.help()).unwrap();
                 buffer[..3].fill(number);
                 whole.update(&buffer[..3]);
                 let chunk = pool.chunk(buffer, 3);

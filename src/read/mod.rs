@@ -33,6 +33,14 @@ pub use verify::{Blob, Checked, Expected, Verified};
 use crate::words::{Fault, Violation};
 use std::io;
 
+/// A buffer of zeros. Where there is no memory for it, that is said; `vec!` would end the process.
+fn buffer(bytes: usize, what: &str) -> Result<Vec<u8>, Fault> {
+    let mut buffer = Vec::new();
+    buffer.try_reserve_exact(bytes).map_err(|_| Fault::out_of_memory(what))?;
+    buffer.resize(bytes, 0);
+    Ok(buffer)
+}
+
 /// A violation on its way through a [`std::io::Read`].
 fn refusal(violation: Violation) -> io::Error {
     Fault::from(violation).into()

@@ -7,8 +7,8 @@ use super::chunk::{Chunk, Pool};
 use super::compression::{Decoder, Format};
 use super::line::Line;
 use super::stream::Verifying;
-use super::verify::{Checked, Expected, Incoming, Seen, Unpacked};
-use crate::words::{Blame, Chore, Digest, Fault, Limits, Misuse, Quirk, Violation};
+use super::verify::{Checked, Expected, Incoming, Seen, Unpacked, is_of_the_reader};
+use crate::words::{Blame, Chore, Digest, Fault, Limits, Misuse, Quirk};
 use std::cell::Cell;
 use std::io::{self, BufRead, ErrorKind, Read};
 use std::sync::Arc;
@@ -61,7 +61,10 @@ impl Feeder {
         };
         let decoder = match Decoder::open(Incoming::counting(lent, &expected, limits), limits) {
             Ok(decoder) => decoder,
-            Err(error) => return deliver(Err(error.into())),
+            Err((fault, rest)) => {
+                let drained = || Some(rest?.drain().map(|seen| Seen { digest: blob.finish(), ..seen }));
+                return deliver(Err(expected.blamed(fault, drained)));
+            }
         };
         let (chunks, arriving) = channel();
         let (end, ending) = channel();
@@ -94,10 +97,14 @@ impl Feeder {
         let fault = pump.run(&mut unpacked, chunks).err();
         let (decoder, unpacked) = unpacked.finish();
         let quirks = decoder.quirks();
+        // Behind a damaged place in the compression the reader may have more to say than that place.
+        let is_asked_for = expected.names_blob() || (fault.is_some() && expected.checks_anything());
         let blob = match &fault {
-            Some(fault) if is_plain.get() => Err(fault.violation().cloned()),
-            _ if is_plain.get() || !expected.names_blob() => Ok(decoder.into_input().finish()),
-            _ => drain(decoder.into_input()),
+            // A reader that has failed is not read on.
+            Some(fault) if fault.blame() != Blame::Archive => Err(None),
+            Some(fault) if is_plain.get() => Err(fault.violation().cloned().map(Fault::from)),
+            _ if !is_plain.get() && is_asked_for => decoder.into_input().drain().map_err(Some),
+            _ => Ok(decoder.into_input().finish()),
         };
         // Whoever is gone does not want to know.
         let _ = end.send(Box::new(Ended { blob, unpacked, quirks, fault }));
@@ -122,7 +129,7 @@ impl Pump<'_> {
     fn run(self, reader: &mut impl Read, to: Sender<Arc<Chunk>>) -> Result<(), Fault> {
         let mut to = Some(to);
         loop {
-            let mut buffer = self.pool.take(|| self.lines.help() || self.lines.await_turn());
+            let mut buffer = self.pool.take(|| self.lines.help() || self.lines.await_turn())?;
             let mut filled = 0;
             let mut end = Ok(false);
             while let Some(free) = buffer.get_mut(filled..).filter(|free| !free.is_empty()) {
@@ -130,7 +137,7 @@ impl Pump<'_> {
                     Ok(0) => end = Ok(true),
                     Ok(bytes) => filled += bytes,
                     Err(error) if error.kind() == ErrorKind::Interrupted => (),
-                    Err(error) => end = Err(Fault::from(error)),
+                    Err(error) => end = Err(Fault::of_reader(error)),
                 }
                 if !matches!(end, Ok(false)) || (filled > 0 && self.waits.get()) {
                     break;
@@ -150,14 +157,6 @@ impl Pump<'_> {
                 return Ok(());
             }
         }
-    }
-}
-
-/// Reads what is left of a blob, for its size and digest: what they are says whether a refusal comes of damage.
-fn drain<R: Read>(mut blob: Incoming<R>) -> Result<Seen, Option<Violation>> {
-    match io::copy(&mut blob, &mut io::sink()).map_err(Fault::from) {
-        Ok(_) => Ok(blob.finish()),
-        Err(fault) => Err(fault.violation().cloned()),
     }
 }
 
@@ -207,7 +206,7 @@ impl<R: Read> Read for Lent<'_, R> {
                 self.waits.set(got.as_ref().is_ok_and(|&got| got < out.len()));
                 return got;
             }
-            let mut buffer = self.pool.take(|| self.line.help() || self.line.await_turn());
+            let mut buffer = self.pool.take(|| self.line.help() || self.line.await_turn())?;
             let got = self.reader.read(&mut buffer);
             self.waits.set(got.as_ref().is_ok_and(|&got| got < buffer.len()));
             // The buffer goes home whatever came.
@@ -227,7 +226,8 @@ impl<R: Read> Read for Lent<'_, R> {
 
 /// What is known when all of a layer has been read.
 struct Ended {
-    blob: Result<Seen, Option<Violation>>,
+    /// Size and digest of the blob, or why it could not be read to its end: `None` for what `fault` says.
+    blob: Result<Seen, Option<Fault>>,
     unpacked: Seen,
     quirks: Vec<Quirk>,
     fault: Option<Fault>,
@@ -287,11 +287,11 @@ impl PipedStream {
         self.ending.recv().map_err(|_| Fault::Bug("the thread that reads a layer broke off"))
     }
 
-    /// Compares size and digest of the blob, all of which has been read.
-    fn compare_blob(&self, blob: Result<Seen, Option<Violation>>) -> Option<Violation> {
-        match blob {
-            Ok(seen) => self.expected.compare_blob(&Seen { digest: self.lines.blob.finish(), ..seen }).err(),
-            Err(violation) => violation,
+    /// What is known of the blob, all of which has been read that could be; `None` where that was told already.
+    fn blob(&self, ended: Ended) -> Option<Result<Seen, Fault>> {
+        match ended.blob {
+            Ok(seen) => Some(Ok(Seen { digest: self.lines.blob.finish(), ..seen })),
+            Err(fault) => fault.or(ended.fault).map(Err),
         }
     }
 }
@@ -341,28 +341,36 @@ impl Verifying for PipedStream {
     }
 
     fn finish(mut self) -> Result<Checked, Fault> {
-        match io::copy(&mut self, &mut io::sink()).map_err(Fault::from) {
-            Err(fault) if fault.blame() == Blame::Archive => return Err(self.damage().map_or(fault, Fault::from)),
+        match io::copy(&mut self, &mut io::sink()).map_err(Fault::of_reader) {
+            Err(fault) if fault.blame() == Blame::Archive => return Err(self.damage().unwrap_or(fault)),
             drained => drained.map(drop)?,
         }
-        let State::Ended(ended) = self.state else { return Err(Fault::Bug("a layer that was read has no end")) };
-        let blob = match ended.blob {
-            Ok(seen) => Seen { digest: self.lines.blob.finish(), ..seen },
-            Err(violation) => return Err(violation.map_or(Fault::Bug("a blob that was read cannot be"), Fault::from)),
+        let State::Ended(mut ended) = std::mem::replace(&mut self.state, State::Flowing) else {
+            return Err(Fault::Bug("a layer that was read has no end"));
         };
+        let (unpacked, quirks) = (ended.unpacked, std::mem::take(&mut ended.quirks));
+        let blob = self.blob(*ended).unwrap_or(Err(Fault::Bug("a blob that was read cannot be")))?;
         let shared = self.format == Format::Plain && self.expected.digests_alike();
         let digest = if shared { blob.digest } else { self.lines.unpacked.finish() };
-        Ok(Checked::new(self.expected, &blob, &Seen { digest, ..ended.unpacked }, ended.quirks)?)
+        Ok(Checked::new(self.expected, &blob, &Seen { digest, ..unpacked }, quirks)?)
     }
 
-    fn damage(mut self) -> Option<Violation> {
+    fn damage(mut self) -> Option<Fault> {
+        if !self.expected.checks_anything() {
+            return None;
+        }
         if !self.expected.names_blob() {
-            self.expected.diff_id()?;
-            // Behind a damaged place in the compression nothing comes any more, and its own rule says so.
-            io::copy(&mut self, &mut io::sink()).ok()?;
-            let State::Ended(ended) = self.state else { return None };
-            let unpacked = Seen { digest: self.lines.unpacked.finish(), ..ended.unpacked };
-            return self.expected.compare_unpacked(&unpacked).err();
+            match io::copy(&mut self, &mut io::sink()).map_err(Fault::of_reader) {
+                Ok(_) => {
+                    let State::Ended(ended) = self.state else { return None };
+                    let unpacked = Seen { digest: self.lines.unpacked.finish(), ..ended.unpacked };
+                    return self.expected.compare_unpacked(&unpacked).err().map(Fault::from);
+                }
+                Err(fault) if is_of_the_reader(&fault) => return Some(fault),
+                // Behind a damaged place in the compression nothing comes any more, and its own rule says so. The other
+                // thread has read on below it.
+                Err(_) => (),
+            }
         }
         let ended = match std::mem::replace(&mut self.state, State::Flowing) {
             State::Failed(ended) | State::Ended(ended) => ended,
@@ -371,10 +379,13 @@ impl Verifying for PipedStream {
                 let (_, nothing) = channel();
                 self.arriving = nothing;
                 self.now = None;
-                self.ended().ok()?
+                match self.ended() {
+                    Ok(ended) => ended,
+                    Err(fault) => return Some(fault),
+                }
             }
         };
-        self.compare_blob(ended.blob)
+        self.blob(*ended).and_then(|blob| self.expected.damage(blob))
     }
 }
 

@@ -2,8 +2,8 @@
 
 use super::compression::{Decoder, Format};
 use super::input::Input;
-use super::verify::{Checked, Expected, Incoming, Unpacked};
-use crate::words::{Blame, Fault, Limits, Quirk, Violation};
+use super::verify::{Checked, Expected, Incoming, Unpacked, is_of_the_reader};
+use crate::words::{Blame, Fault, Limits, Quirk};
 use std::io::{self, BufRead, Read};
 
 /// The uncompressed bytes of a layer as the corridor takes them, from whichever thread they come.
@@ -17,13 +17,16 @@ pub(crate) trait Verifying: BufRead {
     /// Says whether what was refused comes of a damaged blob, or of a wrong one: reads what is left of it and
     /// compares size and digest, or the diff ID where nothing else is known. `None` when the blob is the one that was
     /// meant, or when nobody knows.
-    fn damage(self) -> Option<Violation>;
+    ///
+    /// A reader that fails before its end is what is said, too: whether the blob is damaged nobody knows then, and a
+    /// reader that verifies what it downloads says so by failing at the end.
+    fn damage(self) -> Option<Fault>;
 }
 
 /// The uncompressed bytes of a layer, verified on the way: the blob's size and digest below the
 /// decompression, the diff ID above it.
 ///
-/// Errors of [`Read`] carry a [`Fault`]; `Fault::from` has it back.
+/// Errors of [`Read`] carry a [`Fault`]; [`Fault::of_reader`] has it back.
 ///
 /// ```
 /// # use layercage::{Expected, Fault, Format, LayerStream, Limits};
@@ -47,10 +50,11 @@ impl<R: Read> LayerStream<R> {
     /// [`Violation::Compression`] for a compression that is not read,
     /// [`Violation::SizeMismatch`], [`Violation::LimitExceeded`], and what is wrong with the reader.
     pub fn open(reader: R, expected: Expected, limits: &Limits) -> Result<Self, Fault> {
-        let decoder = Decoder::open(Incoming::new(reader, &expected, limits), limits)?;
+        let decoder = Decoder::open(Incoming::new(reader, &expected, limits), limits)
+            .map_err(|(fault, rest)| expected.blamed(fault, || Some(rest?.drain())))?;
         let shared = decoder.format() == Format::Plain && expected.digests_alike();
         let diff_id = expected.diff_id().filter(|_| !shared);
-        Ok(Self { expected, stream: Input::new(Unpacked::new(decoder, diff_id, limits)) })
+        Ok(Self { expected, stream: Input::new(Unpacked::new(decoder, diff_id, limits))? })
     }
 
     /// How the blob is compressed.
@@ -76,8 +80,8 @@ impl<R: Read> LayerStream<R> {
     /// [`Violation::DigestMismatch`],
     /// [`Violation::DiffIdMismatch`].
     pub fn finish(mut self) -> Result<Checked, Fault> {
-        match io::copy(&mut self, &mut io::sink()).map_err(Fault::from) {
-            Err(fault) if fault.blame() == Blame::Archive => return Err(self.damage().map_or(fault, Fault::from)),
+        match io::copy(&mut self, &mut io::sink()).map_err(Fault::of_reader) {
+            Err(fault) if fault.blame() == Blame::Archive => return Err(self.damage().unwrap_or(fault)),
             drained => drained.map(drop)?,
         }
         let quirks = self.quirks();
@@ -104,20 +108,24 @@ impl<R: Read> Verifying for LayerStream<R> {
         self.finish()
     }
 
-    fn damage(mut self) -> Option<Violation> {
+    fn damage(mut self) -> Option<Fault> {
+        if !self.expected.checks_anything() {
+            return None;
+        }
         if !self.expected.names_blob() {
-            self.expected.diff_id()?;
-            // Behind a damaged place in the compression nothing comes any more, and its own rule says so.
-            io::copy(&mut self, &mut io::sink()).ok()?;
-            let (_, unpacked) = self.stream.into_inner().finish();
-            return self.expected.compare_unpacked(&unpacked).err();
+            match io::copy(&mut self, &mut io::sink()).map_err(Fault::of_reader) {
+                Ok(_) => {
+                    let (_, unpacked) = self.stream.into_inner().finish();
+                    return self.expected.compare_unpacked(&unpacked).err().map(Fault::from);
+                }
+                Err(fault) if is_of_the_reader(&fault) => return Some(fault),
+                // Behind a damaged place in the compression nothing comes any more, and its own rule says so. Whether the
+                // reader has more to say is seen below it.
+                Err(_) => (),
+            }
         }
         let (decoder, _) = self.stream.into_inner().finish();
-        let mut blob = decoder.into_input();
-        match io::copy(&mut blob, &mut io::sink()).map_err(Fault::from) {
-            Ok(_) => self.expected.compare_blob(&blob.finish()).err(),
-            Err(fault) => fault.violation().cloned(),
-        }
+        self.expected.damage(decoder.into_input().drain())
     }
 }
 

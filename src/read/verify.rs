@@ -1,7 +1,7 @@
 //! Sizes and digests, compared while the bytes flow.
 
 use super::{compression::Decoder, hash::Hasher, refusal};
-use crate::words::{Digest, Fault, Limit, Limits, Misuse, Quirk, SizeSeen, Violation};
+use crate::words::{Blame, Digest, Fault, Limit, Limits, Misuse, Quirk, SizeSeen, Violation};
 use std::io::{self, ErrorKind, Read};
 
 /// What the caller knows about a layer before it is read; what it does not know is not looked at.
@@ -123,6 +123,23 @@ impl Expected {
         }
     }
 
+    /// What the rest of a blob says about a refusal that came before its end: that the blob is damaged or another one, or
+    /// that the reader failed, so that nobody knows.
+    pub(crate) fn damage(&self, drained: Result<Seen, Fault>) -> Option<Fault> {
+        match drained {
+            Ok(seen) => self.compare_blob(&seen).err().map(Fault::from),
+            Err(fault) => (self.names_blob() || is_of_the_reader(&fault)).then_some(fault),
+        }
+    }
+
+    /// The same of a blob whose very first bytes are refused, and of which `rest` reads what is left.
+    pub(crate) fn blamed(&self, fault: Fault, rest: impl FnOnce() -> Option<Result<Seen, Fault>>) -> Fault {
+        if fault.blame() != Blame::Archive || !self.checks_anything() {
+            return fault;
+        }
+        rest().and_then(|drained| self.damage(drained)).unwrap_or(fault)
+    }
+
     fn missing(&self) -> &'static str {
         match self {
             Self { named_by: NamedBy::DiffId, .. } => "a diff ID",
@@ -131,6 +148,12 @@ impl Expected {
             _ => "a diff ID",
         }
     }
+}
+
+/// Whether what ends the reading is neither the archive's fault nor our own refusal to read on behind a damaged place: the
+/// reader failed, or somebody ended it.
+pub(crate) fn is_of_the_reader(fault: &Fault) -> bool {
+    !matches!(fault, Fault::Refused(_) | Fault::Misuse(Misuse::Poisoned))
 }
 
 fn differing(expected: Option<Digest>, got: Option<Digest>) -> Option<(Digest, Digest)> {
@@ -229,6 +252,12 @@ impl<R: Read> Incoming<R> {
 
     pub(crate) fn finish(self) -> Seen {
         Seen { bytes: self.bytes, digest: self.hasher.map(Hasher::finish) }
+    }
+
+    /// Reads what is left, for its size and digest: what they are says whether a refusal comes of damage.
+    pub(crate) fn drain(mut self) -> Result<Seen, Fault> {
+        io::copy(&mut self, &mut io::sink()).map_err(Fault::of_reader)?;
+        Ok(self.finish())
     }
 }
 

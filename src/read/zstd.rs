@@ -1,8 +1,9 @@
 //! zstd: any number of frames is one stream.
 
 use super::{compression::Format, input::Input, refusal};
-use crate::words::{Limit, Limits, Violation};
+use crate::words::{Fault, Limit, Limits, Violation};
 use ::zstd::stream::raw::{DParameter, Decoder, Operation};
+use ::zstd::zstd_safe::zstd_sys::ZSTD_ErrorCode;
 use std::io::{self, BufRead, Read};
 
 /// Decodes frame after frame.
@@ -23,7 +24,8 @@ enum State {
 
 impl<R: Read> ZstdDecoder<R> {
     pub(crate) fn new(input: Input<R>, limits: &Limits) -> io::Result<Self> {
-        let mut decoder = Decoder::new()?;
+        // Without a dictionary nothing can fail here but the allocation of its context.
+        let mut decoder = Decoder::new().map_err(|_| Fault::out_of_memory("a zstd decompressor"))?;
         // The exact limit is checked before each frame; this is the next power of two that zstd takes.
         let most = limits.most(Limit::ZstdWindowBytes).clamp(1 << 10, LARGEST_WINDOW);
         decoder.set_parameter(DParameter::WindowLogMax(most.next_power_of_two().ilog2()))?;
@@ -63,10 +65,7 @@ impl<R: Read> ZstdDecoder<R> {
     fn decode(&mut self, out: &mut [u8]) -> io::Result<usize> {
         let input = self.input.fill_buf()?;
         let ended = input.is_empty();
-        let status = self
-            .decoder
-            .run_on_buffers(input, out)
-            .map_err(|_| refusal(Violation::CompressionCorrupt { format: Format::Zstd.name() }))?;
+        let status = self.decoder.run_on_buffers(input, out).map_err(|error| failed(&error))?;
         self.input.consume(status.bytes_read);
         if status.remaining == 0 {
             self.state = State::Between;
@@ -107,6 +106,18 @@ impl<R: Read> Read for ZstdDecoder<R> {
                 },
             }
         }
+    }
+}
+
+/// Tells a frame that is damaged from one whose window finds no memory: zstd allocates it when it has read the frame's
+/// header, and says both in the same way but for the code.
+fn failed(error: &io::Error) -> io::Error {
+    let code = error.get_ref().and_then(|error| error.downcast_ref::<::zstd::Error>());
+    match code {
+        Some(code) if code.is(ZSTD_ErrorCode::ZSTD_error_memory_allocation) => {
+            Fault::out_of_memory("the window of a zstd frame").into()
+        }
+        _ => refusal(Violation::CompressionCorrupt { format: Format::Zstd.name() }),
     }
 }
 

@@ -19,6 +19,36 @@ use std::sync::Arc;
 /// Changes of one layer come in the archive's order, between one [`Sink::begin_layer`] and one
 /// [`Sink::end_layer`]. [`Sink::begin_layer`] comes before the layer is read; only [`Sink::spool`] and [`Sink::chore`] may
 /// come before it. When a layer fails, nothing more comes for it but [`Sink::abandon_layer`].
+///
+/// A sink returns its own errors with [`Fault::sink`], which keeps them as the source of the [`Error`](crate::Error).
+///
+/// ```
+/// use layercage::{Change, Checked, Fault, Judge, Judged, Layer, Policy, Sink, Source, Terms, Unpacker};
+/// use std::io::Write;
+///
+/// /// Lists the paths of a layer.
+/// struct Names<W>(W);
+///
+/// impl<W: Write> Sink for Names<W> {
+///     fn begin_layer(&mut self, _: &Terms) -> Result<(), Fault> {
+///         Ok(())
+///     }
+///     fn accept(&mut self, change: Judged<Change>, _: &mut dyn Source, _: &mut Judge<'_>) -> Result<(), Fault> {
+///         writeln!(self.0, "{}", change.get().path).map_err(Fault::sink)
+///     }
+///     fn end_layer(&mut self, _: &Checked) -> Result<(), Fault> {
+///         self.0.flush().map_err(Fault::sink)
+///     }
+///     fn spool(&mut self) -> Result<Option<std::fs::File>, Fault> {
+///         Ok(None)
+///     }
+/// }
+///
+/// let mut names = Names(Vec::new());
+/// # let archive = [0; 1024];
+/// Unpacker::new(Policy::default()).apply(Layer::new(&archive[..]), &mut names)?;
+/// # Ok::<(), layercage::Error>(())
+/// ```
 pub trait Sink {
     /// A layer begins, for which `terms` hold.
     ///

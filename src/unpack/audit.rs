@@ -217,14 +217,14 @@ impl Audit {
         }
     }
 
-    /// Looks whether a layer that cannot be read on is a damaged blob.
+    /// Looks whether a layer that cannot be read on is a damaged blob; a reader that fails meanwhile ends the audit.
     fn blob<R: Read>(
         &mut self,
         stream: LayerStream<R>,
         base: &Position,
         observer: &mut dyn Observer,
     ) -> Result<(), Error> {
-        stream.damage().map_or(Ok(()), |violation| self.tell(violation.into(), base.clone(), observer))
+        stream.damage().map_or(Ok(()), |fault| self.tell(fault, base.clone(), observer))
     }
 
     /// Tells what is the archive's fault; everything else ends the audit.

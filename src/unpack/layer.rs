@@ -9,6 +9,10 @@ use std::sync::Arc;
 /// A layer to be applied: where its bytes come from, and what is known about them beforehand.
 ///
 /// The bytes may be a plain tar, or one compressed with gzip or zstd: what they are is seen from them.
+///
+/// An error of the reader ends the layer and is the [source](crate::Error) of what is returned. Where a digest, size or
+/// diff ID is given, the reader is read to its end behind a refusal too: one that verifies what it downloads, and fails at
+/// the end, is to blame then, and not the archive.
 #[derive(Debug)]
 pub struct Layer<R> {
     pub(super) reader: R,

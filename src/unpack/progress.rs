@@ -1,7 +1,7 @@
 //! How far an unpacking is, and ending it early.
 
 use crate::read::{Checked, Format, Verifying};
-use crate::words::{Fault, LayerPosition, Misuse, Violation};
+use crate::words::{Fault, LayerPosition, Misuse};
 use std::cell::{Cell, RefCell};
 use std::io::{self, BufRead, Read};
 use std::ops::ControlFlow;
@@ -157,7 +157,7 @@ impl<S: Verifying> Verifying for WatchedStream<'_, '_, S> {
         self.stream.finish()
     }
 
-    fn damage(self) -> Option<Violation> {
+    fn damage(self) -> Option<Fault> {
         self.stream.damage()
     }
 }

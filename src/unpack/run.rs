@@ -67,10 +67,11 @@ impl Run<'_, '_> {
         let mut reader = TarReader::new(stream, self.unpacker.within(), self.about.expected.covers_stream());
         if let Err(error) = self.transfer(&mut reader, &mut judge, sink) {
             sink.abandon_layer();
-            // A damaged blob breaks any rule: that it is damaged is what its owner wants to know.
+            // A damaged blob breaks any rule: that it is damaged is what its owner wants to know. So is that the reader
+            // failed where nobody can tell.
             let is_refused = error.blame() == Blame::Archive;
             let damage = if is_refused { reader.into_inner().damage() } else { None };
-            return Err(with_effect(damage.map_or(error, |violation| self.at_layer(violation.into())), sink));
+            return Err(with_effect(damage.map_or(error, |fault| self.at_layer(fault)), sink));
         }
         self.finish(reader, judge, sink).map_err(|fault| {
             sink.abandon_layer();

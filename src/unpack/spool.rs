@@ -20,7 +20,7 @@ pub(super) fn keep<R: Read>(
     let mut verify = || {
         watch.begin(about.position, Step::Verifying)?;
         LayerStream::open(&mut tee, about.expected, limits)?.finish()?;
-        Ok(io::Seek::rewind(&mut tee.reader.file)?)
+        io::Seek::rewind(&mut tee.reader.file).map_err(|error| Fault::system("lseek", SPOOLED, error))
     };
     verify().map_err(|fault: Fault| fault.at(about.position()))?;
     Ok(Layer { reader: tee.reader.file, about, seek: None, told: Told::default() })
@@ -43,6 +43,8 @@ pub(super) fn read_through<R: Read>(
     verify().map_err(|fault: Fault| fault.at(about.position()))?;
     Ok(Layer { reader, about, seek: Some(seek), told })
 }
+
+const SPOOLED: &[u8] = b"(spooled layer)";
 
 fn lseek(error: io::Error) -> Fault {
     Fault::system("lseek", b"(the layer)", error)
@@ -72,7 +74,7 @@ impl<R: Read> Read for Tee<R> {
     fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
         let bytes = self.reader.read(out)?;
         let copy = out.get(..bytes).unwrap_or_default();
-        self.file.write_all(copy).map_err(|error| Fault::system("write", b"(spooled layer)", error))?;
+        self.file.write_all(copy).map_err(|error| Fault::system("write", SPOOLED, error))?;
         Ok(bytes)
     }
 }

@@ -1,6 +1,8 @@
 //! What went wrong, where, and whose fault it is.
 
+use super::cause::{causes, source_of};
 use super::{Digest, Escaped, Quirk, Rule, Violation};
+use std::error::Error as StdError;
 use std::fmt::{self, Display};
 use std::io;
 
@@ -29,21 +31,41 @@ impl Blame {
 }
 
 /// What went wrong, without where: the part that the lower rooms know.
-#[derive(Debug, thiserror::Error)]
+///
+/// `{}` does not repeat what [`source`](std::error::Error::source) says, `{:#}` adds all causes: `read(the layer)`, and
+/// `read(the layer): connection reset`.
+#[derive(Debug)]
 #[non_exhaustive]
 pub enum Fault {
     /// The archive breaks a rule.
-    #[error("{0}")]
     Refused(Rule),
     /// The caller asks for something that makes no sense.
-    #[error("{0}")]
     Misuse(Misuse),
-    /// A system call failed.
-    #[error("{0}")]
+    /// A system call failed, or the reader of a layer; the [`io::Error`] is the source.
     System(SystemFault),
+    /// A [`Sink`](crate::Sink) of the caller's failed; its own error is the source. [`Fault::sink`] makes one.
+    Sink(Box<dyn StdError + Send + Sync>),
     /// An invariant of this library does not hold.
-    #[error("a bug in layercage, please report it: {0}")]
     Bug(&'static str),
+}
+
+impl Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Refused(rule) => rule.fmt(f)?,
+            Self::Misuse(misuse) => misuse.fmt(f)?,
+            Self::System(SystemFault { call, arguments, .. }) => write!(f, "{call}({arguments})")?,
+            Self::Sink(_) => f.write_str("the sink failed")?,
+            Self::Bug(what) => write!(f, "a bug in layercage, please report it: {what}")?,
+        }
+        causes(f, self)
+    }
+}
+
+impl StdError for Fault {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        source_of(self)
+    }
 }
 
 /// The same as [`Fault`]; the word for it where it has its [`Position`].
@@ -119,9 +141,9 @@ pub enum Misuse {
     Poisoned,
 }
 
-/// A system call that failed.
-#[derive(Debug, thiserror::Error)]
-#[error("{call}({arguments}): {error}")]
+/// A system call that failed. `{:#}` says why, as of a [`Fault`].
+#[derive(Debug)]
+#[non_exhaustive]
 pub struct SystemFault {
     /// The call's name, `openat` say.
     pub call: &'static str,
@@ -129,12 +151,42 @@ pub struct SystemFault {
     pub arguments: String,
     /// What the system answered.
     pub error: io::Error,
+    /// What a person can do about it, where there is something.
+    pub help: Option<&'static str>,
+}
+
+impl Display for SystemFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}({})", self.call, self.arguments)?;
+        causes(f, self)
+    }
+}
+
+impl StdError for SystemFault {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        Some(&self.error)
+    }
 }
 
 impl Fault {
     /// A system call that failed on `name` in some directory.
     pub fn system(call: &'static str, name: &[u8], error: impl Into<io::Error>) -> Self {
-        Self::System(SystemFault { call, arguments: Escaped::new(name).to_string(), error: error.into() })
+        Self::System(SystemFault { call, arguments: Escaped::new(name).to_string(), error: error.into(), help: None })
+    }
+
+    /// The failure of a sink of the caller's, whose own error stays the source.
+    pub fn sink(error: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
+        Self::Sink(error.into())
+    }
+
+    /// Says what a person can do about a system call that failed. Where it fails is known what it was for: nothing has
+    /// to be guessed from its name later.
+    #[must_use]
+    pub(crate) fn with_help(self, help: &'static str) -> Self {
+        match self {
+            Self::System(fault) => Self::System(SystemFault { help: Some(help), ..fault }),
+            other => other,
+        }
     }
 
     /// Says what a system call that failed was about, where its arguments tell nobody anything.
@@ -160,7 +212,7 @@ impl Fault {
         match self {
             Self::Refused(_) => Blame::Archive,
             Self::Misuse(_) => Blame::Caller,
-            Self::System(_) => Blame::System,
+            Self::System(_) | Self::Sink(_) => Blame::System,
             Self::Bug(_) => Blame::Bug,
         }
     }
@@ -186,22 +238,6 @@ impl From<Misuse> for Fault {
 impl From<Quirk> for Fault {
     fn from(quirk: Quirk) -> Self {
         Self::Refused(Rule::Quirk(quirk))
-    }
-}
-
-/// A fault on its way through a [`std::io::Read`].
-impl From<Fault> for io::Error {
-    fn from(fault: Fault) -> Self {
-        io::Error::other(fault)
-    }
-}
-
-/// The fault that came through a [`std::io::Read`], or a failure of the reader itself.
-impl From<io::Error> for Fault {
-    fn from(error: io::Error) -> Self {
-        error.downcast::<Fault>().unwrap_or_else(|error| {
-            Self::System(SystemFault { call: "read", arguments: "the layer".to_owned(), error })
-        })
     }
 }
 
@@ -243,15 +279,57 @@ impl Display for Position {
 
 /// An error: a kind, a [`Position`] and a [`Blame`].
 ///
-/// `Display` is one line; [`Error::help`] says what to do about it. `Debug` is for people too, both lines: it is what
-/// a `main` prints that returns the error.
-#[derive(thiserror::Error)]
-#[error("{}", .0.line())]
+/// `Display` is one line; [`Error::help`] says what to do about it. The line leaves out what
+/// [`source`](std::error::Error::source) says, so that whoever prints the whole chain says nothing twice; `{:#}` is one
+/// line with all causes. `Debug` is for people too, that line and the help: it is what a `main` prints that returns the
+/// error.
+///
+/// The source of a failed system call is its [`io::Error`]. That of a layer's reader that failed is an [`io::Error`] of
+/// the same kind, and the source of that one is the reader's own error, if it has one: a search along the chain finds
+/// both.
+///
+/// ```
+/// # use layercage::{Blame, Expected, Layer, LayerStream, Limits, Policy, Position};
+/// # use std::error::Error as _;
+/// # use std::io::{self, Read};
+/// #[derive(Debug, thiserror::Error)]
+/// #[error("the registry closed the connection")]
+/// struct Closed;
+///
+/// struct Download;
+/// impl Read for Download {
+///     fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
+///         Err(io::Error::new(io::ErrorKind::ConnectionReset, Closed))
+///     }
+/// }
+///
+/// let fault = LayerStream::open(Download, Expected::unchecked(), &Limits::default()).err().unwrap();
+/// let error = fault.at(Position::default());
+/// assert_eq!(error.blame(), Blame::System);
+/// assert_eq!(error.to_string(), "read(the layer)");
+/// assert_eq!(format!("{error:#}"), "read(the layer): connection reset: the registry closed the connection");
+/// let io = error.source().and_then(|source| source.downcast_ref::<io::Error>()).unwrap();
+/// assert_eq!(io.kind(), io::ErrorKind::ConnectionReset);
+/// assert!(io.source().unwrap().is::<Closed>());
+/// ```
 pub struct Error(Box<Placed>);
+
+impl Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0.line())?;
+        causes(f, self)
+    }
+}
+
+impl StdError for Error {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        source_of(&self.0.fault)
+    }
+}
 
 impl fmt::Debug for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0.line())?;
+        write!(f, "{self:#}")?;
         match self.help() {
             Some(help) => write!(f, "\nhelp: {help}"),
             None => Ok(()),
@@ -344,7 +422,7 @@ impl Error {
     pub fn help(&self) -> Option<&'static str> {
         match &self.0.fault {
             Fault::Refused(rule) => rule.help(),
-            Fault::System(fault) => fault.help(),
+            Fault::System(fault) => fault.help,
             Fault::Misuse(Misuse::ImageAsLayer { .. }) => {
                 Some("`layercage unpack` takes images; `--as layer` applies it all the same")
             }
@@ -353,54 +431,5 @@ impl Error {
     }
 }
 
-impl SystemFault {
-    fn help(&self) -> Option<&'static str> {
-        match (self.call, self.error.kind()) {
-            // The one call that goes through /proc: a bare chroot has none.
-            ("chmod", io::ErrorKind::Unsupported) => {
-                Some("modes of FIFOs, devices and closed directories are set through /proc; mount it and run again")
-            }
-            // What the kernel says of ids that are none in the caller's user namespace.
-            ("fchownat", io::ErrorKind::InvalidInput) => Some(
-                "the user namespace has no such owner; `--owners caller` keeps all files the caller's, `--owners map` \
-                 gives them to owners that it has",
-            ),
-            _ => None,
-        }
-    }
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::words::DeviceKind;
-
-    #[test]
-    fn a_main_that_returns_an_error_prints_what_is_wrong_and_what_to_do() {
-        let quirk = Quirk::DeviceNode { kind: DeviceKind::Character, major: 5, minor: 1 };
-        let position = Position { entry: Some(2), path: Some(Escaped::new(b"dev/console")), ..Position::default() };
-        let error = Fault::from(quirk).at(position);
-        let lines = format!("{error:?}");
-        assert_eq!(format!("{error:#?}"), lines);
-        let (first, second) = lines.split_once('\n').unwrap();
-        assert_eq!(first, error.to_string());
-        assert_eq!(second, format!("help: {}", error.help().unwrap()));
-        let error = Fault::from(Misuse::Poisoned).at(Position::default());
-        assert_eq!(format!("{error:?}"), error.to_string(), "where there is nothing to do, it is one line");
-    }
-
-    #[test]
-    fn owners_that_the_user_namespace_lacks_have_options() {
-        let chown = |error| Fault::system("fchownat", b"1000:1000", error).at(Position::default());
-        let help = chown(io::Error::from_raw_os_error(22)).help().unwrap_or_default();
-        assert!(help.contains("`--owners caller`") && help.contains("`--owners map`"), "{help}");
-        assert_eq!(chown(io::Error::from_raw_os_error(1)).help(), None);
-    }
-
-    #[test]
-    fn a_machine_without_proc_is_told_what_to_do() {
-        let chmod = |error: io::ErrorKind| Fault::system("chmod", b"", error).at(Position::default());
-        assert!(chmod(io::ErrorKind::Unsupported).help().unwrap().contains("/proc"));
-        assert_eq!(chmod(io::ErrorKind::PermissionDenied).help(), None);
-    }
-}
+mod tests;

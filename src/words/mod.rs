@@ -1,5 +1,6 @@
 //! Floor 0, what every room says: pure data, no I/O, nothing that depends on another room.
 
+mod cause;
 mod change;
 mod choice;
 mod chore;

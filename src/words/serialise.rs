@@ -63,7 +63,7 @@ impl Serialize for Error {
         map.serialize_entry("exit_code", &self.blame().exit_code())?;
         match self.kind() {
             Fault::Refused(refused) => rule(&mut map, refused)?,
-            fault => map.serialize_entry("message", &fault.to_string())?,
+            fault => map.serialize_entry("message", &format!("{fault:#}"))?,
         }
         if let Some(help) = self.help() {
             map.serialize_entry("help", help)?;

@@ -615,7 +615,7 @@ fn meets_a_file_that_is_too_large() {
         let mut sink = Helped { rootfs: staged.rootfs(), at_once, chore: None };
         let unpacker = Unpacker::new(Policy::default().refuse(QuirkRule::HardLinkMetadata));
         let error = unpacker.apply(Layer::new(&layer.build()[..]), &mut sink).unwrap_err();
-        assert!(error.to_string().starts_with(r#"write("d/large"): File too large"#), "{found}: {error}");
+        assert!(format!("{error:#}").starts_with(r#"write("d/large"): File too large"#), "{found}: {error}");
         assert_eq!(*error.position(), Position::default(), "{found}");
     }
 }

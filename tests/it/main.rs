@@ -10,6 +10,8 @@
 #[cfg(all(feature = "image", feature = "gzip", feature = "zstd"))]
 mod archives;
 mod audit;
+#[cfg(all(feature = "image", feature = "gzip", feature = "zstd"))]
+mod blame;
 mod child;
 #[cfg(all(feature = "image", feature = "gzip", feature = "zstd"))]
 mod damage;

@@ -252,6 +252,6 @@ fn a_layer_that_is_changed_between_its_two_readings_is_found_out() {
         let layer = Layer::new(&mut reader).digest(digest(&bytes)).seekable();
         let error = unpacker(jobs).apply_side_by_side(layer, &mut rootfs).unwrap_err();
         assert_eq!((error.blame(), error.effect()), (Blame::System, Effect::Partial));
-        assert!(error.to_string().contains("changed it after it was verified"), "{error}");
+        assert!(format!("{error:#}").contains("changed it after it was verified"), "{error:#}");
     }
 }

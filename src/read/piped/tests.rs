@@ -71,7 +71,7 @@ fn who_wants_to_know_of_damage_has_the_blob_read_to_its_end() {
         stream.fill_buf().unwrap();
         stream.damage()
     });
-    assert_eq!(damage.map(|violation| violation.id()), Some("digest-mismatch"));
+    assert_eq!(damage.map(|fault| fault.violation().unwrap().id()), Some("digest-mismatch"));
     assert_eq!(read.load(Ordering::Relaxed), 64 << 20);
 }
 
@@ -86,7 +86,7 @@ fn what_is_known_by_its_diff_id_alone_is_read_to_its_end_for_that_and_nothing_el
             stream.fill_buf().unwrap();
             stream.damage()
         });
-        assert_eq!(damage.map(|violation| violation.id()), found);
+        assert_eq!(damage.map(|fault| fault.violation().unwrap().id()), found);
         let all = read.load(Ordering::Relaxed);
         assert!(if found.is_some() { all == 64 << 20 } else { all < 64 << 20 }, "{all}");
     }

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::read::{Blob, hash::Hasher, piped::tests::beside};
+use crate::words::Violation;
 use crate::words::{Algorithm, Digest, Limit, Misuse};
 
 type Outcome = Result<(Vec<u8>, Checked), Fault>;
@@ -29,9 +30,9 @@ fn unpack_with(blob: &[u8], expected: Expected, limits: &Limits) -> Outcome {
 /// What comes out before an error, and what comes of it.
 fn read_all(mut stream: impl Verifying) -> (Vec<u8>, Result<Checked, Fault>) {
     let mut bytes = Vec::new();
-    let checked = match stream.read_to_end(&mut bytes).map_err(Fault::from) {
+    let checked = match stream.read_to_end(&mut bytes).map_err(Fault::of_reader) {
         Ok(_) => stream.finish(),
-        Err(fault) if fault.blame() == Blame::Archive => Err(stream.damage().map_or(fault, Fault::from)),
+        Err(fault) if fault.blame() == Blame::Archive => Err(stream.damage().unwrap_or(fault)),
         Err(fault) => Err(fault),
     };
     (bytes, checked)
@@ -139,7 +140,7 @@ fn what_is_wrong_with_a_blob_is_told_alike_wherever_it_is_refused_and_however_it
             fn damage_behind(mut stream: impl Verifying, used: usize) -> Option<Violation> {
                 // Less comes where what is wrong is met before.
                 let _ = io::copy(&mut (&mut stream).take(used as u64), &mut io::sink());
-                stream.damage()
+                stream.damage().map(|fault| fault.violation().unwrap().clone())
             }
             let here = LayerStream::open(Pieces(&blob, 0), expected, &Limits::default()).unwrap();
             assert_eq!(damage_behind(here, used), damage, "{used}");
@@ -182,7 +183,7 @@ fn a_blob_that_is_too_long_is_not_read_on() {
     let mut out = Vec::new();
     let error = stream.read_to_end(&mut out).unwrap_err();
     assert_eq!(
-        Fault::from(error).to_string(),
+        Fault::of_reader(error).to_string(),
         "the blob's size is not the one that was stated: expected 1048576, got more"
     );
     assert!(out.len() <= 1 << 20);
@@ -485,6 +486,6 @@ impl<R: Read> Read for Counted<'_, R> {
 fn a_refused_blob_of_which_nothing_is_known_is_not_read_to_its_end() {
     let mut read = 0;
     let stream = LayerStream::open(Counted(io::repeat(1), &mut read), Expected::unchecked(), &Limits::default());
-    assert_eq!(stream.unwrap().damage(), None);
+    assert!(stream.unwrap().damage().is_none());
     assert!(read < 1 << 20, "{read}");
 }

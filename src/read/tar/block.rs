@@ -35,10 +35,10 @@ impl<R: BufRead> Blocks<R> {
                 Ok([]) => return Ok(&[]),
                 Ok(_) => break,
                 Err(error) if error.kind() == ErrorKind::Interrupted => (),
-                Err(error) => return Err(error.into()),
+                Err(error) => return Err(Fault::of_reader(error)),
             }
         }
-        let chunk = self.reader.fill_buf()?;
+        let chunk = self.reader.fill_buf().map_err(Fault::of_reader)?;
         let within = self.most.saturating_sub(self.offset);
         if within == 0 && most > 0 && !chunk.is_empty() {
             let most = self.most;

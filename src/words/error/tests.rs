@@ -1,0 +1,109 @@
+use super::*;
+use crate::words::DeviceKind;
+use std::io::ErrorKind;
+
+#[test]
+fn a_main_that_returns_an_error_prints_what_is_wrong_and_what_to_do() {
+    let quirk = Quirk::DeviceNode { kind: DeviceKind::Character, major: 5, minor: 1 };
+    let position = Position { entry: Some(2), path: Some(Escaped::new(b"dev/console")), ..Position::default() };
+    let error = Fault::from(quirk).at(position);
+    let lines = format!("{error:?}");
+    assert_eq!(format!("{error:#?}"), lines);
+    let (first, second) = lines.split_once('\n').unwrap();
+    assert_eq!(first, error.to_string());
+    assert_eq!(second, format!("help: {}", error.help().unwrap()));
+    let error = Fault::from(Misuse::Poisoned).at(Position::default());
+    assert_eq!(format!("{error:?}"), error.to_string(), "where there is nothing to do, it is one line");
+    let error = Fault::system("openat", b"a", ErrorKind::NotFound).at(Position::default());
+    assert_eq!(format!("{error:?}"), "openat(\"a\"): entity not found", "why it failed is in it");
+}
+
+/// An error as the author of a reader has them.
+#[derive(Debug, thiserror::Error)]
+#[error("the blob ends with another checksum")]
+struct Theirs;
+
+fn chain<'e>(error: &'e (dyn StdError + 'static)) -> Vec<&'e (dyn StdError + 'static)> {
+    let (mut links, mut next) = (Vec::new(), Some(error));
+    while let Some(link) = next {
+        links.push(link);
+        next = link.source();
+    }
+    links
+}
+
+#[test]
+fn a_chain_of_sources_has_the_io_error_and_the_readers_own_and_says_nothing_twice() {
+    let of_reader = |error: io::Error| Fault::of_reader(error).at(Position::default());
+    let rows = [
+        (of_reader(io::Error::other(Theirs)), ErrorKind::Other, true, "the reader failed"),
+        (of_reader(io::Error::new(ErrorKind::TimedOut, Theirs)), ErrorKind::TimedOut, true, "timed out"),
+        (of_reader(ErrorKind::TimedOut.into()), ErrorKind::TimedOut, false, "timed out"),
+        (of_reader(io::Error::from_raw_os_error(5)), io::Error::from_raw_os_error(5).kind(), false, "(os error 5)"),
+    ];
+    for (error, kind, has_theirs, said) in rows {
+        let chain = chain(&error);
+        let io = chain.iter().find_map(|error| error.downcast_ref::<io::Error>()).unwrap();
+        assert_eq!(io.kind(), kind);
+        assert_eq!(chain.iter().any(|error| error.is::<Theirs>()), has_theirs, "{error:#}");
+        // As whoever prints a chain does it.
+        let links: Vec<_> = chain.iter().map(ToString::to_string).collect();
+        assert_eq!(links.join(": "), format!("{error:#}"));
+        assert_eq!(links[0], "read(the layer)");
+        assert!(links[1].ends_with(said), "{error:#}");
+        for (at, link) in links.iter().enumerate() {
+            assert!(links.iter().skip(at + 1).all(|later| !link.contains(later)), "{links:?}");
+        }
+    }
+}
+
+#[test]
+fn a_failure_of_a_sink_is_told_with_the_sinks_own_error() {
+    let error = Fault::sink(Theirs).at(Position { entry: Some(3), ..Position::default() });
+    assert_eq!((error.blame(), error.rule_id(), error.help()), (Blame::System, None, None));
+    assert!(error.source().unwrap().is::<Theirs>());
+    assert_eq!(format!("{error:#}"), "entry 3: the sink failed: the blob ends with another checksum");
+    assert_eq!(error.to_string(), "entry 3: the sink failed");
+}
+
+#[test]
+fn a_cause_that_says_what_was_just_said_is_left_out_of_the_line() {
+    #[derive(Debug, thiserror::Error)]
+    #[error("cannot finish: {0}")]
+    struct Both(#[source] Theirs);
+    let error = Fault::sink(Both(Theirs)).at(Position::default());
+    assert_eq!(format!("{error:#}"), "the sink failed: cannot finish: the blob ends with another checksum");
+}
+
+#[test]
+fn an_error_becomes_an_io_error_of_its_kind_with_all_that_it_says() {
+    let rows = [
+        (Fault::from(Violation::Truncated), ErrorKind::InvalidData),
+        (Fault::from(Quirk::Fifo), ErrorKind::InvalidData),
+        (Fault::from(Misuse::Poisoned), ErrorKind::InvalidInput),
+        (Fault::from(Misuse::Cancelled), ErrorKind::Other),
+        (Fault::system("write", b"a", ErrorKind::StorageFull), ErrorKind::StorageFull),
+        // Tried again by whoever reads, this would never be seen.
+        (Fault::system("read", b"a", ErrorKind::Interrupted), ErrorKind::Other),
+        (Fault::sink(Theirs), ErrorKind::Other),
+        (Fault::Bug("none"), ErrorKind::Other),
+    ];
+    for (fault, kind) in rows {
+        let error = fault.at(Position { entry: Some(7), ..Position::default() });
+        let (line, full) = (error.to_string(), format!("{error:#}"));
+        let io = io::Error::from(error);
+        assert_eq!((io.kind(), io.to_string()), (kind, line));
+        let back = io.downcast::<Error>().unwrap();
+        assert_eq!((format!("{back:#}"), back.position().entry), (full, Some(7)));
+    }
+}
+
+#[test]
+fn a_fault_comes_through_a_reader_as_it_was() {
+    for fault in [Fault::from(Violation::Truncated), Fault::system("read", b"a", ErrorKind::Interrupted)] {
+        let said = format!("{fault:#}");
+        let io = io::Error::from(fault);
+        assert_ne!(io.kind(), ErrorKind::Interrupted);
+        assert_eq!(format!("{:#}", Fault::of_reader(io)), said);
+    }
+}
