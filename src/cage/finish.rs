@@ -139,10 +139,9 @@ pub(super) struct Unset {
 
 impl Unset {
     pub(super) fn of(self, name: &[u8]) -> Fault {
-        let fault = Fault::system(self.call, name, self.errno);
         match self.owner {
-            Some(owner) => fault.about(&owner.to_string()),
-            None => fault,
+            Some(owner) => owner.fault(self.errno, name).about(&owner.to_string()),
+            None => Fault::system(self.call, name, self.errno),
         }
     }
 }

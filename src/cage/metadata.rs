@@ -78,7 +78,7 @@ impl Cage {
             (Some(unheld), None) => self.unheld = Some(unheld),
         }
         implied.xattrs.iter().try_for_each(|Xattr { name, value }| {
-            set_xattr(directory.as_fd(), 0o700, name, value).map_err(sys::fault("fsetxattr", name))
+            set_xattr(directory.as_fd(), 0o700, name, value).map_err(|errno| unset_xattr(name, errno))
         })?;
         match implied.xattrs.is_empty() {
             true => Ok(()),
@@ -179,11 +179,24 @@ impl Gift {
             other => other,
         }
     }
+
+    /// The failure to give it to something.
+    pub(super) fn fault(self, errno: Errno, name: &[u8]) -> Fault {
+        let fault = Fault::system("fchownat", name, errno);
+        match errno {
+            // What the kernel says of ids that are none in the caller's user namespace.
+            Errno::INVAL => fault.with_help(
+                "the user namespace has no such owner; `--owners caller` keeps all files the caller's, `--owners map` \
+                 gives them to owners that it has",
+            ),
+            _ => fault,
+        }
+    }
 }
 
 fn give(gift: Option<Gift>, fd: BorrowedFd<'_>) -> Result<(), Fault> {
     let Some(gift) = gift else { return Ok(()) };
-    gift.give(fd).map_err(|errno| Fault::system("fchownat", gift.to_string().as_bytes(), errno))
+    gift.give(fd).map_err(|errno| gift.fault(errno, gift.to_string().as_bytes()))
 }
 
 impl Display for Gift {
@@ -216,10 +229,24 @@ fn set_xattrs(fd: BorrowedFd<'_>, private: u32, xattrs: &[Xattr], counsel: &mut 
             Err(errno @ Errno::INVAL) if is_acl(name) || name == CAPABILITY => {
                 counsel.lacks_xattr(name, errno.into())?
             }
-            other => other.map_err(sys::fault("fsetxattr", name))?,
+            other => other.map_err(|errno| unset_xattr(name, errno))?,
         }
     }
     Ok(())
+}
+
+/// The failure to set an extended attribute that is no question of policy.
+fn unset_xattr(name: &[u8], errno: Errno) -> Fault {
+    let fault = Fault::system("fsetxattr", name, errno);
+    match errno {
+        // ext4 keeps all attributes of a file in its inode and one block, and has the same word for a lack of room there
+        // as for a disk that is full.
+        Errno::NOSPC | Errno::TOOBIG | Errno::RANGE => fault.with_help(
+            "the file system has no room for this extended attribute: it is full, or keeps less for one file (ext4: 4 KiB \
+             for all of a file's); `--xattrs none` drops all extended attributes, XFS and Btrfs take larger ones",
+        ),
+        _ => fault,
+    }
 }
 
 fn is_acl(name: &[u8]) -> bool {

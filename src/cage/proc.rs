@@ -47,7 +47,26 @@ pub(super) fn set_mode(handle: BorrowedFd<'_>, mode: u32, name: &[u8]) -> Result
 }
 
 /// Opens the directory of the calling thread's handles.
+///
+/// Where that is not there, or not the kernel's own, the user is told what it is needed for: a bare chroot and some
+/// sandboxes have none.
 fn own_handles(proc: &[u8]) -> Result<OwnedFd, Fault> {
+    handles_below(proc).map_err(|fault| match fault {
+        Fault::System(ref why) if is_missing(&why.error) => fault.with_help(
+            "the modes of FIFOs, devices and closed directories are set through `/proc`: mount procfs there and run again",
+        ),
+        other => other,
+    })
+}
+
+/// Whether an error says that something else is there, or nothing; one of another kind (too many open files, say) is not
+/// mended by a mount.
+fn is_missing(error: &std::io::Error) -> bool {
+    let missing = [Errno::NOENT, Errno::NOTDIR, Errno::LOOP, Errno::INVAL, Errno::NOTSUP];
+    missing.iter().any(|errno| error.raw_os_error() == Some(errno.raw_os_error()))
+}
+
+fn handles_below(proc: &[u8]) -> Result<OwnedFd, Fault> {
     let root = open_real(proc)?;
     let mount = sys::status(root.as_fd()).map_err(fault("statx", proc))?.mount;
     // Ours and not the process's: a thread may have handles of its own.
@@ -131,12 +150,20 @@ mod tests {
         symlink("1/task/1", at("fake/thread-self")).unwrap();
         symlink("/proc", at("link")).unwrap();
         std::fs::write(at("file"), "").unwrap();
-        let refused = |path: &Path| own_handles(path.as_os_str().as_bytes()).unwrap_err().to_string();
+        let fault = |path: &Path| own_handles(path.as_os_str().as_bytes()).unwrap_err();
+        let refused = |path: &Path| format!("{:#}", fault(path));
         assert!(refused(&at("fake")).contains("which is not the kernel's own"));
         assert!(refused(Path::new("/proc/self/task")).contains("which is not the kernel's own"));
         assert!(refused(&at("link")).contains("Not a directory"), "{}", refused(&at("link")));
         assert!(refused(&at("file")).contains("Not a directory"));
         assert!(refused(&at("missing")).contains("No such file"));
         own_handles(PROC).unwrap();
+        for path in ["fake", "link", "file", "missing"] {
+            let help = fault(&at(path)).at(Default::default()).help().unwrap_or_default();
+            assert!(help.contains("mount procfs"), "{path}: {help}");
+        }
+        // What no mount mends is not said to be mended by one.
+        let long = fault(Path::new(&"x".repeat(300)));
+        assert_eq!((long.blame(), long.at(Default::default()).help()), (crate::words::Blame::System, None));
     }
 }

@@ -107,6 +107,60 @@ fn attributes_that_a_file_system_does_not_take_are_noted_or_refused_as_policy_ha
     }
 }
 
+/// A layer of one file with an attribute of so many bytes.
+fn with_attribute(bytes: usize) -> Vec<u8> {
+    let mut archive = tar::Builder::new(Vec::new());
+    archive.append_pax_extensions([("SCHILY.xattr.user.large", "x".repeat(bytes).as_bytes())]).unwrap();
+    let mut header = tar::Header::new_ustar();
+    header.set_entry_type(File);
+    header.set_mode(0o644);
+    header.set_size(0);
+    header.set_uid(0);
+    header.set_gid(0);
+    header.set_mtime(0);
+    archive.append_data(&mut header, "attributed", &b""[..]).unwrap();
+    archive.into_inner().unwrap()
+}
+
+/// Applies a layer with a large attribute on a file system, where there is no room for it; without attributes there is.
+fn assert_has_no_room(mount: &str, bytes: usize) -> bool {
+    let place = tempfile::tempdir().unwrap();
+    fs::create_dir(place.path().join("root")).unwrap();
+    fs::write(place.path().join("layer"), with_attribute(bytes)).unwrap();
+    for (options, expected) in [("", 1), ("--xattrs none", 0)] {
+        let script = format!("{mount} || exit 77\n\"$0\" apply {options} layer root");
+        let Some(output) = mounted(place.path(), &script) else { return false };
+        let (code, said) = ended(&output);
+        if said.contains("[xattr-unsupported]") {
+            eprintln!("skipped, since this file system takes no such attribute: {mount}");
+            return false;
+        }
+        assert_eq!(code, Some(expected), "{mount}: {said}");
+        let help = "layercage: help: the file system has no room for this extended attribute";
+        let helps =
+            said.contains(help) && said.contains("`--xattrs none`") && said.contains("fsetxattr(\"user.large\")");
+        assert_eq!(helps, expected == 1, "{mount}: {said}");
+    }
+    true
+}
+
+#[test]
+fn an_attribute_that_ext4_has_no_room_for_is_told_as_that() {
+    if !rustix::process::geteuid().is_root() {
+        eprintln!("skipped: a loop device needs root (its twin is the test below)");
+        return;
+    }
+    // Without `ea_inode`, which not all kernels and tools have, attributes share one block of 4 KiB.
+    let mount = "truncate -s 8m disk && mkfs.ext4 -q -b 4096 -O ^ea_inode,^has_journal disk && mount -o loop disk root";
+    assert_has_no_room(mount, 6000);
+}
+
+#[test]
+fn an_attribute_that_a_full_file_system_has_no_room_for_is_told_as_that() {
+    // A tmpfs (Linux 6.6) counts attributes like inodes of 1 KiB.
+    assert_has_no_room("mount -t tmpfs -o nr_inodes=20 tmpfs root", 60_000);
+}
+
 #[test]
 fn names_that_differ_in_case_alone_are_one_where_the_file_system_says_so() {
     let place = tempfile::tempdir().unwrap();
@@ -147,6 +201,7 @@ fn a_proc_that_is_missing_or_not_the_kernels_is_named_and_not_believed() {
         let (code, said) = ended(&output);
         assert_eq!(code, Some(1), "{mount}: {said}");
         assert!(said.contains(says) && said.contains("fifo"), "{mount}: {said}");
+        assert!(said.contains("layercage: help: ") && said.contains("mount procfs there"), "{mount}: {said}");
         assert_eq!(tree::list(&place.path().join("root")).len(), 1, "{mount}");
     }
     let done = Command::new(COMMAND).args(["apply", "layer", "root"]).current_dir(&place).output().unwrap();
