@@ -9,7 +9,7 @@ use crate::report::{self, Done, Findings, Judgement, Listing, Output, Seen};
 use crate::rules;
 use crate::sandbox::Sandbox;
 use crate::signals::{self, Ignored, Signals};
-use crate::tell::{self, Failure, Left};
+use crate::tell::{self, Failure, Left, shown};
 use cap_std::ambient_authority;
 use cap_std::fs::Dir;
 use layercage::{
@@ -29,11 +29,11 @@ pub(crate) fn run(arguments: &Arguments) -> Result<u8, Failure> {
     match &arguments.command {
         Command::Unpack(unpack) => {
             let done = run_unpack(unpack, sandbox, arguments.json)?;
-            noted(&done, arguments.json, || format!("{} is in place", unpack.rootfs.display()))
+            noted(&done, arguments.json, || format!("{} is in place", shown(&unpack.rootfs)))
         }
         Command::Apply(apply) => {
             let done = run_apply(apply, sandbox, arguments.json)?;
-            noted(&done, arguments.json, || format!("all of the layer is applied to {}", apply.directory.display()))
+            noted(&done, arguments.json, || format!("all of the layer is applied to {}", shown(&apply.directory)))
         }
         Command::Check(check) => {
             let policy = check.judging.policy().map_err(Failure::usage)?;
@@ -254,6 +254,6 @@ fn split(rootfs: &Path) -> Result<(&Path, &OsStr), Failure> {
         (_, Some(_)) if is_reserved(rootfs) => Err(Failure::reserved(rootfs)),
         (Some(parent), Some(name)) if parent.as_os_str().is_empty() => Ok((Path::new("."), name)),
         (Some(parent), Some(name)) => Ok((parent, name)),
-        _ => Err(Failure::usage(format!("{} names no directory that could be made", rootfs.display()))),
+        _ => Err(Failure::usage(format!("{} names no directory that could be made", shown(rootfs)))),
     }
 }

@@ -1,8 +1,11 @@
 //! What a person is told: one line that says what, where and why, a second that says what to do.
 
+use crate::arguments::Arguments;
 use crate::signals::{Signal, Signals};
-use layercage::{Effect, Error, Fault, Finding, Report};
+use clap::Parser as _;
+use layercage::{Effect, Error, Escaped, Fault, Finding, Report};
 use serde_json::{Value, json};
+use std::ffi::OsString;
 use std::fmt::Display;
 use std::io::{self, Write};
 use std::os::unix::ffi::OsStrExt;
@@ -23,9 +26,9 @@ impl Left {
     fn sentence(&self, effect: Effect) -> Option<String> {
         match self {
             Self::NotAsked => None,
-            Self::Nothing(path) => Some(format!("Nothing was written to {}", path.display())),
-            Self::Applied(path) if effect == Effect::None => Some(format!("Nothing was changed in {}", path.display())),
-            Self::Applied(path) => Some(format!("What was applied before that stays in {}", path.display())),
+            Self::Nothing(path) => Some(format!("Nothing was written to {}", shown(path))),
+            Self::Applied(path) if effect == Effect::None => Some(format!("Nothing was changed in {}", shown(path))),
+            Self::Applied(path) => Some(format!("What was applied before that stays in {}", shown(path))),
         }
     }
 }
@@ -178,16 +181,40 @@ pub(crate) fn refusal(finding: &Finding, json: bool) {
 
 /// Says what is wrong with the arguments, or prints the help that they ask for; and with which exit code to end.
 pub(crate) fn unparsed(error: &clap::Error) -> u8 {
-    // What asks for JSON is no option yet, since there are no arguments.
-    if error.use_stderr() && std::env::args_os().any(|argument| argument == "--json") {
-        let text = error.to_string();
-        let message = text.trim_start_matches("error: ").trim_end();
-        say(&json!({"type": "error", "exit_code": 2, "message": message}));
-    } else {
+    if !error.use_stderr() {
         // Where the help goes may be closed.
         let _ = error.print();
+        return u8::try_from(error.exit_code()).unwrap_or(2);
+    }
+    let text = unparsed_text(error, std::env::args_os());
+    // What asks for JSON is no option yet, since there are no arguments.
+    match std::env::args_os().any(|argument| argument == "--json") {
+        true => {
+            let message = text.trim_start_matches("error: ");
+            say(&json!({"type": "error", "exit_code": 2, "message": message}));
+        }
+        false => say(&text),
     }
     u8::try_from(error.exit_code()).unwrap_or(2)
+}
+
+/// What is wrong with the arguments, which it quotes as they are: what makes no line of text in them is escaped, as
+/// everywhere else.
+fn unparsed_text(error: &clap::Error, arguments: impl Iterator<Item = OsString>) -> String {
+    let arguments: Vec<_> = arguments.map(|argument| shown(Path::new(&argument))).collect();
+    // Parsed again with escapes in their place they are wrong in the same way, unless that is what was wrong with them.
+    let text = match Arguments::try_parse_from(arguments) {
+        Err(again) if again.kind() == error.kind() => again.to_string(),
+        _ => error.to_string(),
+    };
+    let is_text = |char: char| char == '\n' || !char.is_control();
+    text.trim_end().chars().map(|char| if is_text(char) { char } else { char::REPLACEMENT_CHARACTER }).collect()
+}
+
+/// A path or another argument as a message shows it: all of it, with everything escaped that could play tricks on a
+/// terminal. Others may have chosen it (the name of a download, say), and the user just pressed the key that completes it.
+pub(crate) fn shown(path: &Path) -> String {
+    Escaped::whole(path.as_os_str().as_bytes()).unquoted()
 }
 
 /// One line for each rule that was noted: how often, and where first.

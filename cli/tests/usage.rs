@@ -259,9 +259,94 @@ fn standard_input_that_is_empty_or_closed_is_an_archive_without_an_end() {
         let output = shell.output().unwrap();
         let text = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
         assert_eq!(output.status.code(), Some(3), "{command}: {text}");
-        assert!(text.contains("[unmarked-end]"), "{command}: {text}");
+        assert!(text.contains("[unmarked-end]") && text.contains("bytes 0 (it is empty)"), "{command}: {text}");
     }
     assert_eq!(fs::read_dir(place.path()).unwrap().count(), 0);
+}
+
+#[test]
+fn a_short_file_that_is_no_archive_is_called_that() {
+    let place = tempfile::tempdir().unwrap();
+    fs::create_dir(place.path().join("root")).unwrap();
+    fs::write(place.path().join("page"), "<html><body>404 Not Found</body></html>\n").unwrap();
+    fs::write(place.path().join("short"), &layer(&["a"])[..300]).unwrap();
+    for (file, rule, help) in
+        [("page", "not-a-tar", "a layer is a tar archive"), ("short", "truncated", "fetch it again")]
+    {
+        let (code, said) = ended(&run(&["apply", file, "root"], place.path()));
+        assert!(code == 3 && said.contains(&format!("[{rule}]")) && said.contains(help), "{file}: {said}");
+    }
+}
+
+#[test]
+fn too_little_memory_for_a_layer_is_a_failure_of_the_system() {
+    let place = tempfile::tempdir().unwrap();
+    fs::create_dir(place.path().join("root")).unwrap();
+    // A frame with a window of 128 MiB, and nothing in it.
+    fs::write(place.path().join("layer"), b"\x28\xb5\x2f\xfd\x00\x88\x01\0\0").unwrap();
+    for jobs in 1..=3 {
+        let mut shell = Command::new("sh");
+        let script = format!("ulimit -v 120000; exec \"$0\" apply --jobs {jobs} layer root");
+        let output = shell.args(["-c", &script, COMMAND]).current_dir(place.path()).output().unwrap();
+        let (code, said) = ended(&output);
+        assert_eq!(code, 1, "{said}");
+        assert!(said.contains("Cannot allocate memory") && said.contains("nothing is wrong with the layer"), "{said}");
+        assert!(!said.contains("fetch it again"), "{said}");
+    }
+}
+
+#[test]
+fn escape_sequences_of_arguments_are_never_printed_as_they_are() {
+    let place = tempfile::tempdir().unwrap();
+    let evil = "e\x1b[2J\r\nlayercage: all is well\u{9b}31m";
+    fs::create_dir(place.path().join(evil)).unwrap();
+    fs::write(place.path().join("layer"), layer(&["a", ".wh."])).unwrap();
+    let under = format!("{evil}/..");
+    let (option, value, limit) = (format!("--{evil}"), format!("--devices={evil}"), format!("--limit={evil}=1"));
+    let missing = format!("missing{evil}");
+    let rows: &[&[&str]] = &[
+        &["apply", "layer", evil],
+        &["apply", "--digest", &format!("sha256:{}", "0".repeat(64)), "layer", evil],
+        &["apply", &missing, evil],
+        &["apply", "layer", &missing],
+        &["unpack", "layer", &under],
+        &["unpack", evil, "rootfs"],
+        &["unpack", &missing, "rootfs"],
+        &["unpack", "layer", &missing],
+        &["check", &missing],
+        &["check", "--ref", evil, evil],
+        &["list", &missing],
+        &[evil],
+        &["apply", &option, "layer", evil],
+        &["apply", &value, "layer", evil],
+        &["apply", &limit, "layer", evil],
+        &["apply", "--size", evil, "layer", evil],
+        &["apply", "--digest", evil, "layer", evil],
+        &["apply", "--mtime", evil, "layer", evil],
+        &["apply", "--uid-map", evil, "--gid-map", evil, "layer", evil],
+        &["apply", "--allow", evil, "layer", evil],
+        &["apply", "layer", "root", evil],
+        &["check", "--platform", evil, "layer"],
+        &["unpack", "--manifest-digest", evil, "layer", "rootfs"],
+    ];
+    for row in rows {
+        for json in [false, true] {
+            let arguments = if json { [*row, &["--json"]].concat() } else { row.to_vec() };
+            let output = run(&arguments, place.path());
+            let said = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
+            assert!(!output.status.success() && !said.is_empty(), "{row:?}: {said}");
+            let is_text = |char: char| char == '\n' || !char.is_control();
+            assert!(said.chars().all(is_text), "{row:?}: {said:?}");
+            assert!(!said.contains("\nlayercage: all is well"), "a line of its own: {row:?}: {said}");
+            assert!(!json || said.lines().all(|line| line.starts_with('{')), "{row:?}: {said}");
+        }
+    }
+    // What is no text at all is none in the message either.
+    use std::os::unix::ffi::OsStrExt;
+    let raw = std::ffi::OsStr::from_bytes(b"--ref=\xff\x1b[2J");
+    let output = Command::new(COMMAND).args(["check".as_ref(), raw, "layer".as_ref()]).output().unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(output.status.code() == Some(2) && !said.contains('\x1b'), "{said:?}");
 }
 
 #[test]
