@@ -54,6 +54,10 @@ impl About {
 
 /// A layer whose bytes can be had.
 pub(super) struct Opened<S> {
+    #[cfg_attr(
+        not(feature = "image"),
+        expect(dead_code, reason = "only layers of an image come without their caller")
+    )]
     pub(super) about: About,
     pub(super) stream: S,
 }
