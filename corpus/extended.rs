@@ -162,6 +162,54 @@ fn records() -> Vec<Case> {
         })
         .refused_unless_compatible(&["pax-foreign-key"])
         .then_file("f", "hello"),
+        case("record-of-a-type", "a PAX key makes another type of the entry for star", {
+            tar().pax(&[("SCHILY.filetype", b"directory")]).file("f", "hello").end()
+        })
+        .refused_unless_compatible(&["pax-foreign-key"])
+        .then_file("f", "hello"),
+        case(
+            "record-of-holes-by-star",
+            "for Commons Compress a file's content begins with a map, which is a header",
+            tar().pax(&[("SCHILY.filetype", b"sparse")]).file("f", tar().file("hidden", "").cut()).end(),
+        )
+        .refused_unless_compatible(&["pax-foreign-key"])
+        .then_absent("hidden"),
+        case("record-of-a-type-in-the-tar", "a PAX key says the type that the header should have, for star", {
+            tar().pax(&[("SCHILY.tarfiletype", b"symlink")]).file("f", "hello").end()
+        })
+        .refused_unless_compatible(&["pax-foreign-key"])
+        .then_file("f", "hello"),
+        case("record-of-a-continued-file", "a PAX key makes the file a part of another volume's for star", {
+            tar().pax(&[("SCHILY.offset", b"512")]).file("f", "hello").end()
+        })
+        .refused_unless_compatible(&["pax-foreign-key"])
+        .then_file("f", "hello"),
+        case("record-of-a-directorys-names", "a PAX key lists a directory's names, others of which star removes", {
+            tar().pax(&[("SCHILY.dir", b"a\0b\0\0")]).directory("d").end()
+        })
+        .refused_unless_compatible(&["pax-foreign-key"])
+        .then_directory("d"),
+        case("record-of-a-mode", "a PAX key gives another mode, for .NET", {
+            tar().pax(&[("mode", b"2541")]).file("f", "hello").end()
+        })
+        .refused_unless_compatible(&["pax-foreign-key"])
+        .then_file("f", "hello"),
+        case("record-of-a-device", "PAX keys give other numbers of a device, for .NET and 7-Zip", {
+            tar().pax(&[("devmajor", b"8"), ("devminor", b"0")]).character_device("c", 1, 3).end()
+        })
+        .refused_unless_compatible(&["pax-foreign-key", "device-node"]),
+        case("record-of-an-acl", "an access control list, which layers do not have", {
+            tar().pax(&[("SCHILY.acl.access", b"user::rw-,group::r--,other::r--")]).file("f", "hello").end()
+        })
+        .seen("bsdtar and GNU tar with `--acls` write it")
+        .noted(&["acl-dropped"])
+        .then_file("f", "hello"),
+        case("record-of-flags", "BSD file flags and an SELinux label, which layers do not have", {
+            let records: &[(&str, &[u8])] = &[("SCHILY.fflags", b"nodump"), ("RHT.security.selinux", b"u:r:t:s0")];
+            tar().pax(records).file("f", "hello").end()
+        })
+        .noted(&["pax-unknown-key"])
+        .then_file("f", "hello"),
         case("records-that-change-nothing", "PAX keys that writers write and no unpacker needs", {
             let records: &[(&str, &[u8])] = &[
                 ("atime", b"1.5"),
@@ -276,6 +324,15 @@ fn globals() -> Vec<Case> {
         )
         .refused_unless_compatible(&["global-record"]),
         global("global-sparse-map", "a global header gives all files one map of holes", "GNU.sparse.map", b"0,1")
+            .refused_unless_compatible(&["global-record"]),
+        global("global-volume-label", "a global header labels the volume", "GNU.volume.label", b"backup")
+            .seen("GNU tar writes it with `--label`")
+            .noted(&["global-comment"]),
+        global("global-type", "a global header gives all entries one type, for star", "SCHILY.filetype", b"directory")
+            .refused_unless_compatible(&["global-record"]),
+        global("global-acl", "a global header gives all entries one list of access", "SCHILY.acl.access", b"user::rwx")
+            .refused_unless_compatible(&["global-record"]),
+        global("global-flags", "a global header gives all entries one set of flags", "SCHILY.fflags", b"uchg")
             .refused_unless_compatible(&["global-record"]),
         global("global-of-a-vendor", "a global header has a vendor's own key", "VENDOR.a", b"1")
             .noted(&["global-comment"]),

@@ -49,6 +49,38 @@ fn known() -> Vec<Case> {
             tar().long_name(b"dir/\0").file("dir", "").end()
         })
         .refused_unless_compatible(&["file-with-slash"]),
+        case(
+            "type-symlink-with-slash",
+            "a symbolic link's name ends in a slash: Commons Compress makes a directory",
+            tar().symlink("l/", "t").end(),
+        )
+        .refused_unless_compatible(&["file-with-slash"])
+        .then_symlink("l", "t"),
+        case("type-hard-link-with-slash", "a hard link's name ends in a slash", {
+            tar().file("f", "data").hard_link("l/", "f").end()
+        })
+        .refused_unless_compatible(&["file-with-slash"])
+        .then("l", Fact::SameAs("f")),
+        case("type-fifo-with-slash", "a named pipe's name ends in a slash", tar().fifo("p/").end())
+            .refused_unless_compatible(&["file-with-slash"])
+            .then("p", Fact::Fifo),
+        case("type-device-with-slash", "a device's name ends in a slash", tar().character_device("c/", 1, 3).end())
+            .refused_unless_compatible(&["file-with-slash", "device-node"]),
+        case("type-symlink-with-slash-by-long-name", "a GNU long name puts a slash behind a symbolic link's name", {
+            tar().long_name(b"l/\0").symlink("l", "t").end()
+        })
+        .refused_unless_compatible(&["file-with-slash"])
+        .then_symlink("l", "t"),
+        case("type-hard-link-with-slash-by-pax", "a PAX record puts a slash behind a hard link's name", {
+            tar().file("f", "data").pax(&[("path", b"l/")]).hard_link("l", "f").end()
+        })
+        .refused_unless_compatible(&["file-with-slash"])
+        .then("l", Fact::SameAs("f")),
+        case("type-symlink-with-slash-in-the-cut-name", "a symbolic link's own name was cut at a slash", {
+            tar().pax(&[("path", b"dir/link")]).symlink("dir/", "t").end()
+        })
+        .taken()
+        .then_symlink("dir/link", "t"),
         case("type-file-with-slash-in-the-cut-name", "a header's own name was cut at a slash, the PAX one is whole", {
             tar().pax(&[("path", b"dir/file")]).file("dir/", "data").end()
         })

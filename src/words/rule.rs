@@ -272,6 +272,7 @@ rules! {
             help "give a `--uid-map` and a `--gid-map` that have it, or `--allow owner-unmapped`" = PASSED;
         "setid-dropped" SetIdDropped { mode: Octal } "a setuid or setgid bit is left off, since the file has another owner now" = NOTED;
         "xattr-dropped" XattrDropped { name: Escaped } "an extended attribute is left out, which a layer may not set, or nobody wants" = NOTED;
+        "acl-dropped" AclDropped { key: Escaped } "an access control list is left out, which layers do not have" = NOTED;
         "xattr-unsupported" XattrUnsupported { name: Escaped, error: String } "an extended attribute is left out, since the file system or our rights do not allow it"
             help "`--xattrs safe` lets it pass with a note" = NOTED;
         "time-clamped" TimeClamped { asked: Timestamp, kept: Timestamp } "a time is changed, since the file system cannot hold it"
@@ -297,7 +298,7 @@ rules! {
             help "give its digest (`--digest` or `--diff-id`), or `--allow unmarked-end`" = COMPATIBLE;
         "extended-header-twice" ExtendedHeaderTwice { kind: &'static str } "an entry has two extended headers of one kind" = COMPATIBLE;
         "extended-header-alone" ExtendedHeaderAlone "an extended header has no entry after it" = COMPATIBLE;
-        "file-with-slash" FileWithSlash "a regular file's name ends in a slash, and readers differ on what it is" = COMPATIBLE;
+        "file-with-slash" FileWithSlash "the name of something that is no directory ends in a slash, and readers differ on what it is" = COMPATIBLE;
         "size-disagrees" SizeDisagrees { header: u64, pax: u64 } "an entry's two sizes disagree" = COMPATIBLE;
         "long-name-trailing" LongNameTrailing "bytes follow the end of a GNU long name" = COMPATIBLE;
         "path-disagrees" PathDisagrees { gnu: Escaped, pax: Escaped } "a GNU long name and a PAX record disagree" = COMPATIBLE;

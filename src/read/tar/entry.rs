@@ -50,6 +50,10 @@ pub(crate) fn compose(
         }
         flag => return Err(Violation::EntryType { flag: Escaped::new(&[flag]) }),
     };
+    // Commons Compress asks for the slash alone, whatever the type, and so makes a directory of a link.
+    if name.ends_with(b"/") && !matches!(kind, EntryKind::File { .. } | EntryKind::Directory) {
+        oddities.add(Quirk::FileWithSlash);
+    }
     if let Some(layout) = &sparse {
         // Of records beside another type than `0` some readers make a file with holes, others one without; beside GNU
         // magic GNU tar looks for an old map.

@@ -8,6 +8,7 @@ mod end;
 mod entry;
 mod extended;
 mod header;
+mod keys;
 mod number;
 mod oddities;
 mod pax;

@@ -1,5 +1,6 @@
 //! PAX records: what they say, and which keys say it.
 
+use super::keys::Key;
 use super::oddities::Oddities;
 use super::sparse::SparseRecords;
 use crate::words::{Escaped, Limit, Limits, Quirk, Timestamp, Violation, Xattr};
@@ -42,8 +43,9 @@ impl Pax {
                     pax.sparse.add(key, value, limits)?;
                 }
                 Key::StarSparse => return Err(Violation::Sparse { format: "star" }),
-                Key::Foreign => oddities.add(Quirk::PaxForeignKey { key: Escaped::new(key) }),
-                Key::Unknown => oddities.add(Quirk::PaxUnknownKey { key: Escaped::new(key) }),
+                Key::Foreign | Key::Label => oddities.add(Quirk::PaxForeignKey { key: Escaped::new(key) }),
+                Key::Acl => oddities.add(Quirk::AclDropped { key: Escaped::new(key) }),
+                Key::Attribute | Key::Unknown => oddities.add(Quirk::PaxUnknownKey { key: Escaped::new(key) }),
                 Key::Path | Key::Target if value.is_empty() => {
                     oddities.add(Quirk::PaxEmptyName { key: Escaped::new(key) });
                 }
@@ -92,7 +94,7 @@ impl Pax {
 pub(crate) fn judge_global(content: &[u8], oddities: &mut Oddities) -> Result<(), Violation> {
     for Record { key, .. } in records(content, oddities)? {
         oddities.add(match Key::of(key) {
-            Key::Harmless | Key::Unknown => Quirk::GlobalComment { key: Escaped::new(key) },
+            Key::Harmless | Key::Label | Key::Unknown => Quirk::GlobalComment { key: Escaped::new(key) },
             _ => Quirk::GlobalRecord { key: Escaped::new(key) },
         });
     }
@@ -101,62 +103,6 @@ pub(crate) fn judge_global(content: &[u8], oddities: &mut Oddities) -> Result<()
 
 /// The largest size that a header's own field could say.
 pub(crate) const MOST_BYTES: u64 = i64::MAX.unsigned_abs();
-
-enum Key<'a> {
-    Path,
-    Target,
-    Size,
-    Uid,
-    Gid,
-    Mtime,
-    OtherTime,
-    /// A user's or group's name; layers go by number.
-    OwnerName,
-    Xattr(&'a [u8]),
-    /// bsdtar's own form of an attribute, with its name and value encoded.
-    ForeignXattr(&'a [u8]),
-    /// A record about holes, without what all keys of these begin with.
-    Sparse(&'a [u8]),
-    StarSparse,
-    /// Another reader's, for which it changes what the entry is.
-    Foreign,
-    /// Known, and changes nothing that is unpacked.
-    Harmless,
-    Unknown,
-}
-
-impl<'a> Key<'a> {
-    fn of(key: &'a [u8]) -> Self {
-        if let Some(name) = key.strip_prefix(b"SCHILY.xattr.") {
-            return Self::Xattr(name);
-        }
-        if let Some(name) = key.strip_prefix(b"LIBARCHIVE.xattr.") {
-            return Self::ForeignXattr(name);
-        }
-        if let Some(rest) = key.strip_prefix(b"GNU.sparse.") {
-            return Self::Sparse(rest);
-        }
-        match key {
-            b"path" => Self::Path,
-            b"linkpath" => Self::Target,
-            b"size" => Self::Size,
-            b"uid" => Self::Uid,
-            b"gid" => Self::Gid,
-            b"mtime" => Self::Mtime,
-            b"atime" | b"ctime" => Self::OtherTime,
-            b"uname" | b"gname" => Self::OwnerName,
-            b"comment" | b"charset" | b"hdrcharset" | b"LIBARCHIVE.creationtime" => Self::Harmless,
-            b"SCHILY.dev" | b"SCHILY.ino" | b"SCHILY.nlink" => Self::Harmless,
-            b"SCHILY.realsize" => Self::StarSparse,
-            // A label instead of a file for GNU tar; holes, or numbers of a device, for libarchive.
-            b"GNU.dumpdir" | b"SUN.holesdata" => Self::Foreign,
-            b"SCHILY.devmajor" | b"SCHILY.devminor" | b"SUN.devmajor" | b"SUN.devminor" => Self::Foreign,
-            _ if key.starts_with(b"GNU.volume.") => Self::Foreign,
-            _ if key.starts_with(b"MSWINDOWS.") => Self::Harmless,
-            _ => Self::Unknown,
-        }
-    }
-}
 
 /// How often something stands in records that Python takes for the key of one about holes, be it in a value: it looks
 /// for these with a regular expression, in which a point is any byte.
