@@ -8,6 +8,7 @@ mod compression;
 mod devices;
 mod ends;
 mod extended;
+pub(crate) mod foreign;
 mod limits;
 mod links;
 mod names;
@@ -33,6 +34,7 @@ const TOPICS: &[Topic] = &[
     ("sparse", sparse::cases),
     ("ends", ends::cases),
     ("compression", compression::cases),
+    ("foreign", foreign::cases),
     ("limits", limits::cases),
     ("devices", devices::cases),
     ("xattrs", xattrs::cases),

@@ -16,6 +16,7 @@ mod anatomy;
 mod archive;
 mod compare;
 mod exceptions;
+mod formats;
 mod generate;
 mod item;
 mod ours;

@@ -1,6 +1,7 @@
 //! The stream of blocks.
 
 use super::header::may_begin_header;
+use crate::read::magic::Search;
 use crate::words::{Fault, Limit, Limits, Violation};
 use std::io::{BufRead, ErrorKind};
 
@@ -15,11 +16,13 @@ pub(crate) struct Blocks<R> {
     reader: R,
     offset: u64,
     most: u64,
+    /// What looks at all bytes that are consumed; none in nearly all archives.
+    search: Option<Box<Search>>,
 }
 
 impl<R: BufRead> Blocks<R> {
     pub(crate) fn new(reader: R, limits: &Limits) -> Self {
-        Self { reader, offset: 0, most: limits.most(Limit::LayerBytes) }
+        Self { reader, offset: 0, most: limits.most(Limit::LayerBytes), search: None }
     }
 
     /// Bytes consumed so far.
@@ -48,7 +51,23 @@ impl<R: BufRead> Blocks<R> {
         Ok(chunk.get(..most).unwrap_or_default())
     }
 
+    /// Has all bytes looked at from here on.
+    pub(crate) fn search(&mut self, search: Option<Search>) {
+        self.search = search.map(Box::new);
+    }
+
+    /// The format that the search has found, once.
+    pub(crate) fn take_found(&mut self) -> Option<&'static str> {
+        self.search.as_mut()?.take_found()
+    }
+
     pub(crate) fn consume(&mut self, bytes: usize) {
+        if let Some(search) = &mut self.search
+            // What is consumed is in the buffer already.
+            && let Ok(chunk) = self.reader.fill_buf()
+        {
+            search.look(chunk.get(..bytes).unwrap_or(chunk));
+        }
         self.reader.consume(bytes);
         self.offset += bytes as u64;
     }
@@ -105,6 +124,9 @@ impl<R: BufRead> Blocks<R> {
     where
         R: super::Jump,
     {
+        if let Some(search) = self.search.as_mut().filter(|_| bytes > 0) {
+            search.miss();
+        }
         self.reader.jump(bytes);
         self.offset = self.offset.saturating_add(bytes);
     }

@@ -220,11 +220,13 @@ impl<R: BufRead> TarReader<R> {
         {
             return Err(Violation::NotATar.into());
         }
-        if self.headers == 0
-            && let Some(format) = magic::foreign(&block)
-        {
-            self.global.add(Quirk::ForeignMagic { format });
+        if self.headers == 0 {
+            self.blocks.search(magic::searched(&block));
+            if let Some(format) = magic::foreign(&block) {
+                self.global.add(Quirk::ForeignMagic { format });
+            }
         }
+        self.note_found();
         self.headers += 1;
         self.limits.check(Limit::Headers, self.headers)?;
         if !*counted && !header.as_ref().is_ok_and(|header| header.flag() == b'g') {
@@ -233,6 +235,13 @@ impl<R: BufRead> TarReader<R> {
             self.limits.check(Limit::Entries, self.number)?;
         }
         Ok(header?)
+    }
+
+    /// What readers search for behind the beginning belongs to the next entry, or to the end.
+    fn note_found(&mut self) {
+        if let Some(format) = self.blocks.take_found() {
+            self.global.add(Quirk::ForeignMagic { format });
+        }
     }
 
     /// Reads the content of an extended header, whose size no other header changes.
@@ -294,6 +303,7 @@ impl<R: BufRead> TarReader<R> {
             Some(_) => self.end_quirks.extend(end::after_zero_block(&mut self.blocks)?),
             None => self.end_quirks.push(end::without_zero_block(self.covered, self.blocks.offset())),
         }
+        self.note_found();
         self.end_quirks.extend(std::mem::take(&mut self.global).into_quirks());
         Ok(None)
     }
