@@ -22,6 +22,9 @@ pub(crate) enum What {
     Content,
     Target,
     Device,
+    Mode,
+    Owner,
+    Time,
     /// The peer has more entries or fewer.
     Sequence,
 }
@@ -56,6 +59,7 @@ pub(crate) fn differences<'a>(all: &'a [Seen<'a>], theirs: &'a [Item]) -> Vec<Di
     let found = pairs.flat_map(|(index, (ours, theirs))| {
         let kind = ours.kind != theirs.kind;
         let content = theirs.content != UNKNOWN && ours.size == theirs.size && ours.content != theirs.content;
+        let [mode, owner, time] = ours.attributes.differ(theirs.attributes);
         let fields = [
             (What::Name, ours.name != theirs.name),
             (What::Kind, kind),
@@ -64,6 +68,9 @@ pub(crate) fn differences<'a>(all: &'a [Seen<'a>], theirs: &'a [Item]) -> Vec<Di
             (What::Content, !kind && content),
             (What::Target, !kind && ours.target != theirs.target),
             (What::Device, !kind && ours.device != theirs.device),
+            (What::Mode, mode),
+            (What::Owner, owner),
+            (What::Time, time),
         ];
         fields.into_iter().filter(|(_, differs)| *differs).map(move |(what, _)| difference(what, index))
     });

@@ -30,8 +30,14 @@ pub(crate) const EXCEPTIONS: &[Exception] = &[
         reason: "takes a newline in a PAX value for the end of the record, and reads none from there on",
         applies: |difference, anatomy| {
             let newline = anatomy.records.iter().any(|(_, value)| value.contains(&b'\n'));
-            matches!(difference.what, What::Name | What::Target) && newline
+            matches!(difference.what, What::Name | What::Target | What::Owner | What::Time) && newline
         },
+    },
+    Exception {
+        name: "tar-crate-time-in-record",
+        peer: "tar crate",
+        reason: "has the header's own time, whatever a PAX record says",
+        applies: |difference, anatomy| difference.what == What::Time && anatomy.position(b"mtime").is_some(),
     },
     Exception { name: "tar-crate-gnu-prefix", peer: "tar crate", reason: GNU_PREFIX, applies: gnu_prefix },
     Exception { name: "gnu-tar-gnu-prefix", peer: "GNU tar", reason: GNU_PREFIX, applies: gnu_prefix },
@@ -42,6 +48,17 @@ pub(crate) const EXCEPTIONS: &[Exception] = &[
                  for a map of holes, which may go on in the header behind it",
         applies: |difference, _| is_gnu_prefix(difference) && !matches!(difference.what, What::Target | What::Device),
     },
+    Exception {
+        name: "libarchive-negative-fraction",
+        peer: "libarchive",
+        reason: "adds the fraction of a negative time to its seconds, where it is to be taken off",
+        applies: |difference, _| {
+            let time = difference.ours().map(|ours| ours.entry.metadata.mtime);
+            difference.what == What::Time && time.is_some_and(|time| time.seconds < 0 && time.nanoseconds > 0)
+        },
+    },
+    Exception { name: "libarchive-empty-number", peer: "libarchive", reason: EMPTY_NUMBER, applies: empty_number },
+    Exception { name: "tarfile-empty-number", peer: "tarfile", reason: EMPTY_NUMBER, applies: empty_number },
     Exception {
         name: "libarchive-target-elsewhere",
         peer: "libarchive",
@@ -143,6 +160,17 @@ pub(crate) fn explain(peer: &str, difference: &Difference) -> Option<&'static Ex
 
 const GNU_PREFIX: &str =
     "has no ustar prefix in a header with GNU magic, where Go before 1.9 wrote one (the quirk `gnu-prefix`)";
+
+const EMPTY_NUMBER: &str = "takes an empty owner, group or time in a PAX record for zero (the quirk `pax-empty`)";
+
+fn empty_number(difference: &Difference, anatomy: &Anatomy) -> bool {
+    let is_empty = |keys: &[&[u8]]| anatomy.records.iter().any(|(key, value)| keys.contains(key) && value.is_empty());
+    match difference.what {
+        What::Owner => is_empty(&[b"uid", b"gid"]),
+        What::Time => is_empty(&[b"mtime"]),
+        _ => false,
+    }
+}
 
 fn gnu_prefix(difference: &Difference, _: &Anatomy) -> bool {
     difference.what == What::Name && is_gnu_prefix(difference)

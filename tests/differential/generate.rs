@@ -71,6 +71,11 @@ fn name() -> impl Strategy<Value = Text> {
         }),
         2 => (95_usize..102).prop_map(|length| text("m".repeat(length))),
         1 => bytes(&[b"", b"/", b".", b"./", b"a\0b", b"a/\0", b"\0a"]),
+        // What other formats begin with, and what ordinary names and these have in common.
+        1 => bytes(&[
+            b"MZ", b"070707", b"PK\x03\x04", b"LZIP\0\x0c", b"]\0\0\0\0\xff", b"\x1f\x8b\x08", b"!<arch>\n", b"#mtree\n",
+            b"a@", b"WARC/1.0\n", b"begin 644 x\n#YWFH\n`\n", b"\x71\xc7",
+        ]),
     ]
 }
 
@@ -224,7 +229,10 @@ fn pair() -> impl Strategy<Value = (&'static str, Value)> {
         || select(&["0", "1", "1000", "4294967294", "4294967295", "-1", "", "1.5", "1e3", "x", " 1", "+1", "007"][..]);
     let id = || prop_oneof![12 => select(&["0", "1000", "369884941"][..]), 1 => number()].prop_map(text).boxed();
     let time = || {
-        let odd = select(&["", "-1.5", ".5", "1.", "1e9", "x", "0.0000000001", "99999999999999999999"][..]);
+        let odd = select(
+            &["", "-1", "-1.5", "-0.25", ".5", "1.", "1e9", "x", "0.0000000001", "8589934592", "99999999999999999999"]
+                [..],
+        );
         prop_oneof![12 => select(&["0", "1700000000", "1700000000.123456789", "1.5"][..]), 1 => odd]
             .prop_map(text)
             .boxed()
@@ -254,9 +262,10 @@ fn pair() -> impl Strategy<Value = (&'static str, Value)> {
             select(&[
                 "SCHILY.realsize", "SCHILY.acl.access", "SCHILY.devmajor", "SCHILY.devminor", "GNU.sparse.name",
                 "GNU.sparse.realsize", "GNU.sparse.size", "GNU.sparse.major", "GNU.sparse.map", "GNU.dumpdir", "LIBARCHIVE.symlinktype",
-                "SUN.holesdata", "GNU.volume.label", "", "Path", " path", "\tpath", " size", "a\0b", "GNUxsparse.offset",
+                "SUN.holesdata", "GNU.volume.label", "SCHILY.filetype", "SCHILY.tarfiletype", "SCHILY.offset", "SCHILY.dir",
+                "SCHILY.acl.default", "mode", "devmajor", "devminor", "SUN.devmajor", "GNU.volume.offset", "", "Path", " path", "\tpath", " size", "a\0b", "GNUxsparse.offset",
             ][..]),
-            prop_oneof![Just("1"), Just(""), Just("dir"), Just("a\0b"), Just(" 0 1 1")],
+            select(&["1", "", "dir", "a\0b", " 0 1 1", "sparse", "directory", "511"][..]),
         )
             .prop_map(|(key, value)| (key, Value::Text(text(value)))),
     ]

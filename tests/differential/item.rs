@@ -17,6 +17,39 @@ pub(crate) struct Item {
     pub(crate) content: String,
     /// Major and minor number of a device.
     pub(crate) device: (u64, u64),
+    pub(crate) attributes: Attributes,
+}
+
+/// What else a header says of an entry, as far as a reader tells it.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub(crate) struct Attributes {
+    /// The permission bits.
+    pub(crate) mode: Option<u32>,
+    /// User and group, by number.
+    pub(crate) owner: Option<(i64, i64)>,
+    /// Seconds since the epoch.
+    pub(crate) seconds: Option<i64>,
+    /// And what is finer.
+    pub(crate) nanoseconds: Option<u32>,
+}
+
+impl Attributes {
+    /// These, as far as the other reader tells them too.
+    fn as_far_as(self, other: Self) -> Self {
+        Self {
+            mode: self.mode.filter(|_| other.mode.is_some()),
+            owner: self.owner.filter(|_| other.owner.is_some()),
+            seconds: self.seconds.filter(|_| other.seconds.is_some()),
+            nanoseconds: self.nanoseconds.filter(|_| other.nanoseconds.is_some()),
+        }
+    }
+
+    /// Whether the modes, the owners and the times differ, where both are told.
+    pub(crate) fn differ(self, theirs: Self) -> [bool; 3] {
+        let ours = self.as_far_as(theirs);
+        let time = |attributes: Self| (attributes.seconds, attributes.nanoseconds);
+        [ours.mode != theirs.mode, ours.owner != theirs.owner, time(ours) != time(theirs)]
+    }
 }
 
 /// The content of a file that a peer has, and that could not be told.
@@ -37,7 +70,15 @@ pub(crate) enum Kind {
 
 impl Item {
     pub(crate) fn new(name: &[u8], kind: Kind) -> Self {
-        Self { name: normalised(name), kind, target: Vec::new(), size: 0, content: String::new(), device: (0, 0) }
+        Self {
+            name: normalised(name),
+            kind,
+            target: Vec::new(),
+            size: 0,
+            content: String::new(),
+            device: (0, 0),
+            attributes: Attributes::default(),
+        }
     }
 
     pub(crate) fn file(name: &[u8], content: &[u8]) -> Self {
@@ -47,7 +88,8 @@ impl Item {
     /// Whether this is the same entry, as far as it is known.
     pub(crate) fn is_like(&self, other: &Self) -> bool {
         let content = if other.content == UNKNOWN { &other.content } else { &self.content };
-        Self { content: content.clone(), ..self.clone() } == *other
+        let attributes = self.attributes.as_far_as(other.attributes);
+        Self { content: content.clone(), attributes, ..self.clone() } == *other
     }
 
     /// Whether it can be extracted as far as its names go.
@@ -63,6 +105,10 @@ impl Item {
             _ => Vec::new(),
         };
         self
+    }
+
+    pub(crate) fn with_attributes(self, attributes: Attributes) -> Self {
+        Self { attributes, ..self }
     }
 
     pub(crate) fn with_device(mut self, major: u64, minor: u64) -> Self {
@@ -81,7 +127,9 @@ impl fmt::Debug for Item {
             Kind::File => write!(f, " {} bytes {}", self.size, self.content.get(..8).unwrap_or_default()),
             Kind::Character | Kind::Block => write!(f, " {:?}", self.device),
             _ => Ok(()),
-        }
+        }?;
+        let Attributes { mode, owner, seconds, nanoseconds } = self.attributes;
+        write!(f, " {:o} {owner:?} {seconds:?}.{nanoseconds:?}", mode.unwrap_or_default())
     }
 }
 

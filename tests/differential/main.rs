@@ -25,6 +25,7 @@ mod tally;
 mod trees;
 
 use archive::Spec;
+use item::{Item, Kind};
 use peers::Peer;
 use proptest::strategy::{Strategy, ValueTree};
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
@@ -60,6 +61,51 @@ fn compare_corpus() -> (Tally, Vec<String>) {
         }
     }
     (tally, wrong)
+}
+
+/// A reader that says what it is told to.
+struct Told(Vec<Item>);
+
+impl Peer for Told {
+    fn names(&self) -> Vec<peers::Name> {
+        vec![peers::Name { name: "a reader", version: String::new() }]
+    }
+
+    fn read(&mut self, _: &[u8], _: peers::Wanted) -> Vec<peers::Answer> {
+        vec![Ok(self.0.clone())]
+    }
+}
+
+#[test]
+fn a_reader_that_sees_anything_else_is_found_out() {
+    let archive = corpus::build::tar().file("f", "hello").symlink("l", "f").character_device("c", 1, 3).end();
+    let honest: Vec<_> = ours::read(&archive).unwrap().into_iter().map(|seen| seen.item).collect();
+    let found = |items: &[Item]| {
+        let mut peers: Vec<Box<dyn Peer>> = vec![Box::new(Told(items.to_vec()))];
+        compare(&archive, &mut peers, &mut Tally::default())
+    };
+    assert_eq!(found(&honest), Vec::<String>::new());
+    type Change = (&'static str, fn(&mut Vec<Item>));
+    let changes: &[Change] = &[
+        ("Name", |items| items[0].name.push(b'x')),
+        ("Kind", |items| items[1].kind = Kind::HardLink),
+        ("Size", |items| items[0].size += 1),
+        ("Content", |items| items[0].content.clear()),
+        ("Target", |items| items[1].target.clear()),
+        ("Device", |items| items[2].device.1 += 1),
+        ("Mode", |items| items[0].attributes.mode = Some(0o4755)),
+        ("Owner", |items| items[1].attributes.owner = Some((0, 1))),
+        ("Time", |items| items[2].attributes.seconds = Some(1)),
+        ("Time", |items| items[2].attributes.nanoseconds = Some(1)),
+        ("Sequence", |items| drop(items.pop())),
+        ("Sequence", |items| items.push(items[0].clone())),
+    ];
+    for (what, change) in changes {
+        let mut items = honest.clone();
+        change(&mut items);
+        let said = found(&items);
+        assert!(said.iter().any(|line| line.starts_with(&format!("a reader: {what} of"))), "{what}: {said:?}");
+    }
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! What layercage makes of an archive under its default policy.
 
-use super::item::{Item, Kind, sha256};
+use super::item::{Attributes, Item, Kind, sha256};
 use layercage::{
     Audit, Devices, Digest, Entry, EntryKind, Expected, Fault, Finding, Layer, LayerStream, Limit, Limits, Observer,
     Policy, Rule, Source, TarReader, Verdict,
@@ -112,7 +112,14 @@ fn content(entry: &Entry, source: &mut impl Source) -> Result<Vec<u8>, Fault> {
 
 fn item(entry: &Entry, content: &[u8]) -> Item {
     let name = entry.path.as_bytes();
-    match &entry.kind {
+    let metadata = &entry.metadata;
+    let attributes = Attributes {
+        mode: Some(metadata.mode),
+        owner: Some((metadata.uid.into(), metadata.gid.into())),
+        seconds: Some(metadata.mtime.seconds),
+        nanoseconds: Some(metadata.mtime.nanoseconds),
+    };
+    let item = match &entry.kind {
         EntryKind::File { .. } => Item::file(name, content),
         EntryKind::HardLink { target } => Item::new(name, Kind::HardLink).with_target(target),
         EntryKind::Symlink { target } => Item::new(name, Kind::Symlink).with_target(target.as_bytes()),
@@ -121,5 +128,6 @@ fn item(entry: &Entry, content: &[u8]) -> Item {
         EntryKind::Device(device) => {
             Item::new(name, device.kind.into()).with_device(device.major.into(), device.minor.into())
         }
-    }
+    };
+    item.with_attributes(attributes)
 }

@@ -1,7 +1,7 @@
 //! GNU tar: a process for each archive.
 
 use super::{Answer, Name, Peer, Wanted};
-use crate::item::{Item, Kind, UNKNOWN, sha256};
+use crate::item::{Attributes, Item, Kind, UNKNOWN, sha256};
 use crate::ours::LARGEST_FILE;
 use std::ffi::OsStr;
 use std::fs::File;
@@ -133,6 +133,7 @@ struct Line {
     /// Of a file.
     size: u64,
     device: (u64, u64),
+    attributes: Attributes,
 }
 
 impl Line {
@@ -141,7 +142,8 @@ impl Line {
         let mut words = words(line);
         // Columns are filled up with blanks; the name may be empty.
         let mut column = || words.find(|word| !word.is_empty());
-        let kind = match column()?.first()? {
+        let permissions = column()?;
+        let kind = match permissions.first()? {
             // What it does not know it extracts as a file.
             b'-' | b'C' | b'?' => Kind::File,
             b'h' => Kind::HardLink,
@@ -152,18 +154,36 @@ impl Line {
             b'b' => Kind::Block,
             _ => Kind::Other,
         };
-        let (_owner, size, date) = (column()?, column()?, column()?);
+        let (owner, size, date) = (column()?, column()?, column()?);
         // A time that no calendar has is one number.
-        if date.get(1..)?.contains(&b'-') {
-            column()?;
-        }
-        let name = unescaped(words.next()?);
-        let target = match kind {
-            Kind::Symlink => words.nth(1),
-            Kind::HardLink => words.nth(2),
-            _ => None,
+        let (seconds, nanoseconds) = match date.get(1..)?.contains(&b'-') {
+            true => time(date, column()?)?,
+            false => (std::str::from_utf8(date).ok()?.parse().ok()?, 0),
         };
-        let target = unescaped(target.unwrap_or_default());
+        // Of a negative time with a fraction it shows what is missing to the next second, and 0 of either sign alike.
+        let (seconds, nanoseconds) = match (seconds, nanoseconds) {
+            (0, 1..) => (None, None),
+            (..0, 1..) => (Some(seconds - 1), Some(1_000_000_000 - nanoseconds)),
+            _ => (Some(seconds), Some(nanoseconds)),
+        };
+        let (uid, gid) = std::str::from_utf8(owner).ok()?.split_once('/')?;
+        let attributes = Attributes {
+            mode: Some(mode(permissions.get(1..)?)?),
+            owner: Some((uid.parse().ok()?, gid.parse().ok()?)),
+            seconds,
+            nanoseconds,
+        };
+        // Times are filled up too, behind a longer one. All words of the rest but an empty name are some bytes.
+        let rest: Vec<_> = words.skip_while(|word| word.is_empty()).collect();
+        let (name, target) = match (kind, &rest[..]) {
+            (Kind::Symlink, [name, b"->", target]) => (*name, *target),
+            (Kind::Symlink, [b"->", target]) => (&b""[..], *target),
+            (Kind::HardLink, [name, b"link", b"to", target]) => (*name, *target),
+            (Kind::HardLink, [b"link", b"to", target]) => (&b""[..], *target),
+            (_, [name, ..]) => (*name, &b""[..]),
+            (_, []) => (&b""[..], &b""[..]),
+        };
+        let (name, target) = (unescaped(name), unescaped(target));
         let size = std::str::from_utf8(size).ok()?;
         let (mut bytes, mut device) = (0, (0, 0));
         match (kind, size.split_once(',')) {
@@ -171,14 +191,48 @@ impl Line {
             (_, Some((major, minor))) => device = (major.parse().ok()?, minor.parse().ok()?),
             _ => (),
         }
-        Some(Self { kind, name, target, size: bytes, device })
+        Some(Self { kind, name, target, size: bytes, device, attributes })
     }
 
     fn item(&self, content: &str) -> Item {
         let Self { kind, size, .. } = *self;
         let item = Item::new(&self.name, kind).with_target(&self.target).with_device(self.device.0, self.device.1);
+        let item = item.with_attributes(self.attributes);
         if kind == Kind::File { Item { size, content: content.to_owned(), ..item } } else { item }
     }
+}
+
+/// The bits of `rwxr-sr-t`.
+fn mode(text: &[u8]) -> Option<u32> {
+    let mut mode = 0;
+    for (index, &letter) in text.get(..9)?.iter().enumerate() {
+        let bit = 0o400 >> index;
+        let special = 0o4000 >> (index / 3);
+        mode |= match letter {
+            b'r' | b'w' | b'x' => bit,
+            b's' | b't' => bit | special,
+            b'S' | b'T' => special,
+            _ => 0,
+        };
+    }
+    Some(mode)
+}
+
+/// The seconds and nanoseconds of a date and a time of day, such as `2023-11-14` and `22:13:20.5`.
+fn time(date: &[u8], time: &[u8]) -> Option<(i64, u32)> {
+    let (date, time) = (std::str::from_utf8(date).ok()?, std::str::from_utf8(time).ok()?);
+    let (date, day) = date.rsplit_once('-')?;
+    let (year, month) = date.rsplit_once('-')?;
+    let (year, month, day): (i64, i64, i64) = (year.parse().ok()?, month.parse().ok()?, day.parse().ok()?);
+    // Years that begin in March end with the day that not all of them have.
+    let (year, month) = if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };
+    let days = 365 * year + year.div_euclid(4) - year.div_euclid(100) + year.div_euclid(400);
+    let days = days + (153 * month + 2) / 5 + day - 1 - 719_468;
+    let (time, fraction) = time.split_once('.').unwrap_or((time, ""));
+    let parts: Vec<i64> = time.split(':').map(|part| part.parse().ok()).collect::<Option<_>>()?;
+    let [hour, minute, second] = parts[..] else { return None };
+    let nanoseconds = format!("{fraction:0<9}").parse().ok()?;
+    Some((86_400 * days + 3600 * hour + 60 * minute + second, nanoseconds))
 }
 
 /// Splits at blanks that are not escaped.

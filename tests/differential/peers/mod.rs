@@ -1,7 +1,7 @@
 //! Other readers of tar archives.
 
 mod gnu;
-mod python;
+mod process;
 mod tar_crate;
 
 use super::item::Item;
@@ -35,12 +35,13 @@ pub(crate) struct Name {
 }
 
 /// All peers that are to be compared with.
-pub(crate) const ALL: [&str; 4] = ["tar crate", "GNU tar", "libarchive", "tarfile"];
+pub(crate) const ALL: [&str; 5] = ["tar crate", "GNU tar", "libarchive", "tarfile", "archive/tar"];
 
 /// Those of [`ALL`] that are installed, started.
 pub(crate) fn installed() -> Vec<Box<dyn Peer>> {
     let mut peers: Vec<Box<dyn Peer>> = vec![Box::new(tar_crate::TarCrate)];
     peers.extend(gnu::GnuTar::find().map(|peer| Box::new(peer) as Box<dyn Peer>));
-    peers.extend(python::Python::find().map(|peer| Box::new(peer) as Box<dyn Peer>));
+    let processes = [process::Process::python(), process::Process::go()];
+    peers.extend(processes.into_iter().flatten().map(|peer| Box::new(peer) as Box<dyn Peer>));
     peers
 }

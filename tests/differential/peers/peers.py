@@ -2,7 +2,8 @@
 
 Standard input: for each archive its length, four bytes, the least first, and the archive. Standard output: a line of
 JSON, first with the version of each reader (null where there is none), then for each archive with what each reader
-makes of it: {"items": [[name, kind, size, SHA-256, target, major, minor], ...]} or {"error": "..."}. Bytes of names are
+makes of it: {"items": [[name, kind, size, SHA-256, target, major,
+minor, mode, user, group, seconds, nanoseconds], ...]} or {"error": "..."}. Bytes of names are
 characters of the same number.
 """
 
@@ -11,6 +12,7 @@ import ctypes.util
 import hashlib
 import io
 import json
+import math
 import signal
 import stat
 import sys
@@ -64,7 +66,10 @@ class Tarfile:
             if size != member.size:
                 raise tarfile.ReadError("unexpected end of data")
         kind = "File" if member.isreg() else self.KINDS.get(member.type, "Other")
-        return [encoded(member.name), kind, size, content, encoded(member.linkname), member.devmajor, member.devminor]
+        # A record's time is a floating-point number, which does not hold nanoseconds.
+        attributes = [member.mode & 0o7777, member.uid, member.gid, math.floor(member.mtime), None]
+        device = [member.devmajor, member.devminor]
+        return [encoded(member.name), kind, size, content, encoded(member.linkname), *device, *attributes]
 
 
 class Libarchive:
@@ -99,6 +104,11 @@ class Libarchive:
             ("archive_entry_hardlink", string, pointer),
             ("archive_entry_filetype", ctypes.c_uint, pointer),
             ("archive_entry_size", size, pointer),
+            ("archive_entry_perm", ctypes.c_uint, pointer),
+            ("archive_entry_uid", size, pointer),
+            ("archive_entry_gid", size, pointer),
+            ("archive_entry_mtime", size, pointer),
+            ("archive_entry_mtime_nsec", ctypes.c_long, pointer),
             ("archive_entry_rdevmajor", ctypes.c_uint64, pointer),
             ("archive_entry_rdevminor", ctypes.c_uint64, pointer),
         ]:
@@ -143,7 +153,8 @@ class Libarchive:
             if size != self.entry_size(entry):
                 raise ValueError(f"{size} bytes, and not {self.entry_size(entry)}")
         major, minor = self.entry_rdevmajor(entry), self.entry_rdevminor(entry)
-        return [text(name), kind, size, content, text(hardlink or symlink or b""), major, minor]
+        attributes = [getattr(self, "entry_" + what)(entry) for what in ("perm", "uid", "gid", "mtime", "mtime_nsec")]
+        return [text(name), kind, size, content, text(hardlink or symlink or b""), major, minor, *attributes]
 
     def content(self, handle):
         size, digest = 0, hashlib.sha256()

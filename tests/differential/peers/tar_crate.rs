@@ -1,7 +1,7 @@
 //! The `tar` crate.
 
 use super::{Answer, Name, Peer, Wanted};
-use crate::item::{Item, Kind};
+use crate::item::{Attributes, Item, Kind};
 use crate::ours::LARGEST_FILE;
 use std::io::{self, Read};
 use tar::EntryType;
@@ -42,27 +42,40 @@ fn item(entry: &mut tar::Entry<'_, &[u8]>) -> io::Result<Item> {
         _ => Kind::Other,
     };
     let name = entry.path_bytes().into_owned();
+    // Where it finds no number it unpacks the file all the same.
+    let number = |number: io::Result<u64>| i64::try_from(number.ok()?).ok();
+    let attributes = Attributes {
+        mode: header.mode().ok().map(|mode| mode & 0o7777),
+        owner: number(header.uid()).zip(number(header.gid())),
+        // The header's own, which the crate sets; it does not look for one in records.
+        seconds: number(header.mtime()),
+        nanoseconds: None,
+    };
+    Ok(read_kind(entry, &name, kind)?.with_attributes(attributes))
+}
+
+fn read_kind(entry: &mut tar::Entry<'_, &[u8]>, name: &[u8], kind: Kind) -> io::Result<Item> {
     match kind {
         // What the crate unpacks: a regular file whose name ends in a slash is a directory.
         Kind::File if name.ends_with(b"/") && entry.header().as_ustar().is_none() => {
-            Ok(Item::new(&name, Kind::Directory))
+            Ok(Item::new(name, Kind::Directory))
         }
         Kind::File => {
             let mut content = Vec::new();
             if entry.take(LARGEST_FILE + 1).read_to_end(&mut content)? as u64 > LARGEST_FILE {
                 return Err(io::Error::other("too large to compare"));
             }
-            Ok(Item::file(&name, &content))
+            Ok(Item::file(name, &content))
         }
         Kind::HardLink | Kind::Symlink => {
             let target = entry.link_name_bytes().map(|target| target.into_owned()).unwrap_or_default();
-            Ok(Item::new(&name, kind).with_target(&target))
+            Ok(Item::new(name, kind).with_target(&target))
         }
         Kind::Character | Kind::Block => {
             let number = |number: Option<u32>| u64::from(number.unwrap_or_default());
             let (major, minor) = (entry.header().device_major()?, entry.header().device_minor()?);
-            Ok(Item::new(&name, kind).with_device(number(major), number(minor)))
+            Ok(Item::new(name, kind).with_device(number(major), number(minor)))
         }
-        _ => Ok(Item::new(&name, kind)),
+        _ => Ok(Item::new(name, kind)),
     }
 }

@@ -1,42 +1,59 @@
-//! Python's tarfile, and libarchive (which bsdtar is made of) by way of Python's ctypes: one process for all archives.
+//! Readers of other languages, each a process for all archives: Python's tarfile, libarchive (which bsdtar is made of)
+//! by way of Python's ctypes, and Go's archive/tar.
 
 use super::{Answer, Name, Peer, Wanted};
-use crate::item::{Item, Kind};
+use crate::item::{Attributes, Item, Kind};
 use serde_json::Value;
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
-const READERS: [&str; 2] = ["tarfile", "libarchive"];
-
-pub(crate) struct Python {
+pub(crate) struct Process {
     child: Child,
     input: Option<ChildStdin>,
     output: BufReader<ChildStdout>,
     names: Vec<Name>,
 }
 
-impl Python {
-    pub(crate) fn find() -> Option<Self> {
+impl Process {
+    /// tarfile and libarchive.
+    pub(crate) fn python() -> Option<Self> {
         let mut command = Command::new("python3");
         command.args(["-c", include_str!("peers.py")]).env("LC_ALL", "C.UTF-8");
-        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().ok()?;
+        Self::start(command, &["tarfile", "libarchive"])
+    }
+
+    /// archive/tar, whose compiler must be installed.
+    pub(crate) fn go() -> Option<Self> {
+        let mut command = Command::new("go");
+        command.args(["run", concat!(env!("CARGO_MANIFEST_DIR"), "/tests/differential/peers/peers.go")]);
+        command.env("GO111MODULE", "off").env("GOFLAGS", "");
+        Self::start(command, &["archive/tar"])
+    }
+
+    fn start(mut command: Command, readers: &[&'static str]) -> Option<Self> {
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().ok()?;
         let (input, output) = (child.stdin.take(), BufReader::new(child.stdout.take().unwrap()));
-        let mut python = Self { child, input, output, names: Vec::new() };
-        let versions = python.line();
+        let mut process = Self { child, input, output, names: Vec::new() };
+        let versions: Value = serde_json::from_str(&process.text()).ok()?;
         let names =
-            READERS.iter().filter_map(|&name| Some(Name { name, version: versions[name].as_str()?.to_owned() }));
-        python.names = names.collect();
-        Some(python)
+            readers.iter().filter_map(|&name| Some(Name { name, version: versions[name].as_str()?.to_owned() }));
+        process.names = names.collect();
+        Some(process)
+    }
+
+    fn text(&mut self) -> String {
+        let mut line = String::new();
+        self.output.read_line(&mut line).unwrap();
+        line
     }
 
     fn line(&mut self) -> Value {
-        let mut line = String::new();
-        self.output.read_line(&mut line).unwrap();
-        serde_json::from_str(&line).unwrap_or_else(|error| panic!("peers.py says {line:?}: {error}"))
+        let line = self.text();
+        serde_json::from_str(&line).unwrap_or_else(|error| panic!("{:?} say {line:?}: {error}", self.names))
     }
 }
 
-impl Drop for Python {
+impl Drop for Process {
     /// Lets it come to its end, and waits for that.
     fn drop(&mut self) {
         drop(self.input.take());
@@ -44,7 +61,7 @@ impl Drop for Python {
     }
 }
 
-impl Peer for Python {
+impl Peer for Process {
     fn names(&self) -> Vec<Name> {
         self.names.clone()
     }
@@ -80,6 +97,12 @@ fn item(item: &Value) -> Item {
     let read = Item::new(&bytes(&item[0]), kind).with_target(&bytes(&item[4]));
     let number = |value: &Value| value.as_u64().unwrap_or(u64::MAX);
     let read = read.with_device(number(&item[5]), number(&item[6]));
+    let read = read.with_attributes(Attributes {
+        mode: item[7].as_u64().map(|mode| u32::try_from(mode).unwrap()),
+        owner: item[8].as_i64().zip(item[9].as_i64()),
+        seconds: item[10].as_i64(),
+        nanoseconds: item[11].as_u64().map(|fraction| u32::try_from(fraction).unwrap()),
+    });
     match kind {
         Kind::File => Item { size: number(&item[2]), content: item[3].as_str().unwrap().to_owned(), ..read },
         _ => read,
