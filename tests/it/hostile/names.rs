@@ -105,9 +105,11 @@ pub(super) fn cases(out: &str) -> Vec<Case> {
         refused("root-not-directory", "the root as a file", layer().file(".", b"!")),
         refused("file-with-slash", "the root as a file with a slash", layer().file("/", b"!")),
         refused("root-not-directory", "the root as a file without any name", layer().file("", b"!")),
-        refused("root-not-directory", "the root as a link", layer().symlink("./", "../out")),
+        refused("root-not-directory", "the root as a link", layer().symlink(".", "../out")),
+        refused("file-with-slash", "the root as a link with a slash", layer().symlink("./", "../out")),
         refused("root-not-directory", "the root as a hard link", layer().file("a", b"").hard_link("/.", "a")),
-        refused("root-not-directory", "the root as a FIFO", layer().fifo(".//")),
+        refused("root-not-directory", "the root as a FIFO", layer().fifo("/./.")),
+        refused("file-with-slash", "the root as a FIFO with a slash", layer().fifo(".//")),
         refused("root-not-directory", "the root as a device that is skipped", layer().device("./.", 1, 3))
             .under(Policy::default().devices(Devices::Skip)),
         unpacks("the root as a directory", layer().dir_with("./", &mode(0o711)).file("a", b""), |w, _| {
