@@ -1,6 +1,6 @@
 //! Archives that some reader takes for another format, and ordinary ones that look a little like it.
 
-use super::build::{Archive, Header, tar};
+use super::build::{Archive, Header, pax_records, tar};
 use super::case::{Case, case};
 use super::compress::gzip;
 
@@ -78,6 +78,18 @@ pub(crate) fn cases() -> Vec<Case> {
         })
         .taken()
         .then_file("070707", "hello"),
+        case(
+            "named-nothing-in-front-of-records",
+            "the first header is of PAX records, and nothing but its size is set",
+            {
+                let header =
+                    Header::v7(b'x', "").raw_mode(&[0; 8]).raw_uid(&[0; 8]).raw_gid(&[0; 8]).raw_mtime(&[0; 12]);
+                tar().with(header.bytes(257, b"ustar\x0000"), pax_records(&[("mtime", b"1")])).file("f", "hello").end()
+            },
+        )
+        .seen("the tar crate writes it")
+        .taken()
+        .then_file("f", "hello"),
         case("named-like-nothing", "the first entry of an archive has a name of one character", {
             tar().directory(".").file("a", "hello").end()
         })

@@ -11,12 +11,12 @@ pub(super) fn is_lzip(block: &[u8]) -> bool {
 /// Python decodes one such file after another and takes all of it for one. A file of nothing is 18 bytes, of which most
 /// are zero, and so is the field of a name that is one character. So what follows a file of nothing is looked at too.
 pub(super) fn is_lzma(block: &[u8]) -> bool {
+    if Header::of(block).is_some_and(|header| header.is_usual()) {
+        return true;
+    }
     let mut rest = block;
     loop {
         let Some(header) = Header::of(rest) else { return is_other_of_liblzma(rest) };
-        if header.is_usual() {
-            return true;
-        }
         if !header.is_possible() {
             return false;
         }
@@ -24,7 +24,9 @@ pub(super) fn is_lzma(block: &[u8]) -> bool {
         match (header.bytes, rest.get(13..18)) {
             (_, Some(&[coder, ..])) if coder != 0 => return false,
             (0, Some([0, 0, 0, 0, 0])) => rest = rest.get(18..).unwrap_or_default(),
-            (0, None) => return false,
+            // Behind nothing only the mark of an end may follow, whose first bit lies in the upper half of the range. A
+            // header whose name is empty, and its owner too, has digits there, as the tar crate writes it for PAX.
+            (0, Some([_, 0..0x7f, ..]) | None) => return false,
             _ => return true,
         }
     }
@@ -90,6 +92,21 @@ mod tests {
             let field = [name, &[0; 100][name.len()..], b"0000755\0", b"0000000\0"].concat();
             assert!(!is_lzma(&field), "{}", name.escape_ascii());
         }
+    }
+
+    /// The tar crate writes such headers in front of PAX records.
+    #[test]
+    fn a_header_that_is_nearly_empty_is_no_lzma() {
+        let mut block = [0; 512];
+        block[124..136].copy_from_slice(b"00000000036\0");
+        block[148..156].copy_from_slice(b"003104\0 ");
+        block[156..157].copy_from_slice(b"x");
+        block[257..265].copy_from_slice(b"ustar\x0000");
+        assert!(!is_lzma(&block));
+        block[136..148].copy_from_slice(b"00000000000\0");
+        assert!(!is_lzma(&block));
+        block[124..136].copy_from_slice(b"\x80\0\0\0\0\0\0\0\0\0\0\x1e");
+        assert!(!is_lzma(&block));
     }
 
     #[test]
