@@ -56,6 +56,8 @@ struct Sent {
     instead: Vec<u8>,
 }
 
+type Store = fn(&[u8]) -> Vec<u8>;
+
 fn flipped(bytes: &[u8], at: usize) -> Vec<u8> {
     let mut bytes = bytes.to_vec();
     bytes[at] ^= 0x20;
@@ -69,7 +71,7 @@ fn sent() -> Vec<Sent> {
         let tar = layer().build();
         // The name of the first entry, so that the checksum of its header is wrong.
         let broken = flipped(&tar, 3);
-        let stored: [(&str, fn(&[u8]) -> Vec<u8>); 3] =
+        let stored: [(&str, Store); 3] =
             [("plain", <[u8]>::to_vec), ("gzip", gzip), ("zstd", |bytes| zstd::encode_all(bytes, 1).unwrap())];
         for (form, store) in stored {
             let blob = store(&tar);
@@ -233,7 +235,7 @@ impl Sink for Closed {
     }
 
     fn accept(&mut self, _: Judged<Change>, _: &mut dyn Source, _: &mut Judge<'_>) -> Result<(), Fault> {
-        Err(io::Error::new(ErrorKind::BrokenPipe, NobodyThere)).map_err(Fault::sink)
+        Err(Fault::sink(io::Error::new(ErrorKind::BrokenPipe, NobodyThere)))
     }
 
     fn end_layer(&mut self, _: &Checked) -> Result<(), Fault> {
