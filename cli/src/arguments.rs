@@ -27,7 +27,7 @@ pub(crate) struct Arguments {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Unpack an image into a directory that does not exist yet: all of it, or nothing.
+    /// Unpack an image into a directory that does not exist yet, or is empty: all of it, or nothing.
     Unpack(Unpack),
     /// Apply one layer over a directory that exists.
     Apply(Apply),
@@ -58,7 +58,7 @@ pub(crate) struct Unpack {
     /// `FILE:TAG`; archives may be compressed; `-` reads one from standard input.
     #[arg(value_name = "IMAGE")]
     pub(crate) image: PathBuf,
-    /// The directory to make.
+    /// The directory to make. An empty one of that name is replaced.
     #[arg(value_name = "ROOTFS")]
     pub(crate) rootfs: PathBuf,
 }

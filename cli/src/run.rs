@@ -254,6 +254,9 @@ fn split(rootfs: &Path) -> Result<(&Path, &OsStr), Failure> {
         (_, Some(_)) if is_reserved(rootfs) => Err(Failure::reserved(rootfs)),
         (Some(parent), Some(name)) if parent.as_os_str().is_empty() => Ok((Path::new("."), name)),
         (Some(parent), Some(name)) => Ok((parent, name)),
-        _ => Err(Failure::usage(format!("{} names no directory that could be made", shown(rootfs)))),
+        _ => Err(Failure::usage(format!(
+            "{} names no directory that could be made or replaced; give its name in the directory above it",
+            shown(rootfs)
+        ))),
     }
 }

@@ -89,13 +89,70 @@ fn unlock(path: &Path) {
 }
 
 #[test]
-fn what_exists_is_not_touched() {
+fn what_exists_is_not_touched_and_told_by_name() {
+    type Make = fn(&Path);
+    let rows: [(Make, &str, &str); 3] = [
+        (|root| fs::write(root, "mine").unwrap(), "not a directory", "remove what is there"),
+        (
+            |root| std::os::unix::fs::symlink(".", root).unwrap(),
+            "a symbolic link",
+            "name the directory that the link leads to",
+        ),
+        (|root| fs::create_dir_all(root.join("mine")).unwrap(), "a directory that is not empty", "empty the directory"),
+    ];
+    for (make, what, help) in rows {
+        for argument in ["rootfs", "rootfs/", "./rootfs", "rootfs//"] {
+            let place = tempfile::tempdir().unwrap();
+            make(&place.path().join("rootfs"));
+            let inode = || fs::symlink_metadata(place.path().join("rootfs")).unwrap().ino();
+            let before = inode();
+            let (code, lines) = ended(&run(&["unpack", world().to_str().unwrap(), argument], place.path()));
+            assert_eq!((code, lines[0].clone()), (2, format!("layercage: \"rootfs\" exists already: {what}")));
+            assert!(lines[1].contains(help) && lines[1].contains("Nothing was written to"), "{lines:?}");
+            assert_eq!((names(place.path()), inode()), (vec!["rootfs".to_owned()], before));
+        }
+    }
+}
+
+#[test]
+fn an_empty_directory_is_replaced_however_it_is_spelled_with_the_sandbox_and_without() {
+    for argument in ["rootfs", "rootfs/", "./rootfs", "rootfs//", "rootfs/."] {
+        for sandbox in [&[][..], &["--no-sandbox"]] {
+            let place = tempfile::tempdir().unwrap();
+            let root = place.path().join("rootfs");
+            fs::create_dir(&root).unwrap();
+            let before = fs::metadata(&root).unwrap().ino();
+            let image = world().display().to_string();
+            let (code, lines) = ended(&run(&[&["unpack"], sandbox, &[&image, argument]].concat(), place.path()));
+            assert_eq!(code, 0, "{argument}: {lines:?}");
+            assert!(root.join("bin/hello").is_file() && fs::metadata(&root).unwrap().ino() != before, "{argument}");
+            assert_eq!(names(place.path()), ["rootfs"], "{argument}");
+            unlock(place.path());
+        }
+    }
+}
+
+#[test]
+fn an_empty_directory_stays_when_the_image_is_refused() {
     let place = tempfile::tempdir().unwrap();
-    fs::write(place.path().join("rootfs"), "mine").unwrap();
-    let (code, lines) = ended(&run(&["unpack", world().to_str().unwrap(), "rootfs"], place.path()));
-    assert_eq!((code, lines[0].as_str()), (2, r#"layercage: "rootfs" exists already"#));
-    assert_eq!(fs::read_to_string(place.path().join("rootfs")).unwrap(), "mine");
-    assert_eq!(names(place.path()), ["rootfs"]);
+    let root = place.path().join("rootfs");
+    fs::create_dir(&root).unwrap();
+    fs::set_permissions(&root, fs::Permissions::from_mode(0o710)).unwrap();
+    let found = || fs::metadata(&root).map(|found| (found.ino(), found.mode() & 0o7777)).unwrap();
+    let before = found();
+    // Its last layer has a whiteout of what it brings itself.
+    let image = world().display().to_string();
+    let arguments = ["unpack", "--refuse", "whiteout-of-own", &image, "rootfs"];
+    let (code, lines) = ended(&run(&arguments, place.path()));
+    assert_eq!(code, 3, "{lines:?}");
+    assert!(lines.last().unwrap().ends_with("Nothing was written to rootfs"), "{lines:?}");
+    assert_eq!((found(), names(&root), names(place.path())), (before, vec![], vec!["rootfs".to_owned()]));
+    // What stands for the directory itself has no name that could be given to another.
+    for argument in [".", "rootfs/..", "/"] {
+        let (code, lines) = ended(&run(&["unpack", &image, argument], place.path()));
+        assert_eq!(code, 2, "{lines:?}");
+        assert!(lines[0].contains("give its name in the directory above it"), "{lines:?}");
+    }
 }
 
 #[test]

@@ -22,6 +22,7 @@ mod replace;
 mod spool;
 mod stage;
 mod sys;
+mod target;
 mod temporary;
 #[cfg(test)]
 mod tests;

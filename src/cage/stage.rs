@@ -1,11 +1,11 @@
 //! A directory that is filled out of sight and then takes its name at one stroke.
 
 use super::claim::{self, Claim, Purpose};
-use super::directory::{self, Me, Opened};
+use super::directory::Me;
 use super::metadata::strip_acls;
+use super::target::{self, Target};
 use super::{Cage, Exposure, sys};
 use crate::words::{self, Component, Durability, Escaped, Fault, Misuse};
-use rustix::io::Errno;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::Duration;
 
@@ -30,7 +30,7 @@ const TREE: &[u8] = b"rootfs";
 #[derive(Debug)]
 pub(crate) struct Stage {
     parent: OwnedFd,
-    target: Vec<u8>,
+    target: Target,
     me: Me,
     /// The directory around the tree.
     claim: Claim,
@@ -55,11 +55,7 @@ impl Stage {
     fn make(parent: BorrowedFd<'_>, target: &[u8]) -> Result<Self, Fault> {
         // A handle of cap-std only names: this one is to be read from, too.
         let parent = sys::open_directory(parent, b".").map_err(sys::fault("openat", b"."))?;
-        match sys::status_at(parent.as_fd(), target) {
-            Err(Errno::NOENT) => (),
-            Ok(_) => return Err(Misuse::TargetExists { name: Escaped::new(target) }.into()),
-            Err(errno) => return Err(Fault::system("statx", target, errno)),
-        }
+        let target = Target::find(parent.as_fd(), target)?;
         let me = Me::find_out();
         // What cannot be removed for want of descriptors is not made.
         let reserve = std::iter::repeat_with(|| sys::duplicate(parent.as_fd())).take(RESERVE);
@@ -68,7 +64,7 @@ impl Stage {
         claim::each_dead(parent.as_fd(), STAGE, me, |dead| drop(remove(parent.as_fd(), &dead)))?;
         let claim = Claim::make(parent.as_fd(), STAGE, me)?;
         match make_tree(&claim, me) {
-            Ok(tree) => Ok(Self { parent, target: target.to_vec(), me, claim, tree: Some(tree), reserve }),
+            Ok(tree) => Ok(Self { parent, target, me, claim, tree: Some(tree), reserve }),
             Err(fault) => {
                 reserve.clear();
                 let _ = remove(parent.as_fd(), &claim);
@@ -92,16 +88,16 @@ impl Stage {
     }
 
     fn tree_identity(&self) -> Result<(u64, u64), Fault> {
-        Ok(sys::status(self.tree()?).map_err(sys::fault("statx", &self.target))?.identity)
+        Ok(sys::status(self.tree()?).map_err(sys::fault("statx", self.target.name()))?.identity)
     }
 
-    /// Gives the tree its name, unless something of that name has come up meanwhile.
+    /// Gives the tree its name, unless something has come up there meanwhile.
     pub(crate) fn commit(self, durability: Durability) -> Result<(), Fault> {
         let stage = self.claim.directory.as_fd();
         if durability == Durability::Synced {
-            sys::sync_file_system(self.tree()?).map_err(sys::fault("syncfs", &self.target))?;
+            sys::sync_file_system(self.tree()?).map_err(sys::fault("syncfs", self.target.name()))?;
         }
-        self.carry((stage, TREE), (self.parent.as_fd(), &self.target))?;
+        self.put_in_place(stage)?;
         if durability == Durability::Synced
             && let Err(errno) = sys::sync(self.parent.as_fd())
         {
@@ -113,31 +109,29 @@ impl Stage {
         Ok(())
     }
 
-    /// Moves the tree from one directory to the other.
-    fn carry(&self, from: (BorrowedFd<'_>, &[u8]), to: (BorrowedFd<'_>, &[u8])) -> Result<(), Fault> {
-        let status = sys::status(self.tree()?).map_err(sys::fault("statx", &self.target))?;
+    fn put_in_place(&self, stage: BorrowedFd<'_>) -> Result<(), Fault> {
+        let status = sys::status(self.tree()?).map_err(sys::fault("statx", self.target.name()))?;
         // Its `..` is written anew, for which it must be writable.
-        let mode_now = self.me.open_up(self.tree()?, &status, &self.target)?;
-        let moved = match sys::carry(from, to) {
-            Err(Errno::EXIST) => Err(Misuse::TargetExists { name: Escaped::new(to.1) }.into()),
-            other => other.map_err(sys::fault("renameat2", &self.target)),
-        };
-        if mode_now == status.mode || moved.is_err() {
-            return moved;
+        let mode_now = self.me.open_up(self.tree()?, &status, self.target.name())?;
+        self.target.give(self.parent.as_fd(), (stage, TREE))?;
+        if mode_now != status.mode
+            && let Err(errno) = sys::set_mode(self.tree()?, status.mode)
+        {
+            self.take_back(stage)?;
+            return Err(Fault::system("fchmod", self.target.name(), errno));
         }
-        let restored = sys::set_mode(self.tree()?, status.mode).map_err(sys::fault("fchmod", &self.target));
-        restored.or_else(|fault| {
-            sys::carry(to, from).map_err(sys::fault("renameat2", &self.target))?;
-            Err(fault)
-        })
+        Ok(())
     }
 
-    /// Takes the name away again, if it is still the tree that has it.
+    /// Takes the name away again, if it is still the tree that has it. Where there was an empty directory, there is one
+    /// again.
     fn take_back(&self, stage: BorrowedFd<'_>) -> Result<(), Fault> {
-        let tree = self.tree_identity()?;
-        let parent = self.parent.as_fd();
-        if sys::names(parent, &self.target, tree) {
-            self.carry((parent, &self.target), (stage, TREE))?;
+        let (parent, name) = (self.parent.as_fd(), self.target.name());
+        let status = sys::status(self.tree()?).map_err(sys::fault("statx", name))?;
+        if sys::names(parent, name, status.identity) {
+            self.me.open_up(self.tree()?, &status, name)?;
+            sys::carry((parent, name), (stage, TREE)).map_err(sys::fault("renameat2", name))?;
+            self.target.restore(parent, stage, self.me)?;
         }
         Ok(())
     }
@@ -167,12 +161,7 @@ impl Drop for Stage {
 fn make_tree(claim: &Claim, me: Me) -> Result<OwnedFd, Fault> {
     let stage = claim.directory.as_fd();
     strip_acls(stage)?;
-    sys::create_directory(stage, TREE).map_err(sys::fault("mkdirat", TREE))?;
-    let mount = sys::status(stage).map_err(sys::fault("statx", &claim.name))?.mount;
-    match directory::open(stage, TREE, mount, me)? {
-        Opened::Directory { fd, .. } => Ok(fd),
-        _ => Err(Fault::system("openat", TREE, Errno::STALE)),
-    }
+    target::make_directory(stage, TREE, me)
 }
 
 /// Removes the tree in it through its handle, and then itself by its name. What somebody moves to its name meanwhile
@@ -181,5 +170,7 @@ fn make_tree(claim: &Claim, me: Me) -> Result<OwnedFd, Fault> {
 fn remove(parent: BorrowedFd<'_>, claim: &Claim) -> Result<(), Fault> {
     let stage = claim.directory.as_fd();
     Cage::over(stage, Exposure::Staged)?.remove_tree(stage, TREE)?;
+    // Left by a run that was killed while it took a name back. Only an empty directory goes.
+    let _ = sys::remove_directory(stage, target::SUBSTITUTE);
     claim.remove(parent)
 }

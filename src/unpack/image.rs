@@ -14,7 +14,7 @@ use cap_std::fs::Dir;
 use std::ffi::OsStr;
 
 impl Unpacker {
-    /// Unpacks an image as the directory `name` in `parent`, which must not exist yet, on as many threads as
+    /// Unpacks an image as the directory `name` in `parent`, which must not exist yet or be empty, on as many threads as
     /// [`Unpacker::jobs`] allows: while a layer is applied, the next one is begun to be read.
     ///
     /// All layers are applied out of sight and verified; then the tree takes its name at one stroke. Whatever

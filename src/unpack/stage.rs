@@ -10,6 +10,10 @@ use std::os::fd::AsFd;
 /// A root filesystem that is filled out of sight, beside the place that it takes on
 /// [`Staged::commit`]. Dropped before, it leaves nothing behind.
 ///
+/// The place is a name that is free, or that of an empty directory. An empty directory is replaced at one stroke. The tree
+/// takes over nothing of it, neither its inode nor its mode, owner or extended attributes. It stays as it was when
+/// anything fails before.
+///
 /// Once an application of a layer to it has failed, for whatever reason, it can only be dropped: what the failed layer
 /// left in the tree belongs to no layer that was verified. Every later application and [`Staged::commit`] fail with
 /// [`Misuse::Poisoned`]. To try again, make a new one.
@@ -43,7 +47,9 @@ impl Staged {
     ///
     /// # Errors
     ///
-    /// [`Misuse::TargetExists`], [`Misuse::NotAComponent`], [`Misuse::ReservedName`], and what the system refuses.
+    /// [`Misuse::TargetExists`] when something other than an empty directory is there: its
+    /// [`Occupant`](crate::Occupant) says what. [`Misuse::NotAComponent`], [`Misuse::ReservedName`], and what the system
+    /// refuses.
     pub fn beside(parent: &Dir, name: impl AsRef<std::ffi::OsStr>) -> Result<Self, Error> {
         use std::os::unix::ffi::OsStrExt;
         let make = || {
@@ -73,7 +79,11 @@ impl Staged {
     /// [`Misuse::Poisoned`] after a layer that failed or has not ended, [`Misuse::ProofsDoNotMatch`] when `proofs` are not
     /// those of the layers applied, in their order; [`Misuse::ForeignTree`] when [`Staged::rootfs`] is no longer the tree
     /// that it was; [`Misuse::TargetExists`] when something of that name has
-    /// come up meanwhile; and what the system refuses. Nothing is visible then.
+    /// come up meanwhile, or something was put into the empty directory that was there; and what the system refuses.
+    /// Nothing is visible then, and what was put there stays.
+    ///
+    /// With [`Durability::Synced`], a failure to write the name to the disk takes the name back. Where an empty directory
+    /// was replaced, a new one with its owner and mode is there then.
     pub fn commit(self, proofs: Vec<Verified<Blob>>) -> Result<(), Error> {
         let Self { stage, mut rootfs, durability } = self;
         let commit = || {

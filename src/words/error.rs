@@ -1,7 +1,7 @@
 //! What went wrong, where, and whose fault it is.
 
 use super::cause::{causes, source_of};
-use super::{Digest, Escaped, Quirk, Rule, Violation};
+use super::{Digest, Escaped, Occupant, Quirk, Rule, Violation};
 use std::error::Error as StdError;
 use std::fmt::{self, Display};
 use std::io;
@@ -75,11 +75,13 @@ pub type ErrorKind = Fault;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Misuse {
-    /// The target of an unpacking exists already.
-    #[error("{name} exists already")]
+    /// The target of an unpacking exists already, and is no empty directory.
+    #[error("{name} exists already: {occupant}")]
     TargetExists {
         /// Its name.
         name: Escaped,
+        /// What is there.
+        occupant: Occupant,
     },
     /// A name that must be one component is none.
     #[error("{name} is not a plain file name")]
@@ -426,6 +428,7 @@ impl Error {
             Fault::Misuse(Misuse::ImageAsLayer { .. }) => {
                 Some("`layercage unpack` takes images; `--as layer` applies it all the same")
             }
+            Fault::Misuse(Misuse::TargetExists { occupant, .. }) => Some(occupant.help()),
             _ => None,
         }
     }

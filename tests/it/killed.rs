@@ -7,6 +7,7 @@ use crate::support::{open, stage};
 use layercage::{Layer, Policy, Rootfs, Staged, Unpacker};
 use std::fs;
 use std::io::{BufRead, BufReader};
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::Stdio;
@@ -119,30 +120,56 @@ fn litter(listing: &Listing) -> Vec<String> {
 
 #[test]
 fn an_unpacking_that_is_killed_leaves_nothing_to_the_next() {
-    let place = tempfile::tempdir().unwrap();
-    let (_, whole) = run_and_kill("unpacks_until_it_is_killed", place.path(), None);
-    let expected = tree::list(&place.path().join("rootfs"));
-    let mut unfinished = 0;
-    kill_at_moments("unpack", whole, |moment| {
+    kill_unpackings("unpack", false);
+}
+
+#[test]
+fn an_unpacking_over_an_empty_directory_that_is_killed_leaves_it_as_it_was() {
+    kill_unpackings("unpack over an empty directory", true);
+}
+
+/// Kills unpackings, of which the target is an empty directory or nothing at first.
+fn kill_unpackings(what: &str, is_there: bool) {
+    const BITS: u32 = 0o1713;
+    let place = || {
         let place = tempfile::tempdir().unwrap();
-        let (end, _) = run_and_kill("unpacks_until_it_is_killed", place.path(), Some(moment));
         let root = place.path().join("rootfs");
-        if root.exists() {
+        if is_there {
+            fs::create_dir(&root).unwrap();
+            fs::set_permissions(root, fs::Permissions::from_mode(BITS)).unwrap();
+        }
+        place
+    };
+    let first = place();
+    let (_, whole) = run_and_kill("unpacks_until_it_is_killed", first.path(), None);
+    let expected = tree::list(&first.path().join("rootfs"));
+    let mut unfinished = 0;
+    kill_at_moments(what, whole, |moment| {
+        let place = place();
+        let root = place.path().join("rootfs");
+        let inode = || fs::metadata(&root).ok().map(|found| found.ino());
+        let before = inode();
+        let (end, _) = run_and_kill("unpacks_until_it_is_killed", place.path(), Some(moment));
+        if inode() == before {
+            assert!(end == End::Killed, "it ended after {moment:?} and left nothing");
+            if is_there {
+                assert_eq!(fs::metadata(&root).unwrap().mode() & 0o7777, BITS, "after {moment:?}");
+                assert_eq!(fs::read_dir(&root).unwrap().count(), 0, "after {moment:?}");
+            }
+            unfinished += 1;
+            unpack(place.path());
+        } else {
             let differences = tree::differences(&expected, &tree::list(&root));
             assert!(differences.is_empty(), "after {moment:?}\n{}", differences.join("\n"));
             // What was around the tree may be there still, until the next run.
             drop(Staged::beside(&open(place.path()), "next").unwrap());
-        } else {
-            assert!(end == End::Killed, "it ended after {moment:?} and left nothing");
-            unfinished += 1;
-            unpack(place.path());
         }
         assert_eq!(fs::read_dir(place.path()).unwrap().count(), 1, "after {moment:?}");
         tree::unlock(place.path());
         end
     });
-    eprintln!("unpack: {unfinished} of those before ROOTFS was there");
-    tree::unlock(place.path());
+    eprintln!("{what}: {unfinished} of those before ROOTFS was the tree");
+    tree::unlock(first.path());
 }
 
 #[test]

@@ -81,6 +81,57 @@ fn a_directory_that_becomes_a_link_and_back_leads_nowhere() {
 }
 
 #[test]
+fn a_file_that_is_put_into_the_target_during_the_commit_is_never_lost() {
+    use crate::support::open;
+    use layercage::{Fault, Misuse, Occupant, Staged};
+    use rustix::fs::{Mode, OFlags, openat};
+    let place = tempfile::tempdir().unwrap();
+    let root = place.path().join("rootfs");
+    let (mut replaced, mut kept) = (0_u32, 0_u32);
+    let end = Instant::now() + Duration::from_secs(2);
+    let mut round = 0;
+    while Instant::now() < end || (replaced == 0 || kept == 0) && round < 20_000 {
+        round += 1;
+        fs::create_dir(&root).unwrap();
+        let directory = fs::File::open(&root).unwrap();
+        let staged = Staged::beside(&open(place.path()), "rootfs").unwrap();
+        let go = AtomicBool::new(false);
+        let (put, committed) = std::thread::scope(|scope| {
+            // Through a handle on the old directory: it is not the new tree that takes the file.
+            let putting = scope.spawn(|| {
+                while !go.load(Ordering::Acquire) {
+                    std::hint::spin_loop();
+                }
+                (0..round % 100 * 50).for_each(|_| std::hint::spin_loop());
+                let flags = OFlags::CREATE | OFlags::EXCL | OFlags::WRONLY | OFlags::CLOEXEC;
+                openat(&directory, "precious", flags, Mode::RUSR).is_ok()
+            });
+            go.store(true, Ordering::Release);
+            let committed = staged.commit(vec![]);
+            (putting.join().unwrap(), committed)
+        });
+        // The file may also be put there after the commit, which leaves no directory to put it into.
+        assert_eq!(put, committed.is_err(), "round {round}: a file was lost, or refused for nothing");
+        assert_eq!(root.join("precious").exists(), put, "round {round}");
+        match committed {
+            Ok(()) => replaced += 1,
+            Err(error) => {
+                let occupant = Occupant::FullDirectory;
+                let expected =
+                    Fault::Misuse(Misuse::TargetExists { name: layercage::Escaped::new(b"rootfs"), occupant });
+                assert_eq!(format!("{}", error.kind()), format!("{expected}"));
+                assert_eq!(error.blame().exit_code(), 2);
+                kept += 1;
+            }
+        }
+        assert_eq!(fs::read_dir(place.path()).unwrap().count(), 1, "round {round}");
+        fs::remove_dir_all(&root).unwrap();
+    }
+    eprintln!("{replaced} replaced, {kept} kept with a file in them");
+    assert!(replaced > 0 && kept > 0, "{replaced} replaced, {kept} kept");
+}
+
+#[test]
 fn a_directory_that_takes_the_place_of_a_new_stage_loses_nothing() {
     use crate::support::open;
     use layercage::{Layer, Staged, Unpacker};

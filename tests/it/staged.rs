@@ -1,6 +1,7 @@
 //! All or nothing: nothing is visible before everything is proven.
 
 mod failed;
+mod replaced;
 
 use crate::child;
 use crate::support::layer::{Attributes, LayerBuilder, mode};
@@ -121,17 +122,9 @@ fn the_proofs_of_one_tree_do_not_make_another_visible() {
 }
 
 #[test]
-fn what_exists_is_never_replaced() {
+fn a_target_is_one_component() {
     let place = tempfile::tempdir().unwrap();
-    fs::create_dir(place.path().join("rootfs")).unwrap();
-    let refused = Staged::beside(&open(place.path()), "rootfs").unwrap_err();
-    assert!(matches!(refused.kind(), Fault::Misuse(Misuse::TargetExists { .. })), "{refused}");
-    let staged = Staged::beside(&open(place.path()), "later").unwrap();
-    fs::write(place.path().join("later"), "somebody was faster").unwrap();
-    let refused = staged.commit(vec![]).unwrap_err();
-    assert!(matches!(refused.kind(), Fault::Misuse(Misuse::TargetExists { .. })), "{refused}");
-    assert_eq!(fs::read_to_string(place.path().join("later")).unwrap(), "somebody was faster");
-    for name in ["", ".", "..", "a/b"] {
+    for name in ["", ".", "..", "a/b", "a/"] {
         let refused = Staged::beside(&open(place.path()), name).unwrap_err();
         assert!(matches!(refused.kind(), Fault::Misuse(Misuse::NotAComponent { .. })), "{refused}");
     }

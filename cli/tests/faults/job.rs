@@ -3,7 +3,7 @@
 use crate::layers::layer;
 use crate::tree::{self, Tree};
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use tar::EntryType::{Directory as Dir, Fifo, Link, Regular as File, Symlink};
@@ -13,6 +13,8 @@ use tempfile::TempDir;
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Job {
     Unpack,
+    /// An image that is unpacked, and written to the disk, in the place of an empty directory.
+    Replace,
     Apply,
 }
 
@@ -20,6 +22,7 @@ impl Job {
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Unpack => "unpack",
+            Self::Replace => "unpack over an empty directory",
             Self::Apply => "apply",
         }
     }
@@ -28,9 +31,10 @@ impl Job {
     pub(crate) fn place(self) -> TempDir {
         let place = tempfile::tempdir().unwrap();
         match self {
-            Self::Unpack => {
+            Self::Unpack | Self::Replace => {
                 let world = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/images/world");
                 std::os::unix::fs::symlink(fs::canonicalize(world).unwrap(), place.path().join("image")).unwrap();
+                self.make_empty(place.path());
             }
             Self::Apply => {
                 fs::create_dir(place.path().join("root")).unwrap();
@@ -46,6 +50,7 @@ impl Job {
     pub(crate) fn arguments(self, jobs: &str) -> Vec<String> {
         let words: &[&str] = match self {
             Self::Unpack => &["unpack", "--jobs", jobs, "image", "rootfs"],
+            Self::Replace => &["unpack", "--sync", "--jobs", jobs, "image", "rootfs"],
             // Known by its size: it is verified first, as a tree in use should have it.
             Self::Apply => &["apply", "--jobs", jobs, "--size", "SIZE", "layer", "root"],
         };
@@ -56,13 +61,13 @@ impl Job {
     /// What the command opens first.
     pub(crate) fn opened_first(self) -> &'static str {
         match self {
-            Self::Unpack => ".",
+            Self::Unpack | Self::Replace => ".",
             Self::Apply => "root",
         }
     }
 
     pub(crate) fn root(self, place: &Path) -> PathBuf {
-        place.join(if self == Self::Unpack { "rootfs" } else { "root" })
+        place.join(if self == Self::Apply { "root" } else { "rootfs" })
     }
 
     /// What comes of it when nothing fails.
@@ -84,13 +89,33 @@ impl Job {
 
     /// Whether there is something that is there when it has succeeded only.
     pub(crate) fn is_done(self, place: &Path) -> bool {
-        self == Self::Unpack && self.root(place).exists()
+        match self {
+            Self::Unpack => self.root(place).exists(),
+            Self::Replace => fs::read_dir(self.root(place)).is_ok_and(|mut names| names.next().is_some()),
+            Self::Apply => false,
+        }
+    }
+
+    /// Makes the empty directory that is to be replaced.
+    fn make_empty(self, place: &Path) {
+        if self == Self::Replace {
+            fs::create_dir(self.root(place)).unwrap();
+            std::os::unix::fs::chown(self.root(place), Some(1000), Some(1001)).unwrap();
+            fs::set_permissions(self.root(place), fs::Permissions::from_mode(0o2713)).unwrap();
+        }
+    }
+
+    /// The number, mode and owner of the empty directory that is to be replaced.
+    pub(crate) fn empty(self, place: &Path) -> Option<(u64, [u32; 3])> {
+        let found = fs::metadata(self.root(place)).ok().filter(|_| self == Self::Replace)?;
+        Some((found.ino(), [found.mode(), found.uid(), found.gid()]))
     }
 
     /// Removes that, so that it can be done again.
     pub(crate) fn clear_done(self, place: &Path) {
         if self.is_done(place) {
             fs::remove_dir_all(self.root(place)).unwrap();
+            self.make_empty(place);
         }
     }
 

@@ -143,6 +143,7 @@ fn sweep(job: &Job, jobs: &str, errors: &[&str], extent: Extent<'_>, figures: &m
 
 fn run(job: &Job, jobs: &str, call: &str, error: &str, moment: usize, expected: &tree::Tree) -> Result<i32, String> {
     let place = job.place();
+    let before = job.empty(place.path());
     let inject = format!("inject={call}:error={error}:when={moment}");
     // Only the one call stops, so that a run takes hardly longer than it would.
     let trace = format!("trace={call}");
@@ -165,6 +166,11 @@ fn run(job: &Job, jobs: &str, call: &str, error: &str, moment: usize, expected: 
             }
             if is_there {
                 return Err(format!("ROOTFS is there: {said}"));
+            }
+            // Once the tree had the name, a new one is put back.
+            let (before, after) = (before, job.empty(place.path()));
+            if after != before && (call != "fsync" || after.map(|(_, rest)| rest) != before.map(|(_, rest)| rest)) {
+                return Err(format!("the empty directory was {before:?} and is {after:?}: {said}"));
             }
             // The last line or two; what was noted may stand before.
             let line = said.lines().find(|line| !line.contains("note [")).unwrap_or_default();
@@ -212,7 +218,7 @@ fn every_system_call_may_fail() {
     }
     let mut figures = Figures::default();
     if std::env::var_os("LAYERCAGE_FAULTS").is_some_and(|which| which == "all") {
-        for job in [Job::Apply, Job::Unpack] {
+        for job in [Job::Apply, Job::Unpack, Job::Replace] {
             sweep(&job, "3", &["EIO", "ENOMEM"], Extent::First, &mut figures);
             sweep(&job, "1", &ERRORS, Extent::Whole, &mut figures);
         }
@@ -220,6 +226,8 @@ fn every_system_call_may_fail() {
         sweep(&Job::Apply, "1", &["EIO"], Extent::First, &mut figures);
         let staging = ["mkdirat", "flock", "openat", "renameat2", "clone", "clone3"];
         sweep(&Job::Unpack, "2", &["ENOMEM"], Extent::FirstOf(&staging), &mut figures);
+        let taking = ["syncfs", "renameat", "fsync"];
+        sweep(&Job::Replace, "1", &["EIO"], Extent::FirstOf(&taking), &mut figures);
     }
     let Figures { calls, runs, failed, wrong } = figures;
     eprintln!("{} calls, {runs} runs, of which {failed} failed as they should: {calls:?}", calls.len());
