@@ -56,7 +56,7 @@ fn with_layer(names: &[&str]) -> tempfile::TempDir {
 }
 
 #[test]
-fn a_target_may_be_spelled_in_many_ways_and_must_name_something_new() {
+fn a_target_may_be_spelled_in_many_ways_and_must_have_a_name() {
     let place = tempfile::tempdir().unwrap();
     fs::create_dir(place.path().join("deep")).unwrap();
     let absolute = place.path().join("absolute").to_str().unwrap().to_owned();
