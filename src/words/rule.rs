@@ -227,13 +227,22 @@ rules! {
             help "the copy of the image is incomplete; fetch it again";
         "pinned-manifest-missing" PinnedManifestMissing { digest: Digest, found: String } "the image does not hold the manifest that it is pinned to"
             help "it is not the image that was meant, or `--manifest-digest` is not of this one";
-        "blob-not-regular" BlobNotRegular { name: Escaped } "a file of the image is not a regular file"
-            help "copy the image with what its links point at";
+        "blob-not-regular" BlobNotRegular { name: Escaped } "a file of the image is not a regular file";
+        "blob-outside" BlobOutside { name: Escaped, target: Escaped } "a file of the image is a symbolic link that leads out of the image"
+            help "only files inside the image are opened: copy it with what its links point at (`cp -rL`, or `skopeo copy`)";
+        "foreign-layer-missing" ForeignLayerMissing { digest: Digest, urls: String } "a foreign layer is not in the image: it is only to be had from its URLs"
+            help "copies of the image do not have such a layer: download it, and put it beside the other blobs under its digest";
+        "platform-missing" PlatformMissing { platform: String, found: String } "the image lists what fits this platform, and does not hold all of it"
+            help "`--platform` chooses another platform; fetch the image for this one, or for all of them, to have it";
+        "artifact" Artifact { kind: Escaped } "this is an artifact or an attestation, and no image"
+            help "it has no file system: choose the image that it belongs to";
+        "schema-1" Schema1 "a manifest is of Docker's schema 1, which is not read"
+            help "Docker replaced it in 2016: `skopeo copy --format v2s2` converts the image";
         "not-an-image" NotAnImage { because: &'static str } "this is no image of a kind that is read";
         "member-missing" MemberMissing { name: Escaped } "the image names a file that its archive does not hold"
             help "the copy of the image is incomplete; fetch it again";
         "member-twice" MemberTwice { name: Escaped } "the archive of an image holds two different members of one name";
-        "member-path" MemberPath { path: Escaped } "a name in the archive of an image is absolute, or leads out of it";
+        "member-path" MemberPath { path: Escaped } "a name or a link in the archive of an image leads out of it";
         "archive-ambiguous" ArchiveAmbiguous { rule: &'static str, because: String } "the archive around an image is one that readers differ on"
             help "no policy decides on it: fetch the archive again, or have it written anew";
         "json" Json { problem: JsonProblem } "a document of the image is malformed";
@@ -308,6 +317,10 @@ rules! {
         "gzip-padding" GzipPadding "zero bytes follow the compressed layer" = NOTED;
         "lists-disagree" ListsDisagree { because: String } "`index.json` and `manifest.json` name two images, and readers differ on which of them they take"
             help "`--manifest-digest` says which is meant; `--allow lists-disagree` takes the one that containerd takes" = COMPATIBLE;
+        "config-media-type" ConfigMediaType { media_type: Escaped } "a configuration has a media type that registries gave to those of Docker 1.10" = NOTED;
+        "platform-unstated" PlatformUnstated { missing: &'static str } "a configuration does not state its whole platform: it is taken for any" = NOTED;
+        "layout-unmarked" LayoutUnmarked "an image layout has no file `oci-layout`" = NOTED;
+        "index-unversioned" IndexUnversioned "`index.json` states no `schemaVersion`" = NOTED;
         "compression-differs" CompressionDiffers { stated: &'static str, found: &'static str } "the layer is not compressed as its media type says" = NOTED;
     }
 }
