@@ -75,3 +75,40 @@ fn the_wall_is_up_before_the_first_byte_is_read_and_the_first_thread_started() {
     }
     assert!(Command::new("chmod").args(["-R", "u+rwX"]).arg(place.path()).status().unwrap().success());
 }
+
+#[test]
+fn links_inside_a_layout_are_followed_in_the_sandbox_and_one_that_leads_out_is_refused() {
+    let place = tempfile::tempdir().unwrap();
+    let (layout, pool) = (place.path().join("layout"), place.path().join("layout/pool"));
+    fs::create_dir_all(layout.join("blobs/sha256")).unwrap();
+    fs::create_dir(&pool).unwrap();
+    let link = |name: &str, to: &str| {
+        let file = Path::new(name).file_name().unwrap();
+        fs::copy(world().join(name), pool.join(file)).unwrap();
+        std::os::unix::fs::symlink(Path::new(to).join(file), layout.join(name)).unwrap();
+    };
+    for blob in fs::read_dir(world().join("blobs/sha256")).unwrap() {
+        link(&format!("blobs/sha256/{}", blob.unwrap().file_name().to_str().unwrap()), "../../pool");
+    }
+    link("index.json", "pool");
+    link("oci-layout", "pool");
+    let run = |rootfs: &str| {
+        let mut command = Command::new(COMMAND);
+        command.args(["unpack", "layout", rootfs]).current_dir(place.path()).output().unwrap()
+    };
+    let output = run("rootfs");
+    assert!(output.status.success(), "{output:?}");
+
+    // The same file, outside.
+    fs::rename(pool.join("index.json"), place.path().join("index.json")).unwrap();
+    fs::remove_file(layout.join("index.json")).unwrap();
+    std::os::unix::fs::symlink("../index.json", layout.join("index.json")).unwrap();
+    let output = run("other");
+    let message = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(3), "{message}");
+    let first = r#"layercage: refused [blob-outside]: "index.json": a file of the image is a symbolic link that leads out of the image: name "index.json", target "../index.json""#;
+    assert_eq!(message.lines().next(), Some(first));
+    assert!(message.contains("`cp -rL`") && message.contains("`skopeo copy`"), "{message}");
+    assert!(!place.path().join("other").exists());
+    assert!(Command::new("chmod").args(["-R", "u+rwX"]).arg(place.path()).status().unwrap().success());
+}

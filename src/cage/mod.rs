@@ -33,7 +33,7 @@ pub(crate) use content::Content;
 pub(crate) use create::New;
 pub(crate) use directory::Directory;
 #[cfg(feature = "image")]
-pub(crate) use open::{NotOpened, open_directory, open_regular};
+pub(crate) use open::{NotOpened, open_directory, open_inside, open_regular};
 pub(crate) use place::Place;
 pub(crate) use remove::{Keep, Lower};
 #[cfg(feature = "image")]

@@ -1,7 +1,7 @@
 //! Opens what may be read: regular files, and nothing that a name could be swapped for.
 
 use crate::words::{Component, EntryPath, Fault};
-use rustix::fs::{FileType, Mode, OFlags, fstat, openat};
+use rustix::fs::{FileType, Mode, OFlags, fstat, openat, readlinkat};
 use rustix::io::{Errno, retry_on_intr};
 use std::fs::File;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -13,6 +13,10 @@ pub(crate) enum NotOpened {
     Missing,
     /// The name leads to, or through, something else: a link, a FIFO, a device, a directory.
     NotRegular,
+    /// A symbolic link on the way leads out of the directory. This is its target.
+    LeadsOut(Vec<u8>),
+    /// The way leads through too many symbolic links, or their targets have too many components.
+    Loop,
     /// A system call failed.
     System(Fault),
 }
@@ -32,15 +36,88 @@ pub(crate) fn open_regular(directory: BorrowedFd<'_>, path: &EntryPath) -> Resul
     }
     let here = parent.as_ref().map_or(directory, AsFd::as_fd);
 
-    // A handle that only names shows what is there before anything is opened for good …
+    // A handle that only names shows what is there before anything is opened for reading.
     require_regular(&open_at(here, name, OFlags::PATH)?, name)?;
-    // … and the second look is for who swapped it in between: O_NONBLOCK, since it may be a FIFO by now.
-    let file = open_at(here, name, OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY)?;
+    open_file(here, name)
+}
+
+/// Opens what a handle showed to be a regular file. It is looked at again, since another process may have replaced it
+/// in between: O_NONBLOCK, because it may be a FIFO by now.
+fn open_file(directory: BorrowedFd<'_>, name: Component<'_>) -> Result<File, NotOpened> {
+    let file = open_at(directory, name, OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY)?;
     require_regular(&file, name)?;
     Ok(File::from(file))
 }
 
-/// Opens a directory below `directory`, in the same way.
+/// The most components of one way. Each may hold a handle, and a link of 4,095 bytes has 2,048 components, so that a
+/// few links of a hostile directory would otherwise use up all descriptors. Real ways have fewer than ten.
+const MOST_STEPS: usize = 256;
+
+/// Opens a regular file below `directory` for reading, through symbolic links that stay inside `directory`.
+///
+/// The kernel follows no link here. The text of a link is read and walked like the name itself, one component at a
+/// time: `..` goes back to the handle that the walk came from, and is never opened. So a directory that is moved
+/// meanwhile cannot lead the walk out. A magic link (`/proc/self/fd/3`) is no exception, since only its text counts. An
+/// absolute target leads out, even where it names something inside: the same image elsewhere would have another file.
+///
+/// # Errors
+///
+/// [`NotOpened`]; nothing but a regular file is ever opened for reading.
+pub(crate) fn open_inside(directory: BorrowedFd<'_>, path: &EntryPath, most_links: u64) -> Result<File, NotOpened> {
+    let mut above: Vec<OwnedFd> = Vec::new();
+    // What is still to be walked, the next component last.
+    let mut to_do: Vec<Vec<u8>> = Vec::new();
+    push(&mut to_do, path.as_bytes());
+    let (mut links, mut steps) = (0, 0);
+    let mut last_target = Vec::new();
+    while let Some(name) = to_do.pop() {
+        steps += 1;
+        if steps > MOST_STEPS {
+            return Err(NotOpened::Loop);
+        }
+        match &*name {
+            b"" | b"." => continue,
+            b".." if above.pop().is_some() => continue,
+            b".." => return Err(NotOpened::LeadsOut(last_target)),
+            _ => {}
+        }
+        let here = above.last().map_or(directory, AsFd::as_fd);
+        // The target of a link is no name that was parsed before.
+        let name = Component::parse(&name).map_err(|_| NotOpened::Missing)?;
+        // A handle that only names what is there: no FIFO blocks and no driver runs.
+        let handle = open_at(here, name, OFlags::PATH)?;
+        match kind_of(&handle, name)? {
+            FileType::Directory => above.push(handle),
+            FileType::Symlink => {
+                links += 1;
+                if links > most_links {
+                    return Err(NotOpened::Loop);
+                }
+                // Of the very link that was looked at, whatever has that name by now.
+                let target = retry_on_intr(|| readlinkat(&handle, "", Vec::new()))
+                    .map_err(|errno| NotOpened::System(Fault::system("readlinkat", name.as_bytes(), errno)))?;
+                last_target = target.into_bytes();
+                if last_target.starts_with(b"/") {
+                    return Err(NotOpened::LeadsOut(last_target));
+                }
+                push(&mut to_do, &last_target);
+            }
+            FileType::RegularFile if to_do.is_empty() => return open_file(here, name),
+            _ => return Err(NotOpened::NotRegular),
+        }
+    }
+    // The way ends at a directory.
+    Err(NotOpened::NotRegular)
+}
+
+/// Puts the components of a name on top of those that are still to be walked.
+fn push(to_do: &mut Vec<Vec<u8>>, name: &[u8]) {
+    // One more than may be walked: a target must not take more memory than the walk may take steps.
+    let parts: Vec<_> = name.split(|&byte| byte == b'/').take(MOST_STEPS + 1).map(<[u8]>::to_vec).collect();
+    to_do.extend(parts.into_iter().rev());
+}
+
+/// Opens a directory below `directory`, in the same way as [`open_regular`].
 ///
 /// # Errors
 ///
@@ -66,11 +143,15 @@ fn open_at(directory: BorrowedFd<'_>, name: Component<'_>, flags: OFlags) -> Res
 }
 
 fn require_regular(file: &OwnedFd, name: Component<'_>) -> Result<(), NotOpened> {
-    let found = fstat(file).map_err(|errno| NotOpened::System(Fault::system("fstat", name.as_bytes(), errno)))?;
-    match FileType::from_raw_mode(found.st_mode) {
+    match kind_of(file, name)? {
         FileType::RegularFile => Ok(()),
         _ => Err(NotOpened::NotRegular),
     }
+}
+
+fn kind_of(file: &OwnedFd, name: Component<'_>) -> Result<FileType, NotOpened> {
+    let found = fstat(file).map_err(|errno| NotOpened::System(Fault::system("fstat", name.as_bytes(), errno)))?;
+    Ok(FileType::from_raw_mode(found.st_mode))
 }
 
 #[cfg(test)]
@@ -121,6 +202,89 @@ mod tests {
         drop(socket);
         let device = open(std::path::Path::new("/dev"), "null");
         assert!(matches!(device, Err(NotOpened::NotRegular)));
+    }
+
+    #[test]
+    fn links_are_followed_as_long_as_they_stay_inside() {
+        let place = tempfile::tempdir().unwrap();
+        let world = place.path().join("layout");
+        let at = |name: &str| world.join(name);
+        std::fs::create_dir_all(at("blobs/sha256")).unwrap();
+        std::fs::create_dir_all(at("data/deep")).unwrap();
+        std::fs::write(at("data/deep/file"), "content").unwrap();
+        std::fs::write(place.path().join("secret"), "secret").unwrap();
+        mkfifoat(CWD, at("data/fifo"), Mode::RUSR).unwrap();
+        let inside = [
+            ("blobs/sha256/plain", "../../data/deep/file"),
+            ("blobs/sha256/twice", "plain"),
+            ("blobs/sha256/odd", ".././/sha256/../../data/./deep//file"),
+            ("blobs/sha256/through", "../../linked/file"),
+            ("linked", "data/deep"),
+            ("other", "blobs"),
+        ];
+        inside.iter().for_each(|(name, target)| symlink(target, at(name)).unwrap());
+        let opened = |name: &str, links: u64| {
+            let directory = File::open(&world).unwrap();
+            open_inside(directory.as_fd(), &EntryPath::parse(name.as_bytes(), &Limits::default()).unwrap(), links)
+        };
+        for (name, links) in [
+            ("data/deep/file", 0),
+            ("blobs/sha256/plain", 1),
+            ("blobs/sha256/twice", 2),
+            ("blobs/sha256/odd", 1),
+            ("blobs/sha256/through", 2),
+            ("linked/file", 1),
+            ("other/sha256/twice", 3),
+        ] {
+            let mut content = String::new();
+            opened(name, links).unwrap().read_to_string(&mut content).unwrap();
+            assert_eq!(content, "content", "{name}");
+            if let Some(fewer) = links.checked_sub(1) {
+                assert!(matches!(opened(name, fewer), Err(NotOpened::Loop)), "{name}");
+            }
+        }
+
+        let [absolute, long] =
+            [at("data/deep/file").to_str().unwrap().to_owned(), "../sha256/".repeat(130) + "../../data/deep/file"];
+        for (target, expected) in [
+            ("../../../secret", "leads out"),
+            ("../../../layout/data/deep/file", "leads out"),
+            (&absolute, "leads out"),
+            ("/etc/hostname", "leads out"),
+            ("/proc/self/fd/0", "leads out"),
+            ("..//../..", "leads out"),
+            ("self", "loop"),
+            (&long, "loop"),
+            ("none", "missing"),
+            ("../../data/deep/file/", "not regular"),
+            ("../../data/deep/file/..", "not regular"),
+            ("../../data", "not regular"),
+            ("../../data/fifo", "not regular"),
+            ("../..", "not regular"),
+        ] {
+            symlink(target, at("blobs/sha256/self")).unwrap();
+            let got = match opened("blobs/sha256/self", 40) {
+                Ok(_) => "opened",
+                Err(NotOpened::LeadsOut(said)) => {
+                    assert_eq!(said, target.as_bytes());
+                    "leads out"
+                }
+                Err(NotOpened::Loop) => "loop",
+                Err(NotOpened::Missing) => "missing",
+                Err(NotOpened::NotRegular) => "not regular",
+                Err(NotOpened::System(fault)) => panic!("{target}: {fault}"),
+            };
+            assert_eq!(got, expected, "{target}");
+            std::fs::remove_file(at("blobs/sha256/self")).unwrap();
+        }
+    }
+
+    #[test]
+    fn a_magic_link_is_only_its_text() {
+        // The kernel would open the file behind `/proc/self/exe`, wherever its text leads.
+        let directory = File::open("/proc/self").unwrap();
+        let path = EntryPath::parse(b"exe", &Limits::default()).unwrap();
+        assert!(matches!(open_inside(directory.as_fd(), &path, 40), Err(NotOpened::LeadsOut(_))));
     }
 
     #[test]

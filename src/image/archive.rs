@@ -60,18 +60,14 @@ impl Archive {
         Ok(Self { file, members })
     }
 
-    /// Opens a member that is a regular file; `None` when it is missing.
-    pub(super) fn open(&self, name: &EntryPath) -> Result<Option<BlobReader>, Fault> {
-        Ok(self.members.file(name)?.map(|place| self.reader(place)))
+    /// Opens a member that is a regular file, or that links lead to; `None` when it is missing.
+    pub(super) fn open(&self, name: &EntryPath, limits: &Limits) -> Result<Option<BlobReader>, Fault> {
+        Ok(self.members.file(name, limits)?.map(|place| place.reader(&self.file)))
     }
 
-    /// Opens a member that symbolic links may lead to.
-    pub(super) fn open_through_links(&self, name: &EntryPath, limits: &Limits) -> Result<BlobReader, Fault> {
-        Ok(self.reader(self.members.file_through_links(name, limits)?))
-    }
-
-    fn reader(&self, (at, size): (u64, u64)) -> BlobReader {
-        BlobReader::new(Arc::clone(&self.file), at, size)
+    /// The same for one that must be there.
+    pub(super) fn open_existing(&self, name: &EntryPath, limits: &Limits) -> Result<BlobReader, Fault> {
+        Ok(self.members.existing_file(name, limits)?.reader(&self.file))
     }
 }
 
@@ -89,14 +85,15 @@ pub(super) fn headers(file: &Arc<File>, limits: &Limits, members: &mut Members) 
         let entry = reader.next_entry();
         let position = reader.position();
         let mut add = |entry: Entry| {
-            let member = judged(&entry, reader.content_offset())?;
-            if let Member::File { at, size } = member
-                && at.checked_add(size).is_none_or(|end| end > length)
+            let path = entry.path.clone();
+            let member = judged(entry, reader.content_offset())?;
+            if let Member::File(place) = &member
+                && place.at.checked_add(place.stored()).is_none_or(|end| end > length)
             {
                 return Err(Violation::Truncated.into());
             }
             reader.jump();
-            members.add(&entry.path, member, limits, file)
+            members.add(&path, member, limits, file)
         };
         match entry {
             Ok(Some(entry)) => add(entry).map_err(|fault: Fault| fault.at(position))?,
@@ -107,9 +104,9 @@ pub(super) fn headers(file: &Arc<File>, limits: &Limits, members: &mut Members) 
 }
 
 /// What an entry is, unless it is one that readers differ on.
-pub(super) fn judged(entry: &Entry, at: u64) -> Result<Member, Fault> {
+pub(super) fn judged(entry: Entry, at: u64) -> Result<Member, Fault> {
     entry.quirks.iter().try_for_each(judge)?;
-    Ok(Member::of(&entry.kind, at))
+    Ok(Member::of(entry.kind, at))
 }
 
 pub(super) fn at_end<R: BufRead>(reader: &TarReader<R>) -> Result<(), Error> {

@@ -1,5 +1,6 @@
 //! A reader over part of a file.
 
+use crate::words::{Segment, SparseMap};
 use std::fs::File;
 use std::io::{self, Read};
 use std::os::unix::fs::FileExt;
@@ -8,17 +9,34 @@ use std::sync::Arc;
 /// Reads a blob, or another file of an image, from its first byte to its last.
 ///
 /// It reads by position, so that many may read one archive at once, each in a thread of its own. What it reads
-/// is unchecked: whoever takes the bytes compares them with what the image says of them.
+/// is unchecked: whoever takes the bytes compares them with what the image says of them. The holes of a sparse member
+/// of an archive are read as zeros.
 #[derive(Debug, Clone)]
 pub struct BlobReader {
     file: Arc<File>,
     at: u64,
     end: u64,
+    spread: Option<Spread>,
+}
+
+/// Where the data of a sparse member lies. Positions are then those of the file with its holes.
+#[derive(Debug, Clone)]
+struct Spread {
+    map: Arc<SparseMap>,
+    /// The segment that is read now, or comes next.
+    segment: usize,
+    /// Where the data of that segment begins in the archive.
+    stored_at: u64,
 }
 
 impl BlobReader {
     pub(super) fn new(file: Arc<File>, at: u64, size: u64) -> Self {
-        Self { file, at, end: at.saturating_add(size) }
+        Self { file, at, end: at.saturating_add(size), spread: None }
+    }
+
+    /// Reads a sparse file of `size` bytes with its holes, whose data begins at `stored_at`.
+    pub(super) fn sparse(file: Arc<File>, stored_at: u64, size: u64, map: Arc<SparseMap>) -> Self {
+        Self { file, at: 0, end: size, spread: Some(Spread { map, segment: 0, stored_at }) }
     }
 
     /// How many bytes are still to come, unless somebody cuts the file short meanwhile.
@@ -27,11 +45,91 @@ impl BlobReader {
     }
 }
 
+impl Spread {
+    /// The segment that holds `at`, or the next one; `None` behind the last.
+    fn segment_at(&mut self, at: u64) -> Option<Segment> {
+        loop {
+            let segment = *self.map.segments().get(self.segment)?;
+            if at < segment.offset.saturating_add(segment.length) {
+                return Some(segment);
+            }
+            self.segment += 1;
+            self.stored_at = self.stored_at.saturating_add(segment.length);
+        }
+    }
+}
+
 impl Read for BlobReader {
     fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
-        let most = usize::try_from(self.bytes_left()).unwrap_or(usize::MAX).min(out.len());
-        let got = self.file.read_at(out.get_mut(..most).unwrap_or_default(), self.at)?;
-        self.at += got as u64;
+        let at_most = |bytes: u64| usize::try_from(bytes).unwrap_or(usize::MAX);
+        let out = out.get_mut(..at_most(self.end - self.at).min(out.len())).unwrap_or_default();
+        let Self { file, at, end, spread } = self;
+        let got = match spread {
+            None => file.read_at(out, *at)?,
+            Some(spread) => match spread.segment_at(*at) {
+                Some(segment) if segment.offset <= *at => {
+                    let within = *at - segment.offset;
+                    let data = out.get_mut(..at_most(segment.length - within).min(out.len())).unwrap_or_default();
+                    file.read_at(data, spread.stored_at.saturating_add(within))?
+                }
+                next => {
+                    let hole = next.map_or(*end, |segment| segment.offset) - *at;
+                    let zeros = out.get_mut(..at_most(hole).min(out.len())).unwrap_or_default();
+                    zeros.fill(0);
+                    zeros.len()
+                }
+            },
+        };
+        *at += got as u64;
         Ok(got)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Write;
+
+    /// Offsets and lengths, the size with holes, and the content.
+    type Case = (&'static [(u64, u64)], u64, &'static [u8]);
+
+    #[test]
+    fn holes_are_zeros_and_data_is_read_from_where_it_is_stored() {
+        let mut file = tempfile::tempfile().unwrap();
+        file.write_all(b"--abcdef--").unwrap();
+        let file = Arc::new(file);
+        let cases: &[Case] = &[
+            (&[(0, 6)], 6, b"abcdef"),
+            (&[(2, 1), (3, 2), (8, 3), (12, 0)], 12, b"\0\0abc\0\0\0def\0"),
+            (&[(0, 0), (0, 3), (3, 0), (4, 3)], 7, b"abc\0def"),
+            (&[(5, 0)], 5, b"\0\0\0\0\0"),
+            (&[(0, 0)], 0, b""),
+        ];
+        for (segments, size, expected) in cases {
+            let stored = segments.iter().map(|(_, length)| length).sum();
+            let segments = segments.iter().map(|&(offset, length)| Segment { offset, length }).collect();
+            let map = Arc::new(SparseMap::new(segments, *size, stored).unwrap());
+            for step in 1..=13 {
+                let mut reader = BlobReader::sparse(Arc::clone(&file), 2, *size, Arc::clone(&map));
+                let (mut got, mut buffer) = (Vec::new(), vec![b'x'; step]);
+                loop {
+                    assert_eq!(reader.bytes_left(), size - got.len() as u64);
+                    match reader.read(&mut buffer).unwrap() {
+                        0 => break,
+                        bytes => got.extend_from_slice(&buffer[..bytes]),
+                    }
+                }
+                assert_eq!(got, *expected, "{step} bytes at once");
+            }
+        }
+    }
+
+    #[test]
+    fn a_file_that_was_cut_short_ends_early() {
+        let map = SparseMap::new(vec![Segment { offset: 4, length: 4 }], 8, 4).unwrap();
+        let mut reader = BlobReader::sparse(Arc::new(tempfile::tempfile().unwrap()), 0, 8, Arc::new(map));
+        let mut got = Vec::new();
+        reader.read_to_end(&mut got).unwrap();
+        assert_eq!((got.len(), reader.bytes_left()), (4, 4));
     }
 }

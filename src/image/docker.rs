@@ -8,7 +8,7 @@ use super::manifest::{Config, Descriptor};
 use super::open::{Image, digest_of, in_file};
 use super::reference;
 use super::select::{Candidate, LayerDescriptor, LayerPlace, Selected, Selector, best, nothing, pinned_elsewhere};
-use crate::words::{Algorithm, Digest, EntryPath, Error, Escaped, Fault, Limit, Limits, Position, Violation};
+use crate::words::{Algorithm, Digest, EntryPath, Error, Escaped, Fault, Limit, Limits, Position, Quirk, Violation};
 use serde::Deserialize;
 use std::collections::{BTreeSet, HashMap};
 
@@ -82,25 +82,29 @@ impl TryFrom<RawImage> for DockerImage {
     type Error = Violation;
 
     fn try_from(raw: RawImage) -> Result<Self, Violation> {
+        let config = member(&raw.config)?;
         Ok(Self {
-            config: member(&raw.config)?,
-            config_digest: named_digest(&raw.config),
+            config_digest: named_digest(&config),
+            config,
             tags: raw.repo_tags,
             layers: raw.layers.iter().map(|name| member(name)).collect::<Result<_, _>>()?,
         })
     }
 }
 
-/// A name of a member, which a reader that unpacks the archive first might take for a path of the machine.
+/// A name of a member. A slash in front of it vanishes, as one in front of the member's own name does: some writers
+/// have `/ID/layer.tar`, and engines look below the directory into which they unpacked the archive. One that climbs
+/// could lead them to a file of the machine.
 fn member(name: &str) -> Result<EntryPath, Violation> {
-    if name.starts_with('/') || name.split('/').any(|part| part == "..") {
+    if name.split('/').any(|part| part == "..") {
         return Err(Violation::MemberPath { path: Escaped::new(name.as_bytes()) });
     }
     EntryPath::parse(name.as_bytes(), &Limits::default())
 }
 
 /// The digest that a name is made of: `HEX.json`, `blobs/sha256/HEX` or `sha256:HEX`. Other writers have other names.
-fn named_digest(name: &str) -> Option<Digest> {
+fn named_digest(name: &EntryPath) -> Option<Digest> {
+    let name = std::str::from_utf8(name.as_bytes()).ok()?;
     let hex = name.strip_suffix(".json").or_else(|| name.strip_prefix("blobs/sha256/"));
     let hex = hex.or_else(|| name.strip_prefix("sha256:")).unwrap_or(name);
     format!("sha256:{hex}").parse().ok()
@@ -136,8 +140,8 @@ impl Image {
                     let platform = read.config.platform;
                     let rank = match &platform {
                         Some(platform) => accepted.iter().position(|accepted| accepted == platform),
-                        // Stated nowhere: taken when it is the only one.
-                        None => (tagged.len() == 1).then_some(0),
+                        // Stated nowhere: any, but whatever states its platform is better.
+                        None => Some(accepted.len()),
                     };
                     others.insert(platform.map_or("one that states no platform".into(), |known| known.to_string()));
                     if others.len() > reference::SHOWN + 1 {
@@ -188,7 +192,12 @@ impl Image {
         let layers =
             layers.map(|(name, diff_id)| LayerDescriptor::new(LayerPlace::Member(name.clone()), None, *diff_id));
         let layers = layers.collect();
-        Ok(Selected::new(self, None, (read.descriptor, read.config.platform), layers))
+        let mut selected = Selected::new(self, None, (read.descriptor, read.config.platform), layers);
+        if let Some(missing) = read.config.unstated {
+            let position = Position { path: Some(Escaped::new(image.config.as_bytes())), ..Position::default() };
+            selected.add_note(Quirk::PlatformUnstated { missing }, position);
+        }
+        Ok(selected)
     }
 }
 

@@ -3,7 +3,7 @@
 use super::archive::Archive;
 use super::blob::BlobReader;
 use super::document::check_values;
-use crate::cage::{NotOpened, open_regular};
+use crate::cage::{NotOpened, open_inside};
 use crate::words::{EntryPath, Escaped, Fault, Limit, Limits, SizeSeen, Violation};
 use cap_std::fs::Dir;
 use std::io::Read;
@@ -12,7 +12,8 @@ use std::sync::Arc;
 
 /// The files of an image.
 ///
-/// Nothing but regular ones is ever opened, and no link is followed, wherever a digest or a name seems to lead.
+/// Nothing but regular ones is ever opened. Symbolic links are followed as long as they stay inside the directory or
+/// archive: Debian's images have blobs that are links to files elsewhere in the layout.
 #[derive(Debug)]
 pub(super) enum Files {
     Directory(Dir),
@@ -21,14 +22,20 @@ pub(super) enum Files {
 
 impl Files {
     /// Opens a file; `None` when it is missing.
-    pub(super) fn open(&self, path: &EntryPath) -> Result<Option<BlobReader>, Fault> {
+    pub(super) fn open(&self, path: &EntryPath, limits: &Limits) -> Result<Option<BlobReader>, Fault> {
         match self {
-            Self::Archive(archive) => archive.open(path),
+            Self::Archive(archive) => archive.open(path, limits),
             Self::Directory(directory) => {
-                let file = match open_regular(directory.as_fd(), path) {
+                let hops = limits.most(Limit::LinkHops);
+                let file = match open_inside(directory.as_fd(), path, hops) {
                     Ok(file) => file,
                     Err(NotOpened::Missing) => return Ok(None),
                     Err(NotOpened::NotRegular) => return Err(not_regular(path.as_bytes()).into()),
+                    Err(NotOpened::Loop) => return Err(Violation::LinkLoop { hops }.into()),
+                    Err(NotOpened::LeadsOut(target)) => {
+                        let (name, target) = (Escaped::new(path.as_bytes()), Escaped::new(&target));
+                        return Err(Violation::BlobOutside { name, target }.into());
+                    }
                     Err(NotOpened::System(fault)) => return Err(fault),
                 };
                 let metadata = file.metadata().map_err(|error| Fault::system("fstat", path.as_bytes(), error))?;
@@ -39,7 +46,7 @@ impl Files {
 
     /// Reads a document; `None` when it is missing.
     pub(super) fn document(&self, name: &EntryPath, limits: &Limits) -> Result<Option<Vec<u8>>, Fault> {
-        let Some(file) = self.open(name)? else { return Ok(None) };
+        let Some(file) = self.open(name, limits)? else { return Ok(None) };
         limits.check(Limit::ManifestBytes, file.bytes_left())?;
         let bytes = read(file, name.as_bytes())?;
         check_values(&bytes, limits)?;

@@ -12,7 +12,7 @@ pub(super) enum MediaType {
     Manifest,
     /// An image's configuration.
     Config,
-    /// A layer: those that are not to be distributed too, since the blob is here or missing like any other.
+    /// A layer: those that are not to be distributed too, where the blob is here.
     Layer(Format),
 }
 
@@ -44,6 +44,28 @@ impl MediaType {
     /// Compares byte by byte, as Go's tools do: a spelling that just one reader knows is no media type.
     pub(super) fn parse(text: &str) -> Option<Self> {
         KNOWN.iter().find(|(known, _)| *known == text).map(|(_, kind)| *kind)
+    }
+
+    /// Whether a manifest may call its configuration so.
+    pub(super) fn is_config(text: &str) -> bool {
+        Self::parse(text) == Some(Self::Config) || Self::is_old_config(text)
+    }
+
+    /// Whether a configuration was called so by registries and by Docker 1.10, before there was a media type for it.
+    /// Docker takes these for images to this day; a type of any other name is that of an artifact.
+    pub(super) fn is_old_config(text: &str) -> bool {
+        matches!(text, "" | "application/octet-stream" | "application/json" | "text/html")
+    }
+
+    /// Whether this is a layer that is not to be distributed: copies of the image name URLs in its place.
+    pub(super) fn is_foreign(text: &str) -> bool {
+        matches!(Self::parse(text), Some(Self::Layer(_)))
+            && (text.contains(".nondistributable.") || text.contains(".foreign."))
+    }
+
+    /// Whether this is a manifest of Docker's schema 1, signed or not.
+    pub(super) fn is_schema_1(text: &str) -> bool {
+        text.starts_with("application/vnd.docker.distribution.manifest.v1+")
     }
 
     /// The same text, without memory of its own where it is a known one: an index may have it 30,000 times.

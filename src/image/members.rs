@@ -1,38 +1,80 @@
 //! The members of an archive, by their names.
 
+use super::alike::alike;
 use super::blob::BlobReader;
 use super::files::not_regular;
-use crate::words::{EntryKind, EntryPath, Escaped, Fault, Limit, Limits, Violation};
+use crate::words::{EntryKind, EntryPath, Escaped, Fault, Limit, Limits, Segment, SparseMap, Violation};
 use std::collections::hash_map::{Entry as Slot, RandomState};
 use std::collections::{HashMap, HashSet};
 use std::fs::File;
 use std::hash::{BuildHasher, Hasher};
-use std::io::{BufRead, BufReader};
 use std::sync::{Arc, OnceLock};
 
 /// What stands under a name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Member {
-    /// A regular file: its first byte in the archive, and how many there are.
-    File { at: u64, size: u64 },
+    /// A regular file.
+    File(Place),
     /// A directory, of which the archive has nothing but the name.
     Directory,
     /// A symbolic link.
     Link(Box<Link>),
-    /// What no image has: a hard link, a device, a FIFO, a file with holes.
+    /// A hard link, with its target as it is written. [`Members::add`] makes of it what the target is.
+    HardLink(Box<[u8]>),
+    /// A hard link to nothing that can have another name. It is refused when something leads to it, as in a layer.
+    Broken(Box<Violation>),
+    /// What no image has: a device, a FIFO.
     Other,
+}
+
+/// Where the content of a file lies in an archive.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Place {
+    /// The first byte in the archive.
+    pub(super) at: u64,
+    /// How many bytes the file has, holes included.
+    pub(super) size: u64,
+    /// What of it is stored, where it has holes: `tar -S`, bsdtar and Rust's `tar` write a file with holes so.
+    pub(super) map: Option<Arc<SparseMap>>,
+}
+
+impl Place {
+    /// How many bytes of the archive the content takes.
+    pub(super) fn stored(&self) -> u64 {
+        // The map has counted them together already: they are no more than the size.
+        self.map.as_ref().map_or(self.size, |map| map.segments().iter().map(|segment| segment.length).sum())
+    }
+
+    pub(super) fn reader(&self, archive: &Arc<File>) -> BlobReader {
+        let archive = Arc::clone(archive);
+        match &self.map {
+            Some(map) => BlobReader::sparse(archive, self.at, self.size, Arc::clone(map)),
+            None => BlobReader::new(archive, self.at, self.size),
+        }
+    }
 }
 
 impl Member {
     /// An entry whose content begins at this byte.
-    pub(super) fn of(kind: &EntryKind, at: u64) -> Self {
+    pub(super) fn of(kind: EntryKind, at: u64) -> Self {
         match kind {
-            EntryKind::File { size, sparse: None } => Self::File { at, size: *size },
+            EntryKind::File { size, sparse } => Self::File(Place { at, size, map: sparse.map(Arc::new) }),
             EntryKind::Directory => Self::Directory,
             EntryKind::Symlink { target } => {
                 Self::Link(Box::new(Link { target: target.as_bytes().into(), leads_to: OnceLock::new() }))
             }
-            _ => Self::Other,
+            EntryKind::HardLink { target } => Self::HardLink(target.into()),
+            EntryKind::Fifo | EntryKind::Device(_) => Self::Other,
+        }
+    }
+
+    /// Bytes of memory that are kept of it beside its name.
+    fn kept(&self) -> usize {
+        match self {
+            Self::Link(link) => link.target.len(),
+            Self::HardLink(target) => target.len(),
+            Self::File(Place { map: Some(map), .. }) => map.segments().len().saturating_mul(size_of::<Segment>()),
+            Self::File(_) | Self::Directory | Self::Broken(_) | Self::Other => 0,
         }
     }
 }
@@ -86,9 +128,17 @@ impl Members {
     ) -> Result<(), Fault> {
         self.count += 1;
         limits.check(Limit::ArchiveMembers, self.count)?;
-        let target = if let Member::Link(link) = &member { link.target.len() } else { 0 };
-        self.name_bytes += (name.as_bytes().len() + target) as u64;
+        self.name_bytes += (name.as_bytes().len() + member.kept()) as u64;
         limits.check(Limit::ArchiveNameBytes, self.name_bytes)?;
+        let member = match member {
+            Member::HardLink(target) => {
+                let linked = self.linked(&target, limits);
+                self.name_bytes += linked.kept() as u64;
+                limits.check(Limit::ArchiveNameBytes, self.name_bytes)?;
+                linked
+            }
+            member => member,
+        };
         let key: Arc<[u8]> = name.as_bytes().into();
         match self.by_name.entry(Arc::clone(&key)) {
             Slot::Vacant(slot) => {
@@ -110,24 +160,42 @@ impl Members {
         Ok(())
     }
 
-    /// Finds a regular file; `None` when there is no such name.
-    pub(super) fn file(&self, path: &EntryPath) -> Result<Option<(u64, u64)>, Violation> {
-        match self.find(path)? {
-            None => Ok(None),
-            Some((_, &Held { member: Member::File { at, size }, .. })) => Ok(Some((at, size))),
-            Some(_) => Err(not_regular(path.as_bytes())),
+    /// What a hard link makes of its name. Its target is a member before it, as in a layer: writers that see a file
+    /// for the second time write a link to its first name. The link then is that member under another name.
+    fn linked(&self, target: &[u8], limits: &Limits) -> Member {
+        let shown = || Escaped::new(target);
+        let found = EntryPath::parse(target, limits).and_then(|path| Ok(self.find(&path)?.map(|(_, held)| held)));
+        match found.map(|held| held.map(|held| &held.member)) {
+            Ok(None) => Member::Broken(Box::new(Violation::HardLinkMissing { target: shown() })),
+            Ok(Some(Member::Directory)) => Member::Broken(Box::new(Violation::HardLinkToDirectory { target: shown() })),
+            // Another name for the link, from where its target may lead elsewhere.
+            Ok(Some(Member::Link(link))) => {
+                Member::Link(Box::new(Link { target: link.target.clone(), leads_to: OnceLock::new() }))
+            }
+            Ok(Some(member)) => member.clone(),
+            Err(violation) => Member::Broken(Box::new(violation)),
         }
     }
 
-    /// The same, through symbolic links: older writers name a layer that two images share by one.
-    pub(super) fn file_through_links(&self, path: &EntryPath, limits: &Limits) -> Result<(u64, u64), Violation> {
+    /// Finds a regular file, through symbolic links; `None` when there is no such name. A name that leads to nothing
+    /// through a link is refused.
+    pub(super) fn file(&self, path: &EntryPath, limits: &Limits) -> Result<Option<&Place>, Violation> {
+        match self.find(path)? {
+            None => Ok(None),
+            Some(_) => self.existing_file(path, limits).map(Some),
+        }
+    }
+
+    /// The same where the name must be there. Older writers name a layer that two images share by a link.
+    pub(super) fn existing_file(&self, path: &EntryPath, limits: &Limits) -> Result<&Place, Violation> {
         let (_, mut held) = self.existing(path)?;
         // Even without a limit: a way through more links than there are members is a loop.
         let most = limits.most(Limit::LinkHops).min(self.held.len() as u64);
         for _ in 0..=most {
             match &held.member {
-                Member::File { at, size } => return Ok((*at, *size)),
+                Member::File(place) => return Ok(place),
                 Member::Link(link) => held = self.behind(held, link, limits)?,
+                Member::Broken(violation) => return Err(Violation::clone(violation)),
                 _ => return Err(not_regular(&held.name)),
             }
         }
@@ -207,31 +275,6 @@ fn followed(link: &[u8], target: &[u8], limits: &Limits) -> Result<EntryPath, Vi
     EntryPath::parse(&parts.join(&b'/'), limits)
 }
 
-/// Whether two members are the same, so that it is all one which of them is taken.
-fn alike(one: &Member, other: &Member, archive: &Arc<File>, name: &[u8]) -> Result<bool, Fault> {
-    let (&Member::File { at, size }, &Member::File { at: other_at, size: other_size }) = (one, other) else {
-        return Ok(one == other && *one != Member::Other);
-    };
-    if size != other_size {
-        return Ok(false);
-    }
-    let reader = |at| BufReader::with_capacity(64 << 10, BlobReader::new(Arc::clone(archive), at, size));
-    let (mut one, mut other) = (reader(at), reader(other_at));
-    loop {
-        let failed = |error| Fault::system("pread64", name, error);
-        let (left, right) = (one.fill_buf().map_err(failed)?, other.fill_buf().map_err(failed)?);
-        let both = left.len().min(right.len());
-        if left.get(..both) != right.get(..both) {
-            return Ok(false);
-        }
-        if both == 0 {
-            return Ok(left.len() == right.len());
-        }
-        one.consume(both);
-        other.consume(both);
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -246,7 +289,7 @@ mod tests {
         let archive = Arc::new(tempfile::tempfile().unwrap());
         let mut members = Members::default();
         for (at, (name, kind)) in held.iter().enumerate() {
-            members.add(&path(name), Member::of(kind, at as u64), &Limits::default(), &archive).unwrap();
+            members.add(&path(name), Member::of(kind.clone(), at as u64), &Limits::default(), &archive).unwrap();
         }
         members
     }
@@ -257,6 +300,73 @@ mod tests {
 
     fn link(target: &str) -> EntryKind {
         EntryKind::Symlink { target: LinkTarget::parse(target.as_bytes()).unwrap() }
+    }
+
+    fn hard_link(target: &str) -> EntryKind {
+        EntryKind::HardLink { target: target.into() }
+    }
+
+    /// Where the content of a file begins.
+    fn found(members: &Members, name: &str) -> Result<Option<u64>, Violation> {
+        members.file(&path(name), &Limits::default()).map(|place| place.map(|place| place.at))
+    }
+
+    #[test]
+    fn a_hard_link_is_an_earlier_member_under_another_name() {
+        let members = members(&[
+            ("early", hard_link("a/file")),
+            ("a/file", file()),
+            ("x/same", hard_link("/a//./file")),
+            ("again", hard_link("x/same")),
+            ("a/link", link("file")),
+            ("x/link", hard_link("a/link")),
+            ("x/file", file()),
+            ("to-directory", hard_link("d")),
+            ("d", EntryKind::Directory),
+            ("to-directory-now", hard_link("d/")),
+            ("climbs", hard_link("../a/file")),
+            ("below", hard_link("a/file/x")),
+            ("a/file", hard_link("a/file")),
+            ("pipe", EntryKind::Fifo),
+            ("to-pipe", hard_link("pipe")),
+        ]);
+        let missing = |target: &str| Err(Violation::HardLinkMissing { target: Escaped::new(target.as_bytes()) });
+        assert_eq!([found(&members, "x/same"), found(&members, "again")], [Ok(Some(1)), Ok(Some(1))]);
+        assert_eq!(found(&members, "a/file"), Ok(Some(1)), "a link to itself, where the file is there");
+        assert_eq!(
+            found(&members, "x/link"),
+            Ok(Some(6)),
+            "a link to a symbolic link, which leads on from its own place"
+        );
+        assert_eq!(found(&members, "early"), missing("a/file"));
+        assert_eq!(found(&members, "to-directory"), missing("d"));
+        let directory = Violation::HardLinkToDirectory { target: Escaped::new(b"d/") };
+        assert_eq!(found(&members, "to-directory-now"), Err(directory));
+        assert_eq!(found(&members, "climbs").unwrap_err().id(), "name-climbs");
+        assert_eq!(found(&members, "below"), Err(not_regular(b"a/file")));
+        assert_eq!(found(&members, "to-pipe"), Err(not_regular(b"to-pipe")));
+    }
+
+    #[test]
+    fn what_is_kept_of_members_counts_against_the_limit_on_names() {
+        let archive = Arc::new(tempfile::tempfile().unwrap());
+        let segments: Vec<_> = (0..10).map(|at| Segment { offset: at, length: 1 }).collect();
+        let sparse = EntryKind::File { size: 10, sparse: Some(SparseMap::new(segments, 10, 10).unwrap()) };
+        // A link to a sparse file shares its map. It counts all the same, as if it had its own.
+        for (held, bytes) in [
+            (vec![("a", sparse.clone())], 1 + 160),
+            (vec![("a", sparse), ("b", hard_link("a"))], 1 + 160 + 1 + 1 + 160),
+            (vec![("a", link("bcd")), ("b", hard_link("a"))], 1 + 3 + 1 + 1 + 3),
+        ] {
+            let add = |most| {
+                let limits = Limits::default().with(Limit::ArchiveNameBytes, most);
+                let mut members = Members::default();
+                held.iter().try_for_each(|(name, kind)| {
+                    members.add(&path(name), Member::of(kind.clone(), 0), &limits, &archive)
+                })
+            };
+            assert!(add(bytes).is_ok() && add(bytes - 1).is_err(), "{held:?}");
+        }
     }
 
     #[test]
@@ -270,13 +380,13 @@ mod tests {
         ]);
         for name in ["a/file/x", "a/file/x/y/z", "a/link/x", "a/b/c/d"] {
             let parent = &name[..name.rfind(['x', 'd']).unwrap() - 1];
-            assert_eq!(members.file(&path(name)), Err(not_regular(parent.as_bytes())), "{name}");
+            assert_eq!(found(&members, name), Err(not_regular(parent.as_bytes())), "{name}");
         }
         for name in ["a/none", "a/none/x", "b/a/file", "file/x", "a/fil/e", "c"] {
-            assert_eq!(members.file(&path(name)), Ok(None), "{name}");
+            assert_eq!(found(&members, name), Ok(None), "{name}");
         }
-        assert_eq!(members.file(&path("a/b/c")), Ok(Some((3, 1))));
-        assert_eq!(members.file(&path("ab/c")), Ok(Some((4, 1))), "a parent that no entry lists");
+        assert_eq!(found(&members, "a/b/c"), Ok(Some(3)));
+        assert_eq!(found(&members, "ab/c"), Ok(Some(4)), "a parent that no entry lists");
     }
 
     #[test]
@@ -290,11 +400,12 @@ mod tests {
             ("to-none", link("none")),
         ]);
         for _ in 0..2 {
-            let through =
-                |name, most| members.file_through_links(&path(name), &Limits::default().with(Limit::LinkHops, most));
-            assert_eq!(through("a/0", 3), Ok((3, 1)));
+            let through = |name, most| {
+                members.existing_file(&path(name), &Limits::default().with(Limit::LinkHops, most)).map(|place| place.at)
+            };
+            assert_eq!(through("a/0", 3), Ok(3));
             assert_eq!(through("a/0", 2), Err(Violation::LinkLoop { hops: 2 }));
-            assert_eq!(through("b/1", 2), Ok((3, 1)));
+            assert_eq!(through("b/1", 2), Ok(3));
             assert!(matches!(through("loop", Limit::OFF), Err(Violation::LinkLoop { .. })));
             assert_eq!(through("to-none", 40), Err(Violation::MemberMissing { name: Escaped::new(b"none") }));
         }
@@ -309,7 +420,7 @@ mod tests {
         let members = members(&held);
         let start = Instant::now();
         for _ in 0..500 {
-            members.file_through_links(&path(&deep("l0")), &Limits::default()).unwrap();
+            members.existing_file(&path(&deep("l0")), &Limits::default()).unwrap();
         }
         // 26 seconds of optimised code when each parent was hashed from its start.
         assert!(start.elapsed() < Duration::from_secs(5), "{:?}", start.elapsed());

@@ -1,6 +1,7 @@
 //! Floor 2, where layers come from: read-only, regular files alone, everything checked against its digest
 //! before it is used.
 
+mod alike;
 mod archive;
 mod blob;
 mod docker;
@@ -8,6 +9,7 @@ mod document;
 mod evidence;
 mod files;
 mod headers;
+mod held;
 mod manifest;
 mod media_type;
 mod members;

@@ -8,15 +8,15 @@ use super::blob::BlobReader;
 use super::docker::{self, DockerImage};
 use super::document::{self, strict};
 use super::files::{Files, read};
-use super::manifest::{Descriptor, stated_type};
+use super::manifest::{Descriptor, lists_manifests, stated_type};
 use super::media_type::MediaType;
 use super::recognise::What;
 use super::select::{LayerDescriptor, LayerPlace};
 use crate::cage::{NotOpened, create_spool, open_directory, open_regular};
 use crate::read::Hasher;
 use crate::words::{
-    Algorithm, Digest, EntryPath, Error, Escaped, Fault, Limit, Limits, Misuse, Position, SizeSeen, Violation,
-    refuse_reserved,
+    Algorithm, Digest, EntryPath, Error, Escaped, Fault, Limit, Limits, Misuse, Note, Position, Quirk, SizeSeen,
+    Violation, refuse_reserved,
 };
 use cap_std::AmbientAuthority;
 use cap_std::fs::Dir;
@@ -31,13 +31,15 @@ use std::sync::Arc;
 
 /// An image, or several, in one of the forms that images have on disk.
 ///
-/// Nothing but regular files inside the directory or archive is ever opened, and no link is followed but those
-/// between the layers of a `docker save` archive, wherever a digest or a file of the image seems to lead.
+/// Nothing but regular files inside the directory or archive is ever opened, wherever a digest or a file of the image
+/// seems to lead. A symbolic link is followed as long as it stays inside; one that leads out is refused.
 #[derive(Debug, Clone)]
 pub struct Image {
     /// Shared with what was selected from the image.
     pub(super) files: Arc<Files>,
     pub(super) form: Form,
+    /// Whether this is a layout without the file that says so.
+    unmarked: bool,
     limits: Limits,
 }
 
@@ -89,7 +91,8 @@ impl Image {
     ///
     /// # Errors
     ///
-    /// [`Violation::NotAnImage`] when it is neither, or a layout of another version than 1.0.0; a failing system.
+    /// [`Violation::NotAnImage`] when it is neither, or a layout of another version than 1.0.0;
+    /// [`Violation::BlobOutside`] when a file of it is a link that leads out; a failing system.
     pub fn open(directory: &Dir) -> Result<Self, Error> {
         Self::open_within(directory, Limits::default())
     }
@@ -140,7 +143,7 @@ impl Image {
         match open_regular(directory.as_fd(), &path) {
             Ok(archive) => Self::open_archive(archive, || Scratch::beneath(directory), limits),
             Err(NotOpened::System(fault)) => Err(nowhere(fault)),
-            Err(NotOpened::Missing | NotOpened::NotRegular) => {
+            Err(_) => {
                 let inside = open_directory(directory.as_fd(), &path).map_err(nowhere)?;
                 Self::of_files(Files::Directory(Dir::from_std_file(inside)), limits)
             }
@@ -200,7 +203,7 @@ impl Image {
     }
 
     fn of_files(files: Files, limits: Limits) -> Result<Self, Error> {
-        let mut image = Self { files: Arc::new(files), form: Form::Layout, limits };
+        let mut image = Self { files: Arc::new(files), form: Form::Layout, unmarked: false, limits };
         if let Some(marker) = image.file("oci-layout", document::parse::<LayoutMarker>)? {
             if marker.image_layout_version != "1.0.0" {
                 let because = "its `oci-layout` is of another version than 1.0.0";
@@ -209,34 +212,53 @@ impl Image {
             return Ok(image);
         }
         if let Files::Archive(_) = &*image.files {
-            let listed = image.file(docker::MANIFEST_NAME, docker::parse)?;
-            image.form = Form::Docker(listed.ok_or_else(|| nowhere(not_an_image().into()))?.into());
-            return Ok(image);
+            if let Some(listed) = image.file(docker::MANIFEST_NAME, docker::parse)? {
+                image.form = Form::Docker(listed.into());
+                return Ok(image);
+            }
+            return image.without_marker(|| nowhere(not_an_image().into()));
         }
-        let because = "it has neither `oci-layout`, nor `version` and `manifest.json`";
-        let neither = || Fault::from(Violation::NotAnImage { because }).at(in_file("oci-layout"));
         // Every reader of `dir:` takes the version that begins like this for one that it knows.
-        image
-            .file("version", |text| Ok(text.starts_with(b"Directory Transport Version: 1.")))?
-            .filter(|known| *known)
-            .ok_or_else(neither)?;
-        let root = image.file(docker::MANIFEST_NAME, |bytes| {
-            Ok(Descriptor::found(stated_type(bytes)?, digest_of(Algorithm::Sha256, bytes), bytes.len() as u64))
-        })?;
-        image.form = Form::Flat(Box::new(root.ok_or_else(neither)?));
-        Ok(image)
+        let version = image.file("version", |text| Ok(text.starts_with(b"Directory Transport Version: 1.")))?;
+        if version == Some(true) {
+            let root = image.file(docker::MANIFEST_NAME, |bytes| {
+                Ok(Descriptor::found(stated_type(bytes)?, digest_of(Algorithm::Sha256, bytes), bytes.len() as u64))
+            })?;
+            if let Some(root) = root {
+                image.form = Form::Flat(Box::new(root));
+                return Ok(image);
+            }
+        }
+        let because = "it has neither `oci-layout` nor `index.json`, nor `version` and `manifest.json`";
+        image.without_marker(|| Fault::from(Violation::NotAnImage { because }).at(in_file("oci-layout")))
+    }
+
+    /// A layout that lacks `oci-layout`, as BuildKit writes it for `type=oci,tar=false`. An `index.json` that lists
+    /// manifests makes it one: a layer of a web server may have a file of that name too.
+    fn without_marker(mut self, neither: impl FnOnce() -> Error) -> Result<Self, Error> {
+        match self.file("index.json", |bytes| Ok(lists_manifests(bytes)))? {
+            Some(true) => self.unmarked = true,
+            _ => return Err(neither()),
+        }
+        Ok(self)
+    }
+
+    /// What is odd about the files that make it an image.
+    pub(super) fn note(&self) -> Option<Note> {
+        self.unmarked.then(|| Note { quirk: Quirk::LayoutUnmarked, position: in_file("oci-layout") })
     }
 
     /// Opens the file of a blob, whose bytes are still to be checked.
     ///
     /// # Errors
     ///
-    /// [`Violation::BlobMissing`], [`Violation::BlobNotRegular`]; [`Violation::SizeMismatch`] when the file
+    /// [`Violation::BlobMissing`], [`Violation::ForeignLayerMissing`], [`Violation::BlobNotRegular`],
+    /// [`Violation::BlobOutside`]; [`Violation::SizeMismatch`] when the file
     /// is not as large as the descriptor says; a failing system.
     pub fn open_blob(&self, descriptor: &Descriptor) -> Result<BlobReader, Fault> {
         let digest = *descriptor.digest();
         let file = self.blob(&digest, MediaType::parse(descriptor.media_type()))?;
-        let file = file.ok_or(Violation::BlobMissing { digest })?;
+        let file = file.ok_or_else(|| descriptor.missing())?;
         let (expected, got) = (descriptor.size(), file.bytes_left());
         if got != expected {
             return Err(Violation::SizeMismatch { expected, got: SizeSeen::Exactly(got) }.into());
@@ -253,7 +275,7 @@ impl Image {
     pub fn open_layer(&self, layer: &LayerDescriptor) -> Result<BlobReader, Fault> {
         match (layer.place(), &*self.files) {
             (LayerPlace::Blob(descriptor), _) => self.open_blob(descriptor),
-            (LayerPlace::Member(name), Files::Archive(archive)) => archive.open_through_links(name, &self.limits),
+            (LayerPlace::Member(name), Files::Archive(archive)) => archive.open_existing(name, &self.limits),
             (LayerPlace::Member(name), Files::Directory(_)) => {
                 Err(Violation::MemberMissing { name: Escaped::new(name.as_bytes()) }.into())
             }
@@ -308,6 +330,15 @@ impl Image {
         Ok(bytes)
     }
 
+    /// Whether the image holds a blob of this size.
+    pub(super) fn holds(&self, descriptor: &Descriptor) -> Result<bool, Fault> {
+        match self.open_blob(descriptor) {
+            Ok(_) => Ok(true),
+            Err(Fault::Refused(_)) => Ok(false),
+            Err(fault) => Err(fault),
+        }
+    }
+
     /// Finds the file of a blob. A digest is parsed, and so has nothing in it that could lead elsewhere.
     fn blob(&self, digest: &Digest, kind: Option<MediaType>) -> Result<Option<BlobReader>, Fault> {
         let is_manifest = matches!(kind, Some(MediaType::Index | MediaType::Manifest));
@@ -318,7 +349,7 @@ impl Image {
             Form::Flat(_) if is_manifest => format!("{}.manifest.json", digest.hex()),
             Form::Flat(_) => digest.hex(),
         };
-        self.files.open(&EntryPath::parse(name.as_bytes(), &Limits::default())?)
+        self.files.open(&EntryPath::parse(name.as_bytes(), &Limits::default())?, &self.limits)
     }
 
     /// Reads a file that is known by its name alone; `None` when it is missing.

@@ -27,17 +27,16 @@ pub struct Platform {
 }
 
 impl Platform {
-    /// Takes what a descriptor or a configuration states; `None` when it states neither of the two.
+    /// Takes what a descriptor or a configuration states; `None` when it does not state both.
     ///
     /// Other names of an architecture, and a variant that is its first one, are brought into one spelling, as Go's
     /// tools do.
     pub(super) fn new(os: &str, architecture: &str, variant: &str) -> Option<Self> {
-        if os.is_empty() && architecture.is_empty() {
+        if os.is_empty() || architecture.is_empty() {
             return None;
         }
         let [os, architecture, variant] = [os, architecture, variant].map(|word| kept(word).to_ascii_lowercase());
         let os = match &*os {
-            "" => "linux",
             "macos" => "darwin",
             os => os,
         };

@@ -4,14 +4,14 @@
 //! good, as image-spec asks (image-index.md, "platform"). Between the descriptors of `index.json` no such order is meant: they may be different images, so where
 //! more than one fits, a reference name has to say which.
 
-use super::manifest::{Config, Descriptor, Manifest, media_type, parse_index};
+use super::manifest::{Config, Descriptor, Manifest, Root, artifact, media_type, parse_index};
 use super::media_type::MediaType;
-use super::open::{Form, Image, in_blob};
+use super::open::{Form, Image, in_blob, in_file};
 use super::platform::Platform;
 use super::reference::{list, named};
 use super::walk::Walk;
 use crate::read::Format;
-use crate::words::{Digest, EntryPath, Error, Escaped, Fault, Limit, Misuse, Note, Position, Violation};
+use crate::words::{Digest, EntryPath, Error, Escaped, Fault, Limit, Misuse, Note, Position, Quirk, Violation};
 use std::collections::HashSet;
 
 /// What is asked for: a platform, and a reference name or a digest where the image has several.
@@ -100,6 +100,10 @@ impl Selected {
         layers: Vec<LayerDescriptor>,
     ) -> Self {
         Self { image: image.clone(), manifest, config, platform, layers, notes: Vec::new() }
+    }
+
+    pub(super) fn add_note(&mut self, quirk: Quirk, position: Position) {
+        self.notes.push(Note { quirk, position });
     }
 
     /// The image of which this is one.
@@ -217,8 +221,8 @@ pub(super) fn pinned_elsewhere(digest: Digest, found: String) -> Error {
 impl Image {
     /// Finds the manifest that is asked for and reads what it says; no layer is opened.
     ///
-    /// Attestations, artifacts and what else is no image are passed over. A manifest whose platform is
-    /// stated nowhere is taken when it is the only one.
+    /// Attestations, artifacts and what else is no image are passed over. A manifest whose platform is not stated in
+    /// full, not in its configuration either, is for any platform: it is taken where none is that states the right one.
     ///
     /// # Errors
     ///
@@ -228,6 +232,7 @@ impl Image {
     /// incomplete, or not an image.
     pub fn select(&self, selector: &Selector) -> Result<Selected, Error> {
         let mut selected = self.select_alone(selector)?;
+        selected.notes.extend(self.note());
         selected.notes.extend(self.disagreement(&selected, selector)?);
         Ok(selected)
     }
@@ -245,7 +250,14 @@ impl Image {
                 }
             }
             (Form::Flat(root), None) => self.select_from(std::slice::from_ref(root), selector),
-            (Form::Layout, None) => self.select_from(&self.index(|bytes| parse_index(bytes, None))?, selector),
+            (Form::Layout, None) => {
+                let Root { manifests, is_versioned } = self.index(Root::parse)?;
+                let mut selected = self.select_from(&manifests, selector)?;
+                if !is_versioned {
+                    selected.add_note(Quirk::IndexUnversioned, in_file("index.json"));
+                }
+                Ok(selected)
+            }
         }
     }
 
@@ -277,7 +289,7 @@ impl Image {
         let mut walk = Walk::new(self, &selector.platform);
         let mut candidates = Vec::new();
         let mut different = HashSet::new();
-        for root in roots {
+        for &root in &roots {
             if let Some((rank, found)) = walk.best_fitting(root, 1)?
                 && different.insert(*found.digest())
             {
@@ -285,23 +297,22 @@ impl Image {
             }
         }
         let found = best(candidates, selector, |(root, _)| named(root.name()))?;
-        match (found, walk.only_unstated(), walk.nothing_to_choose()) {
-            (Some((_, (_, found))), _, _) => self.read_manifest(&found),
-            (None, Some(only), _) => self.read_manifest(only),
-            (None, None, Some(violation)) => Err(Fault::from(violation).at(Position::default())),
-            (None, None, None) => Err(nothing(selector.wanted(), list(walk.platforms_found()))),
+        match (found, walk.nothing_to_choose()) {
+            (Some((_, (_, found))), _) => self.complete(self.read_manifest(&found), &roots, selector),
+            (None, Some(violation)) => Err(Fault::from(violation).at(Position::default())),
+            (None, None) => Err(nothing(selector.wanted(), list(walk.platforms_found()))),
         }
     }
 
     fn read_manifest(&self, descriptor: &Descriptor) -> Result<Selected, Error> {
         let manifest = self.document(descriptor, |bytes| Manifest::parse(bytes, descriptor))?;
         let placed = |violation: Violation| Fault::from(violation).at(in_blob(descriptor.digest()));
-        if MediaType::parse(manifest.config.media_type()) != Some(MediaType::Config) {
-            return Err(placed(media_type(manifest.config.media_type())));
+        if let Some(kind) = manifest.artifact() {
+            return Err(placed(artifact(kind)));
         }
         self.limits().check(Limit::Layers, manifest.layers.len() as u64).map_err(placed)?;
         let config = self.document(&manifest.config, Config::parse)?;
-        let platform = config.platform.clone();
+        let (platform, unstated) = (config.platform.clone(), config.unstated);
         let (layers, diff_ids) = (manifest.layers.len(), config.diff_ids.len());
         if layers != diff_ids {
             return Err(placed(Violation::LayersAndDiffIds { layers, diff_ids }));
@@ -317,6 +328,15 @@ impl Image {
                 _ => Err(placed(media_type(descriptor.media_type()))),
             })
             .collect::<Result<_, _>>()?;
-        Ok(Selected::new(self, Some(descriptor.clone()), (manifest.config, platform), layers))
+        let (media_type, config_at) = (manifest.config.media_type(), in_blob(manifest.config.digest()));
+        let old = MediaType::is_old_config(media_type).then(|| Escaped::new(media_type.as_bytes()));
+        let mut selected = Selected::new(self, Some(descriptor.clone()), (manifest.config, platform), layers);
+        if let Some(media_type) = old {
+            selected.add_note(Quirk::ConfigMediaType { media_type }, in_blob(descriptor.digest()));
+        }
+        if let Some(missing) = unstated {
+            selected.add_note(Quirk::PlatformUnstated { missing }, config_at);
+        }
+        Ok(selected)
     }
 }

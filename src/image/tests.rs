@@ -174,7 +174,7 @@ fn a_layer_is_described_by_both_documents_and_opened_by_its_descriptor() {
     remove_file(world.blob_at(&layer)).unwrap();
     assert_eq!(rule(), Some(Some("blob-missing")));
     symlink("/etc/passwd", world.blob_at(&layer)).unwrap();
-    assert_eq!(rule(), Some(Some("blob-not-regular")));
+    assert_eq!(rule(), Some(Some("blob-outside")));
     remove_file(world.blob_at(&layer)).unwrap();
     mkfifoat(CWD, world.blob_at(&layer), Mode::RUSR).unwrap();
     assert_eq!(rule(), Some(Some("blob-not-regular")));

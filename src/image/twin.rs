@@ -4,6 +4,7 @@
 //! reader and its version. Where the lists answer one question by two images, two readers see two images.
 
 use super::docker::{self, DockerImage};
+use super::held::if_there;
 use super::manifest::{Descriptor, Manifest, parse_index};
 use super::media_type::MediaType;
 use super::open::{Form, Image, blob_name, digest_of, in_file};
@@ -121,14 +122,6 @@ impl Image {
             }
         }
         Ok(images)
-    }
-}
-
-/// What can be read; what is not here or malformed is no image of the index.
-fn if_there<T>(read: Result<T, Error>) -> Result<Option<T>, Error> {
-    match read {
-        Err(error) if matches!(error.kind(), Fault::Refused(_)) => Ok(None),
-        read => read.map(Some),
     }
 }
 

@@ -1,6 +1,6 @@
 //! The way through the indexes of an image to its manifests.
 
-use super::manifest::{Config, Descriptor, Manifest, media_type, parse_index};
+use super::manifest::{Config, Descriptor, Manifest, artifact, media_type, parse_index};
 use super::media_type::MediaType;
 use super::open::{Image, in_blob};
 use super::platform::Platform;
@@ -29,22 +29,14 @@ pub(super) struct Walk<'a> {
     configs: HashMap<Digest, Stated>,
     /// How many descriptors were looked at.
     count: u64,
-    seen: Seen,
+    /// Whether there was the manifest of an image.
+    seen: bool,
     /// The first ones in the order of the alphabet, and one more than a message shows.
     platforms: BTreeSet<String>,
     /// What states `unknown/unknown`: no image for anybody, and so none to choose from.
     unknown: Option<Platform>,
-    unstated: Option<Descriptor>,
     /// What is wrong with the first that was passed over.
     passed_over: Option<Violation>,
-}
-
-/// The manifests of images that were seen.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Seen {
-    None,
-    One(Digest),
-    Several,
 }
 
 /// What a descriptor led to.
@@ -85,10 +77,9 @@ impl<'a> Walk<'a> {
             stated: HashMap::new(),
             configs: HashMap::new(),
             count: 0,
-            seen: Seen::None,
+            seen: false,
             platforms: BTreeSet::new(),
             unknown: None,
-            unstated: None,
             passed_over: None,
         }
     }
@@ -110,13 +101,13 @@ impl<'a> Walk<'a> {
         self.count += 1;
         let placed = |violation: Violation| Fault::from(violation).at(in_blob(descriptor.digest()));
         self.image.limits().check(Limit::Manifests, self.count).map_err(placed)?;
-        if let Some(artifact) = descriptor.artifact() {
-            self.pass_over(artifact);
+        if let Some(kind) = descriptor.artifact() {
+            self.pass_over(artifact(kind));
             return Ok(None);
         }
         let kind = MediaType::parse(descriptor.media_type());
         if !matches!(kind, Some(MediaType::Index | MediaType::Manifest)) {
-            self.pass_over(descriptor.media_type());
+            self.pass_over(media_type(descriptor.media_type()));
             return Ok(None);
         }
         let (descriptor, platform) = descriptor.without_names();
@@ -125,7 +116,7 @@ impl<'a> Walk<'a> {
             // It says what all of it is for.
             (Some(MediaType::Index), Some(_)) => Ok(Some(Step::Read(descriptor))),
             (_, rank) => {
-                self.see(descriptor.digest(), &platform);
+                self.see(&platform);
                 Ok(rank.map(|rank| Step::Fits(rank, descriptor)))
             }
         }
@@ -209,13 +200,13 @@ impl<'a> Walk<'a> {
         };
         match stated {
             Stated::Platform(rank) => {
-                self.note(digest);
+                self.seen = true;
                 Ok(rank)
             }
+            // It is for any platform, but whatever states its platform is better.
             Stated::Nothing => {
-                self.unstated = Some(descriptor.clone());
-                self.note(digest);
-                Ok(None)
+                self.seen = true;
+                Ok(Some(self.accepted.len()))
             }
             Stated::Unknown | Stated::Artifact => Ok(None),
         }
@@ -227,7 +218,7 @@ impl<'a> Walk<'a> {
     }
 
     /// Notes that there is something for this platform.
-    fn see(&mut self, digest: &Digest, platform: &Platform) -> Stated {
+    fn see(&mut self, platform: &Platform) -> Stated {
         let rank = self.rank(platform);
         if platform.is_unknown() && rank.is_none() {
             self.unknown = Some(platform.clone());
@@ -237,47 +228,53 @@ impl<'a> Walk<'a> {
         if self.platforms.len() > SHOWN + 1 {
             self.platforms.pop_last();
         }
-        self.note(digest);
+        self.seen = true;
         Stated::Platform(rank)
-    }
-
-    fn note(&mut self, digest: &Digest) {
-        self.seen = match self.seen {
-            Seen::None => Seen::One(*digest),
-            Seen::One(other) if other == *digest => Seen::One(other),
-            _ => Seen::Several,
-        };
     }
 
     fn stated_inside(&mut self, descriptor: &Descriptor) -> Result<Stated, Error> {
         // The layers are not kept while the configuration is read.
-        let config = self.image.document(descriptor, |bytes| Ok(Manifest::parse(bytes, descriptor)?.config))?;
-        if MediaType::parse(config.media_type()) != Some(MediaType::Config) {
-            self.pass_over(config.media_type());
-            return Ok(Stated::Artifact);
-        }
+        let config = self.image.document(descriptor, |bytes| {
+            let manifest = Manifest::parse(bytes, descriptor)?;
+            Ok(match manifest.artifact() {
+                Some(kind) => Err(artifact(kind)),
+                None => Ok(manifest.config),
+            })
+        })?;
+        let config = match config {
+            Ok(config) => config,
+            Err(artifact) => {
+                self.pass_over(artifact);
+                return Ok(Stated::Artifact);
+            }
+        };
         if let Some(stated) = self.configs.get(config.digest()) {
             return Ok(*stated);
         }
-        let platform = self.image.document(&config, |bytes| Ok(Config::parse(bytes)?.platform))?;
-        let stated = platform.map_or(Stated::Nothing, |platform| self.see(descriptor.digest(), &platform));
+        let platform = match self.image.document(&config, |bytes| Ok(Config::parse(bytes)?.platform)) {
+            // Of these media types are the documents of other things too, from before there were artifact types.
+            Err(error)
+                if MediaType::is_old_config(config.media_type())
+                    && matches!(error.kind().violation(), Some(Violation::Json { .. })) =>
+            {
+                self.pass_over(artifact(config.media_type()));
+                return Ok(Stated::Artifact);
+            }
+            read => read?,
+        };
+        let stated = platform.map_or(Stated::Nothing, |platform| self.see(&platform));
         self.configs.insert(*config.digest(), stated);
         Ok(stated)
     }
 
-    fn pass_over(&mut self, kind: &str) {
-        self.passed_over.get_or_insert_with(|| media_type(kind));
-    }
-
-    /// The manifest of unknown platform that is the only one there is.
-    pub(super) fn only_unstated(&self) -> Option<&Descriptor> {
-        self.unstated.as_ref().filter(|_| matches!(self.seen, Seen::One(_)) && self.platforms.is_empty())
+    fn pass_over(&mut self, because: Violation) {
+        self.passed_over.get_or_insert(because);
     }
 
     /// What is wrong with an image in which there is no manifest to choose from.
     pub(super) fn nothing_to_choose(&self) -> Option<Violation> {
         match &self.passed_over {
-            _ if self.seen != Seen::None || self.unknown.is_some() => None,
+            _ if self.seen || self.unknown.is_some() => None,
             Some(violation) => Some(violation.clone()),
             None => Some(Violation::NotAnImage { because: "its index names no manifest" }),
         }
@@ -285,8 +282,7 @@ impl<'a> Walk<'a> {
 
     /// The platforms for which there are manifests.
     pub(super) fn platforms_found(&self) -> impl Iterator<Item = String> {
-        let unstated = self.unstated.as_ref().map(|_| "one that states no platform".to_owned());
         let unknown = self.unknown.as_ref().map(Platform::to_string);
-        self.platforms.iter().cloned().chain(unknown).chain(unstated)
+        self.platforms.iter().cloned().chain(unknown)
     }
 }

@@ -90,7 +90,8 @@ limits! {
     IndexDepth "index-depth" = 4;
     /// Members of the archive of an image.
     ArchiveMembers "archive-members" = 100_000;
-    /// Bytes of the names, and of the targets of links, of the members of the archive of an image.
+    /// Bytes of the names of the members of the archive of an image, of the targets of links, and of the maps of sparse
+    /// members.
     ArchiveNameBytes "archive-name-bytes" = 16 << 20;
     /// Bytes of the archive of an image that is compressed, or comes as a stream, and is kept in a file meanwhile.
     ArchiveBytes "archive-bytes" = 1 << 40;

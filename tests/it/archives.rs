@@ -25,6 +25,29 @@ fn layer(content: &[u8]) -> Vec<u8> {
     LayerBuilder::new().file("f", content).build()
 }
 
+/// A file whose holes are not stored, as `tar -S`, bsdtar and Rust's `tar` write it: PAX 1.0, in whole blocks.
+fn sparse(archive: LayerBuilder, name: &str, content: &[u8]) -> LayerBuilder {
+    let (mut map, mut stored) = (Vec::new(), Vec::new());
+    for (number, block) in content.chunks(512).enumerate().filter(|(_, block)| block.iter().any(|&byte| byte != 0)) {
+        map.push((number as u64 * 512, block.len() as u64));
+        stored.extend_from_slice(block);
+    }
+    map.push((content.len() as u64, 0));
+    assert!(map.len() > 1 && stored.len() < content.len(), "it has a hole and something else");
+    sparse_map(archive, name, &map, content.len() as u64, &stored)
+}
+
+fn sparse_map(archive: LayerBuilder, name: &str, map: &[(u64, u64)], size: u64, stored: &[u8]) -> LayerBuilder {
+    let archive = archive.record("GNU.sparse.major", b"1").record("GNU.sparse.minor", b"0");
+    let archive = archive.record("GNU.sparse.name", name.as_bytes());
+    let archive = archive.record("GNU.sparse.realsize", size.to_string().as_bytes());
+    let lines: String = map.iter().map(|(offset, length)| format!("{offset}\n{length}\n")).collect();
+    let mut content = format!("{}\n{lines}", map.len()).into_bytes();
+    content.resize(content.len().next_multiple_of(512), 0);
+    content.extend_from_slice(stored);
+    archive.file("GNUSparseFile.0/file", &content)
+}
+
 impl Docker {
     /// An image of one layer, which lies at `id/layer.tar`.
     fn new() -> Self {
@@ -57,6 +80,13 @@ impl Docker {
 
     fn config_name(mut self, name: &str) -> Self {
         self.config_name = Some(name.to_owned());
+        self
+    }
+
+    fn unstated(mut self) -> Self {
+        let config = self.config.as_object_mut().unwrap();
+        config.remove("architecture");
+        config.remove("os");
         self
     }
 
@@ -111,14 +141,40 @@ const DOCKER: &[Case] = &[
     ),
     ("a layer that is compressed", || Docker::new().add(|a| a.file("id/layer.tar", &gzip(&layer(b"1")))).build(), None),
     // What `manifest.json` names.
-    ("a layer by an absolute name", || Docker::new().whole().layers(&["/id/layer.tar"]).build(), Some("member-path")),
+    ("a layer by an absolute name", || Docker::new().whole().layers(&["/id/layer.tar"]).build(), None),
+    (
+        "absolute names in the archive and in its list",
+        || {
+            Docker::new()
+                .add(|a| a.file("/id/layer.tar", &layer(b"1")))
+                .layers(&["//id/./layer.tar"])
+                .config_name("/c")
+                .build()
+        },
+        None,
+    ),
+    (
+        "an absolute name of the list alone",
+        || Docker::new().add(|a| a.file("/etc/passwd", &layer(b"2"))).layers(&["/etc/passwd"]).build(),
+        Some("diff-id-mismatch"),
+    ),
+    (
+        "a layer by an absolute name that climbs",
+        || Docker::new().whole().layers(&["/../id/layer.tar"]).build(),
+        Some("member-path"),
+    ),
     ("a layer by a name that climbs", || Docker::new().whole().layers(&["../layer.tar"]).build(), Some("member-path")),
     (
         "a layer by a name that climbs and comes back",
         || Docker::new().whole().layers(&["x/../id/layer.tar"]).build(),
         Some("member-path"),
     ),
-    ("a configuration by an absolute name", || Docker::new().whole().config_name("/c").build(), Some("member-path")),
+    ("a configuration by an absolute name", || Docker::new().whole().config_name("/c").build(), None),
+    (
+        "a configuration by an absolute name that is not the one that the name says",
+        || Docker::new().whole().config_name(&format!("/{}.json", hex(b"other"))).build(),
+        Some("digest-mismatch"),
+    ),
     (
         "a configuration by a name that climbs",
         || Docker::new().whole().config_name("../c").build(),
@@ -205,10 +261,61 @@ const DOCKER: &[Case] = &[
     (
         "a layer that is a hard link",
         || Docker::new().add(|a| a.file("l", &layer(b"1")).hard_link("id/layer.tar", "l")).build(),
-        Some("blob-not-regular"),
+        None,
     ),
     (
-        "a layer with holes",
+        "a layer behind a symbolic link to a hard link to a symbolic link",
+        || {
+            let linked = |a: LayerBuilder| {
+                let a = a.file("l", &layer(b"1")).symlink("x", "l").hard_link("./y", "/x");
+                a.symlink("id/layer.tar", "../y")
+            };
+            Docker::new().add(linked).build()
+        },
+        None,
+    ),
+    (
+        "a layer that is a hard link to a later member",
+        || Docker::new().add(|a| a.hard_link("id/layer.tar", "l").file("l", &layer(b"1"))).build(),
+        Some("hard-link-missing"),
+    ),
+    (
+        "a layer that is a hard link to the machine",
+        || Docker::new().add(|a| a.hard_link("id/layer.tar", "/etc/passwd")).build(),
+        Some("hard-link-missing"),
+    ),
+    (
+        "a layer that is a hard link that climbs",
+        || Docker::new().add(|a| a.hard_link("id/layer.tar", "../../etc/passwd")).build(),
+        Some("name-climbs"),
+    ),
+    (
+        "a layer that is a hard link to a directory",
+        || Docker::new().add(|a| a.dir("d").hard_link("id/layer.tar", "d")).build(),
+        Some("hard-link-to-directory"),
+    ),
+    (
+        "a layer that is a hard link to itself",
+        || Docker::new().add(|a| a.hard_link("id/layer.tar", "id/layer.tar")).build(),
+        Some("hard-link-missing"),
+    ),
+    (
+        "a layer and a hard link to itself",
+        || Docker::new().whole().add(|a| a.hard_link("id/layer.tar", "id/layer.tar")).build(),
+        None,
+    ),
+    (
+        "a layer that is another one by a hard link as well",
+        || Docker::new().whole().add(|a| a.file("l", &layer(b"2")).hard_link("id/layer.tar", "l")).build(),
+        Some("member-twice"),
+    ),
+    (
+        "a hard link to nothing that no image needs",
+        || Docker::new().whole().add(|a| a.hard_link("x", "none")).build(),
+        None,
+    ),
+    (
+        "a layer that is a hole",
         || {
             let sparse = |a: LayerBuilder| {
                 let a = a.record("GNU.sparse.major", b"1").record("GNU.sparse.minor", b"0");
@@ -219,7 +326,56 @@ const DOCKER: &[Case] = &[
             };
             Docker::new().add(sparse).build()
         },
-        Some("blob-not-regular"),
+        Some("diff-id-mismatch"),
+    ),
+    (
+        "a layer whose holes are not stored",
+        || Docker::new().add(|a| sparse(a, "id/layer.tar", &layer(b"1"))).build(),
+        None,
+    ),
+    (
+        "a hard link to a layer with holes",
+        || Docker::new().add(|a| sparse(a, "l", &layer(b"1")).hard_link("id/layer.tar", "l")).build(),
+        None,
+    ),
+    (
+        "the same layer with holes and without",
+        || Docker::new().whole().add(|a| sparse(a, "id/layer.tar", &layer(b"1"))).build(),
+        None,
+    ),
+    (
+        "another layer with holes",
+        || Docker::new().add(|a| sparse(a, "id/layer.tar", &layer(b"2"))).build(),
+        Some("diff-id-mismatch"),
+    ),
+    (
+        "two layers of one name with holes",
+        || Docker::new().whole().add(|a| sparse(a, "id/layer.tar", &layer(b"2"))).build(),
+        Some("member-twice"),
+    ),
+    (
+        "a manifest of a hole of 2^60 bytes",
+        || sparse_map(LayerBuilder::new(), "manifest.json", &[(1 << 60, 0)], 1 << 60, b"").build(),
+        Some("limit"),
+    ),
+    (
+        "a layer whose map overlaps",
+        || Docker::new().add(|a| sparse_map(a, "id/layer.tar", &[(0, 512), (0, 512)], 1024, &[0; 1024])).build(),
+        Some("sparse-map"),
+    ),
+    (
+        "a layer whose map has a run of no whole blocks",
+        || Docker::new().add(|a| sparse_map(a, "id/layer.tar", &[(0, 5), (512, 512)], 1024, &[0; 517])).build(),
+        Some("archive-ambiguous"),
+    ),
+    (
+        "a layer with holes that is cut short",
+        || {
+            // Without the end mark, and half of the data that is stored.
+            let whole = sparse(LayerBuilder::new(), "id/layer.tar", &layer(b"1")).build();
+            whole[..whole.len() - 1024 - 512].to_vec()
+        },
+        Some("truncated"),
     ),
     (
         "a configuration behind a link",
@@ -227,13 +383,24 @@ const DOCKER: &[Case] = &[
             let manifest = r#"[{"Config":"c","Layers":["id/layer.tar"]}]"#;
             Docker::new().whole().config_name("d").manifest(manifest).add(|a| a.symlink("c", "d")).build()
         },
-        Some("blob-not-regular"),
+        None,
     ),
     (
         "a manifest behind a link",
-        || LayerBuilder::new().file("m", b"[]").symlink("manifest.json", "m").build(),
-        Some("blob-not-regular"),
+        || {
+            let text = r#"[{"Config":"c","Layers":["id/layer.tar"]}]"#;
+            let config = Docker::new().config.to_string();
+            let a = LayerBuilder::new().symlink("manifest.json", "./m").file("m", text.as_bytes());
+            a.file("c", config.as_bytes()).file("id/layer.tar", &layer(b"1")).build()
+        },
+        None,
     ),
+    (
+        "a manifest behind a link to the machine",
+        || LayerBuilder::new().symlink("manifest.json", "/etc/passwd").build(),
+        Some("member-path"),
+    ),
+    ("a configuration that states no platform", || Docker::new().unstated().whole().build(), None),
     ("a link to itself", || Docker::new().add(|a| a.symlink("id/layer.tar", "layer.tar")).build(), Some("link-loop")),
     (
         "two links to each other",
@@ -347,6 +514,20 @@ fn judged(name: &str, bytes: &[u8]) -> Option<&'static str> {
     })
 }
 
+/// A hole takes no byte of the archive, so that the limit on the archive does not bound it.
+#[test]
+fn a_layer_of_holes_counts_with_its_holes() {
+    let place = tempfile::tempdir().unwrap();
+    let size = 1 << 60;
+    let archive = Docker::new().add(|a| sparse_map(a, "id/layer.tar", &[(size, 0)], size, b"")).build();
+    fs::write(place.path().join("image"), archive).unwrap();
+    let limits = Limits::default().with(Limit::LayerBytes, 1 << 20);
+    let image = Image::open_at(&open(place.path()), "image", limits).unwrap();
+    let selected = image.select(&Selector::host()).unwrap();
+    let error = selected.unpack_into(&open(place.path()), "rootfs", &Policy::default()).unwrap_err();
+    assert_eq!(error.rule_id(), Some("limit"), "{error}");
+}
+
 #[test]
 fn every_archive_of_docker_save_is_judged_by_its_rule() {
     let wrong: Vec<_> = DOCKER
@@ -371,6 +552,13 @@ fn every_layout_in_an_archive_is_judged_by_its_rule() {
     let cases: &[(&str, Edit, Add, Option<&str>)] = &[
         ("a whole image", |_, _| (), |a| a, None),
         ("a `manifest.json` that nobody asks", |_, _| (), |a| a.file("manifest.json", b"{"), None),
+        ("no `oci-layout`", |at, _| fs::remove_file(at.join("oci-layout")).unwrap(), |a| a, None),
+        (
+            "neither",
+            |at, _| ["oci-layout", "index.json"].iter().for_each(|name| fs::remove_file(at.join(name)).unwrap()),
+            |a| a,
+            Some("not-an-image"),
+        ),
         ("no index", |at, _| fs::remove_file(at.join("index.json")).unwrap(), |a| a, Some("not-an-image")),
         ("two indexes", |_, _| (), |a| a.file("index.json", b"{}"), Some("member-twice")),
         (
@@ -428,20 +616,28 @@ fn every_layout_in_an_archive_is_judged_by_its_rule() {
 }
 
 #[test]
-fn a_blob_that_is_a_link_or_a_fifo_is_refused() {
+fn a_blob_may_be_a_link_that_stays_inside_and_nothing_else() {
     let place = tempfile::tempdir().unwrap();
     let names = small(place.path());
-    let blob = fs::read(place.path().join(&names[0])).unwrap();
-    fs::remove_file(place.path().join(&names[0])).unwrap();
+    // The plain layer, which has blocks of zeros.
+    let name = &names[1];
+    let blob = fs::read(place.path().join(name)).unwrap();
+    fs::remove_file(place.path().join(name)).unwrap();
     type Add = fn(LayerBuilder, &str, &[u8]) -> LayerBuilder;
     let cases: &[(Add, Option<&str>)] = &[
         (|a, name, blob| a.file(name, blob), None),
-        (|a, name, blob| a.file("x", blob).symlink(name, "../../x"), Some("blob-not-regular")),
-        (|a, name, blob| a.file("x", blob).hard_link(name, "x"), Some("blob-not-regular")),
+        (|a, name, blob| a.file("x", blob).symlink(name, "../../x"), None),
+        (|a, name, blob| a.file("x", blob).symlink(name, "../../../x"), Some("member-path")),
+        (|a, name, blob| a.file("x", blob).symlink(name, "/x"), Some("member-path")),
+        (|a, name, blob| a.file("x", blob).symlink(name, "x"), Some("member-missing")),
+        (|a, name, _| a.file("x", b"other").symlink(name, "../../x"), Some("size-mismatch")),
+        (|a, name, blob| a.file("x", blob).hard_link(name, "x"), None),
+        (|a, name, blob| a.hard_link(name, "x").file("x", blob), Some("hard-link-missing")),
+        (|a, name, blob| sparse(a, name, blob), None),
         (|a, name, _| a.fifo(name), Some("blob-not-regular")),
     ];
     for (number, (add, expected)) in cases.iter().enumerate() {
-        let archive = forms::oci_archive(place.path(), "", |archive| add(archive, &names[0], &blob));
+        let archive = forms::oci_archive(place.path(), "", |archive| add(archive, name, &blob));
         assert_eq!(judged("a blob", &archive), *expected, "{number}");
     }
 }

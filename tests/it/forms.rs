@@ -9,7 +9,8 @@ use cap_std::ambient_authority;
 use layercage::{Blame, BlobReader, Error, Fault, Image, Limit, Limits, Misuse, Policy, Scratch, Selected, Selector};
 use serde_json::json;
 use std::fs::{self, File};
-use std::io::{Read, Write};
+use std::io::{Read, Seek, SeekFrom, Write};
+use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
@@ -99,6 +100,109 @@ fn every_form_of_skopeo_gives_one_tree() {
         let selector = if reference.is_empty() { selector } else { selector.reference(reference) };
         assert_same(transport, Image::open_ambient(&path, ambient_authority()), &selector);
     }
+}
+
+/// The files of a directory in an archive, links as links.
+fn packed(directory: &Path) -> Vec<u8> {
+    fn add(mut archive: LayerBuilder, directory: &Path, name: &str) -> LayerBuilder {
+        let mut inside: Vec<_> =
+            fs::read_dir(directory.join(name)).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        inside.sort();
+        for inner in inside {
+            let inner = format!("{name}{}", inner.to_str().unwrap());
+            let path = directory.join(&inner);
+            archive = match fs::read_link(&path) {
+                Ok(target) => archive.symlink(&inner, target.to_str().unwrap()),
+                Err(_) if path.is_dir() => add(archive.dir(&inner), directory, &format!("{inner}/")),
+                Err(_) => archive.file(&inner, &fs::read(&path).unwrap()),
+            };
+        }
+        archive
+    }
+    add(LayerBuilder::new(), directory, "").build()
+}
+
+#[test]
+fn files_of_a_layout_may_be_links_to_others_inside() {
+    let place = tempfile::tempdir().unwrap();
+    let layout = place.path().join("layout");
+    layout::link_all(&world(), &layout);
+    assert_same("a layout of links", Image::open(&open(&layout)), &Selector::host());
+    fs::write(place.path().join("archive"), packed(&layout)).unwrap();
+    let archive = Image::open_at(&open(place.path()), "archive", Limits::default());
+    assert_same("an archive of links", archive, &Selector::host());
+
+    // `dir:` alike.
+    let (flat, data) = (place.path().join("flat"), place.path().join("flat/data"));
+    Parts::of_layout(&world()).flat(&data);
+    for entry in fs::read_dir(&data).unwrap() {
+        let name = entry.unwrap().file_name();
+        symlink(Path::new("data").join(&name), flat.join(&name)).unwrap();
+    }
+    assert_same("a dir of links", Image::open(&open(&flat)), &Selector::host());
+}
+
+/// A layout of two layers that are files with holes, the same twice; what unpacking it gives.
+fn layout_with_holes(layout: &Path) -> Listing {
+    let content: Vec<u8> = (0..4_u8).flat_map(|number| [vec![number + 1; 4_096], vec![0; 1 << 18]].concat()).collect();
+    let layer = |name| LayerBuilder::new().file(name, &content).build();
+    let names = layout::write(layout, &[(layer("a"), Stored::Plain), (layer("b"), Stored::Plain)]);
+    for name in &names {
+        let path = layout.join(name);
+        let bytes = fs::read(&path).unwrap();
+        let mut file = File::create(&path).unwrap();
+        file.set_len(bytes.len() as u64).unwrap();
+        for (number, block) in bytes.chunks(4_096).enumerate().filter(|(_, block)| block.iter().any(|&byte| byte != 0))
+        {
+            file.seek(SeekFrom::Start(number as u64 * 4_096)).unwrap();
+            file.write_all(block).unwrap();
+        }
+    }
+    fs::hard_link(layout.join(&names[0]), layout.join("0-another-name")).unwrap();
+    unpacked(&Image::open(&open(layout)).unwrap().select(&Selector::host()).unwrap())
+}
+
+#[test]
+fn archives_that_leave_holes_out_and_link_files_are_read_where_they_lie() {
+    let place = tempfile::tempdir().unwrap();
+    let (layout, archive) = (place.path().join("layout"), place.path().join("archive"));
+    let expected = layout_with_holes(&layout);
+    let whole: u64 =
+        fs::read_dir(layout.join("blobs/sha256")).unwrap().map(|entry| entry.unwrap().metadata().unwrap().len()).sum();
+    let assert_read = |name: &str| {
+        assert!(
+            fs::metadata(&archive).unwrap().len() < whole / 4,
+            "{name}: holes are stored, so that nothing is tested"
+        );
+        let image = Image::open_at(&open(place.path()), "archive", Limits::default());
+        let selected =
+            image.and_then(|image| image.select(&Selector::host())).unwrap_or_else(|error| panic!("{name}: {error}"));
+        assert_eq!(tree::differences(&expected, &unpacked(&selected)), [""; 0], "{name}");
+    };
+    let mut writer = tar::Builder::new(File::create(&archive).unwrap());
+    writer.append_dir_all("", &layout).unwrap();
+    writer.finish().unwrap();
+    assert_read("Rust's tar");
+
+    let packed = |program: &str, options: &[&str]| {
+        let done = Command::new(program)
+            .args(options)
+            .arg("-cf")
+            .arg(&archive)
+            .args(["-C".as_ref(), layout.as_os_str(), ".".as_ref()])
+            .output();
+        match done {
+            Ok(done) if done.status.success() => assert_read(&format!("{program} {options:?}")),
+            other => eprintln!("skipped: {program} {options:?} does not run here ({other:?}); Rust's tar is its twin"),
+        }
+    };
+    for format in ["gnu", "oldgnu", "posix"] {
+        packed("tar", &["-S", &format!("--format={format}")]);
+    }
+    for version in ["0.0", "0.1", "1.0"] {
+        packed("tar", &["-S", "--format=posix", &format!("--sparse-version={version}")]);
+    }
+    packed("bsdtar", &["--format=pax"]);
 }
 
 #[test]
@@ -209,8 +313,16 @@ fn a_docker_archive_of_several_images_asks_which() {
     let mixed = write(&[lesser.clone(), better.clone()]);
     assert_eq!(pick(&mixed, &on("linux/amd64")), sha256(better.0.as_bytes()));
     assert_eq!(pick(&write(std::slice::from_ref(&lesser)), &on("linux/amd64")), sha256(lesser.0.as_bytes()));
+    // What does not state its platform is for any, where nothing is that states the right one.
     let unstated = image(b"3", json!(null), "");
-    assert!(write(std::slice::from_ref(&unstated)).select(&on("linux/amd64")).is_err(), "it says linux/");
+    let noted = |selected: &Selected| selected.notes().iter().map(|note| note.quirk.id()).collect::<Vec<_>>();
+    for held in [&[unstated.clone()][..], &[unstated.clone(), one.clone()], &[one.clone(), unstated.clone()]] {
+        let image = write(held);
+        assert_eq!(pick(&image, &on("linux/s390x")), sha256(unstated.0.as_bytes()));
+        assert_eq!(noted(&image.select(&on("linux/s390x")).unwrap()), ["platform-unstated"]);
+        let best = if held.len() == 1 { &unstated } else { &one };
+        assert_eq!(pick(&image, &on("linux/amd64")), sha256(best.0.as_bytes()));
+    }
     // Twice under one name or two, it is one image.
     assert!(write(&[one.clone(), one]).select(&on("linux/amd64")).is_ok());
 }

@@ -28,7 +28,47 @@ pub(super) const CASES: &[Case] = &[
         None,
     ),
     // The layout.
-    ("a directory without `oci-layout`", |w| remove_file(w.at("oci-layout")).unwrap(), Some("not-an-image")),
+    ("a directory without any of it", |w| remove_file(w.at("oci-layout")).unwrap(), Some("not-an-image")),
+    (
+        "a layout without `oci-layout`, as BuildKit writes it into a directory",
+        |w| {
+            remove_file(w.at("oci-layout")).unwrap();
+            w.list(&[w.image("linux", "amd64")]);
+        },
+        None,
+    ),
+    (
+        "a directory with an `index.json` of something else",
+        |w| {
+            remove_file(w.at("oci-layout")).unwrap();
+            w.index_json(r#"{"pages":[]}"#);
+        },
+        Some("not-an-image"),
+    ),
+    (
+        "an `oci-layout` that leads nowhere",
+        |w| {
+            remove_file(w.at("oci-layout")).unwrap();
+            symlink("none", w.at("oci-layout")).unwrap();
+            w.list(&[w.image("linux", "amd64")]);
+        },
+        None,
+    ),
+    (
+        "an `index.json` without a version",
+        |w| w.index_json(&json!({"manifests": [w.image("linux", "amd64")]}).to_string()),
+        None,
+    ),
+    (
+        "an `index.json` of version 1",
+        |w| w.index_json(&json!({"schemaVersion": 1, "manifests": [w.image("linux", "amd64")]}).to_string()),
+        Some("schema-1"),
+    ),
+    (
+        "a nested index without a version",
+        |w| w.list(&[w.json(INDEX, &json!({"manifests": [w.image("linux", "amd64")]}))]),
+        Some("json"),
+    ),
     (
         "a layout of another version",
         |w| write(w.at("oci-layout"), r#"{"imageLayoutVersion":"2.0.0"}"#).unwrap(),
@@ -40,8 +80,30 @@ pub(super) const CASES: &[Case] = &[
         |w| {
             fs::rename(w.at("oci-layout"), w.at("other")).unwrap();
             symlink("other", w.at("oci-layout")).unwrap();
+            fs::create_dir(w.at("deep")).unwrap();
+            w.list(&[w.image("linux", "amd64")]);
+            fs::rename(w.at("index.json"), w.at("deep/i")).unwrap();
+            symlink("blobs/../deep/./i", w.at("index.json")).unwrap();
         },
-        Some("blob-not-regular"),
+        None,
+    ),
+    (
+        "an `oci-layout` that is a link to the machine",
+        |w| {
+            remove_file(w.at("oci-layout")).unwrap();
+            symlink("/etc/hostname", w.at("oci-layout")).unwrap();
+        },
+        Some("blob-outside"),
+    ),
+    (
+        "an `index.json` that is a link to the machine",
+        |w| symlink("../../../../../../etc/hostname", w.at("index.json")).unwrap(),
+        Some("blob-outside"),
+    ),
+    (
+        "an `index.json` that is a link to itself",
+        |w| symlink("index.json", w.at("index.json")).unwrap(),
+        Some("link-loop"),
     ),
     ("a layout without `index.json`", |_| {}, Some("not-an-image")),
     (
@@ -58,7 +120,7 @@ pub(super) const CASES: &[Case] = &[
             let config = w.bytes("application/vnd.oci.empty.v1+json", b"{}");
             w.list(&[w.json(MANIFEST, &w.manifest_of(&config))]);
         },
-        Some("media-type"),
+        Some("artifact"),
     ),
     // Blobs.
     (
@@ -95,6 +157,57 @@ pub(super) const CASES: &[Case] = &[
             symlink("../../elsewhere", w.blob_at(&image)).unwrap();
             w.list(&[image]);
         },
+        None,
+    ),
+    (
+        "a manifest behind a link to another",
+        |w| {
+            let (image, other) = (w.image("linux", "amd64"), w.image("linux", "s390x"));
+            remove_file(w.blob_at(&image)).unwrap();
+            symlink(w.blob_at(&other).file_name().unwrap(), w.blob_at(&image)).unwrap();
+            w.list(&[image]);
+        },
+        Some("digest-mismatch"),
+    ),
+    (
+        "a manifest behind a link that leads out",
+        |w| {
+            let image = w.image("linux", "amd64");
+            remove_file(w.blob_at(&image)).unwrap();
+            symlink("../../../etc", w.blob_at(&image)).unwrap();
+            w.list(&[image]);
+        },
+        Some("blob-outside"),
+    ),
+    (
+        "a manifest behind a link by its whole path, though it is inside",
+        |w| {
+            let image = w.image("linux", "amd64");
+            fs::rename(w.blob_at(&image), w.at("elsewhere")).unwrap();
+            symlink(w.at("elsewhere"), w.blob_at(&image)).unwrap();
+            w.list(&[image]);
+        },
+        Some("blob-outside"),
+    ),
+    (
+        "a manifest behind a link to nothing",
+        |w| {
+            let image = w.image("linux", "amd64");
+            remove_file(w.blob_at(&image)).unwrap();
+            symlink("none", w.blob_at(&image)).unwrap();
+            w.list(&[image]);
+        },
+        Some("blob-missing"),
+    ),
+    (
+        "a manifest behind a link to a FIFO",
+        |w| {
+            let image = w.image("linux", "amd64");
+            remove_file(w.blob_at(&image)).unwrap();
+            mkfifoat(CWD, w.at("fifo"), Mode::RUSR).unwrap();
+            symlink("../../fifo", w.blob_at(&image)).unwrap();
+            w.list(&[image]);
+        },
         Some("blob-not-regular"),
     ),
     (
@@ -104,7 +217,7 @@ pub(super) const CASES: &[Case] = &[
             fs::rename(w.at("blobs"), w.at("elsewhere")).unwrap();
             symlink("elsewhere", w.at("blobs")).unwrap();
         },
-        Some("blob-not-regular"),
+        None,
     ),
     (
         "a manifest that is a FIFO",
@@ -211,7 +324,27 @@ pub(super) const CASES: &[Case] = &[
     // Manifests.
     ("a manifest that is an index as well", |w| w.edited(|m| m["manifests"] = json!([])), Some("json")),
     ("a manifest with schema 1 layers", |w| w.edited(|m| m["fsLayers"] = json!([])), Some("json")),
-    ("a manifest of another schema", |w| w.edited(|m| m["schemaVersion"] = json!(1)), Some("json")),
+    ("a manifest of another schema", |w| w.edited(|m| m["schemaVersion"] = json!(3)), Some("json")),
+    ("a manifest that says it is of schema 1", |w| w.edited(|m| m["schemaVersion"] = json!(1)), Some("schema-1")),
+    (
+        "a manifest of schema 1",
+        |w| {
+            let signed = json!({"schemaVersion": 1, "name": "a", "tag": "b", "architecture": "amd64", "signatures": [],
+                "fsLayers": [{"blobSum": ABSENT}], "history": [{"v1Compatibility": "{}"}]});
+            w.list(&[w.json(MANIFEST, &signed)]);
+        },
+        Some("schema-1"),
+    ),
+    (
+        "a manifest of schema 1 that its descriptor calls so",
+        |w| w.list(&[w.bytes("application/vnd.docker.distribution.manifest.v1+prettyjws", b"{}")]),
+        Some("schema-1"),
+    ),
+    (
+        "a manifest without a schema",
+        |w| w.edited(|m| drop(m.as_object_mut().unwrap().remove("schemaVersion"))),
+        Some("json"),
+    ),
     ("a manifest of no schema", |w| w.edited(|m| m["schemaVersion"] = Value::Null), Some("json")),
     ("a manifest with `Layers` beside `layers`", |w| w.edited(|m| m["Layers"] = json!([])), Some("json")),
     ("a manifest with a long s in `layerſ`", |w| w.edited(|m| m["layer\u{17f}"] = json!([])), Some("json")),
@@ -315,7 +448,7 @@ pub(super) const CASES: &[Case] = &[
                 on("linux", "amd64"),
             )])
         },
-        Some("media-type"),
+        Some("artifact"),
     ),
     (
         "a layer that is a configuration",
@@ -352,6 +485,78 @@ pub(super) const CASES: &[Case] = &[
         |w| w.config_text(r#"{"rootfs":{"type":"x","diff_ids":[]}}"#),
         Some("json"),
     ),
+    (
+        "a configuration of Docker 1.10's types",
+        |w| {
+            let of_type = |media_type: Value| {
+                let config = with(w.config("linux", "amd64"), "mediaType", media_type);
+                w.json(MANIFEST, &w.manifest_of(&config))
+            };
+            let index = |image| w.index_of(&[with(image, "platform", on("linux", "amd64"))]);
+            for media_type in ["application/octet-stream", "application/json", "text/html", ""] {
+                w.list(&[of_type(json!(media_type))]);
+                w.select().unwrap();
+                w.list(&[index(of_type(json!(media_type)))]);
+                w.select().unwrap();
+            }
+            w.list(&[of_type(Value::Null)]);
+        },
+        None,
+    ),
+    (
+        "a document of one of these types that is no configuration",
+        |w| w.list(&[w.json(MANIFEST, &w.manifest_of(&w.bytes("application/json", b"{}")))]),
+        Some("artifact"),
+    ),
+    (
+        "the same beside an image",
+        |w| {
+            let other = w.json(MANIFEST, &w.manifest_of(&w.bytes("application/json", b"{}")));
+            w.list(&[w.index_of(&[other, w.image("linux", "amd64")])]);
+        },
+        None,
+    ),
+    (
+        "a configuration of a type that is like one of them",
+        |w| w.edited(|m| m["config"]["mediaType"] = json!("text/plain")),
+        Some("artifact"),
+    ),
+    (
+        "a layer of no type",
+        |w| w.edited(|m| drop(m["layers"][0].as_object_mut().unwrap().remove("mediaType"))),
+        Some("media-type"),
+    ),
+    (
+        "a manifest of no type",
+        |w| w.list(&[with(w.image("linux", "amd64"), "mediaType", Value::Null)]),
+        Some("media-type"),
+    ),
+    // Artifacts and attestations.
+    (
+        "an artifact that says what it is, alone",
+        |w| {
+            w.edited(|m| {
+                m["config"] = w.bytes("application/vnd.oci.empty.v1+json", b"{}");
+                m["artifactType"] = json!("application/vnd.dev.cosign.artifact.sig.v1+json");
+            })
+        },
+        Some("artifact"),
+    ),
+    (
+        "an attestation, alone",
+        |w| {
+            let annotations = json!({"vnd.docker.reference.type": "attestation-manifest"});
+            let attestation = with(w.image("unknown", "unknown"), "platform", on("unknown", "unknown"));
+            w.list(&[w.index_of(&[with(attestation, "annotations", annotations)])]);
+        },
+        Some("artifact"),
+    ),
+    (
+        "an attestation that nothing but its layers gives away",
+        |w| w.edited(|m| m["layers"][0]["mediaType"] = json!("application/vnd.in-toto+json")),
+        Some("artifact"),
+    ),
+    ("an image that states an artifact type", |w| w.edited(|m| m["artifactType"] = json!("application/x")), None),
     // Selection.
     (
         "an image that is incomplete in what is not asked for",

@@ -17,8 +17,8 @@ fn what_does_not_fit_is_named() {
     assert_eq!(nothing(world.select()), ("linux/amd64".into(), "linux/s390x".into()));
 
     let escaping = with(world.image("linux", "arm"), "platform", json!({"os": "\u{1b}[2J", "architecture": "arm"}));
-    world.list(&[world.image("linux", "arm"), escaping, world.image("", "")]);
-    let found = r#""\x1b[2j"/arm/v7, linux/arm/v7, one that states no platform"#;
+    world.list(&[world.image("linux", "arm"), escaping]);
+    let found = r#""\x1b[2j"/arm/v7, linux/arm/v7"#;
     assert_eq!(nothing(world.select()), ("linux/amd64".into(), found.into()));
 }
 
@@ -189,4 +189,140 @@ fn indexes_that_name_one_another_over_and_over_are_walked_once() {
     }
     world.list(&vec![index; 1_000]);
     assert_eq!(nothing(world.select()).1, "linux/arm64"); // a walk of 10¹² steps would not end
+}
+
+/// The rules of the notes.
+fn noted(selected: &Selected) -> Vec<&'static str> {
+    selected.notes().iter().map(|note| note.quirk.id()).collect()
+}
+
+#[test]
+fn a_configuration_that_does_not_state_its_platform_is_for_any_where_none_is_better() {
+    let world = World::new();
+    for (os, architecture, missing) in [
+        ("", "", "os and architecture"),
+        ("linux", "", "architecture"),
+        ("", "arm64", "os"),
+        ("windows", "", "architecture"),
+    ] {
+        let unstated = world.image(os, architecture);
+        let stated = world.image("linux", "arm64");
+        // A descriptor that does not state all leaves it to the configuration.
+        let half = with(unstated.clone(), "platform", json!({"os": os, "architecture": architecture}));
+        for listed in [&unstated, &half] {
+            for roots in [vec![listed.clone()], vec![world.index_of(slice::from_ref(listed))]] {
+                world.list(&roots);
+                let selected = world.select().unwrap();
+                let quirk = &selected.notes()[0].quirk;
+                assert_eq!((quirk.id(), quirk.data()), ("platform-unstated", vec![("missing", missing.to_owned())]));
+            }
+        }
+        for roots in [vec![unstated.clone(), stated.clone()], vec![world.index_of(&[unstated.clone(), stated.clone()])]]
+        {
+            world.list(&roots);
+            let image = world.open_within(Limits::default()).unwrap();
+            for (platform, expected) in [("linux/arm64", &stated), ("linux/s390x", &unstated)] {
+                let selected = image.select(&Selector::host().platform(platform.parse().unwrap())).unwrap();
+                assert_eq!(selected.manifest().unwrap().digest().to_string(), expected["digest"], "{platform}");
+                assert_eq!(noted(&selected).is_empty(), expected == &stated);
+            }
+        }
+    }
+    // Two of them are two images.
+    world.list(&[world.image("", ""), world.image("linux", "")]);
+    assert_eq!(nothing(world.select()).0, "linux/amd64 alone");
+}
+
+#[test]
+fn what_a_layout_lacks_is_noted_and_its_policy_may_refuse_it() {
+    let world = World::new();
+    world.list(&[world.image("linux", "amd64")]);
+    assert_eq!(noted(&world.select().unwrap()), [""; 0]);
+    remove_file(world.at("oci-layout")).unwrap();
+    let selected = world.select().unwrap();
+    assert_eq!(noted(&selected), ["layout-unmarked"]);
+    assert_eq!(selected.notes()[0].position.to_string(), r#""oci-layout""#);
+    world.index_json(&json!({"manifests": [world.image("linux", "amd64")]}).to_string());
+    assert_eq!(noted(&world.select().unwrap()), ["index-unversioned", "layout-unmarked"]);
+    write(world.at("oci-layout"), r#"{"imageLayoutVersion":"1.0.0"}"#).unwrap();
+    world.edited(|m| m["config"]["mediaType"] = json!("text/html"));
+    let selected = world.select().unwrap();
+    assert_eq!(noted(&selected), ["config-media-type"]);
+    assert_eq!(selected.notes()[0].quirk.data(), [("media_type", r#""text/html""#.to_owned())]);
+}
+
+#[test]
+fn a_foreign_layer_that_is_not_here_is_named_with_its_urls() {
+    let world = World::new();
+    let foreign = |media_type: &str, urls: &Value| {
+        world.edited(|m| m["layers"][0] = json!({"mediaType": media_type, "digest": ABSENT, "size": 9, "urls": urls}));
+        let image = world.open_within(Limits::default()).unwrap();
+        let selected = image.select(&wanted()).unwrap();
+        let fault = image.open_layer(&selected.layers()[0]).unwrap_err();
+        fault.at(Default::default())
+    };
+    let two = json!(["https://a.example/1", "https://b.example/\u{1b}[2J"]);
+    for media_type in [
+        "application/vnd.oci.image.layer.nondistributable.v1.tar+gzip",
+        "application/vnd.docker.image.rootfs.foreign.diff.tar.gzip",
+    ] {
+        let error = foreign(media_type, &two);
+        assert_eq!(error.rule_id(), Some("foreign-layer-missing"));
+        let message = error.to_string();
+        assert!(message.ends_with(r#"urls "https://a.example/1", "https://b.example/\x1b[2J""#), "{message}");
+        assert!(!error.help().unwrap().contains("fetch it again"));
+    }
+    let many: Vec<_> = (0..1_000).map(|number| format!("https://{number}/{}", "x".repeat(1_000))).collect();
+    let message = foreign("application/vnd.oci.image.layer.nondistributable.v1.tar", &json!(many)).to_string();
+    assert!(message.len() < 5_000 && message.ends_with("and more"), "{}", message.len());
+    let message = foreign("application/vnd.oci.image.layer.nondistributable.v1.tar", &Value::Null).to_string();
+    assert!(message.ends_with("urls none, so that nobody can have it"), "{message}");
+    assert_eq!(foreign(GZIP, &two).rule_id(), Some("blob-missing"), "a layer that copies have");
+}
+
+#[test]
+fn an_index_of_which_one_platform_is_here_says_which() {
+    let world = World::new();
+    let platforms = [("linux", "amd64"), ("linux", "arm64"), ("linux", "s390x")];
+    let [amd64, arm64, s390x] = platforms.map(|(os, architecture)| {
+        // Each with a layer of its own.
+        let layer = world.bytes(TAR, architecture.as_bytes());
+        let rootfs = json!({"type": "layers", "diff_ids": [digest(architecture.as_bytes())]});
+        let config = world.json(CONFIG, &json!({"os": os, "architecture": architecture, "rootfs": rootfs}));
+        let manifest = world.json(MANIFEST, &json!({"schemaVersion": 2, "config": config, "layers": [layer]}));
+        (with(manifest, "platform", on(os, architecture)), config, layer)
+    });
+    let attestation = with(
+        with(json!({"mediaType": MANIFEST, "digest": ABSENT, "size": 9}), "platform", on("unknown", "unknown")),
+        "annotations",
+        json!({"vnd.docker.reference.type": "attestation-manifest"}),
+    );
+    let index = world.index_of(&[amd64.0.clone(), attestation, arm64.0.clone(), s390x.0.clone()]);
+    world.list(slice::from_ref(&index));
+    let said = |platform: &str| {
+        let image = world.open_within(Limits::default()).unwrap();
+        let error = image.select(&Selector::host().platform(platform.parse().unwrap())).err()?;
+        assert_eq!(error.rule_id(), Some("platform-missing"), "{error}");
+        assert!(error.help().unwrap().contains("--platform") && error.blame().exit_code() == 3);
+        let (_, said) =
+            error.to_string().split_once(": platform ").map(|(at, said)| (at.to_owned(), said.to_owned()))?;
+        Some(said)
+    };
+    assert_eq!(said("linux/amd64"), None);
+    // The manifest, the configuration or the layer is missing, as the engine has it that wrote the archive.
+    for missing in [&amd64.0, &amd64.1, &amd64.2] {
+        let bytes = fs::read(world.blob_at(missing)).unwrap();
+        remove_file(world.blob_at(missing)).unwrap();
+        assert_eq!(said("linux/amd64").as_deref(), Some("linux/amd64, found linux/arm64, linux/s390x"));
+        assert_eq!(said("linux/arm64"), None);
+        remove_file(world.blob_at(&s390x.2)).unwrap();
+        assert_eq!(said("linux/amd64").as_deref(), Some("linux/amd64, found linux/arm64"));
+        world.bytes(TAR, b"s390x");
+        write(world.blob_at(missing), bytes).unwrap();
+    }
+    // Where nothing is here at all, the blob is what is missing.
+    for image in [&amd64.0, &arm64.0, &s390x.0] {
+        remove_file(world.blob_at(image)).unwrap();
+    }
+    assert_eq!(world.select().unwrap_err().rule_id(), Some("blob-missing"));
 }

@@ -51,6 +51,19 @@ pub(crate) fn write(directory: &Path, layers: &[(Vec<u8>, Stored)]) -> Vec<Strin
     names
 }
 
+/// Copies a layout of a flat tree so that each of its files is a link to one in `pool`, as Debian's images have it.
+pub(crate) fn link_all(from: &Path, to: &Path) {
+    fs::create_dir_all(to.join("blobs/sha256")).unwrap();
+    fs::create_dir_all(to.join("pool")).unwrap();
+    let blobs = fs::read_dir(from.join("blobs/sha256")).unwrap().map(|entry| entry.unwrap().file_name());
+    let blobs = blobs.map(|name| (format!("blobs/sha256/{}", name.to_str().unwrap()), "../../pool"));
+    for (name, pool) in blobs.chain([("index.json".to_owned(), "pool"), ("oci-layout".to_owned(), "./pool")]) {
+        let file = Path::new(&name).file_name().unwrap().to_str().unwrap();
+        fs::copy(from.join(&name), to.join("pool").join(file)).unwrap();
+        std::os::unix::fs::symlink(format!("{pool}/{file}"), to.join(&name)).unwrap();
+    }
+}
+
 fn blob(directory: &Path, bytes: &[u8], media_type: &str, names: &mut Vec<String>) -> String {
     let digest = hex(bytes);
     names.push(format!("blobs/sha256/{digest}"));
