@@ -47,8 +47,9 @@ impl<R: Read> LayerStream<R> {
     ///
     /// # Errors
     ///
-    /// [`Violation::Compression`] for a compression that is not read,
-    /// [`Violation::SizeMismatch`], [`Violation::LimitExceeded`], and what is wrong with the reader.
+    /// [`Violation::Compression`](crate::Violation::Compression) for an unsupported compression,
+    /// [`Violation::SizeMismatch`](crate::Violation::SizeMismatch),
+    /// [`Violation::LimitExceeded`](crate::Violation::LimitExceeded), and what is wrong with the reader.
     pub fn open(reader: R, expected: Expected, limits: &Limits) -> Result<Self, Fault> {
         let decoder = Decoder::open(Incoming::new(reader, &expected, limits), limits)
             .map_err(|(fault, rest)| expected.blamed(fault, || Some(rest?.drain())))?;
@@ -76,9 +77,9 @@ impl<R: Read> LayerStream<R> {
     ///
     /// # Errors
     ///
-    /// What is wrong with the remaining bytes; [`Violation::SizeMismatch`],
-    /// [`Violation::DigestMismatch`],
-    /// [`Violation::DiffIdMismatch`].
+    /// What is wrong with the remaining bytes. [`Violation::SizeMismatch`](crate::Violation::SizeMismatch),
+    /// [`Violation::DigestMismatch`](crate::Violation::DigestMismatch),
+    /// [`Violation::DiffIdMismatch`](crate::Violation::DiffIdMismatch).
     pub fn finish(mut self) -> Result<Checked, Fault> {
         match io::copy(&mut self, &mut io::sink()).map_err(Fault::of_reader) {
             Err(fault) if fault.blame() == Blame::Archive => return Err(self.damage().unwrap_or(fault)),
