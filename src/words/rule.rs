@@ -446,7 +446,10 @@ mod tests {
         let rows: Vec<_> = violations.chain(QuirkRule::ALL.iter().map(|rule| rule.row())).collect();
         let ids: BTreeSet<_> = rows.iter().map(|row| row.id).collect();
         assert_eq!(ids.len(), rows.len());
-        assert!(ids.iter().all(|id| id.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'-')));
+        assert!(
+            ids.iter()
+                .all(|id| id.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-'))
+        );
     }
 
     #[test]
