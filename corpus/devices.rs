@@ -34,7 +34,26 @@ pub(crate) fn cases() -> Vec<Case> {
         case("device-zero", "a character device is 0:0, which overlay file systems take for a whiteout", {
             tar().character_device("etc/passwd", 0, 0).end()
         })
-        .refused("device-zero"),
+        .seen("images that carry the storage of an engine")
+        .refused_unless_compatible(&["device-zero"])
+        .then_absent("etc/passwd"),
+        case("device-zero-over-a-lower-file", "a character device 0:0 that is left out takes the place of a file", {
+            tar().character_device("f", 0, 0).end()
+        })
+        .over(tar().file("f", "lower").end())
+        .refused_unless_compatible(&["device-zero"])
+        .then_absent("f"),
+        case("device-zero-and-a-hard-link", "a hard link to a character device 0:0 is left out with it", {
+            tar().character_device("c", 0, 0).hard_link("l", "c").file("f", "hello").end()
+        })
+        .expected([
+            Expected::Refuse("device-zero"),
+            Expected::Note(vec!["device-zero", "hard-link-to-skipped"]),
+            Expected::Refuse("device-zero"),
+        ])
+        .then_absent("c")
+        .then_absent("l")
+        .then_file("f", "hello"),
         case("block-device-beyond-linux", "a block device is 4104:0, which Linux cuts to 8:0, a disk of the host", {
             tar().block_device("disk", 4104, 0).end()
         })

@@ -172,7 +172,7 @@ fn last_components() -> Vec<Case> {
         )
         .over(tar().symlink("d", "../outside").end())
         .seen("CVE-2021-32760")
-        .taken()
+        .noted(&["directory-over-link"])
         .then_directory("d")
         .then_file("d/f", "hello"),
         case(
@@ -368,16 +368,73 @@ fn hard_links() -> Vec<Case> {
             .refused("hard-link-to-directory"),
         case(
             "hard-link-to-itself",
-            "a hard link's target is the entry itself",
-            tar().file("l", "data").hard_link("l", "./l").end(),
+            "a hard link's target is the entry itself, and nothing is there",
+            tar().hard_link("l", "./l").file("l", "data").end(),
         )
         .refused("hard-link-to-itself"),
         case(
-            "hard-link-to-itself-by-a-link",
+            "hard-link-to-its-own-directory",
+            "a hard link's target is the entry itself, which is a directory",
+            tar().directory("d/").hard_link("d", "d").end(),
+        )
+        .refused("hard-link-to-directory"),
+        case(
+            "hard-link-to-itself-whited-out",
+            "a hard link's target is the entry itself, which a whiteout has removed",
+            tar().whiteout(".wh.l").hard_link("l", "l").end(),
+        )
+        .over(tar().file("l", "lower").end())
+        .refused("hard-link-to-itself"),
+        case(
+            "hard-link-repeated",
+            "a hard link's target is the entry itself, which is there and stays",
+            tar().file("l", "data").hard_link("m", "l").hard_link("l", "./l").hard_link("m", "m").end(),
+        )
+        .seen("GNU tar writes it of a file that is named twice")
+        .noted(&["hard-link-repeated"])
+        .then_file("l", "data")
+        .then("m", Fact::SameAs("l")),
+        case(
+            "hard-link-repeated-of-the-lower-layer",
+            "a hard link's target is the entry itself, which the lower layer has, and a whiteout follows",
+            tar().hard_link("l", "l").whiteout(".wh.l").end(),
+        )
+        .over(tar().file("l", "lower").end())
+        .noted(&["hard-link-repeated", "whiteout-of-own"])
+        .then_file("l", "lower"),
+        case(
+            "hard-link-repeated-of-a-symlink",
+            "a hard link's target is the entry itself, which is a symbolic link and is not followed",
+            tar().symlink("l", "../canary").hard_link("l", "l").end(),
+        )
+        .noted(&["hard-link-repeated"])
+        .then_symlink("l", "../canary"),
+        case(
+            "hard-link-repeated-by-a-link",
             "a hard link's target is the entry itself, by way of a link",
             tar().file("d/l", "data").symlink("e", "d").hard_link("d/l", "e/l").end(),
         )
-        .refused("hard-link-to-itself"),
+        .noted(&["hard-link-repeated"])
+        .then_file("d/l", "data"),
+        case(
+            "directory-over-lib",
+            "a directory takes the place of a link of the lower layer, and what the link led to is no longer there",
+            tar().directory("lib/").file("lib/new", "hello").end(),
+        )
+        .over(tar().file("usr/lib/f", "lower").symlink("lib", "usr/lib").end())
+        .noted(&["directory-over-link"])
+        .then_directory("lib")
+        .then_file("lib/new", "hello")
+        .then_absent("lib/f")
+        .then_file("usr/lib/f", "lower"),
+        case(
+            "directory-over-its-own-link",
+            "a directory takes the place of a link of the same layer that leads above the root",
+            tar().symlink("d", "../outside").directory("d/").file("d/f", "struck").end(),
+        )
+        .noted(&["directory-over-link", "duplicate-path"])
+        .then_directory("d")
+        .then_file("d/f", "struck"),
         case(
             "hard-link-to-a-symlink",
             "a hard link to a symbolic link is another name of the link",

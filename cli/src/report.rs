@@ -243,6 +243,7 @@ fn describe(kind: &ChangeKind) -> Described<'_> {
     match kind {
         ChangeKind::Directory(metadata) => ("dir", Some(metadata), None, None),
         ChangeKind::File { metadata, size, .. } => ("file", Some(metadata), Some(*size), None),
+        ChangeKind::PseudoLink { metadata, size, .. } => ("pseudo", Some(metadata), Some(*size), None),
         ChangeKind::HardLink { target, metadata } => ("hardlink", Some(metadata), None, Some(target.as_bytes())),
         ChangeKind::Symlink { target, metadata } => ("symlink", Some(metadata), None, Some(target.as_bytes())),
         ChangeKind::Fifo(metadata) => ("fifo", Some(metadata), None, None),

@@ -127,7 +127,8 @@ impl Cage {
         created
     }
 
-    /// Makes one more name for what is at `target`, which is not followed; its inode stays as it is.
+    /// Makes one more name for what is at `target`, which is not followed; its inode stays as it is. Where the two are
+    /// one place, what is there stays.
     pub(crate) fn hard_link(
         &mut self,
         place: &Place<'_>,
@@ -136,20 +137,21 @@ impl Cage {
         counsel: &mut dyn Counsel,
     ) -> Result<Linked, Fault> {
         let refused = || Escaped::new(written.as_bytes());
-        if place.id() == target.id() {
-            return Err(Violation::HardLinkToItself { target: refused() }.into());
-        }
+        let is_itself = place.id() == target.id();
         let status = match sys::status_at(target.at(), target.name()) {
+            Err(Errno::NOENT) if is_itself => return Err(Violation::HardLinkToItself { target: refused() }.into()),
             Err(Errno::NOENT) => return Err(Violation::HardLinkMissing { target: refused() }.into()),
             other => other.map_err(sys::fault("statx", target.name()))?,
         };
         if status.kind == FileType::Directory {
             return Err(Violation::HardLinkToDirectory { target: refused() }.into());
         }
-        self.install(place, counsel, |_, name, _| {
-            made("linkat", name, sys::link(target.at(), target.name(), place.at(), name))
-        })?
-        .done()?;
+        if !is_itself {
+            self.install(place, counsel, |_, name, _| {
+                made("linkat", name, sys::link(target.at(), target.name(), place.at(), name))
+            })?
+            .done()?;
+        }
         Ok(Linked { mode: status.mode, owner: (status.uid, status.gid), is_symlink: status.kind == FileType::Symlink })
     }
 
@@ -166,9 +168,13 @@ impl Cage {
                 return self.enrol(place, directory, counsel);
             }
         }
-        if let Step::Directory(directory, _) = self.step(&place.parent, place.component())? {
-            self.renew(&directory, metadata, counsel)?;
-            return Ok(directory);
+        match self.step(&place.parent, place.component())? {
+            Step::Directory(directory, _) => {
+                self.renew(&directory, metadata, counsel)?;
+                return Ok(directory);
+            }
+            Step::Link(target, _) => counsel.turns_link(&target)?,
+            Step::Missing(_) | Step::Other(_) => (),
         }
         let Installed { made, old } =
             self.install(place, counsel, |cage, name, counsel| cage.new_directory(place, name, metadata, counsel))?;

@@ -4,6 +4,7 @@
 //! walk in `walk.rs`. The cage knows no tar, no layers and no policy: what may be decided either way it asks
 //! of a [`Counsel`].
 
+mod apart;
 mod claim;
 mod content;
 mod create;
@@ -45,13 +46,14 @@ pub(crate) use walk::{Missing, Walked};
 use crate::words::{
     Component, DirectoryId, Fault, Followed, Limit, Limits, Metadata, Ownership, PlaceId, PlaceSet, Terms,
 };
+use apart::Apart;
 use directory::{Me, Opened};
 pub(crate) use finish::Finishing;
 use grants::Grants;
 use recent::Recent;
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 use temporary::Temporaries;
 use times::Times;
@@ -78,6 +80,9 @@ pub(crate) trait Counsel {
 
     /// Something is about to take the place of what is there.
     fn replaces(&mut self, within: DirectoryId, place: PlaceId) -> Result<(), Fault>;
+
+    /// A directory is about to take the place of a symbolic link.
+    fn turns_link(&mut self, target: &[u8]) -> Result<(), Fault>;
 
     /// An extended attribute cannot be set: an answer of `Ok` leaves it out.
     fn lacks_xattr(&mut self, name: &[u8], error: std::io::Error) -> Result<(), Fault>;
@@ -115,6 +120,10 @@ pub(crate) struct Cage {
     key: RandomState,
     next_temporary: u64,
     temporaries: Temporaries,
+    /// The directory around a staged tree: for files that are not in the tree.
+    stage: Option<OwnedFd>,
+    /// Where the layer's files are that are not in the tree, once there are any.
+    apart: Option<Apart>,
     /// The way to the last parent that was walked to while bringing something.
     recent: Recent,
     /// Files that are finished when somebody has the time; without it, each is finished at once.
@@ -159,6 +168,8 @@ impl Cage {
         Ok(Self {
             next_temporary: RandomState::new().hash_one(0),
             temporaries: Temporaries::default(),
+            stage: None,
+            apart: None,
             root,
             me,
             exposure,
@@ -235,7 +246,8 @@ impl Cage {
     /// Gives every directory that is still open the mode and time that it is owed, and closes it.
     pub(crate) fn settle(&mut self) -> Result<(), Fault> {
         self.recent.forget();
-        let mut result = self.finish_files().and(self.settle_temporaries());
+        let mut result = self.finish_files().and(self.settle_apart());
+        result = result.and(self.settle_temporaries());
         for (_, held) in self.held.drain() {
             result = result.and(held.directory.settle());
         }

@@ -1,5 +1,6 @@
 //! A directory that is filled out of sight and then takes its name at one stroke.
 
+use super::apart::APART;
 use super::claim::{self, Claim, Purpose};
 use super::directory::Me;
 use super::metadata::strip_acls;
@@ -76,6 +77,7 @@ impl Stage {
     /// A cage around the tree.
     pub(crate) fn cage(&self) -> Result<Cage, Fault> {
         let mut cage = Cage::over(self.tree()?, Exposure::Staged)?;
+        cage.stage = Some(sys::duplicate(self.claim.directory.as_fd()).map_err(sys::fault("fcntl", &self.claim.name))?);
         let root = cage.root();
         // The root is implied until an entry names it.
         cage.imply(&root, false, None)?;
@@ -169,7 +171,10 @@ fn make_tree(claim: &Claim, me: Me) -> Result<OwnedFd, Fault> {
 /// ([`Claim::make`]), that the tree is.
 fn remove(parent: BorrowedFd<'_>, claim: &Claim) -> Result<(), Fault> {
     let stage = claim.directory.as_fd();
-    Cage::over(stage, Exposure::Staged)?.remove_tree(stage, TREE)?;
+    let mut around = Cage::over(stage, Exposure::Staged)?;
+    around.remove_tree(stage, APART)?;
+    around.remove_tree(stage, TREE)?;
+    drop(around);
     // Left by a run that was killed while it took a name back. Only an empty directory goes.
     let _ = sys::remove_directory(stage, target::SUBSTITUTE);
     claim.remove(parent)

@@ -2,11 +2,13 @@
 //!
 //! A tree that is staged goes as a whole. In one that stays, whoever makes the first temporary name puts a locked
 //! directory into the root, and in it a file that says in which directory a temporary name is now: there is
-//! one at a time. The next run finds the lock free, removes that name, and then the rest.
+//! one at a time. The next run finds the lock free, removes that name, and then the rest. Files that are not in the
+//! tree (`apart.rs`) lie in the locked directory, too.
 //!
 //! Whoever that directory belongs to can give anything in it such a name, so a tree is removed only if it is the one
 //! that the file speaks of. What is no tree (a file, an empty directory) he could have removed himself.
 
+use super::apart::APART;
 use super::claim::{self, Claim, Purpose};
 use super::sys::{self, Origin};
 use super::{Cage, Directory, Exposure, remove::Names};
@@ -50,7 +52,18 @@ pub(super) struct Marker {
 impl Cage {
     /// A name in a directory for something that is not there yet, or on its way out.
     pub(super) fn temporary(&mut self, directory: &Directory) -> Result<Vec<u8>, Fault> {
-        if let (Temporaries::None, Exposure::Visible) = (&self.temporaries, self.exposure) {
+        if self.exposure == Exposure::Visible {
+            self.mark()?;
+        }
+        let name = self.temporary_name();
+        let Temporaries::Marked(marker) = &mut self.temporaries else { return Ok(name) };
+        marker.point_at(directory)?;
+        Ok([&prefix(&marker.claim), name.strip_prefix(TEMPORARY).unwrap_or(&name)].concat())
+    }
+
+    /// Puts the locked directory into the root, unless it is there.
+    pub(super) fn mark(&mut self) -> Result<(), Fault> {
+        if let Temporaries::None = &self.temporaries {
             self.root.touch();
             self.temporaries = match Marker::make(self.root.as_fd(), self.me) {
                 Ok(Some(marker)) => Temporaries::Marked(marker),
@@ -61,10 +74,7 @@ impl Cage {
                 Err(fault) => return Err(fault),
             };
         }
-        let name = self.temporary_name();
-        let Temporaries::Marked(marker) = &mut self.temporaries else { return Ok(name) };
-        marker.point_at(directory)?;
-        Ok([&prefix(&marker.claim), name.strip_prefix(TEMPORARY).unwrap_or(&name)].concat())
+        Ok(())
     }
 
     /// Says that the directory at a name is to be removed under a temporary one, or is made under it and not empty.
@@ -93,6 +103,7 @@ impl Cage {
         }
         match &self.temporaries {
             Temporaries::Marked(marker) if marker.claim.name == name => marker.claim.is_at(directory.as_fd()),
+            _ if self.is_apart(directory.as_fd(), name) => true,
             _ => claim::is_alive(directory.as_fd(), RUN, name, self.me),
         }
     }
@@ -113,7 +124,8 @@ impl Cage {
         let root = self.root();
         let any_guards = claim::each_dead(root.as_fd(), RUN, self.me, |claim| {
             // What cannot be removed is left for whoever can: it is not what this layer is about.
-            if self.remove_named(&claim).is_ok() {
+            let apart = self.remove_tree(claim.directory.as_fd(), APART);
+            if self.remove_named(&claim).is_ok() && apart.is_ok() {
                 root.touch();
                 let _ = remove(root.as_fd(), &claim);
             }
@@ -141,6 +153,11 @@ impl Cage {
 }
 
 impl Marker {
+    /// The locked directory.
+    pub(super) fn directory(&self) -> BorrowedFd<'_> {
+        self.claim.directory.as_fd()
+    }
+
     /// `None` where it would tell the next run nothing.
     fn make(root: BorrowedFd<'_>, me: super::directory::Me) -> Result<Option<Self>, Fault> {
         let claim = Claim::make(root, RUN, me)?;

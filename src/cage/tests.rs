@@ -30,6 +30,10 @@ impl Counsel for Anything {
         Ok(())
     }
 
+    fn turns_link(&mut self, _: &[u8]) -> Result<(), Fault> {
+        Ok(())
+    }
+
     fn lacks_xattr(&mut self, _: &[u8], _: std::io::Error) -> Result<(), Fault> {
         Ok(())
     }

@@ -36,7 +36,9 @@
 //! stays different, whatever the policy:
 //!
 //! - A whiteout speaks of lower layers only, wherever it stands in its layer. Engines remove what came before it in the
-//!   same layer, too; the image-spec says otherwise, and the note `whiteout-of-own` says where it matters.
+//!   same layer, too; the image-spec says otherwise, and the note `whiteout-of-own` says where it matters. An opaque
+//!   marker does the same in silence; `--allow opaque-behind-own` has it noted.
+//! - AUFS pseudo-links (`.wh..wh.plnk/NAME`): hard links to one share its inode. Engines make a copy for each.
 //! - The digest, size and diff ID that are given of a layer are checked before anything of it is visible, not after.
 //! - A hard link has the attributes of its target, not those of the last header that names it.
 //! - A directory's time is that of the entry that named it last, whatever is added to it later.

@@ -1,11 +1,12 @@
 //! The judge: an entry is allowed as it is, adjusted with a note, skipped with a note, or refused.
 
 use super::owner::Of;
+use super::skipped::Skippable;
 use super::whiteout::{self, Marker};
 use super::xattr::{self, Allowed};
 use crate::words::{
-    Change, ChangeKind, Device, DeviceKind, Devices, Entry, EntryKind, EntryPath, Escaped, Fault, Fifos, Finding,
-    Limit, Limits, Metadata, Note, Owners, Policy, Position, Quirk, QuirkRule, Report, Rule, Verdict, Violation,
+    Change, ChangeKind, Device, Devices, Entry, EntryKind, EntryPath, Escaped, Fault, Fifos, Finding, Limit, Limits,
+    Metadata, Note, Owners, Policy, Position, Quirk, QuirkRule, Report, Rule, Verdict, Violation,
 };
 
 /// Something that the judge let pass. Only the judge makes one, and a [`Sink`](crate::Sink) takes nothing else.
@@ -124,7 +125,10 @@ impl<'p> Judge<'p> {
         let (path, mut metadata) = (entry.path, entry.metadata);
         match whiteout::parse(&path)? {
             Marker::None => (),
-            Marker::Bookkeeping => return self.quirk(Quirk::AufsBookkeeping).map(|()| None),
+            Marker::PseudoLink if matches!(entry.kind, EntryKind::File { .. }) => {
+                return self.pseudo_link(path, entry.kind, metadata).map(Some);
+            }
+            Marker::Bookkeeping | Marker::PseudoLink => return self.quirk(Quirk::AufsBookkeeping).map(|()| None),
             Marker::Whiteout(path) => return marker(entry.kind, path, ChangeKind::Whiteout).map(Some),
             Marker::Opaque(path) => return marker(entry.kind, path, ChangeKind::OpaqueWhiteout).map(Some),
         }
@@ -151,9 +155,27 @@ impl<'p> Judge<'p> {
         Ok(Some(Judged(Change { path, kind })))
     }
 
+    /// The data of hard links is judged as the file that they make it.
+    fn pseudo_link(
+        &mut self,
+        path: EntryPath,
+        kind: EntryKind,
+        mut metadata: Metadata,
+    ) -> Result<Judged<Change>, Fault> {
+        self.quirk(Quirk::AufsPseudoLink)?;
+        self.keep_allowed_xattrs(&mut metadata)?;
+        self.adjust(&mut metadata, Of::File)?;
+        let kind = match self.change(kind, metadata)? {
+            ChangeKind::File { metadata, size, sparse } => ChangeKind::PseudoLink { metadata, size, sparse },
+            other => other,
+        };
+        Ok(Judged(Change { path, kind }))
+    }
+
     /// What an entry does that is made, with its final metadata.
     fn change(&mut self, kind: EntryKind, metadata: Metadata) -> Result<ChangeKind, Fault> {
-        let is_recorded = *self.policy.owners_choice() == Owners::Record;
+        // An audit tells of what hard links lead to under other policies: there a device stays one.
+        let is_recorded = *self.policy.owners_choice() == Owners::Record && self.told.is_none();
         Ok(match kind {
             EntryKind::Directory => ChangeKind::Directory(metadata),
             // What they are is in the attribute that can only be on a file.
@@ -182,8 +204,8 @@ impl<'p> Judge<'p> {
 
     fn makes(&mut self, device: Device) -> Result<bool, Fault> {
         let Device { kind, major, minor } = device;
-        if (kind, major, minor) == (DeviceKind::Character, 0, 0) {
-            return Err(Violation::DeviceZero.into());
+        if device.is_zero() {
+            return self.quirk(Quirk::DeviceZero).map(|()| self.told.is_some());
         }
         // mknod(2) cuts what is too large, and says nothing: block 4104:0 would be 8:0, the host's first disk, and
         // character 4096:0 a whiteout. It is refused where devices are skipped or recorded too: no Linux writes such
@@ -193,6 +215,15 @@ impl<'p> Judge<'p> {
         }
         self.quirk(Quirk::DeviceNode { kind, major, minor })?;
         Ok(self.told.is_some() || self.policy.devices_choice() == Devices::Create)
+    }
+
+    /// A hard link leads to something that some policies skip, and the hard link with it. An audit, which goes on as if
+    /// that were made, tells of it where its own policy skips it.
+    pub(crate) fn links_to(&mut self, skippable: Skippable, target: &EntryPath) -> Result<(), Fault> {
+        match skippable.is_skipped_by(self.policy) {
+            true => self.quirk(Quirk::HardLinkToSkipped { target: Escaped::new(target.as_bytes()) }),
+            false => Ok(()),
+        }
     }
 
     fn keep_allowed_xattrs(&mut self, metadata: &mut Metadata) -> Result<(), Fault> {

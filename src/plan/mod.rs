@@ -10,5 +10,5 @@ mod xattr;
 pub use judge::{Judge, Judged};
 pub(crate) use layer::{Brought, Standing};
 use owner::OVERRIDE_STAT;
-pub(crate) use skipped::Skipped;
+pub(crate) use skipped::{Skippable, Skipped};
 pub(crate) use whiteout::may_be_made;

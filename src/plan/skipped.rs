@@ -1,11 +1,35 @@
-//! Devices that were skipped, so that hard links to them are skipped too.
+//! Devices and named pipes that are skipped, so that hard links to them are skipped too.
 
-use crate::words::{Limit, Limits, Violation};
+use crate::words::{Device, Devices, Fifos, Limit, Limits, Policy, QuirkRule, Verdict, Violation};
 use std::collections::BTreeSet;
 use std::ops::Bound;
 
 /// What a name costs beside its bytes.
 const OVERHEAD: u64 = 64;
+
+/// What some policies skip.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Skippable {
+    Device,
+    /// The character device 0:0, which no policy makes.
+    Zero,
+    Fifo,
+}
+
+impl Skippable {
+    pub(crate) fn of(device: Device) -> Self {
+        if device.is_zero() { Self::Zero } else { Self::Device }
+    }
+
+    /// Whether a policy takes a layer that has one, and skips it.
+    pub(crate) fn is_skipped_by(self, policy: &Policy) -> bool {
+        match self {
+            Self::Device => policy.devices_choice() == Devices::Skip,
+            Self::Zero => policy.verdict(QuirkRule::DeviceZero) != Verdict::Refuse,
+            Self::Fifo => policy.fifos_choice() == Fifos::Skip,
+        }
+    }
+}
 
 /// The paths of devices that were skipped, links on the way resolved.
 #[derive(Debug, Default)]

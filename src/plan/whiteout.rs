@@ -17,6 +17,8 @@ pub(super) enum Marker {
     Opaque(EntryPath),
     /// AUFS wrote it for itself: the entry, and what is below it, means nothing.
     Bookkeeping,
+    /// The same, unless it is a regular file: then AUFS keeps the data of hard links there.
+    PseudoLink,
 }
 
 /// Reads the name of an entry.
@@ -39,7 +41,7 @@ pub(super) fn parse(path: &EntryPath) -> Result<Marker, Violation> {
     for component in directory.components() {
         let name = component.as_bytes();
         if name.starts_with(BOOKKEEPING) && name != OPAQUE {
-            return Ok(Marker::Bookkeeping);
+            return Ok(if path.pseudo_link().is_some() { Marker::PseudoLink } else { Marker::Bookkeeping });
         }
         if name.starts_with(PREFIX) {
             return Err(Violation::WhiteoutInParent { component: Escaped::new(name) });
@@ -94,7 +96,10 @@ mod tests {
         assert_eq!(read(b"a/.wh..wh..opq"), Ok(Marker::Opaque(path(b"a"))));
         assert_eq!(read(b".wh..wh..opq"), Ok(Marker::Opaque(path(b""))));
         assert_eq!(read(b".wh..wh.plnk"), Ok(Marker::Bookkeeping));
-        assert_eq!(read(b".wh..wh.plnk/12.34"), Ok(Marker::Bookkeeping));
+        assert_eq!(read(b".wh..wh.plnk/12.34"), Ok(Marker::PseudoLink));
+        for name in [&b".wh..wh.plnk/a/b"[..], b"a/.wh..wh.plnk/1", b".wh..wh.orph/1", b".wh..wh.plnk2/1"] {
+            assert_eq!(read(name), Ok(Marker::Bookkeeping));
+        }
         assert_eq!(read(b".wh..wh."), Ok(Marker::Bookkeeping));
     }
 

@@ -4,10 +4,11 @@ mod names;
 mod table;
 
 use super::Sink;
-use crate::plan::{Judge, Judged, Standing};
+use crate::plan::{Judge, Judged, Skippable, Standing};
 use crate::read::Checked;
 use crate::words::{Change, ChangeKind, EntryPath, Escaped, Fault, Limits, Metadata, Quirk, Source, Terms, Violation};
 use names::{At, Key, Kind, Names, Purpose, Walked};
+use std::collections::BTreeSet;
 
 /// What lies below the first layer that is audited.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,11 +24,18 @@ pub enum Lower {
 pub(crate) struct Imagined {
     /// `None` once there were more names than the limit allows.
     names: Option<Names>,
+    /// What hard links led to that some policies skip.
+    linked: BTreeSet<Skippable>,
 }
 
 impl Imagined {
     pub(crate) fn over(lower: Lower, limits: &Limits) -> Self {
-        Self { names: Some(Names::over(lower, limits)) }
+        Self { names: Some(Names::over(lower, limits)), linked: BTreeSet::new() }
+    }
+
+    /// What hard links led to that some policies skip, with the hard links.
+    pub(crate) fn linked(&self) -> &BTreeSet<Skippable> {
+        &self.linked
     }
 
     /// Whether there were more names than the limit allows: nothing is told from there on.
@@ -57,12 +65,14 @@ impl Sink for Imagined {
                 names.bring_to(&path, What::Link(target.as_bytes(), &metadata), judge)
             }
             ChangeKind::HardLink { target, metadata } => {
-                names.bring_to(&path, What::HardLink(&target, &metadata), judge)
+                names.bring_to(&path, What::HardLink(&target, &metadata, &mut self.linked), judge)
             }
-            ChangeKind::File { metadata, .. } | ChangeKind::Fifo(metadata) => {
-                names.bring_to(&path, What::Other(&metadata, false), judge)
+            ChangeKind::PseudoLink { metadata, .. } => names.bring_apart(&path, &metadata, judge),
+            ChangeKind::File { metadata, .. } => names.bring_to(&path, What::Other(&metadata, None), judge),
+            ChangeKind::Fifo(metadata) => names.bring_to(&path, What::Other(&metadata, Some(Skippable::Fifo)), judge),
+            ChangeKind::Device { metadata, device } => {
+                names.bring_to(&path, What::Other(&metadata, Some(Skippable::of(device))), judge)
             }
-            ChangeKind::Device { metadata, .. } => names.bring_to(&path, What::Other(&metadata, true), judge),
         };
         if names.are_too_many() {
             self.names = None;
@@ -83,25 +93,20 @@ impl Sink for Imagined {
     }
 }
 
-/// Refuses a target that no tree has for that link.
-fn check_target(path: &EntryPath, target: &EntryPath) -> Result<(), Violation> {
-    let refused = || Escaped::new(target.as_bytes());
-    if target.split_last().is_none() {
-        return Err(Violation::HardLinkToDirectory { target: refused() });
-    }
-    if target.as_bytes() == path.as_bytes() {
-        return Err(Violation::HardLinkToItself { target: refused() });
-    }
-    Ok(())
+/// Whether a hard link leads to its own place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum IsItself {
+    Yes,
+    No,
 }
 
 /// What is brought.
 enum What<'a> {
     Directory,
     Link(&'a [u8], &'a Metadata),
-    HardLink(&'a EntryPath, &'a Metadata),
-    /// A file, a FIFO or a device; whether it is a device.
-    Other(&'a Metadata, bool),
+    HardLink(&'a EntryPath, &'a Metadata, &'a mut BTreeSet<Skippable>),
+    /// A file, a FIFO or a device.
+    Other(&'a Metadata, Option<Skippable>),
 }
 
 impl Names {
@@ -112,7 +117,7 @@ impl Names {
         let Walked::At(at) = walked else {
             return match what {
                 // Whatever tree it comes to.
-                What::HardLink(target, _) => Ok(check_target(path, target)?),
+                What::HardLink(target, ..) => Ok(self.check_target(target)?),
                 _ => Ok(()),
             };
         };
@@ -126,12 +131,64 @@ impl Names {
                 return self.bring_directory(at, key, &resolved, judge);
             }
             What::Link(target, metadata) => self.new_link(target, metadata),
-            What::Other(metadata, is_device) => Kind::Other { attributes: self.attributes(metadata), is_device },
-            What::HardLink(target, metadata) => return self.hard_link(at, key, target, metadata, judge),
+            What::Other(metadata, skippable) => Kind::Other { attributes: self.attributes(metadata), skippable },
+            What::HardLink(target, metadata, linked) => {
+                return self.hard_link(at, key, target, metadata, linked, judge);
+            }
         };
         self.replace(at, key, judge)?;
         self.bring(at, key, kind);
         Ok(())
+    }
+
+    /// Refuses a target that no tree has.
+    fn check_target(&self, target: &EntryPath) -> Result<(), Violation> {
+        let refused = || Escaped::new(target.as_bytes());
+        match (target.is_root(), target.pseudo_link()) {
+            (true, _) => Err(Violation::HardLinkToDirectory { target: refused() }),
+            (false, Some(name)) if self.node_apart(name).is_none() => {
+                Err(Violation::HardLinkMissing { target: refused() })
+            }
+            (false, _) => Ok(()),
+        }
+    }
+
+    /// The layer brings the data of hard links, which is in no directory of the tree.
+    fn bring_apart(&mut self, path: &EntryPath, metadata: &Metadata, judge: &mut Judge<'_>) -> Result<(), Fault> {
+        let name = path.pseudo_link().ok_or(Fault::Bug("a pseudo-link is not called like one"))?;
+        let at = self.apart();
+        let key = self.key(at, name);
+        self.replace(at, key, judge)?;
+        self.bring(at, key, Kind::Other { attributes: self.attributes(metadata), skippable: None });
+        Ok(())
+    }
+
+    /// What a hard link leads to.
+    fn find_target(&mut self, key: Key, target: &EntryPath, judge: &mut Judge<'_>) -> Result<(Kind, IsItself), Fault> {
+        let refused = || Escaped::new(target.as_bytes());
+        let missing = || Fault::from(Violation::HardLinkMissing { target: refused() });
+        if let Some(name) = target.pseudo_link() {
+            return Ok((self.node_apart(name).ok_or_else(missing)?.kind, IsItself::No));
+        }
+        let Some((parent, name)) = target.split_last() else {
+            return Err(Violation::HardLinkToDirectory { target: refused() }.into());
+        };
+        match self.walk(parent, Purpose::Find, &mut Vec::new(), judge)? {
+            Walked::Unknown => Ok((Kind::Unseen, IsItself::No)),
+            Walked::Nowhere | Walked::Stopped => Err(missing()),
+            Walked::At(parent) => {
+                let target_key = self.key(parent, name);
+                let is_itself = if target_key == key { IsItself::Yes } else { IsItself::No };
+                match self.node(parent, target_key).map(|node| node.kind) {
+                    Some(Kind::Directory { .. }) => Err(Violation::HardLinkToDirectory { target: refused() }.into()),
+                    Some(kind) => Ok((kind, is_itself)),
+                    // It is there, or the layer is refused: nobody knows.
+                    None if self.may_have_more(parent) => Ok((Kind::Unseen, IsItself::No)),
+                    None if is_itself == IsItself::Yes => Err(Violation::HardLinkToItself { target: refused() }.into()),
+                    None => Err(missing()),
+                }
+            }
+        }
     }
 
     /// Something takes the place of what is there.
@@ -149,8 +206,12 @@ impl Names {
                 self.limits.check_path(path)?;
                 self.new_directory(self.may_have_more(at))
             }
-            Some(_) => {
+            Some(kind) => {
                 self.limits.check_path(path)?;
+                if let Kind::Link { number } = kind {
+                    let target = self.link_target(number);
+                    judge.quirk(Quirk::DirectoryOverLink { target: Escaped::new(&target) })?;
+                }
                 self.replace(at, key, judge)?;
                 self.new_directory(false)
             }
@@ -165,34 +226,18 @@ impl Names {
         key: Key,
         target: &EntryPath,
         metadata: &Metadata,
+        linked: &mut BTreeSet<Skippable>,
         judge: &mut Judge<'_>,
     ) -> Result<(), Fault> {
-        let refused = || Escaped::new(target.as_bytes());
-        let Some((parent, name)) = target.split_last() else {
-            return Err(Violation::HardLinkToDirectory { target: refused() }.into());
-        };
-        let kind = match self.walk(parent, Purpose::Find, &mut Vec::new(), judge)? {
-            Walked::Unknown => Kind::Unseen,
-            Walked::Nowhere | Walked::Stopped => return Err(Violation::HardLinkMissing { target: refused() }.into()),
-            Walked::At(parent) => {
-                let target_key = self.key(parent, name);
-                if target_key == key {
-                    return Err(Violation::HardLinkToItself { target: refused() }.into());
-                }
-                match self.node(parent, target_key).map(|node| node.kind) {
-                    Some(Kind::Directory { .. }) => {
-                        return Err(Violation::HardLinkToDirectory { target: refused() }.into());
-                    }
-                    None if self.may_have_more(parent) => Kind::Unseen,
-                    None => return Err(Violation::HardLinkMissing { target: refused() }.into()),
-                    Some(kind) => kind,
-                }
-            }
-        };
-        if let Kind::Other { is_device: true, .. } = kind {
-            judge.quirk(Quirk::HardLinkToSkipped { target: refused() })?;
+        let (kind, is_itself) = self.find_target(key, target, judge)?;
+        if let Kind::Other { skippable: Some(skippable), .. } = kind {
+            linked.insert(skippable);
+            judge.links_to(skippable, target)?;
         }
-        self.replace(at, key, judge)?;
+        match is_itself {
+            IsItself::Yes => judge.quirk(Quirk::HardLinkRepeated { target: Escaped::new(target.as_bytes()) })?,
+            IsItself::No => self.replace(at, key, judge)?,
+        }
         self.bring(at, key, kind);
         let alike = match kind {
             Kind::Link { number } => self.is_owner(number, metadata),
@@ -228,7 +273,7 @@ impl Names {
     fn make_opaque(&mut self, path: &EntryPath, judge: &mut Judge<'_>) -> Result<(), Fault> {
         let Some(at) = self.find_lower(path.as_bytes(), judge)? else { return Ok(()) };
         self.clear_at(at);
-        if self.is_filled(at) { judge.quirk(Quirk::WhiteoutOfOwn) } else { Ok(()) }
+        if self.is_filled(at) { judge.quirk(Quirk::OpaqueBehindOwn) } else { Ok(()) }
     }
 
     /// Finds a directory among what lower layers left; `None` when nothing is known to be there.

@@ -42,6 +42,10 @@ impl Counsel for Bringing<'_, '_> {
         }
     }
 
+    fn turns_link(&mut self, target: &[u8]) -> Result<(), Fault> {
+        self.judge.quirk(Quirk::DirectoryOverLink { target: Escaped::new(target) })
+    }
+
     fn lacks_xattr(&mut self, name: &[u8], error: std::io::Error) -> Result<(), Fault> {
         self.judge.lacks_xattr(name, error)
     }
@@ -94,6 +98,10 @@ impl Counsel for Looking<'_, '_> {
 
     fn replaces(&mut self, _: DirectoryId, _: PlaceId) -> Result<(), Fault> {
         Err(Fault::Bug("looking for something replaces it"))
+    }
+
+    fn turns_link(&mut self, _: &[u8]) -> Result<(), Fault> {
+        Err(Fault::Bug("looking for something replaces a link"))
     }
 
     fn lacks_xattr(&mut self, _: &[u8], _: std::io::Error) -> Result<(), Fault> {

@@ -57,8 +57,8 @@ pub trait Sink {
     /// What the system refuses.
     fn begin_layer(&mut self, terms: &Terms) -> Result<(), Fault>;
 
-    /// One change. `data` has the bytes of a [`ChangeKind::File`](crate::ChangeKind::File) and is empty for
-    /// all others; what is not read is skipped. What is odd about the tree goes to `judge`.
+    /// One change. `data` has the bytes of a [`ChangeKind::File`](crate::ChangeKind::File) or
+    /// [`ChangeKind::PseudoLink`](crate::ChangeKind::PseudoLink) and is empty for all others; what is not read is skipped. What is odd about the tree goes to `judge`.
     ///
     /// # Errors
     ///

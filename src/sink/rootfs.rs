@@ -7,8 +7,8 @@ use crate::cage::{Cage, Content, Directory, Exposure, Missing, New, Place, Stage
 use crate::plan::{Brought, Judge, Judged, Skipped, Standing};
 use crate::read::{Blob, Checked, Verified};
 use crate::words::{
-    Change, ChangeKind, Chore, Durability, EntryPath, Escaped, Fault, Limit, Metadata, Octal, Ownership, Quirk, Rule,
-    Source, Terms, Violation,
+    Change, ChangeKind, Chore, Durability, EntryPath, Escaped, Fault, Limit, Metadata, Octal, Ownership, Quirk,
+    QuirkRule, Rule, Source, Terms, Violation,
 };
 use std::os::fd::AsFd;
 use std::sync::Arc;
@@ -136,6 +136,13 @@ impl Rootfs {
         let Some((parent, name)) = target.split_last() else {
             return Err(Violation::HardLinkToDirectory { target: refused() }.into());
         };
+        if let Some(pseudo) = target.pseudo_link() {
+            // It is the layer's own: what a tree has of such a name is none.
+            return match self.cage.place_apart(pseudo) {
+                Some(apart) => self.link(place, &apart, target, metadata, judge),
+                None => Err(Violation::HardLinkMissing { target: refused() }.into()),
+            };
+        }
         let mut looking = Looking { stopped_by: None, judge };
         let Walked::At(parent) = self.cage.walk(parent, Missing::Stop, &mut looking)? else {
             return match self.skipped.contains(target.as_bytes()) {
@@ -148,10 +155,25 @@ impl Rootfs {
         if skipped && !self.cage.exists(&target_place)? {
             return self.skip_link(place, target, judge);
         }
+        self.link(place, &target_place, target, metadata, judge)
+    }
+
+    /// Gives what is at a place one more name.
+    fn link(
+        &mut self,
+        place: &Place<'_>,
+        target_place: &Place<'_>,
+        target: &EntryPath,
+        metadata: Metadata,
+        judge: &mut Judge<'_>,
+    ) -> Result<(), Fault> {
         // What the header is compared with must be final.
         self.cage.finish_files().inspect_err(|_| judge.leave_entry())?;
         let mut counsel = Bringing { brought: &mut self.brought, judge };
-        let linked = self.cage.hard_link(place, &target_place, target, &mut counsel)?;
+        let linked = self.cage.hard_link(place, target_place, target, &mut counsel)?;
+        if place.id() == target_place.id() {
+            judge.quirk(Quirk::HardLinkRepeated { target: Escaped::new(target.as_bytes()) })?;
+        }
         self.brought.bring(place.parent().id(), place.id());
         let owner = self.cage.owner_for(metadata.uid, metadata.gid);
         let owner_differs = self.cage.keeps_owners() && linked.owner != owner;
@@ -205,8 +227,10 @@ impl Rootfs {
                 let mut clearing = Clearing { brought: &mut self.brought, kept: false };
                 let was_own = clearing.brought.is_own(directory.id());
                 self.cage.clear(&directory, &mut clearing)?;
-                match clearing.kept || (was_own && !self.cage.is_empty(&directory)?) {
-                    true => judge.quirk(Quirk::WhiteoutOfOwn),
+                let kept = clearing.kept;
+                let is_told = !judge.is_silent_on(QuirkRule::OpaqueBehindOwn);
+                match is_told && (kept || (was_own && !self.cage.is_empty(&directory)?)) {
+                    true => judge.quirk(Quirk::OpaqueBehindOwn),
                     false => Ok(()),
                 }
             }
@@ -316,11 +340,14 @@ impl Sink for Rootfs {
         let change = change.into_inner();
         // That of a file before this one is not at this entry.
         self.cage.late_fault().inspect_err(|_| judge.leave_entry())?;
+        let is_apart = matches!(change.kind, ChangeKind::PseudoLink { .. });
         let removes = matches!(change.kind, ChangeKind::Whiteout | ChangeKind::OpaqueWhiteout | ChangeKind::Skipped);
         let result = self.tell_root_time(&change, judge).and_then(|()| self.take(change, data, judge));
         let result = result.and_then(|()| self.cage.take_unheld().map_or(Ok(()), |unheld| changes_time(judge, unheld)));
         // What is refused was refused before it took effect, but for its parents and where things go one by one.
         self.changed |= match &result {
+            // It is not in the tree.
+            _ if is_apart => false,
             Err(Fault::Refused(Rule::Quirk(Quirk::XattrUnsupported { .. } | Quirk::TimeClamped { .. }))) => true,
             Err(Fault::Refused(_)) => removes || self.brought.is_something(),
             _ => true,
@@ -400,6 +427,14 @@ impl Rootfs {
                 self.adjust(&mut metadata, false, judge)?;
                 let content = Content { source: data, size, sparse: sparse.as_ref() };
                 self.bring(&path, judge, Bring::File(metadata, content))
+            }
+            ChangeKind::PseudoLink { mut metadata, size, sparse } => {
+                let name = path.pseudo_link().ok_or(Fault::Bug("a pseudo-link is not called like one"))?;
+                self.count(size)?;
+                self.adjust(&mut metadata, false, judge)?;
+                let content = Content { source: data, size, sparse: sparse.as_ref() };
+                let mut counsel = Bringing { brought: &mut self.brought, judge };
+                self.cage.file_apart(name, &metadata, content, &mut counsel)
             }
             ChangeKind::Symlink { mut metadata, target } => {
                 // A link's mode means nothing, so no bit of it is left off.

@@ -1,11 +1,11 @@
 //! Reads everything, writes nothing, and tells all that the rules speak of.
 
 use super::layer::{About, Layer};
-use crate::plan::Judge;
+use crate::plan::{Judge, Skippable};
 use crate::read::{LayerStream, TarReader, Verifying};
 use crate::sink::{Imagined, Lower, Sink};
 use crate::words::{
-    Change, Devices, Error, Fault, Finding, Limits, Policy, Position, Quirk, QuirkRule, Report, Rule, Terms, Verdict,
+    Change, Error, Fault, Finding, Limits, Policy, Position, Quirk, QuirkRule, Report, Rule, Terms, Verdict,
     ViolationRule,
 };
 use std::collections::BTreeSet;
@@ -70,6 +70,8 @@ pub struct Audit {
     tree: Option<Imagined>,
     quirks: BTreeSet<QuirkRule>,
     violations: BTreeSet<ViolationRule>,
+    /// What hard links led to that some policies skip.
+    linked: BTreeSet<Skippable>,
     findings: u64,
     bytes: u64,
 }
@@ -104,12 +106,11 @@ impl Audit {
 
     /// Whether a policy would refuse what was read.
     pub fn is_refused_by(&self, policy: &Policy) -> bool {
-        let refuses = |quirk| match quirk {
-            // Only where devices are skipped are links to them.
-            QuirkRule::HardLinkToSkipped if policy.devices_choice() != Devices::Skip => false,
-            quirk => policy.verdict(quirk) == Verdict::Refuse,
-        };
-        !self.violations.is_empty() || self.quirks.iter().copied().any(refuses)
+        let refuses = |quirk| policy.verdict(quirk) == Verdict::Refuse;
+        // The policy of the audit may skip what this one makes, and make what this one skips.
+        let skips_links = self.linked.iter().any(|skippable| skippable.is_skipped_by(policy));
+        let mut others = self.quirks.iter().copied().filter(|&quirk| quirk != QuirkRule::HardLinkToSkipped);
+        !self.violations.is_empty() || others.any(refuses) || (skips_links && refuses(QuirkRule::HardLinkToSkipped))
     }
 
     /// How many findings were told.
@@ -153,6 +154,9 @@ impl Audit {
             tree.begin_layer(&Terms::default()).map_err(|fault| fault.at(base.clone()))?;
         }
         let read = self.all(&mut reader, &limits, tree.as_mut(), base, observer);
+        if let Some(tree) = &tree {
+            self.linked.extend(tree.linked());
+        }
         self.tree = tree;
         if let Whole::No = read? {
             return self.blob(reader.into_inner(), base, observer);

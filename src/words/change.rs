@@ -27,9 +27,22 @@ pub enum ChangeKind {
         /// Where its data lies when it has holes.
         sparse: Option<SparseMap>,
     },
+    /// The data of hard links of the same layer, as AUFS keeps it: a regular file that is not in the image under this
+    /// path, but under the names of the hard links to it, if there are any.
+    ///
+    /// It is known to hard links behind it, until its layer ends. [`EntryPath::pseudo_link`] is its name.
+    PseudoLink {
+        /// Its attributes.
+        metadata: Metadata,
+        /// Its size in bytes, holes included.
+        size: u64,
+        /// Where its data lies when it has holes.
+        sparse: Option<SparseMap>,
+    },
     /// One more name for what is at another path.
     HardLink {
-        /// The path in the image whose inode is named.
+        /// The path in the image whose inode is named, or that of a [`ChangeKind::PseudoLink`] of the same layer
+        /// ([`EntryPath::pseudo_link`]).
         target: EntryPath,
         /// The attributes that the entry repeats; not applied, since the inode has those of its first entry.
         metadata: Metadata,

@@ -70,6 +70,11 @@ impl Device {
     pub fn is_possible(self) -> bool {
         self.major <= Self::MAX_MAJOR && self.minor <= Self::MAX_MINOR
     }
+
+    /// Whether it is the character device 0:0, which is a whiteout to overlay file systems.
+    pub fn is_zero(self) -> bool {
+        self == Self { kind: DeviceKind::Character, major: 0, minor: 0 }
+    }
 }
 
 /// The two kinds of device nodes.

@@ -34,6 +34,9 @@ impl<'a> Component<'a> {
     }
 }
 
+/// The directory in which AUFS keeps the files that have several names, in the root of a layer.
+const PSEUDO_LINKS: &[u8] = b".wh..wh.plnk";
+
 /// A name in a layer: an entry's path or a hard link's target, as components from the image's root.
 ///
 /// Split at `/`; empty and `.` components and a leading `/` vanish, so that `./etc//passwd`, `/etc/passwd`
@@ -119,6 +122,21 @@ impl EntryPath {
         }
         path.extend_from_slice(name.as_bytes());
         Self(path)
+    }
+
+    /// The name of the AUFS pseudo-link that this is the path of: `NAME` of `.wh..wh.plnk/NAME`.
+    ///
+    /// A regular file there is [`ChangeKind::PseudoLink`](super::ChangeKind::PseudoLink). Hard links of the same layer
+    /// name it as their target.
+    ///
+    /// ```
+    /// # use layercage::{EntryPath, Limits};
+    /// let target = EntryPath::parse(b"/.wh..wh.plnk/523.710", &Limits::default())?;
+    /// assert_eq!(target.pseudo_link().map(|name| name.as_bytes()), Some(&b"523.710"[..]));
+    /// # Ok::<(), layercage::Violation>(())
+    /// ```
+    pub fn pseudo_link(&self) -> Option<Component<'_>> {
+        self.split_last().filter(|(parent, _)| *parent == PSEUDO_LINKS).map(|(_, name)| name)
     }
 
     /// Whether `self` is `ancestor` or lies below it.

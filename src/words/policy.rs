@@ -116,12 +116,13 @@ impl Policy {
         Self::preset(Preset::Paranoid)
     }
 
-    /// Decides what becomes of devices, **refused** by default (**skipped** by `compatible`): the verdict of
-    /// [`QuirkRule::DeviceNode`].
+    /// Decides what becomes of devices, **refused** by default (**skipped** by `compatible`): the verdicts of
+    /// [`QuirkRule::DeviceNode`] and [`QuirkRule::DeviceZero`]. A character device 0:0 is never made: it is skipped
+    /// where devices are, and otherwise refused.
     #[must_use]
     pub fn devices(mut self, devices: Devices) -> Self {
         self.choices.devices = Some(devices);
-        self.choose(&[QuirkRule::DeviceNode])
+        self.choose(&[QuirkRule::DeviceNode, QuirkRule::DeviceZero])
     }
 
     /// Decides what becomes of named pipes, **made** by default: the verdict of [`QuirkRule::Fifo`].
@@ -261,7 +262,12 @@ impl Policy {
     /// What becomes of an archive with this quirk.
     pub fn verdict(&self, rule: QuirkRule) -> Verdict {
         let single = self.verdicts.get(&rule).copied();
-        single.or_else(|| self.choices.verdict(rule)).unwrap_or_else(|| rule.row().verdict(self.preset))
+        single.or_else(|| self.choices.verdict(rule)).unwrap_or_else(|| match rule {
+            // It goes with the devices: a policy that skips these has no other use for it.
+            QuirkRule::DeviceZero if self.devices_choice() == Devices::Skip => Verdict::Note,
+            QuirkRule::DeviceZero => Verdict::Refuse,
+            rule => rule.row().verdict(self.preset),
+        })
     }
 }
 
@@ -314,6 +320,24 @@ mod tests {
         let refused = Policy::default().devices(Devices::Create).refuse(QuirkRule::DeviceNode);
         assert_eq!(refused.devices_choice(), Devices::Refuse);
         assert_eq!(refused.devices(Devices::Create).devices_choice(), Devices::Create);
+    }
+
+    #[test]
+    fn the_device_that_is_a_whiteout_is_skipped_with_the_others_and_never_made() {
+        for preset in [Preset::Default, Preset::Compatible, Preset::Paranoid] {
+            let policy = || Policy::preset(preset);
+            assert_eq!(policy().verdict(QuirkRule::DeviceZero), QuirkRule::DeviceZero.row().verdict(preset));
+            for (devices, verdict) in
+                [(Devices::Skip, Verdict::Note), (Devices::Create, Verdict::Refuse), (Devices::Refuse, Verdict::Refuse)]
+            {
+                assert_eq!(policy().devices(devices).verdict(QuirkRule::DeviceZero), verdict, "{devices:?}");
+                let last = policy().allow(QuirkRule::DeviceZero).devices(devices);
+                assert_eq!(last.verdict(QuirkRule::DeviceZero), verdict, "the last word counts: {devices:?}");
+            }
+            assert_eq!(policy().allow(QuirkRule::DeviceNode).verdict(QuirkRule::DeviceZero), Verdict::Note);
+            let refused = policy().devices(Devices::Skip).refuse(QuirkRule::DeviceZero);
+            assert_eq!(refused.verdict(QuirkRule::DeviceZero), Verdict::Refuse);
+        }
     }
 
     #[test]

@@ -180,7 +180,7 @@ rules! {
         "hard-link-missing" HardLinkMissing { target: Escaped } "a hard link's target is not in the image"
             help "a layer may need the ones below it: apply those first";
         "hard-link-to-directory" HardLinkToDirectory { target: Escaped } "a hard link's target is a directory";
-        "hard-link-to-itself" HardLinkToItself { target: Escaped } "a hard link's target is the entry itself";
+        "hard-link-to-itself" HardLinkToItself { target: Escaped } "a hard link's target is the entry itself, and nothing is there";
         // Whiteouts.
         "whiteout-of-nothing" WhiteoutOfNothing "nothing that can be removed is named after `.wh.`";
         "whiteout-in-parent" WhiteoutInParent { component: Escaped } "a name has a `.wh.` component that is not its last";
@@ -192,7 +192,6 @@ rules! {
             help "a layer is a tar archive, plain or compressed with gzip or zstd";
         "header-checksum" HeaderChecksum { stored: u64, computed: u64 } "a header's checksum does not fit";
         "number" Number { field: &'static str, value: Escaped } "a number is not one, or out of range";
-        "device-zero" DeviceZero "a character device is 0:0, which overlay file systems take for a whiteout";
         "device-number" DeviceNumber { kind: DeviceKind, major: u32, minor: u32 } "a device has a number that Linux cannot hold: major numbers end at 4095, minor numbers at 1048575"
             help "no policy decides on it: the kernel would make another device of it";
         // Extended headers.
@@ -262,6 +261,8 @@ rules! {
     QuirkRule {
         "device-node" DeviceNode { kind: DeviceKind, major: u32, minor: u32 } "a device node"
             help "base images carry these; `--devices skip` leaves them out" = COMPATIBLE;
+        "device-zero" DeviceZero "a character device is 0:0, which overlay file systems take for a whiteout"
+            help "the storage of other engines holds these; `--devices skip` drops them, and no policy makes one" = COMPATIBLE;
         "fifo" Fifo "a named pipe"
             help "`--fifos skip` leaves them out" = PASSED;
         "setid" SetId { mode: Octal } "a setuid, setgid or sticky bit"
@@ -272,8 +273,12 @@ rules! {
             help "`--links clamp` stops at the root, as a chroot would" = COMPATIBLE;
         "whiteout-behind-own-link" WhiteoutBehindOwnLink "a whiteout lies behind something that its own layer put there: nothing is removed" = NOTED;
         "whiteout-of-own" WhiteoutOfOwn "a whiteout names what its own layer brings, which stays" = NOTED;
+        "opaque-behind-own" OpaqueBehindOwn "an opaque marker is behind entries of its own layer, which stay" = PASSED;
         "aufs-bookkeeping" AufsBookkeeping "an AUFS bookkeeping entry is skipped" = NOTED;
+        "aufs-pseudo-link" AufsPseudoLink "an AUFS pseudo-link holds the data of hard links, and is not itself in the image" = NOTED;
         "duplicate-path" DuplicatePath "a layer has a path twice: the later one stays" = NOTED;
+        "directory-over-link" DirectoryOverLink { target: Escaped } "a directory replaces a symbolic link" = NOTED;
+        "hard-link-repeated" HardLinkRepeated { target: Escaped } "a hard link's target is the entry itself: what is there stays as it is" = NOTED;
         "hard-link-metadata" HardLinkMetadata "a hard link's header differs from its target's, which counts" = NOTED;
         "hard-link-to-skipped" HardLinkToSkipped { target: Escaped } "a hard link to a device or pipe that was skipped is skipped too" = NOTED;
         "owner-to-caller" OwnerToCaller "owners fall to the caller" = NOTED;

@@ -4,7 +4,10 @@
 use crate::support::layer::{LayerBuilder, mode};
 use crate::support::open;
 use crate::support::world::World;
-use layercage::{Audit, Error, Finding, Layer, Limit, Limits, Lower, Observer, Policy, QuirkRule, Rootfs, Unpacker};
+use layercage::{
+    Audit, Devices, Error, Fifos, Finding, Layer, Limit, Limits, Lower, Observer, Owners, Policy, QuirkRule, Rootfs,
+    Unpacker,
+};
 use proptest::prelude::*;
 use std::collections::BTreeSet;
 
@@ -22,6 +25,17 @@ fn names() -> impl Strategy<Value = String> {
     prop::collection::vec(prop::sample::select(vec!["a", "b", "c"]), 1..4).prop_map(|parts| parts.join("/"))
 }
 
+/// The names of data of hard links, as AUFS keeps it.
+fn pseudo_links() -> impl Strategy<Value = String> {
+    prop::sample::select(vec![".wh..wh.plnk/1", ".wh..wh.plnk/2"]).prop_map(str::to_owned)
+}
+
+/// What containerd takes, and all that it is told of: an opaque marker behind what its own layer brings passes in
+/// silence otherwise.
+fn policy() -> Policy {
+    Policy::compatible().allow(QuirkRule::OpaqueBehindOwn)
+}
+
 fn said() -> impl Strategy<Value = Said> {
     let targets =
         vec!["a", "b", "/b", "/a/b", "..", "../a", "../../c", "../../../..", "/", ".", "a/../b", "/../a", "c/c"];
@@ -30,6 +44,9 @@ fn said() -> impl Strategy<Value = Said> {
         (names(), prop::sample::select(vec![0o644, 0o755])).prop_map(|(name, mode)| Said::File(name, mode)),
         (names(), prop::sample::select(targets)).prop_map(|(name, target)| Said::Symlink(name, target.to_owned())),
         (names(), names()).prop_map(|(name, target)| Said::HardLink(name, target)),
+        names().prop_map(|name| Said::HardLink(name.clone(), name)),
+        (names(), pseudo_links()).prop_map(|(name, target)| Said::HardLink(name, target)),
+        (pseudo_links(), prop::sample::select(vec![0o644, 0o755])).prop_map(|(name, mode)| Said::File(name, mode)),
         names().prop_map(Said::Whiteout),
         names().prop_map(Said::Opaque),
     ]
@@ -67,9 +84,8 @@ fn audit(audit: &mut Audit, layer: &LayerBuilder) -> Found {
 
 /// The notes of a layer, or all that is known of the refusal.
 fn apply(rootfs: &mut Rootfs, layer: &LayerBuilder, limits: &Limits) -> Result<Found, Error> {
-    let applied = Unpacker::new(Policy::compatible())
-        .limits(limits.clone())
-        .apply(Layer::new(&layer.clone().build()[..]), rootfs)?;
+    let applied =
+        Unpacker::new(policy()).limits(limits.clone()).apply(Layer::new(&layer.clone().build()[..]), rootfs)?;
     let notes = applied.report().notes().iter().filter(|note| note.quirk.rule() != QuirkRule::OwnerToCaller);
     Ok(notes.map(|note| (note.position.entry.unwrap_or_default(), note.quirk.id())).collect())
 }
@@ -78,11 +94,11 @@ fn apply(rootfs: &mut Rootfs, layer: &LayerBuilder, limits: &Limits) -> Result<F
 fn agree(layers: &[Vec<Said>], limits: &Limits) -> Result<(), TestCaseError> {
     let world = World::new();
     let mut rootfs = Rootfs::over(&open(&world.root())).unwrap();
-    let mut all = Audit::new(limits.clone()).with_tree(Lower::Nothing);
+    let mut all = Audit::new(limits.clone()).policy(policy()).with_tree(Lower::Nothing);
     for layer in layers {
         let (said, layer) = (layer, archive(layer));
         let seen = audit(&mut all, &layer);
-        let alone = audit(&mut Audit::new(limits.clone()).with_tree(Lower::Unknown), &layer);
+        let alone = audit(&mut Audit::new(limits.clone()).policy(policy()).with_tree(Lower::Unknown), &layer);
         match apply(&mut rootfs, &layer, limits) {
             Ok(met) => {
                 let (seen, met) = (first_climb(seen), first_climb(met));
@@ -181,8 +197,30 @@ fn of_a_layer_alone_only_what_is_so_over_any_other_is_told() {
             layer().dir("b").opaque("b").hard_link("a", "b/c"),
             &["hard-link-missing"],
         ),
-        ("a hard link to itself", layer().hard_link("a", "./a"), &["hard-link-to-itself"]),
-        ("a hard link to itself, wherever that is", layer().hard_link("./d/x", "d/x"), &["hard-link-to-itself"]),
+        ("a hard link to itself, which a lower layer may have", layer().hard_link("a", "./a"), &[]),
+        ("a hard link to itself, wherever that is", layer().hard_link("./d/x", "d/x"), &[]),
+        (
+            "a hard link to itself where its own opaque marker has left nothing",
+            layer().dir("d").opaque("d").hard_link("./d/x", "d/x"),
+            &["hard-link-to-itself"],
+        ),
+        ("a hard link to its own file", layer().file("a", b"").hard_link("a", "./a"), &["hard-link-repeated"]),
+        (
+            "a hard link to a pseudo-link that no entry brings",
+            layer().hard_link("d/x", ".wh..wh.plnk/1"),
+            &["hard-link-missing"],
+        ),
+        (
+            "hard links to a pseudo-link, from wherever",
+            layer().file(".wh..wh.plnk/1", b"").hard_link("a", ".wh..wh.plnk/1").hard_link("d/x", ".wh..wh.plnk/1"),
+            &["aufs-pseudo-link"],
+        ),
+        (
+            "a directory over its own link",
+            layer().symlink("a", "b").dir("a"),
+            &["directory-over-link", "duplicate-path"],
+        ),
+        ("a directory over what may be a lower link", layer().dir("a"), &[]),
         ("a hard link to the root, from wherever", layer().hard_link("d/x", ""), &["hard-link-to-directory"]),
         ("a hard link to its own directory", layer().dir("d").hard_link("a", "d"), &["hard-link-to-directory"]),
         ("a hard link to what may be a lower link", layer().file("d/x", b"").hard_link("a", "d"), &[]),
@@ -201,6 +239,47 @@ fn of_a_layer_alone_only_what_is_so_over_any_other_is_told() {
     ] {
         assert_eq!(told(layer), expected, "{sentence}");
     }
+}
+
+#[test]
+fn hard_links_to_what_is_skipped_are_told_and_summed_up_where_that_is_skipped() {
+    let device = || layer_of_links(|layer| layer.device("x", 1, 3));
+    let zero = || layer_of_links(|layer| layer.device("x", 0, 0));
+    let fifo = || layer_of_links(|layer| layer.fifo("x"));
+    let devices = |choice| Policy::paranoid().devices(choice);
+    let fifos = |choice| Policy::paranoid().fifos(choice);
+    let create_but_zero = devices(Devices::Create).allow(QuirkRule::DeviceZero);
+    for (sentence, layer, policy, is_skipped) in [
+        ("a device that is skipped", device(), devices(Devices::Skip), true),
+        ("a device that is made", device(), devices(Devices::Create), false),
+        (
+            "a device that would be recorded and is skipped",
+            device(),
+            devices(Devices::Skip).owners(Owners::Record),
+            true,
+        ),
+        ("a device that is recorded", device(), devices(Devices::Create).owners(Owners::Record), false),
+        ("the device that is a whiteout, skipped", zero(), devices(Devices::Skip), true),
+        ("the device that is a whiteout, let pass where others are made", zero(), create_but_zero, true),
+        ("a pipe that is skipped", fifo(), fifos(Fifos::Skip), true),
+        ("a pipe that is made", fifo(), fifos(Fifos::Create), false),
+    ] {
+        // Whatever the audit itself is asked for, the summary is about the policy.
+        for asked in [policy.clone(), Policy::default(), Policy::paranoid().devices(Devices::Create)] {
+            let mut audited = Audit::new(Limits::default()).policy(asked.clone()).with_tree(Lower::Nothing);
+            let found = audit(&mut audited, &layer);
+            assert_eq!(audited.is_refused_by(&policy), is_skipped, "{sentence}");
+            assert!(!audited.is_refused_by(&policy.clone().allow(QuirkRule::HardLinkToSkipped)), "{sentence}");
+            if asked == policy {
+                assert_eq!(found.iter().any(|(_, rule)| *rule == "hard-link-to-skipped"), is_skipped, "{sentence}");
+            }
+        }
+    }
+}
+
+/// Something, and a hard link to it.
+fn layer_of_links(bring: fn(LayerBuilder) -> LayerBuilder) -> LayerBuilder {
+    bring(LayerBuilder::new()).hard_link("y", "x")
 }
 
 #[test]

@@ -27,7 +27,7 @@ fn layer() -> LayerBuilder {
 }
 
 /// What each of these is replaced by.
-const KINDS: [&str; 5] = ["file", "directory", "link", "removed", "cleared"];
+const KINDS: [&str; 6] = ["file", "directory", "link", "removed", "cleared", "linked"];
 
 /// Directories with something in them, to be replaced or removed.
 fn lower() -> LayerBuilder {
@@ -46,12 +46,15 @@ fn upper() -> LayerBuilder {
     (0..DIRECTORIES).fold(layer().dir("."), |layer, number| {
         let (kind, dir) = (KINDS[number % KINDS.len()], format!("{number}"));
         let layer = layer.dir(&dir).file(&format!("{dir}/old"), b"new");
+        // Data that never is in the tree under this name.
+        let data = format!(".wh..wh.plnk/{number}");
         let path = format!("{dir}/{kind}");
         match kind {
             "file" => layer.file(&path, b"new"),
             "directory" => layer.whiteout(&path).dir(&path),
             "link" => layer.symlink(&path, "new"),
             "removed" => layer.whiteout(&path),
+            "linked" => layer.file(&data, b"new").hard_link(&path, &data).hard_link(&format!("{dir}/other"), &data),
             _ => layer.dir(&path).opaque(&path).file(&format!("{path}/new"), b"new").dir(&path),
         }
     })
@@ -187,6 +190,7 @@ fn an_application_that_is_killed_leaves_each_path_old_or_new() {
         apply(place.path(), lower());
         let (end, _) = run_and_kill("applies_until_it_is_killed", place.path(), Some(moment));
         let killed = tree::list(place.path());
+        assert!(!killed.contains_key(&b".wh..wh.plnk"[..]), "after {moment:?}");
         with_litter += u32::from(!litter(&killed).is_empty());
         for number in 0..DIRECTORIES {
             let kind = KINDS[number % KINDS.len()];

@@ -31,6 +31,7 @@ mod model;
 mod policy;
 #[cfg(all(feature = "image", feature = "gzip", feature = "zstd"))]
 mod progress;
+mod pseudo_links;
 mod races;
 mod resolver;
 mod staged;

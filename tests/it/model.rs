@@ -14,6 +14,8 @@ pub(crate) enum Node {
     Directory(u32, u64, Option<u8>),
     /// Mode, time in seconds, and content.
     File(u32, u64, Vec<u8>),
+    /// The same, by hard links to data that AUFS keeps beside them; the number tells inodes apart.
+    Linked(usize, u32, u64, Vec<u8>),
     Symlink(String),
 }
 
@@ -30,6 +32,10 @@ impl Node {
 #[derive(Debug, Clone)]
 pub(crate) enum Said {
     Bring(String, Node),
+    /// The data of hard links, as AUFS keeps it, by its number; a file.
+    PseudoLink(u8, Node),
+    /// A hard link to that data, which must have come before.
+    LinkTo(String, u8),
     Whiteout(String),
     Opaque(String),
 }
@@ -44,11 +50,24 @@ pub(crate) fn apply(lower: &Tree, layer: &[Said]) -> Tree {
         match said {
             Said::Whiteout(path) => tree.retain(|other, _| other != path && !is_below(other, path)),
             Said::Opaque(path) => tree.retain(|other, _| !is_below(other, path)),
-            Said::Bring(..) => (),
+            Said::Bring(..) | Said::PseudoLink(..) | Said::LinkTo(..) => (),
         }
     }
+    let mut pseudo_links: BTreeMap<u8, Node> = BTreeMap::new();
+    let inodes =
+        tree.values().filter_map(|node| if let Node::Linked(inode, ..) = node { Some(*inode + 1) } else { None });
+    let mut inode = inodes.max().unwrap_or_default();
     for said in layer {
-        let Said::Bring(path, node) = said else { continue };
+        let (path, node) = match said {
+            Said::Bring(path, node) => (path, node),
+            Said::LinkTo(path, number) => (path, &pseudo_links[number]),
+            Said::PseudoLink(number, Node::File(mode, mtime, content)) => {
+                pseudo_links.insert(*number, Node::Linked(inode, *mode, *mtime, content.clone()));
+                inode += 1;
+                continue;
+            }
+            Said::PseudoLink(..) | Said::Whiteout(_) | Said::Opaque(_) => continue,
+        };
         for parent in parents(path) {
             tree.entry(parent.to_owned()).or_insert(Node::IMPLIED);
         }
@@ -66,6 +85,10 @@ pub(crate) fn parents(path: &str) -> impl Iterator<Item = &str> {
     path.match_indices('/').map(|(at, _)| &path[..at])
 }
 
+fn pseudo_link(number: u8) -> String {
+    format!(".wh..wh.plnk/{number}")
+}
+
 fn is_below(path: &str, directory: &str) -> bool {
     directory.is_empty() || path.strip_prefix(directory).is_some_and(|rest| rest.starts_with('/'))
 }
@@ -75,7 +98,15 @@ pub(crate) fn archive(layer: &[Said]) -> LayerBuilder {
     layer.iter().fold(LayerBuilder::new(), |archive, said| match said {
         Said::Whiteout(path) => archive.whiteout(path),
         Said::Opaque(path) => archive.opaque(path),
+        Said::LinkTo(path, number) => archive.hard_link(path, &pseudo_link(*number)),
+        Said::PseudoLink(number, Node::File(mode, mtime, content)) => archive.file_with(
+            &pseudo_link(*number),
+            content,
+            &Attributes { mode: *mode, mtime: *mtime, ..Attributes::default() },
+        ),
+        Said::PseudoLink(_, other) => panic!("{other:?} is no data of hard links"),
         Said::Bring(path, Node::Symlink(target)) => archive.symlink(path, target),
+        Said::Bring(_, node @ Node::Linked(..)) => panic!("{node:?} comes by a hard link"),
         Said::Bring(path, Node::File(mode, mtime, content)) => {
             archive.file_with(path, content, &Attributes { mode: *mode, mtime: *mtime, ..Attributes::default() })
         }

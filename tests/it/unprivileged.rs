@@ -372,6 +372,9 @@ fn everything() -> LayerBuilder {
         .symlink("dir/link", "x")
         .hard_link("second", "read")
         .file("read", b"4")
+        .file_with(".wh..wh.plnk/1", b"5", &mode(0o640))
+        .hard_link("dir/data", ".wh..wh.plnk/1")
+        .hard_link("data", ".wh..wh.plnk/1")
 }
 
 fn stage(place: &Path, layers: &[LayerBuilder]) -> Listing {

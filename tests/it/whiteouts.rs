@@ -4,7 +4,7 @@ use crate::model::{self, Node, Said, Tree};
 use crate::support::layer::{Attributes, LayerBuilder, mode};
 use crate::support::tree::{self, Listing};
 use crate::support::world::World;
-use layercage::{Policy, Report};
+use layercage::{Policy, QuirkRule, Report};
 use proptest::prelude::*;
 use sha2::{Digest, Sha256};
 
@@ -50,21 +50,21 @@ fn rows() -> Vec<Row> {
             abc(),
             layer().file("a/b", b"2").opaque("a"),
             "a/ a/b",
-            &[("whiteout-of-own", 1)],
+            &[("opaque-behind-own", 1)],
         ),
         (
             "an opaque marker between its siblings",
             abc(),
             layer().file("a/x", b"").opaque("a").file("a/b", b"2"),
             "a/ a/b a/x",
-            &[("whiteout-of-own", 1)],
+            &[("opaque-behind-own", 1)],
         ),
         (
             "an opaque marker twice",
             abc(),
             layer().opaque("a").file("a/b", b"2").opaque("a"),
             "a/ a/b",
-            &[("whiteout-of-own", 1)],
+            &[("opaque-behind-own", 1)],
         ),
         (
             "opaque markers within one another",
@@ -74,7 +74,7 @@ fn rows() -> Vec<Row> {
             &[],
         ),
         ("the inner opaque marker alone", deep(), layer().opaque("a/b").file("a/b/x", b""), "a/ a/b/ a/b/x a/e", &[]),
-        ("an opaque root", deep(), layer().file("a/b/x", b"").opaque(""), "a/ a/b/ a/b/x", &[("whiteout-of-own", 1)]),
+        ("an opaque root", deep(), layer().file("a/b/x", b"").opaque(""), "a/ a/b/ a/b/x", &[("opaque-behind-own", 1)]),
         ("a whiteout before what takes its place", abc(), layer().whiteout("a/b").file("a/b", b"2"), "a/ a/b a/c", &[]),
         ("a whiteout after what took its place", abc(), layer().file("a/b", b"2").whiteout("a/b"), "a/ a/b a/c", OWN),
         ("a whiteout of a new file", layer(), layer().file("a", b"").whiteout("a"), "a", OWN),
@@ -134,7 +134,7 @@ fn rows() -> Vec<Row> {
             abc().symlink("l", "a"),
             layer().dir("l").whiteout("l/b"),
             "a/ a/b a/c l/",
-            &[],
+            &[("directory-over-link", 1)],
         ),
         ("through a lower link", run(), layer().whiteout("var/run/lock"), "run/ var/ var/run>/run", &[]),
         (
@@ -196,7 +196,9 @@ fn rows() -> Vec<Row> {
 fn whiteouts_remove_what_lower_layers_have() {
     for (sentence, lower, upper, expected, notes) in rows() {
         let world = World::new();
-        let applied = world.apply(&[lower, upper], &Policy::default()).unwrap();
+        // All of them take it in silence, since nothing is wrong with it: whoever asks is told.
+        let policy = Policy::default().allow(QuirkRule::OpaqueBehindOwn);
+        let applied = world.apply(&[lower, upper], &policy).unwrap();
         world.assert_untouched(sentence);
         assert_eq!(names(&world), expected, "{sentence}");
         assert_eq!(noted(applied.report()), notes, "{sentence}");
@@ -258,6 +260,8 @@ fn node() -> impl Strategy<Value = Node> {
 #[derive(Debug, Clone)]
 struct Sketch {
     entries: Vec<(String, Node)>,
+    /// Of the entries, those that are hard links to data that AUFS keeps beside them.
+    linked: Vec<prop::sample::Index>,
     markers: Vec<(Said, prop::sample::Index)>,
 }
 
@@ -265,7 +269,12 @@ fn sketch() -> impl Strategy<Value = Sketch> {
     let marker =
         prop_oneof![path().prop_map(Said::Whiteout), path().prop_map(Said::Opaque), Just(Said::Opaque(String::new()))];
     let weighted = prop::collection::vec((marker, any::<prop::sample::Index>()), 0..4);
-    (prop::collection::vec((path(), node()), 0..7), weighted).prop_map(|(entries, markers)| Sketch { entries, markers })
+    let linked = prop::collection::vec(any::<prop::sample::Index>(), 0..3);
+    (prop::collection::vec((path(), node()), 0..7), linked, weighted).prop_map(|(entries, linked, markers)| Sketch {
+        entries,
+        linked,
+        markers,
+    })
 }
 
 /// The layer's own entries, each path once, each parent that is no directory anywhere made one first: a
@@ -290,12 +299,42 @@ fn entries(sketch: &Sketch, lower: &Tree) -> Vec<Said> {
         brought.insert(path.clone(), node.clone());
         said.push(Said::Bring(path.clone(), node.clone()));
     }
+    link(&mut said, &sketch.linked);
     said
+}
+
+/// Makes some of the files names of data that AUFS keeps beside them, as they stand: before the first, between others.
+fn link(said: &mut Vec<Said>, linked: &[prop::sample::Index]) {
+    for (number, index) in (0..).zip(linked.iter().filter(|_| !said.is_empty()).collect::<Vec<_>>()) {
+        let at = index.index(said.len());
+        let Said::Bring(path, node @ Node::File(..)) = said[at].clone() else { continue };
+        said[at] = Said::LinkTo(path, number);
+        // One behind it may be another name of the same data.
+        if let Some(Said::Bring(path, Node::File(..))) = said.get(at + 1).cloned() {
+            said[at + 1] = Said::LinkTo(path, number);
+        }
+        said.insert(at, Said::PseudoLink(number, node));
+    }
 }
 
 fn listed(tree: &Tree) -> Listing {
     let hex = tree::hex;
     let set = |pairs: Vec<(&str, String)>| pairs.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+    let file = |mode: &u32, mtime: &u64, content: &[u8]| {
+        vec![
+            ("type", "file".into()),
+            ("mode", format!("{mode:04o}")),
+            ("mtime", format!("{mtime}.000000000")),
+            ("size", content.len().to_string()),
+            ("sha256", hex(&Sha256::digest(content))),
+        ]
+    };
+    // The names of an inode that has several are listed with the first of them.
+    let first = |inode: &usize| {
+        let mut names = tree.iter().filter(|(_, node)| matches!(node, Node::Linked(other, ..) if other == inode));
+        let (first, second) = (names.next(), names.next());
+        second.and(first).map(|(path, _)| ("hardlink", path.clone()))
+    };
     let fields = |node: &Node| match node {
         Node::Directory(mode, mtime, xattr) => {
             let mut pairs =
@@ -303,13 +342,10 @@ fn listed(tree: &Tree) -> Listing {
             pairs.extend(xattr.map(|value| ("xattr.user.a", hex(&[value]))));
             set(pairs)
         }
-        Node::File(mode, mtime, content) => set(vec![
-            ("type", "file".into()),
-            ("mode", format!("{mode:04o}")),
-            ("mtime", format!("{mtime}.000000000")),
-            ("size", content.len().to_string()),
-            ("sha256", hex(&Sha256::digest(content))),
-        ]),
+        Node::File(mode, mtime, content) => set(file(mode, mtime, content)),
+        Node::Linked(inode, mode, mtime, content) => {
+            set(file(mode, mtime, content).into_iter().chain(first(inode)).collect())
+        }
         Node::Symlink(target) => {
             set(vec![("type", "symlink".into()), ("target", target.clone()), ("mtime", "1000000000.000000000".into())])
         }

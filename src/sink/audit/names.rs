@@ -2,7 +2,7 @@
 
 use super::Lower;
 use super::table::{Table, Targets};
-use crate::plan::{Judge, Standing, may_be_made};
+use crate::plan::{Judge, Skippable, Standing, may_be_made};
 use crate::words::{Component, Escaped, Fault, Followed, Limit, Limits, Metadata, Quirk, Violation};
 use std::hash::{BuildHasher, RandomState};
 use std::rc::Rc;
@@ -15,7 +15,7 @@ pub(super) enum Kind {
     /// A symbolic link, by its number among the targets.
     Link { number: u32 },
     /// Anything else, and a hash of its owner and mode.
-    Other { attributes: u32, is_device: bool },
+    Other { attributes: u32, skippable: Option<Skippable> },
     /// What a hard link leads to in a lower layer that is not seen.
     Unseen,
 }
@@ -94,6 +94,8 @@ pub(super) struct Names {
     followed: Followed,
     /// Directories made in this layer that no entry lists.
     made_implied: u64,
+    /// A directory for what the layer keeps out of the tree, once there is any.
+    apart: Option<At>,
     /// The last directory that something was brought to, by its name.
     last: Option<(Vec<u8>, At)>,
 }
@@ -111,6 +113,7 @@ impl Names {
             layer: 0,
             followed: Followed::default(),
             made_implied: 0,
+            apart: None,
             last: None,
         }
     }
@@ -118,7 +121,30 @@ impl Names {
     pub(super) fn begin_layer(&mut self) {
         self.layer += 1;
         (self.followed, self.made_implied) = (Followed::default(), 0);
-        self.last = None;
+        (self.last, self.apart) = (None, None);
+    }
+
+    /// The directory for what the layer keeps out of the tree: no name leads to it.
+    pub(super) fn apart(&mut self) -> At {
+        if let Some(at) = self.apart {
+            return at;
+        }
+        let number = match self.new_directory(false) {
+            Kind::Directory { number } => number,
+            _ => u32::MAX,
+        };
+        *self.apart.insert(At { number, floor: self.layer })
+    }
+
+    /// What the layer has kept out of the tree by a name.
+    pub(super) fn node_apart(&self, name: Component<'_>) -> Option<Node> {
+        let at = self.apart?;
+        self.node(at, self.key(at, name))
+    }
+
+    /// Where a symbolic link leads, by its number.
+    pub(super) fn link_target(&self, number: u32) -> Rc<[u8]> {
+        self.targets.target(number).unwrap_or_else(|| Rc::from(&b""[..]))
     }
 
     /// Whether there are more names than the limit lets us keep.
@@ -280,7 +306,7 @@ impl Names {
                 }
                 Some(Kind::Link { number }) => {
                     path.truncate(length);
-                    let target = self.targets.target(number).unwrap_or_else(|| Rc::from(&b""[..]));
+                    let target = self.link_target(number);
                     judge.quirk(Quirk::LinkParent { target: Escaped::new(&target) })?;
                     followed.follow(&target);
                     followed.check_walk(&self.limits)?;

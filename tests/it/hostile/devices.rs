@@ -2,7 +2,7 @@
 
 use super::{Case, layer, paranoid, refused, unpacks};
 use crate::support::layer::LayerBuilder;
-use layercage::{Devices, Owners, Policy};
+use layercage::{Devices, Owners, Policy, QuirkRule};
 use std::os::unix::fs::MetadataExt;
 
 fn null() -> LayerBuilder {
@@ -21,8 +21,27 @@ pub(super) fn cases(out: &str) -> Vec<Case> {
         refused("device-node", "a character device", null()),
         refused("device-node", "a block device", layer().node(b'4', "sda", 8, 0)),
         refused("device-zero", "a device that overlay takes for a whiteout", zero()),
-        refused("device-zero", "the same where devices are skipped", zero()).under(skip()),
+        unpacks("the same where devices are skipped", zero(), |w, r| {
+            assert_eq!((w.kind("x"), r.count("device-zero"), r.count("device-node")), ("", 1, 0));
+        })
+        .under(skip()),
+        unpacks("the same by the compatible policy, over a lower tree", zero(), |w, r| {
+            assert_eq!((w.kind("x"), r.count("device-zero")), ("", 1));
+        })
+        .over(layer().file("x/y/z", b""))
+        .under(Policy::compatible()),
+        unpacks("the same under paranoia where devices are skipped", zero(), |w, _| assert_eq!(w.kind("x"), ""))
+            .under(paranoid().devices(Devices::Skip)),
+        unpacks("the same where devices would be recorded and are skipped", zero(), |w, _| assert_eq!(w.kind("x"), ""))
+            .under(skip().owners(Owners::Record)),
+        unpacks("a hard link to it where devices are skipped", zero().hard_link("y", "x"), |w, r| {
+            assert_eq!((w.kind("x"), w.kind("y"), r.count("hard-link-to-skipped")), ("", "", 1));
+        })
+        .under(skip()),
+        unpacks("the rule lets it be skipped, and never made", zero(), |w, _| assert_eq!(w.kind("x"), ""))
+            .under(create().allow(QuirkRule::DeviceZero)),
         refused("device-zero", "the same where devices are made", zero()).under(create()),
+        refused("device-zero", "the same where devices are recorded", zero()).under(create().owners(Owners::Record)),
         refused("device-number", "a device that Linux cuts to the first disk", layer().node(b'4', "sda", 4104, 0)),
         refused("device-number", "the same where devices are skipped", layer().node(b'4', "sda", 4104, 0))
             .under(skip()),

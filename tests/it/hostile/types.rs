@@ -18,13 +18,37 @@ pub(super) fn cases(out: &str) -> Vec<Case> {
         refused("hard-link-to-directory", "a hard link to the root by a slash", layer().hard_link("a", "/")),
         refused("hard-link-to-directory", "a hard link to nothing, which is the root", layer().hard_link("a", "")),
         refused("hard-link-to-directory", "a hard link to the directory that it is in", layer().hard_link("d/a", "d")),
-        refused("hard-link-to-itself", "a hard link to itself", a().hard_link("a", "a")),
-        refused("hard-link-to-itself", "a hard link to itself, spelt otherwise", a().hard_link("a", "/.//a")),
-        refused(
-            "hard-link-to-itself",
+        unpacks("a hard link to itself stays", a().hard_link("a", "a"), |w, r| {
+            assert_eq!((w.text("a").as_str(), w.metadata("a").nlink()), ("old", 1));
+            assert_eq!((r.count("hard-link-repeated"), r.count("duplicate-path")), (1, 0));
+        }),
+        unpacks("a hard link to itself, spelt otherwise", a().hard_link("a", "/.//a"), |w, r| {
+            assert_eq!((w.text("a").as_str(), r.count("hard-link-repeated")), ("old", 1));
+        }),
+        unpacks(
             "a hard link to itself through a link",
-            layer().file("d/a", b"").symlink("l", "d").hard_link("l/a", "d/a"),
+            layer().file("d/a", b"old").symlink("l", "d").hard_link("l/a", "d/a"),
+            |w, r| assert_eq!((w.text("d/a").as_str(), r.count("hard-link-repeated")), ("old", 1)),
         ),
+        unpacks("a hard link to itself that a lower layer has", layer().hard_link("a", "a"), |w, r| {
+            assert_eq!((w.text("a").as_str(), r.count("hard-link-repeated")), ("old", 1));
+        })
+        .over(a()),
+        unpacks("a hard link to itself with another mode", a().entry(b'1', b"a", b"a", b"", &mode(0o4777)), |w, r| {
+            assert_eq!((w.mode("a"), r.count("hard-link-repeated"), r.count("hard-link-metadata")), (0o644, 1, 1));
+        }),
+        refused("hard-link-repeated", "paranoid, a hard link to itself", a().hard_link("a", "a")).under(paranoid()),
+        refused("hard-link-to-itself", "a hard link to itself, whited out", layer().whiteout("a").hard_link("a", "a"))
+            .over(a()),
+        refused("hard-link-to-directory", "a hard link to itself, a directory", layer().dir("a").hard_link("a", "a")),
+        unpacks("a directory over a link is noted", layer().dir("l").file("l/new", b"!"), |w, r| {
+            assert_eq!((w.kind("l"), w.kind("d/new"), w.text("l/new").as_str()), ("dir", "", "!"));
+            assert_eq!((r.count("directory-over-link"), r.count("duplicate-path")), (1, 0));
+        })
+        .over(layer().dir("d").symlink("l", "d")),
+        refused("directory-over-link", "paranoid, a directory over a link", layer().dir("l"))
+            .over(layer().symlink("l", "d"))
+            .under(paranoid()),
         refused("hard-link-to-itself", "a hard link to itself where nothing is", layer().hard_link("a", "a")),
         refused("hard-link-missing", "a hard link to what is missing", layer().hard_link("a", "b")),
         refused("hard-link-missing", "a hard link into a directory that is missing", layer().hard_link("a", "b/c")),

@@ -1,7 +1,7 @@
 //! Whiteouts that are malformed, or lie where they should not. What well-formed ones mean is in
 //! `tests/it/whiteouts.rs`.
 
-use super::{Case, layer, refused, unpacks};
+use super::{Case, layer, paranoid, refused, unpacks};
 use crate::support::layer::Attributes;
 use layercage::{Devices, Policy};
 
@@ -75,6 +75,35 @@ pub(super) fn cases(out: &str) -> Vec<Case> {
             },
         )
         .over(lower()),
+        refused(
+            "hard-link-missing",
+            "a hard link to a lower layer's pseudo-link",
+            layer().hard_link("a", ".wh..wh.plnk/1"),
+        )
+        .over(layer().file(".wh..wh.plnk/1", b"!").hard_link("b", ".wh..wh.plnk/1")),
+        refused("hard-link-missing", "a hard link to what the tree has of that name", {
+            layer().hard_link("a", ".wh..wh.plnk/1")
+        })
+        .after(|w| {
+            std::fs::create_dir(w.root().join(".wh..wh.plnk")).unwrap();
+            std::fs::write(w.root().join(".wh..wh.plnk/1"), "there").unwrap();
+        }),
+        unpacks(
+            "a pseudo-link beside what the tree has of that name",
+            layer().file(".wh..wh.plnk/1", b"!").hard_link("a", ".wh..wh.plnk/1"),
+            |w, _| assert_eq!([w.text("a"), w.text(".wh..wh.plnk/1")], ["!", "there"]),
+        )
+        .after(|w| {
+            std::fs::create_dir(w.root().join(".wh..wh.plnk")).unwrap();
+            std::fs::write(w.root().join(".wh..wh.plnk/1"), "there").unwrap();
+        }),
+        refused("aufs-pseudo-link", "paranoid, a pseudo-link", layer().file(".wh..wh.plnk/1", b"!")).under(paranoid()),
+        refused("parent-not-directory", "a hard link to a pseudo-link under a file", {
+            layer().file("f", b"").file(".wh..wh.plnk/1", b"!").hard_link("f/a", ".wh..wh.plnk/1")
+        }),
+        refused("link-climbs", "a hard link to a pseudo-link through a link that climbs", {
+            layer().symlink("l", "../out").file(".wh..wh.plnk/1", b"!").hard_link("l/file", ".wh..wh.plnk/1")
+        }),
         refused("name-climbs", "bookkeeping of AUFS that climbs", layer().file(".wh..wh.plnk/../../out/file", b"!")),
         refused(
             "hard-link-missing",
