@@ -32,7 +32,10 @@ mod wall;
 mod words;
 
 #[cfg(feature = "image")]
-pub use image::{BlobReader, Descriptor, Image, LayerDescriptor, Platform, Scratch, Selected, Selector, What};
+pub use image::{
+    BlobReader, Descriptor, Image, ImageForm, LayerDescriptor, ListedManifest, ManifestKind, Platform, Scratch,
+    Selected, Selector, What,
+};
 pub use plan::{Judge, Judged};
 pub use read::{Blob, Checked, Expected, Format, LayerStream, TarReader, Verified};
 pub use sink::{Lower, Rootfs, Sink};

@@ -6,11 +6,15 @@
 use super::document::{self, or_null, strict};
 use super::manifest::{Config, Descriptor};
 use super::open::{Image, digest_of, in_file};
-use super::reference;
-use super::select::{Candidate, LayerDescriptor, LayerPlace, Selected, Selector, best, nothing, pinned_elsewhere};
-use crate::words::{Algorithm, Digest, EntryPath, Error, Escaped, Fault, Limit, Limits, Position, Quirk, Violation};
+use super::pinned::{A_CONFIGURATION, pinned_elsewhere};
+use super::reference::{self, Called};
+use super::select::{Candidate, LayerDescriptor, LayerPlace, Selected, best, nothing};
+use super::selector::Selector;
+use crate::words::{
+    Algorithm, Digest, EntryPath, Error, Escaped, Fault, Limit, Limits, Position, Quirk, SelectBy, Violation,
+};
 use serde::Deserialize;
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 pub(super) const MANIFEST_NAME: &str = "manifest.json";
 pub(super) const MANIFEST: &[u8] = MANIFEST_NAME.as_bytes();
@@ -36,14 +40,38 @@ impl DockerImage {
         &self.layers
     }
 
-    /// Whether one of its names is the one that somebody asks for.
-    pub(super) fn is_called(&self, wanted: &str) -> bool {
+    pub(super) fn tags(&self) -> &[String] {
+        &self.tags
+    }
+
+    pub(super) fn config_digest(&self) -> Option<&Digest> {
+        self.config_digest.as_ref()
+    }
+
+    /// What a message calls it; `config` is its configuration's digest, as far as it is known.
+    pub(super) fn name(&self, position: usize, config: Option<&Digest>) -> String {
+        reference::named_or(self.tags.iter().map(String::as_str), || match config {
+            Some(config) => format!("@{position} without a name (image ID {config})"),
+            None => format!("@{position} without a name"),
+        })
+    }
+}
+
+impl Called for DockerImage {
+    fn is_called(&self, wanted: &str) -> bool {
         self.tags.iter().any(|tag| reference::fits(tag, wanted))
     }
 
-    /// What a message calls it.
-    pub(super) fn name(&self) -> String {
-        reference::named(self.tags.iter().map(String::as_str))
+    fn misplaced_names(&self) -> impl Iterator<Item = &str> {
+        std::iter::empty()
+    }
+
+    fn is_same(&self, other: &Self) -> bool {
+        (&self.config, &self.layers) == (&other.config, &other.layers)
+    }
+
+    fn whole_names(&self) -> impl Iterator<Item = &str> {
+        self.tags.iter().map(String::as_str)
     }
 }
 
@@ -120,19 +148,31 @@ impl Image {
     /// Finds the image that is asked for in what `manifest.json` lists.
     pub(super) fn select_docker(&self, listed: &[DockerImage], selector: &Selector) -> Result<Selected, Error> {
         if let Some(pinned) = selector.pinned() {
-            let found = "none, since an archive of `docker save` names its layers by diff IDs alone";
+            let found = match self.find_config(listed, pinned)? {
+                Some(_) => A_CONFIGURATION,
+                None => "none, since an archive of `docker save` names its layers by diff IDs alone",
+            };
             return Err(pinned_elsewhere(*pinned, found.to_owned()));
         }
-        let tagged: Vec<_> = listed.iter().filter(|image| selector.wants(|name| image.is_called(name))).collect();
-        if tagged.is_empty() {
-            return Err(nothing(selector.wanted(), reference::list(listed.iter().map(DockerImage::name))));
+        if let Some(pinned) = selector.pinned_config() {
+            return match self.find_config(listed, pinned)? {
+                Some((image, read)) => self.selected(image, read),
+                None => Err(pinned_elsewhere(*pinned, Self::configs_listed(listed))),
+            };
+        }
+        let tagged = selector.require_of(listed, |position, image| image.name(position, image.config_digest()))?;
+        if let [(_, image)] = tagged.as_slice()
+            && selector.has_position()
+        {
+            let read = self.read_config(image)?;
+            return Ok(self.selected(image, read)?.under(selector.name_of(image.tags())));
         }
         // Each is read once, however often it is named, and nothing of it is kept but this: an archive may have
         // thousands of configurations of megabytes.
         let mut configs: HashMap<&EntryPath, (Digest, Option<usize>)> = HashMap::new();
         let accepted = selector.platform.accepted();
         let (mut candidates, mut others) = (Vec::new(), BTreeSet::new());
-        for &image in &tagged {
+        for &(position, image) in &tagged {
             let (digest, rank) = match configs.get(&image.config) {
                 Some(known) => *known,
                 None => {
@@ -150,11 +190,15 @@ impl Image {
                     *configs.entry(&image.config).insert_entry((*read.descriptor.digest(), rank)).get()
                 }
             };
-            candidates.extend(rank.map(|rank| Candidate { rank, key: (digest, &image.layers), value: image }));
+            candidates.extend(rank.map(|rank| Candidate {
+                rank,
+                key: (digest, &image.layers),
+                value: (position, image, digest),
+            }));
         }
-        let found = best(candidates, selector, |image| image.name())?;
-        let Some(((digest, _), image)) = found else {
-            return Err(nothing(selector.wanted(), reference::list(others.into_iter())));
+        let found = best(candidates, selector, |(position, image, config)| image.name(*position, Some(config)))?;
+        let Some(((digest, _), (_, image, _))) = found else {
+            return Err(nothing(selector.wanted(), reference::list(others.into_iter()), SelectBy::Platform));
         };
         let read = self.read_config(image)?;
         let got = *read.descriptor.digest();
@@ -162,7 +206,43 @@ impl Image {
             let position = Position { path: Some(Escaped::new(image.config.as_bytes())), ..Position::default() };
             return Err(Fault::from(Violation::DigestMismatch { expected: digest, got }).at(position));
         }
-        self.selected(image, read)
+        Ok(self.selected(image, read)?.under(selector.name_of(image.tags())))
+    }
+
+    /// The image that has the configuration of this digest. One that says in its name which digest it has is read only
+    /// when it is this one.
+    fn find_config<'l>(
+        &self,
+        listed: &'l [DockerImage],
+        digest: &Digest,
+    ) -> Result<Option<(&'l DockerImage, Read)>, Error> {
+        if digest.algorithm() != Algorithm::Sha256 {
+            return Ok(None);
+        }
+        let mut seen = HashSet::new();
+        for image in listed.iter().filter(|image| image.config_digest.is_none_or(|named| named == *digest)) {
+            if !seen.insert(&image.config) {
+                continue;
+            }
+            match self.read_config(image) {
+                Ok(read) if read.descriptor.digest() == digest => return Ok(Some((image, read))),
+                // Another one may be damaged or missing.
+                Err(error) if image.config_digest.is_some() || !matches!(error.kind(), Fault::Refused(_)) => {
+                    return Err(error);
+                }
+                _ => {}
+            }
+        }
+        Ok(None)
+    }
+
+    /// The image IDs of an archive, as a message shows them.
+    fn configs_listed(listed: &[DockerImage]) -> String {
+        let known = listed.iter().filter_map(DockerImage::config_digest);
+        match reference::list(known.map(Digest::to_string)) {
+            none if none.is_empty() => "none of that digest".to_owned(),
+            digests => digests,
+        }
     }
 
     pub(super) fn read_config(&self, image: &DockerImage) -> Result<Read, Error> {

@@ -5,7 +5,7 @@
 use super::document::{self, or_null, problem, strict, texts};
 use super::media_type::MediaType;
 use super::platform::Platform;
-use super::reference;
+use super::reference::{self, Called};
 use crate::words::{Digest, Escaped, Violation};
 use serde::Deserialize;
 use serde::de::{Deserializer, IgnoredAny};
@@ -59,17 +59,6 @@ impl Descriptor {
         Self { media_type, digest, size, artifact: None, platform: None, urls: None, names: Names::default() }
     }
 
-    /// Whether an image layout gives this name to the blob: a tag in most cases, or the whole reference, which
-    /// containerd and `docker save` note beside it.
-    pub(super) fn is_called(&self, wanted: &str) -> bool {
-        self.tag() == Some(wanted) || self.whole_name().is_some_and(|noted| reference::fits(noted, wanted))
-    }
-
-    /// Whether what stands for a tag is the whole reference, as some writers have it, and the one that is asked for.
-    pub(super) fn is_called_in_full(&self, wanted: &str) -> bool {
-        self.tag().is_some_and(|tag| tag.contains(['/', ':']) && reference::fits(tag, wanted))
-    }
-
     /// The longest name that an image layout gives to the blob: tags of several images may be the same.
     pub(super) fn name(&self) -> Option<&str> {
         self.whole_name().or_else(|| self.tag())
@@ -117,6 +106,27 @@ impl Descriptor {
     }
 }
 
+impl Called for Descriptor {
+    /// Whether an image layout gives this name to the blob: a tag in most cases, or the whole reference, which
+    /// containerd and `docker save` note beside it.
+    fn is_called(&self, wanted: &str) -> bool {
+        self.tag() == Some(wanted) || self.whole_name().is_some_and(|noted| reference::fits(noted, wanted))
+    }
+
+    /// What stands for a tag may be the whole reference, as some writers have it.
+    fn misplaced_names(&self) -> impl Iterator<Item = &str> {
+        self.tag().filter(|tag| tag.contains(['/', ':'])).into_iter()
+    }
+
+    fn is_same(&self, other: &Self) -> bool {
+        self.digest == other.digest
+    }
+
+    fn whole_names(&self) -> impl Iterator<Item = &str> {
+        self.whole_name().into_iter()
+    }
+}
+
 /// A media type that has no place here.
 pub(super) fn media_type(text: &str) -> Violation {
     match MediaType::is_schema_1(text) {
@@ -154,7 +164,7 @@ pub(super) fn lists_manifests(bytes: &[u8]) -> bool {
 const INDEX: &str = "application/vnd.oci.image.index.v1+json";
 const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
 /// The statements of an attestation.
-const IN_TOTO: &str = "application/vnd.in-toto+json";
+pub(super) const IN_TOTO: &str = "application/vnd.in-toto+json";
 
 /// The `index.json` of a layout.
 pub(super) struct Root {

@@ -8,17 +8,23 @@ mod docker;
 mod document;
 mod evidence;
 mod files;
+mod form;
 mod headers;
 mod held;
+mod inventory;
 mod manifest;
 mod media_type;
 mod members;
 mod open;
 mod outline;
+mod pinned;
 mod platform;
 mod recognise;
 mod reference;
 mod select;
+mod selector;
+#[cfg(feature = "serde")]
+mod serialise;
 #[cfg(test)]
 mod tests;
 mod twin;
@@ -26,9 +32,12 @@ mod walk;
 
 pub use blob::BlobReader;
 pub(crate) use evidence::{Evidence, Witness};
+pub use form::ImageForm;
+pub use inventory::{ListedManifest, ManifestKind};
 pub use manifest::Descriptor;
 pub use open::{Image, Scratch};
 pub(crate) use outline::Outline;
 pub use platform::Platform;
 pub use recognise::What;
-pub use select::{LayerDescriptor, Selected, Selector};
+pub use select::{LayerDescriptor, Selected};
+pub use selector::Selector;

@@ -311,13 +311,24 @@ impl Image {
 
     /// The descriptor of a manifest, or an index, of which the digest alone is known; `None` when it is not here.
     pub(super) fn describe(&self, digest: &Digest) -> Result<Option<Descriptor>, Error> {
-        let describe = || {
-            let Some(file) = self.blob(digest, Some(MediaType::Manifest))? else { return Ok(None) };
+        self.found(digest, MediaType::Manifest, |bytes| {
+            Ok(Descriptor::found(stated_type(bytes)?, *digest, bytes.len() as u64))
+        })
+    }
+
+    /// Reads a document of which the digest alone is known; `None` when it is not here.
+    pub(super) fn found<T>(
+        &self,
+        digest: &Digest,
+        kind: MediaType,
+        parse: impl FnOnce(&[u8]) -> Result<T, Violation>,
+    ) -> Result<Option<T>, Error> {
+        let find = || {
+            let Some(file) = self.blob(digest, Some(kind))? else { return Ok(None) };
             self.limits.check(Limit::ManifestBytes, file.bytes_left())?;
-            let bytes = self.verified(file, digest)?;
-            Ok(Some(Descriptor::found(stated_type(&bytes)?, *digest, bytes.len() as u64)))
+            Ok(Some(parse(&self.verified(file, digest)?)?))
         };
-        describe().map_err(|fault: Fault| fault.at(in_blob(digest)))
+        find().map_err(|fault: Fault| fault.at(in_blob(digest)))
     }
 
     fn verified(&self, file: BlobReader, digest: &Digest) -> Result<Vec<u8>, Fault> {

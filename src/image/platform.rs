@@ -15,7 +15,8 @@ use std::str::FromStr;
 /// # use layercage::Platform;
 /// let platform: Platform = "linux/arm/v7".parse()?;
 /// assert_eq!(platform, "Linux/armhf".parse()?);
-/// assert!("linux".parse::<Platform>().is_err());
+/// assert_eq!("s390x".parse::<Platform>()?.to_string(), "linux/s390x"); // one word: the other part is this machine's
+/// assert!("linux/".parse::<Platform>().is_err());
 /// # Ok::<(), layercage::UnknownWord>(())
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -143,7 +144,7 @@ impl Platform {
 
 /// As much of a word as a message shows, and a byte more, so that it says that there was more. A document may have
 /// words of megabytes, and an image many documents.
-fn kept(word: &str) -> &str {
+pub(super) fn kept(word: &str) -> &str {
     let end = (0..=Escaped::SHOWN + 1).rev().find(|&end| word.is_char_boundary(end));
     word.get(..end.unwrap_or_default()).unwrap_or_default()
 }
@@ -157,18 +158,85 @@ fn version(variant: &str) -> Option<(u8, u8)> {
 impl FromStr for Platform {
     type Err = UnknownWord;
 
-    /// Reads `os/architecture` or `os/architecture/variant`.
+    /// Reads `os/architecture/variant`, `os/architecture`, or a single word that is a known operating system (`linux`)
+    /// or a known architecture (`arm64`). The part that a single word lacks is that of this machine.
     fn from_str(text: &str) -> Result<Self, UnknownWord> {
         let parts: Vec<_> = text.split('/').collect();
-        let (os, architecture, variant) = match parts.as_slice() {
-            [os, architecture] => (os, architecture, &""),
-            [os, architecture, variant] if !variant.is_empty() => (os, architecture, variant),
-            _ => return Err(UnknownWord),
-        };
-        if os.is_empty() || architecture.is_empty() {
+        if parts.iter().any(|part| part.is_empty()) {
             return Err(UnknownWord);
         }
-        Self::new(os, architecture, variant).ok_or(UnknownWord)
+        match parts.as_slice() {
+            [word] => Self::of_one_word(word),
+            [os, architecture] => Self::new(os, architecture, "").ok_or(UnknownWord),
+            [os, architecture, variant] => Self::new(os, architecture, variant).ok_or(UnknownWord),
+            _ => Err(UnknownWord),
+        }
+    }
+}
+
+/// The operating systems that Go has names for. A single word is looked for here first, as containerd does.
+const KNOWN_SYSTEMS: &[&str] = &[
+    "aix",
+    "android",
+    "darwin",
+    "dragonfly",
+    "freebsd",
+    "hurd",
+    "illumos",
+    "ios",
+    "js",
+    "linux",
+    "nacl",
+    "netbsd",
+    "openbsd",
+    "plan9",
+    "solaris",
+    "windows",
+    "zos",
+];
+
+/// The architectures that Go has names for, in the spelling of [`Platform::new`].
+const KNOWN_ARCHITECTURES: &[&str] = &[
+    "386",
+    "amd64",
+    "amd64p32",
+    "arm",
+    "arm64",
+    "arm64be",
+    "armbe",
+    "loong64",
+    "mips",
+    "mips64",
+    "mips64le",
+    "mips64p32",
+    "mips64p32le",
+    "mipsle",
+    "ppc",
+    "ppc64",
+    "ppc64le",
+    "riscv",
+    "riscv64",
+    "s390",
+    "s390x",
+    "sparc",
+    "sparc64",
+    "wasm",
+];
+
+impl Platform {
+    /// Reads an operating system or an architecture that stands alone. A word in neither list is more likely a slip than
+    /// a platform, so it is no platform.
+    fn of_one_word(word: &str) -> Result<Self, UnknownWord> {
+        let host = Self::host();
+        let with_system = Self::new(word, &host.architecture, &host.variant).ok_or(UnknownWord)?;
+        if KNOWN_SYSTEMS.contains(&&*with_system.os) {
+            return Ok(with_system);
+        }
+        let with_architecture = Self::new(&host.os, word, "").ok_or(UnknownWord)?;
+        match KNOWN_ARCHITECTURES.contains(&&*with_architecture.architecture) {
+            true => Ok(with_architecture),
+            false => Err(UnknownWord),
+        }
     }
 }
 
@@ -232,6 +300,9 @@ mod tests {
         for (text, expected) in ACCEPTED {
             assert_eq!(accepted(text), *expected, "{text}");
         }
+        let ninth = accepted("linux/arm64/v9");
+        assert_eq!(ninth[..3], ["linux/arm64/v9", "linux/arm64/v8.5", "linux/arm64/v8.4"]);
+        assert_eq!(ninth[6..8], ["linux/arm64", "linux/arm/v8"]);
         let ninth = accepted("linux/arm64/v9.1");
         assert_eq!(ninth[..3], ["linux/arm64/v9.1", "linux/arm64/v9", "linux/arm64/v8.6"]);
         assert_eq!(ninth[8..10], ["linux/arm64", "linux/arm/v8"]);
@@ -251,8 +322,28 @@ mod tests {
         ] {
             assert_eq!(one.parse::<Platform>(), other.parse(), "{one}");
         }
-        for text in ["", "linux", "linux/", "/amd64", "linux/amd64/", "linux/arm/v7/x", "//"] {
+        for text in ["", "linux/", "/amd64", "linux/amd64/", "linux/arm/v7/x", "//", "linus", "amd46", "v7", "unknown"]
+        {
             assert_eq!(text.parse::<Platform>(), Err(UnknownWord), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_single_word_is_completed_by_this_machine() {
+        for (word, whole) in [
+            ("amd64", "linux/amd64"),
+            ("x86_64", "linux/amd64"),
+            ("AArch64", "linux/arm64"),
+            ("armhf", "linux/arm/v7"),
+            ("armel", "linux/arm/v6"),
+            ("386", "linux/386"),
+        ] {
+            assert_eq!(word.parse::<Platform>(), whole.parse(), "{word}");
+        }
+        assert_eq!("linux".parse(), Ok(Platform::host()));
+        let Platform { architecture, variant, .. } = Platform::host();
+        for (word, os) in [("macos", "darwin"), ("Windows", "windows")] {
+            assert_eq!(word.parse().ok(), Platform::new(os, &architecture, &variant), "{word}");
         }
     }
 }

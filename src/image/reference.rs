@@ -1,6 +1,7 @@
 //! The names that images have: tags of an image layout, references of registries.
 
 use crate::words::Escaped;
+use std::collections::BTreeMap;
 
 /// Whether a stated reference, `docker.io/library/alpine:3.19` say, is what somebody asks for: the same in any of its
 /// shortened forms (`alpine:3.19`), or its tag alone.
@@ -8,6 +9,78 @@ pub(super) fn fits(stated: &str, wanted: &str) -> bool {
     let stated_whole = whole(stated);
     let tag = stated_whole.rsplit_once(':').map(|(_, tag)| tag);
     stated == wanted || stated_whole == whole(wanted) || tag == Some(wanted)
+}
+
+/// Whether a stated reference ends with what is asked for: the registry, and parts of the path behind it, are left out
+/// (`sm:1` for `localhost/sm:1`, `app:1` for `quay.io/team/app:1`), as podman allows for what it has. Without a tag
+/// `latest` is meant.
+///
+/// Images of several registries may have one short name, so whoever takes such a match has to know that no other name
+/// matches.
+pub(super) fn ends_with(stated: &str, wanted: &str) -> bool {
+    let stated = whole(stated);
+    let last = wanted.rsplit('/').next().unwrap_or(wanted);
+    let tag = if last.contains([':', '@']) { "" } else { ":latest" };
+    let before = stated.strip_suffix(tag).and_then(|stated| stated.strip_suffix(wanted));
+    !last.is_empty() && !last.starts_with([':', '@']) && before.is_some_and(|before| before.ends_with('/'))
+}
+
+/// What has names, by which it is asked for.
+pub(super) trait Called {
+    /// Whether one of its names is the one that is asked for; for a whole reference any of its shortened forms is.
+    fn is_called(&self, wanted: &str) -> bool;
+
+    /// Whether both are one image: names of one image are no choice.
+    fn is_same(&self, other: &Self) -> bool;
+
+    /// Its names that are whole references but stand where a tag is expected.
+    fn misplaced_names(&self) -> impl Iterator<Item = &str>;
+
+    /// Its names that are whole references.
+    fn whole_names(&self) -> impl Iterator<Item = &str>;
+}
+
+/// Those that have the name that is asked for, by the first way of these by which any has it: its name or a form that
+/// means the same everywhere; a whole reference in the place of a tag; the end of a reference.
+///
+/// In this order, so that what one image has for a tag does not become ambiguous by another's whole reference.
+pub(super) fn called<'l, T: Called>(listed: &'l [T], wanted: &str) -> Vec<(usize, &'l T)> {
+    let found = |fits: &dyn Fn(&T) -> bool| -> Vec<_> {
+        listed.iter().enumerate().filter(|(_, listed)| fits(listed)).collect()
+    };
+    let exactly = found(&|listed| listed.is_called(wanted));
+    if !exactly.is_empty() {
+        return exactly;
+    }
+    let in_full = found(&|listed| listed.misplaced_names().any(|name| fits(name, wanted)));
+    if !in_full.is_empty() {
+        return in_full;
+    }
+    found(&|listed| short_for(listed, wanted).next().is_some())
+}
+
+/// The whole references of an image that a short name may stand for.
+fn short_for<'l>(listed: &'l impl Called, wanted: &str) -> impl Iterator<Item = &'l str> {
+    listed.whole_names().chain(listed.misplaced_names()).filter(move |name| ends_with(name, wanted))
+}
+
+/// The names that a short name may stand for, where these are of several images and it is no name itself. The same
+/// name for several platforms is one.
+pub(super) fn ambiguous<T: Called>(called: &[(usize, &T)], wanted: &str) -> Option<String> {
+    let is_short = |listed: &T| !listed.is_called(wanted) && !listed.misplaced_names().any(|name| fits(name, wanted));
+    let is_one = called.windows(2).all(|two| matches!(two, [(_, one), (_, other)] if one.is_same(other)));
+    if is_one || !called.iter().all(|(_, listed)| is_short(listed)) {
+        return None;
+    }
+    // No more than a message shows, however many there are.
+    let mut names = BTreeMap::new();
+    for name in called.iter().flat_map(|(_, listed)| short_for(*listed, wanted)) {
+        names.insert(whole(name), name);
+        if names.len() > SHOWN + 1 {
+            names.pop_last();
+        }
+    }
+    (names.len() > 1).then(|| named(names.into_values()))
 }
 
 /// A reference with all that its shortened forms leave out: registry, `library/` and tag.
@@ -22,12 +95,17 @@ fn whole(reference: &str) -> String {
     format!("{domain}/{library}{rest}{tag}")
 }
 
-/// The names of one image, as a message shows them.
-pub(super) fn named<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
-    match list(names.into_iter().map(|name| Escaped::new(name.as_bytes()).to_string())) {
-        none if none.is_empty() => "one without a reference name".to_owned(),
+/// The names of one image, as a message shows them; where it has none, what `unnamed` says.
+pub(super) fn named_or<'a>(names: impl IntoIterator<Item = &'a str>, unnamed: impl FnOnce() -> String) -> String {
+    match named(names) {
+        none if none.is_empty() => unnamed(),
         names => names,
     }
+}
+
+/// Names as a message shows them.
+fn named<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
+    list(names.into_iter().map(|name| Escaped::new(name.as_bytes()).to_string()))
 }
 
 /// How many items a message shows.
@@ -66,5 +144,33 @@ mod tests {
         assert!(fits("alpine:latest", "alpine") && fits("localhost/alpine:latest", "localhost/alpine"));
         assert!(fits("localhost:5000/a:b", "b") && !fits("localhost:5000/a:b", "a:b"));
         assert!(fits("a@sha256:12", "docker.io/library/a@sha256:12"));
+    }
+
+    #[test]
+    fn a_short_name_is_the_end_of_a_reference_at_a_slash() {
+        for (stated, wanted) in [
+            ("localhost/sm:1", "sm:1"),
+            ("localhost/sm:latest", "sm"),
+            ("localhost/sm", "sm:latest"),
+            ("quay.io/team/app:1", "app:1"),
+            ("quay.io/team/app:1", "team/app:1"),
+            ("localhost:5000/a:b", "a:b"),
+            ("quay.io/a@sha256:12", "a@sha256:12"),
+        ] {
+            assert!(ends_with(stated, wanted), "{stated} {wanted}");
+        }
+        for (stated, wanted) in [
+            ("localhost/sm:1", "m:1"),
+            ("localhost/sm:1", "sm"),
+            ("localhost/sm:1", "1"),
+            ("localhost/sm:1", ":1"),
+            ("localhost/sm:1", "/sm:1"),
+            ("localhost/sm:1", ""),
+            ("localhost/sm:1", "quay.io/sm:1"),
+            ("quay.io/team/app:1", "other/app:1"),
+            ("quay.io/a@sha256:12", "@sha256:12"),
+        ] {
+            assert!(!ends_with(stated, wanted), "{stated} {wanted}");
+        }
     }
 }

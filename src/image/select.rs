@@ -4,79 +4,19 @@
 //! good, as image-spec asks (image-index.md, "platform"). Between the descriptors of `index.json` no such order is meant: they may be different images, so where
 //! more than one fits, a reference name has to say which.
 
-use super::manifest::{Config, Descriptor, Manifest, Root, artifact, media_type, parse_index};
+use super::manifest::{Config, Descriptor, Manifest, Root, artifact, media_type};
 use super::media_type::MediaType;
 use super::open::{Form, Image, in_blob, in_file};
+use super::pinned::pinned_elsewhere;
 use super::platform::Platform;
-use super::reference::{list, named};
+use super::reference::{list, named_or};
+use super::selector::{Selector, which};
 use super::walk::Walk;
 use crate::read::Format;
-use crate::words::{Digest, EntryPath, Error, Escaped, Fault, Limit, Misuse, Note, Position, Quirk, Violation};
+use crate::words::{
+    Digest, EntryPath, Error, Escaped, Fault, Limit, Misuse, Note, Position, Quirk, SelectBy, Violation,
+};
 use std::collections::HashSet;
-
-/// What is asked for: a platform, and a reference name or a digest where the image has several.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Selector {
-    pub(super) platform: Platform,
-    reference: Option<String>,
-    digest: Option<Digest>,
-}
-
-impl Default for Selector {
-    fn default() -> Self {
-        Self::host()
-    }
-}
-
-impl Selector {
-    /// Asks for what runs here.
-    pub fn host() -> Self {
-        Self { platform: Platform::host(), reference: None, digest: None }
-    }
-
-    /// Asks for what runs on another platform: what is made for it, or what it runs besides, the best there is. What
-    /// needs features of the operating system (`os.features`) is passed over.
-    #[must_use]
-    pub fn platform(mut self, platform: Platform) -> Self {
-        self.platform = platform;
-        self
-    }
-
-    /// Asks for what the image has under this name: a tag, or a reference such as `alpine:3.19` where the image has
-    /// these.
-    #[must_use]
-    pub fn reference(mut self, name: impl Into<String>) -> Self {
-        self.reference = Some(name.into());
-        self
-    }
-
-    /// Asks for the manifest of this digest, or for what fits in the index of this digest, whatever the image lists
-    /// and names: from this one value all is verified, down to the bytes of each file.
-    ///
-    /// A manifest is taken whatever its platform. An archive of `docker save` before version 25 has no manifests, and
-    /// so none of that digest.
-    #[must_use]
-    pub fn manifest_digest(mut self, digest: Digest) -> Self {
-        self.digest = Some(digest);
-        self
-    }
-
-    pub(super) fn pinned(&self) -> Option<&Digest> {
-        self.digest.as_ref()
-    }
-
-    /// Whether something is wanted of which a question tells whether it has a name.
-    pub(super) fn wants(&self, is_called: impl FnOnce(&str) -> bool) -> bool {
-        self.reference.as_deref().is_none_or(is_called)
-    }
-
-    pub(super) fn wanted(&self) -> String {
-        match &self.reference {
-            Some(name) => format!("{} under the reference name {}", self.platform, Escaped::new(name.as_bytes())),
-            None => self.platform.to_string(),
-        }
-    }
-}
 
 /// A manifest and its configuration: read, checked against their digests, and in agreement.
 ///
@@ -88,6 +28,7 @@ pub struct Selected {
     config: Descriptor,
     /// What the configuration states.
     platform: Option<Platform>,
+    name: Option<Box<str>>,
     layers: Vec<LayerDescriptor>,
     notes: Vec<Note>,
 }
@@ -99,7 +40,12 @@ impl Selected {
         (config, platform): (Descriptor, Option<Platform>),
         layers: Vec<LayerDescriptor>,
     ) -> Self {
-        Self { image: image.clone(), manifest, config, platform, layers, notes: Vec::new() }
+        Self { image: image.clone(), manifest, config, platform, name: None, layers, notes: Vec::new() }
+    }
+
+    /// The same, found under a name.
+    pub(super) fn under(self, name: Option<&str>) -> Self {
+        Self { name: name.map(Into::into), ..self }
     }
 
     pub(super) fn add_note(&mut self, quirk: Quirk, position: Position) {
@@ -121,8 +67,15 @@ impl Selected {
         &self.config
     }
 
-    pub(super) fn platform(&self) -> Option<&Platform> {
+    /// The platform that the configuration states; `None` when it states none.
+    pub fn platform(&self) -> Option<&Platform> {
         self.platform.as_ref()
+    }
+
+    /// A name under which the image lists it, the longest one; text from the image, to be escaped before it is shown.
+    /// `None` when it has none, or was selected by a digest, whatever its name.
+    pub fn name(&self) -> Option<&str> {
+        self.name.as_deref()
     }
 
     /// What is odd about how the image names it, and where. [`Unpacker::unpack`](crate::Unpacker::unpack) has policy
@@ -203,19 +156,19 @@ pub(super) fn best<K: PartialEq, T>(
         && others.iter().any(|other| other.key != first.key)
     {
         let names = list(candidates.iter().map(|candidate| name(&candidate.value)));
-        return Err(nothing(format!("{} alone", selector.wanted()), format!("{names}: say which")));
+        return Err(nothing(format!("{} alone", selector.wanted()), which(&names), SelectBy::Any));
     }
     Ok(candidates.into_iter().next().map(|candidate| (candidate.key, candidate.value)))
 }
 
 /// Nothing fits, or too much.
-pub(super) fn nothing(wanted: String, found: String) -> Error {
-    Fault::from(Misuse::NothingSelected { wanted, found }).at(Position::default())
+pub(super) fn nothing(wanted: String, found: String, by: SelectBy) -> Error {
+    Fault::from(Misuse::NothingSelected { wanted, found, by }).at(Position::default())
 }
 
-/// The image is not the one of the digest that it is pinned to: what came is not what was meant.
-pub(super) fn pinned_elsewhere(digest: Digest, found: String) -> Error {
-    Fault::from(Violation::PinnedManifestMissing { digest, found }).at(Position::default())
+/// What a message calls a manifest or an index of a layout.
+fn message_name(position: usize, root: &Descriptor) -> String {
+    named_or(root.name(), || format!("@{position} without a name ({})", root.digest()))
 }
 
 impl Image {
@@ -239,18 +192,12 @@ impl Image {
 
     /// Finds it in the list that counts, whatever another one says.
     pub(super) fn select_alone(&self, selector: &Selector) -> Result<Selected, Error> {
-        match (&self.form, selector.digest) {
-            (Form::Docker(listed), _) => self.select_docker(listed, selector),
-            (_, Some(digest)) => {
-                let found = self.describe(&digest)?;
-                let found = found.map_or_else(|| Err(pinned_elsewhere(digest, self.digests_listed()?)), Ok)?;
-                match MediaType::parse(found.media_type()) {
-                    Some(MediaType::Manifest) => self.read_manifest(&found),
-                    _ => self.select_from(&[found], &Selector { reference: None, ..selector.clone() }),
-                }
-            }
-            (Form::Flat(root), None) => self.select_from(std::slice::from_ref(root), selector),
-            (Form::Layout, None) => {
+        let selected = match (&self.form, selector.pinned(), selector.pinned_config()) {
+            (Form::Docker(listed), _, _) => self.select_docker(listed, selector),
+            (_, Some(digest), _) => self.select_pinned(digest, selector),
+            (_, None, Some(digest)) => self.select_by_config(digest),
+            (Form::Flat(root), None, None) => self.select_from(std::slice::from_ref(root), selector),
+            (Form::Layout, None, None) => {
                 let Root { manifests, is_versioned } = self.index(Root::parse)?;
                 let mut selected = self.select_from(&manifests, selector)?;
                 if !is_versioned {
@@ -258,53 +205,48 @@ impl Image {
                 }
                 Ok(selected)
             }
+        }?;
+        match selector.pinned_config() {
+            Some(digest) if digest != selected.config.digest() => {
+                Err(pinned_elsewhere(*digest, selected.config.digest().to_string()))
+            }
+            _ => Ok(selected),
         }
     }
 
-    /// The digests of the manifests that the image lists, as a message shows them.
-    fn digests_listed(&self) -> Result<String, Error> {
-        let listed = match &self.form {
-            Form::Flat(root) => vec![Descriptor::clone(root)],
-            // Nobody needs to be able to read it.
-            _ => match self.index(|bytes| parse_index(bytes, None)) {
-                Err(error) if matches!(error.kind(), Fault::Refused(_)) => Vec::new(),
-                listed => listed?,
-            },
-        };
-        Ok(match list(listed.iter().map(|root| root.digest().to_string())) {
-            none if none.is_empty() => "none that `index.json` lists".to_owned(),
-            digests => digests,
-        })
-    }
-
-    fn select_from(&self, listed: &[Descriptor], selector: &Selector) -> Result<Selected, Error> {
-        let mut roots: Vec<_> = listed.iter().filter(|root| selector.wants(|wanted| root.is_called(wanted))).collect();
-        if roots.is_empty() {
-            // Only then: what one image has for a tag must not become ambiguous by another's whole reference.
-            roots = listed.iter().filter(|root| selector.wants(|wanted| root.is_called_in_full(wanted))).collect();
-        }
-        if roots.is_empty() && !listed.is_empty() {
-            return Err(nothing(selector.wanted(), list(listed.iter().map(|root| named(root.name())))));
+    pub(super) fn select_from(&self, listed: &[Descriptor], selector: &Selector) -> Result<Selected, Error> {
+        let roots = selector.require_of(listed, message_name)?;
+        let only = if let [(_, only)] = roots.as_slice() { Some(*only) } else { None };
+        if let Some(root) = only
+            && selector.has_position()
+            && root.artifact().is_none()
+            && MediaType::parse(root.media_type()) == Some(MediaType::Manifest)
+        {
+            let (descriptor, _) = root.clone().without_names();
+            return Ok(self.read_manifest(&descriptor)?.under(root.name()));
         }
         let mut walk = Walk::new(self, &selector.platform);
         let mut candidates = Vec::new();
         let mut different = HashSet::new();
-        for &root in &roots {
+        for &(position, root) in &roots {
             if let Some((rank, found)) = walk.best_fitting(root, 1)?
                 && different.insert(*found.digest())
             {
-                candidates.push(Candidate { rank, key: *found.digest(), value: (root, found) });
+                candidates.push(Candidate { rank, key: *found.digest(), value: (position, root, found) });
             }
         }
-        let found = best(candidates, selector, |(root, _)| named(root.name()))?;
+        let found = best(candidates, selector, |(position, root, _)| message_name(*position, root))?;
         match (found, walk.nothing_to_choose()) {
-            (Some((_, (_, found))), _) => self.complete(self.read_manifest(&found), &roots, selector),
+            (Some((_, (_, root, found))), _) => {
+                let roots: Vec<_> = roots.iter().map(|(_, root)| *root).collect();
+                Ok(self.complete(self.read_manifest(&found), &roots, selector)?.under(root.name()))
+            }
             (None, Some(violation)) => Err(Fault::from(violation).at(Position::default())),
-            (None, None) => Err(nothing(selector.wanted(), list(walk.platforms_found()))),
+            (None, None) => Err(nothing(selector.wanted(), list(walk.platforms_found()), SelectBy::Platform)),
         }
     }
 
-    fn read_manifest(&self, descriptor: &Descriptor) -> Result<Selected, Error> {
+    pub(super) fn read_manifest(&self, descriptor: &Descriptor) -> Result<Selected, Error> {
         let manifest = self.document(descriptor, |bytes| Manifest::parse(bytes, descriptor))?;
         let placed = |violation: Violation| Fault::from(violation).at(in_blob(descriptor.digest()));
         if let Some(kind) = manifest.artifact() {

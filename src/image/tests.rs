@@ -4,6 +4,8 @@
 #[cfg(test)]
 mod cases;
 #[cfg(test)]
+mod inventory;
+#[cfg(test)]
 mod selection;
 
 use super::platform::Platform;
@@ -340,6 +342,7 @@ proptest! {
         let descriptor = world.bytes(MANIFEST, &bytes);
         world.list(&[descriptor.clone(), with(descriptor, "mediaType", json!(INDEX))]);
         let _ = world.select();
+        assert_eq!(world.open_within(Limits::default()).and_then(|image| image.manifests()).map(|all| all.len()).ok(), Some(1));
         world.config_text(&String::from_utf8_lossy(&bytes));
         let _ = world.select();
         // A good manifest, cut and mended with them.

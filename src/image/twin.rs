@@ -3,14 +3,14 @@
 //! Newer writers write both, so that older readers find the one that they know; which of them counts depends on the
 //! reader and its version. Where the lists answer one question by two images, two readers see two images.
 
-use super::docker::{self, DockerImage};
-use super::held::if_there;
-use super::manifest::{Descriptor, Manifest, parse_index};
-use super::media_type::MediaType;
+use super::docker;
+use super::manifest::Descriptor;
 use super::open::{Form, Image, blob_name, digest_of, in_file};
-use super::select::{LayerPlace, Selected, Selector};
-use crate::words::{Algorithm, Digest, EntryPath, Error, Fault, Limit, Misuse, Note, Quirk, Violation};
+use super::select::{LayerPlace, Selected};
+use super::selector::Selector;
+use crate::words::{Algorithm, Digest, EntryPath, Error, Fault, Misuse, Note, Quirk, Violation};
 use std::collections::{HashMap, HashSet};
+use std::ops::ControlFlow;
 
 /// Why the lists disagree; `None` when they do not.
 type Because = Option<String>;
@@ -21,7 +21,8 @@ impl Image {
     pub(super) fn disagreement(&self, selected: &Selected, selector: &Selector) -> Result<Option<Note>, Error> {
         let compared = match &self.form {
             Form::Flat(_) => Ok(None),
-            _ if selector.pinned().is_some() => Ok(None),
+            // From either digest all is verified, whatever a list says.
+            _ if selector.pinned().is_some() || selector.pinned_config().is_some() => Ok(None),
             Form::Layout => self.compare_with_docker(selected, selector),
             Form::Docker(_) => self.compare_with_index(selected, selector),
         };
@@ -38,12 +39,11 @@ impl Image {
     /// another platform, and then an image of the index as well.
     fn compare_with_docker(&self, selected: &Selected, selector: &Selector) -> Result<Because, Error> {
         let Some(listed) = self.file(docker::MANIFEST_NAME, docker::parse_beside_index)? else { return Ok(None) };
-        let is_wanted = |image: &&DockerImage| selector.wants(|name| image.is_called(name));
         let layers = files_of(selected)?;
         // The digest, and whether it is for the platform that was selected: see `select_docker`.
         let mut configs: HashMap<&EntryPath, (Digest, bool)> = HashMap::new();
         let mut of_index = None;
-        for image in listed.iter().filter(is_wanted) {
+        for (position, image) in selector.wanted_of(&listed) {
             let (config, is_for_it) = match configs.get(image.config()) {
                 Some(known) => *known,
                 None => {
@@ -65,7 +65,7 @@ impl Image {
                     continue;
                 }
             }
-            let name = image.name();
+            let name = image.name(position, Some(config));
             return Ok(Some(match config == expected {
                 true => format!("`manifest.json` has other layers for {name}"),
                 false => format!("`manifest.json` has the configuration {config} for {name}, `index.json` {expected}"),
@@ -96,32 +96,21 @@ impl Image {
 
     /// All images of the index that are there, whatever their names and platforms.
     fn images_of_index(&self) -> Result<HashSet<Digest>, Error> {
-        let (mut images, mut seen) = (HashSet::new(), HashSet::new());
-        let listed = |listed: Vec<Descriptor>, depth| listed.into_iter().map(move |inner| (inner, depth));
-        // The last comes first, so that no more waits than the indexes on one way down have.
-        let mut waiting: Vec<_> = listed(self.index(|bytes| parse_index(bytes, None))?, 1).collect();
-        while let Some((descriptor, depth)) = waiting.pop() {
-            if !seen.insert(*descriptor.digest()) {
-                continue;
-            }
-            let placed = |violation: Violation| Fault::from(violation).at(in_file("index.json"));
-            self.limits().check(Limit::Manifests, seen.len() as u64).map_err(placed)?;
-            match MediaType::parse(descriptor.media_type()) {
-                Some(MediaType::Index) if depth < self.limits().most(Limit::IndexDepth) => {
-                    let inner = self.document(&descriptor, |bytes| parse_index(bytes, Some(&descriptor)));
-                    waiting.extend(listed(if_there(inner)?.unwrap_or_default(), depth + 1));
-                }
-                Some(MediaType::Manifest) => {
-                    let manifest = self.document(&descriptor, |bytes| Manifest::parse(bytes, &descriptor));
-                    let Some(manifest) = if_there(manifest)? else { continue };
-                    let files: Result<Vec<_>, Violation> = manifest.layers.iter().map(file_of_blob).collect();
-                    let files = files.map_err(|violation| Fault::from(violation).at(in_file("index.json")))?;
+        let (mut images, mut failed) = (HashSet::new(), None);
+        self.each_manifest(|_, manifest| {
+            let files: Result<Vec<_>, Violation> = manifest.layers.iter().map(file_of_blob).collect();
+            match files {
+                Ok(files) => {
                     images.insert(known_by(manifest.config.digest(), &files));
+                    ControlFlow::Continue(())
                 }
-                _ => {}
+                Err(violation) => {
+                    failed = Some(Fault::from(violation).at(in_file("index.json")));
+                    ControlFlow::Break(())
+                }
             }
-        }
-        Ok(images)
+        })?;
+        failed.map_or(Ok(images), Err)
     }
 }
 

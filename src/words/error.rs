@@ -95,13 +95,15 @@ pub enum Misuse {
         /// What was given.
         name: Escaped,
     },
-    /// The image has no manifest that fits what was asked for.
+    /// The image has no manifest that fits what was asked for, or more than one.
     #[error("the image has no manifest for {wanted}; it has {found}")]
     NothingSelected {
         /// What was asked for.
         wanted: String,
         /// What there is.
         found: String,
+        /// What has to be asked for differently.
+        by: SelectBy,
     },
     /// What must be a file is a pipe or another stream.
     #[error("a stream cannot be read twice; keep it in a file first")]
@@ -141,6 +143,36 @@ pub enum Misuse {
     /// An earlier call failed and left this unusable.
     #[error("an earlier call on this failed; nothing more can be done with it")]
     Poisoned,
+}
+
+/// The part of a selection that fits no image, or does not tell images apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum SelectBy {
+    /// The platform: there are images for other platforms.
+    Platform,
+    /// The reference name: there are images of other names.
+    Name,
+    /// The position: the list is shorter.
+    Position,
+    /// Any of them: more than one image fits.
+    Any,
+}
+
+impl SelectBy {
+    fn help(self) -> &'static str {
+        match self {
+            Self::Platform => "`--platform OS/ARCH[/VARIANT]` takes one for another platform",
+            Self::Name => {
+                "`--ref NAME`, or IMAGE:NAME, takes one by its name; `layercage list --images IMAGE` lists all"
+            }
+            Self::Position => "positions count from 0; `layercage list --images IMAGE` lists them",
+            Self::Any => {
+                "`--ref NAME` chooses by name, `--image-id ID` or `--manifest-digest DIGEST` by digest, IMAGE:@N by \
+                 position; `layercage list --images IMAGE` lists all"
+            }
+        }
+    }
 }
 
 /// A system call that failed. `{:#}` says why, as of a [`Fault`].
@@ -429,6 +461,7 @@ impl Error {
                 Some("`layercage unpack` takes images; `--as layer` applies it all the same")
             }
             Fault::Misuse(Misuse::TargetExists { occupant, .. }) => Some(occupant.help()),
+            Fault::Misuse(Misuse::NothingSelected { by, .. }) => Some(by.help()),
             _ => None,
         }
     }

@@ -33,7 +33,7 @@ pub use chore::Chore;
 pub(crate) use chore::Turn;
 pub use digest::{Algorithm, Digest};
 pub use entry::{Device, DeviceKind, Entry, EntryKind, Metadata, Timestamp, Xattr};
-pub use error::{Blame, Effect, Error, ErrorKind, Fault, LayerPosition, Misuse, Position, SystemFault};
+pub use error::{Blame, Effect, Error, ErrorKind, Fault, LayerPosition, Misuse, Position, SelectBy, SystemFault};
 pub use escaped::Escaped;
 pub(crate) use followed::Followed;
 pub use limits::{Limit, Limits};

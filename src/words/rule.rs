@@ -224,8 +224,8 @@ rules! {
             help "the image's configuration and its layers do not belong together";
         "blob-missing" BlobMissing { digest: Digest } "the image names a blob that it does not hold"
             help "the copy of the image is incomplete; fetch it again";
-        "pinned-manifest-missing" PinnedManifestMissing { digest: Digest, found: String } "the image does not hold the manifest that it is pinned to"
-            help "it is not the image that was meant, or `--manifest-digest` is not of this one";
+        "pinned-manifest-missing" PinnedManifestMissing { digest: Digest, found: String } "the image does not hold the manifest, or the configuration, that it is pinned to"
+            help "it is not the image that was meant, or the digest is not of this one";
         "blob-not-regular" BlobNotRegular { name: Escaped } "a file of the image is not a regular file";
         "blob-outside" BlobOutside { name: Escaped, target: Escaped } "a file of the image is a symbolic link that leads out of the image"
             help "only files inside the image are opened: copy it with what its links point at (`cp -rL`, or `skopeo copy`)";

@@ -6,7 +6,10 @@ use crate::support::layout::{self, Stored};
 use crate::support::open;
 use crate::support::tree::{self, Listing};
 use cap_std::ambient_authority;
-use layercage::{Blame, BlobReader, Error, Fault, Image, Limit, Limits, Misuse, Policy, Scratch, Selected, Selector};
+use layercage::{
+    Blame, BlobReader, Error, Fault, Image, ImageForm, Limit, Limits, ManifestKind, Misuse, Policy, Scratch, Selected,
+    Selector,
+};
 use serde_json::json;
 use std::fs::{self, File};
 use std::io::{Read, Seek, SeekFrom, Write};
@@ -267,7 +270,7 @@ fn what_is_opened_may_go_to_other_threads_and_be_read_at_once() {
 /// What was asked for, and what there is.
 fn nothing(result: Result<Selected, Error>) -> (String, String) {
     match result.unwrap_err().kind() {
-        layercage::Fault::Misuse(Misuse::NothingSelected { wanted, found }) => (wanted.clone(), found.clone()),
+        layercage::Fault::Misuse(Misuse::NothingSelected { wanted, found, .. }) => (wanted.clone(), found.clone()),
         other => panic!("{other}"),
     }
 }
@@ -324,7 +327,89 @@ fn a_docker_archive_of_several_images_asks_which() {
         assert_eq!(pick(&image, &on("linux/amd64")), sha256(best.0.as_bytes()));
     }
     // Twice under one name or two, it is one image.
-    assert!(write(&[one.clone(), one]).select(&on("linux/amd64")).is_ok());
+    assert!(write(&[one.clone(), one.clone()]).select(&on("linux/amd64")).is_ok());
+
+    // What `docker save ID1 ID2` writes.
+    let [first, second] = [b"1", b"2"].map(|content| image(content, json!(null), "amd64"));
+    let [first_id, second_id] = [&first, &second].map(|image| sha256(image.0.as_bytes()));
+    let untagged = write(&[first, second]);
+    let (_, found) = nothing(untagged.select(&on("linux/amd64")));
+    let expected =
+        format!("@0 without a name (image ID {first_id}), @1 without a name (image ID {second_id}): say which");
+    assert_eq!(found, expected);
+    for (position, id) in [(0, first_id), (1, second_id)] {
+        let elsewhere = on("linux/s390x");
+        assert_eq!(pick(&untagged, &elsewhere.clone().position(position)), id);
+        assert_eq!(pick(&untagged, &elsewhere.image_id(id)), id);
+        let listed = untagged.manifests().unwrap();
+        assert_eq!((listed[position].position(), listed[position].image_id()), (position, Some(&id)));
+        assert_eq!(listed[position].platform(), "linux/amd64".parse().ok().as_ref());
+    }
+    let (_, found) = nothing(untagged.select(&on("linux/amd64").position(2)));
+    assert_eq!(found, format!("2 positions: {}", expected.trim_end_matches(": say which")));
+    assert_not_pinned(untagged.select(&Selector::host().image_id(sha256(b""))), &format!("{first_id}, {second_id}"));
+    assert_not_pinned(untagged.select(&Selector::host().manifest_digest(first_id)), "an image ID");
+
+    // Short names, as podman has them.
+    let local = image(b"1", json!(["localhost/sm:1"]), "amd64");
+    let remote = image(b"2", json!(["quay.io/team/app:1", "quay.io/team/sm:2"]), "amd64");
+    let short = write(&[local.clone(), remote.clone()]);
+    for (name, image, whole) in [
+        ("sm:1", &local, "localhost/sm:1"),
+        ("app:1", &remote, "quay.io/team/app:1"),
+        ("team/sm:2", &remote, "quay.io/team/sm:2"),
+    ] {
+        let selected = short.select(&on("linux/amd64").reference(name)).unwrap();
+        assert_eq!((*selected.config().digest(), selected.name()), (sha256(image.0.as_bytes()), Some(whole)), "{name}");
+    }
+    let twice = write(&[image(b"1", json!(["localhost/sm:1", "quay.io/sm:1"]), "amd64"), remote.clone()]);
+    assert_eq!(pick(&twice, &on("linux/amd64").reference("sm:1")), sha256(local.0.as_bytes()));
+    let both = write(&[image(b"1", json!(["localhost/sm:1"]), "amd64"), image(b"2", json!(["quay.io/sm:1"]), "s390x")]);
+    let (_, found) = nothing(both.select(&on("linux/amd64").reference("sm:1")));
+    assert_eq!(found, r#""localhost/sm:1", "quay.io/sm:1": say which"#);
+}
+
+#[test]
+fn an_image_id_chooses_in_every_form_and_each_form_has_its_word() {
+    let place = tempfile::tempdir().unwrap();
+    let parts = Parts::of_layout(&world());
+    let (id, manifest) = (sha256(&parts.config), sha256(&parts.manifest));
+    parts.flat(&place.path().join("flat"));
+    let write = |name: &str, bytes: Vec<u8>| {
+        fs::write(place.path().join(name), bytes).unwrap();
+        place.path().join(name)
+    };
+    use ImageForm::{Dir, DockerArchive, Oci, OciArchive};
+    let archive = forms::oci_archive(&world(), "", |archive| archive);
+    for (path, forms, has_manifest, name) in [
+        (world(), &[Oci][..], true, Some("latest")),
+        (place.path().join("flat"), &[Dir], true, None),
+        (write("oci", archive), &[OciArchive], true, Some("latest")),
+        (write("today", forms::docker_of_today(&world())), &[OciArchive, DockerArchive], true, Some("latest")),
+        (write("old", parts.docker_of_old()), &[DockerArchive], false, Some("example.org/world:latest")),
+        (write("kaniko", parts.docker_of_kaniko()), &[DockerArchive], false, None),
+    ] {
+        let image = Image::open_ambient(&path, ambient_authority()).unwrap();
+        let has: Vec<_> = ImageForm::ALL.iter().copied().filter(|form| image.has_form(*form).unwrap()).collect();
+        assert_eq!(has, forms, "{}", path.display());
+        let by_id = image.select(&Selector::host().image_id(id)).unwrap();
+        assert_eq!((by_id.config().digest(), by_id.layers().len()), (&id, 6));
+        let selected = image.select(&Selector::host()).unwrap();
+        assert_eq!(selected.name(), name, "{}", path.display());
+        assert_eq!(selected.manifest().map(|found| *found.digest()), has_manifest.then_some(manifest));
+        let [listed] = &image.manifests().unwrap()[..] else { panic!("{}", path.display()) };
+        assert_eq!((listed.kind(), listed.image_id(), listed.position()), (ManifestKind::Image, Some(&id), 0));
+        assert_eq!(
+            (listed.manifest_digest().copied(), listed.platform()),
+            (has_manifest.then_some(manifest), selected.platform())
+        );
+        assert_eq!(listed.names().next(), name);
+        // A digest of one kind in the place of the other.
+        assert_not_pinned(image.select(&Selector::host().manifest_digest(id)), "which `--image-id` takes");
+        if has_manifest {
+            assert_not_pinned(image.select(&Selector::host().image_id(manifest)), "which `--manifest-digest` takes");
+        }
+    }
 }
 
 /// What came is not what was pinned: the image is refused, as if its bytes were others.

@@ -158,6 +158,10 @@ const AGREEING: &[Case] = &[
     ("a `manifest.json` of another kind", || one(|_, _| vec![]).with("manifest.json", "{}"), None, "amd64", "a"),
     ("two images, the first", || two(false), Some("example.org/a:1"), "amd64", "a"),
     ("two images, the second by its tag", || two(false), Some("2"), "amd64", "b"),
+    ("two images, the second by its position", || two(false), Some("@1"), "amd64", "b"),
+    ("two images, the second by its position, for another platform", || two(false), Some("@1"), "arm64", "b"),
+    ("two images, the first by a short name", || two(false), Some("a:1"), "amd64", "a"),
+    ("a position that the other list does not have", || one(|_, _| vec![]), Some("@0"), "amd64", "a"),
     (
         "what the other list does not have by that name",
         || one(|_, image| vec![image.tagged(&["b:2"])]),
@@ -241,6 +245,19 @@ const DISAGREEING: &[Case] = &[
         "first",
     ),
     (
+        "a list whose second image has the position of the first",
+        || {
+            let mut twins = two(false);
+            let listed: Vec<Value> = serde_json::from_slice(&twins.0["manifest.json"]).unwrap();
+            let exchanged = json!([listed[1], listed[0]]).to_string();
+            twins = twins.with("manifest.json", &exchanged);
+            twins
+        },
+        Some("@0"),
+        "amd64",
+        "a",
+    ),
+    (
         "a list that has a key twice",
         || one(|_, image| vec![image]).with("manifest.json", r#"[{"Config":"c","Layers":["a"],"Layers":["b"]}]"#),
         None,
@@ -277,7 +294,10 @@ fn paranoid() -> Policy {
 
 fn selector(reference: Option<&str>, architecture: &str) -> Selector {
     let selector = Selector::host().platform(format!("linux/{architecture}").parse().unwrap());
-    reference.into_iter().fold(selector, Selector::reference)
+    match reference.and_then(|reference| reference.strip_prefix('@')) {
+        Some(position) => selector.position(position.parse().unwrap()),
+        None => reference.into_iter().fold(selector, Selector::reference),
+    }
 }
 
 /// Unpacks it; what `f` says, and how often the rule was noted.
@@ -332,9 +352,11 @@ fn lists_that_name_two_images_are_refused_unless_policy_takes_containerds() {
             let (mut found, mut audit) = (Found::default(), Audit::new(Limits::default()));
             audit.image(&selected, &mut found).unwrap();
             assert!(found.0.len() == 1 && found.0[0].contains("[lists-disagree]"), "{name}: {:?}", found.0);
-            // Whoever says which manifest is meant needs no list.
-            let pinned = asked.manifest_digest(*selected.manifest().unwrap().digest());
-            assert_eq!(unpack(&image, &pinned, &paranoid()).unwrap(), ((*expected).to_owned(), 0), "{name}");
+            // Whoever says which manifest or configuration is meant needs no list.
+            let manifest = asked.clone().manifest_digest(*selected.manifest().unwrap().digest());
+            for pinned in [manifest, asked.image_id(*selected.config().digest())] {
+                assert_eq!(unpack(&image, &pinned, &paranoid()).unwrap(), ((*expected).to_owned(), 0), "{name}");
+            }
         }
     }
 }

@@ -5,7 +5,7 @@ use super::*;
 /// Both sides of the refusal.
 fn nothing(result: Result<Selected, Error>) -> (String, String) {
     match result.unwrap_err().kind() {
-        Fault::Misuse(Misuse::NothingSelected { wanted, found }) => (wanted.clone(), found.clone()),
+        Fault::Misuse(Misuse::NothingSelected { wanted, found, .. }) => (wanted.clone(), found.clone()),
         other => panic!("{other}"),
     }
 }
@@ -71,6 +71,127 @@ fn a_whole_reference_in_place_of_a_tag_is_found_by_its_shortened_forms_where_no_
 }
 
 #[test]
+fn images_without_names_are_told_apart_by_their_digests_and_positions() {
+    let world = World::new();
+    let docker =
+        with(world.config("linux", "amd64"), "mediaType", json!("application/vnd.docker.container.image.v1+json"));
+    let one = world.image("linux", "amd64");
+    let other_manifest = with(world.manifest_of(&docker), "annotations", json!({"number": "2"}));
+    let other = world.json(MANIFEST, &other_manifest);
+    let digest = |image: &Value| image["digest"].as_str().unwrap().to_owned();
+    world.list(&[one.clone(), other.clone(), named(world.image("linux", "s390x"), "named")]);
+    let image = world.open_within(Limits::default()).unwrap();
+
+    let (_, found) = nothing(image.select(&wanted()));
+    let expected = format!("@0 without a name ({}), @1 without a name ({}): say which", digest(&one), digest(&other));
+    assert_eq!(found, expected);
+    let error = image.select(&wanted()).unwrap_err();
+    for option in ["`--ref NAME`", "`--image-id ID`", "`--manifest-digest DIGEST`", "IMAGE:@N"] {
+        assert!(error.help().unwrap().contains(option), "{error:?}");
+    }
+    for (position, expected) in [(0, &one), (1, &other)] {
+        let selected = image.select(&wanted().position(position)).unwrap();
+        assert_eq!(selected.manifest().unwrap().digest().to_string(), digest(expected));
+        assert_eq!(selected.name(), None);
+        let pinned = image.select(&wanted().manifest_digest(digest(expected).parse().unwrap())).unwrap();
+        assert_eq!(pinned.manifest(), selected.manifest());
+    }
+    // A position says more than a platform and a name.
+    let selected = image.select(&wanted().reference("none").position(2)).unwrap();
+    assert_eq!((selected.platform(), selected.name()), ("linux/s390x".parse().ok().as_ref(), Some("named")));
+    let (wanted_at, found) = nothing(image.select(&wanted().position(3)));
+    assert_eq!(wanted_at, "position 3");
+    assert!(found.starts_with("3 positions: @0 without a name (sha256:"), "{found}");
+    assert!(image.select(&wanted().position(3)).unwrap_err().help().unwrap().contains("from 0"));
+}
+
+#[test]
+fn a_position_that_is_an_index_is_for_the_platform_that_is_asked_for() {
+    let world = World::new();
+    let [arm, amd] = ["arm64", "amd64"].map(|cpu| with(world.image("linux", cpu), "platform", on("linux", cpu)));
+    world.list(&[world.image("linux", "s390x"), named(world.index_of(&[arm.clone(), amd]), "many")]);
+    let image = world.open_within(Limits::default()).unwrap();
+    let selected = image.select(&wanted().platform("arm64".parse().unwrap()).position(1)).unwrap();
+    assert_eq!(selected.manifest().unwrap().digest().to_string(), arm["digest"]);
+    assert_eq!(selected.name(), Some("many"));
+    let selector = wanted().platform("linux/riscv64".parse().unwrap()).position(1);
+    assert_eq!(
+        nothing(image.select(&selector)),
+        ("linux/riscv64 at position 1".into(), "linux/amd64, linux/arm64".into())
+    );
+}
+
+#[test]
+fn an_image_id_is_found_wherever_its_configuration_is_named() {
+    let world = World::new();
+    let [s390x, amd64, riscv] = ["s390x", "amd64", "riscv64"].map(|cpu| {
+        (world.config("linux", cpu)["digest"].as_str().unwrap().parse::<crate::words::Digest>().unwrap(), {
+            with(world.image("linux", cpu), "platform", on("linux", cpu))
+        })
+    });
+    let absent = with(world.image("linux", "arm"), "digest", json!(ABSENT));
+    let nested = world.index_of(&[absent, s390x.1.clone()]);
+    world.list(&[named(amd64.1.clone(), "a"), nested]);
+    let image = world.open_within(Limits::default()).unwrap();
+    let selected = image.select(&wanted().image_id(s390x.0)).unwrap();
+    assert_eq!(selected.manifest().unwrap().digest().to_string(), s390x.1["digest"], "whatever its platform");
+    assert_eq!(*selected.config().digest(), s390x.0);
+
+    let refused = |selector: &Selector| {
+        let error = image.select(selector).unwrap_err();
+        assert_eq!(error.rule_id(), Some("pinned-manifest-missing"), "{error}");
+        error.to_string()
+    };
+    // What there is; and what a digest is that was given for another one.
+    let message = refused(&wanted().image_id(riscv.0));
+    assert!(message.ends_with(&format!("found {}, {}", amd64.0, s390x.0)), "{message}");
+    let manifest = amd64.1["digest"].as_str().unwrap().parse().unwrap();
+    assert!(refused(&wanted().image_id(manifest)).ends_with("which `--manifest-digest` takes"));
+    let message = refused(&wanted().manifest_digest(amd64.0));
+    assert!(message.ends_with("it is an image ID, which `--image-id` takes"), "{message}");
+    assert!(refused(&wanted().manifest_digest(riscv.0)).contains("image ID"), "one that no manifest names, too");
+    assert!(!refused(&wanted().manifest_digest(ABSENT.parse().unwrap())).contains("image ID"));
+    // Both digests must hold.
+    assert!(image.select(&wanted().manifest_digest(manifest).image_id(amd64.0)).is_ok());
+    assert!(refused(&wanted().manifest_digest(manifest).image_id(s390x.0)).contains(&amd64.0.to_string()));
+}
+
+#[test]
+fn a_short_name_is_taken_where_it_stands_for_one_name_alone() {
+    let world = World::new();
+    let whole = |image: Value, name: &str| with(image, "annotations", json!({"io.containerd.image.name": name}));
+    let [ours, theirs] = ["linux", "Linux"].map(|os| world.image(os, "amd64"));
+    let picked = |name: &str| {
+        let selected = world.open_within(Limits::default()).unwrap().select(&wanted().reference(name))?;
+        Ok::<_, Error>((json!(selected.manifest().unwrap().digest().to_string()), selected.name().map(str::to_owned)))
+    };
+    for name in ["localhost/sm:1", "quay.io/team/sm:1"] {
+        for listed in [named(ours.clone(), name), whole(ours.clone(), name)] {
+            world.list(&[listed, named(theirs.clone(), "localhost/other:1")]);
+            assert_eq!(picked("sm:1").unwrap(), (ours["digest"].clone(), Some(name.to_owned())));
+            assert!(picked("m:1").is_err() && picked("sm").is_err() && picked("other/sm:1").is_err());
+        }
+    }
+    // Two registries have it: neither is meant, on whatever platform.
+    for other in [&theirs, &world.image("linux", "s390x")] {
+        world.list(&[named(ours.clone(), "localhost/sm:1"), whole(other.clone(), "quay.io/sm:1")]);
+        let error = picked("sm:1").unwrap_err();
+        assert!(error.to_string().ends_with(r#"it has "localhost/sm:1", "quay.io/sm:1": say which"#), "{error}");
+        assert_eq!(picked("localhost/sm:1").unwrap().0, ours["digest"]);
+    }
+    // They are names of one image.
+    world.list(&[named(ours.clone(), "localhost/sm:1"), whole(ours.clone(), "quay.io/sm:1")]);
+    assert_eq!(picked("sm:1").unwrap().0, ours["digest"]);
+    // One of them on the Docker Hub, whose names are short by themselves.
+    world.list(&[named(ours.clone(), "localhost/sm:1"), whole(theirs.clone(), "docker.io/library/sm:1")]);
+    assert_eq!(picked("sm:1").unwrap().0, theirs["digest"]);
+    // One name for two platforms is one name.
+    let s390x = world.image("linux", "s390x");
+    world.list(&[named(s390x, "localhost/sm:1"), named(ours.clone(), "localhost/sm:1")]);
+    assert_eq!(picked("sm:1").unwrap().0, ours["digest"]);
+}
+
+#[test]
 fn the_best_platform_is_taken_wherever_it_stands() {
     let world = World::new();
     let [v5, v6, i386, amd64, s390x] =
@@ -100,6 +221,16 @@ fn the_best_platform_is_taken_wherever_it_stands() {
     assert_eq!(pick(&[&v6, &v5], "linux/arm64"), digest(&v6));
     assert_eq!(pick(&[&v6], "linux/arm/v5"), None);
     assert_eq!(pick(&[&amd64, &s390x], "linux/amd64/v3"), digest(&amd64));
+    assert_eq!(pick(&[&s390x, &amd64], "amd64"), digest(&amd64));
+    let [v8, v8_3, v9] = ["v8", "v8.3", "v9"].map(|variant| {
+        let platform = json!({"os": "linux", "architecture": "arm64", "variant": variant});
+        with(world.image("linux", &format!("arm64{variant}")), "platform", platform)
+    });
+    assert_eq!(pick(&[&v8, &v9, &v8_3], "linux/arm64/v9"), digest(&v9));
+    assert_eq!(pick(&[&v8, &v8_3], "linux/arm64/v9"), digest(&v8_3));
+    assert_eq!(pick(&[&v6, &v8], "linux/arm64/v9"), digest(&v8));
+    assert_eq!(pick(&[&v9, &v8], "arm64"), digest(&v8));
+    assert_eq!(pick(&[&v9], "arm64"), None, "what needs a later processor");
 }
 
 #[test]
@@ -228,6 +359,12 @@ fn a_configuration_that_does_not_state_its_platform_is_for_any_where_none_is_bet
             }
         }
     }
+    // So does an operating system alone, which this machine completes.
+    let unstated = world.image("linux", "");
+    world.list(slice::from_ref(&unstated));
+    let selector = Selector::host().platform("linux".parse().unwrap());
+    let selected = world.open_within(Limits::default()).unwrap().select(&selector).unwrap();
+    assert_eq!(selected.manifest().unwrap().digest().to_string(), unstated["digest"]);
     // Two of them are two images.
     world.list(&[world.image("", ""), world.image("linux", "")]);
     assert_eq!(nothing(world.select()).0, "linux/amd64 alone");

@@ -1,0 +1,327 @@
+//! What an image holds, whether or not it can be unpacked.
+
+use super::docker::DockerImage;
+use super::manifest::{Config, Descriptor, IN_TOTO, Manifest, parse_index};
+use super::media_type::MediaType;
+use super::open::{Form, Image, in_blob};
+use super::platform::{Platform, kept};
+use crate::words::{Digest, Error, Fault, Limit, Violation};
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+/// What a manifest is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ManifestKind {
+    /// A file system: what [`Image::select`] chooses from.
+    Image,
+    /// What BuildKit says about an image beside it: its provenance, or a list of its contents.
+    Attestation,
+    /// Something else that registries keep: a signature, a chart.
+    Artifact,
+    /// An index that cannot be read, so that nobody knows what it lists.
+    Index,
+}
+
+impl ManifestKind {
+    /// The word for it: `image`, `attestation`, `artifact` or `index`, as data has it.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Image => "image",
+            Self::Attestation => "attestation",
+            Self::Artifact => "artifact",
+            Self::Index => "index",
+        }
+    }
+}
+
+/// One manifest of an image, or one image of an archive of `docker save`: its names, platform and digests.
+///
+/// [`Image::manifests`] makes these.
+#[derive(Debug)]
+pub struct ListedManifest {
+    position: usize,
+    names: Vec<Arc<str>>,
+    kind: ManifestKind,
+    platform: Option<Platform>,
+    artifact_type: Option<Box<str>>,
+    manifest: Option<Digest>,
+    config: Option<Digest>,
+    problem: Option<Error>,
+}
+
+impl ListedManifest {
+    /// The position that [`Selector::position`](super::Selector::position) takes, from 0. What an index holds has the
+    /// position of that index.
+    pub fn position(&self) -> usize {
+        self.position
+    }
+
+    /// The names under which the image lists it: references, tags, or none; text from the image, to be escaped before
+    /// it is shown.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.names.iter().map(|name| &**name)
+    }
+
+    /// What it is for.
+    pub fn kind(&self) -> ManifestKind {
+        self.kind
+    }
+
+    /// The platform that the index or the configuration states; `None` where neither does.
+    pub fn platform(&self) -> Option<&Platform> {
+        self.platform.as_ref()
+    }
+
+    /// What kind of artifact or attestation it says that it is; text from the image, cut after some hundred bytes.
+    pub fn artifact_type(&self) -> Option<&str> {
+        self.artifact_type.as_deref()
+    }
+
+    /// The digest of the manifest; `None` in an archive of `docker save`, which has none.
+    pub fn manifest_digest(&self) -> Option<&Digest> {
+        self.manifest.as_ref()
+    }
+
+    /// The digest of the configuration, which Docker calls the image ID; `None` where the manifest cannot be read, and
+    /// for an artifact that is known by its descriptor.
+    pub fn image_id(&self) -> Option<&Digest> {
+        self.config.as_ref()
+    }
+
+    /// Why its documents cannot be read; `None` where they can. Layers are not looked at.
+    ///
+    /// Archives of a single platform often have the whole index, and so manifests that are missing.
+    pub fn problem(&self) -> Option<&Error> {
+        self.problem.as_ref()
+    }
+}
+
+impl Image {
+    /// Lists what the image holds: every manifest once, in the order of the list that counts, images for every
+    /// platform, attestations and artifacts alike. No layer is opened.
+    ///
+    /// A manifest or an index that is missing or malformed is listed with what is wrong with it. The list, and what it
+    /// takes to make it, grow with the indexes of the image; [`Limit::Manifests`] bounds them.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Image::select`], where the list itself cannot be read; a failing system.
+    pub fn manifests(&self) -> Result<Vec<ListedManifest>, Error> {
+        let mut inventory =
+            Inventory { image: self, listed: Vec::new(), known: HashMap::new(), configs: HashMap::new(), count: 0 };
+        match &self.form {
+            Form::Docker(listed) => inventory.docker(listed)?,
+            Form::Flat(root) => inventory.roots(vec![Descriptor::clone(root)])?,
+            Form::Layout => inventory.roots(self.index(|bytes| parse_index(bytes, None))?)?,
+        }
+        let mut listed = inventory.listed;
+        for ListedManifest { names, .. } in &mut listed {
+            let mut seen = HashSet::new();
+            names.retain(|name| seen.insert(Arc::clone(name)));
+        }
+        Ok(listed)
+    }
+}
+
+/// The list in the making.
+struct Inventory<'a> {
+    image: &'a Image,
+    listed: Vec<ListedManifest>,
+    /// Where in the list a manifest is.
+    known: HashMap<Digest, usize>,
+    /// What configurations state: thousands of manifests may share one of megabytes.
+    configs: HashMap<Digest, Option<Platform>>,
+    /// How many descriptors were looked at, and names given to manifests: an index may have 30,000 names and list as
+    /// many manifests, and each of them has all the names.
+    count: u64,
+}
+
+/// What a manifest says of itself.
+struct Read {
+    config: Digest,
+    /// What it is where it is no image.
+    artifact: Option<Box<str>>,
+    platform: Option<Platform>,
+}
+
+/// A descriptor of the top list, and the names of all that have its digest.
+struct Root {
+    position: usize,
+    names: Vec<Arc<str>>,
+    descriptor: Descriptor,
+}
+
+impl Inventory<'_> {
+    fn roots(&mut self, listed: Vec<Descriptor>) -> Result<(), Error> {
+        // One manifest with many tags is one manifest: each tag is a descriptor of its own in `index.json`.
+        let mut roots: Vec<Root> = Vec::new();
+        let mut by_digest = HashMap::new();
+        for (position, descriptor) in listed.into_iter().enumerate() {
+            let names: Vec<Arc<str>> = descriptor.name().into_iter().map(Into::into).collect();
+            match by_digest.get(descriptor.digest()).and_then(|&known: &usize| roots.get_mut(known)) {
+                Some(root) => root.names.extend(names),
+                None => {
+                    by_digest.insert(*descriptor.digest(), roots.len());
+                    roots.push(Root { position, names, descriptor });
+                }
+            }
+        }
+        roots.into_iter().try_for_each(|root| self.root(root))
+    }
+
+    fn root(&mut self, Root { position, names, descriptor }: Root) -> Result<(), Error> {
+        let limits = self.image.limits();
+        let mut seen = HashSet::new();
+        // The next one is the last, so that no more waits than the indexes on one way down have.
+        let mut waiting = vec![(descriptor, 1)];
+        while let Some((descriptor, depth)) = waiting.pop() {
+            let placed = |violation: Violation| Fault::from(violation).at(in_blob(descriptor.digest()));
+            self.count = self.count.saturating_add(1 + names.len() as u64);
+            limits.check(Limit::Manifests, self.count).map_err(placed)?;
+            if !seen.insert(*descriptor.digest()) {
+                continue;
+            }
+            let kind = MediaType::parse(descriptor.media_type());
+            if kind == Some(MediaType::Index) && descriptor.artifact().is_none() {
+                let open = || {
+                    limits.check(Limit::IndexDepth, depth + 1).map_err(placed)?;
+                    self.image.document(&descriptor, |bytes| parse_index(bytes, Some(&descriptor)))
+                };
+                match refused(open())? {
+                    Ok(inner) => waiting.extend(inner.into_iter().rev().map(|inner| (inner, depth + 1))),
+                    Err(problem) => {
+                        let mut listed = unread(position, &names, descriptor);
+                        listed.kind = ManifestKind::Index;
+                        self.add(ListedManifest { problem: Some(problem), ..listed });
+                    }
+                }
+                continue;
+            }
+            if let Some(known) = self.known.get(descriptor.digest()).and_then(|&known| self.listed.get_mut(known)) {
+                known.names.extend(names.iter().cloned());
+                continue;
+            }
+            let is_image = kind == Some(MediaType::Manifest) && descriptor.artifact().is_none();
+            let read = if is_image { refused(self.read(&descriptor))? } else { Ok(None) };
+            let mut listed = unread(position, &names, descriptor);
+            match read {
+                Ok(None) => {}
+                Ok(Some(Read { config, artifact, platform })) => {
+                    listed.config = Some(config);
+                    if let Some(artifact) = artifact {
+                        let is_attestation = &*artifact == IN_TOTO;
+                        listed.kind = if is_attestation { ManifestKind::Attestation } else { ManifestKind::Artifact };
+                        listed.artifact_type = Some(artifact);
+                    }
+                    listed.platform = listed.platform.or(platform);
+                }
+                Err(problem) => listed.problem = Some(problem),
+            }
+            if listed.platform.as_ref().is_some_and(Platform::is_unknown) {
+                listed.kind = ManifestKind::Attestation;
+            }
+            self.add(listed);
+        }
+        Ok(())
+    }
+
+    fn add(&mut self, listed: ListedManifest) {
+        if let Some(digest) = listed.manifest {
+            self.known.insert(digest, self.listed.len());
+        }
+        self.listed.push(listed);
+    }
+
+    /// Reads a manifest and its configuration, where it has one of an image.
+    fn read(&mut self, descriptor: &Descriptor) -> Result<Option<Read>, Error> {
+        // The layers are not kept while the configuration is read.
+        let (config, artifact) = self.image.document(descriptor, |bytes| {
+            let manifest = Manifest::parse(bytes, descriptor)?;
+            let artifact = manifest.artifact().map(|kind| kept(kind).into());
+            Ok((manifest.config, artifact))
+        })?;
+        let platform = match self.configs.get(config.digest()) {
+            _ if artifact.is_some() => None,
+            Some(known) => known.clone(),
+            None => {
+                let platform = self.image.document(&config, |bytes| Ok(Config::parse(bytes)?.platform))?;
+                self.configs.insert(*config.digest(), platform.clone());
+                platform
+            }
+        };
+        Ok(Some(Read { config: *config.digest(), artifact, platform }))
+    }
+
+    fn docker(&mut self, listed: &[DockerImage]) -> Result<(), Error> {
+        // What one configuration is said to be is the same for each image that names it.
+        let mut read = HashMap::new();
+        for (position, image) in listed.iter().enumerate() {
+            let names = image.tags().iter().map(|tag| Arc::from(tag.as_str())).collect();
+            let kind = ManifestKind::Image;
+            let mut listed = ListedManifest {
+                position,
+                names,
+                kind,
+                platform: None,
+                artifact_type: None,
+                manifest: None,
+                config: image.config_digest().copied(),
+                problem: None,
+            };
+            match read.get(image.config()) {
+                Some((config, platform)) => {
+                    listed.config = Some(*config);
+                    listed.platform = Option::clone(platform);
+                }
+                None => match refused(self.image.read_config(image))? {
+                    Ok(found) => {
+                        listed.config = Some(*found.descriptor.digest());
+                        listed.platform = found.config.platform;
+                        read.insert(image.config(), (*found.descriptor.digest(), listed.platform.clone()));
+                    }
+                    Err(problem) => listed.problem = Some(problem),
+                },
+            }
+            self.listed.push(listed);
+        }
+        Ok(())
+    }
+}
+
+/// What a descriptor says by itself.
+fn unread(position: usize, names: &[Arc<str>], descriptor: Descriptor) -> ListedManifest {
+    let manifest = Some(*descriptor.digest());
+    let is_manifest = MediaType::parse(descriptor.media_type()) == Some(MediaType::Manifest);
+    let (kind, artifact_type) = match descriptor.artifact() {
+        Some(ATTESTATION) => (ManifestKind::Attestation, Some(ATTESTATION)),
+        Some(artifact) => (ManifestKind::Artifact, Some(artifact)),
+        None if is_manifest => (ManifestKind::Image, None),
+        None => (ManifestKind::Artifact, Some(descriptor.media_type())),
+    };
+    let artifact_type = artifact_type.map(|text| kept(text).into());
+    let (_, platform) = descriptor.without_names();
+    let platform = platform.map(|platform| *platform);
+    ListedManifest {
+        position,
+        names: names.to_vec(),
+        kind,
+        platform,
+        artifact_type,
+        manifest,
+        config: None,
+        problem: None,
+    }
+}
+
+/// What BuildKit notes at an attestation's descriptor.
+const ATTESTATION: &str = "attestation-manifest";
+
+/// What the image's own fault is, apart from what ends the listing.
+fn refused<T>(read: Result<T, Error>) -> Result<Result<T, Error>, Error> {
+    match read {
+        Err(error) if matches!(error.kind(), Fault::Refused(_)) => Ok(Err(error)),
+        Err(error) => Err(error),
+        Ok(read) => Ok(Ok(read)),
+    }
+}

@@ -1,0 +1,133 @@
+//! An image that a digest pins, whatever the image lists and names.
+
+use super::held::if_there;
+use super::manifest::{Config, Descriptor, Manifest, parse_index};
+use super::media_type::MediaType;
+use super::open::{Form, Image, in_file};
+use super::reference::{SHOWN, list};
+use super::select::Selected;
+use super::selector::Selector;
+use crate::words::{Digest, Error, Fault, Limit, Position, Violation};
+use std::collections::HashSet;
+use std::ops::ControlFlow;
+
+/// The image is not the one of the digest that it is pinned to: what came is not what was meant.
+pub(super) fn pinned_elsewhere(digest: Digest, found: String) -> Error {
+    Fault::from(Violation::PinnedManifestMissing { digest, found }).at(Position::default())
+}
+
+/// What a digest is that was given for one of a manifest.
+pub(super) const A_CONFIGURATION: &str = "a configuration of that digest: it is an image ID, which `--image-id` takes";
+
+/// What a digest is that was given for one of a configuration.
+const A_MANIFEST: &str = "a manifest of that digest, which `--manifest-digest` takes";
+
+impl Image {
+    /// Finds what a digest pins: a manifest, or an index.
+    pub(super) fn select_pinned(&self, digest: &Digest, selector: &Selector) -> Result<Selected, Error> {
+        match self.select_described(digest, selector) {
+            Err(error) if matches!(error.kind(), Fault::Refused(_)) && self.is_image_id(digest)? => {
+                Err(pinned_elsewhere(*digest, A_CONFIGURATION.to_owned()))
+            }
+            other => other,
+        }
+    }
+
+    fn select_described(&self, digest: &Digest, selector: &Selector) -> Result<Selected, Error> {
+        let found = self.describe(digest)?;
+        let found = found.map_or_else(|| Err(pinned_elsewhere(*digest, self.digests_listed()?)), Ok)?;
+        match MediaType::parse(found.media_type()) {
+            Some(MediaType::Manifest) => self.read_manifest(&found),
+            _ => self.select_from(&[found], &selector.for_platform_alone()),
+        }
+    }
+
+    /// Finds the manifest of a configuration. More than one may have it: their layers are compressed differently, and
+    /// hold the same.
+    pub(super) fn select_by_config(&self, digest: &Digest) -> Result<Selected, Error> {
+        let (mut found, mut is_manifest, mut others) = (None, false, Vec::new());
+        self.each_manifest(|descriptor, manifest| {
+            let config = manifest.config.digest();
+            is_manifest |= descriptor.digest() == digest;
+            if config == digest {
+                found = Some(descriptor.clone().without_names().0);
+                return ControlFlow::Break(());
+            }
+            if others.len() <= SHOWN && !others.contains(config) {
+                others.push(*config);
+            }
+            ControlFlow::Continue(())
+        })?;
+        match found {
+            Some(found) => self.read_manifest(&found),
+            None if is_manifest => Err(pinned_elsewhere(*digest, A_MANIFEST.to_owned())),
+            None => {
+                let found = match list(others.iter().map(Digest::to_string)) {
+                    none if none.is_empty() => "none that can be read".to_owned(),
+                    digests => digests,
+                };
+                Err(pinned_elsewhere(*digest, found))
+            }
+        }
+    }
+
+    /// Whether a digest is that of a configuration that is here.
+    fn is_image_id(&self, digest: &Digest) -> Result<bool, Error> {
+        let config = self.found(digest, MediaType::Config, Config::parse);
+        if_there(config).map(|config| config.flatten().is_some())
+    }
+
+    /// Calls `visit` with the manifests of the image that are here and can be read, whatever their names and
+    /// platforms, until it has seen enough.
+    pub(super) fn each_manifest(
+        &self,
+        mut visit: impl FnMut(&Descriptor, &Manifest) -> ControlFlow<()>,
+    ) -> Result<(), Error> {
+        let roots = match &self.form {
+            Form::Flat(root) => vec![Descriptor::clone(root)],
+            _ => self.index(|bytes| parse_index(bytes, None))?,
+        };
+        let listed = |listed: Vec<Descriptor>, depth| listed.into_iter().rev().map(move |inner| (inner, depth));
+        // The next one is the last, so that no more waits than the indexes on one way down have.
+        let mut waiting: Vec<_> = listed(roots, 1).collect();
+        let mut seen = HashSet::new();
+        while let Some((descriptor, depth)) = waiting.pop() {
+            if !seen.insert(*descriptor.digest()) {
+                continue;
+            }
+            let placed = |violation: Violation| Fault::from(violation).at(in_file("index.json"));
+            self.limits().check(Limit::Manifests, seen.len() as u64).map_err(placed)?;
+            match MediaType::parse(descriptor.media_type()) {
+                Some(MediaType::Index) if depth < self.limits().most(Limit::IndexDepth) => {
+                    let inner = self.document(&descriptor, |bytes| parse_index(bytes, Some(&descriptor)));
+                    waiting.extend(listed(if_there(inner)?.unwrap_or_default(), depth + 1));
+                }
+                Some(MediaType::Manifest) => {
+                    let manifest = self.document(&descriptor, |bytes| Manifest::parse(bytes, &descriptor));
+                    let Some(manifest) = if_there(manifest)? else { continue };
+                    if visit(&descriptor, &manifest).is_break() {
+                        break;
+                    }
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// The digests of the manifests that the image lists, as a message shows them.
+    fn digests_listed(&self) -> Result<String, Error> {
+        let listed = match &self.form {
+            Form::Flat(root) => vec![Descriptor::clone(root)],
+            // Nobody needs to be able to read it.
+            _ => match self.index(|bytes| parse_index(bytes, None)) {
+                Err(error) if matches!(error.kind(), Fault::Refused(_)) => Vec::new(),
+                listed => listed?,
+            },
+        };
+        Ok(match list(listed.iter().map(|root| root.digest().to_string())) {
+            none if none.is_empty() => "none that `index.json` lists".to_owned(),
+            digests => digests,
+        })
+    }
+}
