@@ -55,7 +55,8 @@ pub(crate) struct Unpack {
     #[command(flatten)]
     pub(crate) working: Working,
     /// An OCI image layout, a `docker save` archive, or a `skopeo copy` directory, as `DIR`, `DIR:TAG`, `FILE` or
-    /// `FILE:TAG`; archives may be compressed; `-` reads one from standard input.
+    /// `FILE:TAG`, with or without skopeo's `oci:`, `oci-archive:`, `docker-archive:` or `dir:` in front; `@N` as TAG is
+    /// a position; archives may be compressed; `-` reads one from standard input.
     #[arg(value_name = "IMAGE")]
     pub(crate) image: PathBuf,
     /// The directory to make. An empty one of that name is replaced.
@@ -107,6 +108,10 @@ pub(crate) struct Check {
 
 #[derive(Debug, Args)]
 pub(crate) struct List {
+    /// Print what images INPUT holds instead, one a line: position, kind, platform, digest of the manifest, image ID,
+    /// names.
+    #[arg(long)]
+    pub(crate) images: bool,
     /// Change a limit; an unknown name lists them all.
     #[arg(long, value_name = "NAME=AMOUNT", value_parser = parse_limit)]
     limit: Vec<(Limit, u64)>,
@@ -129,11 +134,12 @@ pub(crate) struct Input {
     ///
     /// Without this, INPUT is an image when it has `oci-layout` or `index.json`, or the `manifest.json` of `docker
     /// save`, whether or not all that these name is there; otherwise it is a layer. `--ref`, `--platform`,
-    /// `--manifest-digest` and a TAG are wrong usage for a layer.
+    /// `--manifest-digest`, `--image-id` and a TAG are wrong usage for a layer.
     #[arg(long = "as", value_name = "WHAT", value_parser = words!(What))]
     pub(crate) taken_for: Option<What>,
-    /// An image in any of its forms, as `DIR`, `DIR:TAG`, `FILE` or `FILE:TAG`; or a layer. Archives and layers may be
-    /// compressed with gzip or zstd. `-` reads standard input.
+    /// An image in any of its forms, as `DIR`, `DIR:TAG`, `FILE` or `FILE:TAG`, with or without skopeo's `oci:`,
+    /// `oci-archive:`, `docker-archive:` or `dir:` in front; or a layer. Archives and layers may be compressed with gzip
+    /// or zstd. `-` reads standard input.
     #[arg(value_name = "INPUT")]
     pub(crate) input: PathBuf,
 }

@@ -4,6 +4,7 @@
 
 use crate::tell::Failure;
 use cap_std::fs::Dir;
+use layercage::ImageForm;
 use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{self, Seek};
@@ -15,6 +16,8 @@ use std::path::Path;
 pub(crate) struct Opened {
     pub(crate) thing: Thing,
     pub(crate) tag: Option<String>,
+    /// The form that stands in front of the path, as skopeo writes it (`oci:PATH:TAG`).
+    pub(crate) form: Option<ImageForm>,
 }
 
 pub(crate) enum Thing {
@@ -26,31 +29,78 @@ pub(crate) enum Thing {
 }
 
 impl Opened {
-    /// Opens what is called so, `-` being standard input; where there is nothing, what is called like one of the parts before a colon. What
-    /// follows the colon is a tag, in which further colons and slashes may stand.
+    /// Opens what is called so, `-` being standard input; where there is nothing, what is called like one of the parts
+    /// before a colon. What follows the colon is a tag, in which further colons and slashes may stand.
+    ///
+    /// A path may have one of skopeo's words in front of it. What exists under a name that begins with this word and
+    /// goes on comes first, and what is called like the word alone comes last: `oci:latest` is the tag of a directory
+    /// `oci` where there is no `latest`.
     pub(crate) fn find(path: &Path) -> Result<Self, Failure> {
-        if path.as_os_str() == "-" {
-            let thing = Self::standard_input().map_err(|error| Failure::open(path, error))?;
-            return Ok(Self { thing, tag: None });
-        }
-        let whole = match Self::open(path) {
-            Ok(_) if is_reserved(path) => return Err(Failure::reserved(path)),
-            Ok(thing) => return Ok(Self { thing, tag: None }),
-            Err(error) if is_nowhere(&error) => error,
-            Err(error) => return Err(Failure::open(path, error)),
-        };
         let bytes = path.as_os_str().as_bytes();
-        for (colon, _) in bytes.iter().enumerate().rev().filter(|(_, byte)| **byte == b':') {
-            let (Some(name @ [_, ..]), Some(tag)) = (bytes.get(..colon), bytes.get(colon + 1..)) else { continue };
-            let (name, Ok(tag)) = (Path::new(OsStr::from_bytes(name)), std::str::from_utf8(tag)) else { continue };
-            match Self::open(name) {
-                Ok(_) if is_reserved(name) => return Err(Failure::reserved(name)),
-                Ok(thing) => return Ok(Self { thing, tag: Some(tag.to_owned()) }),
-                Err(error) if is_nowhere(&error) => {}
-                Err(error) => return Err(Failure::open(name, error)),
+        let (form, rest) = match split_at(bytes, bytes.iter().position(|byte| *byte == b':').unwrap_or(bytes.len())) {
+            Some((word, rest)) => {
+                (std::str::from_utf8(word).ok().and_then(|word| word.parse::<ImageForm>().ok()), rest)
+            }
+            None => (None, bytes),
+        };
+        // How long the word alone is.
+        let word = if form.is_some() { bytes.len() - rest.len() - 1 } else { 0 };
+        if let Some(found) = Self::named(bytes, word, None)? {
+            return Ok(found);
+        }
+        if let Some(form) = form
+            && let Some(found) = Self::named(rest, 0, Some(form))?
+        {
+            return Ok(found);
+        }
+        if form.is_some()
+            && let Some(found) = Self::tagged(bytes, word, None)?
+        {
+            return Ok(found);
+        }
+        let nowhere = Self::open(path).err().unwrap_or_else(|| io::ErrorKind::NotFound.into());
+        Err(Failure::open(path, nowhere))
+    }
+
+    /// Opens what is called so, or like a part before a colon that is longer than `shortest`; `None` when there is
+    /// nothing.
+    fn named(bytes: &[u8], shortest: usize, form: Option<ImageForm>) -> Result<Option<Self>, Failure> {
+        let path = Path::new(OsStr::from_bytes(bytes));
+        if bytes == b"-" {
+            let thing = Self::standard_input().map_err(|error| Failure::open(path, error))?;
+            return Ok(Some(Self { thing, tag: None, form }));
+        }
+        if let Some(thing) = Self::existing(path)? {
+            return Ok(Some(Self { thing, tag: None, form }));
+        }
+        // A directory of blobs holds one image, which has no name.
+        if form == Some(ImageForm::Dir) {
+            return Ok(None);
+        }
+        let colons = bytes.iter().enumerate().rev().filter(|(_, byte)| **byte == b':').map(|(colon, _)| colon);
+        for colon in colons.filter(|colon| *colon > shortest) {
+            if let Some(found) = Self::tagged(bytes, colon, form)? {
+                return Ok(Some(found));
             }
         }
-        Err(Failure::open(path, whole))
+        Ok(None)
+    }
+
+    /// Opens what is called like the part before this colon; `None` when there is nothing.
+    fn tagged(bytes: &[u8], colon: usize, form: Option<ImageForm>) -> Result<Option<Self>, Failure> {
+        let Some((name @ [_, ..], tag)) = split_at(bytes, colon) else { return Ok(None) };
+        let (name, Ok(tag)) = (Path::new(OsStr::from_bytes(name)), std::str::from_utf8(tag)) else { return Ok(None) };
+        let found = Self::existing(name)?;
+        Ok(found.map(|thing| Self { thing, tag: Some(tag.to_owned()), form }))
+    }
+
+    fn existing(path: &Path) -> Result<Option<Thing>, Failure> {
+        match Self::open(path) {
+            Ok(_) if is_reserved(path) => Err(Failure::reserved(path)),
+            Ok(thing) => Ok(Some(thing)),
+            Err(error) if is_nowhere(&error) => Ok(None),
+            Err(error) => Err(Failure::open(path, error)),
+        }
     }
 
     fn open(path: &Path) -> io::Result<Thing> {
@@ -74,6 +124,11 @@ impl Opened {
             () => Thing::Stream(file),
         })
     }
+}
+
+/// What stands before and behind a byte.
+fn split_at(bytes: &[u8], at: usize) -> Option<(&[u8], &[u8])> {
+    Some((bytes.get(..at)?, bytes.get(at + 1..)?))
 }
 
 /// Whether layercage gives such a name to its own directories.

@@ -4,8 +4,8 @@
 
 use crate::tell;
 use layercage::{
-    Audit, Change, ChangeKind, Escaped, Finding, Metadata, Observer, Policy, Position, Preset, Report, Restrictions,
-    Rule, Verdict, What,
+    Audit, Change, ChangeKind, Escaped, Finding, ListedManifest, Metadata, Observer, Policy, Position, Preset, Report,
+    Restrictions, Rule, Selected, Verdict, What,
 };
 use serde_json::{Map, Value, json};
 use std::io::{self, BufWriter, Stdout, Write};
@@ -14,6 +14,8 @@ use std::io::{self, BufWriter, Stdout, Write};
 pub(crate) struct Done {
     pub(crate) report: Report,
     pub(crate) restrictions: Option<Restrictions>,
+    /// The image that was taken; `None` for a layer.
+    pub(crate) image: Option<Selected>,
 }
 
 /// Where lines go. The first failure is kept; nothing is written after it.
@@ -52,16 +54,48 @@ impl Output {
 }
 
 /// Prints what came of an image or a layer as JSON, and what the kernel forbade meanwhile.
-pub(crate) fn print(Done { report, restrictions }: &Done) -> io::Result<()> {
+pub(crate) fn print(Done { report, restrictions, image }: &Done) -> io::Result<()> {
     let mut output = Output::new(true);
     let json = || {
         let mut object = json!(report);
         if let Value::Object(members) = &mut object {
             members.insert("sandbox".into(), json!(restrictions));
+            members.extend(image.as_ref().map(|image| ("image".to_owned(), json!(image))));
         }
         object
     };
     output.line(json, String::new);
+    output.finish()
+}
+
+/// Prints what images there are, one a line.
+pub(crate) fn images(manifests: &[ListedManifest], mut output: Output) -> io::Result<()> {
+    if output.json {
+        output.line(|| json!({"type": "input", "what": What::Image.word()}), String::new);
+    }
+    let digest = "sha256:".len() + 64;
+    output.heading(|| {
+        format!("{:<4} {:<11} {:<15} {:<digest$} {:<digest$} NAMES", "@N", "KIND", "PLATFORM", "MANIFEST", "IMAGE ID")
+    });
+    for listed in manifests {
+        output.line(
+            || json!(listed),
+            || {
+                let or_dash = |text: Option<String>| text.unwrap_or_else(|| "-".to_owned());
+                let platform = or_dash(listed.platform().map(ToString::to_string));
+                let manifest = or_dash(listed.manifest_digest().map(ToString::to_string));
+                let image_id = or_dash(listed.image_id().map(ToString::to_string));
+                let names: Vec<_> = listed.names().map(|name| Escaped::new(name.as_bytes()).to_string()).collect();
+                let names = or_dash(Some(names.join(", ")).filter(|names| !names.is_empty()));
+                let position = format!("@{}", listed.position());
+                let kind = listed.kind().word();
+                let problem = listed.problem().map(|problem| format!(" ({problem:#})")).unwrap_or_default();
+                format!(
+                    "{position:<4} {kind:<11} {platform:<15} {manifest:<digest$} {image_id:<digest$} {names}{problem}"
+                )
+            },
+        );
+    }
     output.finish()
 }
 

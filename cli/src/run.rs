@@ -2,7 +2,7 @@
 
 #![expect(clippy::disallowed_methods, reason = "whoever types a path has the authority over it")]
 
-use crate::arguments::{Apply, Arguments, Command, Input, Unpack};
+use crate::arguments::{Apply, Arguments, Command, Input, List, Unpack};
 use crate::opened::{Opened, Thing, is_reserved};
 use crate::progress::Watcher;
 use crate::report::{self, Done, Findings, Judgement, Listing, Output, Seen};
@@ -13,7 +13,8 @@ use crate::tell::{self, Failure, Left, shown};
 use cap_std::ambient_authority;
 use cap_std::fs::Dir;
 use layercage::{
-    Audit, Error, Escaped, Fault, Image, Layer, Limits, Lower, Position, Rootfs, Scratch, Unpacker, Wall, What,
+    Audit, Error, Escaped, Fault, Image, ImageForm, Layer, Limits, Lower, Position, Rootfs, Scratch, Unpacker, Wall,
+    What,
 };
 use std::ffi::OsStr;
 use std::fs::File;
@@ -44,6 +45,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<u8, Failure> {
             let refused = findings.summary(&audit, seen).map_err(Failure::output)?;
             Ok(if refused { 3 } else { 0 })
         }
+        Command::List(list) if list.images => run_images(list, sandbox, arguments.json).map(|()| 0),
         Command::List(list) => {
             let mut listing = Listing::new(Output::new(arguments.json));
             let (limits, audit) = (list.limits(), Audit::new(list.limits()));
@@ -84,8 +86,39 @@ fn run_audit(
         Tree::Seen => audit.with_tree(lower),
         Tree::Unseen => audit,
     };
-    let Opened { thing, tag } = Opened::find(&input.input)?;
-    let selector = input.selection.selector(tag.as_deref()).map_err(Failure::usage)?;
+    let opened = Opened::find(&input.input)?;
+    let selector = input.selection.selector(opened.tag.as_deref()).map_err(Failure::usage)?;
+    let form = opened.form;
+    let image = match open_input(input, opened, sandbox, limits)? {
+        Taken::Image(image) => *image,
+        Taken::Layer(file) => {
+            observer.taken_for(What::Layer);
+            let mut audit = over(Lower::Unknown);
+            audit.layer(Layer::new(file), observer).map_err(Failure::read)?;
+            return Ok(seen(audit, Seen::Layer));
+        }
+    };
+    let found = if image.is_ok() || input.taken_for.is_some() { Seen::Image } else { Seen::NoImage };
+    let image = require_form(image, form, &input.input)?;
+    observer.taken_for(What::Image);
+    let mut audit = over(Lower::Nothing);
+    match image.and_then(|image| image.select(&selector)) {
+        Ok(selected) => audit.image(&selected, observer).map_err(Failure::read)?,
+        Err(error) => audit.refusal(error, observer).map_err(Failure::read)?,
+    }
+    Ok(seen(audit, found))
+}
+
+/// What an input was taken for.
+enum Taken {
+    /// An image, or what looks like one and cannot be opened.
+    Image(Box<Result<Image, Error>>),
+    Layer(File),
+}
+
+/// Opens an input that is only to be read, behind the wall.
+fn open_input(input: &Input, opened: Opened, sandbox: Sandbox, limits: &Limits) -> Result<Taken, Failure> {
+    let Opened { thing, tag, form } = opened;
     let is_stream = matches!(thing, Thing::Stream(_));
     let image = match thing {
         Thing::Directory(_) if input.taken_for == Some(What::Layer) => {
@@ -103,42 +136,82 @@ fn run_audit(
                 true => kept.and_then(|kept| kept.keep(file, limits)).map_err(Failure::read)?,
                 false => file,
             };
-            if what_is(&file, input, tag.as_deref(), limits)? == What::Layer {
-                observer.taken_for(What::Layer);
-                let mut audit = over(Lower::Unknown);
-                audit.layer(Layer::new(file), observer).map_err(Failure::read)?;
-                return Ok(seen(audit, Seen::Layer));
+            if what_is(&file, input, (tag.as_deref(), form), limits)? == What::Layer {
+                return Ok(Taken::Layer(file));
             }
             Image::open_archive(file, || spare, limits.clone())
         }
     };
-    observer.taken_for(What::Image);
-    let mut audit = over(Lower::Nothing);
-    let found = if image.is_ok() || input.taken_for.is_some() { Seen::Image } else { Seen::NoImage };
-    match image.and_then(|image| image.select(&selector)) {
-        Ok(selected) => audit.image(&selected, observer).map_err(Failure::read)?,
-        Err(error) => audit.refusal(error, observer).map_err(Failure::read)?,
+    Ok(Taken::Image(Box::new(image)))
+}
+
+/// Holds an image to the form that stood in front of its path.
+fn require_form(
+    image: Result<Image, Error>,
+    form: Option<ImageForm>,
+    path: &Path,
+) -> Result<Result<Image, Error>, Failure> {
+    let (Ok(image), Some(wanted)) = (&image, form) else { return Ok(image) };
+    let has = |form: ImageForm| image.has_form(form).map_err(Failure::read);
+    if has(wanted)? {
+        return Ok(Ok(image.clone()));
     }
-    Ok(seen(audit, found))
+    for form in ImageForm::ALL {
+        if has(*form)? {
+            let path = named(path);
+            return Err(Failure::usage(format!("{path} holds no image in the form `{wanted}:`, but one in `{form}:`")));
+        }
+    }
+    Err(Failure::usage(format!("{} holds no image in the form `{wanted}:`", named(path))))
+}
+
+/// Prints what images an input holds.
+fn run_images(list: &List, sandbox: Sandbox, json: bool) -> Result<(), Failure> {
+    let (input, limits) = (&list.input, list.limits());
+    let opened = Opened::find(&input.input)?;
+    let choice = match input.taken_for {
+        Some(What::Layer) => Some("`--as layer`".to_owned()),
+        _ => input.selection.asks_for(opened.tag.as_deref()),
+    };
+    if let Some(choice) = choice {
+        return Err(Failure::usage(format!("{choice} contradicts `--images`, which lists all images there are")));
+    }
+    let form = opened.form;
+    match open_input(input, opened, sandbox, &limits)? {
+        Taken::Layer(_) => Err(Failure::usage(format!(
+            "{} is not the archive of an image, so there are none to list",
+            named(&input.input)
+        ))),
+        Taken::Image(image) => {
+            let image = require_form(*image, form, &input.input)?;
+            let manifests = image.and_then(|image| image.manifests()).map_err(Failure::read)?;
+            report::images(&manifests, Output::new(json)).map_err(Failure::output)
+        }
+    }
 }
 
 /// What a file is to be judged as. What was asked for of an image must not be passed over for a layer: whoever makes
 /// the file decides what it looks like.
-fn what_is(file: &File, input: &Input, tag: Option<&str>, limits: &Limits) -> Result<What, Failure> {
+fn what_is(
+    file: &File,
+    input: &Input,
+    (tag, form): (Option<&str>, Option<ImageForm>),
+    limits: &Limits,
+) -> Result<What, Failure> {
     let what = match input.taken_for {
         Some(what) => what,
         None => What::of(file, limits).map_err(Failure::read)?,
     };
-    match input.selection.asks_for(tag) {
-        Some(option) if what == What::Layer => {
+    let name = named(&input.input);
+    let asked = input.selection.asks_for(tag).map(|option| format!("{option} says which image of {name} is meant"));
+    let asked = asked.or_else(|| form.map(|form| format!("`{form}:` says that {name} is an image")));
+    match asked {
+        Some(asked) if what == What::Layer => {
             let because = match input.taken_for {
-                Some(_) => "`--as layer` makes it a layer".to_owned(),
-                None => "it is not the archive of an image".to_owned(),
+                Some(_) => "`--as layer` makes it a layer",
+                None => "it is not the archive of an image",
             };
-            let name = named(&input.input);
-            Err(Failure::usage(format!(
-                "{option} says which image of {name} is meant, and {because}; nothing was judged"
-            )))
+            Err(Failure::usage(format!("{asked}, and {because}; nothing was judged")))
         }
         _ => Ok(what),
     }
@@ -170,7 +243,7 @@ fn run_unpack(unpack: &Unpack, sandbox: Sandbox, json: bool) -> Result<Done, Fai
     let (parent, name) = split(&unpack.rootfs)?;
     let parent = open_directory(parent)?;
     let left = || Left::Nothing(unpack.rootfs.clone());
-    let Opened { thing, tag } = Opened::find(&unpack.image)?;
+    let Opened { thing, tag, form } = Opened::find(&unpack.image)?;
     let selector = unpack.selection.selector(tag.as_deref()).map_err(Failure::usage)?;
     let jobs = unpack.working.jobs();
     let ignored = Ignored::find_out();
@@ -192,6 +265,7 @@ fn run_unpack(unpack: &Unpack, sandbox: Sandbox, json: bool) -> Result<Done, Fai
             (restrictions, archive.and_then(open))
         }
     };
+    let image = require_form(image, form, &unpack.image)?;
     let selected = image.and_then(|image| image.select(&selector));
     let selected = selected.map_err(|error| Failure::refused(error, left()))?;
     // Until here there is nothing to clean up.
@@ -202,7 +276,7 @@ fn run_unpack(unpack: &Unpack, sandbox: Sandbox, json: bool) -> Result<Done, Fai
         .watched_by(&mut Watcher::new(&signals, json))
         .unpack(&selected, &parent, name)
         .map_err(|error| Failure::ended(error, left(), &signals))?;
-    Ok(Done { report, restrictions })
+    Ok(Done { report, restrictions, image: Some(selected) })
 }
 
 fn run_apply(apply: &Apply, sandbox: Sandbox, json: bool) -> Result<Done, Failure> {
@@ -233,7 +307,7 @@ fn run_apply(apply: &Apply, sandbox: Sandbox, json: bool) -> Result<Done, Failur
             watched.apply_side_by_side(known(layer, apply), &mut rootfs)
         }
     };
-    Ok(Done { report: applied.map_err(ended)?.into_report(), restrictions })
+    Ok(Done { report: applied.map_err(ended)?.into_report(), restrictions, image: None })
 }
 
 /// The layer with all that is known of it.

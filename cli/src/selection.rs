@@ -7,15 +7,21 @@ use layercage::{Digest, Escaped, Platform, Selector};
 /// The options that say so.
 #[derive(Debug, Args)]
 pub(crate) struct Selection {
-    /// The name of the image: a tag of an image layout, or a reference such as `alpine:3.19`.
+    /// The name of the image: a tag of an image layout, or a reference such as `alpine:3.19`, which may be shortened
+    /// where this leaves no doubt; or `@N`, its position from 0.
     #[arg(long = "ref", value_name = "NAME")]
     reference: Option<String>,
-    /// The platform whose files are meant, or what it runs besides; that of this machine unless it is given.
+    /// The platform whose files are meant, or what it runs besides; that of this machine unless it is given. OS or ARCH
+    /// alone is completed by this machine's.
     #[arg(long, value_name = "OS/ARCH[/VARIANT]", value_parser = parse_platform)]
     platform: Option<Platform>,
     /// The digest of the manifest, or of an index; all is verified from this one value, whatever the image lists.
     #[arg(long, value_name = "DIGEST", value_parser = parse_digest, conflicts_with = "reference")]
     manifest_digest: Option<Digest>,
+    /// The digest of the image's configuration, which `docker images` and `podman images` call IMAGE ID, in full, with
+    /// or without `sha256:`; all is verified from this one value, whatever the image lists.
+    #[arg(long, value_name = "ID", value_parser = parse_image_id, conflicts_with_all = ["reference", "manifest_digest"])]
+    image_id: Option<Digest>,
 }
 
 impl Selection {
@@ -23,6 +29,7 @@ impl Selection {
     pub(crate) fn asks_for(&self, tag: Option<&str>) -> Option<String> {
         match () {
             () if self.manifest_digest.is_some() => Some("`--manifest-digest`".to_owned()),
+            () if self.image_id.is_some() => Some("`--image-id`".to_owned()),
             () if self.reference.is_some() => Some("`--ref`".to_owned()),
             () if self.platform.is_some() => Some("`--platform`".to_owned()),
             () => tag.map(|tag| format!("the tag {}", Escaped::new(tag.as_bytes()))),
@@ -39,14 +46,43 @@ impl Selection {
             (Some(tag), None) if self.manifest_digest.is_some() => {
                 return Err(format!("the tag {} contradicts `--manifest-digest`, which needs no name", shown(tag)));
             }
+            (Some(tag), None) if self.image_id.is_some() => {
+                return Err(format!("the tag {} contradicts `--image-id`, which needs no name", shown(tag)));
+            }
             _ => {}
         }
         let selector = self.platform.iter().cloned().fold(Selector::host(), Selector::platform);
         let selector = self.manifest_digest.into_iter().fold(selector, Selector::manifest_digest);
-        Ok(self.reference.as_deref().or(tag).into_iter().fold(selector, Selector::reference))
+        let selector = self.image_id.into_iter().fold(selector, Selector::image_id);
+        Ok(match self.reference.as_deref().or(tag) {
+            None => selector,
+            Some(name) => match position(name)? {
+                Some(position) => selector.position(position),
+                None => selector.reference(name),
+            },
+        })
     }
 }
 
+/// Reads a position, `@` and digits. No tag and no reference begins with `@`.
+fn position(name: &str) -> Result<Option<usize>, String> {
+    let Some(number) = name.strip_prefix('@') else { return Ok(None) };
+    let number = Some(number).filter(|number| number.bytes().all(|byte| byte.is_ascii_digit()));
+    let position = number.and_then(|number| number.parse().ok());
+    let shown = || Escaped::new(name.as_bytes());
+    position.map(Some).ok_or_else(|| format!("{} is no position: that is `@` and a number from 0, as in `@0`", shown()))
+}
+
 fn parse_platform(text: &str) -> Result<Platform, String> {
-    text.parse().map_err(|_| "os/arch or os/arch/variant is needed, such as linux/arm/v7".to_owned())
+    text.parse()
+        .map_err(|_| "os/arch or os/arch/variant is needed, such as linux/arm/v7, or one of them alone".to_owned())
+}
+
+fn parse_image_id(text: &str) -> Result<Digest, String> {
+    let hex = text.strip_prefix("sha256:").unwrap_or(text);
+    format!("sha256:{hex}").parse().map_err(|_| {
+        "an image ID is 64 lower-case hexadecimal digits, with or without sha256: in front; `docker images --no-trunc` \
+         prints them all"
+            .to_owned()
+    })
 }

@@ -391,6 +391,9 @@ fn assert_documented(
     for note in object.get("notes").into_iter().flat_map(|notes| notes.as_array().unwrap()) {
         assert_documented(note, documented, seen);
     }
+    for inner in ["image", "problem"].iter().filter_map(|key| object.get(*key)) {
+        assert_documented(inner, documented, seen);
+    }
 }
 
 #[test]
@@ -401,14 +404,20 @@ fn every_object_is_as_its_page_says_and_every_key_of_the_page_is_seen() {
     for file in ["oci-layout", "index.json"] {
         fs::copy(PathBuf::from(world()).join(file), damaged.join(file)).unwrap();
     }
-    let index: Value = serde_json::from_slice(&fs::read(damaged.join("index.json")).unwrap()).unwrap();
+    let mut index: Value = serde_json::from_slice(&fs::read(damaged.join("index.json")).unwrap()).unwrap();
     let manifest = index["manifests"][0]["digest"].as_str().unwrap().replace(':', "/");
     fs::write(damaged.join("blobs").join(manifest), "{}").unwrap();
+    let mut signature = index["manifests"][0].clone();
+    signature["digest"] = format!("sha256:{}", "0".repeat(64)).into();
+    signature["artifactType"] = "application/x.signature".into();
+    index["manifests"].as_array_mut().unwrap().push(signature);
+    fs::write(damaged.join("index.json"), index.to_string()).unwrap();
     let world = world();
     let (documented, mut seen) = (documented(), BTreeMap::new());
     for arguments in [
         &["list", &world][..],
         &["list", "layer"],
+        &["list", "--images", "damaged"],
         &["check", &world],
         &["check", "layer"],
         &["apply", "--devices", "skip", "layer", "."],
