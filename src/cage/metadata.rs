@@ -189,6 +189,11 @@ impl Gift {
                 "the user namespace has no such owner; `--owners caller` keeps all files the caller's, `--owners map` \
                  gives them to owners that it has",
             ),
+            // Root may do it, and so may the root of a user namespace with the ids that this one maps.
+            Errno::PERM => fault.with_help(
+                "changing owners needs privileges: run as root, or in `unshare -r --map-auto` or `podman unshare`. \
+                 `--owners caller` keeps all files the caller's, `--owners record` writes the owners into an attribute",
+            ),
             _ => fault,
         }
     }
