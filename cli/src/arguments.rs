@@ -44,6 +44,12 @@ pub(crate) enum Command {
     List(List),
     /// Print the rules by which images are judged, and what each policy does about them.
     Rules,
+    /// Explain a rule or a limit: what it is about, why it matters, which tools write it, and what to do.
+    Explain {
+        /// The id of a rule, as messages show it in brackets, or of a limit, as `--limit` takes it.
+        #[arg(value_name = "RULE")]
+        rule: String,
+    },
 }
 
 #[derive(Debug, Args)]

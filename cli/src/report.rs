@@ -8,6 +8,7 @@ use layercage::{
     Restrictions, Rule, Selected, Verdict, What,
 };
 use serde_json::{Map, Value, json};
+use std::collections::BTreeSet;
 use std::io::{self, BufWriter, Stdout, Write};
 
 /// What came of an image or a layer, and what the kernel forbade meanwhile.
@@ -151,12 +152,27 @@ impl Seen {
     }
 }
 
+/// The rules whose help was printed: once is enough, however often a layer breaks one.
+#[derive(Debug, Default)]
+struct Helped(BTreeSet<&'static str>);
+
+impl Helped {
+    /// What to do about it, the first time that the rule occurs.
+    fn first(&mut self, rule: &Rule) -> Option<&'static str> {
+        rule.help().filter(|_| self.0.insert(rule.id()))
+    }
+}
+
 /// Prints findings, and what the policy asked for does about them.
-pub(crate) struct Findings(Output, Policy);
+pub(crate) struct Findings {
+    output: Output,
+    policy: Policy,
+    helped: Helped,
+}
 
 impl Findings {
     pub(crate) fn new(output: Output, policy: Policy) -> Self {
-        Self(output, policy)
+        Self { output, policy, helped: Helped::default() }
     }
 
     /// Prints what the policy asked for and what each preset would do, and says whether the former refuses.
@@ -164,8 +180,8 @@ impl Findings {
         let word = |policy: &Policy| if audit.is_refused_by(policy) { "refuses" } else { "takes" };
         let presets = [Preset::Default, Preset::Compatible, Preset::Paranoid];
         let presets = presets.map(|preset| (preset.to_string(), word(&Policy::preset(preset))));
-        let (findings, asked) = (audit.findings(), word(&self.1));
-        self.0.line(
+        let (findings, asked) = (audit.findings(), word(&self.policy));
+        self.output.line(
             || {
                 let presets: Map<_, _> = presets.iter().map(|(name, word)| (name.clone(), json!(word))).collect();
                 let (what, seen) = (seen.what().word(), seen.word());
@@ -173,14 +189,14 @@ impl Findings {
                     "presets": presets})
             },
             || {
-                let each: Vec<_> = presets.iter().map(|(name, word)| format!("{name} {word} it")).collect();
+                let each: Vec<_> = presets.iter().map(|(name, word)| format!("{name} {word}")).collect();
                 let (plural, each) = (if findings == 1 { "" } else { "s" }, each.join(", "));
-                let remark = format!("judged as {}{}", with_article(seen.what()), seen.remark());
-                format!("{findings} finding{plural}: the policy asked for {asked} it; by itself {each} ({remark})")
+                let remark = format!("Judged as {}{}", with_article(seen.what()), seen.remark());
+                format!("{findings} finding{plural}: the policy {asked} it (presets: {each}). {remark}")
             },
         );
-        self.0.finish()?;
-        Ok(audit.is_refused_by(&self.1))
+        self.output.finish()?;
+        Ok(audit.is_refused_by(&self.policy))
     }
 }
 
@@ -197,10 +213,24 @@ impl Judgement for Findings {}
 impl Observer for Findings {
     fn finding(&mut self, finding: &Finding) {
         let verdict = match &finding.rule {
-            Rule::Quirk(quirk) => self.1.verdict(quirk.rule()),
+            Rule::Quirk(quirk) => self.policy.verdict(quirk.rule()),
             Rule::Violation(_) => Verdict::Refuse,
         };
-        self.0.line(|| json!(finding), || format!("{} {finding}", verdict.word()));
+        // What passes needs no remedy.
+        let help = if verdict == Verdict::Refuse { self.helped.first(&finding.rule) } else { None };
+        self.output.line(
+            || {
+                let mut object = json!(finding);
+                if let (Some(help), Value::Object(members)) = (help, &mut object) {
+                    members.insert("help".to_owned(), json!(help));
+                }
+                object
+            },
+            || {
+                let help = help.map(|help| format!("\n  help: {help}")).unwrap_or_default();
+                format!("{} {finding}{help}", verdict.word())
+            },
+        );
     }
 }
 
@@ -209,11 +239,12 @@ pub(crate) struct Listing {
     output: Output,
     what: Option<What>,
     refused: bool,
+    helped: Helped,
 }
 
 impl Listing {
     pub(crate) fn new(output: Output) -> Self {
-        Self { output, what: None, refused: false }
+        Self { output, what: None, refused: false, helped: Helped::default() }
     }
 
     /// Says whether something could not be listed, since it is always refused.
@@ -266,7 +297,7 @@ impl Observer for Listing {
     fn finding(&mut self, finding: &Finding) {
         if let Rule::Violation(_) = finding.rule {
             self.refused = true;
-            tell::refusal(finding, self.output.json);
+            tell::refusal(finding, self.helped.first(&finding.rule), self.output.json);
         }
     }
 }

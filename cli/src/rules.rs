@@ -1,7 +1,7 @@
-//! `layercage rules`: the table of rules, as text or as JSON.
+//! `layercage rules` and `layercage explain`: the table of rules and what is behind each, as text or as JSON.
 
 use crate::report::Output;
-use layercage::{Preset, QuirkRule, Row, Verdict, ViolationRule};
+use layercage::{Escaped, Limit, Preset, QuirkRule, Row, Verdict, ViolationRule, explanation};
 use serde_json::{Map, Value, json};
 use std::io;
 
@@ -17,6 +17,84 @@ pub(crate) fn print(mut output: Output) -> io::Result<()> {
     output.finish()
 }
 
+/// A rule or a limit with its long form.
+pub(crate) struct Explained {
+    what: Explainable,
+    text: &'static str,
+}
+
+enum Explainable {
+    Rule(&'static str, Row),
+    Limit(Limit),
+}
+
+/// Finds what has this id. The brackets that messages put around it may stay.
+pub(crate) fn find(id: &str) -> Option<Explained> {
+    let id = id.strip_prefix('[').and_then(|id| id.strip_suffix(']')).unwrap_or(id);
+    let quirks = QuirkRule::ALL.iter().map(|rule| ("quirk", rule.row()));
+    let rules = quirks.chain(ViolationRule::ALL.iter().map(|rule| ("violation", rule.row())));
+    let rules = rules.map(|(kind, row)| (row.id, Explainable::Rule(kind, row)));
+    let limits = Limit::ALL.iter().map(|limit| (limit.id(), Explainable::Limit(*limit)));
+    let (_, what) = rules.chain(limits).find(|(known, _)| *known == id)?;
+    Some(Explained { what, text: explanation(id)? })
+}
+
+/// Says that nothing has this id, and which ids come close.
+pub(crate) fn unknown(id: &str) -> String {
+    let quirks = QuirkRule::ALL.iter().map(|rule| rule.row().id);
+    let rules = quirks.chain(ViolationRule::ALL.iter().map(|rule| rule.row().id));
+    let ids = rules.chain(Limit::ALL.iter().map(|limit| limit.id()));
+    let words: Vec<_> = id.split(|char: char| !char.is_ascii_alphanumeric()).filter(|word| word.len() > 2).collect();
+    let close: Vec<_> = ids.filter(|known| words.iter().any(|word| known.contains(word))).take(5).collect();
+    let close = match close.is_empty() {
+        true => String::new(),
+        false => format!("; similar are {}", close.join(", ")),
+    };
+    format!("no rule and no limit is called {}{close}; `layercage rules` lists the rules", Escaped::new(id.as_bytes()))
+}
+
+impl Explained {
+    /// Prints the id, the sentence, the verdicts and the long form.
+    pub(crate) fn print(&self, mut output: Output) -> io::Result<()> {
+        output.line(|| self.object(), || format!("{}\n\n{}", self.head(), self.text));
+        output.finish()
+    }
+
+    fn head(&self) -> String {
+        match &self.what {
+            Explainable::Rule("violation", row) => {
+                format!("{}: {}\n\nA violation: refused under every policy.", row.id, row.sentence)
+            }
+            Explainable::Rule(_, row) => {
+                let [default, compatible, paranoid] = row.verdicts.map(Verdict::word);
+                format!(
+                    "{}: {}\n\nA quirk, which policy decides: default {default}, compatible {compatible}, paranoid \
+                     {paranoid}.",
+                    row.id, row.sentence
+                )
+            }
+            Explainable::Limit(limit) => match limit.default() {
+                Limit::OFF => format!("{limit}: a limit, off by default"),
+                amount => format!("{limit}: a limit, {amount} by default"),
+            },
+        }
+    }
+
+    fn object(&self) -> Value {
+        let mut object = match &self.what {
+            Explainable::Rule(kind, row) => object(kind, row),
+            Explainable::Limit(limit) => {
+                let default = Some(limit.default()).filter(|&amount| amount != Limit::OFF);
+                json!({"type": "limit", "id": limit.id(), "default": default})
+            }
+        };
+        if let Value::Object(members) = &mut object {
+            members.insert("explanation".to_owned(), json!(self.text));
+        }
+        object
+    }
+}
+
 fn line(id: &str, [default, compatible, paranoid]: [&str; 3], sentence: &str) -> String {
     format!("{id:<26} {default:<8} {compatible:<11} {paranoid:<9} {sentence}")
 }
@@ -26,7 +104,7 @@ fn object(kind: &str, row: &Row) -> Value {
     let verdicts = presets.map(|preset| (preset.to_string(), json!(row.verdict(preset).word())));
     let mut object = json!({"type": "rule", "id": row.id, "kind": kind, "sentence": row.sentence});
     if let Value::Object(object) = &mut object {
-        object.extend((!row.help.is_empty()).then(|| ("help".to_owned(), json!(row.help))));
+        object.insert("help".to_owned(), json!(row.help));
         object.insert("verdicts".to_owned(), Value::Object(Map::from_iter(verdicts)));
     }
     object

@@ -54,6 +54,10 @@ pub(crate) fn run(arguments: &Arguments) -> Result<u8, Failure> {
             Ok(if refused { 3 } else { 0 })
         }
         Command::Rules => rules::print(Output::new(arguments.json)).map(|()| 0).map_err(Failure::output),
+        Command::Explain { rule } => {
+            let explained = rules::find(rule).ok_or_else(|| Failure::usage(rules::unknown(rule)))?;
+            explained.print(Output::new(arguments.json)).map(|()| 0).map_err(Failure::output)
+        }
     }
 }
 

@@ -171,11 +171,14 @@ fn object(failure: &Failure) -> Value {
     object
 }
 
-/// Says that something was met that is always refused.
-pub(crate) fn refusal(finding: &Finding, json: bool) {
+/// Says that something was met that is always refused; `help` says what to do about it where it was not said before.
+pub(crate) fn refusal(finding: &Finding, help: Option<&str>, json: bool) {
     match json {
         true => say(&json!(Fault::Refused(finding.rule.clone()).at(finding.position.clone()))),
-        false => say(&format_args!("layercage: refused {finding}")),
+        false => {
+            say(&format_args!("layercage: refused {finding}"));
+            help.into_iter().for_each(|help| say(&format_args!("layercage: help: {help}")));
+        }
     }
 }
 

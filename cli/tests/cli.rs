@@ -181,7 +181,7 @@ fn a_refusal_says_which_entry_and_byte_and_path_and_rule_and_what_to_do() {
         [
             "layercage: refused [device-node]: entry 2, byte 1024, \"dev/console\": a device node: kind character, \
              major 5, minor 1",
-            "layercage: help: base images carry these; `--devices skip` leaves them out. What was applied before that \
+            "layercage: help: base images have these: `--devices skip` drops them. What was applied before that \
              stays in root",
         ]
     );
@@ -417,17 +417,18 @@ fn check_tells_every_finding_and_what_each_preset_would_do() {
     let text = String::from_utf8(output.stdout).unwrap();
     let lines: Vec<_> = text.lines().collect();
     assert_eq!(output.status.code(), Some(3));
-    assert_eq!(lines.len(), 3, "{text}");
-    assert!(lines[1].starts_with("refuse [device-node]: entry 3, byte 1536, \"y\": "), "{text}");
+    assert_eq!(lines.len(), 4, "{text}");
+    assert_eq!(lines[1], "  help: base images have these: `--devices skip` drops them", "once for the rule");
+    assert!(lines[2].starts_with("refuse [device-node]: entry 3, byte 1536, \"y\": "), "{text}");
     assert_eq!(
-        lines[2],
-        "2 findings: the policy asked for refuses it; by itself default refuses it, compatible takes it, paranoid \
-         refuses it (judged as a layer; the layers below it were not seen)"
+        lines[3],
+        "2 findings: the policy refuses it (presets: default refuses, compatible takes, paranoid refuses). Judged as a \
+         layer; the layers below it were not seen"
     );
     let skipping = run(&["check", "--devices", "skip", "layer"], place.path());
     assert_eq!(skipping.status.code(), Some(0));
     let text = String::from_utf8(skipping.stdout).unwrap();
-    assert!(text.contains("the policy asked for takes it; by itself default refuses it"), "{text}");
+    assert!(text.contains("the policy takes it (presets: default refuses, "), "{text}");
     let json = String::from_utf8(run(&["check", "--json", "layer"], place.path()).stdout).unwrap();
     let last: serde_json::Value = serde_json::from_str(json.lines().last().unwrap()).unwrap();
     assert_eq!(last["policy"], "refuses");

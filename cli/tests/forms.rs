@@ -174,16 +174,18 @@ fn no_option_that_does_not_help_is_named_where_the_archive_of_an_image_is_refuse
     let place = tempfile::tempdir().unwrap();
     fs::write(place.path().join("image"), [oci_archive(&index()), vec![1; 512]].concat()).unwrap();
     fs::write(place.path().join("empty"), "").unwrap();
-    for (image, rule) in [("image", "data-after-end"), ("empty", "unmarked-end")] {
+    let cases = [("image", "data-after-end", "archive-ambiguous"), ("empty", "unmarked-end", "not-an-image")];
+    for (image, rule, refused) in cases {
         for options in [&[][..], &["--allow", rule], &["--policy", "compatible"]] {
             let (code, _, stderr) = ended(&[&["unpack", image, "rootfs"], options].concat(), place.path());
-            assert!(code == 3 && stderr.contains("[archive-ambiguous]") && stderr.contains(rule), "{stderr}");
+            assert!(code == 3 && stderr.contains(&format!("[{refused}]")), "{stderr}");
+            assert!(stderr.contains(rule) || stderr.contains("the file is empty"), "{stderr}");
             let (_, help) = stderr.split_once("layercage: help: ").unwrap();
             assert!(!help.contains("--"), "{help}");
         }
     }
     let (code, stdout, _) = ended(&["check", "--allow", "data-after-end", "image"], place.path());
-    assert!(code == 3 && stdout.contains("compatible refuses it"), "as unpacking it would: {stdout}");
+    assert!(code == 3 && stdout.contains("compatible refuses,"), "as unpacking it would: {stdout}");
 }
 
 #[test]

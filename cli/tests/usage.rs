@@ -270,8 +270,7 @@ fn a_short_file_that_is_no_archive_is_called_that() {
     fs::create_dir(place.path().join("root")).unwrap();
     fs::write(place.path().join("page"), "<html><body>404 Not Found</body></html>\n").unwrap();
     fs::write(place.path().join("short"), &layer(&["a"])[..300]).unwrap();
-    for (file, rule, help) in
-        [("page", "not-a-tar", "a layer is a tar archive"), ("short", "truncated", "fetch it again")]
+    for (file, rule, help) in [("page", "not-a-tar", "a server sent a page"), ("short", "truncated", "fetch it again")]
     {
         let (code, said) = ended(&run(&["apply", file, "root"], place.path()));
         assert!(code == 3 && said.contains(&format!("[{rule}]")) && said.contains(help), "{file}: {said}");
@@ -427,6 +426,8 @@ fn every_object_is_as_its_page_says_and_every_key_of_the_page_is_seen() {
         &["unpack", &world, "rootfs"],
         &["unpack", "--no-such-option"],
         &["rules"],
+        &["explain", "device-node"],
+        &["explain", "path-bytes"],
     ] {
         let output = run(&[&["--json"], arguments].concat(), place.path());
         let text = [output.stdout, output.stderr].concat();

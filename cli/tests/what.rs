@@ -187,7 +187,7 @@ fn a_file_and_a_pipe_are_taken_for_the_same_by_every_verb() {
     // People are told, too.
     for (file, what) in [("image.gz", "an image"), ("layer", "a layer")] {
         let check = text(&run(Way::Pipe, &["check", "INPUT"], file, place.path()).stdout);
-        assert!(check.lines().last().unwrap().contains(&format!("(judged as {what}")), "{check}");
+        assert!(check.lines().last().unwrap().contains(&format!("Judged as {what}")), "{check}");
         let list = text(&run(Way::Pipe, &["list", "INPUT"], file, place.path()).stderr);
         assert_eq!(list, format!("layercage: listed as {what}\n"));
     }
@@ -345,7 +345,7 @@ fn standard_input_counts_from_where_it_is() {
     let place = place();
     for (name, bytes) in [("image", image_without(&[])), ("layer", layer())] {
         fs::write(place.path().join("file"), [&[b'x'; 512][..], &bytes].concat()).unwrap();
-        for (verb, what) in [("check", "(judged as"), ("list", "listed as")] {
+        for (verb, what) in [("check", "Judged as"), ("list", "listed as")] {
             let script = format!("{{ dd bs=512 count=1 status=none of=/dev/null; \"$0\" {verb} -; }} < file 2>&1");
             let output = Command::new("sh").args(["-c", &script, COMMAND]).current_dir(place.path()).output().unwrap();
             let (code, said) = (output.status.code(), text(&output.stdout));

@@ -68,7 +68,8 @@ pub fn header(data: &[u8]) {
     let mut spoilt = block;
     spoilt[0] ^= 1;
     let refused = reading::read(&archive(&spoilt), &setup);
-    let is_refused = matches!(refused[..], [Step::Refused(Violation::HeaderChecksum { .. } | Violation::NotATar, _)]);
+    let is_refused =
+        matches!(refused[..], [Step::Refused(Violation::HeaderChecksum { .. } | Violation::NotATar { .. }, _)]);
     assert!(is_refused, "a changed byte goes unseen: {refused:?}");
     if let Some(Step::Entry(entry)) = steps.first()
         && entry.number == 1

@@ -255,7 +255,7 @@ fn shows_nothing_else(whole: &[Step], cut: &[Step]) {
         last if rest == [last.clone()] => (),
         Step::Refused(Violation::Truncated, _) => (),
         // Too little is left of the first header to be told from something else.
-        Step::Refused(Violation::NotATar, _) if before.is_empty() => (),
+        Step::Refused(Violation::NotATar { .. }, _) if before.is_empty() => (),
         Step::End(quirks, _) => {
             let marked = !quirks.iter().any(|quirk| matches!(quirk, Quirk::UnmarkedEnd { .. } | Quirk::NoEndBlocks));
             let more = rest.iter().any(|step| matches!(step, Step::Entry(_)));

@@ -5,7 +5,9 @@ use super::headers::Headers;
 use super::members::{Member, Members};
 use super::recognise::{What, look};
 use crate::read::{Expected, Format, LayerStream, TarReader};
-use crate::words::{Entry, EntryPath, Error, Fault, Limit, Limits, Policy, Position, Quirk, Verdict, Violation};
+use crate::words::{
+    Because, Entry, EntryPath, Error, Fault, Limit, Limits, Policy, Position, Quirk, Verdict, Violation,
+};
 use std::fs::File;
 use std::io::{self, BufRead, ErrorKind, Read, Seek, Write};
 use std::sync::Arc;
@@ -39,7 +41,7 @@ impl Archive {
         // A layer may be large: nothing is written before there is an image to be seen.
         let seen = look(&file, limits)?;
         if seen.what == What::Layer {
-            return Err(seen.broken.unwrap_or_else(|| placed(not_an_image().into())));
+            return Err(seen.broken.unwrap_or_else(|| placed(Violation::NotAnImage { because: LAYER }.into())));
         }
         let stream = uncompressed(whole, limits).map_err(placed)?;
         Self::of_spooled(stream, limits, spool)
@@ -55,9 +57,21 @@ impl Archive {
     }
 
     fn index(file: Arc<File>, limits: &Limits) -> Result<Self, Error> {
+        if file.metadata().map_err(|error| system("fstat", error).at(Position::default()))?.len() == 0 {
+            return Err(Fault::from(Violation::NotAnImage { because: EMPTY }).at(Position::default()));
+        }
         let mut members = Members::default();
         headers(&file, limits, &mut members)?;
         Ok(Self { file, members })
+    }
+
+    /// Why there is no image in an archive without `oci-layout` and `manifest.json`.
+    pub(super) fn no_image(&self, limits: &Limits) -> Result<Violation, Error> {
+        let because = match look(&self.file, limits)?.what {
+            What::Layer => LAYER,
+            What::Image => INCOMPLETE,
+        };
+        Ok(Violation::NotAnImage { because })
     }
 
     /// Opens a member that is a regular file, or that links lead to; `None` when it is missing.
@@ -71,11 +85,25 @@ impl Archive {
     }
 }
 
-/// An archive that is none of an image.
-pub(super) fn not_an_image() -> Violation {
-    let because = "an archive of an image has `oci-layout` and `index.json`, or `manifest.json`, and what these name";
-    Violation::NotAnImage { because }
-}
+const EMPTY: Because =
+    Because { what: "the file is empty", help: "write or fetch it again: whatever wrote it has failed" };
+
+/// What is given most often in place of an image.
+const LAYER: Because = Because {
+    what: "this is the tar archive of a single layer or of a file system, such as `docker export` writes",
+    help: "`layercage apply` applies it to a directory; `docker save` writes an image",
+};
+
+const INCOMPLETE: Because = Because {
+    what: "it has neither `oci-layout` nor `manifest.json`, though other parts of an image are there",
+    help: "the copy of the image is incomplete: fetch or pack it again",
+};
+
+/// The files of an archive of `docker save`, of which engines before 25 wrote no layout.
+pub(super) const UNPACKED_SAVE: Because = Because {
+    what: "this is the directory of an unpacked archive of `docker save`",
+    help: "name the archive itself, or pack the directory again: `tar -C DIR -cf FILE .`",
+};
 
 /// Reads all headers, and nothing of what lies between them.
 pub(super) fn headers(file: &Arc<File>, limits: &Limits, members: &mut Members) -> Result<(), Error> {

@@ -83,7 +83,7 @@ impl Called for DockerImage {
 /// [`Violation::NotAnImage`] when it names no image.
 pub(super) fn parse(bytes: &[u8]) -> Result<Vec<DockerImage>, Violation> {
     match parse_list(bytes)? {
-        none if none.is_empty() => Err(Violation::NotAnImage { because: "its `manifest.json` names no image" }),
+        none if none.is_empty() => Err(Violation::NotAnImage { because: "its `manifest.json` names no image".into() }),
         listed => Ok(listed),
     }
 }

@@ -3,7 +3,7 @@
 //! The forms: an image layout (image-spec, image-layout.md) as a directory or in an archive; the archive of
 //! `docker save`; the directory of `skopeo copy … dir:`.
 
-use super::archive::{Archive, kept, not_an_image};
+use super::archive::{Archive, UNPACKED_SAVE, kept};
 use super::blob::BlobReader;
 use super::docker::{self, DockerImage};
 use super::document::{self, strict};
@@ -207,16 +207,17 @@ impl Image {
         if let Some(marker) = image.file("oci-layout", document::parse::<LayoutMarker>)? {
             if marker.image_layout_version != "1.0.0" {
                 let because = "its `oci-layout` is of another version than 1.0.0";
-                return Err(Fault::from(Violation::NotAnImage { because }).at(in_file("oci-layout")));
+                return Err(Fault::from(Violation::NotAnImage { because: because.into() }).at(in_file("oci-layout")));
             }
             return Ok(image);
         }
-        if let Files::Archive(_) = &*image.files {
+        if let Files::Archive(archive) = &*image.files {
             if let Some(listed) = image.file(docker::MANIFEST_NAME, docker::parse)? {
                 image.form = Form::Docker(listed.into());
                 return Ok(image);
             }
-            return image.without_marker(|| nowhere(not_an_image().into()));
+            let missing = archive.no_image(&image.limits)?;
+            return image.without_marker(|| nowhere(missing.into()));
         }
         // Every reader of `dir:` takes the version that begins like this for one that it knows.
         let version = image.file("version", |text| Ok(text.starts_with(b"Directory Transport Version: 1.")))?;
@@ -229,8 +230,13 @@ impl Image {
                 return Ok(image);
             }
         }
-        let because = "it has neither `oci-layout` nor `index.json`, nor `version` and `manifest.json`";
-        image.without_marker(|| Fault::from(Violation::NotAnImage { because }).at(in_file("oci-layout")))
+        let is_saved = image.file(docker::MANIFEST_NAME, |bytes| Ok(docker::parse(bytes).is_ok()))? == Some(true);
+        let because = match is_saved {
+            true => UNPACKED_SAVE,
+            false => "it has neither `oci-layout` nor `index.json`, nor `version` and `manifest.json`".into(),
+        };
+        let place = if is_saved { docker::MANIFEST_NAME } else { "oci-layout" };
+        image.without_marker(|| Fault::from(Violation::NotAnImage { because }).at(in_file(place)))
     }
 
     /// A layout that lacks `oci-layout`, as BuildKit writes it for `type=oci,tar=false`. An `index.json` that lists
@@ -290,7 +296,7 @@ impl Image {
     /// Reads `index.json`, the one document that no digest covers.
     pub(super) fn index<T>(&self, parse: impl FnOnce(&[u8]) -> Result<T, Violation>) -> Result<T, Error> {
         let because = "there is no file `index.json`";
-        let missing = || Fault::from(Violation::NotAnImage { because }).at(in_file("index.json"));
+        let missing = || Fault::from(Violation::NotAnImage { because: because.into() }).at(in_file("index.json"));
         self.file("index.json", parse)?.ok_or_else(missing)
     }
 

@@ -276,7 +276,7 @@ impl<'a> Walk<'a> {
         match &self.passed_over {
             _ if self.seen || self.unknown.is_some() => None,
             Some(violation) => Some(violation.clone()),
-            None => Some(Violation::NotAnImage { because: "its index names no manifest" }),
+            None => Some(Violation::NotAnImage { because: "its index names no manifest".into() }),
         }
     }
 

@@ -8,6 +8,8 @@ mod digest;
 mod entry;
 mod error;
 mod escaped;
+mod explain;
+mod file_kind;
 mod followed;
 mod limits;
 mod name;
@@ -35,6 +37,8 @@ pub use digest::{Algorithm, Digest};
 pub use entry::{Device, DeviceKind, Entry, EntryKind, Metadata, Timestamp, Xattr};
 pub use error::{Blame, Effect, Error, ErrorKind, Fault, LayerPosition, Misuse, Position, SelectBy, SystemFault};
 pub use escaped::Escaped;
+pub use explain::explanation;
+pub use file_kind::FileKind;
 pub(crate) use followed::Followed;
 pub use limits::{Limit, Limits};
 pub use name::{Component, EntryPath, LinkTarget};
@@ -49,7 +53,7 @@ pub(crate) use reserved::{DIGITS, RUN, STAGE, has_digits, refuse_reserved};
 #[cfg(feature = "wall")]
 pub use restrictions::{Forbidden, Restrictions};
 pub use rule::{
-    ArchiveBytes, JsonProblem, Octal, Quirk, QuirkRule, Row, Rule, SizeSeen, Verdict, Violation, ViolationRule,
+    ArchiveBytes, Because, JsonProblem, Octal, Quirk, QuirkRule, Row, Rule, SizeSeen, Verdict, Violation, ViolationRule,
 };
 pub use source::Source;
 pub use sparse::{Segment, SparseMap};

@@ -125,7 +125,7 @@ mod tests {
     fn a_place_that_is_not_known_leaves_no_gap() {
         let violation = Violation::Compression { format: "xz" };
         let finding = |position| Finding { rule: Rule::Violation(violation.clone()), position }.to_string();
-        let sentence = "the layer is compressed in a way that is not read: format xz";
+        let sentence = "unsupported compression: format xz";
         assert_eq!(finding(Position::default()), format!("[compression]: {sentence}"));
         let first = Position { offset: Some(0), ..Position::default() };
         assert_eq!(finding(first.clone()), format!("[compression]: byte 0: {sentence}"));

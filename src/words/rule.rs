@@ -3,7 +3,7 @@
 //! A *violation* is refused under every policy. A *quirk* has a verdict that policy sets. Everything that
 //! speaks of rules (messages, policies, documentation, tests) reads this table.
 
-use super::{DeviceKind, Digest, Escaped, Limit, Preset, Timestamp, UnknownWord};
+use super::{DeviceKind, Digest, Escaped, FileKind, Limit, Preset, Timestamp, UnknownWord};
 use std::fmt::{self, Display};
 use std::str::FromStr;
 use std::sync::Arc;
@@ -45,7 +45,7 @@ pub struct Row {
     pub id: &'static str,
     /// What the rule says an archive has.
     pub sentence: &'static str,
-    /// What a person can do about a refusal; empty where there is nothing to say.
+    /// What a person can do about a refusal.
     pub help: &'static str,
     /// The verdicts of the presets `default`, `compatible` and `paranoid`.
     pub verdicts: [Verdict; 3],
@@ -135,10 +135,10 @@ macro_rules! verdicts {
     };
 }
 
-/// Where policy decides, a rule without words of its own can at least be allowed.
+/// Where policy decides, a rule without words of its own can at least be allowed. Otherwise it has its long form.
 macro_rules! help {
     (always $id:literal) => {
-        ""
+        concat!("`layercage explain ", $id, "` says more")
     };
     (by_policy $id:literal) => {
         concat!("`--allow ", $id, "` lets it pass with a note")
@@ -164,92 +164,93 @@ rules! {
     ViolationRule {
         // Names.
         "name-climbs" NameClimbs "a name has a `..` component";
-        "name-nul" NameNul "a name has a NUL byte in it";
+        "name-nul" NameNul "a name contains a NUL byte";
         "name-empty" NameEmpty "a name is empty where one component is needed";
-        "component-too-long" ComponentTooLong { bytes: usize } "a component of a name is longer than file systems take";
-        "root-not-directory" RootNotDirectory "the root of the image is something other than a directory";
-        "link-target-empty" LinkTargetEmpty "a symbolic link points at nothing";
-        "link-target-too-long" LinkTargetTooLong { bytes: usize } "a symbolic link's target is longer than file systems take";
-        "link-target-nul" LinkTargetNul "a symbolic link's target has a NUL byte in it";
+        "component-too-long" ComponentTooLong { bytes: usize } "a component of a name is longer than 255 bytes";
+        "root-not-directory" RootNotDirectory "the root of the image is not a directory";
+        "link-target-empty" LinkTargetEmpty "a symbolic link has an empty target";
+        "link-target-too-long" LinkTargetTooLong { bytes: usize } "the target of a symbolic link is longer than 4,095 bytes";
+        "link-target-nul" LinkTargetNul "the target of a symbolic link contains a NUL byte";
         // Places.
-        "parent-not-directory" ParentNotDirectory { parent: Escaped } "a name leads through something that is no directory";
+        "parent-not-directory" ParentNotDirectory { parent: Escaped } "a parent of the name is not a directory";
         "link-loop" LinkLoop { hops: u64 } "a name leads through more symbolic links than the limit `link-hops` allows"
-            help "`--limit link-hops=NUMBER` allows more, where they are no loop";
+            help "`--limit link-hops=NUMBER` raises the limit, if the links do not form a loop";
         "mount-crossed" MountCrossed { at: Escaped } "a name leads into another mount"
             help "unmount what is mounted below the root, or unpack into a directory of its own";
-        "hard-link-missing" HardLinkMissing { target: Escaped } "a hard link's target is not in the image"
-            help "a layer may need the ones below it: apply those first";
-        "hard-link-to-directory" HardLinkToDirectory { target: Escaped } "a hard link's target is a directory";
-        "hard-link-to-itself" HardLinkToItself { target: Escaped } "a hard link's target is the entry itself, and nothing is there";
+        "hard-link-missing" HardLinkMissing { target: Escaped } "the target of a hard link does not exist in the image"
+            help "the target may be in a lower layer: apply the lower layers first";
+        "hard-link-to-directory" HardLinkToDirectory { target: Escaped } "the target of a hard link is a directory";
+        "hard-link-to-itself" HardLinkToItself { target: Escaped } "the target of a hard link is the entry itself, and nothing is there";
         // Whiteouts.
-        "whiteout-of-nothing" WhiteoutOfNothing "nothing that can be removed is named after `.wh.`";
-        "whiteout-in-parent" WhiteoutInParent { component: Escaped } "a name has a `.wh.` component that is not its last";
+        "whiteout-of-nothing" WhiteoutOfNothing "a whiteout names nothing: `.wh.` is followed by the end of the name, `.` or `..`";
+        "whiteout-in-parent" WhiteoutInParent { component: Escaped } "a component before the last one begins with `.wh.`";
         "whiteout-type" WhiteoutType "a whiteout is neither a regular file nor a hard link";
         "whiteout-with-content" WhiteoutWithContent { size: u64 } "a whiteout has content";
         // Types and numbers.
-        "entry-type" EntryType { flag: Escaped } "an entry has a type that layers do not have";
-        "not-a-tar" NotATar "this is no tar archive, and nothing that holds one"
+        "entry-type" EntryType { flag: Escaped } "an entry has a type that layers do not support";
+        "not-a-tar" NotATar { found: FileKind } "not a tar archive or a supported compressed tar"
             help "a layer is a tar archive, plain or compressed with gzip or zstd";
-        "header-checksum" HeaderChecksum { stored: u64, computed: u64 } "a header's checksum does not fit";
-        "number" Number { field: &'static str, value: Escaped } "a number is not one, or out of range";
-        "device-number" DeviceNumber { kind: DeviceKind, major: u32, minor: u32 } "a device has a number that Linux cannot hold: major numbers end at 4095, minor numbers at 1048575"
-            help "no policy decides on it: the kernel would make another device of it";
+        "header-checksum" HeaderChecksum { stored: u64, computed: u64 } "the checksum of a header is wrong";
+        "number" Number { field: &'static str, value: Escaped } "a numeric header field is malformed or out of range";
+        "device-number" DeviceNumber { kind: DeviceKind, major: u32, minor: u32 } "a device number is out of range: on Linux, major numbers end at 4095 and minor numbers at 1048575"
+            help "no policy allows it: the kernel would create another device";
         // Extended headers.
         "pax-record" PaxRecord { record: Escaped } "a PAX record is malformed";
-        "pax-value" PaxValue { key: Escaped, value: Escaped } "a PAX record has a value that its key does not take";
+        "pax-value" PaxValue { key: Escaped, value: Escaped } "a PAX record has a value that its key does not allow";
         "pax-padding" PaxPadding "bytes follow the last record of a PAX header";
-        "xattr-name" XattrName { name: Escaped } "an extended attribute's name is empty or too long";
-        "xattr-value" XattrValue { name: Escaped } "an extended attribute's value is malformed";
-        "sparse" Sparse { format: &'static str } "a sparse file is described in a way that no writer has, and that not all readers read alike";
-        "sparse-map" SparseMap { segment: usize } "a sparse file's data overlaps, is out of order, or ends elsewhere than the file";
+        "xattr-name" XattrName { name: Escaped } "the name of an extended attribute is empty or too long";
+        "xattr-value" XattrValue { name: Escaped } "the value of an extended attribute is malformed";
+        "sparse" Sparse { format: &'static str } "sparse metadata is inconsistent or non-standard";
+        "sparse-map" SparseMap { segment: usize } "a sparse map overlaps, is out of order, or does not end where the file ends";
         "sparse-size" SparseSize { stored: u64, mapped: u64 } "a sparse file has more or less data than its map says";
         // Ends and compression.
-        "truncated" Truncated "the archive ends in the middle"
-            help "the copy of the layer is incomplete; fetch it again";
-        "lone-zero-block" LoneZeroBlock "one zero block stands in the middle of the archive, and readers differ on whether it ends there";
-        "compression" Compression { format: &'static str } "the layer is compressed in a way that is not read"
-            help "decompress it, or compress it with gzip or zstd";
-        "two-formats" TwoFormats { format: &'static str } "the compressed layer begins with a tar header too, and readers differ on which of them it is";
-        "compression-corrupt" CompressionCorrupt { format: &'static str } "the compressed layer is damaged"
-            help "the copy of the layer is damaged; fetch it again";
-        "data-after-compression" DataAfterCompression { format: &'static str } "data follows the compressed layer";
+        "truncated" Truncated "the archive is truncated"
+            help "the copy of the layer is incomplete: fetch it again";
+        "lone-zero-block" LoneZeroBlock "one zero block stands in the middle of the archive, and readers differ on whether the archive ends there";
+        "compression" Compression { format: &'static str } "unsupported compression"
+            help "decompress the layer, or compress it with gzip or zstd";
+        "two-formats" TwoFormats { format: &'static str } "the compressed layer also begins with a tar header, and readers differ on which of the two it is";
+        "compression-corrupt" CompressionCorrupt { format: &'static str } "the compressed data is damaged"
+            help "the copy of the layer is damaged: fetch it again";
+        "data-after-compression" DataAfterCompression { format: &'static str } "data follows the end of the compressed layer";
         // Digests and manifests.
-        "digest-malformed" DigestMalformed { text: Escaped } "a digest is malformed, or of an unknown algorithm"
-            help "sha256 and sha512 are read, in lower-case hexadecimal digits";
-        "digest-mismatch" DigestMismatch { expected: Digest, got: Digest } "the bytes are not those that the digest names"
-            help "the blob is damaged, or not the one that was meant; fetch it again";
-        "size-mismatch" SizeMismatch { expected: u64, got: SizeSeen } "the blob's size is not the one that was stated"
-            help "the blob is damaged, or not the one that was meant; fetch it again";
-        "diff-id-mismatch" DiffIdMismatch { expected: Digest, got: Digest } "the uncompressed layer is not the one that the diff ID names"
-            help "the image's configuration and its layers do not belong together";
-        "blob-missing" BlobMissing { digest: Digest } "the image names a blob that it does not hold"
-            help "the copy of the image is incomplete; fetch it again";
-        "pinned-manifest-missing" PinnedManifestMissing { digest: Digest, found: String } "the image does not hold the manifest, or the configuration, that it is pinned to"
-            help "it is not the image that was meant, or the digest is not of this one";
+        "digest-malformed" DigestMalformed { text: Escaped } "a digest is malformed or has an unknown algorithm"
+            help "supported are sha256 and sha512, in lower-case hexadecimal digits";
+        "digest-mismatch" DigestMismatch { expected: Digest, got: Digest } "the digest of the data is not the expected one"
+            help "the blob is damaged, or is another one than the digest names: fetch it again";
+        "size-mismatch" SizeMismatch { expected: u64, got: SizeSeen } "the size of the blob is not the expected one"
+            help "the blob is damaged, or is another one than the manifest names: fetch it again";
+        "diff-id-mismatch" DiffIdMismatch { expected: Digest, got: Digest } "the digest of the uncompressed layer is not the expected diff ID"
+            help "the configuration of the image and its layers do not belong together: fetch the image again";
+        "blob-missing" BlobMissing { digest: Digest } "the image names a blob that is missing"
+            help "the copy of the image is incomplete: fetch it again";
+        "pinned-manifest-missing" PinnedManifestMissing { digest: Digest, found: String } "the image does not hold the manifest or configuration that was asked for"
+            help "check the digest given to `--manifest-digest` or `--image-id`, or fetch the image that it names";
         "blob-not-regular" BlobNotRegular { name: Escaped } "a file of the image is not a regular file";
         "blob-outside" BlobOutside { name: Escaped, target: Escaped } "a file of the image is a symbolic link that leads out of the image"
             help "only files inside the image are opened: copy it with what its links point at (`cp -rL`, or `skopeo copy`)";
-        "foreign-layer-missing" ForeignLayerMissing { digest: Digest, urls: String } "a foreign layer is not in the image: it is only to be had from its URLs"
+        "foreign-layer-missing" ForeignLayerMissing { digest: Digest, urls: String } "a foreign layer is not part of the image and must be fetched from its URLs"
             help "copies of the image do not have such a layer: download it, and put it beside the other blobs under its digest";
-        "platform-missing" PlatformMissing { platform: String, found: String } "the image lists what fits this platform, and does not hold all of it"
+        "platform-missing" PlatformMissing { platform: String, found: String } "the image lists this platform but does not hold all of its blobs"
             help "`--platform` chooses another platform; fetch the image for this one, or for all of them, to have it";
-        "artifact" Artifact { kind: Escaped } "this is an artifact or an attestation, and no image"
+        "artifact" Artifact { kind: Escaped } "an artifact or an attestation, not a container image"
             help "it has no file system: choose the image that it belongs to";
-        "schema-1" Schema1 "a manifest is of Docker's schema 1, which is not read"
+        "schema-1" Schema1 "a manifest in the unsupported Docker schema 1"
             help "Docker replaced it in 2016: `skopeo copy --format v2s2` converts the image";
-        "not-an-image" NotAnImage { because: &'static str } "this is no image of a kind that is read";
-        "member-missing" MemberMissing { name: Escaped } "the image names a file that its archive does not hold"
-            help "the copy of the image is incomplete; fetch it again";
+        "not-an-image" NotAnImage { because: Because } "not an image in a supported form"
+            help "an image is an OCI layout, an archive of `docker save` or `podman save`, or a `dir:` of skopeo";
+        "member-missing" MemberMissing { name: Escaped } "the image names a file that is missing from its archive"
+            help "the copy of the image is incomplete: fetch it again";
         "member-twice" MemberTwice { name: Escaped } "the archive of an image holds two different members of one name";
         "member-path" MemberPath { path: Escaped } "a name or a link in the archive of an image leads out of it";
-        "archive-ambiguous" ArchiveAmbiguous { rule: &'static str, because: String } "the archive around an image is one that readers differ on"
-            help "no policy decides on it: fetch the archive again, or have it written anew";
+        "archive-ambiguous" ArchiveAmbiguous { rule: &'static str, because: String } "readers differ on what the archive around the image holds"
+            help "no policy allows it: fetch the archive again, or write it anew with another tool";
         "json" Json { problem: JsonProblem } "a document of the image is malformed";
-        "media-type" MediaType { media_type: Escaped } "a media type is unknown, or not the one that belongs here";
+        "media-type" MediaType { media_type: Escaped } "a media type is unknown or not allowed here";
         "layers-and-diff-ids" LayersAndDiffIds { layers: usize, diff_ids: usize } "the manifest and the configuration disagree on the layers";
         // Amounts.
-        "limit" LimitExceeded { limit: Limit, most: u64, amount: u64 } "an amount is beyond its limit"
-            help "`--limit NAME=AMOUNT` sets another, for images that are trusted with it";
+        "limit" LimitExceeded { limit: Limit, most: u64, amount: u64 } "an amount exceeds its limit"
+            help "`--limit NAME=AMOUNT` raises it for an image that you trust";
     }
 }
 
@@ -260,60 +261,60 @@ rules! {
     /// The name of a quirk, by which a policy decides it.
     QuirkRule {
         "device-node" DeviceNode { kind: DeviceKind, major: u32, minor: u32 } "a device node"
-            help "base images carry these; `--devices skip` leaves them out" = COMPATIBLE;
-        "device-zero" DeviceZero "a character device is 0:0, which overlay file systems take for a whiteout"
-            help "the storage of other engines holds these; `--devices skip` drops them, and no policy makes one" = COMPATIBLE;
+            help "base images have these: `--devices skip` drops them" = COMPATIBLE;
+        "device-zero" DeviceZero "a character device has the number 0:0, which overlay file systems use for whiteouts"
+            help "images that carry the storage of another engine have these: `--devices skip` drops them, and no policy creates one" = COMPATIBLE;
         "fifo" Fifo "a named pipe"
-            help "`--fifos skip` leaves them out" = PASSED;
+            help "`--fifos skip` drops them" = PASSED;
         "setid" SetId { mode: Octal } "a setuid, setgid or sticky bit"
-            help "base images have these; `--setid strip` leaves them off" = PASSED;
-        "link-parent" LinkParent { target: Escaped } "a symbolic link is on the way"
+            help "base images have these: `--setid strip` drops them" = PASSED;
+        "link-parent" LinkParent { target: Escaped } "a parent of the name is a symbolic link"
             help "`--links follow` follows them inside the root" = PASSED;
-        "link-climbs" LinkClimbs { target: Escaped } "a symbolic link on the way leads above the root"
-            help "`--links clamp` stops at the root, as a chroot would" = COMPATIBLE;
-        "whiteout-behind-own-link" WhiteoutBehindOwnLink "a whiteout lies behind something that its own layer put there: nothing is removed" = NOTED;
-        "whiteout-of-own" WhiteoutOfOwn "a whiteout names what its own layer brings, which stays" = NOTED;
-        "opaque-behind-own" OpaqueBehindOwn "an opaque marker is behind entries of its own layer, which stay" = PASSED;
-        "aufs-bookkeeping" AufsBookkeeping "an AUFS bookkeeping entry is skipped" = NOTED;
-        "aufs-pseudo-link" AufsPseudoLink "an AUFS pseudo-link holds the data of hard links, and is not itself in the image" = NOTED;
-        "duplicate-path" DuplicatePath "a layer has a path twice: the later one stays" = NOTED;
+        "link-climbs" LinkClimbs { target: Escaped } "a parent of the name is a symbolic link that leads above the root"
+            help "`--links clamp` stops at the root, as a chroot does" = COMPATIBLE;
+        "whiteout-behind-own-link" WhiteoutBehindOwnLink "the parent of a whiteout is a link or a file of the same layer: nothing is removed" = NOTED;
+        "whiteout-of-own" WhiteoutOfOwn "a whiteout applies to lower layers only: what its own layer brings stays" = NOTED;
+        "opaque-behind-own" OpaqueBehindOwn "an opaque marker follows entries of its own layer, which stay" = PASSED;
+        "aufs-bookkeeping" AufsBookkeeping "an AUFS bookkeeping entry is dropped" = NOTED;
+        "aufs-pseudo-link" AufsPseudoLink "an AUFS pseudo-link holds the data of hard links and is not part of the image" = NOTED;
+        "duplicate-path" DuplicatePath "a path occurs twice in one layer: the later entry counts" = NOTED;
         "directory-over-link" DirectoryOverLink { target: Escaped } "a directory replaces a symbolic link" = NOTED;
-        "hard-link-repeated" HardLinkRepeated { target: Escaped } "a hard link's target is the entry itself: what is there stays as it is" = NOTED;
-        "hard-link-metadata" HardLinkMetadata "a hard link's header differs from its target's, which counts" = NOTED;
-        "hard-link-to-skipped" HardLinkToSkipped { target: Escaped } "a hard link to a device or pipe that was skipped is skipped too" = NOTED;
-        "owner-to-caller" OwnerToCaller "owners fall to the caller" = NOTED;
-        "owner-unmapped" OwnerUnmapped { kind: &'static str, id: u32 } "an owner is none that the map has, and 65534 stands for it"
-            help "give a `--uid-map` and a `--gid-map` that have it, or `--allow owner-unmapped`" = PASSED;
-        "setid-dropped" SetIdDropped { mode: Octal } "a setuid or setgid bit is left off, since the file has another owner now" = NOTED;
-        "xattr-dropped" XattrDropped { name: Escaped } "an extended attribute is left out, which a layer may not set, or nobody wants" = NOTED;
+        "hard-link-repeated" HardLinkRepeated { target: Escaped } "the target of a hard link is the entry itself: the existing file stays as it is" = NOTED;
+        "hard-link-metadata" HardLinkMetadata "the header of a hard link differs from that of its target, which counts" = NOTED;
+        "hard-link-to-skipped" HardLinkToSkipped { target: Escaped } "a hard link to a dropped device or pipe is dropped too" = NOTED;
+        "owner-to-caller" OwnerToCaller "the caller becomes the owner" = NOTED;
+        "owner-unmapped" OwnerUnmapped { kind: &'static str, id: u32 } "an id is not in the id map: 65534 (nobody) is used"
+            help "add the id to `--uid-map` and `--gid-map`, or use `--allow owner-unmapped`" = PASSED;
+        "setid-dropped" SetIdDropped { mode: Octal } "a setuid or setgid bit is dropped, because the file has another owner now" = NOTED;
+        "xattr-dropped" XattrDropped { name: Escaped } "an extended attribute is dropped: its name is reserved, or the policy disables it" = NOTED;
         "acl-dropped" AclDropped { key: Escaped } "an access control list is left out, which layers do not have" = NOTED;
-        "xattr-unsupported" XattrUnsupported { name: Escaped, error: String } "an extended attribute is left out, since the file system or our rights do not allow it"
+        "xattr-unsupported" XattrUnsupported { name: Escaped, error: String } "an extended attribute is dropped: the file system or the privileges do not allow it"
             help "`--xattrs safe` lets it pass with a note" = NOTED;
-        "time-clamped" TimeClamped { asked: Timestamp, kept: Timestamp } "a time is changed, since the file system cannot hold it"
+        "time-clamped" TimeClamped { asked: Timestamp, kept: Timestamp } "a time is changed, because the file system cannot store it"
             help "`--mtime clamp=SECONDS` makes late times earlier; `--allow time-clamped` lets it pass with a note" = NOTED;
         "contiguous-file" ContiguousFile "a file of type 7, which some readers refuse" = NOTED;
         "old-sparse-file" OldSparseFile "a sparse file of type S, which some readers refuse" = NOTED;
-        "sparse-unaligned" SparseUnaligned { segment: usize } "a sparse file's run of data is no whole blocks, and GNU tar looks for the next run elsewhere than others" = COMPATIBLE;
-        "foreign-magic" ForeignMagic { format: &'static str } "the archive begins with a name for which some readers take it for another format" = COMPATIBLE;
-        "header-dialect" HeaderDialect { magic: Escaped } "a header is of no known dialect, and readers differ on its name, its device or what it is" = COMPATIBLE;
+        "sparse-unaligned" SparseUnaligned { segment: usize } "a sparse segment is not a multiple of 512 bytes, and GNU tar looks for the next one at another offset" = COMPATIBLE;
+        "foreign-magic" ForeignMagic { format: &'static str } "the archive begins like another format, and some readers take it for that format" = COMPATIBLE;
+        "header-dialect" HeaderDialect { magic: Escaped } "a header is of no known dialect, and readers differ on its name, device or type" = COMPATIBLE;
         "gnu-prefix" GnuPrefix "a header with GNU magic has a ustar prefix" = NOTED;
         "global-comment" GlobalComment { key: Escaped } "a global header without effect" = NOTED;
         "global-record" GlobalRecord { key: Escaped } "a global header would change entries, and readers differ on whether it does" = COMPATIBLE;
-        "pax-key-alike" PaxKeyAlike { key: Escaped } "a PAX key stands twice with the same value" = NOTED;
-        "pax-key-twice" PaxKeyTwice { key: Escaped } "a PAX key stands twice with two values" = COMPATIBLE;
-        "pax-empty" PaxEmpty { key: Escaped } "a PAX owner, group or time is empty: the header's counts, which some readers take for zero" = NOTED;
+        "pax-key-alike" PaxKeyAlike { key: Escaped } "a PAX key occurs twice with the same value" = NOTED;
+        "pax-key-twice" PaxKeyTwice { key: Escaped } "a PAX key occurs twice with different values" = COMPATIBLE;
+        "pax-empty" PaxEmpty { key: Escaped } "a PAX owner, group or time is empty: the header's value counts, though some readers use zero" = NOTED;
         "pax-empty-name" PaxEmptyName { key: Escaped } "a PAX name or link target is empty, and readers differ on whether it counts" = COMPATIBLE;
         "pax-empty-size" PaxEmptySize "a PAX size is empty, and readers differ on whether it is zero" = COMPATIBLE;
-        "pax-foreign-key" PaxForeignKey { key: Escaped } "a PAX key that only some readers know changes what the entry is for these" = COMPATIBLE;
-        "pax-unknown-key" PaxUnknownKey { key: Escaped } "a PAX key that is not known has no effect" = NOTED;
-        "size-without-data" SizeWithoutData { size: u64 } "an entry of a type that has no data has a size" = COMPATIBLE;
+        "pax-foreign-key" PaxForeignKey { key: Escaped } "a PAX key that only some readers know changes the entry for these readers" = COMPATIBLE;
+        "pax-unknown-key" PaxUnknownKey { key: Escaped } "an unknown PAX key has no effect" = NOTED;
+        "size-without-data" SizeWithoutData { size: u64 } "an entry has a size, though its type has no data" = COMPATIBLE;
         "data-after-end" DataAfterEnd { at: u64 } "data follows the end of the archive" = COMPATIBLE;
         "unmarked-end" UnmarkedEnd { bytes: ArchiveBytes } "the archive has no end mark, and no digest shows that it is whole"
             help "give its digest (`--digest` or `--diff-id`), or `--allow unmarked-end`" = COMPATIBLE;
         "extended-header-twice" ExtendedHeaderTwice { kind: &'static str } "an entry has two extended headers of one kind" = COMPATIBLE;
         "extended-header-alone" ExtendedHeaderAlone "an extended header has no entry after it" = COMPATIBLE;
-        "file-with-slash" FileWithSlash "the name of something that is no directory ends in a slash, and readers differ on what it is" = COMPATIBLE;
-        "size-disagrees" SizeDisagrees { header: u64, pax: u64 } "an entry's two sizes disagree" = COMPATIBLE;
+        "file-with-slash" FileWithSlash "the name of a non-directory ends in a slash, and readers differ on its type" = COMPATIBLE;
+        "size-disagrees" SizeDisagrees { header: u64, pax: u64 } "the two sizes of an entry disagree" = COMPATIBLE;
         "long-name-trailing" LongNameTrailing "bytes follow the end of a GNU long name" = COMPATIBLE;
         "path-disagrees" PathDisagrees { gnu: Escaped, pax: Escaped } "a GNU long name and a PAX record disagree" = COMPATIBLE;
         "ragged-end" RaggedEnd { bytes: u64 } "the archive's last block is cut short" = NOTED;
@@ -321,12 +322,12 @@ rules! {
         "no-end-blocks" NoEndBlocks "the archive has no end mark; a digest shows that it is whole" = NOTED;
         "gzip-padding" GzipPadding "zero bytes follow the compressed layer" = NOTED;
         "lists-disagree" ListsDisagree { because: String } "`index.json` and `manifest.json` name two images, and readers differ on which of them they take"
-            help "`--manifest-digest` says which is meant; `--allow lists-disagree` takes the one that containerd takes" = COMPATIBLE;
-        "config-media-type" ConfigMediaType { media_type: Escaped } "a configuration has a media type that registries gave to those of Docker 1.10" = NOTED;
-        "platform-unstated" PlatformUnstated { missing: &'static str } "a configuration does not state its whole platform: it is taken for any" = NOTED;
+            help "`--manifest-digest` says which image is meant; `--allow lists-disagree` takes the one that containerd takes" = COMPATIBLE;
+        "config-media-type" ConfigMediaType { media_type: Escaped } "a configuration has a media type that registries used for Docker 1.10" = NOTED;
+        "platform-unstated" PlatformUnstated { missing: &'static str } "a configuration does not state its whole platform: it matches any" = NOTED;
         "layout-unmarked" LayoutUnmarked "an image layout has no file `oci-layout`" = NOTED;
         "index-unversioned" IndexUnversioned "`index.json` states no `schemaVersion`" = NOTED;
-        "compression-differs" CompressionDiffers { stated: &'static str, found: &'static str } "the layer is not compressed as its media type says" = NOTED;
+        "compression-differs" CompressionDiffers { stated: &'static str, found: &'static str } "the compression is not the one that the media type states" = NOTED;
     }
 }
 
@@ -350,6 +351,27 @@ impl Display for ArchiveBytes {
             0 => f.write_str("0 (it is empty)"),
             bytes => bytes.fmt(f),
         }
+    }
+}
+
+/// Why something is not an image, and what to do about it where that is known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Because {
+    /// What is there, or is not.
+    pub what: &'static str,
+    /// What to do; empty where the rule's own help is enough.
+    pub help: &'static str,
+}
+
+impl From<&'static str> for Because {
+    fn from(what: &'static str) -> Self {
+        Self { what, help: "" }
+    }
+}
+
+impl Display for Because {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.what)
     }
 }
 
@@ -404,9 +426,17 @@ impl Rule {
         self.row().id
     }
 
-    /// What a person can do about it.
+    /// What a person can do about it: the help of the rule's row, or of what was found where that says more.
     pub fn help(&self) -> Option<&'static str> {
-        Some(self.row().help).filter(|help| !help.is_empty())
+        let found = match self {
+            Self::Violation(Violation::NotATar { found }) => found.help(),
+            Self::Violation(Violation::NotAnImage { because }) => because.help,
+            Self::Quirk(Quirk::UnmarkedEnd { bytes: ArchiveBytes(0) }) => {
+                "the file is empty: write or fetch it again. A layer of nothing is accepted with its digest"
+            }
+            _ => "",
+        };
+        Some(if found.is_empty() { self.row().help } else { found })
     }
 
     /// The data that the sentence speaks of, by their names.
@@ -472,6 +502,14 @@ mod tests {
             assert!(row.help.contains("--"), "{}: {}", row.id, row.help);
         }
         assert_eq!(QuirkRule::RaggedEnd.row().help, "`--allow ragged-end` lets it pass with a note");
+    }
+
+    #[test]
+    fn every_violation_says_what_to_do_or_where_that_is_explained() {
+        for row in ViolationRule::ALL.iter().map(|rule| rule.row()) {
+            assert!(!row.help.is_empty(), "{}", row.id);
+        }
+        assert_eq!(ViolationRule::NameClimbs.row().help, "`layercage explain name-climbs` says more");
     }
 
     #[test]

@@ -486,7 +486,7 @@ const DOCKER: &[Case] = &[
     ("an archive of nothing", || vec![0; 1024], Some("not-an-image")),
     ("a layer", || layer(b"1"), Some("not-an-image")),
     ("data after the end", || [Docker::new().whole().build(), vec![1; 512]].concat(), Some("archive-ambiguous")),
-    ("an empty file", Vec::new, Some("archive-ambiguous")),
+    ("an empty file", Vec::new, Some("not-an-image")),
     ("something else", || b"#!/bin/sh\n".repeat(100), Some("not-a-tar")),
     ("an archive by xz", || b"\xfd7zXZ\0and so on".to_vec(), Some("compression")),
 ];

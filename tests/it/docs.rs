@@ -1,6 +1,6 @@
 //! Pages of the documentation that are made from the code: compared here, and written anew with `BLESS=1`.
 
-use layercage::{Limit, QuirkRule, Row, Verdict, ViolationRule};
+use layercage::{Limit, QuirkRule, Row, Verdict, ViolationRule, explanation};
 use std::fmt::Write;
 use std::fs;
 use std::path::Path;
@@ -12,16 +12,16 @@ fn the_page_of_rules_is_made_from_the_table() {
          Made from the table in `src/words/rule.rs`. A *quirk* is decided by policy: it passes, in silence or \
          with a note, or what shows it is refused; `--allow RULE` and `--refuse RULE` decide single ones, and so do \
          `--devices` and the other options that have a matter's name. A *violation* is \
-         refused under every policy.\n\n\
+         refused under every policy. Each is explained [below](#explained); `layercage explain RULE` prints the same.\n\n\
          ## Quirks\n\n| rule | what an archive has | default | compatible | paranoid |\n|---|---|---|---|---|\n",
     );
     for Row { id, sentence, verdicts, .. } in QuirkRule::ALL.iter().map(|rule| rule.row()) {
         let [default, compatible, paranoid] = verdicts.map(Verdict::word);
-        writeln!(page, "| `{id}` | {sentence} | {default} | {compatible} | {paranoid} |").unwrap();
+        writeln!(page, "| [`{id}`](#{id}) | {sentence} | {default} | {compatible} | {paranoid} |").unwrap();
     }
     page.push_str("\n## Violations\n\n| rule | what an archive has |\n|---|---|\n");
     for Row { id, sentence, .. } in ViolationRule::ALL.iter().map(|rule| rule.row()) {
-        writeln!(page, "| `{id}` | {sentence} |").unwrap();
+        writeln!(page, "| [`{id}`](#{id}) | {sentence} |").unwrap();
     }
     page.push_str(
         "\n## Limits\n\nExceeding one is a refusal by the rule `limit`; `--limit NAME=AMOUNT` changes one. \
@@ -38,9 +38,15 @@ fn the_page_of_rules_is_made_from_the_table() {
     page.push_str("| limit | default |\n|---|---|\n");
     for limit in Limit::ALL {
         match limit.default() {
-            Limit::OFF => writeln!(page, "| `{limit}` | off |").unwrap(),
-            amount => writeln!(page, "| `{limit}` | {amount} |").unwrap(),
+            Limit::OFF => writeln!(page, "| [`{limit}`](#{limit}) | off |").unwrap(),
+            amount => writeln!(page, "| [`{limit}`](#{limit}) | {amount} |").unwrap(),
         }
+    }
+    page.push_str("\n## Explained\n");
+    let rules =
+        QuirkRule::ALL.iter().map(|rule| rule.row().id).chain(ViolationRule::ALL.iter().map(|rule| rule.row().id));
+    for id in rules.chain(Limit::ALL.iter().map(|limit| limit.id())) {
+        write!(page, "\n### {id}\n\n{}\n", explanation(id).unwrap()).unwrap();
     }
     assert_page("docs/rules.md", &page);
 }

@@ -1,8 +1,8 @@
 //! The stream of blocks.
 
-use super::header::may_begin_header;
+use super::header::has_magic;
 use crate::read::magic::Search;
-use crate::words::{Fault, Limit, Limits, Violation};
+use crate::words::{Blame, Fault, FileKind, Limit, Limits, Violation};
 use std::io::{BufRead, ErrorKind};
 
 /// Bytes in a block.
@@ -84,10 +84,33 @@ impl<R: BufRead> Blocks<R> {
         match bytes.first_chunk() {
             Some(&block) => Ok(Some(block)),
             None if bytes.is_empty() => Ok(None),
-            // A page that says that there is no such layer, or a manifest, is no archive that was cut short.
-            None if is_first && !may_begin_header(&bytes) => Err(Violation::NotATar.into()),
+            // A page that says that there is no such layer, or a manifest, is no archive that was cut short. Nor is
+            // anything else that is shorter than a block, unless it shows the magic of a tar header.
+            None if is_first && !has_magic(&bytes) => Err(Violation::NotATar { found: FileKind::of(&bytes, 0) }.into()),
             None => Err(Violation::Truncated.into()),
         }
+    }
+
+    /// Says what the stream is instead of an archive, whose first block this is. Reads on for as long as a signature may
+    /// come.
+    ///
+    /// # Errors
+    ///
+    /// A failing reader, whose failure comes once: taken for the end it would be lost, and the archive blamed for it.
+    pub(crate) fn kind(&mut self, first: &Block) -> Result<FileKind, Fault> {
+        let mut bytes = first.to_vec();
+        match self.append(&mut bytes, (FileKind::REACH - BLOCK) as u64) {
+            // What else is wrong with the bytes says less than what they are.
+            Err(fault) if fault.blame() != Blame::Archive => Err(fault),
+            _ => Ok(FileKind::of(&bytes, 0)),
+        }
+    }
+
+    /// The same where all that was consumed are zeros. Only what the reader holds already is looked at, and none of it
+    /// is consumed: what follows the end of an archive is left unread.
+    pub(crate) fn kind_behind_zeros(&mut self) -> Result<FileKind, Fault> {
+        let at = usize::try_from(self.offset).unwrap_or(usize::MAX);
+        Ok(FileKind::of(self.chunk(FileKind::REACH as u64)?, at))
     }
 
     /// Puts the content of an extended header into a buffer, and says what fills its last block. The caller has checked

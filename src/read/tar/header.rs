@@ -247,7 +247,7 @@ impl Header {
 }
 
 /// Whether a block has what all dialects but the oldest have in common.
-pub(crate) fn has_magic(block: &Block) -> bool {
+pub(crate) fn has_magic(block: &[u8]) -> bool {
     block.get(MAGIC).is_some_and(|magic| magic.starts_with(b"ustar"))
 }
 
@@ -259,14 +259,6 @@ pub(crate) fn may_be_header(block: &Block) -> bool {
     let digits = header.bytes(CHECKSUM).iter().skip_while(|byte| !is_digit(byte)).take_while(is_digit);
     let stored = digits.fold(0_i64, |value, digit| value << 3 | i64::from(digit - b'0'));
     header.has_sum(stored, header.sum())
-}
-
-/// Whether what is shorter than a block may be the beginning of a header, or of the end mark, that was cut short: its name
-/// ends in a NUL, and a mode follows it. Text has no NUL.
-pub(crate) fn may_begin_header(bytes: &[u8]) -> bool {
-    let is_zero = bytes.iter().all(|&byte| byte == 0);
-    let has_mode = || bytes.get(MODE).is_none_or(|mode| number::parse(mode).is_some());
-    is_zero || (bytes.contains(&0) && has_mode())
 }
 
 /// What stands before the first NUL.

@@ -9,7 +9,7 @@ use super::sparse::unaligned;
 use super::{end, header, pax};
 use crate::read::magic;
 use crate::words::{
-    Entry, EntryKind, EntryPath, Escaped, Fault, Limit, Limits, Misuse, Position, Quirk, Source, Violation,
+    Entry, EntryKind, EntryPath, Escaped, Fault, FileKind, Limit, Limits, Misuse, Position, Quirk, Source, Violation,
 };
 use std::io::BufRead;
 
@@ -218,7 +218,7 @@ impl<R: BufRead> TarReader<R> {
         if let (Err(_), 0) = (&header, self.headers)
             && !header::has_magic(&block)
         {
-            return Err(Violation::NotATar.into());
+            return Err(Violation::NotATar { found: self.blocks.kind(&block)? }.into());
         }
         if self.headers == 0 {
             self.blocks.search(magic::searched(&block));
@@ -300,7 +300,18 @@ impl<R: BufRead> TarReader<R> {
             self.end_quirks.push(Quirk::ExtendedHeaderAlone);
         }
         match zeros {
-            Some(_) => self.end_quirks.extend(end::after_zero_block(&mut self.blocks)?),
+            Some(_) => {
+                let end = end::after_zero_block(&mut self.blocks);
+                // File systems and CDs begin with zeros, which look like an archive of nothing.
+                if self.headers == 0
+                    && has_data(&end)
+                    && let found = self.blocks.kind_behind_zeros()?
+                    && found != FileKind::Unknown
+                {
+                    return Err(Violation::NotATar { found }.into());
+                }
+                self.end_quirks.extend(end?);
+            }
             None => self.end_quirks.push(end::without_zero_block(self.covered, self.blocks.offset())),
         }
         self.note_found();
@@ -334,6 +345,14 @@ impl<R: BufRead> Source for Content<'_, R> {
         let bytes = bytes.min(usize::try_from(reader.left).unwrap_or(usize::MAX));
         reader.blocks.consume(bytes);
         reader.left -= bytes as u64;
+    }
+}
+
+/// Whether something other than zeros follows the first zero block.
+fn has_data(end: &Result<Vec<Quirk>, Fault>) -> bool {
+    match end {
+        Ok(quirks) => quirks.iter().any(|quirk| matches!(quirk, Quirk::DataAfterEnd { .. })),
+        Err(fault) => fault.violation() == Some(&Violation::LoneZeroBlock),
     }
 }
 

@@ -7,8 +7,8 @@ mod cases;
 use super::TarReader;
 use super::build::{Archive, Raw};
 use crate::words::{
-    Blame, Device, DeviceKind, Entry, EntryKind, Error, Fault, Limit, Limits, Policy, Quirk, Source, Timestamp,
-    Verdict, Violation, Xattr,
+    Blame, Device, DeviceKind, Entry, EntryKind, Error, Fault, FileKind, Limit, Limits, Policy, Quirk, Rule, Source,
+    Timestamp, Verdict, Violation, Xattr,
 };
 use cases::CASES;
 
@@ -247,14 +247,14 @@ fn what_is_no_tar_is_called_that() {
         (b"{\"schemaVersion\":2}", "not-a-tar"),
         (&[b'x'; 511], "not-a-tar"),
         (b"x", "not-a-tar"),
-        (&[0xff, 0, 1, 2], "truncated"),
+        (&[0xff, 0, 1, 2], "not-a-tar"),
         (&[&[b'x', 0][..], &[b'@'; 200]].concat(), "not-a-tar"),
-        // The beginnings of a header, of one without a magic, and of an end mark.
+        // The beginnings of a header and of an end mark: only one with the magic shows that there was an archive.
         (&flipped(0)[..511], "truncated"),
-        (&flipped(0)[..108], "truncated"),
-        (&flipped(0)[..107], "truncated"),
-        (&[0; 1], "truncated"),
-        (&[0; 511], "truncated"),
+        (&flipped(0)[..265], "truncated"),
+        (&flipped(0)[..256], "not-a-tar"),
+        (&[0; 1], "not-a-tar"),
+        (&[0; 511], "not-a-tar"),
         (&flipped(0), "header-checksum"),
         (&flipped(149), "number"),
     ];
@@ -263,6 +263,66 @@ fn what_is_no_tar_is_called_that() {
     }
     let behind = a().file("f", b"").bytes(&[b'x'; 512]).end();
     assert_eq!(refused(&behind), Some("number"));
+}
+
+#[test]
+fn what_is_no_tar_is_called_by_its_name_wherever_its_signature_lies() {
+    let at = |place: usize, signature: &[u8]| {
+        let mut file = vec![0; place];
+        file.extend_from_slice(signature);
+        file.resize(70_000, 0);
+        file
+    };
+    let rows = [
+        (at(0, b"QFI\xfb"), Some(FileKind::Qcow2)),
+        (at(0, b"\xed\xab\xee\xdb"), Some(FileKind::Rpm)),
+        (at(510, b"\x55\xaa"), Some(FileKind::Disk)),
+        // In front of these lie zeros, which would be the end of an archive of nothing.
+        (at(1_024, &[&[1; 56][..], b"\x53\xef"].concat()), Some(FileKind::Ext)),
+        (at(1_024, b"\xe2\xe1\xf5\xe0"), Some(FileKind::Erofs)),
+        (at(32_768, b"\x01CD001"), Some(FileKind::Iso)),
+        (at(65_536, &[&[1; 64][..], b"_BHRfS_M"].concat()), Some(FileKind::Btrfs)),
+        // Nothing that is known: as before.
+        (at(1_024, b"something"), None),
+        (at(600, b"something"), None),
+    ];
+    for (file, expected) in rows {
+        for chunk in [512, 700, 70_000] {
+            let mut reader =
+                TarReader::new(std::io::BufReader::with_capacity(chunk, &file[..]), &Limits::default(), true);
+            let got = reader.next_entry();
+            let found = match &got {
+                Err(Fault::Refused(Rule::Violation(Violation::NotATar { found }))) => Some(*found),
+                _ => None,
+            };
+            assert_eq!(found, expected, "{chunk}: {got:?}");
+        }
+    }
+    // Behind entries the same bytes are data behind the end, and no disk.
+    let behind = [a().file("f", b"").end(), at(1_024, &[&[1; 56][..], b"\x53\xef"].concat())].concat();
+    let mut reader = TarReader::new(&behind[..], &Limits::default(), true);
+    assert!(reader.next_entry().unwrap().is_some());
+    assert!(reader.next_entry().unwrap().is_none());
+    assert_eq!(reader.end_quirks().first().map(Quirk::id), Some("data-after-end"));
+}
+
+/// What comes behind the first block is read to name the file; where that fails, the reader is to blame.
+#[test]
+fn a_reader_that_fails_while_a_file_is_told_apart_is_what_is_said() {
+    struct Fails;
+    impl std::io::Read for Fails {
+        fn read(&mut self, _: &mut [u8]) -> std::io::Result<usize> {
+            Err(std::io::ErrorKind::ConnectionReset.into())
+        }
+    }
+    let reader = |first| std::io::BufReader::new(std::io::Read::chain(first, Fails));
+    let fault = TarReader::new(reader(&[0xa5; 512][..]), &Limits::default(), true).next_entry().unwrap_err();
+    assert_eq!(fault.blame(), Blame::System, "{fault:?}");
+    // What follows an end is not read for it.
+    let archive = [&[0; 1_024][..], &[1; 512]].concat();
+    let mut ended = TarReader::new(reader(&archive), &Limits::default(), true);
+    assert!(ended.next_entry().unwrap().is_none());
+    assert_eq!(ended.end_quirks().first().map(Quirk::id), Some("data-after-end"));
 }
 
 /// Is interrupted before every piece, and so before each look for what may still come at the end.
