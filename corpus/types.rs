@@ -76,6 +76,31 @@ fn known() -> Vec<Case> {
         })
         .refused_unless_compatible(&["file-with-slash"])
         .then("l", Fact::SameAs("f")),
+        case(
+            "type-nul-with-slash-in-the-field",
+            "a file's header has a slash for which Python reads its content as headers",
+            tar().pax(&[("path", b"a")]).with(Header::posix(0, "q/"), tar().file("hidden", "").cut()).end(),
+        )
+        .refused_unless_compatible(&["file-with-slash"])
+        .then_absent("hidden"),
+        case("type-nul-with-slash-by-pax", "a PAX record has the slash of a directory, which its header has not", {
+            tar().pax(&[("path", b"a/")]).header(Header::posix(0, "q")).end()
+        })
+        .refused_unless_compatible(&["file-with-slash"])
+        .then_directory("a"),
+        case("type-file-with-a-dot", "a file's name ends in `/.`", tar().file("f/.", "data").end())
+            .refused_unless_compatible(&["file-with-slash"])
+            .then_file("f", "data"),
+        case("type-symlink-with-a-dot", "a symbolic link's name ends in `/.`", tar().symlink("l/.", "t").end())
+            .refused_unless_compatible(&["file-with-slash"])
+            .then_symlink("l", "t"),
+        case(
+            "type-hard-link-to-a-slash",
+            "a hard link's target has a slash at its end: Python writes a second file",
+            tar().file("f", "data").hard_link("l", "f/").end(),
+        )
+        .refused_unless_compatible(&["file-with-slash"])
+        .then("l", Fact::SameAs("f")),
         case("type-symlink-with-slash-in-the-cut-name", "a symbolic link's own name was cut at a slash", {
             tar().pax(&[("path", b"dir/link")]).symlink("dir/", "t").end()
         })

@@ -36,6 +36,8 @@ fn names() -> Vec<Case> {
         })
         .noted(&["xattr-dropped"])
         .then_file("f", "hello"),
+        with("xattr-name-escaped", "an attribute's name has `%3D`, which GNU tar takes for `=`", "user.a%3Db", b"v")
+            .refused_unless_compatible(&["xattr-name-escaped"]),
         with("xattr-without-a-name", "an attribute has no name", "", b"v").refused("xattr-name"),
         with("xattr-with-a-nul-in-its-name", "an attribute has a NUL in its name", "user.a\0b", b"v")
             .refused("pax-record"),

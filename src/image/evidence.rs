@@ -20,6 +20,8 @@ pub(crate) struct Evidence {
     listed: bool,
     /// The file of tags that Docker before 1.10 wrote instead of `manifest.json`.
     repositories: bool,
+    /// A `layer.tar` in a directory at the top, whatever that is called.
+    layer: bool,
     /// A member that is named as writers of images name blobs, layers and configurations.
     part: bool,
 }
@@ -41,7 +43,10 @@ impl Evidence {
                 self.manifest = true;
                 self.listed |= !matches!(kind, EntryKind::File { .. });
             }
-            name => self.part |= is_part(name),
+            name => {
+                self.part |= is_part(name);
+                self.layer |= is_layer(name);
+            }
         }
     }
 
@@ -58,9 +63,10 @@ impl Evidence {
     /// Whether this is the archive of an image; `whole` says whether all of it could be read.
     ///
     /// Names of parts alone prove nothing. Beside a `manifest.json` they do, even when that is damaged, and beside
-    /// `repositories`; and in an archive that breaks off, since what would prove it may be in the missing rest.
+    /// `repositories`, where a `layer.tar` in any directory is enough; and in an archive that breaks off, since what would prove it may be in the missing rest.
     pub(crate) fn is_image(&self, whole: bool) -> bool {
-        self.layout || self.listed || (self.part && (self.manifest || self.repositories || !whole))
+        let is_tagged = self.layer && self.repositories;
+        self.layout || self.listed || is_tagged || (self.part && (self.manifest || self.repositories || !whole))
     }
 
     /// Whether a layer that is being applied had better not be: the same, and names of parts are enough, since
@@ -82,6 +88,11 @@ fn is_part(name: &[u8]) -> bool {
     let name = name.strip_prefix(b"sha256:").unwrap_or(name);
     let Some((hex, rest)) = name.split_at_checked(64) else { return false };
     matches!(rest, b"" | b".json" | b".tar" | b".tar.gz" | b"/layer.tar") && is_hex(hex, 64)
+}
+
+/// Whether it is `NAME/layer.tar`. Docker wrote its own IDs for `NAME`, and others read any.
+fn is_layer(name: &[u8]) -> bool {
+    name.strip_suffix(b"/layer.tar").is_some_and(|directory| !directory.contains(&b'/'))
 }
 
 fn is_hex(text: &[u8], digits: usize) -> bool {
@@ -128,6 +139,24 @@ impl<S: Source> Source for Witness<'_, S> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::words::Limits;
+
+    /// Docker reads such an archive, whatever the directories are called.
+    #[test]
+    fn tags_beside_layers_of_any_name_are_an_image() {
+        let sees = |names: &[&str]| {
+            let mut evidence = Evidence::default();
+            for name in names {
+                let path = EntryPath::parse(name.as_bytes(), &Limits::default()).unwrap();
+                evidence.see(&path, &EntryKind::File { size: 0, sparse: None });
+            }
+            evidence.is_image(true)
+        };
+        assert!(sees(&["repositories", "x/VERSION", "x/json", "x/layer.tar"]));
+        assert!(sees(&["x/layer.tar", "repositories"]));
+        assert!(!sees(&["x/VERSION", "x/json", "x/layer.tar"]));
+        assert!(!sees(&["repositories", "x/json", "x/y/layer.tar", "layer.tar"]));
+    }
 
     #[test]
     fn the_parts_of_images_are_known_by_their_names() {

@@ -287,6 +287,7 @@ rules! {
             help "add the id to `--uid-map` and `--gid-map`, or use `--allow owner-unmapped`" = PASSED;
         "setid-dropped" SetIdDropped { mode: Octal } "a setuid or setgid bit is dropped, because the file has another owner now" = NOTED;
         "xattr-dropped" XattrDropped { name: Escaped } "an extended attribute is dropped: its name is reserved, or the policy disables it" = NOTED;
+        "xattr-name-escaped" XattrNameEscaped { name: Escaped } "the name of an extended attribute contains `%3D` or `%25`, and readers differ on whether these are `=` and `%`" = COMPATIBLE;
         "acl-dropped" AclDropped { key: Escaped } "an access control list is left out, which layers do not have" = NOTED;
         "xattr-unsupported" XattrUnsupported { name: Escaped, error: String } "an extended attribute is dropped: the file system or the privileges do not allow it"
             help "`--xattrs safe` lets it pass with a note" = NOTED;
@@ -298,11 +299,13 @@ rules! {
         "foreign-magic" ForeignMagic { format: &'static str } "the archive begins like another format, and some readers take it for that format" = COMPATIBLE;
         "header-dialect" HeaderDialect { magic: Escaped } "a header is of no known dialect, and readers differ on its name, device or type" = COMPATIBLE;
         "gnu-prefix" GnuPrefix "a header with GNU magic has a ustar prefix" = NOTED;
+        "gnu-times" GnuTimes "a header with GNU magic has times where ustar has a prefix, and some readers take them for one" = NOTED;
         "global-comment" GlobalComment { key: Escaped } "a global header without effect" = NOTED;
         "global-record" GlobalRecord { key: Escaped } "a global header would change entries, and readers differ on whether it does" = COMPATIBLE;
         "pax-key-alike" PaxKeyAlike { key: Escaped } "a PAX key occurs twice with the same value" = NOTED;
         "pax-key-twice" PaxKeyTwice { key: Escaped } "a PAX key occurs twice with different values" = COMPATIBLE;
         "pax-empty" PaxEmpty { key: Escaped } "a PAX owner, group or time is empty: the header's value counts, though some readers use zero" = NOTED;
+        "negative-fraction" NegativeFraction { time: Escaped } "a time before 1970 has a fraction, and some readers add it instead of subtracting it" = NOTED;
         "pax-empty-name" PaxEmptyName { key: Escaped } "a PAX name or link target is empty, and readers differ on whether it counts" = COMPATIBLE;
         "pax-empty-size" PaxEmptySize "a PAX size is empty, and readers differ on whether it is zero" = COMPATIBLE;
         "pax-foreign-key" PaxForeignKey { key: Escaped } "a PAX key that only some readers know changes the entry for these readers" = COMPATIBLE;
@@ -313,7 +316,7 @@ rules! {
             help "give its digest (`--digest` or `--diff-id`), or `--allow unmarked-end`" = COMPATIBLE;
         "extended-header-twice" ExtendedHeaderTwice { kind: &'static str } "an entry has two extended headers of one kind" = COMPATIBLE;
         "extended-header-alone" ExtendedHeaderAlone "an extended header has no entry after it" = COMPATIBLE;
-        "file-with-slash" FileWithSlash "the name of a non-directory ends in a slash, and readers differ on its type" = COMPATIBLE;
+        "file-with-slash" FileWithSlash "the name or the hard link target of a non-directory ends in a slash or `/.`, and readers differ on its type" = COMPATIBLE;
         "size-disagrees" SizeDisagrees { header: u64, pax: u64 } "the two sizes of an entry disagree" = COMPATIBLE;
         "long-name-trailing" LongNameTrailing "bytes follow the end of a GNU long name" = COMPATIBLE;
         "path-disagrees" PathDisagrees { gnu: Escaped, pax: Escaped } "a GNU long name and a PAX record disagree" = COMPATIBLE;

@@ -51,7 +51,8 @@ pub(crate) const EXCEPTIONS: &[Exception] = &[
     Exception {
         name: "libarchive-negative-fraction",
         peer: "libarchive",
-        reason: "adds the fraction of a negative time to its seconds, where it is to be taken off",
+        reason: "adds the fraction of a negative time to its seconds, where it is to be taken off (the quirk \
+                 `negative-fraction`)",
         applies: |difference, _| {
             let time = difference.ours().map(|ours| ours.entry.metadata.mtime);
             difference.what == What::Time && time.is_some_and(|time| time.seconds < 0 && time.nanoseconds > 0)
@@ -113,7 +114,7 @@ pub(crate) const EXCEPTIONS: &[Exception] = &[
     Exception {
         name: "tarfile-gnu-times",
         peer: "tarfile",
-        reason: "takes the times in a header with GNU magic for a ustar prefix",
+        reason: "takes the times in a header with GNU magic for a ustar prefix (the quirk `gnu-times`)",
         applies: |difference, anatomy| {
             difference.what == What::Name && anatomy.magic() == b"ustar  \0" && ends_with_ours(difference)
         },
@@ -121,12 +122,14 @@ pub(crate) const EXCEPTIONS: &[Exception] = &[
     Exception {
         name: "tarfile-directory-by-field",
         peer: "tarfile",
-        reason: "of type NUL, makes a directory of what has a slash at the end of the header's own field, whatever the \
-                 name is, and takes its content for headers",
+        reason: "of type NUL and without content, makes a directory of what has a slash at the end of the header's own \
+                 field, though that was cut, and a file where the slash was cut off",
         applies: |difference, anatomy| {
-            let slash = anatomy.name_field().ends_with(b"/");
+            let field = anatomy.name_field();
+            let slash = field.ends_with(b"/");
             let pair = if slash { (Kind::File, Kind::Directory) } else { (Kind::Directory, Kind::File) };
-            anatomy.flag() == Some(0) && kinds(difference) == Some(pair)
+            let is_cut = field.len() > 96;
+            anatomy.flag() == Some(0) && is_cut && kinds(difference) == Some(pair)
         },
     },
     Exception {

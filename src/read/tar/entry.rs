@@ -35,8 +35,15 @@ pub(crate) fn compose(
     let mut sparse = std::mem::take(&mut pax.sparse).layout()?;
     let mut size = size(header.size()?, pax.size, oddities);
     let mut kind = match header.flag() {
-        b'0' | 0 | b'7' => file(header.flag(), name, size, oddities)?,
-        b'1' => EntryKind::HardLink { target: target() },
+        b'0' | 0 | b'7' => file(header, name, size, oddities)?,
+        b'1' => {
+            let target = target();
+            // GNU tar, bsdtar and busybox find nothing there, Python writes the file a second time.
+            if ends_like_directory(&target) && !is_root(&target) && !is_whiteout(name) {
+                oddities.add(Quirk::FileWithSlash);
+            }
+            EntryKind::HardLink { target }
+        }
         b'2' => EntryKind::Symlink { target: LinkTarget::parse(&target())? },
         b'3' => EntryKind::Device(header.device(DeviceKind::Character, oddities)?),
         b'4' => EntryKind::Device(header.device(DeviceKind::Block, oddities)?),
@@ -46,12 +53,12 @@ pub(crate) fn compose(
         b'S' => {
             sparse = Some(Layout::of_old_gnu(header, limits)?);
             oddities.add(Quirk::OldSparseFile);
-            file(header.flag(), name, size, oddities)?
+            file(header, name, size, oddities)?
         }
         flag => return Err(Violation::EntryType { flag: Escaped::new(&[flag]) }),
     };
     // Commons Compress asks for the slash alone, whatever the type, and so makes a directory of a link.
-    if name.ends_with(b"/") && !matches!(kind, EntryKind::File { .. } | EntryKind::Directory) {
+    if ends_like_directory(name) && !matches!(kind, EntryKind::File { .. } | EntryKind::Directory) {
         oddities.add(Quirk::FileWithSlash);
     }
     if let Some(layout) = &sparse {
@@ -123,18 +130,49 @@ pub(crate) fn stored(header: &Header, pax: Option<u64>, name: &[u8]) -> Option<u
     is_sure.then_some(stored)
 }
 
-fn file(flag: u8, name: &[u8], size: u64, oddities: &mut Oddities) -> Result<EntryKind, Violation> {
-    if name.ends_with(b"/") {
-        // Version 7 had no flag for directories. Of any other, GNU tar makes a directory and Go a file.
-        if flag != 0 || size > 0 {
-            oddities.add(Quirk::FileWithSlash);
-        }
-        if flag == 0 {
-            return Ok(EntryKind::Directory);
-        }
+fn file(header: &Header, name: &[u8], size: u64, oddities: &mut Oddities) -> Result<EntryKind, Violation> {
+    let flag = header.flag();
+    // Version 7 had no flag for directories. Of any other, GNU tar makes a directory and Go a file.
+    let is_directory = flag == 0 && name.ends_with(b"/");
+    let is_odd = if is_directory { size > 0 } else { ends_like_directory(name) };
+    if is_odd || (flag == 0 && field_disagrees(header.own_name(), name, size)) {
+        oddities.add(Quirk::FileWithSlash);
+    }
+    if is_directory {
+        return Ok(EntryKind::Directory);
     }
     if flag == b'7' {
         oddities.add(Quirk::ContiguousFile);
     }
     Ok(EntryKind::File { size, sparse: None })
+}
+
+/// Whether the slash of version 7 stands at the end of the header's own field and not of the final name, or the other way
+/// round. Python asks the field: of a file it makes a directory, and reads what the file holds as headers.
+///
+/// A field that was only cut says nothing, but where there is content to be read as headers.
+fn field_disagrees(field: &[u8], name: &[u8], size: u64) -> bool {
+    // The tar crate cuts no character in two.
+    let is_cut = field.len() + 4 > Header::NAME_BYTES && name.starts_with(field);
+    field.ends_with(b"/") != name.ends_with(b"/") && (size > 0 || !is_cut)
+}
+
+/// Whether a name ends as only that of a directory may: the kernel finds nothing else there, and some readers leave the
+/// end out. The root as `.` has a rule of its own.
+fn ends_like_directory(name: &[u8]) -> bool {
+    name.ends_with(b"/") || (name.ends_with(b"/.") && !is_root(name))
+}
+
+fn is_root(name: &[u8]) -> bool {
+    parts(name).next().is_none()
+}
+
+/// Whether an entry removes something, and so ignores its target.
+fn is_whiteout(name: &[u8]) -> bool {
+    parts(name).next_back().is_some_and(|last| last.starts_with(b".wh."))
+}
+
+/// What stands between slashes and does not vanish.
+fn parts(name: &[u8]) -> impl DoubleEndedIterator<Item = &[u8]> {
+    name.split(|&byte| byte == b'/').filter(|part| !matches!(part, [] | [b'.']))
 }

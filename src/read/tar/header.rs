@@ -100,6 +100,9 @@ impl Header {
         Ok(())
     }
 
+    /// The most that the field for the name holds.
+    pub(crate) const NAME_BYTES: usize = NAME.end - NAME.start;
+
     /// The field for the name.
     pub(crate) fn own_name(&self) -> &[u8] {
         self.text(NAME)
@@ -191,10 +194,14 @@ impl Header {
     /// printable text, that is one. What is neither is refused, and so are times that are some for Go alone.
     fn gnu_prefix(&self, oddities: &mut Oddities) -> Result<&[u8], Violation> {
         let times = self.number("access time", GNU_ACCESS_TIME).and(self.number("change time", GNU_CHANGE_TIME));
+        let prefix = self.text(PREFIX);
         let Err(violation) = times else {
+            // Python and busybox take them for a prefix all the same, Python but for old sparse files.
+            if !prefix.is_empty() && self.flag() != b'S' {
+                oddities.add(Quirk::GnuTimes);
+            }
             return Ok(b"");
         };
-        let prefix = self.text(PREFIX);
         let is_time_to_go = |range| !number::is_text_to_go(self.bytes(range));
         if is_time_to_go(GNU_ACCESS_TIME) && is_time_to_go(GNU_CHANGE_TIME) {
             return Err(violation);

@@ -37,6 +37,10 @@ impl Pax {
                     limits.check(Limit::Xattrs, pax.xattrs.len() as u64 + 1)?;
                     limits.check(Limit::XattrBytes, xattr_bytes)?;
                     pax.xattrs.push(xattr(name, value)?);
+                    // Which GNU tar takes for `=` and `%`, and nobody else.
+                    if name.windows(3).any(|bytes| matches!(bytes, b"%3D" | b"%25")) {
+                        oddities.add(Quirk::XattrNameEscaped { name: Escaped::new(name) });
+                    }
                 }
                 Key::Sparse(key) => {
                     sparse_keys += 1;
@@ -61,7 +65,12 @@ impl Pax {
                 Key::Size => pax.size = Some(decimal(value).filter(|&size| size <= MOST_BYTES).ok_or_else(malformed)?),
                 Key::Uid => pax.uid = Some(id(value).ok_or_else(malformed)?),
                 Key::Gid => pax.gid = Some(id(value).ok_or_else(malformed)?),
-                Key::Mtime => pax.mtime = Some(time(value).ok_or_else(malformed)?),
+                Key::Mtime => {
+                    pax.mtime = Some(time(value).ok_or_else(malformed)?);
+                    if is_negative_with_fraction(value) {
+                        oddities.add(Quirk::NegativeFraction { time: Escaped::new(value) });
+                    }
+                }
                 Key::OtherTime => {
                     time(value).ok_or_else(malformed)?;
                 }
@@ -274,6 +283,12 @@ fn time(value: &[u8]) -> Option<Timestamp> {
         0 => Timestamp { seconds: -seconds, nanoseconds: 0 },
         _ => Timestamp { seconds: -seconds - 1, nanoseconds: 1_000_000_000 - behind },
     })
+}
+
+/// Whether a time has a fraction that is to be taken off. libarchive adds it.
+fn is_negative_with_fraction(value: &[u8]) -> bool {
+    let fraction = || value.rsplit(|&byte| byte == b'.').next().unwrap_or_default();
+    value.starts_with(b"-") && value.contains(&b'.') && fraction().iter().any(|&digit| digit != b'0')
 }
 
 #[cfg(test)]

@@ -35,6 +35,80 @@ pub(super) const CASES: &[Case] = &[
         || a().long_name(b"dir/\0").file("dir", b"").end(),
         Err("file-with-slash"),
     ),
+    (
+        "a file whose field ends in a slash and whose name does not",
+        || a().pax(&[("path", b"a")]).with(Raw::posix(0, b"q/"), b"data").end(),
+        Err("file-with-slash"),
+    ),
+    (
+        "an empty file whose field ends in a slash and whose long name does not",
+        || a().long_name(b"a\0").raw(Raw::gnu(0, b"q/")).end(),
+        Err("file-with-slash"),
+    ),
+    (
+        "an old directory whose field does not end in a slash",
+        || a().pax(&[("path", b"a/")]).raw(Raw::posix(0, b"q")).end(),
+        Err("file-with-slash"),
+    ),
+    (
+        "an old directory whose slash stands in the prefix",
+        || a().raw(Raw::posix(0, b"").prefix(b"d")).end(),
+        Err("file-with-slash"),
+    ),
+    (
+        "an old directory whose field was cut",
+        || a().pax(&[("path", &[&[b'd'; 120][..], b"/"].concat())]).raw(Raw::posix(0, &[b'd'; 100])).end(),
+        Ok(&[]),
+    ),
+    (
+        "an empty file whose field was cut behind a slash",
+        || {
+            let cut = [&[b'd'; 99][..], b"/"].concat();
+            a().pax(&[("path", &[&cut[..], b"f"].concat())]).raw(Raw::posix(0, &cut)).end()
+        },
+        Ok(&[]),
+    ),
+    (
+        "a file whose field was cut behind a slash, with content",
+        || {
+            let cut = [&[b'd'; 99][..], b"/"].concat();
+            a().pax(&[("path", &[&cut[..], b"f"].concat())]).with(Raw::posix(0, &cut), b"data").end()
+        },
+        Err("file-with-slash"),
+    ),
+    (
+        "an empty file whose field is full and of another name",
+        || a().pax(&[("path", b"a")]).raw(Raw::posix(0, &[&[b'd'; 99][..], b"/"].concat())).end(),
+        Err("file-with-slash"),
+    ),
+    ("a file whose last component is a dot", || a().file("a/.", b"").end(), Err("file-with-slash")),
+    ("an old file whose last component is a dot", || a().raw(Raw::old(0, b"a/.")).end(), Err("file-with-slash")),
+    (
+        "a symbolic link whose last component is a dot",
+        || a().raw(Raw::posix(b'2', b"a/.").target(b"b")).end(),
+        Err("file-with-slash"),
+    ),
+    (
+        "a file whose last component is a dot by a record",
+        || a().pax(&[("path", b"a/.")]).file("a", b"").end(),
+        Err("file-with-slash"),
+    ),
+    ("a directory whose last component is a dot", || a().directory("a/.").end(), Ok(&[])),
+    (
+        "a hard link to what ends in a slash",
+        || a().raw(Raw::posix(b'1', b"l").target(b"f/")).end(),
+        Err("file-with-slash"),
+    ),
+    (
+        "a hard link to what ends in a dot, by a long name",
+        || a().long_link(b"f/.\0").raw(Raw::gnu(b'1', b"l").target(b"f")).end(),
+        Err("file-with-slash"),
+    ),
+    (
+        "a whiteout that links to what ends in a slash",
+        || a().raw(Raw::posix(b'1', b".wh.l").target(b"f/")).end(),
+        Ok(&[]),
+    ),
     ("a directory with a size", || a().with(Raw::posix(b'5', b"d"), b"data").end(), Err("size-without-data")),
     ("a hard link with a size", || a().raw(Raw::posix(b'1', b"l").size(1)).end(), Err("size-without-data")),
     (
@@ -75,7 +149,7 @@ pub(super) const CASES: &[Case] = &[
     (
         "a GNU header with times",
         || a().raw(Raw::gnu(b'0', b"f").prefix(b"13773573637\x0013773573637\0")).end(),
-        Ok(&[]),
+        Ok(&["gnu-times"]),
     ),
     (
         "a GNU header with what is a number for Go, and text behind it",
@@ -247,14 +321,27 @@ pub(super) const CASES: &[Case] = &[
         "an attribute in both of bsdtar's forms",
         || {
             pax(&[
-                ("LIBARCHIVE.xattr.user.a%20b%3Dc%25", b"AP89CjE"),
-                ("SCHILY.xattr.user.a%20b%3Dc%25", b"\0\xff=\n1"),
+                ("LIBARCHIVE.xattr.user.a%20b%C3%A9", b"AP89CjE"),
+                ("SCHILY.xattr.user.a%20b%C3%A9", b"\0\xff=\n1"),
                 ("LIBARCHIVE.xattr.user.d%20e", b""),
                 ("SCHILY.xattr.user.d e", b""),
             ])
         },
         Ok(&[]),
     ),
+    (
+        "an attribute in both of bsdtar's forms, with a name that GNU tar decodes",
+        || pax(&[("LIBARCHIVE.xattr.user.a%3Db", b"MQ"), ("SCHILY.xattr.user.a%3Db", b"1")]),
+        Err("xattr-name-escaped"),
+    ),
+    (
+        "an attribute's name with a percent sign for GNU tar",
+        || pax(&[("SCHILY.xattr.user.%25", b"1")]),
+        Err("xattr-name-escaped"),
+    ),
+    ("an attribute's name with other escapes", || pax(&[("SCHILY.xattr.user.%3d%20%", b"1")]), Ok(&[])),
+    ("a time before 1970 with a fraction", || pax(&[("mtime", b"-1.5")]), Ok(&["negative-fraction"])),
+    ("a time before 1970 with a fraction of zero", || pax(&[("mtime", b"-1.00")]), Ok(&[])),
     (
         "an attribute in both of bsdtar's forms, with two values",
         || pax(&[("LIBARCHIVE.xattr.user.a", b"MQ"), ("SCHILY.xattr.user.a", b"2")]),
