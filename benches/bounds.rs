@@ -124,6 +124,14 @@ const CASES: &[Case] = &[
     ("directories beside another", Over::TreeInUse, 250_000, None, |n| {
         layer((0..n).map(|i| Item::Directory(format!("d{i}"))))
     }),
+    ("rounds of the same 262,200 directories beside another", Over::TreeInUse, 2, None, |n| {
+        layer((0..n).flat_map(|_| (0..262_200).map(|i| Item::Directory(format!("{i}")))))
+    }),
+    ("whiteouts at two paths of 2,000 components by turns, too many", Over::Tree, 200, Some("limit"), |n| {
+        let path = |i: u64| ["a/", "b/"][i as usize % 2].repeat(2_000);
+        let files = (0..2).map(move |i| Item::File(format!("{}f", path(i))));
+        layer(files.chain((0..n).map(move |i| Item::File(format!("{}.wh.y", path(i))))))
+    }),
     ("trees of 30 levels, each in the last one's place", Over::TreeInUse, 8_000, None, |n| {
         layer((0..n).flat_map(replaced_tree))
     }),

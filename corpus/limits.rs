@@ -258,5 +258,30 @@ fn links() -> Vec<Case> {
         )
         .limit("layer-opens", 1)
         .refused("limit"),
+        case("image-steps-beyond-the-limit", "two layers ask for more steps together than an image may", {
+            tar().symlink("m", "a/../a").file("m/g", "").end()
+        })
+        .over(tar().directory("a").symlink("l", "a/../a").file("l/f", "").end())
+        .limit("image-steps", 5)
+        .refused("limit"),
+        case(
+            "layer-places-at-the-limit",
+            "a layer brings as much to a lower directory as it may",
+            beside_another(3).end(),
+        )
+        .over(beside_another(1).end())
+        .limit("layer-places", 4)
+        .taken(),
+        case("layer-places-beyond-the-limit", "a layer brings more to a lower directory than it may", {
+            beside_another(4).end()
+        })
+        .over(beside_another(1).end())
+        .limit("layer-places", 4)
+        .refused("limit"),
     ]
+}
+
+/// Files in a directory: with that itself, one place more than there are files.
+fn beside_another(files: u32) -> Archive {
+    (0..files).fold(tar(), |archive, number| archive.file(format!("d/f{number}"), ""))
 }

@@ -411,7 +411,7 @@ impl Observer for Found {
 fn audit(case: &Case) -> Option<String> {
     let mut found = Found::default();
     Audit::new(limits(case)).policy(auditing()).layer(told(case), &mut found).unwrap();
-    let of_the_tree = [Limit::LayerLinkHops, Limit::LayerLinkSteps, Limit::ImpliedDirectories];
+    let of_the_tree = [Limit::LayerLinkHops, Limit::LayerLinkSteps, Limit::ImpliedDirectories, Limit::ImageSteps];
     let limit_of_the_tree = of_the_tree.iter().any(|limit| sets(case, *limit)) || is_of_unpacking(case);
     let is_seen = |rule: &&str| !(OF_THE_TREE.contains(rule) || limit_of_the_tree && *rule == "limit");
     let expected: BTreeSet<_> = case.rules().into_iter().filter(is_seen).collect();
@@ -425,9 +425,10 @@ fn sets(case: &Case, limit: Limit) -> bool {
     case.limits.iter().any(|(name, _)| *name == limit.id())
 }
 
-/// Whether a case is about an amount that only unpacking spends: an audit skips nothing, and opens no directory.
+/// Whether a case is about an amount that only unpacking spends: an audit skips nothing, opens no directory, and keeps
+/// what a layer brings in other memory.
 fn is_of_unpacking(case: &Case) -> bool {
-    [Limit::SkippedBytes, Limit::LayerOpens].iter().any(|limit| sets(case, *limit))
+    [Limit::SkippedBytes, Limit::LayerOpens, Limit::LayerPlaces].iter().any(|limit| sets(case, *limit))
 }
 
 /// The same over the lower layer, of which nothing is unknown: now the rules about a tree count too.

@@ -43,9 +43,7 @@ pub(crate) use stage::Stage;
 pub(crate) use times::Unheld;
 pub(crate) use walk::{Missing, Walked};
 
-use crate::words::{
-    Component, DirectoryId, Fault, Followed, Limit, Limits, Metadata, Ownership, PlaceId, PlaceSet, Terms,
-};
+use crate::words::{Component, DirectoryId, Fault, Limits, Metadata, Ownership, PlaceId, PlaceSet, Terms, Work};
 use apart::Apart;
 use directory::{Me, Opened};
 pub(crate) use finish::Finishing;
@@ -128,12 +126,8 @@ pub(crate) struct Cage {
     recent: Recent,
     /// Files that are finished when somebody has the time; without it, each is finished at once.
     finishing: Option<Arc<Finishing>>,
-    /// Links followed in this layer.
-    followed: Followed,
-    /// Directories made in this layer that no entry lists.
-    made_implied: u64,
-    /// Directories opened in this layer.
-    opens: u64,
+    /// What the names of this and the earlier layers have asked for.
+    work: Work,
     ownership: Ownership,
     /// What parents carry that no entry lists.
     implied: Metadata,
@@ -181,9 +175,7 @@ impl Cage {
             key: RandomState::new(),
             recent: Recent::default(),
             finishing: None,
-            followed: Followed::default(),
-            made_implied: 0,
-            opens: 0,
+            work: Work::default(),
             ownership,
             implied,
             new_is_ours: [None; 2],
@@ -230,7 +222,7 @@ impl Cage {
         self.ownership = terms.ownership;
         self.unheld = None;
         (self.new, self.all_is_new) = (PlaceSet::default(), false);
-        (self.followed, self.made_implied, self.opens) = (Followed::default(), 0, 0);
+        self.work.begin_layer();
         self.root.open_up(self.me)?;
         match self.exposure {
             Exposure::Staged => Ok(()),
@@ -317,7 +309,7 @@ impl Cage {
     /// Names a directory that was made at a place: from now on all that is ever there is new.
     fn new_directory_id(&mut self, parent: &Directory, place: PlaceId) -> DirectoryId {
         if !self.all_is_new && !parent.id().is_new() {
-            self.new.insert_once(place);
+            self.new.insert(place);
         }
         DirectoryId::at(place, true)
     }
@@ -335,8 +327,7 @@ impl Cage {
             Opened::Other => Step::Other(place),
             Opened::Link(target) => Step::Link(target, place),
             Opened::Directory { fd, status, mode_now } => {
-                self.opens += 1;
-                self.limits.check(Limit::LayerOpens, self.opens)?;
+                self.work.open(parent.path(), &self.limits)?;
                 let id = self.directory_id(parent, place);
                 let acl = sys::has_xattr(fd.as_fd(), directory::DEFAULT_ACL);
                 let directory = Directory::new(fd, id, path_of(parent, name), status, mode_now, acl);

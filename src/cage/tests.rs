@@ -66,7 +66,7 @@ fn a_tree_that_is_replaced_again_and_again_leaves_nothing_in_memory() {
             let metadata = Metadata { mode: 0o777, uid: 0, gid: 0, mtime: Timestamp::default(), xattrs: Vec::new() };
             cage.special(&place, New::Symlink(b"x"), &metadata, &mut Anything).unwrap();
             cage.remove(&place).unwrap();
-            assert_eq!((cage.new.len(), cage.made_implied), (1, 5 * (number + 1)), "{exposure:?}");
+            assert_eq!((cage.new.len(), cage.work.implied()), (1, 5 * (number + 1)), "{exposure:?}");
         }
         cage.settle().unwrap();
     }

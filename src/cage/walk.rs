@@ -6,7 +6,7 @@
 
 use super::recent::Waypoint;
 use super::{Cage, Counsel, Directory, Step};
-use crate::words::{Component, DirectoryId, Escaped, Fault, Followed, Limit, PlaceId, Violation};
+use crate::words::{Component, DirectoryId, Escaped, Fault, Followed, PlaceId, Violation};
 use rustix::io::Errno;
 use std::collections::VecDeque;
 use std::rc::Rc;
@@ -37,8 +37,7 @@ impl Cage {
     pub(crate) fn walk_making(&mut self, names: &[u8], counsel: &mut dyn Counsel) -> Result<Arc<Directory>, Fault> {
         let start = self.recent.turn_to(names).cloned();
         // What a layer may ask for does not depend on what is remembered.
-        self.followed.add(start.as_ref().map_or(Followed::default(), |start| start.followed));
-        self.followed.check_layer(&self.limits)?;
+        self.work.add(start.as_ref().map_or(Followed::default(), |start| start.followed), &self.limits)?;
         match start {
             Some(Waypoint { end, directory, .. }) if end == names.len() => Ok(directory),
             start => match self.walk_from(start, names, Missing::Make, counsel)? {
@@ -109,8 +108,7 @@ impl Cage {
                     counsel.follows(&target)?;
                     followed.follow(&target);
                     followed.check_walk(&self.limits)?;
-                    self.followed.follow(&target);
-                    self.followed.check_layer(&self.limits)?;
+                    self.work.follow(&target, &self.limits)?;
                     if target.first() == Some(&b'/') {
                         at = self.root();
                         trail = Trail::default();
@@ -123,8 +121,7 @@ impl Cage {
                     Missing::Make => {
                         counsel.makes(name)?;
                         // One name makes as many as it has components, and a few bytes of zstd are millions of names.
-                        self.made_implied += 1;
-                        self.limits.check(Limit::ImpliedDirectories, self.made_implied)?;
+                        self.work.imply(&self.limits)?;
                         let parent = Arc::clone(&at);
                         at = self.make_implied(&parent, name, counsel)?;
                         counsel.made(parent.id(), place);

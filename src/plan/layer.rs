@@ -1,6 +1,6 @@
 //! What the layer being applied has brought so far.
 
-use crate::words::{DirectoryId, PlaceId, PlaceSet};
+use crate::words::{DirectoryId, Limit, Limits, PlaceId, PlaceSet, Violation};
 
 /// How a place stands to the layer being applied.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,6 +45,11 @@ impl Brought {
         Self { alone: true, ..Self::default() }
     }
 
+    /// Says when more is kept than the limit allows.
+    pub(crate) fn check(&self, limits: &Limits) -> Result<(), Violation> {
+        limits.check(Limit::LayerPlaces, (self.places.len() + self.passages.len() + self.cleared.len()) as u64)
+    }
+
     /// How a place in a directory stands to the layer.
     pub(crate) fn standing(&self, within: DirectoryId, place: PlaceId) -> Standing {
         if self.is_own(within) || self.places.contains(place) {
@@ -67,7 +72,7 @@ impl Brought {
     /// The layer brings something to somewhere below a directory at a place.
     pub(crate) fn pass(&mut self, within: DirectoryId, place: PlaceId) {
         if !self.is_own(within) && !self.places.contains(place) {
-            self.passages.insert_once(place);
+            self.passages.insert(place);
         }
     }
 

@@ -352,7 +352,10 @@ impl Sink for Rootfs {
             Err(Fault::Refused(_)) => removes || self.brought.is_something(),
             _ => true,
         };
-        result.inspect(|()| self.state = State::InLayer)
+        result?;
+        self.brought.check(self.cage.limits())?;
+        self.state = State::InLayer;
+        Ok(())
     }
 
     fn end_layer(&mut self, checked: &Checked) -> Result<(), Fault> {

@@ -69,8 +69,15 @@ limits! {
     /// may have 2,048 of them.
     LayerLinkSteps "layer-link-steps" = 100_000_000;
     /// Directories opened in one layer on the way to its names, and on the way back up from them. One that is still open
-    /// from before does not count: only long ways that have nothing in common cost many.
-    LayerOpens "layer-opens" = 50_000_000;
+    /// from before does not count: only long ways that have nothing in common cost many. Each counts once more for every
+    /// 16 levels that it lies below the root.
+    LayerOpens "layer-opens" = 5_000_000;
+    /// Steps that finding the places of all names of one image takes: each component of a link's target is one, each
+    /// directory that is opened 100, and each directory that no entry lists 300.
+    ImageSteps "image-steps" = 2_000_000_000;
+    /// Places in directories of lower layers that one layer brings something to, remembered for its whiteouts. What lies in
+    /// a directory that the layer itself makes does not count.
+    LayerPlaces "layer-places" = 2_500_000;
     /// Bytes of the names of devices and named pipes that are skipped in one image, and 64 more for each: hard links to
     /// them are skipped, too.
     SkippedBytes "skipped-bytes" = 16 << 20;

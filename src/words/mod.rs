@@ -28,6 +28,7 @@ mod serialise;
 mod source;
 mod sparse;
 mod terms;
+mod work;
 
 pub use change::{Change, ChangeKind};
 pub use choice::{Devices, Durability, Fifos, Links, SetId, UnknownWord, Xattrs};
@@ -58,3 +59,4 @@ pub use rule::{
 pub use source::Source;
 pub use sparse::{Segment, SparseMap};
 pub use terms::{Ownership, Terms};
+pub(crate) use work::Work;

@@ -24,9 +24,11 @@ impl<T> Default for PlaceSet<T> {
 }
 
 impl<T: Copy + Ord + Hash> PlaceSet<T> {
-    /// Adds a place. One that lies in a run is kept once more: what may come again and again, for no more than is
-    /// already there, is looked for first.
+    /// Adds a place, once: a layer may bring the same places again and again, and more of them than are hashed.
     pub(crate) fn insert(&mut self, place: T) {
+        if self.runs.iter().any(|run| run.binary_search(&place).is_ok()) {
+            return;
+        }
         if self.recent.len() == RUN && !self.recent.contains(&place) {
             let mut run: Vec<_> = self.recent.drain().collect();
             run.sort_unstable();
@@ -39,15 +41,7 @@ impl<T: Copy + Ord + Hash> PlaceSet<T> {
         self.recent.contains(&place) || self.runs.iter().any(|run| run.binary_search(&place).is_ok())
     }
 
-    /// Adds a place that may be there already.
-    pub(crate) fn insert_once(&mut self, place: T) {
-        if !self.contains(place) {
-            self.insert(place);
-        }
-    }
-
-    /// How much memory it takes, in places.
-    #[cfg(test)]
+    /// How many places it has.
     pub(crate) fn len(&self) -> usize {
         self.recent.len() + self.runs.iter().map(|run| run.len()).sum::<usize>()
     }
@@ -72,7 +66,7 @@ mod tests {
     fn what_comes_again_and_again_is_kept_once() {
         let mut set = PlaceSet::default();
         let places = 0..RUN as u64 * 2;
-        (0..3).for_each(|_| places.clone().for_each(|place| set.insert_once(PlaceId(place))));
+        (0..3).for_each(|_| places.clone().for_each(|place| set.insert(PlaceId(place))));
         assert_eq!(set.len(), 2 * RUN);
     }
 }

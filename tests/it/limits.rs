@@ -261,6 +261,53 @@ fn directories_that_are_there_are_not_implied() {
 }
 
 #[test]
+fn steps_are_counted_through_all_layers_of_a_tree_and_an_audit_counts_alike() {
+    // Each layer makes a directory that no entry lists, and follows a link of three components.
+    let layer = |number| {
+        let name = format!("l{number}");
+        LayerBuilder::new().dir("a").symlink(&name, "a/../a").file(&format!("{name}/d{number}/f"), b"").build()
+    };
+    let (first, second) = (layer(1), layer(2));
+    let apply = |most| {
+        let place = tempfile::tempdir().unwrap();
+        let unpacker = Unpacker::new(Policy::default()).limits(Limits::default().with(Limit::ImageSteps, most));
+        let mut rootfs = Rootfs::over(&open(place.path())).unwrap();
+        unpacker.apply(Layer::new(&first[..]), &mut rootfs).unwrap();
+        unpacker.apply(Layer::new(&second[..]), &mut rootfs).map_err(|error| error.position().entry)
+    };
+    let audit = |most| {
+        let mut found = Violations::default();
+        let mut audit = Audit::new(Limits::default().with(Limit::ImageSteps, most)).with_tree(Lower::Nothing);
+        audit.layer(Layer::new(&first[..]), &mut found).unwrap();
+        assert_eq!(found.0, []);
+        audit.layer(Layer::new(&second[..]), &mut found).unwrap();
+        found.0
+    };
+    let steps = 2 * (300 + 3);
+    assert_eq!(audit(steps), []);
+    assert_eq!(audit(steps - 1), [(Some(3), "limit")]);
+    // Unpacking opens directories of the first layer besides.
+    apply(steps + 1_000).unwrap();
+    assert_eq!(apply(steps - 1).unwrap_err(), Some(3));
+}
+
+#[test]
+fn places_in_lower_directories_are_counted_once_and_in_one_layer() {
+    let place = tempfile::tempdir().unwrap();
+    let mut rootfs = Rootfs::over(&open(place.path())).unwrap();
+    let unpacker = Unpacker::new(Policy::default()).limits(Limits::default().with(Limit::LayerPlaces, 3));
+    let lower = LayerBuilder::new().file("d/a", b"").file("d/b", b"").file("d/c", b"").file("d/e", b"");
+    unpacker.apply(Layer::new(&lower.build()[..]), &mut rootfs).unwrap();
+    let again = LayerBuilder::new().file("d/a", b"").file("d/b", b"").file("d/a", b"").file("d/b", b"").build();
+    for _ in 0..2 {
+        unpacker.apply(Layer::new(&again[..]), &mut rootfs).unwrap();
+    }
+    let more = LayerBuilder::new().file("d/a", b"").file("d/b", b"").file("d/c", b"").build();
+    let error = unpacker.apply(Layer::new(&more[..]), &mut rootfs).unwrap_err();
+    assert_eq!((error.rule_id(), error.position().entry), (Some("limit"), Some(3)), "{error}");
+}
+
+#[test]
 fn what_is_kept_to_be_verified_first_is_bounded_too() {
     let place = tempfile::tempdir().unwrap();
     let limits = Limits::default().with(Limit::LayerBytes, 1 << 20);
@@ -317,6 +364,8 @@ fn no_limit_is_forgotten() {
         Limit::ZstdWindowBytes,  // src/read/zstd.rs
         Limit::ExpansionRatio,   // above, where there is zstd
         Limit::SkippedBytes,     // above, under a policy that skips
+        Limit::ImageSteps,       // above, over several layers
+        Limit::LayerPlaces,      // above, over a lower layer
     ];
     for limit in Limit::ALL {
         assert!(CASES.iter().any(|case| case.0 == *limit) || elsewhere.contains(limit), "{limit}");

@@ -3,7 +3,7 @@
 use super::Lower;
 use super::table::{Table, Targets};
 use crate::plan::{Judge, Skippable, Standing, may_be_made};
-use crate::words::{Component, Escaped, Fault, Followed, Limit, Limits, Metadata, Quirk, Violation};
+use crate::words::{Component, Escaped, Fault, Followed, Limit, Limits, Metadata, Quirk, Violation, Work};
 use std::hash::{BuildHasher, RandomState};
 use std::rc::Rc;
 
@@ -90,10 +90,8 @@ pub(super) struct Names {
     overflown: bool,
     hasher: RandomState,
     layer: u32,
-    /// Links followed in this layer.
-    followed: Followed,
-    /// Directories made in this layer that no entry lists.
-    made_implied: u64,
+    /// What the names of this and the earlier layers have asked for; nothing is opened here.
+    work: Work,
     /// A directory for what the layer keeps out of the tree, once there is any.
     apart: Option<At>,
     /// The last directory that something was brought to, by its name.
@@ -111,8 +109,7 @@ impl Names {
             overflown: false,
             hasher: RandomState::new(),
             layer: 0,
-            followed: Followed::default(),
-            made_implied: 0,
+            work: Work::default(),
             apart: None,
             last: None,
         }
@@ -120,7 +117,7 @@ impl Names {
 
     pub(super) fn begin_layer(&mut self) {
         self.layer += 1;
-        (self.followed, self.made_implied) = (Followed::default(), 0);
+        self.work.begin_layer();
         (self.last, self.apart) = (None, None);
     }
 
@@ -310,8 +307,7 @@ impl Names {
                     judge.quirk(Quirk::LinkParent { target: Escaped::new(&target) })?;
                     followed.follow(&target);
                     followed.check_walk(&self.limits)?;
-                    self.followed.follow(&target);
-                    self.followed.check_layer(&self.limits)?;
+                    self.work.follow(&target, &self.limits)?;
                     if target.first() == Some(&b'/') {
                         at = root;
                         trail.clear();
@@ -348,8 +344,7 @@ impl Names {
     /// Makes a parent that no entry lists.
     fn imply(&mut self, at: At, key: Key, name: Component<'_>, path: &[u8]) -> Result<u32, Fault> {
         may_be_made(name)?;
-        self.made_implied += 1;
-        self.limits.check(Limit::ImpliedDirectories, self.made_implied)?;
+        self.work.imply(&self.limits)?;
         self.limits.check_path(path)?;
         let kind = self.new_directory(false);
         self.bring(at, key, kind);
