@@ -31,8 +31,11 @@ fn the_page_of_rules_is_made_from_the_table() {
          A Debian system with compilers and their documentation has 33,000 directories in all, and half a million take seconds \
          to make. \
          `layer-link-steps` counts the components of the targets of links, each time that one is followed: 39 links of \
-         4 KiB each are 64,000 steps for one name, where real names take fewer than ten. `check` counts both as unpacking \
-         does, and refuses at the same entry. For a layer alone it counts only what is so over any lower layer, since a \
+         4 KiB each are 64,000 steps for one name, where real names take fewer than ten. `layer-opens` \
+         counts the directories that are opened, deep ones several times: Landlock looks at each level above them. \
+         `image-steps` adds up this work over the layers of one image, which may name the same small layer 500 times. \
+         `layer-places` bounds the memory for a layer that brings millions of files to directories of lower layers. `check` \
+         opens no directory. It counts the rest of the work as unpacking does, and refuses at the same entry. For a layer alone it counts only what is so over any lower layer, since a \
          directory may be there already.\n\n",
     );
     page.push_str("| limit | default |\n|---|---|\n");
