@@ -482,6 +482,6 @@ fn check_prints_of_a_hard_link_to_a_device_what_it_sums_up() {
         assert_eq!(text.contains("[hard-link-to-skipped]"), is_skipped, "{devices}: {text}");
         assert_eq!(output.status.code(), Some(if is_refused { 3 } else { 0 }), "{devices}: {text}");
         let word = if is_refused { "refuses" } else { "takes" };
-        assert!(text.contains(&format!("the policy asked for {word} it")), "{devices}: {text}");
+        assert!(text.contains(&format!("the policy {word} it")), "{devices}: {text}");
     }
 }

@@ -67,6 +67,14 @@ pub(crate) const EXCEPTIONS: &[TreeException] = &[
         },
     },
     TreeException {
+        name: "umoci-aufs-pseudo-link",
+        reason: "keeps an AUFS pseudo-link as a file of the image, so that what hard links name has one name more",
+        applies: |difference| {
+            let mut pseudo_links = difference.entries.iter().filter(|entry| entry.name.starts_with(b".wh..wh.plnk/"));
+            difference.ours.is_some() && difference.theirs.is_some() && pseudo_links.next().is_some()
+        },
+    },
+    TreeException {
         name: "umoci-whiteout-behind-own-link",
         reason: "follows a link that a whiteout's own layer brings, and removes what the link leads to",
         applies: |difference| {

@@ -90,7 +90,8 @@ proptest! {
     #[test]
     fn what_the_tar_crate_writes_reads_back(
         files in prop::collection::vec(
-            (prop::collection::vec("[a-zA-Z0-9_é-]{1,60}", 1..6), any::<u32>(), 0_u64..1 << 40, prop::collection::vec(any::<u8>(), 0..1500)),
+            // A name of two bytes before a time that is not octal may be the header of an LZMA file to 7-Zip.
+            (prop::collection::vec("[a-zA-Z0-9_é-]{3,60}", 1..6), any::<u32>(), 0_u64..1 << 40, prop::collection::vec(any::<u8>(), 0..1500)),
             0..6,
         ),
         posix: bool,
@@ -109,7 +110,7 @@ proptest! {
         }
         let read = read_with(&builder.into_inner().unwrap(), &Limits::default(), false);
         let read = read.map_err(|error| TestCaseError::fail(error.to_string()))?;
-        prop_assert_eq!(read.quirks.len(), 0);
+        prop_assert_eq!(&read.quirks[..], &[""; 0][..]);
         prop_assert_eq!(read.entries.len(), files.len());
         for ((entry, got), (name, id, time, content)) in read.entries.iter().zip(&files) {
             let name = name.join("/");

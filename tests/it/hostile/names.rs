@@ -101,7 +101,11 @@ pub(super) fn cases(out: &str) -> Vec<Case> {
             assert_eq!(w.text(&"x".repeat(255)), "!");
         }),
         refused("limit", "a name of more than 4,096 bytes", layer().file(&"x/".repeat(2049), b"")),
-        refused("limit", "a hard link's target of more than 4,096 bytes", layer().hard_link("a", &"x/".repeat(2049))),
+        refused(
+            "limit",
+            "a hard link's target of more than 4,096 bytes",
+            layer().hard_link("a", &["x/".repeat(2049), "x".into()].concat()),
+        ),
         refused("root-not-directory", "the root as a file", layer().file(".", b"!")),
         refused("file-with-slash", "the root as a file with a slash", layer().file("/", b"!")),
         refused("root-not-directory", "the root as a file without any name", layer().file("", b"!")),
