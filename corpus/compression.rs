@@ -104,6 +104,25 @@ fn gzip_cases() -> Vec<Case> {
         .refused("compression-corrupt"),
         case("gzip-in-gzip", "a gzip member holds another one, and no archive", gzip(&gzip(&layer())))
             .refused("not-a-tar"),
+        case("zstd-in-gzip", "a gzip member holds a zstd frame", gzip(&zstd(&layer()))).refused("not-a-tar"),
+        case(
+            "xz-in-gzip",
+            "a gzip member holds what xz has compressed",
+            gzip(&behind(b"\xfd7zXZ\0\0\x04".into(), &[7; 600])),
+        )
+        .refused("not-a-tar"),
+        case(
+            "bzip2-in-gzip",
+            "a gzip member holds what bzip2 has compressed",
+            gzip(&behind(b"BZh91AY&SY".into(), &[7; 600])),
+        )
+        .refused("not-a-tar"),
+        case(
+            "lz4-in-gzip",
+            "a gzip member holds little that lz4 has compressed",
+            gzip(b"\x04\x22\x4d\x18\x64\x40\xa7\0\0\0\0"),
+        )
+        .refused("not-a-tar"),
     ]
 }
 
@@ -146,7 +165,12 @@ fn zstd_cases() -> Vec<Case> {
         case("zstd-with-a-dictionary", "a zstd frame needs a dictionary that nobody has", {
             zstd_with(1, &[0x38, 42], &layer())
         })
-        .refused("compression-corrupt"),
+        .refused("compression"),
+        case("zstd-with-a-dictionary-behind", "the second zstd frame needs a dictionary that nobody has", {
+            behind(zstd(&first), &zstd_with(1, &[0x38, 42], &second))
+        })
+        .refused("compression"),
+        case("gzip-in-zstd", "a zstd frame holds a gzip member", zstd(&gzip(&layer()))).refused("not-a-tar"),
         case("zstd-with-a-large-window", "a zstd frame asks for a window of 144 MiB", zstd_with(0, &[0x89], &layer()))
             .refused("limit"),
         case("zstd-with-the-largest-window", "a zstd frame asks for a window of nearly 4 TiB", {

@@ -2,9 +2,10 @@
 
 use super::build::{Archive, Header, tar};
 use super::case::{Case, Told, case};
+use super::compress::{GzipHeader, gzip, gzip_with, zstd};
 
 pub(crate) fn cases() -> Vec<Case> {
-    [marks(), truncations(), proofs()].concat()
+    [marks(), truncations(), proofs(), never_closed(), indexes()].concat()
 }
 
 fn file() -> Archive {
@@ -116,8 +117,132 @@ fn proofs() -> Vec<Case> {
     ]
 }
 
+/// Archives whose writer was never closed: behind the data of the last file there is nothing, not even padding.
+fn never_closed() -> Vec<Case> {
+    let unpadded = || cut_by(tar().directory("d").file("d/f", "data"), 508);
+    let told = |case: Case| case.told(Told::Truth { unpacked: unpadded() }).then_file("d/f", "data");
+    let cut = |name, sentence, by: usize| {
+        let layer = cut_by(tar().directory("d").file("d/f", "data"), by);
+        case(name, sentence, layer.clone()).told(Told::Truth { unpacked: layer })
+    };
+    vec![
+        told(case(
+            "proof-of-no-padding",
+            "an archive ends right behind the data of its last file, and a digest covers it",
+            unpadded(),
+        ))
+        .seen("stacker and umoci wrote it until 2024")
+        .noted(&["no-padding"]),
+        told(case("proof-of-no-padding-in-gzip", "the same archive is compressed with gzip", gzip(&unpadded())))
+            .seen("go-containerregistry and kaniko wrote it until 2019")
+            .noted(&["no-padding"]),
+        told(case("proof-of-no-padding-in-zstd", "the same archive is compressed with zstd", zstd(&unpadded())))
+            .noted(&["no-padding"]),
+        case(
+            "end-without-padding",
+            "an archive ends right behind the data of its last file, and no digest covers it",
+            unpadded(),
+        )
+        .refused("truncated"),
+        cut("proof-of-a-byte-too-few", "an archive ends a byte before the end of the data of its last file", 509)
+            .refused("truncated"),
+        cut("proof-of-half-the-padding", "an archive ends within the padding of its last file", 200)
+            .refused("truncated"),
+        case(
+            "gzip-cut-behind-the-data-of-its-tar",
+            "a gzip member ends behind all its data, which is an archive without padding, and before its checksum",
+            cut_gzip(&unpadded()),
+        )
+        .told(Told::Truth { unpacked: unpadded() })
+        .refused("truncated"),
+        case(
+            "gzip-cut-behind-the-end-of-its-tar",
+            "a gzip member is cut behind an index behind the end of its archive",
+            cut_gzip(&tar().file("f", "data").zeros(1024).file("stargz.index.json", INDEX).cut()),
+        )
+        .refused("truncated"),
+        case("proof-of-no-padding-of-records", "an archive ends right behind PAX records, and a digest covers it", {
+            let mut layer = tar().pax(&[("uid", b"1")]).cut();
+            layer.truncate(512 + 8);
+            layer
+        })
+        .refused("truncated"),
+    ]
+}
+
+/// The index that BuildKit puts behind the end mark of an eStargz layer.
+const INDEX: &str = "{\n\t\"version\": 1,\n\t\"entries\": []\n}";
+
+fn indexes() -> Vec<Case> {
+    let index = || tar().file("stargz.index.json", INDEX).end();
+    let behind = |name, sentence, rest: Vec<u8>| case(name, sentence, file().zeros(1024).bytes(&rest).cut());
+    vec![
+        behind("index-behind-the-end", "the index of an eStargz layer stands behind the end of the archive", index())
+            .seen("BuildKit writes it with `compression=estargz`")
+            .noted(&["estargz-index"])
+            .then_file("f", "data")
+            .then_absent("stargz.index.json"),
+        case(
+            "index-behind-the-end-in-gzip",
+            "the index is a gzip member of its own, and a footer without data follows",
+            {
+                let footer = GzipHeader { extra: b"SG\x16\x000000000000000061STARGZ", ..GzipHeader::default() };
+                [gzip(&file().cut()), gzip(&[0; 1024]), gzip(&index()), gzip_with(footer, b"")].concat()
+            },
+        )
+        .seen("BuildKit writes it with `compression=estargz`")
+        .noted(&["estargz-index"])
+        .then_file("f", "data")
+        .then_absent("stargz.index.json"),
+        behind("index-and-an-entry-behind-the-end", "another entry follows the index behind the end", {
+            tar().file("stargz.index.json", INDEX).file("behind", "struck").end()
+        })
+        .refused_unless_compatible(&["data-after-end"])
+        .then_absent("behind"),
+        behind("index-and-an-archive-behind-the-end", "another archive follows the one of the index", {
+            [index(), tar().file("behind", "struck").end()].concat()
+        })
+        .refused_unless_compatible(&["data-after-end"])
+        .then_absent("behind"),
+        behind("index-that-is-an-archive", "what is named like the index holds headers", {
+            let inner = [b"{", &tar().file("behind", "struck").cut()[..]].concat();
+            tar().file("stargz.index.json", inner).end()
+        })
+        .refused_unless_compatible(&["data-after-end"])
+        .then_absent("behind"),
+        behind(
+            "index-without-an-end",
+            "the index behind the end has no end mark",
+            tar().file("stargz.index.json", INDEX).cut(),
+        )
+        .refused_unless_compatible(&["data-after-end"]),
+        behind("index-that-is-a-link", "what is named like the index is a link", {
+            tar().symlink("stargz.index.json", "/etc").end()
+        })
+        .refused_unless_compatible(&["data-after-end"])
+        .then_absent("stargz.index.json"),
+        case("index-behind-one-zero-block", "the index stands behind one zero block", {
+            file().zeros(512).bytes(&index()).cut()
+        })
+        .refused("lone-zero-block"),
+        case("index-in-front-of-the-end", "the index is the last entry of the layer", {
+            file().file("stargz.index.json", INDEX).end()
+        })
+        .seen("eStargz tools write it")
+        .taken()
+        .then_file("stargz.index.json", INDEX),
+    ]
+}
+
 fn cut_by(archive: Archive, bytes: usize) -> Vec<u8> {
     let mut archive = archive.cut();
     archive.truncate(archive.len() - bytes);
     archive
+}
+
+/// A gzip member that lacks its checksum and its length.
+fn cut_gzip(content: &[u8]) -> Vec<u8> {
+    let mut blob = gzip(content);
+    blob.truncate(blob.len() - 8);
+    blob
 }

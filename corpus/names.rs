@@ -192,6 +192,29 @@ pub(crate) fn cases() -> Vec<Case> {
             tar().pax(&[("path", &[b'a'; 256])]).file("f", "").end(),
         )
         .refused("component-too-long"),
+        long_whiteout(
+            "whiteout-of-252-bytes",
+            "a whiteout is longer than file systems take, and what it removes is not",
+            252,
+        )
+        .seen("Docker and buildah write it")
+        .taken(),
+        long_whiteout("whiteout-of-255-bytes", "a whiteout removes a name that is as long as file systems take", 255)
+            .taken(),
+        long_whiteout("whiteout-of-256-bytes", "a whiteout removes a name that is longer than file systems take", 256)
+            .refused("component-too-long"),
+        case("bookkeeping-of-256-bytes", "a name of AUFS bookkeeping is longer than file systems take", {
+            tar().pax(&[("path", &[b".wh..wh.", &[b'n'; 248][..]].concat())]).file("f", "").end()
+        })
+        .refused("component-too-long"),
+        case("whiteout-of-252-bytes-on-the-way", "a name leads through what is called like a long whiteout", {
+            tar().pax(&[("path", &[b".wh.", &[b'n'; 252][..], b"/f"].concat())]).file("f", "").end()
+        })
+        .refused("component-too-long"),
+        case("hard-link-to-a-whiteout-of-252-bytes", "a hard link's target is called like a long whiteout", {
+            tar().pax(&[("linkpath", &[b".wh.", &[b'n'; 252][..]].concat())]).hard_link("l", "t").end()
+        })
+        .refused("component-too-long"),
         case("root-as-file", "the root of the image is a file", tar().file(".", "data").end())
             .refused("root-not-directory"),
         case(
@@ -210,4 +233,20 @@ pub(crate) fn cases() -> Vec<Case> {
         case("root-as-fifo", "the root of the image is a named pipe", tar().fifo(".").end())
             .refused("root-not-directory"),
     ]
+}
+
+/// The longest name that file systems take.
+const LONGEST: &str = match std::str::from_utf8(&[b'n'; 255]) {
+    Ok(name) => name,
+    Err(_) => "",
+};
+
+/// A whiteout of a name of so many bytes, over a layer with this name if there can be one, and with the longest one.
+fn long_whiteout(name: &'static str, sentence: &'static str, bytes: usize) -> Case {
+    let removed = vec![b'n'; bytes];
+    let layer = tar().pax(&[("path", &[b".wh.", &removed[..]].concat())]).whiteout(".wh.n").end();
+    let removed = &removed[..bytes.min(LONGEST.len())];
+    let lower = tar().pax(&[("path", removed)]).file("n", "lower").file("kept", "lower").end();
+    let gone: &'static str = &LONGEST[..removed.len()];
+    case(name, sentence, layer).over(lower).then_absent(gone).then_file("kept", "lower")
 }

@@ -106,6 +106,25 @@ fn fields() -> Vec<Case> {
         .refused("number"),
         header("group-is-negative", "a group's id is negative", file().raw_gid(&base_256::<8>(-1))).refused("number"),
         header("time-is-negative", "a time lies before 1970", file().raw_mtime(&base_256::<12>(-1))).taken(),
+        header("time-with-a-sign-among-its-digits", "a time before 1970 has its sign behind zeros", {
+            file().raw_mtime(b"000000000-1 ")
+        })
+        .seen("tar-stream writes it")
+        .refused_unless_compatible(&["time-sign"]),
+        header(
+            "time-with-a-sign-in-front",
+            "a time has its sign in front of all digits, which GNU tar takes for base-64",
+            file().raw_mtime(b"-0000000001 "),
+        )
+        .refused("number"),
+        header("time-with-a-sign-behind-a-number", "a time is a number, a sign and another number", {
+            file().raw_mtime(b"000000017-1 ")
+        })
+        .refused("number"),
+        header("owner-with-a-sign-among-its-digits", "an owner's id has a sign behind zeros", {
+            file().raw_uid(b"0000-1 \0")
+        })
+        .refused("number"),
         header("time-is-blank", "a time of version 7 is all blanks", Header::v7(0, "f").raw_mtime(b"            "))
             .seen("CVE-2022-48303")
             .taken(),

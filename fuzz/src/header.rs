@@ -115,7 +115,8 @@ fn numbers(entry: &Entry, block: &[u8; 512]) {
     }
 }
 
-/// A number as it is meant: base-256 under a mark, else octal digits somewhere among blanks and NULs.
+/// A number as it is meant: base-256 under a mark, else octal digits somewhere among blanks and NULs. What stands behind a
+/// minus sign is not read by anybody.
 fn number(field: &[u8]) -> i128 {
     match field {
         [0xff, rest @ ..] => rest.iter().fold(-1, |value, &byte| value << 8 | i128::from(byte)),
@@ -123,7 +124,7 @@ fn number(field: &[u8]) -> i128 {
             rest.iter().fold(i128::from(first & 0x7f), |value, &byte| value << 8 | i128::from(byte))
         }
         _ => {
-            let digits = field.iter().filter(|byte| !matches!(byte, b' ' | 0));
+            let digits = field.iter().take_while(|&&byte| byte != b'-').filter(|byte| !matches!(byte, b' ' | 0));
             digits.fold(0, |value, &digit| value * 8 + i128::from(digit) - i128::from(b'0'))
         }
     }

@@ -1,8 +1,7 @@
 //! The grammar of whiteouts.
 
-use crate::words::{Component, EntryPath, Escaped, Violation};
+use crate::words::{Component, EntryPath, Escaped, Violation, WHITEOUT as PREFIX};
 
-const PREFIX: &[u8] = b".wh.";
 const OPAQUE: &[u8] = b".wh..wh..opq";
 const BOOKKEEPING: &[u8] = b".wh..wh.";
 
@@ -79,7 +78,7 @@ mod tests {
     use crate::words::Limits;
 
     fn path(name: &[u8]) -> EntryPath {
-        EntryPath::parse(name, &Limits::default()).unwrap()
+        EntryPath::of_entry(name, &Limits::default()).unwrap()
     }
 
     fn read(name: &[u8]) -> Result<Marker, Violation> {
@@ -94,6 +93,8 @@ mod tests {
         assert_eq!(read(b".wh.log"), Ok(Marker::Whiteout(path(b"log"))));
         assert_eq!(read(b".wh..log"), Ok(Marker::Whiteout(path(b".log"))));
         assert_eq!(read(b"a/.wh..wh..opq"), Ok(Marker::Opaque(path(b"a"))));
+        let longest = [b'n'; 255];
+        assert_eq!(read(&[b".wh.", &longest[..]].concat()), Ok(Marker::Whiteout(path(&longest))));
         assert_eq!(read(b".wh..wh..opq"), Ok(Marker::Opaque(path(b""))));
         assert_eq!(read(b".wh..wh.plnk"), Ok(Marker::Bookkeeping));
         assert_eq!(read(b".wh..wh.plnk/12.34"), Ok(Marker::PseudoLink));

@@ -47,6 +47,9 @@ impl<R: Read> ZstdDecoder<R> {
             [0x28, 0xb5, 0x2f, 0xfd, header @ ..] => {
                 let window = window_bytes(header).ok_or_else(|| refusal(Violation::Truncated))?;
                 self.limits.check(Limit::ZstdWindowBytes, window).map_err(refusal)?;
+                if needs_dictionary(header) {
+                    return Err(refusal(Violation::Compression { format: "zstd with a dictionary" }));
+                }
                 self.decoder.reinit()?;
                 State::Frame
             }
@@ -132,10 +135,7 @@ const LONGEST_HEADER: usize = 4 + 1 + 1 + 4 + 8;
 /// Follows RFC 8878, section 3.1.1.1. A single-segment frame has no window: its whole content is one.
 fn window_bytes(header: &[u8]) -> Option<u64> {
     let (&descriptor, rest) = header.split_first()?;
-    let dictionary_bytes = match descriptor & 0b11 {
-        3 => 4,
-        bytes => usize::from(bytes),
-    };
+    let dictionary_bytes = dictionary_bytes(descriptor);
     let single_segment = descriptor & 0b10_0000 != 0;
     let size_bytes = match descriptor >> 6 {
         0 => usize::from(single_segment),
@@ -153,9 +153,45 @@ fn window_bytes(header: &[u8]) -> Option<u64> {
     Some(if size_bytes == 2 { value + 256 } else { value })
 }
 
+/// Whether a frame names a dictionary, which a layer has no way to bring along. A number of zero names none.
+fn needs_dictionary(header: &[u8]) -> bool {
+    let Some((&descriptor, rest)) = header.split_first() else { return false };
+    let window_bytes = usize::from(descriptor & 0b10_0000 == 0);
+    let id = rest.iter().skip(window_bytes).take(dictionary_bytes(descriptor));
+    id.into_iter().any(|&byte| byte != 0)
+}
+
+/// Bytes of the number of a dictionary.
+fn dictionary_bytes(descriptor: u8) -> usize {
+    match descriptor & 0b11 {
+        3 => 4,
+        bytes => bytes.into(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_dictionary_is_needed_where_a_header_has_a_number_for_it() {
+        let rows: &[(&[u8], bool)] = &[
+            (&[], false),
+            (&[0x00, 0x38], false),
+            (&[0x01, 0x38, 0], false),
+            (&[0x01, 0x38, 42], true),
+            (&[0x02, 0x38, 0, 1], true),
+            (&[0x03, 0x38, 0, 0, 0, 1], true),
+            (&[0x03, 0x38, 0, 0, 0, 0, 9], false),
+            // One segment, which has no window in front.
+            (&[0x21, 42, 5], true),
+            (&[0x21, 0, 5], false),
+            (&[0x20, 200], false),
+        ];
+        for (header, expected) in rows {
+            assert_eq!(needs_dictionary(header), *expected, "{header:02x?}");
+        }
+    }
 
     #[test]
     fn the_window_is_read_from_every_form_of_header() {

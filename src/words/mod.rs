@@ -42,6 +42,7 @@ pub use explain::explanation;
 pub use file_kind::FileKind;
 pub(crate) use followed::Followed;
 pub use limits::{Limit, Limits};
+pub(crate) use name::WHITEOUT;
 pub use name::{Component, EntryPath, LinkTarget};
 pub use occupant::Occupant;
 pub use owners::{BadIdMap, IdMap, IdRange, OwnerMap, Owners};

@@ -3,7 +3,13 @@
 use super::{Escaped, Limit, Limits, Violation};
 use std::fmt::{self, Display};
 
+/// What the last component of a whiteout begins with.
+pub(crate) const WHITEOUT: &[u8] = b".wh.";
+
 /// One component of a name: 1 to 255 bytes, no `/`, no NUL, neither `.` nor `..`.
+///
+/// In the name of an [`Entry`](crate::Entry) the last component of a whiteout (`.wh.NAME`) may have up to 259 bytes: there
+/// the limit is that of `NAME`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Component<'a>(&'a [u8]);
 
@@ -61,6 +67,30 @@ impl EntryPath {
     /// [`Violation::ComponentTooLong`], and [`Violation::LimitExceeded`] for [`Limit::PathBytes`] (of the
     /// name as it is written) and [`Limit::PathDepth`].
     pub fn parse(name: &[u8], limits: &Limits) -> Result<Self, Violation> {
+        Self::of_components(name, limits, |part, _| Component::parse(part))
+    }
+
+    /// Reads the name of an entry. Unlike [`EntryPath::parse`] it takes a whiteout whose last component is too long only
+    /// by its `.wh.`: no file of that name is made, and the name that it removes fits. Docker and buildah write these.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`EntryPath::parse`].
+    pub(crate) fn of_entry(name: &[u8], limits: &Limits) -> Result<Self, Violation> {
+        Self::of_components(name, limits, |part, is_last| match part.strip_prefix(WHITEOUT) {
+            // `.wh..wh.` is AUFS bookkeeping, which names files that AUFS had.
+            Some(removed) if is_last && !removed.starts_with(WHITEOUT) && part.len() > Component::LONGEST => {
+                Component::parse(removed).map(|_| Component(part))
+            }
+            _ => Component::parse(part),
+        })
+    }
+
+    fn of_components<'a>(
+        name: &'a [u8],
+        limits: &Limits,
+        component: impl Fn(&'a [u8], bool) -> Result<Component<'a>, Violation>,
+    ) -> Result<Self, Violation> {
         limits.check(Limit::PathBytes, name.len() as u64)?;
         let has_nul = name.contains(&0);
         if !has_nul && is_plain(name) {
@@ -69,8 +99,9 @@ impl EntryPath {
         }
         let mut path = Vec::with_capacity(name.len());
         let mut depth = 0;
-        for part in name.split(|&byte| byte == b'/').filter(|part| !matches!(part, [] | [b'.'])) {
-            let component = Component::parse(part)?;
+        let mut parts = name.split(|&byte| byte == b'/').filter(|part| !matches!(part, [] | [b'.'])).peekable();
+        while let Some(part) = parts.next() {
+            let component = component(part, parts.peek().is_none())?;
             if depth > 0 {
                 path.push(b'/');
             }
@@ -226,6 +257,25 @@ mod tests {
         let shallow = Limits::default().with(Limit::PathDepth, 2);
         assert!(EntryPath::parse(b"a/b", &shallow).is_ok());
         assert!(EntryPath::parse(b"a/b/c", &shallow).is_err());
+    }
+
+    #[test]
+    fn the_limit_on_a_whiteouts_component_is_that_of_the_name_it_removes() {
+        let entry = |front: &str, bytes: usize, behind: &str| {
+            let name = [front.as_bytes(), &vec![b'n'; bytes], behind.as_bytes()].concat();
+            EntryPath::of_entry(&name, &Limits::default()).map(|path| path.as_bytes().to_vec())
+        };
+        for bytes in [251, 252, 255] {
+            assert_eq!(entry(".wh.", bytes, ""), Ok([b".wh.", &vec![b'n'; bytes][..]].concat()));
+            assert_eq!(entry("./a//.wh.", bytes, "/."), Ok([b"a/.wh.", &vec![b'n'; bytes][..]].concat()));
+        }
+        let too_long = |bytes| Err(Violation::ComponentTooLong { bytes });
+        assert_eq!(entry(".wh.", 256, ""), too_long(256));
+        assert_eq!(entry("", 256, ""), too_long(256));
+        // A name of the bookkeeping, one that is not the last, and a name that is no entry's.
+        assert_eq!(entry(".wh..wh.", 248, ""), too_long(256));
+        assert_eq!(entry(".wh.", 252, "/a"), too_long(256));
+        assert_eq!(parse(&[b".wh.", &vec![b'n'; 252][..]].concat()), Err(Violation::ComponentTooLong { bytes: 256 }));
     }
 
     #[test]

@@ -187,7 +187,8 @@ rules! {
         "whiteout-type" WhiteoutType "a whiteout is neither a regular file nor a hard link";
         "whiteout-with-content" WhiteoutWithContent { size: u64 } "a whiteout has content";
         // Types and numbers.
-        "entry-type" EntryType { flag: Escaped } "an entry has a type that layers do not support";
+        "entry-type" EntryType { flag: Escaped, meaning: &'static str } "an entry has a type that layers do not support"
+            help "tar's `--label`, `--multi-volume` and `--listed-incremental` write such entries: pack the layer without them";
         "not-a-tar" NotATar { found: FileKind } "not a tar archive or a supported compressed tar"
             help "a layer is a tar archive, plain or compressed with gzip or zstd";
         "header-checksum" HeaderChecksum { stored: u64, computed: u64 } "the checksum of a header is wrong";
@@ -300,6 +301,7 @@ rules! {
         "header-dialect" HeaderDialect { magic: Escaped } "a header is of no known dialect, and readers differ on its name, device or type" = COMPATIBLE;
         "gnu-prefix" GnuPrefix "a header with GNU magic has a ustar prefix" = NOTED;
         "gnu-times" GnuTimes "a header with GNU magic has times where ustar has a prefix, and some readers take them for one" = NOTED;
+        "time-sign" TimeSign "a time has a minus sign after zeros, and readers differ on whether it is zero or malformed" = COMPATIBLE;
         "global-comment" GlobalComment { key: Escaped } "a global header without effect" = NOTED;
         "global-record" GlobalRecord { key: Escaped } "a global header would change entries, and readers differ on whether it does" = COMPATIBLE;
         "pax-key-alike" PaxKeyAlike { key: Escaped } "a PAX key occurs twice with the same value" = NOTED;
@@ -322,6 +324,8 @@ rules! {
         "path-disagrees" PathDisagrees { gnu: Escaped, pax: Escaped } "a GNU long name and a PAX record disagree" = COMPATIBLE;
         "ragged-end" RaggedEnd { bytes: u64 } "the archive's last block is cut short" = NOTED;
         "one-zero-block" OneZeroBlock "the archive ends with one zero block" = NOTED;
+        "no-padding" NoPadding "the archive ends right after the data of its last file, without padding or end mark; a digest shows that it is whole" = NOTED;
+        "estargz-index" EstargzIndex "the index of an eStargz layer follows the end of the archive and is not part of the layer" = NOTED;
         "no-end-blocks" NoEndBlocks "the archive has no end mark; a digest shows that it is whole" = NOTED;
         "gzip-padding" GzipPadding "zero bytes follow the compressed layer" = NOTED;
         "lists-disagree" ListsDisagree { because: String } "`index.json` and `manifest.json` name two images, and readers differ on which of them they take"

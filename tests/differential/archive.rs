@@ -1,6 +1,6 @@
 //! An archive as a value that can be generated, made smaller and read by people, and its bytes.
 
-use crate::corpus::build::{Archive, Header, base_256, pax_records, sparse_slots};
+use crate::corpus::build::{Archive, Header, base_256, pax_records, sparse_slots, tar};
 use std::fmt;
 
 /// Bytes that are shown as text.
@@ -121,6 +121,8 @@ pub(crate) enum Spelling {
     NulInFront,
     Plus,
     Minus,
+    /// A minus sign behind zeros, whether the number is negative or not.
+    MinusBehindZeros,
     Tab,
     Decimal,
     /// More digits behind a NUL.
@@ -144,6 +146,21 @@ pub(crate) enum End {
     Record,
     /// So many bytes of zeros, and then something else.
     Junk(usize, Text),
+    /// Right behind the content of the last entry, or so many bytes off.
+    Unpadded(i8),
+    /// So many bytes of zeros, and the archive of an eStargz layer's index, or something like it.
+    Index(usize, Index),
+}
+
+/// An archive behind the end, as BuildKit writes it.
+#[derive(Clone, Debug)]
+pub(crate) struct Index {
+    pub(crate) flag: u8,
+    pub(crate) name: &'static str,
+    pub(crate) content: Text,
+    /// Something between the entry and its end.
+    pub(crate) behind: Text,
+    pub(crate) zeros: usize,
 }
 
 /// A file with holes.
@@ -203,6 +220,8 @@ pub(crate) enum Fault {
 struct Builder {
     archive: Archive,
     headers: Vec<usize>,
+    /// Where the last content ends, without its padding.
+    end: usize,
 }
 
 impl Spec {
@@ -211,8 +230,14 @@ impl Spec {
         for part in &self.parts {
             builder.part(part);
         }
-        let Builder { archive, headers } = builder;
+        let Builder { archive, headers, end } = builder;
         let mut bytes = match &self.end {
+            End::Unpadded(off) => {
+                let mut bytes = archive.cut();
+                bytes.truncate(end.saturating_add_signed((*off).into()));
+                bytes
+            }
+            End::Index(zeros, index) => archive.zeros(*zeros).bytes(&index.bytes()).cut(),
             End::Zeros(zeros) => archive.zeros(*zeros).cut(),
             End::Record => {
                 let mut bytes = archive.end();
@@ -224,8 +249,9 @@ impl Spec {
         if let Some((at, byte)) = self.mutation.filter(|_| !bytes.is_empty()) {
             let at = share(bytes.len(), at);
             bytes[at] = byte;
-            if let Some(&header) = headers.iter().find(|&&header| (header..header + 512).contains(&at)) {
-                mend(&mut bytes[header..header + 512]);
+            let header = headers.iter().find(|&&header| (header..header + 512).contains(&at));
+            if let Some(block) = header.and_then(|&header| bytes.get_mut(header..header + 512)) {
+                mend(block);
             }
         }
         if let Some(left) = self.cut {
@@ -251,10 +277,13 @@ impl Builder {
         let archive = std::mem::take(&mut self.archive);
         self.headers.push(archive.clone().cut().len());
         self.archive = archive.bytes(block);
+        self.end = self.headers.last().map_or(0, |start| start + 512);
     }
 
     fn padded(&mut self, content: &[u8]) {
+        self.end += content.len().next_multiple_of(512);
         self.archive = std::mem::take(&mut self.archive).padded(content);
+        self.end -= content.len().wrapping_neg() % 512;
     }
 
     fn part(&mut self, part: &Part) {
@@ -347,6 +376,13 @@ impl Builder {
             self.padded(&block);
         }
         self.padded(data);
+    }
+}
+
+impl Index {
+    fn bytes(&self) -> Vec<u8> {
+        let header = Header::posix(self.flag, self.name);
+        tar().with(header, &self.content.0).bytes(&self.behind.0).zeros(self.zeros).cut()
     }
 }
 
@@ -449,6 +485,10 @@ fn field<const BYTES: usize>((value, spelling): Number) -> [u8; BYTES] {
     let base_256_needed = value < 0 || value >= 1 << (3 * (BYTES - 1));
     let digits = |width: usize| format!("{value:0width$o}").into_bytes();
     let mut bytes = match spelling {
+        Spelling::MinusBehindZeros => {
+            let digits = format!("-{:o}", value.unsigned_abs());
+            format!("{digits:0>width$} ", width = BYTES - 1).into_bytes()
+        }
         Spelling::Base256 => return base_256(value % (1 << 55)),
         _ if base_256_needed => return base_256(value % (1 << 55)),
         Spelling::Base256Odd => {

@@ -30,7 +30,9 @@ pub(crate) const EXCEPTIONS: &[Exception] = &[
         reason: "takes a newline in a PAX value for the end of the record, and reads none from there on",
         applies: |difference, anatomy| {
             let newline = anatomy.records.iter().any(|(_, value)| value.contains(&b'\n'));
-            matches!(difference.what, What::Name | What::Target | What::Owner | What::Time) && newline
+            // Without its name in a record, what has a slash at the end of its own is a directory.
+            let kind = difference.what == What::Kind && anatomy.name_field().ends_with(b"/");
+            newline && (kind || matches!(difference.what, What::Name | What::Target | What::Owner | What::Time))
         },
     },
     Exception {
@@ -190,8 +192,11 @@ fn kinds(difference: &Difference) -> Option<(Kind, Kind)> {
     kinds.filter(|_| matches!(difference.what, What::Kind | What::Sequence))
 }
 
-/// Whether their name is ours with something in front.
+/// Whether their name is ours with something in front; the root has no name, so that theirs is what is in front.
 fn ends_with_ours(difference: &Difference) -> bool {
     let names = difference.ours().zip(difference.their_item());
-    names.is_some_and(|(ours, theirs)| theirs.name.ends_with(&[b"/", &ours.item.name[..]].concat()))
+    names.is_some_and(|(ours, theirs)| {
+        let name = &ours.item.name[..];
+        name.is_empty() || theirs.name.ends_with(&[b"/", name].concat())
+    })
 }

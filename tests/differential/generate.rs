@@ -1,7 +1,8 @@
 //! Archives that are mostly right, and odd in all the ways that readers are known to differ about.
 
 use super::archive::{
-    End, Extended, Fault, Fields, Form, Format, Number, Numbers, Part, Record, Sparse, Spec, Spelling, Sum, Text, Value,
+    End, Extended, Fault, Fields, Form, Format, Index, Number, Numbers, Part, Record, Sparse, Spec, Spelling, Sum,
+    Text, Value,
 };
 use proptest::collection::vec;
 use proptest::option::weighted;
@@ -46,7 +47,30 @@ fn end() -> impl Strategy<Value = End> {
         1 => (select(&[512_usize, 1024, 1536, 1100][..]), vec(byte(), 1..600)).prop_map(|(zeros, junk)| {
             End::Junk(zeros, Text(junk))
         }),
+        3 => prop_oneof![8 => Just(0_i8), 1 => select(&[-1_i8, 1, 100][..])].prop_map(End::Unpadded),
+        3 => (select(&[1024_usize, 1024, 1024, 10_240, 512, 1100][..]), index())
+            .prop_map(|(zeros, index)| End::Index(zeros, index)),
     ]
+}
+
+/// What BuildKit puts behind the end, mostly.
+fn index() -> impl Strategy<Value = Index> {
+    let name =
+        prop_oneof![12 => Just("stargz.index.json"), 1 => select(&["./stargz.index.json", "index.json", "a"][..])];
+    let json = bytes(&[b"{}", b"{\n\t\"version\": 1,\n\t\"entries\": []\n}", &[b'{'; 512]]);
+    let content = prop_oneof![12 => json, 1 => content()];
+    let inner = crate::corpus::build::tar().file("behind", "struck").cut();
+    let behind =
+        prop_oneof![12 => Just(Text::default()), 1 => Just(Text(inner)), 1 => vec(byte(), 1..20).prop_map(Text)];
+    let zeros = prop_oneof![12 => Just(1024_usize), 1 => select(&[0_usize, 512, 1025, 4096][..])];
+    let flag = prop_oneof![24 => Just(b'0'), 1 => select(&b"\x00725"[..])];
+    (flag, name, content, behind, zeros).prop_map(|(flag, name, content, behind, zeros)| Index {
+        flag,
+        name,
+        content,
+        behind,
+        zeros,
+    })
 }
 
 fn component() -> impl Strategy<Value = Text> {
@@ -57,6 +81,7 @@ fn component() -> impl Strategy<Value = Text> {
             .prop_map(text),
         1 => bytes(&[b"\xff\xfe", b"\xc3", b"\x01", b"a\"b", b"~", b"\x7f"]),
         1 => (1_usize..260).prop_map(|length| text("n".repeat(length))),
+        1 => (248_usize..258).prop_map(|length| text(format!(".wh.{}", "n".repeat(length)))),
         1 => select(&["..", ""][..]).prop_map(text),
     ]
 }
@@ -92,7 +117,7 @@ fn spelling() -> impl Strategy<Value = Spelling> {
         120 => Just(Octal),
         24 => select(&[OctalBlankNul, Blanks, Short, Full, Base256][..]),
         2 => select(&[Nuls, BlanksOnly][..]),
-        1 => select(&[Base256Odd, NulInFront, Plus, Minus, Tab, Decimal, Behind][..]),
+        1 => select(&[Base256Odd, NulInFront, Plus, Minus, MinusBehindZeros, Tab, Decimal, Behind][..]),
     ]
 }
 
@@ -103,6 +128,9 @@ fn numbers() -> impl Strategy<Value = Numbers> {
     let device = || number(&[0, 1, 5, 255], &[-1, 4095, 1 << 20, 1 << 33]);
     let mode = number(&[0o644, 0o755, 0o4755, 0], &[0o10_0644, -1, 0o7_7777, 0o77_7777]);
     let mtime = number(&[0, 1_700_000_000], &[-1, -62_135_596_801, 8_589_934_592, 1 << 54]);
+    // As tar-stream writes them; where ten digits follow the sign, it stands in front.
+    let signed = (select(&[-1_i64, -8, -62_135_596, -1_000_000_000][..]), Just(Spelling::MinusBehindZeros));
+    let mtime = prop_oneof![60 => mtime, 1 => signed];
     let numbers: [BoxedStrategy<Number>; 6] =
         [mode.boxed(), id().boxed(), id().boxed(), mtime.boxed(), device().boxed(), device().boxed()];
     numbers.prop_map(|[mode, uid, gid, mtime, major, minor]| Numbers { mode, uid, gid, mtime, major, minor })
@@ -204,7 +232,8 @@ fn long_name(length: usize) -> Text {
 
 fn global() -> impl Strategy<Value = Record> {
     let comment = ("[a-f0-9]{0,40}").prop_map(|value| ("comment", Value::Text(text(value))));
-    let pair = prop_oneof![6 => comment, 1 => pair()];
+    let label = ("[ -~]{1,20}").prop_map(|value| ("GNU.volume.label", Value::Text(text(value))));
+    let pair = prop_oneof![6 => comment, 1 => label, 1 => pair()];
     pair.prop_map(|(key, value)| Record { key, value, form: Form::Right })
 }
 

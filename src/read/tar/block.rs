@@ -158,7 +158,8 @@ impl<R: BufRead> Blocks<R> {
         self.reader
     }
 
-    fn append(&mut self, bytes: &mut Vec<u8>, size: u64) -> Result<(), Fault> {
+    /// Adds the next bytes to a buffer; fewer than asked for only at the end of the stream.
+    pub(crate) fn append(&mut self, bytes: &mut Vec<u8>, size: u64) -> Result<(), Fault> {
         let mut left = size;
         while left > 0 {
             let chunk = self.chunk(left)?;

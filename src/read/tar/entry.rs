@@ -55,7 +55,7 @@ pub(crate) fn compose(
             oddities.add(Quirk::OldSparseFile);
             file(header, name, size, oddities)?
         }
-        flag => return Err(Violation::EntryType { flag: Escaped::new(&[flag]) }),
+        flag => return Err(Violation::EntryType { flag: Escaped::new(&[flag]), meaning: meaning(flag) }),
     };
     // Commons Compress asks for the slash alone, whatever the type, and so makes a directory of a link.
     if ends_like_directory(name) && !matches!(kind, EntryKind::File { .. } | EntryKind::Directory) {
@@ -87,7 +87,7 @@ pub(crate) fn compose(
         size = 0;
     }
     // A field that a record overrides must be a number all the same.
-    let (uid, gid, seconds) = (header.uid()?, header.gid()?, header.mtime()?);
+    let (uid, gid, seconds) = (header.uid()?, header.gid()?, header.mtime(oddities)?);
     let metadata = Metadata {
         mode: header.mode()?,
         uid: pax.uid.unwrap_or(uid),
@@ -96,6 +96,20 @@ pub(crate) fn compose(
         xattrs: pax.xattrs,
     };
     Ok(Composed { kind, metadata, stored: size, sparse })
+}
+
+/// What a type that is refused stands for, for messages.
+fn meaning(flag: u8) -> &'static str {
+    match flag {
+        b'A' => "a Solaris ACL",
+        b'D' => "a directory of a GNU incremental archive",
+        b'I' => "an inode without content, by star",
+        b'M' => "a part of a GNU multi-volume archive",
+        b'N' => "a list of long names, by an old GNU tar",
+        b'V' => "a GNU volume label",
+        b'X' => "a Solaris extended header",
+        _ => "unknown",
+    }
 }
 
 /// The size: a record's, as in Go. Where the header's eleven digits can say it, both should agree, and where the header

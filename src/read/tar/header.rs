@@ -130,8 +130,17 @@ impl Header {
         self.unsigned32("gid", GID, u32::MAX - 1)
     }
 
-    /// Seconds since the epoch: the one number that may be negative.
-    pub(crate) fn mtime(&self) -> Result<i64, Violation> {
+    /// Seconds since the epoch: the one number that may be negative, in base-256.
+    ///
+    /// tar-stream writes a minus sign behind the zeros that fill up the field. libarchive, tar-stream itself and node-tar
+    /// stop at the sign and read zero. Go, the tar crate, GNU tar and busybox refuse the header; Python's tarfile ends
+    /// there without a word, and shows less than the others. A sign in front is no number here: for GNU tar the digits
+    /// behind it are base-64.
+    pub(crate) fn mtime(&self, oddities: &mut Oddities) -> Result<i64, Violation> {
+        if number::is_zero_and_minus(self.bytes(MTIME)) {
+            oddities.add(Quirk::TimeSign);
+            return Ok(0);
+        }
         self.number("mtime", MTIME)
     }
 

@@ -37,6 +37,15 @@ fn octal(field: &[u8]) -> Option<i64> {
     rest.iter().all(|byte| matches!(byte, b' ' | 0)).then_some(value)
 }
 
+/// Whether a field has zeros, a minus sign and an octal number, as tar-stream writes a negative number, and a blank or NULs
+/// behind them.
+pub(crate) fn is_zero_and_minus(field: &[u8]) -> bool {
+    let Some(sign) = field.iter().position(|&byte| byte == b'-') else { return false };
+    let Some((zeros, [_, number @ ..])) = field.split_at_checked(sign) else { return false };
+    let is_zeros = !zeros.is_empty() && zeros.iter().all(|&byte| byte == b'0');
+    is_zeros && matches!(number, [b'1'..=b'7', ..]) && octal(number).is_some()
+}
+
 /// Whether a field has neither a number for Go nor nothing at all. Go looks at one whose first byte is set: between the
 /// blanks and NULs at both ends, and there up to the next NUL. What it makes of base-256 is not asked.
 pub(crate) fn is_text_to_go(field: &[u8]) -> bool {
@@ -85,6 +94,32 @@ mod tests {
         ];
         for (field, expected) in rows {
             assert_eq!(parse(field), *expected, "{}", field.escape_ascii());
+        }
+    }
+
+    #[test]
+    fn a_minus_sign_is_known_behind_zeros_and_nowhere_else() {
+        let rows: &[(&[u8], bool)] = &[
+            (b"000000000-1 ", true),
+            (b"0-355016454 ", true),
+            (b"000000-1\0\0\0\0", true),
+            (b"-0000000001 ", false),
+            (b"-3550164540 ", false),
+            (b"         -1 ", false),
+            (b"000000001-1 ", false),
+            (b"00000000--1 ", false),
+            (b"000000000-0 ", false),
+            (b"000000000-8 ", false),
+            (b"0000000000- ", false),
+            (b"00000-1-100 ", false),
+            (b"00000-1 100 ", false),
+            (b"0 0000000-1 ", false),
+            (b"00000000000 ", false),
+            (b"-", false),
+            (b"", false),
+        ];
+        for (field, expected) in rows {
+            assert_eq!(is_zero_and_minus(field), *expected, "{}", field.escape_ascii());
         }
     }
 

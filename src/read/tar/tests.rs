@@ -3,6 +3,8 @@
 // Redundant for the compiler; the guard of rooms reads it.
 #[cfg(test)]
 mod cases;
+#[cfg(test)]
+mod tails;
 
 use super::TarReader;
 use super::build::{Archive, Raw};
@@ -247,6 +249,12 @@ fn what_is_no_tar_is_called_that() {
         (b"{\"schemaVersion\":2}", "not-a-tar"),
         (&[b'x'; 511], "not-a-tar"),
         (b"x", "not-a-tar"),
+        // A layer that was compressed twice, long and short.
+        (&[&b"\x1f\x8b\x08\0"[..], &[0xaa; 600]].concat(), "not-a-tar"),
+        (&[&b"\x28\xb5\x2f\xfd"[..], &[0xaa; 600]].concat(), "not-a-tar"),
+        (b"\xfd7zXZ\0\0\x04", "not-a-tar"),
+        (b"BZh91AY&SY\0", "not-a-tar"),
+        (b"\x04\x22\x4d\x18\0", "not-a-tar"),
         (&[0xff, 0, 1, 2], "not-a-tar"),
         (&[&[b'x', 0][..], &[b'@'; 200]].concat(), "not-a-tar"),
         // The beginnings of a header and of an end mark: only one with the magic shows that there was an archive.

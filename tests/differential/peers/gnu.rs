@@ -35,7 +35,16 @@ impl GnuTar {
         let mut listing = Vec::new();
         self.listing.rewind().unwrap();
         self.listing.read_to_end(&mut listing).unwrap();
-        let lines = listing.split(|&byte| byte == b'\n').filter(|line| !line.is_empty() && !line.starts_with(b"tar: "));
+        // What is taken off a name is said as it is, and may hold newlines: then the warning goes on.
+        let mut goes_on = false;
+        let lines = listing.split(|&byte| byte == b'\n').filter(|line| {
+            let is_warning = goes_on || line.starts_with(b"tar: ");
+            let is_whole = line.ends_with(b"' from hard link targets") || line.ends_with(b"' from member names");
+            goes_on = (goes_on || line.starts_with(b"tar: Removing leading ")) && !is_whole;
+            !line.is_empty() && !is_warning
+        });
+        // The label of a global header has a line, and is no entry: nothing is extracted.
+        let lines = lines.filter(|line| !(line.starts_with(b"V") && line.ends_with(b"--Volume Header--")));
         let lines = lines.map(|line| Line::parse(line).unwrap_or_else(|| panic!("GNU tar: {}", line.escape_ascii())));
         let lines: Vec<_> = lines.collect();
         if lines.iter().any(|line| line.size > LARGEST_FILE) {
