@@ -2,8 +2,8 @@
 //! whiteouts inside a directory handle that nothing in an image can lead out of.
 //!
 //! - [`Image`] reads an image in any of its forms on disk: an OCI image layout, as a directory or in an archive, what
-//!   `docker save` writes, or skopeo's `dir:`; [`Selected::unpack_into`] unpacks it, all or nothing. [`What`] tells the
-//!   archive of an image from a layer.
+//!   `docker save` writes, or skopeo's `dir:`; [`Selected::unpack_into`] unpacks it, all or nothing. [`What`]
+//!   distinguishes the archive of an image from a layer.
 //! - [`Unpacker`] applies a single [`Layer`] to a [`Sink`]: a [`Rootfs`] over a directory that exists, or a
 //!   [`Staged`] one that becomes visible as a whole.
 //! - [`Policy`] says what is done about what is odd, [`Limits`] how much is too much.

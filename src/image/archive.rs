@@ -174,8 +174,7 @@ pub(super) fn whole(file: &Arc<File>) -> Result<Whole<BlobReader>, Fault> {
     Ok(Whole { reader: BlobReader::new(Arc::clone(file), 0, length), call: "pread64" })
 }
 
-/// All of an archive. What it is decompressed and read with takes it for a layer: here a failure of the system gets its
-/// right name.
+/// A whole archive. The decompressor and tar reader report system errors as errors of a layer. Here they are renamed.
 #[derive(Clone)]
 pub(super) struct Whole<R> {
     reader: R,
@@ -185,7 +184,7 @@ pub(super) struct Whole<R> {
 impl<R: Read> Read for Whole<R> {
     fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
         self.reader.read(out).map_err(|error| match error.kind() {
-            // This is tried again, where it keeps its kind.
+            // Callers retry this error, if it keeps its kind.
             ErrorKind::Interrupted => error,
             _ => system(self.call, error).into(),
         })
@@ -200,7 +199,7 @@ pub(super) fn system(call: &'static str, error: io::Error) -> Fault {
     Fault::system(call, b"(archive)", error)
 }
 
-/// Copies a stream into a file, and gives that back at its first byte.
+/// Copies a stream to a file, and returns the file positioned at its first byte.
 pub(super) fn kept(stream: &mut impl Read, file: File, limits: &Limits, limit: Limit) -> Result<File, Fault> {
     let mut bounded = Bounded { file, limits, limit, bytes: 0 };
     io::copy(stream, &mut bounded).map_err(Fault::of_reader)?;
@@ -210,7 +209,7 @@ pub(super) fn kept(stream: &mut impl Read, file: File, limits: &Limits, limit: L
 
 const SPOOLED: &[u8] = b"(spooled archive)";
 
-/// Takes what becomes a file, and no more of it than the limit says.
+/// Writes to the file, up to the limit.
 struct Bounded<'l> {
     file: File,
     limits: &'l Limits,

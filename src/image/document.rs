@@ -14,9 +14,9 @@ use std::sync::Arc;
 
 /// Refuses a document of more values than [`Limit::DocumentValues`], before anything is kept of it.
 ///
-/// A value may take four bytes of text (`"",`) and fifty of memory, so that the limit on the text is not enough.
-/// Counts what begins a list or an object and what separates their items. In a malformed document that is any number,
-/// but a parser sees no more values than these before it fails.
+/// A value may take three bytes of text (`"",`) and fifty of memory. Thus a limit on the text is not enough. Counts the
+/// starts of lists and objects, and the separators of their items. In a malformed document the count is arbitrary, but
+/// a parser sees no more values than this before it fails.
 pub(super) fn check_values(bytes: &[u8], limits: &Limits) -> Result<(), Violation> {
     let (mut values, mut in_text, mut escaped) = (1, false, false);
     for &byte in bytes {
@@ -177,8 +177,8 @@ pub(super) fn folded(key: &str) -> String {
         .collect()
 }
 
-/// Reads the values of these keys from an object of texts in which each key stands once; `null` is an empty object.
-/// Other values are dropped as they are read.
+/// Reads the values of these keys from an object of strings with unique keys. `null` is an empty object. Other values
+/// are dropped as they are read.
 pub(super) fn texts<'de, D: Deserializer<'de>, const N: usize>(
     deserializer: D,
     wanted: [&'static str; N],

@@ -1,22 +1,22 @@
-//! The members that tell the archive of an image from a layer.
+//! The members that distinguish the archive of an image from a layer.
 //!
 //! The archive of an image is a tar, and a layer is a tar. Only the names at the top of the archive, and what
-//! `manifest.json` holds, tell them apart. All of it is seen in one pass, in memory of a fixed size: an archive may
-//! have ten million entries before `index.json` comes.
+//! `manifest.json` holds, tell them apart. One pass with a fixed amount of memory is enough: an archive may have ten
+//! million entries before `index.json`.
 
 use super::docker;
 use super::outline::Outline;
 use crate::words::{EntryKind, EntryPath, Fault, Source};
 
-/// What an archive has shown so far.
+/// The evidence in an archive so far.
 #[derive(Debug, Default)]
 pub(crate) struct Evidence {
     /// `oci-layout` or `index.json`.
     layout: bool,
-    /// Anything that is called `manifest.json` and is no directory.
+    /// A `manifest.json` of any type but a directory.
     manifest: bool,
-    /// A `manifest.json` that is the list of `docker save`, or a link, which engines follow when they have unpacked
-    /// the archive.
+    /// A `manifest.json` that is the list of `docker save`, or that is not a regular file. Engines unpack the archive
+    /// and then follow a link.
     listed: bool,
     /// The file of tags that Docker before 1.10 wrote instead of `manifest.json`.
     repositories: bool,
@@ -27,7 +27,7 @@ pub(crate) struct Evidence {
 }
 
 impl Evidence {
-    /// Takes an entry by its name and type.
+    /// Adds the name and type of an entry.
     ///
     /// A directory is no evidence: engines open these names as files, and a layer may well have a directory
     /// `oci-layout` with a whole layout in it. Links are evidence: where they lead is seen only when the archive is
@@ -50,17 +50,17 @@ impl Evidence {
         }
     }
 
-    /// Whether the content of this entry is to be looked through by a [`Witness`].
+    /// Whether a [`Witness`] must inspect the content of this entry.
     pub(crate) fn wants(path: &EntryPath, kind: &EntryKind) -> bool {
         path.as_bytes() == docker::MANIFEST && matches!(kind, EntryKind::File { .. })
     }
 
-    /// Takes what a `manifest.json` was found to be. Of two, either may be the one that an engine reads.
+    /// Adds the result for one `manifest.json`. If there are two, an engine may read either.
     pub(crate) fn hear(&mut self, outline: &Outline) {
         self.listed |= outline.is_listed();
     }
 
-    /// Whether this is the archive of an image; `whole` says whether all of it could be read.
+    /// Whether this is the archive of an image. `whole` says whether it could be read to its end.
     ///
     /// Names of parts alone prove nothing. Beside a `manifest.json` they do, even when that is damaged, and beside
     /// `repositories`, where a `layer.tar` in any directory is enough; and in an archive that breaks off, since what would prove it may be in the missing rest.
@@ -69,14 +69,14 @@ impl Evidence {
         self.layout || self.listed || is_tagged || (self.part && (self.manifest || self.repositories || !whole))
     }
 
-    /// Whether a layer that is being applied had better not be: the same, and names of parts are enough, since
-    /// `docker save` writes gigabytes of them before the first member that proves it.
+    /// Whether the input of `apply` is probably an image. Here names of parts are enough: `docker save` writes
+    /// gigabytes of them before the first member that proves it.
     pub(crate) fn suggests_image(&self) -> bool {
         self.part || self.is_image(true)
     }
 }
 
-/// Whether writers of images give such a name to a blob, a layer or a configuration.
+/// Whether this is the usual name of a blob, a layer or a configuration.
 ///
 /// `blobs/sha256/HEX` (layouts), `HEX/layer.tar` and `HEX.json` (Docker, Nix), `HEX.tar` (skopeo, podman),
 /// `HEX.tar.gz` and `sha256:HEX` (kaniko, ko), `HEX` (`dir:` of skopeo).
@@ -99,7 +99,7 @@ fn is_hex(text: &[u8], digits: usize) -> bool {
     text.len() == digits && text.iter().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
 }
 
-/// Looks through a `manifest.json` while something else takes its content.
+/// Inspects a `manifest.json` while another part of the program reads its content.
 pub(crate) struct Witness<'o, S> {
     source: S,
     outline: &'o mut Outline,
@@ -110,7 +110,7 @@ impl<'o, S: Source> Witness<'o, S> {
         Self { source, outline }
     }
 
-    /// Looks through all that is left. Nothing of it is kept.
+    /// Inspects the rest of the content and drops it.
     pub(crate) fn drain(&mut self) -> Result<(), Fault> {
         loop {
             let got = self.chunk()?.len();
@@ -128,7 +128,7 @@ impl<S: Source> Source for Witness<'_, S> {
     }
 
     fn consume(&mut self, bytes: usize) {
-        // What was handed out comes again until it is consumed.
+        // `chunk` returns the same bytes until they are consumed.
         if let Ok(chunk) = self.source.chunk() {
             self.outline.feed(chunk.get(..bytes).unwrap_or(chunk));
         }

@@ -49,7 +49,7 @@ impl BufRead for Headers {
     }
 }
 
-/// What reads the headers takes the archive for a layer. An interruption is tried again, where it keeps its kind.
+/// The tar reader reports errors as errors of a layer. Callers retry an interruption, if it keeps its kind.
 fn failed(error: io::Error) -> io::Error {
     match error.kind() {
         ErrorKind::Interrupted => error,

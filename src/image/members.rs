@@ -83,8 +83,8 @@ impl Member {
 #[derive(Debug, Clone)]
 pub(super) struct Link {
     target: Box<[u8]>,
-    /// The member that the link leads to, once it was looked up. 500 layers may lead through the same 40 links of
-    /// 4,096 bytes: each link is followed once.
+    /// The member that the link leads to, cached after the first lookup. 500 layers may lead through the same 40 links
+    /// of 4,096 bytes: each link is followed once.
     leads_to: OnceLock<usize>,
 }
 
@@ -108,9 +108,9 @@ struct Held {
 pub(super) struct Members {
     held: Vec<Held>,
     by_name: HashMap<Arc<[u8]>, usize>,
-    /// The hashes of the names of all members but directories. A lookup asks for each parent of a name whether such
-    /// a member has that name. A name of 4,096 bytes has 2,048 parents: hashing each of them from its start would
-    /// cost 4 MB of hashing, so the hash of a parent continues the hash of the parent before it.
+    /// The hashes of the names of all members but directories. A lookup checks whether any parent of a name is such a
+    /// member. A name of 4,096 bytes has 2,048 parents: hashing each of them from its start would cost 4 MB of hashing,
+    /// so the hash of a parent continues the hash of the parent before it.
     in_the_way: HashSet<u64>,
     hashing: RandomState,
     name_bytes: u64,
@@ -118,7 +118,7 @@ pub(super) struct Members {
 }
 
 impl Members {
-    /// Adds one. `archive` is looked into where a name stands twice.
+    /// Adds a member. If its name is already there, the contents of both are compared in `archive`.
     pub(super) fn add(
         &mut self,
         name: &EntryPath,
@@ -189,7 +189,7 @@ impl Members {
     /// The same where the name must be there. Older writers name a layer that two images share by a link.
     pub(super) fn existing_file(&self, path: &EntryPath, limits: &Limits) -> Result<&Place, Violation> {
         let (_, mut held) = self.existing(path)?;
-        // Even without a limit: a way through more links than there are members is a loop.
+        // Applies even without a limit: a path through more links than members is a loop.
         let most = limits.most(Limit::LinkHops).min(self.held.len() as u64);
         for _ in 0..=most {
             match &held.member {
@@ -208,7 +208,7 @@ impl Members {
             return Ok(known);
         }
         let (index, found) = self.existing(&followed(&held.name, &link.target, limits)?)?;
-        // Another thread can only have found the same.
+        // If another thread was faster, it found the same member.
         let _ = link.leads_to.set(index);
         Ok(found)
     }
@@ -263,7 +263,7 @@ fn followed(link: &[u8], target: &[u8], limits: &Limits) -> Result<EntryPath, Vi
         return Err(leads_out());
     }
     let mut parts: Vec<&[u8]> = link.split(|&byte| byte == b'/').collect();
-    // The link's own name: what is left is its directory.
+    // Removes the link's own name: the rest is its directory.
     parts.pop();
     for part in target.split(|&byte| byte == b'/') {
         match part {
@@ -422,7 +422,7 @@ mod tests {
         for _ in 0..500 {
             members.existing_file(&path(&deep("l0")), &Limits::default()).unwrap();
         }
-        // 26 seconds of optimised code when each parent was hashed from its start.
+        // This took 26 seconds (optimised) when each parent was hashed from its start.
         assert!(start.elapsed() < Duration::from_secs(5), "{:?}", start.elapsed());
     }
 }

@@ -68,15 +68,14 @@ impl Scratch {
         create_spool(directory.as_fd()).map(Self).map_err(nowhere)
     }
 
-    /// Keeps a stream, a pipe say, as it comes: what it holds can then be told like that of any file ([`What::of`]).
-    /// Returns the file at its first byte.
+    /// Copies a stream, such as a pipe, to a file unchanged. [`What::of`] can then inspect it like any file. Returns
+    /// the file, positioned at its first byte.
     ///
-    /// At most as much is kept as an archive or a layer may have, the larger of [`Limit::ArchiveBytes`] and
-    /// [`Limit::LayerBytes`].
+    /// The maximum size is the larger of [`Limit::ArchiveBytes`] and [`Limit::LayerBytes`].
     ///
     /// # Errors
     ///
-    /// [`Violation::LimitExceeded`]; a failing reader or system.
+    /// [`Violation::LimitExceeded`]. Errors of the reader or the system.
     pub fn keep(self, mut stream: impl Read, limits: &Limits) -> Result<File, Error> {
         let limit = match limits.most(Limit::LayerBytes) > limits.most(Limit::ArchiveBytes) {
             true => Limit::LayerBytes,
@@ -133,8 +132,8 @@ impl Image {
     ///
     /// # Errors
     ///
-    /// As for [`Image::open`] and [`Image::open_archive`]; [`Misuse::NotAComponent`], [`Misuse::ReservedName`]; what the system says of a link,
-    /// or of what else is neither file nor directory.
+    /// As for [`Image::open`] and [`Image::open_archive`]. [`Misuse::NotAComponent`], [`Misuse::ReservedName`]. A
+    /// system error for a link, or for anything else that is neither a file nor a directory.
     pub fn open_at(directory: &Dir, name: impl AsRef<OsStr>, limits: Limits) -> Result<Self, Error> {
         let name = name.as_ref().as_bytes();
         let path = EntryPath::parse(name, &limits).ok().filter(|path| path.components().count() == 1);
@@ -193,7 +192,7 @@ impl Image {
         }
     }
 
-    /// Whether a file is the archive of an image, and not a layer: whether [`What::of`] is [`What::Image`].
+    /// Whether [`What::of`] returns [`What::Image`]: the file is the archive of an image, not a layer.
     ///
     /// # Errors
     ///

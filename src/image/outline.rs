@@ -1,17 +1,17 @@
-//! Is a `manifest.json` the list that `docker save` writes?
+//! Detects whether a `manifest.json` is the list that `docker save` writes.
 
 use super::document::folded;
 
-/// Looks through JSON as it comes, and keeps nothing but a key.
+/// Scans JSON as a stream, and stores only one key.
 ///
-/// It answers one question: is the first value a list in which an object has a text `Config` or a list `Layers`? A
-/// layer may well have a `manifest.json` of its own, a web application's say, and that is an object or a list of
-/// something else.
+/// It answers one question: is the first value a list in which an object has a string `Config` or a list `Layers`? A
+/// layer may have its own `manifest.json`, of a web application for example. That is an object, or a list of other
+/// values.
 ///
-/// It is laxer than any reader of JSON, on purpose. What Docker takes for an image must not pass for a layer because
-/// our own reader is stricter: Go ignores what follows the first value, takes the last of two equal keys, mends what
-/// is no UTF-8, and does not care about the case of keys. So nothing here depends on the text being well-formed, and
-/// a list that is damaged behind its first key is still one.
+/// It is more tolerant than any JSON parser, on purpose. A file that Docker accepts as an image must not pass as a
+/// layer because our own parser is stricter. Go ignores bytes after the first value, uses the last of two equal keys,
+/// repairs invalid UTF-8, and ignores the case of keys. So the text need not be well-formed here. A list that is
+/// damaged after its first key is still a list.
 #[derive(Debug, Default)]
 pub(crate) struct Outline {
     state: State,
@@ -19,7 +19,7 @@ pub(crate) struct Outline {
     depth: u64,
     /// Whether the element of the list that is open is an object.
     in_object: bool,
-    /// The key as it is written, or as much of it as one of ours can have.
+    /// The key as written, truncated to the longest length that can match.
     key: Vec<u8>,
     listed: bool,
 }
@@ -35,7 +35,7 @@ enum State {
     Text { escaped: bool },
     /// The value of the key comes next.
     Value,
-    /// Enough was seen.
+    /// The answer is known.
     Done,
 }
 
@@ -43,7 +43,7 @@ impl Outline {
     /// Six letters, each written as `\uXXXX`.
     const LONGEST_KEY: usize = 36;
 
-    /// Takes the next bytes.
+    /// Scans the next bytes.
     pub(crate) fn feed(&mut self, bytes: &[u8]) {
         for &byte in bytes {
             if self.state == State::Done {
@@ -53,7 +53,7 @@ impl Outline {
         }
     }
 
-    /// Whether what came so far is a list of images.
+    /// Whether the text so far is a list of images.
     pub(crate) fn is_listed(&self) -> bool {
         self.listed
     }
@@ -104,12 +104,12 @@ impl Outline {
         State::Between { keyed: false }
     }
 
-    /// Whether a text here may be a key of an element.
+    /// Whether a string at this point may be a key of an element.
     fn is_at_key(&self) -> bool {
         self.depth == 2 && self.in_object
     }
 
-    /// Whether a value that begins like this makes the key one of `docker save`.
+    /// Whether the key, with a value that begins with this byte, is one of `docker save`.
     fn is_evidence(&self, first: u8) -> bool {
         let quoted = [b"\"", &self.key[..], b"\""].concat();
         let Ok(key) = serde_json::from_slice::<String>(&quoted) else { return false };

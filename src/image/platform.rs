@@ -61,7 +61,8 @@ impl Platform {
     /// The same where the operating system has these features. Nothing that is [accepted](Self::accepted) has any, so
     /// that what needs one fits nobody, as for containerd.
     ///
-    /// Keeps the first ones in the order of the alphabet: a message shows no more, and one alone makes it fit nobody.
+    /// Keeps the first ones in alphabetical order: a message shows no more. A single unknown word is enough to match no
+    /// platform.
     pub(super) fn with_os_features(self, stated: impl IntoIterator<Item = String>) -> Self {
         let mut os_features = BTreeSet::new();
         for feature in stated {

@@ -1,4 +1,4 @@
-//! Is a file the archive of an image, or a layer?
+//! Detects whether a file is the archive of an image or a layer.
 
 use super::archive::{looked_at, of_archives, system, uncompressed, whole};
 use super::evidence::{Evidence, Witness};
@@ -13,36 +13,36 @@ use std::str::FromStr;
 
 /// What a file is: the archive of an image, or a layer.
 ///
-/// Both are tar archives. A file is an image when it has `oci-layout` or `index.json`, or a `manifest.json` that is
-/// the list that `docker save` writes, whether or not all that these name is there. Anything else is a layer.
+/// Both are tar archives. A file is an image if it has `oci-layout`, `index.json`, or the `manifest.json` of `docker
+/// save`. The files that these name may be missing. Anything else is a layer.
 ///
-/// The answer depends on the whole file, and it is meant to be safe: what an engine would load as an image is never
-/// called a layer, whatever its author does to it. So what is incomplete, damaged or refused later is an image as soon
-/// as it shows that it is one:
+/// The answer depends on the whole file, and errs on the safe side: a file that an engine would load as an image must
+/// not be called a layer. (One form is not recognised: `a/index.json` where `a` is a link to the top of the archive.)
+/// So an incomplete, damaged or refused archive is an image, too:
 ///
-/// - `index.json` may be the last of ten million members, and two members may have one name. Links of these names
-///   count, directories do not.
-/// - A `manifest.json` is the list when an element is an object with a text `Config` or a list `Layers`. It need not
-///   be JSON to its end. Keys are compared as Go compares them, without regard to case.
-/// - A `manifest.json` of any kind is one beside members that are named like parts of an image (`blobs/sha256/HEX`,
-///   `HEX/layer.tar`, `HEX.json` and so on), and so is the `repositories` of Docker before 1.10. Such members are
-///   enough in an archive that breaks off.
+/// - `index.json` may be the last of ten million members, and two members may have the same name. Links with these
+///   names count. Directories do not.
+/// - A `manifest.json` is that of `docker save` if it is a list and an element is an object with a string `Config` or a
+///   list `Layers`. The rest may be malformed. Keys are compared as in Go, ignoring case.
+/// - Any `manifest.json` counts if there are also members named like parts of an image (`blobs/sha256/HEX`,
+///   `HEX/layer.tar`, `HEX.json` and so on). So does the `repositories` of Docker before 1.10. In a truncated archive
+///   such members alone are enough.
 ///
-/// A layer may have a file `index.json` of its own at its top, or a link `manifest.json`. Only its user can know: the
-/// command has `--as layer` for it.
+/// A layer may have its own file `index.json` at its top, or a link `manifest.json`. Only the user can know that it is
+/// a layer: the command has `--as layer` for this case.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum What {
-    /// An image, or several: [`Image::open_archive`](super::Image::open_archive) opens it, or says what is wrong with it.
+    /// One image or several. [`Image::open_archive`](super::Image::open_archive) opens it, or reports what is wrong.
     Image,
-    /// A layer, or what is no archive at all.
+    /// A layer, or a file that is not an archive.
     Layer,
 }
 
 impl What {
-    /// Both of them.
+    /// Both values.
     pub const ALL: &[Self] = &[Self::Image, Self::Layer];
 
-    /// The word for it: `image` or `layer`, as it is written in options and data.
+    /// The word `image` or `layer`, as in options and data.
     pub fn word(self) -> &'static str {
         match self {
             Self::Image => "image",
@@ -50,10 +50,10 @@ impl What {
         }
     }
 
-    /// Looks into a file, which may be compressed with gzip or zstd, from its first byte, wherever it is positioned.
+    /// Inspects a file, plain or compressed with gzip or zstd. It is read from its first byte, at any file position.
     ///
-    /// Reads all headers of a plain archive, or all of a compressed one. Writes nothing, and keeps no names. It reads as
-    /// far as an audit of the layer would within the same limits, so that nothing comes after it has stopped.
+    /// Reads all headers of a plain archive, or all bytes of a compressed one. Writes nothing, and stores no names. It
+    /// reads as far as an audit with the same limits would read: no entry of that audit is missed.
     ///
     /// ```no_run
     /// # use layercage::{Limits, What};
@@ -66,8 +66,9 @@ impl What {
     ///
     /// # Errors
     ///
-    /// [`Misuse::NotAFile`] for a pipe or another stream, which can be read only once: [`Scratch::keep`](super::Scratch::keep)
-    /// makes a file of it. A failing system. Never the archive's fault.
+    /// [`Misuse::NotAFile`] for a pipe or another stream, because it can be read only once:
+    /// [`Scratch::keep`](super::Scratch::keep) copies it to a file. System errors. The content of the archive never
+    /// causes an error.
     pub fn of(file: &File, limits: &Limits) -> Result<Self, Error> {
         look(file, limits).map(|seen| seen.what)
     }
@@ -87,10 +88,10 @@ impl FromStr for What {
     }
 }
 
-/// What was seen in a file.
+/// The result of an inspection.
 pub(super) struct Seen {
     pub(super) what: What,
-    /// Why it could not be read to its end.
+    /// The error that ended the reading early.
     pub(super) broken: Option<Error>,
 }
 
@@ -120,10 +121,10 @@ pub(super) fn look(file: &File, limits: &Limits) -> Result<Seen, Error> {
     Ok(Seen { what, broken })
 }
 
-/// Reads an archive as far as it can be read. Says whether it ends as it should, or why it cannot be read on.
+/// Reads an archive as far as possible. Returns whether it ends correctly, or why it cannot be read further.
 ///
-/// What is odd or refused about single entries does not matter here: policy may allow it in a layer, and an engine may
-/// take it.
+/// Quirks and refusals of single entries are ignored here: a policy may allow them in a layer, and an engine may accept
+/// them.
 fn read<R: BufRead>(
     mut reader: TarReader<R>,
     evidence: &mut Evidence,

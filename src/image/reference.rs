@@ -111,7 +111,7 @@ fn named<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
 /// How many items a message shows.
 pub(super) const SHOWN: usize = 12;
 
-/// The first of these, as a message shows them: a dozen, or fewer where these are long.
+/// The first items for a message: at most a dozen, and fewer if they are long.
 pub(super) fn list(items: impl Iterator<Item = String>) -> String {
     const LONG: usize = 1_000;
     let mut text = String::new();

@@ -144,7 +144,7 @@ pub(super) struct Candidate<K, T> {
     pub(super) value: T,
 }
 
-/// The key and the value of the best candidate; `None` when there is none. `name` says what a message calls one.
+/// The key and the value of the best candidate, or `None`. `name` returns the name of a candidate in messages.
 pub(super) fn best<K: PartialEq, T>(
     mut candidates: Vec<Candidate<K, T>>,
     selector: &Selector,

@@ -32,13 +32,13 @@ pub struct Judge<'p> {
     /// Where all that is odd is told: then it passes, whatever policy says.
     told: Option<&'p mut dyn FnMut(Finding)>,
     report: Report,
-    /// What came of the lower layers of the image.
+    /// The report of the lower layers of the image.
     before: &'p Report,
     position: Position,
 }
 
 impl<'p> Judge<'p> {
-    /// `before` is what came of the lower layers of the image, as far as they have one report with this layer.
+    /// `before` is the report of the lower layers of the image, if they share one report with this layer.
     pub(crate) fn new(policy: &'p Policy, limits: &'p Limits, before: &'p Report) -> Self {
         let (report, position) = (Report::default(), Position::default());
         Self { policy, limits, told: None, report, before, position }
@@ -95,14 +95,15 @@ impl<'p> Judge<'p> {
         Ok(())
     }
 
-    /// Like [`Judge::quirk`], for what is the same for entry after entry: one note in a report is enough.
+    /// Like [`Judge::quirk`], but records only one note in a report. Use it for a quirk that is the same for many
+    /// entries.
     ///
-    /// Only a note is left off the second time. Where policy refuses the quirk, each call refuses it: what a sink
-    /// remembered of an earlier layer, and of an earlier policy, must not let it pass.
+    /// Only the repeated note is dropped. If the policy refuses the quirk, each call refuses it: the state of a sink
+    /// from an earlier layer with another policy must not allow it.
     ///
     /// # Errors
     ///
-    /// The refusal, where policy does not let it pass.
+    /// The refusal, if the policy refuses the quirk.
     pub fn quirk_once(&mut self, quirk: Quirk) -> Result<(), Fault> {
         let is_noted = self.report.count(quirk.id()) > 0 || self.before.count(quirk.id()) > 0;
         if self.told.is_none() && is_noted && self.policy.verdict(quirk.rule()) == Verdict::Note {
@@ -207,9 +208,9 @@ impl<'p> Judge<'p> {
         if device.is_zero() {
             return self.quirk(Quirk::DeviceZero).map(|()| self.told.is_some());
         }
-        // mknod(2) cuts what is too large, and says nothing: block 4104:0 would be 8:0, the host's first disk, and
-        // character 4096:0 a whiteout. It is refused where devices are skipped or recorded too: no Linux writes such
-        // a number, and readers differ on what it is.
+        // mknod(2) truncates a large number without an error: block 4104:0 would become 8:0, the host's first disk, and
+        // character 4096:0 a whiteout. It is refused even if devices are skipped or recorded: Linux never writes such a
+        // number, and readers interpret it differently.
         if !device.is_possible() {
             return Err(Violation::DeviceNumber { kind, major, minor }.into());
         }

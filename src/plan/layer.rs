@@ -15,16 +15,16 @@ pub(crate) enum Standing {
 
 /// What the layer being applied has brought so far, keyed by the places that names resolve to.
 ///
-/// Nothing is kept for what lies in directories that hold nothing of lower layers, and nothing at all of a layer
-/// over an empty tree. So what is kept is bounded by what lower layers have and by what the layer's entries name: a
-/// tree that the layer makes and replaces again and again, with other names in it each time, adds nothing.
+/// Nothing is kept for what lies in directories that hold nothing of lower layers, and nothing at all of a layer over
+/// an empty tree. So memory is bounded by the content of lower layers and by the names of the layer's entries. A tree
+/// that the layer creates and replaces many times, with different names each time, adds nothing.
 #[derive(Debug, Default)]
 pub(crate) struct Brought {
     /// There is nothing of lower layers, so that nothing needs to be kept.
     alone: bool,
     places: PlaceSet,
     passages: PlaceSet,
-    /// Directories of lower layers that were cleared, and hold nothing of these any more.
+    /// Directories that were cleared: they hold nothing of lower layers any more.
     cleared: PlaceSet<DirectoryId>,
     is_something: bool,
 }
@@ -76,14 +76,14 @@ impl Brought {
         }
     }
 
-    /// A directory holds nothing of lower layers any more.
+    /// Records that a directory holds nothing of lower layers any more.
     pub(crate) fn clear(&mut self, directory: DirectoryId) {
         if !self.is_own(directory) {
             self.cleared.insert(directory);
         }
     }
 
-    /// Whether a directory holds nothing of lower layers: the layer made it, or cleared it.
+    /// Whether a directory holds nothing of lower layers: the layer created or cleared it.
     pub(crate) fn is_own(&self, directory: DirectoryId) -> bool {
         self.alone || directory.is_new() || self.cleared.contains(directory)
     }

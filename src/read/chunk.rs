@@ -50,7 +50,7 @@ impl Pool {
     ///
     /// # Errors
     ///
-    /// Too little memory for a single one. Where there are some already, these go round.
+    /// Not enough memory for a single chunk. If some chunks exist already, these are reused.
     pub(crate) fn take(&mut self, help: impl Fn() -> bool) -> Result<Vec<u8>, Fault> {
         loop {
             if let Ok(buffer) = self.free.try_recv() {

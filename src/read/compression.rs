@@ -53,8 +53,8 @@ pub(crate) enum Decoder<R> {
 impl<R: Read> Decoder<R> {
     /// # Errors
     ///
-    /// Why it cannot be read, and the reader where it may say more: what it gives is a compression that is not read, or
-    /// two formats at once, which a damaged blob may look like.
+    /// The error, and also the reader if its rest may explain the error. That is the case for an unsupported
+    /// compression and for two formats at once: a damaged blob may look like either.
     pub(crate) fn open(reader: R, limits: &Limits) -> Result<Self, (Fault, Option<R>)> {
         let mut input = Input::new(reader).map_err(|fault| (fault, None))?;
         match format_of(&mut input) {
@@ -119,7 +119,7 @@ impl<R: Read> Decoder<R> {
 
 fn format_of<R: Read>(input: &mut Input<R>) -> io::Result<Format> {
     let format = Format::of(input.fill_to(10)?).map_err(refusal)?;
-    // GNU tar looks for a header before it looks for a compression.
+    // GNU tar checks for a tar header before it checks for a compression.
     if format != Format::Plain && input.fill_to(BLOCK)?.first_chunk().is_some_and(may_be_header) {
         return Err(refusal(Violation::TwoFormats { format: format.name() }));
     }

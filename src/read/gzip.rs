@@ -28,9 +28,9 @@ enum State {
 impl<R: Read> GzipDecoder<R> {
     /// # Errors
     ///
-    /// Too little memory for the decompressor.
+    /// Not enough memory for the decompressor.
     pub(crate) fn new(input: Input<R>) -> Result<Self, Fault> {
-        // It would panic. What it allocates fits into what is given back here.
+        // The decompressor would panic. Its allocations fit into the memory that is freed here.
         drop(buffer(DECOMPRESSOR, "a gzip decompressor")?);
         Ok(Self { input, inflater: Decompress::new(false), data: Crc::new(), state: State::Begin, padded: false })
     }
@@ -159,7 +159,7 @@ impl<R: Read> Read for GzipDecoder<R> {
     }
 }
 
-/// Bytes that are more than a decompressor takes: its window of 32 KiB and its tables.
+/// An upper bound for the memory of a decompressor, in bytes: its window of 32 KiB and its tables.
 const DECOMPRESSOR: usize = 128 << 10;
 
 /// The bytes of a header, which may have a checksum of its own.

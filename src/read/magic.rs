@@ -1,8 +1,9 @@
 //! What formats begin with.
 //!
-//! A tar header begins with a name, and a name can be what another format begins with. Readers that take more formats
-//! than tar ask for some of them first, and unpack another archive than we do. The table here has what each of these
-//! readers asks for; `docs/formats.md` is made from it, and `tests/differential/formats.rs` asks the readers themselves.
+//! A tar header begins with a name, and that name can also be the signature of another format. Readers with more
+//! formats than tar check some of them first, and then unpack a different archive than we do. The table here has the
+//! signatures that these readers check. `docs/formats.md` is made from it. `tests/differential/formats.rs` runs the
+//! readers themselves.
 
 mod lzma;
 mod search;
@@ -23,22 +24,22 @@ pub(super) fn compression(first: &[u8]) -> Option<&'static str> {
 /// A format, and how its files begin.
 struct Format {
     name: &'static str,
-    /// How they begin, for people.
+    /// The signature, as text for the page.
     #[cfg_attr(not(test), expect(dead_code, reason = "the page is made from it"))]
     begins: &'static str,
     begin: fn(&[u8]) -> bool,
     when: When,
-    /// The readers that ask for it, or whose list of formats has it.
+    /// The readers that check for it, or that list the format.
     #[cfg_attr(not(test), expect(dead_code, reason = "the page is made from it"))]
     readers: &'static str,
 }
 
-/// Which first headers of a tar archive a format is looked for in.
+/// The kind of first header in which a format is looked for.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum When {
-    /// All: some reader prefers the format to tar, or no name that means something begins so.
+    /// Every header: some reader prefers the format to tar, or no meaningful name begins like this.
     Always,
-    /// Those that are not plain tar headers: readers prefer tar otherwise, and ordinary names may begin so.
+    /// Only headers that are not plain tar. For plain ones, readers prefer tar, and ordinary names may begin like this.
     NotPlain,
 }
 
@@ -52,11 +53,11 @@ const fn format(
     Format { name, begins, begin, when, readers }
 }
 
-/// The formats by which files are told apart at their beginning.
+/// The formats that readers detect at the start of a file.
 ///
-/// libarchive asks its filters before its formats, so that a filter counts whatever follows; Python tries all its
-/// compressions before tar; 7-Zip prefers wim, xz, zip and zstd to tar, and all others in files that are not quite tar.
-/// file(1) knows tar by its checksum and asks for that first.
+/// libarchive checks its filters before its formats: a filter counts, with any content after it. Python tries all its
+/// compressions before tar. 7-Zip prefers wim, xz, zip and zstd to tar, and prefers all other formats if the tar header
+/// is not plain. file(1) detects tar by its checksum, before other formats.
 #[rustfmt::skip]
 const FORMATS: &[Format] = {
     use When::{Always, NotPlain};
@@ -134,18 +135,18 @@ pub(super) fn foreign(block: &[u8]) -> Option<&'static str> {
     formats.find(|format| (format.begin)(block)).map(|format| format.name)
 }
 
-/// The fields for numbers that readers look at before they take a block for a tar header: mode, owner, group, size and
-/// time, and those of a device, which no other entry has.
+/// The numeric fields that readers check before they accept a block as a tar header: mode, owner, group, size, time,
+/// and the device numbers, which only devices have.
 const NUMBERS: [std::ops::Range<usize>; 7] = [100..108, 108..116, 116..124, 124..136, 136..148, 329..337, 337..345];
 
-/// Whether all fields for numbers are octal digits with blanks in front, and blanks and NULs behind. Of others 7-Zip
-/// asks whether the file is something else.
+/// Whether all numeric fields are octal digits, with blanks before them, and blanks and NULs after them. If not, 7-Zip
+/// checks for other formats.
 fn is_plain(block: &[u8]) -> bool {
     NUMBERS.into_iter().all(|field| is_octal(block.get(field).unwrap_or_default()))
 }
 
-/// Whether libarchive takes a block with a right checksum for a tar header: what begins with a NUL or as base-256 does
-/// may be anything.
+/// Whether libarchive accepts a block with a correct checksum as a tar header. It accepts any field that begins with a
+/// NUL or is base-256.
 fn is_header_to_libarchive(block: &[u8]) -> bool {
     NUMBERS.into_iter().all(|field| {
         let field = block.get(field).unwrap_or_default();
@@ -163,7 +164,7 @@ fn at(block: &[u8], at: usize, magic: &[u8]) -> bool {
     block.get(at..).is_some_and(|rest| rest.starts_with(magic))
 }
 
-/// What stands in front of the first NUL.
+/// The bytes before the first NUL.
 fn text(block: &[u8]) -> &[u8] {
     block.split(|&byte| byte == 0).next().unwrap_or_default()
 }

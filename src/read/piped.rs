@@ -97,10 +97,10 @@ impl Feeder {
         let fault = pump.run(&mut unpacked, chunks).err();
         let (decoder, unpacked) = unpacked.finish();
         let quirks = decoder.quirks();
-        // Behind a damaged place in the compression the reader may have more to say than that place.
+        // After damaged compressed data, an error of the reader explains more than the damage.
         let is_asked_for = expected.names_blob() || (fault.is_some() && expected.checks_anything());
         let blob = match &fault {
-            // A reader that has failed is not read on.
+            // A failed reader is not read again.
             Some(fault) if fault.blame() != Blame::Archive => Err(None),
             Some(fault) if is_plain.get() => Err(fault.violation().cloned().map(Fault::from)),
             _ if !is_plain.get() && is_asked_for => decoder.into_input().drain().map_err(Some),
@@ -226,7 +226,7 @@ impl<R: Read> Read for Lent<'_, R> {
 
 /// What is known when all of a layer has been read.
 struct Ended {
-    /// Size and digest of the blob, or why it could not be read to its end: `None` for what `fault` says.
+    /// Size and digest of the blob, or the error that ended the reading. `None` means: see `fault`.
     blob: Result<Seen, Option<Fault>>,
     unpacked: Seen,
     quirks: Vec<Quirk>,
@@ -287,7 +287,7 @@ impl PipedStream {
         self.ending.recv().map_err(|_| Fault::Bug("the thread that reads a layer broke off"))
     }
 
-    /// What is known of the blob, all of which has been read that could be; `None` where that was told already.
+    /// The result for the blob, after it was read as far as possible. `None` if it was returned before.
     fn blob(&self, ended: Ended) -> Option<Result<Seen, Fault>> {
         match ended.blob {
             Ok(seen) => Some(Ok(Seen { digest: self.lines.blob.finish(), ..seen })),
@@ -367,8 +367,8 @@ impl Verifying for PipedStream {
                     return self.expected.compare_unpacked(&unpacked).err().map(Fault::from);
                 }
                 Err(fault) if is_of_the_reader(&fault) => return Some(fault),
-                // Behind a damaged place in the compression nothing comes any more, and its own rule says so. The other
-                // thread has read on below it.
+                // No data follows damaged compressed data, and a rule already reports it. The other thread has read the
+                // rest of the blob.
                 Err(_) => (),
             }
         }

@@ -18,15 +18,15 @@ pub(crate) trait Verifying: BufRead {
     /// compares size and digest, or the diff ID where nothing else is known. `None` when the blob is the one that was
     /// meant, or when nobody knows.
     ///
-    /// A reader that fails before its end is what is said, too: whether the blob is damaged nobody knows then, and a
-    /// reader that verifies what it downloads says so by failing at the end.
+    /// If the reader fails before its end, its error is returned instead. It is then unknown whether the blob is
+    /// damaged. A reader that verifies its download reports damage by failing at the end.
     fn damage(self) -> Option<Fault>;
 }
 
 /// The uncompressed bytes of a layer, verified on the way: the blob's size and digest below the
 /// decompression, the diff ID above it.
 ///
-/// Errors of [`Read`] carry a [`Fault`]; [`Fault::of_reader`] has it back.
+/// Errors of [`Read`] carry a [`Fault`]; [`Fault::of_reader`] extracts it.
 ///
 /// ```
 /// # use layercage::{Expected, Fault, Format, LayerStream, Limits};
@@ -120,8 +120,8 @@ impl<R: Read> Verifying for LayerStream<R> {
                     return self.expected.compare_unpacked(&unpacked).err().map(Fault::from);
                 }
                 Err(fault) if is_of_the_reader(&fault) => return Some(fault),
-                // Behind a damaged place in the compression nothing comes any more, and its own rule says so. Whether the
-                // reader has more to say is seen below it.
+                // No data follows damaged compressed data, and a rule already reports it. The code below checks whether
+                // the reader has an error of its own.
                 Err(_) => (),
             }
         }

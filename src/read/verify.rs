@@ -123,8 +123,8 @@ impl Expected {
         }
     }
 
-    /// What the rest of a blob says about a refusal that came before its end: that the blob is damaged or another one, or
-    /// that the reader failed, so that nobody knows.
+    /// Explains a refusal before the end of a blob, from the rest of the blob. The blob may be damaged, or a different
+    /// one. Or the reader failed, and the cause is unknown.
     pub(crate) fn damage(&self, drained: Result<Seen, Fault>) -> Option<Fault> {
         match drained {
             Ok(seen) => self.compare_blob(&seen).err().map(Fault::from),
@@ -132,7 +132,7 @@ impl Expected {
         }
     }
 
-    /// The same of a blob whose very first bytes are refused, and of which `rest` reads what is left.
+    /// The same for a blob whose first bytes are refused. `rest` reads the remaining bytes.
     pub(crate) fn blamed(&self, fault: Fault, rest: impl FnOnce() -> Option<Result<Seen, Fault>>) -> Fault {
         if fault.blame() != Blame::Archive || !self.checks_anything() {
             return fault;
@@ -150,8 +150,8 @@ impl Expected {
     }
 }
 
-/// Whether what ends the reading is neither the archive's fault nor our own refusal to read on behind a damaged place: the
-/// reader failed, or somebody ended it.
+/// Whether the reader failed or the caller cancelled. Otherwise the archive is to blame, or we stopped reading after
+/// damaged data.
 pub(crate) fn is_of_the_reader(fault: &Fault) -> bool {
     !matches!(fault, Fault::Refused(_) | Fault::Misuse(Misuse::Poisoned))
 }
@@ -207,7 +207,7 @@ impl Checked {
         self.proof.as_ref()
     }
 
-    /// The same, for who cannot go on without.
+    /// The same, as an error if there is no proof.
     ///
     /// # Errors
     ///
@@ -254,7 +254,7 @@ impl<R: Read> Incoming<R> {
         Seen { bytes: self.bytes, digest: self.hasher.map(Hasher::finish) }
     }
 
-    /// Reads what is left, for its size and digest: what they are says whether a refusal comes of damage.
+    /// Reads the rest of the blob. Its size and digest show whether damage caused a refusal.
     pub(crate) fn drain(mut self) -> Result<Seen, Fault> {
         io::copy(&mut self, &mut io::sink()).map_err(Fault::of_reader)?;
         Ok(self.finish())

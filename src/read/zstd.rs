@@ -24,7 +24,7 @@ enum State {
 
 impl<R: Read> ZstdDecoder<R> {
     pub(crate) fn new(input: Input<R>, limits: &Limits) -> io::Result<Self> {
-        // Without a dictionary nothing can fail here but the allocation of its context.
+        // Without a dictionary, only the allocation of the context can fail here.
         let mut decoder = Decoder::new().map_err(|_| Fault::out_of_memory("a zstd decompressor"))?;
         // The exact limit is checked before each frame; this is the next power of two that zstd takes.
         let most = limits.most(Limit::ZstdWindowBytes).clamp(1 << 10, LARGEST_WINDOW);
@@ -112,8 +112,8 @@ impl<R: Read> Read for ZstdDecoder<R> {
     }
 }
 
-/// Tells a frame that is damaged from one whose window finds no memory: zstd allocates it when it has read the frame's
-/// header, and says both in the same way but for the code.
+/// Distinguishes a damaged frame from a failed allocation of its window. zstd allocates the window after the frame
+/// header. Both errors differ only in their code.
 fn failed(error: &io::Error) -> io::Error {
     let code = error.get_ref().and_then(|error| error.downcast_ref::<::zstd::Error>());
     match code {

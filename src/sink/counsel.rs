@@ -55,7 +55,7 @@ impl Counsel for Bringing<'_, '_> {
     }
 }
 
-/// The file system holds another time than was asked for.
+/// The file system stored a different time than requested.
 pub(super) fn changes_time(judge: &mut Judge<'_>, Unheld { asked, kept }: Unheld) -> Result<(), Fault> {
     judge.quirk(Quirk::TimeClamped { asked, kept })
 }

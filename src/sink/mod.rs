@@ -16,9 +16,9 @@ use std::sync::Arc;
 
 /// Takes judged changes with their data: the point where the library can be extended.
 ///
-/// Changes of one layer come in the archive's order, between one [`Sink::begin_layer`] and one
-/// [`Sink::end_layer`]. [`Sink::begin_layer`] comes before the layer is read; only [`Sink::spool`] and [`Sink::chore`] may
-/// come before it. When a layer fails, nothing more comes for it but [`Sink::abandon_layer`].
+/// Changes of one layer come in the archive's order, between one [`Sink::begin_layer`] and one [`Sink::end_layer`].
+/// [`Sink::begin_layer`] is called before the layer is read. Only [`Sink::spool`] and [`Sink::chore`] may be called
+/// before it. After a layer fails, only [`Sink::abandon_layer`] is called for it.
 ///
 /// A sink returns its own errors with [`Fault::sink`], which keeps them as the source of the [`Error`](crate::Error).
 ///
@@ -72,8 +72,8 @@ pub trait Sink {
     /// What the system refuses.
     fn end_layer(&mut self, checked: &Checked) -> Result<(), Fault>;
 
-    /// The layer failed; what was applied of it stays. Called after an error of any of these methods, or of anything else
-    /// that applying the layer needs, even when it failed before [`Sink::begin_layer`]. After a panic it is not called.
+    /// The layer failed. Its changes so far stay. Called after any error while the layer is applied, from these methods
+    /// or elsewhere, even before [`Sink::begin_layer`]. Not called after a panic.
     fn abandon_layer(&mut self) {}
 
     /// Whether the layer that broke off has changed anything; what does not know says so.

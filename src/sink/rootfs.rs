@@ -15,9 +15,9 @@ use std::sync::Arc;
 
 /// A directory tree to which layers are applied, below a handle that the caller has.
 ///
-/// Nothing outside of that handle is read, written, linked or removed, whatever a layer says.
+/// Nothing outside of that handle is read, written, linked or removed, for any layer.
 ///
-/// [`Limit::ImageBytes`] holds for all layers together that are applied to one of these.
+/// [`Limit::ImageBytes`] applies to the total of all layers on one `Rootfs`.
 #[derive(Debug)]
 pub struct Rootfs {
     cage: Cage,
@@ -25,7 +25,7 @@ pub struct Rootfs {
     exposure: Exposure,
     skipped: Skipped,
     ownership: Ownership,
-    /// What the layer's policy asks for; of a staged tree, the strongest that the policy of any layer has asked for.
+    /// The durability that the layer's policy requests. For a staged tree: the strongest that any layer has requested.
     durability: Durability,
     state: State,
     /// The proofs of the layers applied so far, in order.
@@ -43,8 +43,8 @@ impl Rootfs {
     ///
     /// A layer whose digest, size or diff ID is given is read through and verified before the tree is touched.
     ///
-    /// After a layer that failed, the same or another one may be applied to the same `Rootfs`: each path then has its old
-    /// or its new state, and the failed layer's bytes do not count towards [`Limit::ImageBytes`].
+    /// After a layer failed, the same or another layer may be applied to this `Rootfs`. Each path has its old or its
+    /// new state. The bytes of the failed layer do not count towards [`Limit::ImageBytes`].
     ///
     /// # Errors
     ///
@@ -75,18 +75,19 @@ impl Rootfs {
         }
     }
 
-    /// The proofs of the layers applied, `None` for one that had none; nothing when one of them failed or has not ended.
+    /// The proofs of the applied layers, `None` for a layer without a proof. An error if a layer failed or has not
+    /// ended.
     pub(crate) fn layers(&self) -> Option<&[Option<Verified<Blob>>]> {
         (self.state == State::Idle).then_some(&self.layers)
     }
 
-    /// Whether it is what this stage was made with.
+    /// Whether this tree is the original tree of the stage.
     pub(crate) fn is_of(&self, stage: &Stage) -> Result<bool, Fault> {
         // One that was opened over the staged directory knows nothing of the layers that failed there.
         Ok(self.exposure == Exposure::Staged && stage.is_root_of(&self.cage)?)
     }
 
-    /// What is to be on the disk when a staged tree takes its name.
+    /// The durability with which a staged tree takes its name.
     pub(crate) fn durability(&self) -> Durability {
         self.durability
     }
@@ -281,7 +282,7 @@ impl Rootfs {
         Ok(directory)
     }
 
-    /// Where an owner falls to the caller, no setuid bit may become his.
+    /// If the caller becomes the owner, a setuid bit must not stay: the program would run as the caller.
     fn adjust(&mut self, metadata: &mut Metadata, is_directory: bool, judge: &mut Judge<'_>) -> Result<(), Fault> {
         let owner = self.cage.owner_for(metadata.uid, metadata.gid);
         let falls = owner != (metadata.uid, metadata.gid);
@@ -402,7 +403,7 @@ impl Rootfs {
         Ok(())
     }
 
-    /// The root got its time before anything could be said about it, unless this is the entry that gives it another.
+    /// The root got its time before a note could be recorded. An entry for the root may still give it another time.
     fn tell_root_time(&mut self, change: &Change, judge: &mut Judge<'_>) -> Result<(), Fault> {
         let Some(unheld) = self.cage.take_unheld() else { return Ok(()) };
         if change.path.is_root() {

@@ -5,24 +5,24 @@ use crate::words::Misuse;
 
 /// What calls a tree is ready for.
 ///
-/// A call takes the state first, which leaves [`State::Failed`], and sets the state that it leads to last: an error on
-/// its way and a panic both leave [`State::Failed`].
+/// A call first takes the state and leaves [`State::Failed`]. It sets the next state last. Thus an error or a panic in
+/// between leaves [`State::Failed`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum State {
     /// Each layer that began has ended.
     Idle,
-    /// A layer has begun. If another one begins now or the tree is committed, that layer broke off: its reader
-    /// panicked, or a sink around this one did not pass on that it was abandoned.
+    /// A layer has begun. If another layer begins now, or the tree is committed, the first layer did not end. Either
+    /// its reader panicked, or a wrapping sink did not forward `abandon_layer`.
     InLayer,
-    /// A layer failed: what it left in the tree is not verified.
+    /// A layer failed: its changes in the tree are not verified.
     Failed,
 }
 
 impl State {
-    /// Takes the state, for a layer that begins.
+    /// Takes the state at the beginning of a layer.
     ///
-    /// Another layer on a staged tree would hide what a failed one left there: its files would become visible with the
-    /// proof of the other. On a visible tree they are visible already, and a layer applied once more replaces them.
+    /// A staged tree refuses a layer after a failed one: the failed layer's files would become visible with the proof
+    /// of the other. In a visible tree they are visible already, and applying the layer again replaces them.
     ///
     /// # Errors
     ///
@@ -34,7 +34,7 @@ impl State {
         }
     }
 
-    /// Takes the state, for a call that belongs in a layer.
+    /// Takes the state for a call that is only valid inside a layer.
     ///
     /// # Errors
     ///

@@ -30,16 +30,16 @@ pub trait Observer {
     }
 }
 
-/// Reads layers to their ends without a tree: every refusal and every note that the bytes alone show, and not
-/// only the first.
+/// Reads layers to their ends without a tree. Reports every refusal and every note that follows from the bytes alone,
+/// not only the first.
 ///
-/// What depends on a tree (where links lead, whether a hard link's target is there) is seen after
-/// [`Audit::with_tree`], from names that are kept in memory. What depends on the machine is not: rights, mounts, and
-/// what its file system can keep.
+/// Findings that depend on a tree (where links lead, whether the target of a hard link exists) need
+/// [`Audit::with_tree`], which keeps names in memory. Findings that depend on the machine are not reported: privileges,
+/// mounts, and the abilities of its file system.
 ///
-/// An audit judges what it is given as what it is called: [`Audit::layer`] finds nothing wrong with the archive of an
-/// image. Where a file may be either, `What::of` says which it is, and a digest, tag or platform that somebody asks
-/// for is an error for a layer.
+/// [`Audit::layer`] judges every input as a layer: it does not report that the input is the archive of an image. If a
+/// file may be either, use `What::of`. If it is a layer, report a requested manifest digest, tag or platform as an
+/// error.
 ///
 /// ```
 /// # use layercage::{Audit, Finding, Layer, Limits, Observer, Policy};
@@ -221,7 +221,7 @@ impl Audit {
         }
     }
 
-    /// Looks whether a layer that cannot be read on is a damaged blob; a reader that fails meanwhile ends the audit.
+    /// Checks whether an unreadable layer is a damaged blob. If the reader fails meanwhile, the audit ends.
     fn blob<R: Read>(
         &mut self,
         stream: LayerStream<R>,

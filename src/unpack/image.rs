@@ -14,11 +14,11 @@ use cap_std::fs::Dir;
 use std::ffi::OsStr;
 
 impl Unpacker {
-    /// Unpacks an image as the directory `name` in `parent`, which must not exist yet or be empty, on as many threads as
-    /// [`Unpacker::jobs`] allows: while a layer is applied, the next one is begun to be read.
+    /// Unpacks an image as the directory `name` in `parent`. That directory must be empty, or must not exist. Uses as
+    /// many threads as [`Unpacker::jobs`] allows: the next layer is opened while a layer is applied.
     ///
-    /// All layers are applied out of sight and verified; then the tree takes its name at one stroke. Whatever
-    /// goes wrong before leaves nothing behind.
+    /// All layers are applied in a staging directory and verified. Then the tree takes its name in one step. A failure
+    /// before that leaves nothing behind.
     ///
     /// # Errors
     ///

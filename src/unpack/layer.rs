@@ -8,11 +8,11 @@ use std::sync::Arc;
 
 /// A layer to be applied: where its bytes come from, and what is known about them beforehand.
 ///
-/// The bytes may be a plain tar, or one compressed with gzip or zstd: what they are is seen from them.
+/// The bytes are a tar archive: plain, or compressed with gzip or zstd. The format is detected from the bytes.
 ///
-/// An error of the reader ends the layer and is the [source](crate::Error) of what is returned. Where a digest, size or
-/// diff ID is given, the reader is read to its end behind a refusal too: one that verifies what it downloads, and fails at
-/// the end, is to blame then, and not the archive.
+/// An error of the reader ends the layer, and is the [source](crate::Error) of the returned error. If a digest, size or
+/// diff ID is given, the reader is read to its end even after a refusal. A reader may verify its download and fail at
+/// the end. Then the reader is to blame, not the archive.
 #[derive(Debug)]
 pub struct Layer<R> {
     pub(super) reader: R,
@@ -22,7 +22,7 @@ pub struct Layer<R> {
     pub(super) told: Told,
 }
 
-/// Who is told when nobody wants more of a layer.
+/// The callback for when no more input of a layer is needed.
 #[derive(Clone, Default)]
 pub(super) struct Told(pub(super) Unwanted);
 
@@ -41,7 +41,7 @@ pub(super) struct About {
     pub(super) expected: Expected,
     pub(super) position: Option<LayerPosition>,
     pub(super) stated_compression: Option<Format>,
-    /// Whether it is refused when it turns out to be the archive of an image.
+    /// Whether the layer is refused if it is the archive of an image.
     #[cfg(feature = "image")]
     pub(super) refuses_images: bool,
 }
@@ -75,11 +75,12 @@ impl<R: Read> Layer<R> {
         Self { reader, about, seek: None, told: Told::default() }
     }
 
-    /// Has `tell` called when nobody wants more of the layer's bytes, at its end or when something has refused them:
-    /// where [`Unpacker::apply_side_by_side`](crate::Unpacker::apply_side_by_side) reads it on a thread of its own, that may wait for bytes which are long in
-    /// coming, and is waited for. What it is told can have the reader answer, with an error say, that nobody sees.
+    /// Sets a callback that is called when no more input is needed: at the end of the layer, or after a refusal.
+    /// [`Unpacker::apply_side_by_side`](crate::Unpacker::apply_side_by_side) reads the layer on a separate thread,
+    /// which may be blocked in the reader. The callback can wake the reader. Any error that the reader then returns is
+    /// ignored.
     ///
-    /// It is called on any thread, once at most. Where one thread does it all nobody has to be told.
+    /// It is called on any thread, at most once. With a single thread it is not called.
     #[must_use]
     pub fn tell_when_unwanted(mut self, tell: impl Fn() + Send + Sync + 'static) -> Self {
         self.told = Told(Some(Arc::new(tell)));
@@ -121,11 +122,11 @@ impl<R: Read> Layer<R> {
         self
     }
 
-    /// Refuses the archive of an image that is given by mistake, when its first member shows what it is.
+    /// Refuses the archive of an image that is given by mistake, at the first member that shows what it is.
     ///
-    /// [`What`](crate::What) says what makes an archive one. Here the name of a single blob is enough, since `docker
-    /// save` writes gigabytes of blobs before anything else. What came before that member is applied. A real layer may
-    /// have such names, too, so leave this unsaid for one that an image or a digest names.
+    /// [`What`](crate::What) defines the archive of an image. Here the name of a single blob is enough, because `docker
+    /// save` writes gigabytes of blobs before anything else. The members before it may already be applied. A real layer
+    /// may contain such names, too. Do not use this for a layer that is identified by an image or a digest.
     ///
     /// [`Unpacker::apply`](crate::Unpacker::apply) then fails with
     /// [`Misuse::ImageAsLayer`](crate::Misuse::ImageAsLayer).

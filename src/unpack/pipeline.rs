@@ -46,7 +46,7 @@ impl Jobs {
 ///
 /// # Panics
 ///
-/// With what a reader, or the chore, panicked with on another thread.
+/// With the panic value of the reader, or of the chore, on another thread.
 pub(super) fn side_by_side<R: Read + Send, T>(
     threads: Threads,
     limits: &Limits,
@@ -72,7 +72,7 @@ pub(super) fn side_by_side<R: Read + Send, T>(
             Ok(feeding) => Some(feeding),
             Err(error) => {
                 let fault = Fault::system("clone", b"(a thread that reads; one for all would do)", error);
-                // The receiver is ours, and still there.
+                // Cannot fail: this function holds the receiver.
                 let _ = refused.send(Err(fault.at(Position::default())));
                 None
             }
@@ -80,9 +80,9 @@ pub(super) fn side_by_side<R: Read + Send, T>(
         drop(refused);
         let mut arriving = arriving.into_iter();
         let applied = apply(&mut arriving);
-        // What is still read is read for nobody.
+        // No more input is needed.
         drop(arriving);
-        // A panic goes on here with its own message. A scope that finds one says no more than that there was one.
+        // Resumes the panic with its own message. `thread::scope` would only report that there was a panic.
         for thread in feeding.into_iter().chain(helper) {
             thread.join().unwrap_or_else(|panic| resume_unwind(panic));
         }

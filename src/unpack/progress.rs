@@ -30,8 +30,8 @@ impl<F: FnMut(&Advance) -> ControlFlow<()>> Progress for F {
     }
 }
 
-/// How far an unpacking is. Amounts are those of all layers so far, failed ones included, and do not fall: all layers
-/// that one [`Watched`](crate::Watched) applies count together.
+/// The progress of an unpacking. The amounts are totals over all layers that one [`Watched`](crate::Watched) has
+/// applied, including failed layers. They never decrease.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 #[non_exhaustive]
 pub struct Advance {
@@ -39,8 +39,8 @@ pub struct Advance {
     pub layer: Option<LayerPosition>,
     /// What is done with it.
     pub step: Step,
-    /// Bytes read in this step: of the blobs while they are verified, of the uncompressed layers while they are applied.
-    /// Each step has a count of its own.
+    /// Bytes read in this step: of the blobs in [`Step::Verifying`], of the uncompressed layers in [`Step::Applying`].
+    /// Each step has its own count.
     pub bytes_read: u64,
     /// Bytes of content of the files that were begun.
     pub bytes_written: u64,
@@ -74,7 +74,7 @@ impl<'p> Watch<'p> {
     /// What comes next is done with this layer.
     pub(super) fn begin(&self, layer: Option<LayerPosition>, step: Step) -> Result<(), Fault> {
         self.tell(|now| {
-            // What was read to verify a layer does not count as applied, nor the other way round.
+            // Bytes read to verify a layer do not count as applied, and the reverse.
             let bytes_read = match now.step == step {
                 true => now.bytes_read,
                 false => self.read_otherwise.replace(now.bytes_read),
@@ -88,7 +88,7 @@ impl<'p> Watch<'p> {
         self.tell(|now| Advance { bytes_read: now.bytes_read + bytes, ..now })
     }
 
-    /// Another entry is begun, a file with so many bytes of content or anything else with none.
+    /// Counts a new entry: a file with this many bytes of content, or anything else with zero.
     pub(super) fn entry(&self, bytes: u64) -> Result<(), Fault> {
         self.tell(|now| {
             let bytes_written = now.bytes_written.saturating_add(bytes);

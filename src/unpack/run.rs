@@ -47,8 +47,8 @@ pub(super) struct Run<'a, 'p> {
 }
 
 impl Run<'_, '_> {
-    /// Applies what `open` opens. The sink is told first that the layer begins: whatever fails from then on, a panic of
-    /// the reader included, finds it in the middle of a layer.
+    /// Applies the layer that `open` opens. The sink's `begin_layer` is called first. Any later failure, even a panic
+    /// of the reader, then finds the sink inside a layer.
     pub(super) fn apply<S: Verifying>(
         self,
         open: impl FnOnce() -> Result<S, Error>,
@@ -67,8 +67,8 @@ impl Run<'_, '_> {
         let mut reader = TarReader::new(stream, self.unpacker.within(), self.about.expected.covers_stream());
         if let Err(error) = self.transfer(&mut reader, &mut judge, sink) {
             sink.abandon_layer();
-            // A damaged blob breaks any rule: that it is damaged is what its owner wants to know. So is that the reader
-            // failed where nobody can tell.
+            // A damaged blob can break any rule, so the damage is reported instead. If the reader failed, damage cannot
+            // be excluded, so the reader's error is reported.
             let is_refused = error.blame() == Blame::Archive;
             let damage = if is_refused { reader.into_inner().damage() } else { None };
             return Err(with_effect(damage.map_or(error, |fault| self.at_layer(fault)), sink));
@@ -79,7 +79,7 @@ impl Run<'_, '_> {
         })
     }
 
-    /// Begins the layer, and opens it. What fails here has no effect.
+    /// Begins the layer, and opens it. A failure here changes nothing in the tree.
     fn begin<S: Verifying>(
         &self,
         open: impl FnOnce() -> Result<S, Error>,

@@ -7,16 +7,15 @@ use crate::words::{Durability, Error, Misuse, Position};
 use cap_std::fs::Dir;
 use std::os::fd::AsFd;
 
-/// A root filesystem that is filled out of sight, beside the place that it takes on
-/// [`Staged::commit`]. Dropped before, it leaves nothing behind.
+/// A root filesystem that is filled in a staging directory, and becomes visible on [`Staged::commit`]. If it is dropped
+/// before, it leaves nothing behind.
 ///
-/// The place is a name that is free, or that of an empty directory. An empty directory is replaced at one stroke. The tree
-/// takes over nothing of it, neither its inode nor its mode, owner or extended attributes. It stays as it was when
-/// anything fails before.
+/// The target name must be free, or the name of an empty directory. An empty directory is replaced in one step. The
+/// tree does not inherit its inode, mode, owner or extended attributes. If anything fails before that step, the empty
+/// directory is unchanged.
 ///
-/// Once an application of a layer to it has failed, for whatever reason, it can only be dropped: what the failed layer
-/// left in the tree belongs to no layer that was verified. Every later application and [`Staged::commit`] fail with
-/// [`Misuse::Poisoned`]. To try again, make a new one.
+/// If a layer fails, for any reason, this value can only be dropped: the tree may contain data that was never verified.
+/// Every later layer and [`Staged::commit`] fail with [`Misuse::Poisoned`]. To try again, create a new `Staged`.
 ///
 /// ```no_run
 /// # use cap_std::{ambient_authority, fs::Dir};
@@ -35,21 +34,21 @@ use std::os::fd::AsFd;
 /// ```
 #[derive(Debug)]
 pub struct Staged {
-    // Dropped first: the descriptors that it holds may be needed to remove the stage.
+    // Dropped first: its descriptors may be needed to remove the stage.
     rootfs: Rootfs,
     stage: Stage,
     durability: Durability,
 }
 
 impl Staged {
-    /// Makes a staging directory in `parent`, for a tree that will be called `name` there. What runs that
-    /// were killed left behind is removed first.
+    /// Creates a staging directory in `parent`, for a tree that will be called `name` there. Leftovers of killed runs
+    /// are removed first.
     ///
     /// # Errors
     ///
-    /// [`Misuse::TargetExists`] when something other than an empty directory is there: its
-    /// [`Occupant`](crate::Occupant) says what. [`Misuse::NotAComponent`], [`Misuse::ReservedName`], and what the system
-    /// refuses.
+    /// [`Misuse::TargetExists`] if the name is taken by anything but an empty directory: its
+    /// [`Occupant`](crate::Occupant) says by what. [`Misuse::NotAComponent`], [`Misuse::ReservedName`], and system
+    /// errors.
     pub fn beside(parent: &Dir, name: impl AsRef<std::ffi::OsStr>) -> Result<Self, Error> {
         use std::os::unix::ffi::OsStrExt;
         let make = || {
@@ -60,8 +59,8 @@ impl Staged {
         make().map_err(|fault: crate::Fault| fault.at(Position::default()))
     }
 
-    /// Sets what is to be on the disk when the tree takes its name: at least this, and at least what the policy of any of
-    /// its layers asks for ([`Policy::durability`](crate::Policy::durability)). **[`Durability::Kernel`]** by default.
+    /// Sets the minimum durability of the tree when it takes its name. **[`Durability::Kernel`]** by default. If the
+    /// policy of any layer requests more ([`Policy::durability`](crate::Policy::durability)), that applies.
     #[must_use]
     pub fn durability(self, durability: Durability) -> Self {
         Self { durability, ..self }
@@ -72,18 +71,17 @@ impl Staged {
         &mut self.rootfs
     }
 
-    /// Makes the tree visible under its name, at one stroke.
+    /// Makes the tree visible under its name, in one step.
     ///
     /// # Errors
     ///
-    /// [`Misuse::Poisoned`] after a layer that failed or has not ended, [`Misuse::ProofsDoNotMatch`] when `proofs` are not
-    /// those of the layers applied, in their order; [`Misuse::ForeignTree`] when [`Staged::rootfs`] is no longer the tree
-    /// that it was; [`Misuse::TargetExists`] when something of that name has
-    /// come up meanwhile, or something was put into the empty directory that was there; and what the system refuses.
-    /// Nothing is visible then, and what was put there stays.
+    /// [`Misuse::Poisoned`] after a layer that failed or has not ended. [`Misuse::ProofsDoNotMatch`] if `proofs` are
+    /// not those of the applied layers, in order. [`Misuse::ForeignTree`] if [`Staged::rootfs`] is no longer the
+    /// original tree. [`Misuse::TargetExists`] if the name is taken by now, or the empty directory there is no longer
+    /// empty. System errors. In all cases the tree is not visible, and files of other processes stay.
     ///
-    /// With [`Durability::Synced`], a failure to write the name to the disk takes the name back. Where an empty directory
-    /// was replaced, a new one with its owner and mode is there then.
+    /// With [`Durability::Synced`], the name is removed again if it cannot be written to the disk. If the tree had
+    /// replaced an empty directory, a new one with the same owner and mode is created.
     pub fn commit(self, proofs: Vec<Verified<Blob>>) -> Result<(), Error> {
         let Self { stage, mut rootfs, durability } = self;
         let commit = || {

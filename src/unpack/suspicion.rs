@@ -1,4 +1,4 @@
-//! Is what is applied as a layer the archive of an image?
+//! Detects that the input of `apply` is the archive of an image.
 
 use super::layer::About;
 #[cfg(feature = "image")]
@@ -10,7 +10,7 @@ use crate::words::{Change, Entry, Fault};
 #[cfg(feature = "image")]
 use crate::words::{Escaped, Misuse};
 
-/// What the entries of a layer have shown so far. Nothing is looked at unless the layer refuses images.
+/// The evidence in the entries so far. Nothing is inspected unless the layer refuses images.
 pub(super) struct Suspicion {
     #[cfg(feature = "image")]
     evidence: Option<Evidence>,
@@ -25,7 +25,7 @@ impl Suspicion {
         Self { evidence: about.refuses_images.then(Evidence::default), wants_content: false }
     }
 
-    /// Looks at an entry before anything is done with it.
+    /// Inspects an entry before it is applied.
     pub(super) fn see(&mut self, entry: &Entry) -> Result<(), Fault> {
         let Some(evidence) = &mut self.evidence else { return Ok(()) };
         evidence.see(&entry.path, &entry.kind);

@@ -1,12 +1,12 @@
-//! Why something failed: errors of others on their way through ours, and back.
+//! Causes of errors: conversion between foreign errors and our own.
 
 use super::{Blame, Error, Fault, Misuse};
 use std::error::Error as StdError;
 use std::fmt::{self, Display};
 use std::io::{self, ErrorKind};
 
-/// Writes the causes of an error behind it where `{:#}` asks for them. One that repeats the end of what is written
-/// already is left out: errors of others do not all keep to either their source or their text.
+/// Writes the causes of an error after it, for `{:#}`. A cause that repeats the end of the text so far is skipped: some
+/// foreign errors both print and return their source.
 pub(super) fn causes(f: &mut fmt::Formatter<'_>, error: &dyn StdError) -> fmt::Result {
     if !f.alternate() {
         return Ok(());
@@ -24,7 +24,7 @@ pub(super) fn causes(f: &mut fmt::Formatter<'_>, error: &dyn StdError) -> fmt::R
     Ok(())
 }
 
-/// The error below a fault, which is somebody else's.
+/// The foreign error below a fault.
 pub(super) fn source_of(fault: &Fault) -> Option<&(dyn StdError + 'static)> {
     match fault {
         Fault::System(fault) => Some(&fault.error),
@@ -33,15 +33,15 @@ pub(super) fn source_of(fault: &Fault) -> Option<&(dyn StdError + 'static)> {
     }
 }
 
-/// The number is the same on every architecture that Linux has.
+/// The number is the same on every Linux architecture.
 const ENOMEM: i32 = 12;
 
 impl Fault {
-    /// What an error of a [`std::io::Read`] over a layer means: the fault that was met on the way, or a failure of the
-    /// reader itself, which is the system's.
+    /// Converts an error of a [`std::io::Read`] over a layer. Returns the fault inside it, or else a system failure of
+    /// the reader.
     ///
-    /// This is for what a [`LayerStream`](crate::LayerStream) gives as a reader, and for nothing else: it says `read(the
-    /// layer)` of any other error. For a sink that fails there is [`Fault::sink`].
+    /// Use it only for errors from reading a [`LayerStream`](crate::LayerStream): any other error is reported as
+    /// `read(the layer)`. For a failing sink use [`Fault::sink`].
     pub fn of_reader(error: io::Error) -> Self {
         match error.downcast::<Self>() {
             Ok(fault) => fault,
@@ -49,7 +49,7 @@ impl Fault {
         }
     }
 
-    /// Too little memory for something: the system's fault, whatever a layer asks for within the limits.
+    /// An allocation failed. The system is to blame, because the request was within the limits.
     pub(crate) fn out_of_memory(what: &str) -> Self {
         Self::system("malloc", b"", io::Error::from_raw_os_error(ENOMEM)).naming(what).with_help(
             "nothing is wrong with the layer: give the process more memory (`ulimit -v`, `memory.max` of its cgroup) and \
@@ -57,7 +57,7 @@ impl Fault {
         )
     }
 
-    /// Puts what is no name of an archive in the place of the arguments.
+    /// Replaces the arguments by a text that is not a name from an archive.
     fn naming(mut self, object: &str) -> Self {
         if let Self::System(fault) = &mut self {
             object.clone_into(&mut fault.arguments);
@@ -66,12 +66,12 @@ impl Fault {
     }
 }
 
-/// An error that a reader made of one of its own, such that both are in the chain of sources: that of an [`io::Error`]
-/// leaves out the very error that it is made of.
+/// A reader's [`io::Error`] with the reader's own error as its source. The source of a plain [`io::Error`] skips the
+/// error that it wraps.
 fn of_others(error: io::Error) -> io::Error {
     let kind = error.kind();
     if error.get_ref().is_none() {
-        // A code of the system's, or a kind alone.
+        // A system error code, or only a kind.
         return error;
     }
     match error.into_inner() {
@@ -101,15 +101,15 @@ impl StdError for Carried {
     }
 }
 
-/// A fault on its way through a [`std::io::Read`]. [`Fault::of_reader`] has it back.
+/// Wraps a fault to pass it through a [`std::io::Read`]. [`Fault::of_reader`] unwraps it.
 impl From<Fault> for io::Error {
     fn from(fault: Fault) -> Self {
         Self::new(kind_of(&fault), fault)
     }
 }
 
-/// For callers whose own errors are [`io::Error`]s. It has the kind of the system's answer (`InvalidData` for what is
-/// refused, `InvalidInput` for misuse), and the error inside.
+/// For callers with [`io::Error`] as error type. The kind is that of the system error, `InvalidData` for a refusal, or
+/// `InvalidInput` for misuse. The error is inside.
 impl From<Error> for io::Error {
     fn from(error: Error) -> Self {
         Self::new(kind_of(error.kind()), error)
@@ -119,7 +119,7 @@ impl From<Error> for io::Error {
 fn kind_of(fault: &Fault) -> ErrorKind {
     match fault {
         Fault::System(fault) => match fault.error.kind() {
-            // Whoever reads tries again when it is interrupted: it would do so for ever.
+            // Readers retry on `Interrupted`: they would retry for ever.
             ErrorKind::Interrupted => ErrorKind::Other,
             kind => kind,
         },

@@ -116,7 +116,7 @@ choices! {
 }
 
 impl Durability {
-    /// The one that satisfies both.
+    /// Returns the stronger of two, which satisfies both.
     pub(crate) fn stronger(self, other: Self) -> Self {
         if self == Self::Synced { self } else { other }
     }

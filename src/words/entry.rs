@@ -66,7 +66,8 @@ impl Device {
     /// The largest minor number that Linux has: 20 bits.
     pub const MAX_MINOR: u32 = (1 << 20) - 1;
 
-    /// Whether Linux has such numbers. It cuts larger ones without an error: 4104:0 becomes 8:0, the first disk.
+    /// Whether Linux supports these numbers. It truncates larger ones without an error: 4104:0 becomes 8:0, the first
+    /// disk.
     pub fn is_possible(self) -> bool {
         self.major <= Self::MAX_MAJOR && self.minor <= Self::MAX_MINOR
     }

@@ -6,12 +6,12 @@ use std::error::Error as StdError;
 use std::fmt::{self, Display};
 use std::io;
 
-/// Who is to blame for an error; the exit code of the command is read off it.
+/// Which party is to blame for an error. It determines the exit code of the command.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Blame {
     /// The image or layer: it was refused.
     Archive,
-    /// Whoever called: wrong arguments, wrong order of calls.
+    /// The caller: wrong arguments, wrong order of calls.
     Caller,
     /// The system: I/O, permission, space.
     System,
@@ -30,10 +30,10 @@ impl Blame {
     }
 }
 
-/// What went wrong, without where: the part that the lower rooms know.
+/// What went wrong, without its position.
 ///
-/// `{}` does not repeat what [`source`](std::error::Error::source) says, `{:#}` adds all causes: `read(the layer)`, and
-/// `read(the layer): connection reset`.
+/// `{}` does not include the [`source`](std::error::Error::source), as in `read(the layer)`. `{:#}` adds all causes, as
+/// in `read(the layer): connection reset`.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Fault {
@@ -41,9 +41,9 @@ pub enum Fault {
     Refused(Rule),
     /// The caller asks for something that makes no sense.
     Misuse(Misuse),
-    /// A system call failed, or the reader of a layer; the [`io::Error`] is the source.
+    /// A system call or the reader of a layer failed. The [`io::Error`] is the source.
     System(SystemFault),
-    /// A [`Sink`](crate::Sink) of the caller's failed; its own error is the source. [`Fault::sink`] makes one.
+    /// The caller's own [`Sink`](crate::Sink) failed. Its error is the source. [`Fault::sink`] creates this variant.
     Sink(Box<dyn StdError + Send + Sync>),
     /// An invariant of this library does not hold.
     Bug(&'static str),
@@ -75,7 +75,7 @@ pub type ErrorKind = Fault;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Misuse {
-    /// The target of an unpacking exists already, and is no empty directory.
+    /// The target of an unpacking already exists, and is not an empty directory.
     #[error("{name} exists already: {occupant}")]
     TargetExists {
         /// Its name.
@@ -83,13 +83,13 @@ pub enum Misuse {
         /// What is there.
         occupant: Occupant,
     },
-    /// A name that must be one component is none.
+    /// A name is not a single path component.
     #[error("{name} is not a plain file name")]
     NotAComponent {
         /// What was given.
         name: Escaped,
     },
-    /// A name is one that this library gives to its own directories ([`is_reserved_name`](crate::is_reserved_name)).
+    /// A name is reserved for this library's own directories ([`is_reserved_name`](crate::is_reserved_name)).
     #[error("{name} is a name that layercage gives to its own directories; choose another one")]
     ReservedName {
         /// What was given.
@@ -105,22 +105,22 @@ pub enum Misuse {
         /// What has to be asked for differently.
         by: SelectBy,
     },
-    /// What must be a file is a pipe or another stream.
+    /// The input must be a file, but is a pipe or another stream.
     #[error("a stream cannot be read twice; keep it in a file first")]
     NotAFile,
-    /// The archive of an image was to be applied as a layer.
+    /// The input of `apply` is the archive of an image, not a layer.
     #[error("this is the archive of an image and not a layer: it holds {member}")]
     ImageAsLayer {
-        /// The member that shows it.
+        /// The member that shows that it is an image.
         member: Escaped,
     },
-    /// A layer was not checked against all that is needed to make it visible.
+    /// A layer was not checked against every value that a proof needs.
     #[error("the layer was applied without {missing}, so nothing proves that it is the right one")]
     Unproven {
         /// What was not given.
         missing: &'static str,
     },
-    /// Proofs that are not those of the layers applied, in their order.
+    /// The proofs are not those of the applied layers, in order.
     #[error("{given} proofs were handed over for {applied} applied layers, or not in their order")]
     ProofsDoNotMatch {
         /// How many were handed over.
@@ -128,16 +128,16 @@ pub enum Misuse {
         /// How many layers were applied.
         applied: usize,
     },
-    /// The tree is not the one that was staged: another was put in its place.
+    /// The tree is not the staged tree: it was replaced by another.
     #[error("the tree that layers were applied to is not the one that was staged")]
     ForeignTree,
-    /// A change or the end of a layer came to a sink outside of any layer.
+    /// A sink method that is only valid inside a layer was called outside of a layer.
     #[error("{call} was called on a sink while no layer was being applied to it")]
     OutsideLayer {
         /// The method that was called.
         call: &'static str,
     },
-    /// Whoever watched the progress ended it.
+    /// The progress observer cancelled.
     #[error("cancelled")]
     Cancelled,
     /// An earlier call failed and left this unusable.
@@ -208,13 +208,13 @@ impl Fault {
         Self::System(SystemFault { call, arguments: Escaped::new(name).to_string(), error: error.into(), help: None })
     }
 
-    /// The failure of a sink of the caller's, whose own error stays the source.
+    /// Creates the fault for a failure of the caller's own sink. `error` becomes the source.
     pub fn sink(error: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
         Self::Sink(error.into())
     }
 
-    /// Says what a person can do about a system call that failed. Where it fails is known what it was for: nothing has
-    /// to be guessed from its name later.
+    /// Adds the help text for a failed system call. It is added where the call fails, because its purpose is known
+    /// there.
     #[must_use]
     pub(crate) fn with_help(self, help: &'static str) -> Self {
         match self {
@@ -223,7 +223,7 @@ impl Fault {
         }
     }
 
-    /// Says what a system call that failed was about, where its arguments tell nobody anything.
+    /// Adds the purpose of a failed system call if its arguments do not show it.
     pub(crate) fn about(self, what: &str) -> Self {
         match self {
             Self::System(fault) => {
@@ -251,7 +251,7 @@ impl Fault {
         }
     }
 
-    /// Adds where it happened.
+    /// Adds the position.
     pub fn at(self, position: Position) -> Error {
         Error(Box::new(Placed { fault: self, position, effect: Effect::None }))
     }
@@ -313,14 +313,12 @@ impl Display for Position {
 
 /// An error: a kind, a [`Position`] and a [`Blame`].
 ///
-/// `Display` is one line; [`Error::help`] says what to do about it. The line leaves out what
-/// [`source`](std::error::Error::source) says, so that whoever prints the whole chain says nothing twice; `{:#}` is one
-/// line with all causes. `Debug` is for people too, that line and the help: it is what a `main` prints that returns the
-/// error.
+/// `Display` is one line, without the [`source`](std::error::Error::source): printing the whole chain repeats nothing.
+/// `{:#}` is one line with all causes. [`Error::help`] suggests what to do. `Debug` is for people, too: it prints that
+/// line and the help, for a `main` that returns the error.
 ///
-/// The source of a failed system call is its [`io::Error`]. That of a layer's reader that failed is an [`io::Error`] of
-/// the same kind, and the source of that one is the reader's own error, if it has one: a search along the chain finds
-/// both.
+/// The source of a failed system call is its [`io::Error`]. The source of a reader failure is an [`io::Error`] of the
+/// same kind. Its source in turn is the reader's own error, if there is one. A search along the chain finds both.
 ///
 /// ```
 /// # use layercage::{Blame, Expected, Layer, LayerStream, Limits, Policy, Position};
@@ -432,8 +430,8 @@ impl Error {
         }
     }
 
-    /// What the layer had done to its sink when it failed. For a [`Staged`](crate::Staged) tree that is
-    /// nothing that anybody sees.
+    /// What the layer had done to its sink when it failed. In a [`Staged`](crate::Staged) tree, such changes are never
+    /// visible.
     pub fn effect(&self) -> Effect {
         self.0.effect
     }

@@ -1,12 +1,12 @@
-//! What following symbolic links costs, counted alike by every walk.
+//! The cost of following symbolic links. Every walk counts it in the same way.
 
 use super::{Limit, Limits, Violation};
 
-/// The links that were followed, and the steps that they asked for.
+/// The number of followed links, and the steps that their targets need.
 ///
-/// A link of 4,095 bytes can ask for 2,048 steps (`a/../a/../…`), so that the number of links alone bounds no work: 39
-/// of them on the way to every entry took minutes. What a link asks for is counted when it is followed, whether or not
-/// the walk comes to the end of it. So the count depends on the names alone, and an audit refuses where applying does.
+/// A link of 4,095 bytes can need 2,048 steps (`a/../a/../…`). Thus a limit on links alone does not bound the work: 39
+/// such links on the way to every entry took minutes. All steps of a link are counted when it is followed, even if the
+/// walk ends earlier. So the count depends only on names, and an audit refuses at the same entry as `apply`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Followed {
     pub(crate) links: u64,
@@ -14,19 +14,19 @@ pub(crate) struct Followed {
 }
 
 impl Followed {
-    /// Adds what was followed on a way that need not be walked again.
+    /// Adds the links of a path that is not walked again.
     pub(crate) fn add(&mut self, other: Self) {
         self.links += other.links;
         self.steps += other.steps;
     }
 
-    /// A link is followed.
+    /// Counts a followed link.
     pub(crate) fn follow(&mut self, target: &[u8]) {
         self.links += 1;
         self.steps += 1 + target.iter().filter(|&&byte| byte == b'/').count() as u64;
     }
 
-    /// Says when one walk follows too many links.
+    /// Checks the number of links in one walk.
     pub(crate) fn check_walk(self, limits: &Limits) -> Result<(), Violation> {
         match self.links > limits.most(Limit::LinkHops) {
             true => Err(Violation::LinkLoop { hops: self.links }),
@@ -34,7 +34,7 @@ impl Followed {
         }
     }
 
-    /// Says when the walks of a layer follow too many links, or take too many steps through them.
+    /// Checks the number of links, and of steps through them, in all walks of a layer.
     pub(crate) fn check_layer(self, limits: &Limits) -> Result<(), Violation> {
         limits.check(Limit::LayerLinkHops, self.links)?;
         limits.check(Limit::LayerLinkSteps, self.steps)

@@ -35,8 +35,8 @@ macro_rules! limits {
 limits! {
     /// Entries in one layer.
     Entries "entries" = 10_000_000;
-    /// Directories that one layer makes because a name leads through them and no entry lists them: one name can make
-    /// 2,048. A Debian system with compilers has some 33,000 directories in all, listed or not.
+    /// Implied directories of one layer: parents of a name that no entry lists. One name can create 2,048. A Debian
+    /// system with compilers has about 33,000 directories in total, listed or not.
     ImpliedDirectories "implied-directories" = 500_000;
     /// Headers of every kind in one layer: those of entries, extended and global ones.
     Headers "headers" = 40_000_000;
@@ -65,8 +65,8 @@ limits! {
     LinkHops "link-hops" = 40;
     /// Symbolic links followed in one layer.
     LayerLinkHops "layer-link-hops" = 10_000_000;
-    /// Components of the targets of the symbolic links followed in one layer, each time that one is followed: a target
-    /// may have 2,048 of them.
+    /// Components of the targets of symbolic links followed in one layer. They count each time that a link is followed.
+    /// A target may have 2,048 components.
     LayerLinkSteps "layer-link-steps" = 100_000_000;
     /// Directories opened in one layer on the way to its names, and on the way back up from them. One that is still open
     /// from before does not count: only long ways that have nothing in common cost many. Each counts once more for every
@@ -81,17 +81,17 @@ limits! {
     /// Bytes of the names of devices and named pipes that are skipped in one image, and 64 more for each: hard links to
     /// them are skipped, too.
     SkippedBytes "skipped-bytes" = 16 << 20;
-    /// Bytes of memory that an audit uses to see what depends on the tree: 30 to 60 for each name, and links' targets.
-    /// Where there are more it goes on without, and says so: nothing is refused.
+    /// Bytes of memory for the tree of an audit: 30 to 60 for each name, plus the targets of links. Above this limit
+    /// the audit continues without the tree, and says so. Nothing is refused.
     AuditBytes "audit-bytes" = 56 << 20;
     /// Layers of one image.
     Layers "layers" = 500;
     /// Bytes of an index, a manifest or a configuration.
     ManifestBytes "manifest-bytes" = 4 << 20;
-    /// Values in an index, a manifest or a configuration, the unused ones included: items of lists and members of
-    /// objects, counted before the document is parsed.
+    /// Values in an index, a manifest or a configuration: items of lists and members of objects, including unused ones.
+    /// They are counted before the document is parsed.
     DocumentValues "document-values" = 200_000;
-    /// Manifests and indexes that are looked at to select one manifest.
+    /// Manifests and indexes that are read to select one manifest.
     Manifests "manifests" = 100_000;
     /// Indexes within one another.
     IndexDepth "index-depth" = 4;

@@ -1,14 +1,14 @@
-//! What keeps an unpacked tree from taking its name.
+//! What prevents an unpacked tree from taking its name.
 
 use std::fmt::{self, Display};
 
-/// What is at the name of a target, so that the target cannot be made there.
+/// What occupies the name of a target.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Occupant {
-    /// A directory with something in it.
+    /// A directory that is not empty.
     FullDirectory,
-    /// The place where something is mounted.
+    /// A mount point.
     MountPoint,
     /// A symbolic link. It is not followed.
     SymbolicLink,
@@ -19,7 +19,7 @@ pub enum Occupant {
 }
 
 impl Occupant {
-    /// Returns what a person can do about it.
+    /// Returns a help text for the user.
     pub(super) fn help(self) -> &'static str {
         match self {
             Self::FullDirectory => "choose another name, or empty the directory: an empty one is replaced",

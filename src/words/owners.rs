@@ -3,19 +3,19 @@
 use std::fmt::{self, Display};
 use std::str::FromStr;
 
-/// Who owns what is unpacked.
+/// How the owners of files are handled.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 pub enum Owners {
-    /// The numeric ids of the layer where we may give files away and still work on them (`CAP_CHOWN`,
-    /// `CAP_DAC_OVERRIDE`, `CAP_FOWNER`); otherwise everything is the caller's, with one note.
+    /// The numeric ids of the layer, if we may change owners and still write to the files (`CAP_CHOWN`,
+    /// `CAP_DAC_OVERRIDE`, `CAP_FOWNER`). Otherwise the caller owns all files, with one note.
     ///
-    /// A user id or group id that the caller's user namespace does not map becomes the caller's too, with one note;
-    /// setuid and setgid bits do not stay on such a file.
+    /// If the caller's user namespace does not map a user id or group id, the caller's id is used, with one note. Such
+    /// a file keeps no setuid or setgid bits.
     #[default]
     Auto,
     /// The numeric ids of the layer: one that cannot be set is an error.
     Keep,
-    /// Everything is the caller's, whatever he may.
+    /// The caller owns all files, with any privileges.
     Caller,
     /// The ids that a map has for those of the layer; one that cannot be set is an error.
     ///

@@ -1,23 +1,23 @@
 //! Names of places, as values.
 
-/// Names a directory while one layer is applied: by the place that it is at, and by whether the layer made it.
+/// Identifies a directory while one layer is applied, by its place and by whether the layer created it.
 ///
-/// The lowest bit says whether the layer made the directory, or one that it lies in. All that such a directory holds
-/// is the layer's own, so that nothing needs to be kept about it, however often it is replaced. The other bits are a
-/// keyed hash of the place. Two directories share an id only where both are new and one took the other's place.
+/// The lowest bit says whether the layer created the directory or one of its parents. All content of such a directory
+/// is the layer's own. Nothing needs to be remembered about it, even if it is replaced often. The other bits are a
+/// keyed hash of the place. Two directories share an id only if both are new and one replaced the other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct DirectoryId(pub(crate) u64);
 
 impl DirectoryId {
-    /// The root, which no layer makes.
+    /// The root, which no layer creates.
     pub(crate) const ROOT: Self = Self(0);
 
-    /// The directory at a place, and whether the layer made it.
+    /// The directory at a place. The flag says whether the layer created it.
     pub(crate) fn at(place: PlaceId, is_new: bool) -> Self {
         Self(place.0 & !1 | u64::from(is_new))
     }
 
-    /// Whether the layer made the directory, or one that it lies in.
+    /// Whether the layer created the directory or one of its parents.
     pub(crate) fn is_new(self) -> bool {
         self.0 & 1 == 1
     }

@@ -7,10 +7,10 @@ use std::hash::Hash;
 /// How many places are sorted into a run at a time.
 const RUN: usize = 1 << 18;
 
-/// A set of places, or of directories, of eight bytes each: what was added last is hashed, the rest lies in sorted runs.
+/// A set of places or directories, eight bytes each. The latest are in a hash set, the rest in sorted runs.
 ///
-/// A hash set alone would take up to twenty bytes a place, and half as much again while it grows: too much for a
-/// layer that brings millions of files into a directory that lower layers have, too.
+/// A hash set alone would take up to twenty bytes a place, and half as much again while it grows. That is too much for
+/// a layer with millions of files in a directory of a lower layer.
 #[derive(Debug)]
 pub(crate) struct PlaceSet<T = PlaceId> {
     recent: HashSet<T>,

@@ -1,9 +1,9 @@
-//! Names that this library keeps for its own directories.
+//! Names that are reserved for this library's own directories.
 
 use super::{Escaped, Misuse};
 use std::ffi::OsStr;
 
-/// How many hexadecimal digits a name of ours ends with.
+/// The number of hexadecimal digits at the end of a reserved name.
 pub(crate) const DIGITS: usize = 16;
 
 /// The prefix of staging directories, which are beside their targets.
@@ -12,12 +12,11 @@ pub(crate) const STAGE: &[u8] = b".layercage-";
 /// The prefix of the directories that mark running applications, which are in the roots of trees.
 pub(crate) const RUN: &[u8] = b".layercage-run-";
 
-/// Returns whether a name is one that this library gives to its own directories: `.layercage-` or `.layercage-run-`, and
-/// 16 lower-case hexadecimal digits.
+/// Returns whether a name is reserved for this library's own directories: `.layercage-` or `.layercage-run-`, followed
+/// by 16 lower-case hexadecimal digits.
 ///
-/// A directory of such a name is not taken as the target of an unpacking or as an image
-/// ([`Misuse::ReservedName`]): a directory that a killed run left behind could have the same name, and is removed by the
-/// next run.
+/// Such a name is refused for a target and for an image ([`Misuse::ReservedName`]). The next run removes the directory
+/// of a killed run, and that directory could have the same name.
 ///
 /// ```
 /// assert!(layercage::is_reserved_name(".layercage-0123456789abcdef"));
@@ -31,7 +30,7 @@ fn is_reserved(name: &[u8]) -> bool {
     [STAGE, RUN].iter().any(|prefix| has_digits(name, prefix))
 }
 
-/// Returns whether a name is a prefix and 16 hexadecimal digits.
+/// Returns whether a name is this prefix followed by 16 hexadecimal digits.
 pub(crate) fn has_digits(name: &[u8], prefix: &[u8]) -> bool {
     let digits = name.strip_prefix(prefix).unwrap_or_default();
     digits.len() == DIGITS && digits.iter().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))

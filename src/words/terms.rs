@@ -20,8 +20,8 @@ pub struct Terms {
 /// What becomes of the owners that changes name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum Ownership {
-    /// They are set where we may give files away; otherwise everything is the caller's. An id that the user namespace
-    /// does not map becomes the caller's too.
+    /// Owners are set if we may change them. Otherwise the caller owns all files. An id that the user namespace does
+    /// not map is replaced by the caller's.
     #[default]
     Possible,
     /// They are set, or it is an error.

@@ -1,15 +1,15 @@
-//! LZMA without a container, and lzip: formats that have little or nothing to be known by.
+//! LZMA without a container, and lzip: formats with a weak signature or none.
 
-/// Four letters, the version, and the size of a dictionary of 4 KiB to 512 MiB. Version 0 is read by libarchive and
-/// liblzma, though nobody writes it any more.
+/// Four letters, the version, and the size of a dictionary of 4 KiB to 512 MiB. libarchive and liblzma still read
+/// version 0, which current encoders do not write.
 pub(super) fn is_lzip(block: &[u8]) -> bool {
     matches!(block, [b'L', b'Z', b'I', b'P', 0 | 1, size, ..] if (12..=29).contains(&(size & 0x1f)))
 }
 
 /// Whether libarchive or Python takes a block for the beginning of an LZMA file.
 ///
-/// Python decodes one such file after another and takes all of it for one. A file of nothing is 18 bytes, of which most
-/// are zero, and so is the field of a name that is one character. So what follows a file of nothing is looked at too.
+/// Python decodes several LZMA files in sequence as one. An empty LZMA file is 18 bytes, most of them zero. A name
+/// field with one character looks the same. So the bytes after an empty file are checked, too.
 pub(super) fn is_lzma(block: &[u8]) -> bool {
     if Header::of(block).is_some_and(|header| header.is_usual()) {
         return true;
@@ -20,24 +20,24 @@ pub(super) fn is_lzma(block: &[u8]) -> bool {
         if !header.is_possible() {
             return false;
         }
-        // What the range coder begins with: a byte that must be zero, and four more.
+        // The start of the range coder: a byte that must be zero, and four more.
         match (header.bytes, rest.get(13..18)) {
             (_, Some(&[coder, ..])) if coder != 0 => return false,
             (0, Some([0, 0, 0, 0, 0])) => rest = rest.get(18..).unwrap_or_default(),
-            // Behind nothing only the mark of an end may follow, whose first bit lies in the upper half of the range. A
-            // header whose name is empty, and its owner too, has digits there, as the tar crate writes it for PAX.
+            // After empty content only the end mark may follow. Its first bit lies in the upper half of the range. The
+            // tar crate writes PAX headers with an empty name and owner, which have digits here.
             (0, Some([_, 0..0x7f, ..]) | None) => return false,
             _ => return true,
         }
     }
 }
 
-/// Whether a block begins with a header of an LZMA file, whatever follows.
+/// Whether a block begins with an LZMA header, with any content after it.
 pub(super) fn is_header(block: &[u8]) -> bool {
     Header::of(block).is_some_and(|header| header.dictionary > 0 && (header.is_usual() || header.is_possible()))
 }
 
-/// What else liblzma takes in the place of an LZMA file.
+/// Other formats that liblzma accepts instead of an LZMA file.
 fn is_other_of_liblzma(rest: &[u8]) -> bool {
     rest.starts_with(b"\xfd7zXZ\0") || is_lzip(rest)
 }
@@ -57,13 +57,13 @@ impl Header {
         (properties < 225 && !is_other_of_liblzma(bytes)).then_some(header)
     }
 
-    /// Whole pages, which encoders write. libarchive asks for nothing else but powers of two of them and whole MiB.
+    /// A multiple of 4 KiB, as encoders write. Of these, libarchive accepts only powers of two and whole MiB.
     fn is_usual(&self) -> bool {
         self.dictionary > 0 && self.dictionary.is_multiple_of(4096)
     }
 
-    /// What liblzma takes when it is not told the format: 0, a power of two, or one and half of it, however small; and
-    /// less than 256 GiB, or an unknown size.
+    /// Values that liblzma accepts when it detects the format. The dictionary: 0, all ones, a power of two, or 1.5
+    /// times a power of two, of any size. The content: less than 256 GiB, or unknown.
     fn is_possible(&self) -> bool {
         let Self { dictionary, bytes } = *self;
         let of_two =

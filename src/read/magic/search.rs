@@ -1,11 +1,11 @@
-//! What readers search for behind the beginning.
+//! Signatures that readers search for after the start of a file.
 //!
-//! libarchive looks for archives inside programs, and for a table of zip at the end of a file. It does so before it takes
-//! the file for tar, unless the first header is one that it is sure of.
+//! libarchive searches for archives inside programs, and for a zip table at the end of a file. It does so before it
+//! accepts the file as tar, unless it is sure of the first header.
 
 use super::{is_header_to_libarchive, is_plain};
 
-/// Something to be found, and where: anywhere, or at one offset.
+/// A signature and its position: anywhere, or at one offset.
 struct Needle {
     format: &'static str,
     bytes: &'static [u8],
@@ -20,8 +20,8 @@ const fn at(format: &'static str, at: u64, bytes: &'static [u8]) -> Needle {
     Needle { format, bytes, at: Some(at) }
 }
 
-/// Cabinets in a program of Windows. libarchive looks through the first 128 KiB, and through more where it has more at
-/// hand, be it the whole file.
+/// Cabinets in a Windows program. libarchive searches the first 128 KiB, and also everything else that it has in its
+/// buffer, even the whole file.
 const CABINETS: &[Needle] = &[anywhere("cab", b"MSCF\0\0\0\0")];
 
 /// Other archives in a program.
@@ -45,10 +45,10 @@ const IN_PROGRAMS: &[Needle] = &[
     anywhere("iso9660", b"\x01CD001\x01"),
 ];
 
-/// The end of a zip archive, and the table of volumes of a file system on a disc.
+/// The end of a zip archive, and the volume descriptor of an ISO 9660 file system.
 const IN_ANYTHING: &[Needle] = &[anywhere("zip", b"PK\x05\x06"), anywhere("iso9660", b"\x01CD001\x01")];
 
-/// Images of disks, which 7-Zip knows by what is not in their first block.
+/// Disk images that 7-Zip detects by bytes after their first block.
 const IMAGES: &[Needle] = &[
     at("gpt", 512, b"EFI PART"),
     at("hfs", 1024, b"BD"),
@@ -63,7 +63,7 @@ const IMAGES: &[Needle] = &[
 /// One byte less than the longest of these.
 const LONGEST: usize = 7;
 
-/// What some reader searches for in an archive that begins with this block; `None` for nearly all archives.
+/// The search of any reader in an archive that begins with this block; `None` for nearly all archives.
 pub(in crate::read) fn searched(block: &[u8]) -> Option<Search> {
     let is_windows = block.starts_with(b"MZ");
     let needles: [&[Needle]; 2] = match is_header_to_libarchive(block) {
@@ -78,25 +78,25 @@ pub(in crate::read) fn searched(block: &[u8]) -> Option<Search> {
     Some(search)
 }
 
-/// Whether libarchive is surer of tar than of a cabinet: by a magic with its own version.
+/// Whether libarchive prefers tar to a cabinet: the magic has its own version.
 fn is_sure(block: &[u8]) -> bool {
     block.get(257..265).is_some_and(|magic| matches!(magic, b"ustar\x0000" | b"ustar  \0"))
 }
 
-/// A search through all bytes of an archive, in memory of its own size.
+/// A search through all bytes of an archive, with a fixed amount of memory.
 pub(in crate::read) struct Search {
     needles: [&'static [Needle]; 2],
-    /// Bytes looked at so far, and the last of them.
+    /// The number of bytes searched so far, and the last of them.
     offset: u64,
     tail: Vec<u8>,
     found: Option<&'static str>,
 }
 
 impl Search {
-    /// Looks at the bytes that follow those before.
+    /// Searches the next bytes.
     pub(in crate::read) fn look(&mut self, bytes: &[u8]) {
         let before = self.tail.len();
-        // What lies across both.
+        // A match across both buffers.
         self.tail.extend(bytes.iter().take(LONGEST));
         let start = self.offset - before as u64;
         let tail = std::mem::take(&mut self.tail);
@@ -112,7 +112,7 @@ impl Search {
         };
     }
 
-    /// What has been found, once.
+    /// The format found, returned once.
     pub(in crate::read) fn take_found(&mut self) -> Option<&'static str> {
         self.found.take()
     }
@@ -132,7 +132,7 @@ impl Search {
         }
     }
 
-    /// Something was passed over unseen: it may be what is searched for.
+    /// Bytes were skipped without a search: they may contain a match.
     #[cfg(feature = "image")]
     pub(in crate::read) fn miss(&mut self) {
         self.found = self.needles.into_iter().flatten().map(|needle| needle.format).next();

@@ -16,7 +16,7 @@ pub(crate) struct Blocks<R> {
     reader: R,
     offset: u64,
     most: u64,
-    /// What looks at all bytes that are consumed; none in nearly all archives.
+    /// A search over all consumed bytes; `None` for nearly all archives.
     search: Option<Box<Search>>,
 }
 
@@ -51,19 +51,19 @@ impl<R: BufRead> Blocks<R> {
         Ok(chunk.get(..most).unwrap_or_default())
     }
 
-    /// Has all bytes looked at from here on.
+    /// Starts a search over all following bytes.
     pub(crate) fn search(&mut self, search: Option<Search>) {
         self.search = search.map(Box::new);
     }
 
-    /// The format that the search has found, once.
+    /// The format that the search has found, returned once.
     pub(crate) fn take_found(&mut self) -> Option<&'static str> {
         self.search.as_mut()?.take_found()
     }
 
     pub(crate) fn consume(&mut self, bytes: usize) {
         if let Some(search) = &mut self.search
-            // What is consumed is in the buffer already.
+            // Consumed bytes are already in the buffer.
             && let Ok(chunk) = self.reader.fill_buf()
         {
             search.look(chunk.get(..bytes).unwrap_or(chunk));

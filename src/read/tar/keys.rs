@@ -1,6 +1,6 @@
-//! The keys of PAX records, and what each of them is to us.
+//! The keys of PAX records, and how we handle each of them.
 
-/// What a key says.
+/// The meaning of a key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Key<'a> {
     Path,
@@ -10,30 +10,30 @@ pub(super) enum Key<'a> {
     Gid,
     Mtime,
     OtherTime,
-    /// A user's or group's name; layers go by number.
+    /// The name of a user or group. Layers use numbers.
     OwnerName,
     Xattr(&'a [u8]),
     /// bsdtar's own form of an attribute, with its name and value encoded.
     ForeignXattr(&'a [u8]),
     /// An access control list, which is not applied.
     Acl,
-    /// A record about holes, without what all keys of these begin with.
+    /// A record about holes: the key without its common prefix.
     Sparse(&'a [u8]),
     StarSparse,
-    /// Another reader's, for which it changes what the entry is or where it goes.
+    /// A key of another reader that changes the entry, or where it goes.
     Foreign,
-    /// The label of a volume: beside an entry it makes another entry of it, in a global header it is a comment.
+    /// A volume label. In an `x` header it changes the entry. In a global header it is a comment.
     Label,
-    /// An attribute that some readers apply and that layers do not have.
+    /// An attribute that some readers apply. Layers do not have it.
     Attribute,
-    /// Known, and changes nothing that is unpacked.
+    /// A known key that changes nothing in the tree.
     Harmless,
     Unknown,
 }
 
 impl<'a> Key<'a> {
     pub(super) fn of(key: &'a [u8]) -> Self {
-        // The few that nearly all records have.
+        // The most frequent keys.
         match key {
             b"path" => return Self::Path,
             b"linkpath" => return Self::Target,
@@ -61,14 +61,15 @@ impl<'a> Key<'a> {
             _ if key.starts_with(b"SCHILY.acl.") => Self::Acl,
             b"SCHILY.fflags" | b"RHT.security.selinux" | b"LIBARCHIVE.symlinktype" => Self::Attribute,
             b"SCHILY.realsize" => Self::StarSparse,
-            // star takes a type from these, and Commons Compress a map of holes out of the content, which may be headers.
+            // star reads the entry's type from these. Commons Compress reads a map of holes from the content, and may
+            // then read content as headers.
             b"SCHILY.filetype" | b"SCHILY.tarfiletype" => Self::Foreign,
-            // star's part of a file of another volume, and the names that a directory had, others of which it removes.
+            // A file of another volume (star), and the names in a directory: a restore removes all others.
             b"SCHILY.offset" | b"SCHILY.dir" | b"SCHILY.dino" | b"GNU.dumpdir" => Self::Foreign,
             b"SUN.holesdata" => Self::Foreign,
             b"SCHILY.devmajor" | b"SCHILY.devminor" | b"SCHILY.devminorbits" => Self::Foreign,
             b"SUN.devmajor" | b"SUN.devminor" | b"devmajor" | b"devminor" => Self::Foreign,
-            // .NET changes the mode by a record.
+            // .NET sets the mode from this record.
             b"mode" => Self::Foreign,
             b"GNU.volume.label" => Self::Label,
             _ if key.starts_with(b"GNU.volume.") => Self::Foreign,
@@ -81,7 +82,7 @@ impl<'a> Key<'a> {
 mod tests {
     use super::*;
 
-    /// What comes of a key, in the words of the page.
+    /// The handling of a key, in the words of the page.
     fn verdict(key: &str) -> &'static str {
         match Key::of(key.as_bytes()) {
             Key::Path | Key::Target | Key::Size | Key::Uid | Key::Gid | Key::Mtime | Key::Xattr(_) => "applied",
@@ -114,7 +115,7 @@ mod tests {
         }
     }
 
-    /// Whatever the code treats in its own way, the page lists.
+    /// The page lists every key that the code knows.
     #[test]
     fn every_key_of_the_code_is_on_the_page() {
         let (code, _) = include_str!("keys.rs").split_once("#[cfg(test)]").unwrap();

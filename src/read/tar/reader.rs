@@ -255,7 +255,7 @@ impl<R: BufRead> TarReader<R> {
         Ok(header?)
     }
 
-    /// What readers search for behind the beginning belongs to the next entry, or to the end.
+    /// A signature found after the first block is noted at the next entry, or at the end.
     fn note_found(&mut self) {
         if let Some(format) = self.blocks.take_found() {
             self.global.add(Quirk::ForeignMagic { format });

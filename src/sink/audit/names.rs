@@ -12,7 +12,7 @@ use std::rc::Rc;
 pub(super) enum Kind {
     /// A directory, by its number.
     Directory { number: u32 },
-    /// A symbolic link, by its number among the targets.
+    /// A symbolic link: the index of its target.
     Link { number: u32 },
     /// Anything else, and a hash of its owner and mode.
     Other { attributes: u32, skippable: Option<Skippable> },
@@ -86,7 +86,7 @@ pub(super) struct Names {
     places: Table,
     directories: Vec<Directory>,
     targets: Targets,
-    /// There are more directories, or longer targets, than their numbers reach.
+    /// The indexes are too small for so many directories or such long targets.
     overflown: bool,
     hasher: RandomState,
     layer: u32,
@@ -196,7 +196,7 @@ impl Names {
     }
 
     pub(super) fn remove(&mut self, key: Key) {
-        // What lay below it stays in the table, where nothing leads to it any more, and stays counted.
+        // Its descendants stay in the table and stay counted. They are no longer reachable.
         self.last = None;
         self.places.remove(key);
     }

@@ -1,11 +1,11 @@
-//! What an audit keeps in memory: compact, and counted as what it takes and not as what it holds.
+//! The memory of an audit: compact tables that count the memory they occupy, not only their content.
 
 use super::names::{Key, Node};
 use std::collections::HashMap;
 use std::rc::Rc;
 
-/// How many tables the names are spread over. A hash table that grows is in memory twice and half as much again: one in
-/// which a million names lie would need 60 MiB for a moment. Of many small ones, one grows at a time.
+/// How many tables the names are spread over. While a hash table grows, its old and new memory exist together. One
+/// table of a million names would need 60 MiB for a moment. Of many small tables, only one grows at a time.
 const TABLES: usize = 64;
 
 /// What stands at each name.
@@ -53,12 +53,12 @@ impl Table {
 }
 
 fn table_of(key: Key) -> usize {
-    // What the tables themselves go by is hashed anew, so that any bits do.
+    // The tables hash the key again, so any bits can select the table.
     key.0 as usize % TABLES
 }
 
-/// What a hash table of the standard library takes that has room for so many: a power of two of slots, of which one in
-/// eight stays free, and a byte beside each.
+/// The memory of a standard hash table with this capacity: a power of two of slots, one in eight of them free, and one
+/// control byte for each.
 fn bytes_of(capacity: usize) -> u64 {
     match capacity {
         0 => 0,
@@ -69,7 +69,7 @@ fn bytes_of(capacity: usize) -> u64 {
 
 const SLOT: u64 = size_of::<(Key, Node)>() as u64 + 1;
 
-/// The targets of symbolic links, one after another, each behind its length and a hash of the link's owner.
+/// The targets of symbolic links in one buffer. Each follows its length and a hash of the link's owner.
 #[derive(Debug, Default)]
 pub(super) struct Targets(Vec<u8>);
 
@@ -77,7 +77,7 @@ const OWNER: usize = size_of::<u32>();
 const HEAD: usize = OWNER + size_of::<u16>();
 
 impl Targets {
-    /// Adds one; gives its number, `None` when there is no room for more.
+    /// Adds a target and returns its index; `None` if there is no room.
     pub(super) fn push(&mut self, target: &[u8], owner: u32) -> Option<u32> {
         let number = u32::try_from(self.0.len()).ok()?;
         let length = u16::try_from(target.len()).ok()?;
@@ -87,19 +87,19 @@ impl Targets {
         Some(number)
     }
 
-    /// The target of a number.
+    /// The target at an index.
     pub(super) fn target(&self, number: u32) -> Option<Rc<[u8]>> {
         let (head, rest) = self.0.get(number as usize..)?.split_at_checked(HEAD)?;
         let length = u16::from_le_bytes(*head.last_chunk()?);
         rest.get(..usize::from(length)).map(Rc::from)
     }
 
-    /// The hash of the owner of the link of a number.
+    /// The hash of the owner of the link at an index.
     pub(super) fn owner(&self, number: u32) -> Option<u32> {
         Some(u32::from_le_bytes(*self.0.get(number as usize..)?.first_chunk::<OWNER>()?))
     }
 
-    /// Bytes of memory: what was never written to is none.
+    /// Bytes of memory: pages that were never written do not count.
     pub(super) fn bytes(&self) -> u64 {
         self.0.len() as u64
     }
