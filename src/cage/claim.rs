@@ -1,15 +1,15 @@
-//! Directories that are there while a run works: locked by it, and removed by the next run when it is dead.
+//! Directories that exist while a run works. The run locks them. If it is killed, the next run removes them.
 //!
-//! Other users may be able to rename what is beside such a directory, so its name, its owner and a free lock prove
-//! nothing: a directory of ours that they moved to that name has them all. A **mark** in it does: a socket, which no
-//! archive can bring, that is ours, in a directory that is ours and that only we may enter. The mark's name has the
-//! inode number of the directory, and its time of birth where the file system keeps that. So the mark is valid nowhere
-//! else, wherever a copy (`cp -a` copies sockets) or a rename takes it. The device's number is left out: it may be
-//! another one after a reboot.
+//! Other users may be able to rename files beside such a directory. So its name, its owner and a free lock prove
+//! nothing: another directory of ours, moved to that name, has them all. The proof is a **mark** in it: a socket of
+//! ours, which no archive can bring. The directory is ours, too, and only we may enter it. The name of the mark holds
+//! the inode number of the directory and, where the file system stores it, the birth time. So the mark is not valid in
+//! another directory, even if it is copied (`cp -a` copies sockets) or renamed. The device number is not part of it,
+//! because it may change at a reboot.
 //!
-//! A kill between making the directory and its mark, or between removing the two, leaves an empty directory, and a
-//! layer may have brought an empty directory of that name. So a second socket beside the directory, its **guard**, is
-//! there for as long as the mark is not. Without mark and guard a directory is nobody's business.
+//! A kill between the creation of the directory and of its mark leaves an empty directory. So does a kill between the
+//! two removals. But a layer may also bring an empty directory of that name. So a second socket beside the directory,
+//! its **guard**, exists while the mark does not. A directory without mark and guard is left alone.
 
 use super::sys::{self, Origin, Status};
 use super::{directory, directory::Me, remove::Names};
@@ -19,13 +19,13 @@ use rustix::io::{Errno, retry_on_intr};
 use std::hash::{BuildHasher, RandomState};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-/// What the name of a guard has behind that of the directory.
+/// The suffix of a guard's name, after the name of its directory.
 const GUARD: &[u8] = b"~";
 
-/// The mode of such a directory: nobody else may enter it, not even to put a mark there.
+/// The mode of such a directory: no other user may enter it, not even to create a mark.
 const PRIVATE: u32 = 0o700;
 
-/// What mkdir may make of [`PRIVATE`]: a umask takes bits off, and a parent may hand down its setgid bit.
+/// The bits that mkdir may produce from [`PRIVATE`]: a umask clears bits, and a parent may pass on its setgid bit.
 const MADE: u32 = 0o2700;
 
 /// What such a directory is for: its name begins with it, and sixteen hexadecimal digits come after it.
@@ -51,7 +51,7 @@ impl Claim {
             let has_sockets = match sys::create_socket(parent, &guard) {
                 Ok(()) => true,
                 Err(Errno::EXIST) => continue,
-                // FAT and some FUSE file systems. A kill leaves the directory for good then.
+                // FAT and some FUSE file systems. There a kill leaves the directory permanently.
                 Err(Errno::PERM | Errno::OPNOTSUPP | Errno::NOSYS | Errno::INVAL) => false,
                 Err(errno) => return Err(Fault::system("mknodat", &guard, errno)),
             };
@@ -66,7 +66,7 @@ impl Claim {
         Err(Fault::system("mkdirat", prefix, Errno::EXIST))
     }
 
-    /// Whether the next run will be able to tell it from other directories.
+    /// Whether the next run will be able to distinguish it from other directories.
     pub(super) fn is_marked(&self) -> bool {
         self.mark.is_some()
     }
@@ -76,11 +76,12 @@ impl Claim {
         sys::names(parent, &self.name, self.identity)
     }
 
-    /// Removes its mark and then itself, if nothing else is in it, unless its name is that of something else by now.
+    /// Removes its mark and then the directory, if it is empty otherwise, and if its name still belongs to it.
     pub(super) fn remove(&self, parent: BorrowedFd<'_>) -> Result<(), Fault> {
         let guard = guard(&self.name);
         if let Some(mark) = &self.mark {
-            // It may be there, from a run that was killed here. Without one, only a kill right now would matter.
+            // It may exist already, from a run that was killed here. If it cannot be made, only a kill right now would
+            // matter.
             let _ = sys::create_socket(parent, &guard);
             match sys::unlink(self.directory.as_fd(), mark) {
                 Ok(()) | Err(Errno::NOENT) => (),
@@ -110,24 +111,24 @@ impl Claim {
     }
 }
 
-/// Makes a directory of this name, locks and marks it; `None` when a run that cleans up was faster.
+/// Creates a directory of this name, locks and marks it; `None` if the cleanup of another run was faster.
 fn make(parent: BorrowedFd<'_>, name: &[u8], has_sockets: bool, me: Me) -> Result<Option<Claim>, Fault> {
     match sys::create_directory(parent, name) {
         Err(Errno::EXIST) => return Ok(None),
         other => other.map_err(sys::fault("mkdirat", name))?,
     }
     take(parent, name, has_sockets, me).inspect_err(|_| {
-        // Only an empty directory goes: whoever put another one there could have removed it, too.
+        // Removes only an empty directory: a user who moved another one here could have removed that one, too.
         let _ = sys::remove_directory(parent, name);
     })
 }
 
-/// Locks and marks the directory that was made a moment ago; `None` when it is gone, or locked by a run that cleans up.
+/// Locks and marks the new directory; `None` if it is gone, or locked by the cleanup of another run.
 ///
-/// Nothing ties what is opened here to what mkdir made: meanwhile somebody else who may write to `parent` can have put
-/// another directory of ours there. Nothing of that one is lost. It is changed only if it is empty and its mode is one
-/// that mkdir could have made. He could have removed an empty one himself. And of what others put into it later nothing
-/// is removed: only what we make in it is, by its names.
+/// The directory opened here may differ from the one that mkdir made: another user with write permission in `parent`
+/// can have replaced it by another directory of ours. That directory must lose no data. It is changed only if it is
+/// empty and has a mode that mkdir could have produced. That user could also have removed an empty directory. Files
+/// that others put into it later are not removed: we remove only what we created, by name.
 fn take(parent: BorrowedFd<'_>, name: &[u8], has_sockets: bool, me: Me) -> Result<Option<Claim>, Fault> {
     let handle = match sys::open_handle(parent, name) {
         Err(Errno::NOENT) => return Ok(None),
@@ -146,18 +147,18 @@ fn take(parent: BorrowedFd<'_>, name: &[u8], has_sockets: bool, me: Me) -> Resul
         return Err(swapped());
     }
     let mount = sys::status(parent).map_err(sys::fault("statx", name))?.mount;
-    // A umask may keep even us out of it.
+    // A umask may deny access even to us.
     let directory = directory::unlock(handle.as_fd(), name, Some(mount), me)?;
     if !lock(&directory, FlockOperation::NonBlockingLockExclusive, name)? || !sys::names(parent, name, found.identity) {
         return Ok(None);
     }
-    // By a second descriptor, since its mode may still keep us from opening it.
+    // Through a second descriptor: its mode may still prevent us from opening it.
     let listed = sys::duplicate(directory.as_fd()).map_err(sys::fault("fcntl", name))?;
     if Names::own(listed, name)?.next()?.is_some() {
         return Err(swapped());
     }
     if found.mode != PRIVATE {
-        // A setgid bit that it has from its parent goes, too.
+        // Also clears a setgid bit from the parent.
         sys::set_mode(directory.as_fd(), PRIVATE).map_err(sys::fault("fchmod", name))?;
     }
     let mark = has_sockets.then(|| mark(directory.as_fd(), name)).transpose()?;
@@ -170,7 +171,8 @@ fn take(parent: BorrowedFd<'_>, name: &[u8], has_sockets: bool, me: Me) -> Resul
     Ok(Some(Claim { directory, name: name.into(), identity: found.identity, mark }))
 }
 
-/// Hands over what dead runs of the same user left in `parent`; says whether anything else of theirs was removed.
+/// Calls back for each directory that dead runs of the same user left in `parent`. Returns whether anything else of
+/// theirs was removed.
 ///
 /// What cannot be claimed is passed over: it is not what this run is about.
 pub(super) fn each_dead(
@@ -201,9 +203,9 @@ pub(super) fn each_dead(
     Ok(any_guards)
 }
 
-/// Whether a name in `parent` is that of a directory whose run is alive, and the same user's.
+/// Whether a name in `parent` is that of a directory of a live run of the same user.
 ///
-/// Anybody may be able to lock a directory that a layer brought: it must have a mark, as well.
+/// Any user may be able to lock a directory that a layer brought. So it must have a mark, too.
 pub(super) fn is_alive(parent: BorrowedFd<'_>, purpose: Purpose, name: &[u8], me: Me) -> bool {
     let is_locked = || match open_marked(parent, name, me)? {
         Some(marked) => Ok(!lock(&marked.directory, FlockOperation::NonBlockingLockShared, name)?),
@@ -224,8 +226,8 @@ struct Marked {
     mark: Vec<u8>,
 }
 
-/// Opens a directory that a run of ours made and marked; `None` for anything else. Nothing of it is changed: it may be
-/// somebody else's tree.
+/// Opens a directory that a run of ours created and marked; `None` for anything else. Changes nothing in it: it may be
+/// another user's tree.
 fn open_marked(parent: BorrowedFd<'_>, name: &[u8], me: Me) -> Result<Option<Marked>, Fault> {
     let Some((directory, Status { identity, mode, .. })) = open_own(parent, name, me)? else { return Ok(None) };
     if mode != PRIVATE {
@@ -239,7 +241,7 @@ fn open_marked(parent: BorrowedFd<'_>, name: &[u8], me: Me) -> Result<Option<Mar
 /// Opens a directory of ours on the mount of `parent`; `None` for anything else.
 fn open_own(parent: BorrowedFd<'_>, name: &[u8], me: Me) -> Result<Option<(OwnedFd, Status)>, Fault> {
     let status = |handle| sys::status(handle).map_err(sys::fault("statx", name));
-    // A handle that only names: whatever is there, no driver runs and nothing is mounted.
+    // An `O_PATH` handle: it calls no driver and triggers no automount, for any type of file.
     let handle = sys::open_handle(parent, name).map_err(sys::fault("openat", name))?;
     let found = status(handle.as_fd())?;
     if found.kind != FileType::Directory || found.uid != me.uid || found.mount != status(parent)?.mount {
@@ -249,7 +251,7 @@ fn open_own(parent: BorrowedFd<'_>, name: &[u8], me: Me) -> Result<Option<(Owned
     Ok(Some((directory, found)))
 }
 
-/// Removes a guard, and its directory where that is empty and no run has it; says whether it did.
+/// Removes a guard, and its directory if that is empty and not locked by a run. Returns whether it did.
 fn remove_guarded(parent: BorrowedFd<'_>, name: &[u8], guard: &[u8], me: Me) -> Result<bool, Fault> {
     if !is_own_socket(parent, guard, me) {
         return Ok(false);
@@ -260,7 +262,7 @@ fn remove_guarded(parent: BorrowedFd<'_>, name: &[u8], guard: &[u8], me: Me) -> 
         Ok(found) if found.kind != FileType::Directory || found.uid != me.uid => return Ok(false),
         Ok(_) => {
             let opened = open_own(parent, name, me);
-            // A umask may keep us out of an empty one; who made it, if he lives, makes another.
+            // A umask may deny us access to an empty directory. If its run is alive, that run makes another one.
             if let Ok(None) = opened {
                 return Ok(false);
             }
@@ -270,7 +272,8 @@ fn remove_guarded(parent: BorrowedFd<'_>, name: &[u8], guard: &[u8], me: Me) -> 
                 return Ok(false);
             }
             match sys::remove_directory(parent, name) {
-                // With a mark in it, it is removed together with its guard; with anything else it is no run's.
+                // A directory with a mark is removed together with its guard. With any other content it belongs to no
+                // run.
                 Ok(()) | Err(Errno::NOENT | Errno::NOTEMPTY | Errno::EXIST) => (),
                 Err(errno) => return Err(Fault::system("rmdir", name, errno)),
             }
@@ -279,7 +282,7 @@ fn remove_guarded(parent: BorrowedFd<'_>, name: &[u8], guard: &[u8], me: Me) -> 
     sys::unlink(parent, guard).map(|()| true).map_err(sys::fault("unlinkat", guard))
 }
 
-/// Takes a lock; says whether nobody else has it.
+/// Takes a lock. Returns whether it was free.
 fn lock(directory: &OwnedFd, how: FlockOperation, name: &[u8]) -> Result<bool, Fault> {
     match retry_on_intr(|| flock(directory, how)) {
         Err(Errno::WOULDBLOCK) => Ok(false),
@@ -297,7 +300,7 @@ fn guard(name: &[u8]) -> Vec<u8> {
     [name, GUARD].concat()
 }
 
-/// Whether a name is that of a socket of ours that has no other name.
+/// Whether a name is that of a socket of ours with a single link.
 fn is_own_socket(at: BorrowedFd<'_>, name: &[u8], me: Me) -> bool {
     sys::status_at(at, name)
         .is_ok_and(|found| found.kind == FileType::Socket && found.uid == me.uid && found.links == 1)

@@ -271,10 +271,11 @@ fn is_new(new: New<'_>, kind: FileType, device: (u32, u32)) -> bool {
     }
 }
 
-/// Says that what is at the name is not what was asked for, and removes a device node that is another one than that.
+/// Returns the error for a file that is not the requested one. Removes a device node with other numbers than requested.
 ///
-/// The kernel cuts numbers that it cannot hold, and the node that it makes instead (the host's first disk, a whiteout)
-/// must not stay. Anything else than a device was not made here: its name is somebody else's by now, and stays.
+/// The kernel truncates numbers that it cannot store. The node that it creates instead (the host's first disk, a
+/// whiteout) must not stay. Any file that is not a device was not created here: another process has replaced it, and it
+/// stays.
 fn differs(at: BorrowedFd<'_>, name: &[u8], new: New<'_>, status: &Status) -> Fault {
     let New::Device(wanted) = new else { return Fault::system("statx", name, Errno::STALE) };
     if status.links != 1 || status.kind != sys::device_type(wanted) {

@@ -1,7 +1,7 @@
 //! Whole trees on their way out: removed without following anything, and looked through before where that matters.
 //!
-//! A directory takes one descriptor for as long as something in it is removed, and two more for a moment where its mode
-//! keeps us out. Where there are no more, what is deep is moved up: with three levels open any tree can be removed.
+//! A directory needs one descriptor while its content is removed, and two more for a moment if its mode denies us
+//! access. If no descriptors are left, deep directories are moved up. With three levels open any tree can be removed.
 
 use super::Cage;
 use super::directory::{self, Me, Opened};
@@ -46,7 +46,7 @@ impl Cage {
         })
     }
 
-    /// Removes `name` if it is no directory, an empty one, or the one that is condemned. Anything else stays.
+    /// Removes `name` if it is not a directory, an empty directory, or the condemned directory. Anything else stays.
     pub(super) fn remove_condemned(
         &mut self,
         at: BorrowedFd<'_>,
@@ -60,7 +60,7 @@ impl Cage {
         }
         let (mut stack, mut in_part) = (Vec::new(), false);
         let result = match self.open_doomed(at, name) {
-            // The name may be another one's by now: what counts is what is open.
+            // The name may belong to another directory by now. The open handle decides.
             Ok(Some(doomed)) if doomed.is(condemned) => {
                 stack.push(doomed);
                 self.remove_opened(at, &mut stack, &mut in_part)
@@ -91,7 +91,7 @@ impl Cage {
         self.remove_opened(at, stack, in_part)
     }
 
-    /// Removes the directory that is open, and what is in it.
+    /// Removes the open directory and its content.
     fn remove_opened(&mut self, at: BorrowedFd<'_>, stack: &mut Vec<Doomed>, in_part: &mut bool) -> Result<(), Fault> {
         while let Some(doomed) = stack.last_mut() {
             match doomed.names.next()? {
@@ -134,7 +134,7 @@ impl Cage {
     fn doom(&mut self, stack: &mut Vec<Doomed>, name: &[u8], in_part: &mut bool) -> Result<(), Fault> {
         let (Some(parent), Some(top)) = (stack.last(), stack.first()) else { return Ok(()) };
         let doomed = match self.open_doomed(parent.fd()?, name) {
-            // The name is read again when its directory is.
+            // The name is read again together with its directory.
             Err(fault) if stack.len() > 2 && sys::lacks_descriptors(&fault) => {
                 return self.move_up_last(stack, in_part);
             }
@@ -157,7 +157,7 @@ impl Cage {
         Ok(())
     }
 
-    /// Moves the directory that is open last up, so that its descriptor can be used for others.
+    /// Moves the deepest open directory up, to free its descriptor.
     fn move_up_last(&mut self, stack: &mut Vec<Doomed>, in_part: &mut bool) -> Result<(), Fault> {
         let temporary = self.temporary_name();
         let [top, .., parent, last] = stack.as_slice() else { return Ok(()) };

@@ -1,8 +1,8 @@
-//! To whom files of the tree can be given, found out by trying.
+//! Tests to which owners files of the tree can be given.
 //!
-//! In a user namespace (`unshare -Ur`, rootless containers) a caller may have every capability and few ids: giving a
-//! file to another is `EINVAL`, and on a mount that maps ids `EOVERFLOW`. `/proc/self/uid_map` says which ids there
-//! are, but it cannot be read behind Landlock and knows nothing of mounts. A file without a name does not lie.
+//! In a user namespace (`unshare -Ur`, rootless containers) a caller may have every capability but only a few ids.
+//! `chown` to any other id fails with `EINVAL`, and on an id-mapped mount with `EOVERFLOW`. `/proc/self/uid_map` lists
+//! the ids, but Landlock forbids to read it, and it does not cover mounts. So we try `chown` on an unnamed file.
 
 use super::{Cage, sys};
 use crate::words::Ownership;
@@ -10,16 +10,16 @@ use rustix::io::Errno;
 use std::collections::HashMap;
 use std::os::fd::{AsFd, OwnedFd};
 
-/// How many answers are kept: a layer may name a new id with each entry.
+/// The number of cached answers. A layer may use a new id with each entry.
 const KEPT: usize = 1 << 12;
 
-/// What is known of the ids that files can be given to.
+/// The ids that files can be given to, as far as tested.
 #[derive(Debug, Default)]
 pub(super) struct Grants {
-    /// The pair that was asked for last, and what stands for it.
+    /// The last requested pair of ids, and its replacement.
     last: Option<[(u32, u32); 2]>,
     known: HashMap<Id, bool>,
-    /// The file that is given away to try; `None` where none could be made.
+    /// The unnamed file for the tests; `None` if it could not be created.
     probe: Option<Option<OwnedFd>>,
 }
 
@@ -30,9 +30,9 @@ enum Id {
 }
 
 impl Cage {
-    /// Who is to own what a layer gives to a user and a group: these, or the caller where that cannot be.
+    /// Returns the owner for a user id and group id of a layer: these ids, or the caller's if they cannot be set.
     ///
-    /// Where owners are set as far as possible, each of the two is the caller's where the user namespace lacks it.
+    /// With `Ownership::Possible`, each id that the user namespace does not map is replaced by the caller's.
     pub(crate) fn owner_for(&mut self, uid: u32, gid: u32) -> (u32, u32) {
         let caller = self.caller();
         match self.ownership {
@@ -60,14 +60,14 @@ impl Cage {
         if let Some(&known) = known.get(&id) {
             return known;
         }
-        // Where the tree's file system makes no files without a name, one in memory has the same user namespace.
+        // If the tree's file system has no unnamed files, a file in memory has the same user namespace.
         let probe = probe.get_or_insert_with(|| sys::create_nameless(root).or_else(|_| sys::create_in_memory()).ok());
         let Some(probe) = probe else { return true };
         let (uid, gid) = match id {
             Id::User(uid) => (Some(uid), None),
             Id::Group(gid) => (None, Some(gid)),
         };
-        // Any other failure (a quota, say) is that of the file that it happens to, and tells more there.
+        // Any other failure (a quota, for example) is reported later, for the real file.
         let can = !matches!(sys::set_owner(probe.as_fd(), uid, gid), Err(Errno::INVAL | Errno::OVERFLOW));
         if known.len() >= KEPT {
             known.clear();

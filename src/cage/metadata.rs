@@ -23,7 +23,7 @@ impl Cage {
         if parent.has_default_acl() {
             strip_acls(file)?;
         }
-        // It gets its time when it has its content, which may be when its entry is long behind us.
+        // Its time is set after its content, which may be long after its entry.
         self.check_time(file, metadata.mtime, false, counsel)?;
         let now = if parent.leaks() || !self.is_ours(file, parent)? { None } else { Some((self.me.uid, self.me.gid)) };
         Ok(Last { owner: self.gift(now, metadata), mode: metadata.mode, mtime: metadata.mtime })
@@ -63,7 +63,7 @@ impl Cage {
 
     /// Makes a directory one that no entry lists, but for what is in it and attributes that it may have.
     ///
-    /// Where there is no counsel, a time that the file system does not hold is what [`Cage::take_unheld`] says.
+    /// There is no counsel here: [`Cage::take_unheld`] returns a time that the file system cannot store.
     pub(super) fn imply(
         &mut self,
         directory: &Directory,
@@ -180,11 +180,11 @@ impl Gift {
         }
     }
 
-    /// The failure to give it to something.
+    /// The error for a failed `chown`.
     pub(super) fn fault(self, errno: Errno, name: &[u8]) -> Fault {
         let fault = Fault::system("fchownat", name, errno);
         match errno {
-            // What the kernel says of ids that are none in the caller's user namespace.
+            // The kernel's errors for ids that the caller's user namespace does not map.
             Errno::INVAL => fault.with_help(
                 "the user namespace has no such owner; `--owners caller` keeps all files the caller's, `--owners map` \
                  gives them to owners that it has",
@@ -229,8 +229,8 @@ fn set_xattrs(fd: BorrowedFd<'_>, private: u32, xattrs: &[Xattr], counsel: &mut 
     for Xattr { name, value } in xattrs {
         match set_xattr(fd, private, name, value) {
             Err(errno @ (Errno::NOTSUP | Errno::PERM | Errno::ACCESS)) => counsel.lacks_xattr(name, errno.into())?,
-            // Of an ACL the user namespace may lack somebody who is named, and of a capability the root for which it counts:
-            // that its value is well formed was judged before.
+            // The user namespace may not map an id in an ACL, or the root id of a file capability. The value itself is
+            // well-formed: that was checked before.
             Err(errno @ Errno::INVAL) if is_acl(name) || name == CAPABILITY => {
                 counsel.lacks_xattr(name, errno.into())?
             }
@@ -240,12 +240,12 @@ fn set_xattrs(fd: BorrowedFd<'_>, private: u32, xattrs: &[Xattr], counsel: &mut 
     Ok(())
 }
 
-/// The failure to set an extended attribute that is no question of policy.
+/// The error for an extended attribute that could not be set, where the policy has no choice.
 fn unset_xattr(name: &[u8], errno: Errno) -> Fault {
     let fault = Fault::system("fsetxattr", name, errno);
     match errno {
-        // ext4 keeps all attributes of a file in its inode and one block, and has the same word for a lack of room there
-        // as for a disk that is full.
+        // ext4 stores all attributes of a file in its inode and one block. If they do not fit, the error is the same as
+        // for a full disk.
         Errno::NOSPC | Errno::TOOBIG | Errno::RANGE => fault.with_help(
             "the file system has no room for this extended attribute: it is full, or keeps less for one file (ext4: 4 KiB \
              for all of a file's); `--xattrs none` drops all extended attributes, XFS and Btrfs take larger ones",

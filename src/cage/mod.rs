@@ -85,7 +85,7 @@ pub(crate) trait Counsel {
     /// An extended attribute cannot be set: an answer of `Ok` leaves it out.
     fn lacks_xattr(&mut self, name: &[u8], error: std::io::Error) -> Result<(), Fault>;
 
-    /// The file system does not hold a time: an answer of `Ok` leaves what it made of it.
+    /// The file system cannot store a time. `Ok` accepts the time that it stored instead.
     fn changes_time(&mut self, unheld: Unheld) -> Result<(), Fault>;
 }
 
@@ -111,9 +111,10 @@ pub(crate) struct Cage {
     /// Directories held open, by the place that they are at.
     held: HashMap<PlaceId, Held>,
     clock: u64,
-    /// Where this layer made directories, in directories that were there before. What lies in a new one is new, too.
+    /// The places where this layer created directories in existing directories. Everything in a new directory is new,
+    /// too.
     new: PlaceSet,
-    /// There was nothing before this layer, so that all directories are new.
+    /// The tree was empty before this layer, so all directories are new.
     all_is_new: bool,
     key: RandomState,
     next_temporary: u64,
@@ -134,11 +135,11 @@ pub(crate) struct Cage {
     /// Whether new files are our own and of our own group: in directories of that group, and in those of another, where
     /// it is so on all but BSD-style mounts. Found out once each.
     new_is_ours: [Option<bool>; 2],
-    /// What is known of the owners that files can be given to.
+    /// The cache of owners that files can be given to.
     grants: Grants,
-    /// What is known of the times that the file system holds.
+    /// The cache of times that the file system can store.
     times: Times,
-    /// A time of an implied directory that it does not hold, and that nobody has been told of.
+    /// A time of an implied directory that the file system cannot store, and that is not reported yet.
     unheld: Option<Unheld>,
 }
 
@@ -230,7 +231,7 @@ impl Cage {
         }
     }
 
-    /// The tree is empty, so that the layer makes every directory in it.
+    /// Records that the tree is empty, so the layer creates every directory in it.
     pub(crate) fn begin_over_nothing(&mut self) {
         self.all_is_new = true;
     }
@@ -301,12 +302,12 @@ impl Cage {
         PlaceId(self.key.hash_one((within.0, name.as_bytes())))
     }
 
-    /// Names a directory that was found at a place.
+    /// Returns the id of a directory that was found at a place.
     fn directory_id(&self, parent: &Directory, place: PlaceId) -> DirectoryId {
         DirectoryId::at(place, self.all_is_new || parent.id().is_new() || self.new.contains(place))
     }
 
-    /// Names a directory that was made at a place: from now on all that is ever there is new.
+    /// Returns the id of a directory that was created at a place. From now on everything at that place is new.
     fn new_directory_id(&mut self, parent: &Directory, place: PlaceId) -> DirectoryId {
         if !self.all_is_new && !parent.id().is_new() {
             self.new.insert(place);

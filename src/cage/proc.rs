@@ -48,7 +48,7 @@ pub(super) fn set_mode(handle: BorrowedFd<'_>, mode: u32, name: &[u8]) -> Result
 
 /// Opens the directory of the calling thread's handles.
 ///
-/// Where that is not there, or not the kernel's own, the user is told what it is needed for: a bare chroot and some
+/// If `/proc` is missing or not the kernel's own, the error says what it is needed for: a bare chroot and some
 /// sandboxes have none.
 fn own_handles(proc: &[u8]) -> Result<OwnedFd, Fault> {
     handles_below(proc).map_err(|fault| match fault {
@@ -59,8 +59,8 @@ fn own_handles(proc: &[u8]) -> Result<OwnedFd, Fault> {
     })
 }
 
-/// Whether an error says that something else is there, or nothing; one of another kind (too many open files, say) is not
-/// mended by a mount.
+/// Whether `/proc` is missing or something else is there. Mounting `/proc` does not fix other errors, such as too many
+/// open files.
 fn is_missing(error: &std::io::Error) -> bool {
     let missing = [Errno::NOENT, Errno::NOTDIR, Errno::LOOP, Errno::INVAL, Errno::NOTSUP];
     missing.iter().any(|errno| error.raw_os_error() == Some(errno.raw_os_error()))
@@ -162,7 +162,7 @@ mod tests {
             let help = fault(&at(path)).at(Default::default()).help().unwrap_or_default();
             assert!(help.contains("mount procfs"), "{path}: {help}");
         }
-        // What no mount mends is not said to be mended by one.
+        // Do not suggest a mount for an error that a mount does not fix.
         let long = fault(Path::new(&"x".repeat(300)));
         assert_eq!((long.blame(), long.at(Default::default()).help()), (crate::words::Blame::System, None));
     }

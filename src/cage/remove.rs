@@ -207,13 +207,13 @@ impl Names {
         Ok(Self { stream, path: path.into(), position: 0 })
     }
 
-    /// The names in a directory, which takes the directory's own descriptor and no other.
+    /// The names in a directory. Uses the descriptor of the directory and no other.
     pub(super) fn own(directory: OwnedFd, path: &[u8]) -> Result<Self, Fault> {
         let stream = Dir::new(directory).map_err(sys::fault("fdopendir", path))?;
         Ok(Self { stream, path: path.into(), position: 0 })
     }
 
-    /// Starts over.
+    /// Restarts the reading.
     pub(super) fn rewind(&mut self) {
         self.stream.rewind();
     }

@@ -1,4 +1,4 @@
-//! A directory that is filled out of sight and then takes its name at one stroke.
+//! A tree that is filled in a staging directory, and then takes its name in one step.
 
 use super::apart::APART;
 use super::claim::{self, Claim, Purpose};
@@ -12,12 +12,13 @@ use std::time::Duration;
 
 const STAGE: Purpose = Purpose(words::STAGE);
 
-/// How many descriptors a stage keeps for its removal: where there are no others left, removal takes six at a time, and
-/// the one of the tree is free by then. The six are one for the cage around the staging directory, one for each of three
-/// levels of directories, and two for a directory whose mode keeps us out (`doomed.rs`).
+/// The number of descriptors that a stage reserves for its removal. Removal needs at most six at a time when no others
+/// are left. One of them is that of the tree, which is closed by then. The six are: one for the cage around the staging
+/// directory, one for each of three levels of directories, and two for a directory whose mode denies us access
+/// (`doomed.rs`).
 const RESERVE: usize = 5;
 
-/// How long a removal that lacks descriptors waits before it tries again, in milliseconds.
+/// The pauses before a removal without enough descriptors is retried, in milliseconds.
 const PAUSES: [u64; 10] = [1, 2, 4, 8, 16, 32, 64, 128, 256, 512];
 
 /// The tree's name in the staging directory.
@@ -25,9 +26,9 @@ const TREE: &[u8] = b"rootfs";
 
 /// A staging directory beside its target; removed when dropped before [`Stage::commit`].
 ///
-/// It is locked for as long as it is used: the next run removes one that is not, for its owner is dead. It is ours,
-/// nobody else may go into it, and the tree is in it: whatever owner and mode that has, nobody can use anything of it
-/// before it is verified, or put something else in its place. Of what others put into it nothing is removed.
+/// It is locked while it is used. If it is not locked, its run is dead, and the next run removes it. It belongs to us,
+/// and no other user may enter it. So no other user can use or replace the tree inside before it is verified, whatever
+/// owner and mode the tree has. Files that others put into it are not removed.
 #[derive(Debug)]
 pub(crate) struct Stage {
     parent: OwnedFd,
@@ -37,7 +38,7 @@ pub(crate) struct Stage {
     claim: Claim,
     /// `None` as soon as it is dropped.
     tree: Option<OwnedFd>,
-    /// Descriptors that are closed before the removal.
+    /// Reserved descriptors, closed before the removal.
     reserve: Vec<OwnedFd>,
 }
 
@@ -58,7 +59,7 @@ impl Stage {
         let parent = sys::open_directory(parent, b".").map_err(sys::fault("openat", b"."))?;
         let target = Target::find(parent.as_fd(), target)?;
         let me = Me::find_out();
-        // What cannot be removed for want of descriptors is not made.
+        // Without enough descriptors to remove a stage, none is created.
         let reserve = std::iter::repeat_with(|| sys::duplicate(parent.as_fd())).take(RESERVE);
         let mut reserve = reserve.collect::<Result<Vec<_>, _>>().map_err(sys::fault("fcntl", b"."))?;
         // One that cannot be removed, with a mount in it say, is left for whoever can.
@@ -93,7 +94,7 @@ impl Stage {
         Ok(sys::status(self.tree()?).map_err(sys::fault("statx", self.target.name()))?.identity)
     }
 
-    /// Gives the tree its name, unless something has come up there meanwhile.
+    /// Gives the tree its name, unless that name was taken meanwhile.
     pub(crate) fn commit(self, durability: Durability) -> Result<(), Fault> {
         let stage = self.claim.directory.as_fd();
         if durability == Durability::Synced {
@@ -125,8 +126,8 @@ impl Stage {
         Ok(())
     }
 
-    /// Takes the name away again, if it is still the tree that has it. Where there was an empty directory, there is one
-    /// again.
+    /// Removes the name again, if it still belongs to the tree. If the tree replaced an empty directory, an empty
+    /// directory is created again.
     fn take_back(&self, stage: BorrowedFd<'_>) -> Result<(), Fault> {
         let (parent, name) = (self.parent.as_fd(), self.target.name());
         let status = sys::status(self.tree()?).map_err(sys::fault("statx", name))?;
@@ -148,9 +149,9 @@ impl Drop for Stage {
         self.tree = None;
         self.reserve.clear();
         let mut pauses = PAUSES.iter();
-        // What cannot be removed now is removed by the next run …
+        // Leftovers are removed by the next run …
         while let Err(fault) = remove(self.parent.as_fd(), &self.claim)
-            // … but another thread may have been faster to take what was in reserve, and fails or ends soon, too.
+            // … but another thread may have taken the reserved descriptors. It will fail or end soon, too.
             && sys::lacks_descriptors(&fault)
             && let Some(&pause) = pauses.next()
         {
@@ -166,9 +167,9 @@ fn make_tree(claim: &Claim, me: Me) -> Result<OwnedFd, Fault> {
     target::make_directory(stage, TREE, me)
 }
 
-/// Removes the tree in it through its handle, and then itself by its name. What somebody moves to its name meanwhile
-/// stays, and so does what somebody else put into it: that the directory is the one that we made is not certain
-/// ([`Claim::make`]), that the tree is.
+/// Removes the tree through the handle of the staging directory, and then that directory by its name. Anything that
+/// others moved to its name or put into it stays. It is certain that we created the tree. It is not certain that we
+/// created the directory ([`Claim::make`]).
 fn remove(parent: BorrowedFd<'_>, claim: &Claim) -> Result<(), Fault> {
     let stage = claim.directory.as_fd();
     let mut around = Cage::over(stage, Exposure::Staged)?;

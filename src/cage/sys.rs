@@ -51,22 +51,22 @@ pub(super) fn open_handle(at: BorrowedFd<'_>, name: &[u8]) -> Result<OwnedFd, Er
     retry_on_intr(|| fs::openat(at, name, HANDLE, Mode::empty()))
 }
 
-/// What tells an inode from others of its file system, those with the same number before and after it included, as far
-/// as the file system keeps when each was made.
+/// Identifies an inode of a file system. If the file system stores birth times, this also excludes earlier and later
+/// inodes with the same number.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Origin {
     pub(super) inode: u64,
-    /// When it was made; zero where that is not kept.
+    /// The birth time; zero if the file system does not store it.
     pub(super) seconds: i64,
     pub(super) nanoseconds: u32,
 }
 
-/// The origin of what `handle` names.
+/// The origin of the file at `handle`.
 pub(super) fn origin(handle: BorrowedFd<'_>) -> Result<Origin, Errno> {
     origin_of(handle, b"", AtFlags::EMPTY_PATH)
 }
 
-/// The origin of what is at `name`, which is not followed.
+/// The origin of the file at `name`. A link is not followed.
 pub(super) fn origin_at(at: BorrowedFd<'_>, name: &[u8]) -> Result<Origin, Errno> {
     origin_of(at, name, AtFlags::SYMLINK_NOFOLLOW)
 }
@@ -85,7 +85,7 @@ pub(super) fn lacks_descriptors(fault: &Fault) -> bool {
     [Errno::MFILE, Errno::NFILE].iter().any(|errno| fault.error.raw_os_error() == Some(errno.raw_os_error()))
 }
 
-/// A second descriptor of what a handle names.
+/// A second descriptor for the file of a handle.
 pub(super) fn duplicate(handle: BorrowedFd<'_>) -> Result<OwnedFd, Errno> {
     rustix::io::fcntl_dupfd_cloexec(handle, 0)
 }
@@ -110,7 +110,7 @@ pub(super) fn create_nameless(at: BorrowedFd<'_>) -> Result<OwnedFd, Errno> {
     retry_on_intr(|| fs::openat(at, ".", OFlags::RDWR | OFlags::TMPFILE | OFlags::CLOEXEC, PRIVATE_FILE))
 }
 
-/// A file without a name, on no file system that anybody sees.
+/// An unnamed file in memory, on no visible file system.
 pub(super) fn create_in_memory() -> Result<OwnedFd, Errno> {
     retry_on_intr(|| fs::memfd_create("layercage", fs::MemfdFlags::CLOEXEC))
 }

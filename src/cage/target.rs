@@ -1,12 +1,12 @@
-//! The name that a staged tree takes: a free one, or that of an empty directory.
+//! The name that a staged tree takes: a free name, or the name of an empty directory.
 //!
-//! The tree takes the place of an empty directory by a plain `rename`. The kernel looks whether the directory is empty,
-//! and replaces it, under the directory's lock: a file that another process puts into it either makes the `rename` fail
-//! or cannot be made any more. No `RENAME_EXCHANGE`: the directory would come out into the stage, perhaps with files that
-//! another process has just made in it, and a kill right then would leave those to be removed with the stage.
+//! The tree replaces an empty directory by a plain `rename`. The kernel checks that the directory is empty and replaces
+//! it, both under the directory's lock. If another process creates a file in it before, the `rename` fails. Afterwards
+//! such a file can no longer be created. `RENAME_EXCHANGE` is not used: it would move the directory into the stage,
+//! perhaps with new files of another process. After a kill, those files would be removed with the stage.
 //!
-//! Between our last look at the name and the `rename` one thing can go unnoticed: another process that may write to the
-//! parent puts another *empty* directory there, and that one is replaced. No data can be lost this way.
+//! One race remains between our last check and the `rename`. Another process with write permission in the parent may
+//! put another *empty* directory there, and that one is replaced. No file can be lost this way.
 
 use super::directory::{self, Me, Opened};
 use super::remove::Names;
@@ -16,7 +16,7 @@ use rustix::fs::FileType;
 use rustix::io::Errno;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-/// What a directory in the stage is called that is to be put back under the target's name.
+/// The name, in the stage, of the directory that is put back under the target's name.
 pub(super) const SUBSTITUTE: &[u8] = b"empty";
 
 const PROTECTED: &str = "the empty directory of that name may not be replaced: it belongs to another user in a directory \
@@ -37,7 +37,7 @@ struct Empty {
     status: Status,
 }
 
-/// What a name is that of.
+/// What was found at a name.
 enum Found {
     Nothing,
     Empty(Empty),
@@ -45,7 +45,7 @@ enum Found {
 }
 
 impl Target {
-    /// Looks at what is at `name`. Nothing there is changed, not even where a mode keeps us out.
+    /// Inspects `name`. Changes nothing there, even if a mode denies us access.
     pub(super) fn find(parent: BorrowedFd<'_>, name: &[u8]) -> Result<Self, Fault> {
         let before = match look(parent, name)? {
             Found::Nothing => None,
@@ -59,7 +59,8 @@ impl Target {
         &self.name
     }
 
-    /// Gives the name to the directory that is at `from`, if it is still free, or that of the same empty directory.
+    /// Renames the directory at `from` to the target, if that name is still free or still belongs to the same empty
+    /// directory.
     pub(super) fn give(&self, parent: BorrowedFd<'_>, from: (BorrowedFd<'_>, &[u8])) -> Result<(), Fault> {
         let Some(Empty { status: before, .. }) = &self.before else { return self.take_free(parent, from) };
         match look(parent, &self.name)? {
@@ -73,7 +74,7 @@ impl Target {
 
     fn take_free(&self, parent: BorrowedFd<'_>, from: (BorrowedFd<'_>, &[u8])) -> Result<(), Fault> {
         match sys::carry(from, (parent, &self.name)) {
-            // What came up meanwhile stays, even an empty directory: another process has a use for it.
+            // A file or directory that appeared meanwhile stays, even an empty directory: another process uses it.
             Err(Errno::EXIST) => Err(self.occupied(parent)),
             other => other.map_err(sys::fault("renameat2", &self.name)),
         }
@@ -82,7 +83,7 @@ impl Target {
     fn replace(&self, parent: BorrowedFd<'_>, from: (BorrowedFd<'_>, &[u8])) -> Result<(), Fault> {
         match sys::rename(from.0, from.1, parent, &self.name) {
             Err(Errno::NOTEMPTY | Errno::EXIST) => Err(exists(&self.name, Occupant::FullDirectory)),
-            // Something was mounted there since we looked, or the kernel does not tell us of mounts (before 5.8).
+            // A mount appeared since our check, or the kernel does not report mounts (before 5.8).
             Err(Errno::BUSY) => Err(exists(&self.name, Occupant::MountPoint)),
             Err(Errno::NOTDIR) => Err(self.occupied(parent)),
             Err(errno @ (Errno::PERM | Errno::ACCESS)) => {
@@ -101,17 +102,17 @@ impl Target {
         }
     }
 
-    /// Puts an empty directory under the name, where one was and has been replaced. It is a new one, with the owner and
-    /// the mode of the old one. The stage is ours alone, so nothing can be swapped for it before it is open.
+    /// Creates an empty directory under the name, if one was replaced. It is a new one, with the owner and mode of the
+    /// old one. Only we can enter the stage, so it cannot be swapped before it is open.
     pub(super) fn restore(&self, parent: BorrowedFd<'_>, stage: BorrowedFd<'_>, me: Me) -> Result<(), Fault> {
         let Some(Empty { status: before, .. }) = &self.before else { return Ok(()) };
         let made = make_directory(stage, SUBSTITUTE, me)?;
         match sys::carry((stage, SUBSTITUTE), (parent, &self.name)) {
-            // The name has gone to something else: dropping the stage removes this one.
+            // The name was taken by another process. Dropping the stage removes this directory.
             Err(Errno::EXIST) => return Ok(()),
             other => other.map_err(sys::fault("renameat2", &self.name))?,
         }
-        // It stays ours where we may not give it away.
+        // If we may not change its owner, it stays ours.
         let _ = sys::set_owner(made.as_fd(), Some(before.uid), Some(before.gid));
         sys::set_mode(made.as_fd(), before.mode).map_err(sys::fault("fchmod", &self.name))
     }
@@ -133,7 +134,7 @@ fn exists(name: &[u8], occupant: Occupant) -> Fault {
 
 fn look(parent: BorrowedFd<'_>, name: &[u8]) -> Result<Found, Fault> {
     let status = |handle| sys::status(handle).map_err(sys::fault("statx", name));
-    // A handle that only names: no driver runs, no FIFO waits, and a link is not followed.
+    // An `O_PATH` handle: it calls no driver, does not block on a FIFO, and follows no link.
     let handle = match sys::open_handle(parent, name) {
         Err(Errno::NOENT) => return Ok(Found::Nothing),
         other => other.map_err(sys::fault("openat", name))?,
@@ -152,8 +153,8 @@ fn look(parent: BorrowedFd<'_>, name: &[u8]) -> Result<Found, Fault> {
     })
 }
 
-/// Whether a directory is empty, as far as we may see: one whose mode keeps us out counts as empty. The kernel knows
-/// better, and says so when the tree is to take the name.
+/// Whether a directory is empty. A directory that we may not read counts as empty: the kernel checks it in the
+/// `rename`.
 fn is_empty(directory: BorrowedFd<'_>, name: &[u8]) -> Result<bool, Fault> {
     match sys::open_directory(directory, b".") {
         Err(Errno::ACCESS) => Ok(true),

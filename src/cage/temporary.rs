@@ -1,12 +1,12 @@
-//! Names that are there for a moment only, and what makes sure that they go when we are killed in that moment.
+//! Temporary names, and their cleanup if we are killed.
 //!
 //! A tree that is staged goes as a whole. In one that stays, whoever makes the first temporary name puts a locked
 //! directory into the root, and in it a file that says in which directory a temporary name is now: there is
 //! one at a time. The next run finds the lock free, removes that name, and then the rest. Files that are not in the
 //! tree (`apart.rs`) lie in the locked directory, too.
 //!
-//! Whoever that directory belongs to can give anything in it such a name, so a tree is removed only if it is the one
-//! that the file speaks of. What is no tree (a file, an empty directory) he could have removed himself.
+//! The owner of the recorded directory can rename any file in it to such a name. So a directory tree is removed only if
+//! the file identifies it. The owner could also have removed a file or an empty directory.
 
 use super::apart::APART;
 use super::claim::{self, Claim, Purpose};
@@ -24,7 +24,7 @@ const RUN: Purpose = Purpose(words::RUN);
 
 /// In the locked directory: the file with the path.
 const PLACE: &[u8] = b"place";
-/// How many bytes of it say which tree is to be removed: inode number, seconds and nanoseconds of its birth.
+/// The number of bytes in it that identify the tree to remove: inode number, and birth time in seconds and nanoseconds.
 const ORIGIN_BYTES: u64 = 20;
 
 /// What is known of temporary names.
@@ -77,7 +77,7 @@ impl Cage {
         Ok(())
     }
 
-    /// Says that the directory at a name is to be removed under a temporary one, or is made under it and not empty.
+    /// Records a directory that will be removed under a temporary name, or that is created under it and is not empty.
     pub(super) fn condemn(&mut self, at: BorrowedFd<'_>, name: &[u8]) -> Result<(), Fault> {
         let Temporaries::Marked(marker) = &mut self.temporaries else { return Ok(()) };
         match sys::origin_at(at, name) {
@@ -95,8 +95,8 @@ impl Cage {
 
     /// Whether a name in a directory is that of our own directory in the root, or of another run that is alive.
     ///
-    /// A layer may bring any name, and any local user may lock a directory that he can read: ours is told by its inode,
-    /// and another run's by its mark, too.
+    /// A layer may bring any name, and a local user may lock any directory that is readable for that user. So ours is
+    /// identified by its inode, and that of another run also by its mark.
     pub(super) fn is_marker(&self, directory: &Directory, name: &[u8]) -> bool {
         if directory.id() != self.root.id() {
             return false;
@@ -173,7 +173,7 @@ impl Marker {
         }
     }
 
-    /// Says which directory will be under a temporary name, in front of the path.
+    /// Writes, before the path, which directory will be under a temporary name.
     fn condemn(&mut self, Origin { inode, seconds, nanoseconds }: Origin) -> Result<(), Fault> {
         let record = [&inode.to_le_bytes()[..], &seconds.to_le_bytes(), &nanoseconds.to_le_bytes()].concat();
         self.write(&record, 0)
@@ -204,7 +204,7 @@ fn prefix(claim: &Claim) -> Vec<u8> {
     [TEMPORARY, claim.digits(), b"-"].concat()
 }
 
-/// The path that a dead run wrote down; `None` where it had not come to that.
+/// The path that a dead run recorded; `None` if it had not recorded one.
 fn read_place(claim: &Claim) -> Result<Option<(Origin, Vec<u8>)>, Fault> {
     let at = claim.directory.as_fd();
     if !matches!(sys::status_at(at, PLACE), Ok(found) if found.kind == FileType::RegularFile && found.links == 1) {
@@ -232,7 +232,7 @@ fn parse_place(record: &[u8]) -> Option<(Origin, &[u8])> {
     Some((condemned, path.get(..length)?))
 }
 
-/// Removes the directory of a run, unless anything else is in it.
+/// Removes the directory of a run, unless it has other content.
 fn remove(root: BorrowedFd<'_>, claim: &Claim) -> Result<(), Fault> {
     match sys::unlink(claim.directory.as_fd(), PLACE) {
         Ok(()) | Err(Errno::NOENT) => claim.remove(root),

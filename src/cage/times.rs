@@ -1,16 +1,16 @@
-//! Which times the file system of a tree holds, found out by reading back.
+//! Tests which times the file system of a tree can store, by reading them back.
 //!
-//! A time that a file system cannot hold is an error nowhere: the kernel moves it into the range of the file system
-//! (on ext4 with inodes of 128 bytes that is 1901 to 2038, otherwise it ends in 2446) and rounds it down to what the
-//! file system counts in (a second there, two on vfat). Both are asked of the file system once and not for each file:
-//! a time that was held shows that those nearer, and those as coarse, are held too.
+//! A time that a file system cannot store is never an error. The kernel moves it into the range of the file system:
+//! 1901 to 2038 on ext4 with inodes of 128 bytes, and until 2446 with larger inodes. It also rounds the time down to
+//! the resolution of the file system: one second on ext4 with small inodes, two on vfat. This is not tested for each
+//! file: a stored time shows that nearer times, and times that are as coarse, can be stored, too.
 
 use super::{Cage, Counsel, sys};
 use crate::words::{Fault, Timestamp};
 use rustix::io::Errno;
 use std::os::fd::BorrowedFd;
 
-/// What is known of the times that a file system holds.
+/// The times that a file system can store, as far as tested.
 #[derive(Debug)]
 pub(super) struct Times {
     /// A second that is held, and the times between it and `latest` with it.
@@ -20,7 +20,7 @@ pub(super) struct Times {
     finest: u8,
 }
 
-/// A time that the file system does not hold, and what became of it.
+/// A time that the file system cannot store, and the time that it stored instead.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Unheld {
     pub(crate) asked: Timestamp,
@@ -51,9 +51,10 @@ impl Times {
     }
 }
 
-/// How coarse a time is: of how many nanoseconds it is a multiple, as a power of ten, and 10 for two seconds.
+/// The resolution of a time: the largest power of ten of nanoseconds that divides it, as an exponent, and 10 for two
+/// seconds.
 ///
-/// All file systems of Linux count in powers of ten of nanoseconds, but for FAT.
+/// All Linux file systems except FAT have a resolution of a power of ten of nanoseconds.
 fn step(time: Timestamp) -> u8 {
     match time.nanoseconds {
         0 if time.seconds % 2 == 0 => 10,
@@ -70,7 +71,8 @@ fn step(time: Timestamp) -> u8 {
 }
 
 impl Cage {
-    /// Gives what a handle names a time, where it is not known that the file system holds it, and says what became of it.
+    /// Does nothing if the file system is known to store this time. Otherwise sets the time of a handle, reads it back,
+    /// and returns a difference.
     pub(super) fn try_time(
         &mut self,
         handle: BorrowedFd<'_>,
@@ -90,7 +92,7 @@ impl Cage {
         Ok(None)
     }
 
-    /// The same, and the counsel says whether it may be.
+    /// The same, and asks the counsel whether a difference is allowed.
     pub(super) fn check_time(
         &mut self,
         handle: BorrowedFd<'_>,
@@ -101,7 +103,7 @@ impl Cage {
         self.try_time(handle, time, is_path)?.map_or(Ok(()), |unheld| counsel.changes_time(unheld))
     }
 
-    /// A time that was not held where no counsel was at hand, told once.
+    /// A time that was not stored while no counsel was available, returned once.
     pub(crate) fn take_unheld(&mut self) -> Option<Unheld> {
         self.unheld.take()
     }
@@ -115,7 +117,7 @@ mod tests {
         Timestamp { seconds, nanoseconds }
     }
 
-    /// What a file system makes of a time, as `timestamp_truncate` of the kernel does.
+    /// The time that a file system stores, as in the kernel's `timestamp_truncate`.
     fn kept(time: Timestamp, range: (i64, i64), granularity: u64) -> Timestamp {
         let seconds = time.seconds.clamp(range.0, range.1);
         if seconds == range.0 || seconds == range.1 {
