@@ -167,8 +167,8 @@ impl Image {
             let read = self.read_config(image)?;
             return Ok(self.selected(image, read)?.under(selector.name_of(image.tags())));
         }
-        // Each is read once, however often it is named, and nothing of it is kept but this: an archive may have
-        // thousands of configurations of megabytes.
+        // Each configuration is read once, even if it is named many times. Only this result is kept: an archive may
+        // have thousands of configurations of several megabytes.
         let mut configs: HashMap<&EntryPath, (Digest, Option<usize>)> = HashMap::new();
         let accepted = selector.platform.accepted();
         let (mut candidates, mut others) = (Vec::new(), BTreeSet::new());

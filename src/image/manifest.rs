@@ -16,11 +16,11 @@ use std::borrow::Cow;
 /// Follows image-spec, descriptor.md. Only reading an image makes one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Descriptor {
-    /// One of ours, or text from the image.
+    /// A constant, or text from the image.
     media_type: Cow<'static, str>,
     digest: Digest,
     size: u64,
-    /// What else than an image this is.
+    /// What the manifest describes instead of an image.
     artifact: Option<Box<str>>,
     platform: Option<Box<Platform>>,
     /// Where a foreign layer can be had, as a message shows it.
@@ -72,7 +72,7 @@ impl Descriptor {
         self.names.whole.as_deref()
     }
 
-    /// What a walk keeps of the descriptor, and the platform that it states. Its names may be megabytes long.
+    /// Returns the short form of the descriptor for a walk, and its stated platform. Its names may be megabytes long.
     pub(super) fn without_names(self) -> (Self, Option<Box<Platform>>) {
         let platform = self.platform;
         (Self { platform: None, names: Names::default(), ..self }, platform)
@@ -291,7 +291,7 @@ impl TryFrom<RawDescriptor> for Descriptor {
 
     fn try_from(raw: RawDescriptor) -> Result<Self, Violation> {
         let [tag, whole, docker] = raw.annotations;
-        // An artifact type that is a configuration's media type is what registries give to images.
+        // Registries report the media type of the configuration as the artifact type of an image.
         let stated = Some(raw.artifact_type)
             .filter(|stated| !stated.is_empty() && MediaType::parse(stated) != Some(MediaType::Config));
         Ok(Self {
@@ -315,7 +315,7 @@ fn shown(urls: &[String]) -> Box<str> {
     }
 }
 
-/// A descriptor in a list. It is brought into its short form as it is read, so that no list of the long form exists.
+/// A descriptor in a list. It is shortened as it is read, so a list of long forms never exists.
 struct Listed(Result<Descriptor, Violation>);
 
 impl<'de> Deserialize<'de> for Listed {
@@ -324,7 +324,7 @@ impl<'de> Deserialize<'de> for Listed {
     }
 }
 
-/// The annotations that are used: [`Names`], and what BuildKit says an attestation is.
+/// The annotations that are used: [`Names`], and the mark of an attestation by BuildKit.
 fn annotations<'de, D: Deserializer<'de>>(deserializer: D) -> Result<[Option<Box<str>>; 3], D::Error> {
     let keys = ["org.opencontainers.image.ref.name", "io.containerd.image.name", "vnd.docker.reference.type"];
     texts(deserializer, keys)

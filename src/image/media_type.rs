@@ -68,7 +68,7 @@ impl MediaType {
         text.starts_with("application/vnd.docker.distribution.manifest.v1+")
     }
 
-    /// The same text, without memory of its own where it is a known one: an index may have it 30,000 times.
+    /// The same text. A known media type is borrowed, without an allocation: an index may repeat it 30,000 times.
     pub(super) fn shared(text: String) -> Cow<'static, str> {
         KNOWN.iter().find(|(known, _)| *known == text).map_or(Cow::Owned(text), |(known, _)| Cow::Borrowed(*known))
     }

@@ -14,8 +14,8 @@ pub(super) type Fitting = (usize, Rc<Descriptor>);
 
 /// A walk through the indexes of an image.
 ///
-/// What it remembers of each manifest and index is small, and [`Limit::Manifests`] bounds their number. No document is
-/// kept while another is read, but for the descriptors of an index that are still to be followed.
+/// It stores little for each manifest and index, and [`Limit::Manifests`] bounds their number. No document is kept
+/// while another is read, except the descriptors of an index that must still be followed.
 pub(super) struct Walk<'a> {
     image: &'a Image,
     /// The platforms that will do, the best first.
@@ -23,19 +23,19 @@ pub(super) struct Walk<'a> {
     /// What an index led to. Each is walked once, however often others name it: a few small indexes that
     /// name one another a thousand times would otherwise cost a thousand to the power of their depth.
     led_to: HashMap<Digest, Found>,
-    /// What manifests state whose descriptors state nothing.
+    /// The platforms of manifests whose descriptors state none.
     stated: HashMap<Digest, Stated>,
-    /// What configurations state: 10,000 small manifests may share one of 4 MiB.
+    /// The platforms of configurations: 10,000 small manifests may share one configuration of 4 MiB.
     configs: HashMap<Digest, Stated>,
-    /// How many descriptors were looked at.
+    /// The number of descriptors inspected.
     count: u64,
     /// Whether there was the manifest of an image.
     seen: bool,
-    /// The first ones in the order of the alphabet, and one more than a message shows.
+    /// The first ones in alphabetical order, and one more than a message shows.
     platforms: BTreeSet<String>,
     /// What states `unknown/unknown`: no image for anybody, and so none to choose from.
     unknown: Option<Platform>,
-    /// What is wrong with the first that was passed over.
+    /// The error of the first one that was skipped.
     passed_over: Option<Violation>,
 }
 
@@ -51,7 +51,7 @@ struct Found {
 /// What a manifest turned out to be.
 #[derive(Clone, Copy)]
 enum Stated {
-    /// An image for a platform, and how many platforms would be better; `None` when it does not fit.
+    /// An image for a platform. The number counts better platforms; `None` if it does not match.
     Platform(Option<usize>),
     /// Of the platform `unknown/unknown`.
     Unknown,
@@ -60,11 +60,11 @@ enum Stated {
     Artifact,
 }
 
-/// What is to be done with a descriptor.
+/// The next step for a descriptor.
 enum Step {
-    /// Its document says whether it fits.
+    /// Its document must be read to decide whether it matches.
     Read(Descriptor),
-    /// It says itself how well it fits.
+    /// The descriptor itself says how well it matches.
     Fits(usize, Descriptor),
 }
 
@@ -96,7 +96,7 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// Says what is to be done with a descriptor; `None` when it is nothing that fits.
+    /// Returns the next step for a descriptor; `None` if it cannot match.
     fn look(&mut self, descriptor: Descriptor) -> Result<Option<Step>, Error> {
         self.count += 1;
         let placed = |violation: Violation| Fault::from(violation).at(in_blob(descriptor.digest()));
@@ -163,8 +163,9 @@ impl<'a> Walk<'a> {
         Ok(found)
     }
 
-    /// Reads an index as what is to be done with its descriptors. These wait while the first of them is followed, so
-    /// that none is kept that cannot be chosen: one that fits no better than one before it, and all behind the best.
+    /// Reads an index as a list of next steps for its descriptors. The list waits while its first item is followed. So
+    /// it keeps no descriptor that cannot be chosen: none that matches no better than an earlier one, and none after
+    /// the best.
     fn steps_within(&mut self, index: &Descriptor) -> Result<Vec<Step>, Error> {
         let listed = self.image.document(index, |bytes| parse_index(bytes, Some(index)))?;
         let (mut steps, mut best) = (Vec::new(), usize::MAX);
@@ -233,7 +234,7 @@ impl<'a> Walk<'a> {
     }
 
     fn stated_inside(&mut self, descriptor: &Descriptor) -> Result<Stated, Error> {
-        // The layers are not kept while the configuration is read.
+        // Drops the layers before the configuration is read.
         let config = self.image.document(descriptor, |bytes| {
             let manifest = Manifest::parse(bytes, descriptor)?;
             Ok(match manifest.artifact() {
