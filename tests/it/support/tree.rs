@@ -142,7 +142,7 @@ pub(crate) fn parse(text: &str) -> Listing {
         .collect()
 }
 
-fn unescape(text: &str) -> Vec<u8> {
+pub(crate) fn unescape(text: &str) -> Vec<u8> {
     let mut bytes = Vec::new();
     let mut rest = text.as_bytes();
     while let [first, more @ ..] = rest {
