@@ -1,7 +1,7 @@
 //! buildah, podman and skopeo: every form in which they save an image, against the tree that they mount.
 
 use crate::tree::{self, Listing};
-use crate::{Known, child, complaints, have, is_root, run, script, skip, unpacked};
+use crate::{Known, child, complaints, have, needs_root, run, script, skip, unpacked};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -122,10 +122,9 @@ const IMAGE: &str = "localhost/awkward:form";
 
 #[test]
 fn every_form_that_an_engine_saves_is_what_it_mounts() {
-    if !is_root() {
-        return skip("engines, which need root (without: the forms of tests/it/forms.rs)");
-    }
-    if have(&["buildah", "podman", "skopeo", "setfattr", "unshare"]) {
+    if needs_root("mounting engines' images (without: the forms of tests/it/forms.rs)")
+        && have(&["buildah", "podman", "skopeo", "setfattr", "unshare"])
+    {
         // Its mounts go away with the namespace.
         match child::mounting("images::inside", &[]) {
             Some(command) => child::expect_success(command),

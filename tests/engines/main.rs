@@ -12,6 +12,7 @@
 #[path = "../it/child.rs"]
 #[allow(dead_code, reason = "the tests of `it` use all of it")]
 mod child;
+mod docker;
 mod images;
 mod refused;
 #[path = "../it/support/tree.rs"]
@@ -53,6 +54,14 @@ fn find(program: &str) -> Option<PathBuf> {
 
 fn is_root() -> bool {
     rustix::process::geteuid().is_root()
+}
+
+/// Whether the caller is root, which is no matter of what is installed; says what it is for if not.
+fn needs_root(what: &str) -> bool {
+    if !is_root() {
+        eprintln!("skipped, since it needs root: {what}");
+    }
+    is_root()
 }
 
 /// Runs a program to its end, which must be a success, and returns its output without the last newline.

@@ -1,7 +1,7 @@
 //! umoci: the layers that it packs, against the tree that was packed and the tree that it unpacks.
 
 use crate::images::LAYERS;
-use crate::{Known, complaints, have, in_seconds, is_root, run, script, skip, tree, unpacked};
+use crate::{Known, complaints, have, in_seconds, needs_root, run, script, tree, unpacked};
 use std::process::Command;
 
 /// Where umoci packs or unpacks something else than the tree.
@@ -14,12 +14,8 @@ const LOSSES: &[Known] = &[(
 
 #[test]
 fn what_umoci_packs_is_the_tree_and_what_umoci_unpacks() {
-    if !is_root() {
-        return skip(
-            "umoci, whose bundles have owners and devices as root only (without: the forms of tests/it/forms.rs)",
-        );
-    }
-    if !have(&["umoci", "setfattr"]) {
+    let what = "umoci's bundles with owners and devices (without: the forms of tests/it/forms.rs)";
+    if !needs_root(what) || !have(&["umoci", "setfattr"]) {
         return;
     }
     let place = tempfile::tempdir().unwrap();

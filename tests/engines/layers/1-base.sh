@@ -27,7 +27,7 @@ mkdir opt/attributed && setfattr -n user.directory -v yes opt/attributed
 
 # Types.
 mkfifo -m 640 run/pipe
-mknod -m 600 dev/console c 5 1
+mknod -m 666 dev/tty c 5 0
 mknod -m 660 dev/loop0 b 7 0
 ln -s "$(long 900 t)" opt/long-target
 ln -s nowhere opt/dangling
