@@ -59,4 +59,13 @@ pub(crate) const REFUSED: &[(Writer, &str, &str)] = &[
         "not-a-tar",
         "no tar",
     ),
+    (
+        Writer {
+            name: "node-tar-stream-1960",
+            needs: &["node"],
+            write: "node $HERE/writers.js $ARCHIVE tar-stream-1960",
+        },
+        "number",
+        "a time whose field begins with a minus sign: GNU tar reads digits of base 64 behind it",
+    ),
 ];

@@ -207,7 +207,7 @@ fn what_is_refused_of_writers_is_refused_for_its_reason() {
     assert!(lines.is_empty(), "\n{}", lines.join("\n"));
 }
 
-//// A source tree, and an archive beside it.
+/// A source tree, and an archive beside it.
 struct World(tempfile::TempDir);
 
 impl World {
