@@ -68,4 +68,13 @@ pub(crate) const REFUSED: &[(Writer, &str, &str)] = &[
         "number",
         "a time whose field begins with a minus sign: GNU tar reads digits of base 64 behind it",
     ),
+    (
+        Writer {
+            name: "node-tar-stream-1969",
+            needs: &["node"],
+            write: "node $HERE/writers.js $ARCHIVE tar-stream-1969",
+        },
+        "time-sign",
+        "a time with a minus sign behind zeros: some readers take it for zero, or fail",
+    ),
 ];
