@@ -41,8 +41,8 @@ pub(super) fn cases(out: &str) -> Vec<Case> {
             .over(lower()),
         refused(
             "component-too-long",
-            "a whiteout whose name is too long",
-            layer().file(&format!(".wh.{}", "x".repeat(252)), b""),
+            "a whiteout of a name that is too long",
+            layer().file(&format!(".wh.{}", "x".repeat(256)), b""),
         ),
         unpacks(
             "a whiteout that is a hard link to the outside",
