@@ -9,7 +9,7 @@
 //! - [`Policy`] says what is done about what is odd, [`Limits`] how much is too much.
 //! - [`Audit`] reads everything, writes nothing, and tells all that the rules speak of.
 //! - [`LayerStream`] and [`TarReader`] are the strict readers below it, for who wants only these.
-//! - `Wall` (feature `wall`) has the kernel forbid a thread what unpacking does not need.
+//! - `Sandbox` (feature `sandbox`) has the kernel forbid a thread what unpacking does not need.
 //!
 //! [`manual`] has what is behind it: attacks and the tests that show them, the rules, coming from elsewhere, async code.
 //!
@@ -23,12 +23,12 @@ mod cage;
 #[cfg(feature = "image")]
 mod image;
 pub mod manual;
+mod output;
 mod plan;
 mod read;
-mod sink;
+#[cfg(feature = "sandbox")]
+mod sandbox;
 mod unpack;
-#[cfg(feature = "wall")]
-mod wall;
 mod words;
 
 #[cfg(feature = "image")]
@@ -36,12 +36,12 @@ pub use image::{
     BlobReader, Descriptor, Image, ImageForm, LayerDescriptor, ListedManifest, ManifestKind, Platform, Scratch,
     Selected, Selector, What,
 };
+pub use output::{Lower, Rootfs, Sink};
 pub use plan::{Judge, Judged};
 pub use read::{Blob, Checked, Expected, Format, LayerStream, TarReader, Verified};
-pub use sink::{Lower, Rootfs, Sink};
+#[cfg(feature = "sandbox")]
+pub use sandbox::Sandbox;
 pub use unpack::{Advance, Applied, Audit, Layer, Observer, Progress, Staged, Step, Unpacker, Watched};
-#[cfg(feature = "wall")]
-pub use wall::Wall;
 pub use words::*;
 
 #[cfg(all(doctest, feature = "image", feature = "gzip", feature = "zstd"))]

@@ -17,8 +17,8 @@ pub(crate) struct Arguments {
     /// Print JSON, an object a line: what was asked for on standard output, errors on standard error.
     #[arg(long, global = true)]
     pub(crate) json: bool,
-    /// Leave out the second wall: that the kernel, as far as it can, lets this command open, make and remove nothing but
-    /// beneath what it is to read and to write, connect to nothing, and keep no privilege that it does not need.
+    /// Disable the sandbox of Landlock rules and dropped capabilities, which limits this command to its input and output,
+    /// as far as the kernel can.
     #[arg(long, global = true)]
     pub(crate) no_sandbox: bool,
     #[command(subcommand)]

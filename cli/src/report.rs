@@ -5,7 +5,7 @@
 use crate::tell;
 use layercage::{
     Audit, Change, ChangeKind, Escaped, Finding, ListedManifest, Metadata, Observer, Policy, Position, Preset, Report,
-    Restrictions, Rule, Selected, Verdict, What,
+    Rule, SandboxStatus, Selected, Verdict, What,
 };
 use serde_json::{Map, Value, json};
 use std::collections::BTreeSet;
@@ -14,7 +14,7 @@ use std::io::{self, BufWriter, Stdout, Write};
 /// What came of an image or a layer, and what the kernel forbade meanwhile.
 pub(crate) struct Done {
     pub(crate) report: Report,
-    pub(crate) restrictions: Option<Restrictions>,
+    pub(crate) sandboxed: Option<SandboxStatus>,
     /// The image that was taken; `None` for a layer.
     pub(crate) image: Option<Selected>,
 }
@@ -55,12 +55,12 @@ impl Output {
 }
 
 /// Prints what came of an image or a layer as JSON, and what the kernel forbade meanwhile.
-pub(crate) fn print(Done { report, restrictions, image }: &Done) -> io::Result<()> {
+pub(crate) fn print(Done { report, sandboxed, image }: &Done) -> io::Result<()> {
     let mut output = Output::new(true);
     let json = || {
         let mut object = json!(report);
         if let Value::Object(members) = &mut object {
-            members.insert("sandbox".into(), json!(restrictions));
+            members.insert("sandbox".into(), json!(sandboxed));
             members.extend(image.as_ref().map(|image| ("image".to_owned(), json!(image))));
         }
         object

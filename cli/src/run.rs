@@ -7,13 +7,13 @@ use crate::opened::{Opened, Thing, is_reserved};
 use crate::progress::Watcher;
 use crate::report::{self, Done, Findings, Judgement, Listing, Output, Seen};
 use crate::rules;
-use crate::sandbox::Sandbox;
+use crate::sandbox::SandboxChoice;
 use crate::signals::{self, Ignored, Signals};
 use crate::tell::{self, Failure, Left, shown};
 use cap_std::ambient_authority;
 use cap_std::fs::Dir;
 use layercage::{
-    Audit, Error, Escaped, Fault, Image, ImageForm, Layer, Limits, Lower, Position, Rootfs, Scratch, Unpacker, Wall,
+    Audit, Error, Escaped, Fault, Image, ImageForm, Layer, Limits, Lower, Position, Rootfs, Sandbox, Scratch, Unpacker,
     What,
 };
 use std::ffi::OsStr;
@@ -26,7 +26,7 @@ use std::path::Path;
 /// Does it, and says with which exit code to end.
 pub(crate) fn run(arguments: &Arguments) -> Result<u8, Failure> {
     signals::outlive_large_files().map_err(Failure::signals)?;
-    let sandbox = Sandbox::asked_for(arguments);
+    let sandbox = SandboxChoice::asked_for(arguments);
     match &arguments.command {
         Command::Unpack(unpack) => {
             let done = run_unpack(unpack, sandbox, arguments.json)?;
@@ -80,7 +80,7 @@ enum Tree {
 /// Reads an image or a layer to its end; says how much was seen.
 fn run_audit(
     input: &Input,
-    sandbox: Sandbox,
+    sandbox: SandboxChoice,
     limits: &Limits,
     audit: Audit,
     tree: Tree,
@@ -120,8 +120,8 @@ enum Taken {
     Layer(File),
 }
 
-/// Opens an input that is only to be read, behind the wall.
-fn open_input(input: &Input, opened: Opened, sandbox: Sandbox, limits: &Limits) -> Result<Taken, Failure> {
+/// Opens an input that is only to be read, in the sandbox.
+fn open_input(input: &Input, opened: Opened, sandbox: SandboxChoice, limits: &Limits) -> Result<Taken, Failure> {
     let Opened { thing, tag, form } = opened;
     let is_stream = matches!(thing, Thing::Stream(_));
     let image = match thing {
@@ -129,13 +129,13 @@ fn open_input(input: &Input, opened: Opened, sandbox: Sandbox, limits: &Limits) 
             return Err(Failure::usage(format!("{} is a directory, and a layer is a file", named(&input.input))));
         }
         Thing::Directory(directory) => {
-            sandbox.enter(Wall::for_reading().read(&directory))?;
+            sandbox.enter(Sandbox::for_reading().read(&directory))?;
             Image::open_within(&directory, limits.clone())
         }
         Thing::File(file) | Thing::Stream(file) => {
-            // Behind the wall nothing can be made: here, in case that it is a pipe or a compressed archive.
+            // In the sandbox nothing can be made: here, in case that it is a pipe or a compressed archive.
             let (kept, spare) = (scratch(), scratch());
-            sandbox.enter(Wall::for_reading())?;
+            sandbox.enter(Sandbox::for_reading())?;
             let file = match is_stream {
                 true => kept.and_then(|kept| kept.keep(file, limits)).map_err(Failure::read)?,
                 false => file,
@@ -170,7 +170,7 @@ fn require_form(
 }
 
 /// Prints what images an input holds.
-fn run_images(list: &List, sandbox: Sandbox, json: bool) -> Result<(), Failure> {
+fn run_images(list: &List, sandbox: SandboxChoice, json: bool) -> Result<(), Failure> {
     let (input, limits) = (&list.input, list.limits());
     let opened = Opened::find(&input.input)?;
     let choice = match input.taken_for {
@@ -242,7 +242,7 @@ fn scratch() -> Result<Scratch, Error> {
     Scratch::beneath(&opened.map_err(failed)?)
 }
 
-fn run_unpack(unpack: &Unpack, sandbox: Sandbox, json: bool) -> Result<Done, Failure> {
+fn run_unpack(unpack: &Unpack, sandbox: SandboxChoice, json: bool) -> Result<Done, Failure> {
     let policy = unpack.working.policy(&unpack.judging).map_err(Failure::usage)?;
     let (parent, name) = split(&unpack.rootfs)?;
     let parent = open_directory(parent)?;
@@ -252,21 +252,23 @@ fn run_unpack(unpack: &Unpack, sandbox: Sandbox, json: bool) -> Result<Done, Fai
     let jobs = unpack.working.jobs();
     let ignored = Ignored::find_out();
     let limits = unpack.judging.limits();
-    let wall = Wall::for_policy(&policy).write(&parent);
+    let around = Sandbox::for_policy(&policy).write(&parent);
     let is_stream = matches!(thing, Thing::Stream(_));
-    let (restrictions, image) = match thing {
-        Thing::Directory(directory) => (sandbox.enter(wall.read(&directory))?, Image::open_within(&directory, limits)),
+    let (sandboxed, image) = match thing {
+        Thing::Directory(directory) => {
+            (sandbox.enter(around.read(&directory))?, Image::open_within(&directory, limits))
+        }
         // There will be room where the image is to be unpacked, if anywhere.
         // A pipe needs no recognition here: what is no image is refused, and a compressed one is kept once only.
         Thing::File(archive) | Thing::Stream(archive) => {
-            let restrictions = sandbox.enter(wall)?;
+            let sandboxed = sandbox.enter(around)?;
             let is_middle = is_stream && archive.metadata().is_ok_and(|metadata| metadata.is_file());
             let archive = match is_middle {
                 true => Scratch::beneath(&parent).and_then(|scratch| scratch.keep(archive, &limits)),
                 false => Ok(archive),
             };
             let open = |archive| Image::open_archive(archive, || Scratch::beneath(&parent), limits);
-            (restrictions, archive.and_then(open))
+            (sandboxed, archive.and_then(open))
         }
     };
     let image = require_form(image, form, &unpack.image)?;
@@ -277,13 +279,13 @@ fn run_unpack(unpack: &Unpack, sandbox: Sandbox, json: bool) -> Result<Done, Fai
     let report = Unpacker::new(policy)
         .limits(unpack.judging.limits())
         .jobs(jobs)
-        .watched_by(&mut Watcher::new(&signals, json))
+        .with_progress(&mut Watcher::new(&signals, json))
         .unpack(&selected, &parent, name)
         .map_err(|error| Failure::ended(error, left(), &signals))?;
-    Ok(Done { report, restrictions, image: Some(selected) })
+    Ok(Done { report, sandboxed, image: Some(selected) })
 }
 
-fn run_apply(apply: &Apply, sandbox: Sandbox, json: bool) -> Result<Done, Failure> {
+fn run_apply(apply: &Apply, sandbox: SandboxChoice, json: bool) -> Result<Done, Failure> {
     let policy = apply.working.policy(&apply.judging).map_err(Failure::usage)?;
     if is_reserved(&apply.directory) {
         return Err(Failure::reserved(&apply.directory));
@@ -298,20 +300,20 @@ fn run_apply(apply: &Apply, sandbox: Sandbox, json: bool) -> Result<Done, Failur
     let is_file = apply.layer.as_os_str() != "-" && file.metadata().is_ok_and(|metadata| metadata.is_file());
     let signals = Signals::catch(Ignored::find_out()).map_err(Failure::signals)?;
     let unpacker = Unpacker::new(policy.clone()).limits(apply.judging.limits()).jobs(apply.working.jobs());
-    let restrictions = sandbox.enter(Wall::for_policy(&policy).write(&directory))?;
+    let sandboxed = sandbox.enter(Sandbox::for_policy(&policy).write(&directory))?;
     let mut watcher = Watcher::new(&signals, json);
     let ended = |error| Failure::ended(error, Left::Applied(apply.directory.clone()), &signals);
     let mut rootfs = Rootfs::over(&directory).map_err(ended)?;
-    let watched = unpacker.watched_by(&mut watcher);
+    let watched = unpacker.with_progress(&mut watcher);
     let applied = match is_file {
         true => watched.apply_side_by_side(known(Layer::new(file).seekable(), apply), &mut rootfs),
         false => {
             let waiting = signals.clone();
-            let layer = Layer::new(signals.interrupt(file)).tell_when_unwanted(move || waiting.leave_off());
+            let layer = Layer::new(signals.interrupt(file)).on_abandoned(move || waiting.leave_off());
             watched.apply_side_by_side(known(layer, apply), &mut rootfs)
         }
     };
-    Ok(Done { report: applied.map_err(ended)?.into_report(), restrictions, image: None })
+    Ok(Done { report: applied.map_err(ended)?.into_report(), sandboxed, image: None })
 }
 
 /// The layer with all that is known of it.

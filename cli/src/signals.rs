@@ -105,7 +105,7 @@ impl Signal {
 pub(crate) struct Ignored(u64);
 
 impl Ignored {
-    /// None where nobody says so: behind the second wall nobody does.
+    /// None where nobody says so: in the sandbox nobody does.
     #[expect(clippy::disallowed_methods, reason = "no path of the machine but a view of this very process")]
     pub(crate) fn find_out() -> Self {
         let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();

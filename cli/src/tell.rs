@@ -48,7 +48,7 @@ pub(crate) enum Failure {
     Report { done: String, error: io::Error },
     /// Signals cannot be caught.
     Signals(io::Error),
-    /// The kernel cannot put up the second wall, though it has one.
+    /// The kernel cannot set up the sandbox, though it has what that takes.
     Sandbox(Box<Error>),
     /// Arguments that make no sense.
     Usage(String),

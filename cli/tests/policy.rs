@@ -176,7 +176,7 @@ fn in_a_user_namespace_owners_fall_to_the_caller_and_who_wants_them_kept_is_told
         eprintln!("skipped, since there is no unshare, or no user namespace for it");
         return;
     }
-    // Behind the wall `/proc` cannot be read: which owners there are is known all the same.
+    // In the sandbox `/proc` cannot be read: which owners there are is known all the same.
     let (code, message) = ended(&unshared(&[]).unwrap());
     assert!(code == 0 && message.contains("note [owner-to-caller]: entry 1"), "{message}");
     fs::remove_file(place.path().join("root/theirs")).unwrap();

@@ -1,4 +1,4 @@
-//! The second wall around the command.
+//! The sandbox around the command.
 
 #![allow(clippy::disallowed_methods, reason = "tests set up the worlds around the code, and look at them afterwards")]
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "tests")]
@@ -70,7 +70,7 @@ fn the_wall_is_up_before_the_first_byte_is_read_and_the_first_thread_started() {
         assert!(last < first && last < thread, "{arguments:?}: {trace}");
         match at("landlock_restrict_self(") {
             None => eprintln!("skipped in part, since this kernel has no Landlock"),
-            Some(wall) => assert!(wall < last, "{arguments:?}: {trace}"),
+            Some(sandbox) => assert!(sandbox < last, "{arguments:?}: {trace}"),
         }
     }
     assert!(Command::new("chmod").args(["-R", "u+rwX"]).arg(place.path()).status().unwrap().success());

@@ -9,7 +9,7 @@ use super::content::Content;
 use super::directory::{self, Opened};
 use super::metadata::strip_acls;
 use super::temporary::Temporaries;
-use super::{Cage, Counsel, Directory, Exposure, Place, sys};
+use super::{Cage, Directory, Exposure, Place, WalkDelegate, sys};
 use crate::words::{Component, DirectoryId, Fault, Metadata, PlaceId};
 use rustix::io::Errno;
 use std::hash::BuildHasher;
@@ -38,16 +38,16 @@ impl Cage {
         name: Component<'_>,
         metadata: &Metadata,
         content: Content<'_>,
-        counsel: &mut dyn Counsel,
+        delegate: &mut dyn WalkDelegate,
     ) -> Result<(), Fault> {
         let directory = self.apart()?;
         let place = self.place(&directory, name);
         if self.exists(&place)? {
-            counsel.replaces(place.parent.id(), place.id())?;
+            delegate.replaces(place.parent.id(), place.id())?;
             // Nobody sees it: names that it was given in the tree stay.
             sys::unlink(place.at(), place.name()).map_err(sys::fault("unlinkat", &place.path()))?;
         }
-        self.file(&place, metadata, content, counsel)
+        self.file(&place, metadata, content, delegate)
     }
 
     /// The place of such a file; `None` where the layer has brought none.

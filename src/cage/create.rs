@@ -6,7 +6,7 @@ use super::finish::Path;
 use super::metadata::strip_acls;
 use super::replace::{Installed, Made, made};
 use super::sys::Status;
-use super::{Cage, Counsel, Directory, Place, Step, directory, sys};
+use super::{Cage, Directory, Place, Step, WalkDelegate, directory, sys};
 use crate::words::{Component, Device, EntryPath, Escaped, Fault, Metadata, Violation};
 use rustix::fs::FileType;
 use rustix::io::Errno;
@@ -36,21 +36,21 @@ impl Cage {
         place: &Place<'_>,
         metadata: &Metadata,
         mut content: Content<'_>,
-        counsel: &mut dyn Counsel,
+        delegate: &mut dyn WalkDelegate,
     ) -> Result<(), Fault> {
-        self.install(place, counsel, |cage, name, counsel| {
+        self.install(place, delegate, |cage, name, delegate| {
             let file = match sys::create_file(place.at(), name) {
                 Ok(file) => file,
                 Err(Errno::EXIST) => return Ok(Made::InTheWay),
                 Err(errno) => return Err(Fault::system("openat", name, errno)),
             };
-            // What attributes cannot be set is for the counsel to say, now; and they come behind content and owner.
+            // What attributes cannot be set is for the delegate to say, now; and they come behind content and owner.
             let waits = cage.finishing.is_some() && metadata.xattrs.is_empty();
             let mut prepare = |cage: &mut Self| {
-                let mut last = cage.begin_file(file.as_fd(), &place.parent, metadata, counsel)?;
+                let mut last = cage.begin_file(file.as_fd(), &place.parent, metadata, delegate)?;
                 if !waits {
                     content.fill(file.as_fd(), name)?;
-                    cage.prepare_file(file.as_fd(), &mut last, metadata, counsel)?;
+                    cage.prepare_file(file.as_fd(), &mut last, metadata, delegate)?;
                 }
                 Ok(last)
             };
@@ -73,9 +73,9 @@ impl Cage {
         place: &Place<'_>,
         new: New<'_>,
         metadata: &Metadata,
-        counsel: &mut dyn Counsel,
+        delegate: &mut dyn WalkDelegate,
     ) -> Result<(), Fault> {
-        self.install(place, counsel, |cage, name, counsel| {
+        self.install(place, delegate, |cage, name, delegate| {
             let created = match new {
                 New::Fifo | New::Device(_) if place.parent.has_default_acl() => cage.create_apart(place, name, new)?,
                 _ => create(place.at(), name, new)?,
@@ -90,7 +90,7 @@ impl Cage {
                 if status.links != 1 || !is_new(new, status.kind, status.device) {
                     return Err(differs(place.at(), name, new, &status));
                 }
-                cage.finish_special(handle.as_fd(), &place.parent, metadata, counsel)
+                cage.finish_special(handle.as_fd(), &place.parent, metadata, delegate)
             };
             finish(cage).map(Made::Done).inspect_err(|_| {
                 // Unless the name is somebody else's by now.
@@ -134,7 +134,7 @@ impl Cage {
         place: &Place<'_>,
         target: &Place<'_>,
         written: &EntryPath,
-        counsel: &mut dyn Counsel,
+        delegate: &mut dyn WalkDelegate,
     ) -> Result<Linked, Fault> {
         let refused = || Escaped::new(written.as_bytes());
         let is_itself = place.id() == target.id();
@@ -147,7 +147,7 @@ impl Cage {
             return Err(Violation::HardLinkToDirectory { target: refused() }.into());
         }
         if !is_itself {
-            self.install(place, counsel, |_, name, _| {
+            self.install(place, delegate, |_, name, _| {
                 made("linkat", name, sys::link(target.at(), target.name(), place.at(), name))
             })?
             .done()?;
@@ -160,25 +160,25 @@ impl Cage {
         &mut self,
         place: &Place<'_>,
         metadata: &Metadata,
-        counsel: &mut dyn Counsel,
+        delegate: &mut dyn WalkDelegate,
     ) -> Result<Arc<Directory>, Fault> {
         if !self.is_held(place) {
             place.parent.touch();
-            if let Made::Done(directory) = self.new_directory(place, place.name(), metadata, counsel)? {
-                return self.enrol(place, directory, counsel);
+            if let Made::Done(directory) = self.new_directory(place, place.name(), metadata, delegate)? {
+                return self.enrol(place, directory, delegate);
             }
         }
         match self.step(&place.parent, place.component())? {
             Step::Directory(directory, _) => {
-                self.renew(&directory, metadata, counsel)?;
+                self.renew(&directory, metadata, delegate)?;
                 return Ok(directory);
             }
-            Step::Link(target, _) => counsel.turns_link(&target)?,
+            Step::Link(target, _) => delegate.turns_link(&target)?,
             Step::Missing(_) | Step::Other(_) => (),
         }
         let Installed { made, old } =
-            self.install(place, counsel, |cage, name, counsel| cage.new_directory(place, name, metadata, counsel))?;
-        let directory = self.enrol(place, made, counsel)?;
+            self.install(place, delegate, |cage, name, delegate| cage.new_directory(place, name, metadata, delegate))?;
+        let directory = self.enrol(place, made, delegate)?;
         old.map(|()| directory)
     }
 
@@ -187,7 +187,7 @@ impl Cage {
         place: &Place<'_>,
         name: &[u8],
         metadata: &Metadata,
-        counsel: &mut dyn Counsel,
+        delegate: &mut dyn WalkDelegate,
     ) -> Result<Made<Directory>, Fault> {
         self.limits.check_path(&place.path())?;
         let Made::Done(()) = made("mkdirat", name, sys::create_directory(place.at(), name))? else {
@@ -195,7 +195,7 @@ impl Cage {
         };
         let mut finish = || {
             let directory = self.open_new(place, name)?;
-            self.finish_directory(&directory, place.parent.has_default_acl(), metadata, counsel)?;
+            self.finish_directory(&directory, place.parent.has_default_acl(), metadata, delegate)?;
             Ok(Made::Done(directory))
         };
         finish().inspect_err(|_| undo_directory(place.at(), name))
@@ -206,9 +206,9 @@ impl Cage {
         &mut self,
         place: &Place<'_>,
         directory: Directory,
-        counsel: &mut dyn Counsel,
+        delegate: &mut dyn WalkDelegate,
     ) -> Result<Arc<Directory>, Fault> {
-        counsel.made(place.parent.id(), place.id());
+        delegate.made(place.parent.id(), place.id());
         self.hold(place.id(), directory)
     }
 
@@ -217,10 +217,10 @@ impl Cage {
         &mut self,
         directory: &Directory,
         metadata: &Metadata,
-        counsel: &mut dyn Counsel,
+        delegate: &mut dyn WalkDelegate,
     ) -> Result<(), Fault> {
         self.remove_other_xattrs(directory, &metadata.xattrs)?;
-        self.finish_directory(directory, false, metadata, counsel)
+        self.finish_directory(directory, false, metadata, delegate)
     }
 
     /// Makes a parent that no entry lists.
@@ -228,7 +228,7 @@ impl Cage {
         &mut self,
         parent: &Arc<Directory>,
         name: Component<'_>,
-        counsel: &mut dyn Counsel,
+        delegate: &mut dyn WalkDelegate,
     ) -> Result<Arc<Directory>, Fault> {
         let place = self.place(parent, name);
         self.limits.check_path(&place.path())?;
@@ -236,7 +236,7 @@ impl Cage {
         sys::create_directory(place.at(), place.name()).map_err(sys::fault("mkdirat", place.name()))?;
         let mut finish = |cage: &mut Self| {
             let directory = cage.open_new(&place, place.name())?;
-            cage.imply(&directory, parent.has_default_acl(), Some(counsel))?;
+            cage.imply(&directory, parent.has_default_acl(), Some(delegate))?;
             Ok(directory)
         };
         let directory = finish(self).inspect_err(|_: &Fault| undo_directory(place.at(), place.name()))?;

@@ -1,9 +1,9 @@
 //! Files that are made and no more: their content, owner, mode and time can wait until somebody has the time.
 
 use super::content::Content;
-use super::metadata::Gift;
+use super::metadata::PendingOwner;
 use super::sys;
-use crate::words::{Chore, Fault, Misuse, Timestamp, Turn};
+use crate::words::{DeferredWork, Fault, Lock, Misuse, Timestamp};
 use rustix::io::Errno;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
@@ -24,9 +24,9 @@ const HELPERS: usize = 2;
 pub(crate) struct Finishing {
     /// How many files wait at most.
     most: usize,
-    waiting: Turn<Waiting>,
+    waiting: Lock<Waiting>,
     /// Whoever holds one finishes what is in it.
-    batches: [Turn<Files>; HELPERS],
+    batches: [Lock<Files>; HELPERS],
 }
 
 #[derive(Debug, Default)]
@@ -114,7 +114,7 @@ impl Path<'_> {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Last {
     /// `None` where it has it.
-    pub(super) owner: Option<Gift>,
+    pub(super) owner: Option<PendingOwner>,
     pub(super) mode: u32,
     pub(super) mtime: Timestamp,
 }
@@ -123,7 +123,7 @@ impl Last {
     /// Sets all of it: the mode behind the owner, since a setuid bit may not be on a file that is not final, and the time.
     pub(super) fn give(self, file: BorrowedFd<'_>) -> Result<(), Unset> {
         let unset = |call, owner| move |errno| Unset { call, owner, errno };
-        self.owner.map_or(Ok(()), |gift| gift.give(file)).map_err(unset("fchownat", self.owner))?;
+        self.owner.map_or(Ok(()), |pending| pending.give(file)).map_err(unset("fchownat", self.owner))?;
         sys::set_mode(file, self.mode).map_err(unset("fchmod", None))?;
         sys::set_mtime(file, self.mtime, false).map_err(unset("futimens", None))
     }
@@ -133,7 +133,7 @@ impl Last {
 #[derive(Debug)]
 pub(super) struct Unset {
     call: &'static str,
-    owner: Option<Gift>,
+    owner: Option<PendingOwner>,
     errno: Errno,
 }
 
@@ -150,7 +150,7 @@ impl Finishing {
     /// With nothing in it.
     pub(super) fn new() -> Self {
         let share = sys::most_open_files().map_or(WAITING, |most| usize::try_from(most / SHARE).unwrap_or(WAITING));
-        Self { most: share.min(WAITING), waiting: Turn::default(), batches: Default::default() }
+        Self { most: share.min(WAITING), waiting: Lock::default(), batches: Default::default() }
     }
 
     /// Takes a new file that has its extended attributes, and its content where it is not given here. What finds no room
@@ -226,9 +226,9 @@ impl Finishing {
     }
 }
 
-impl Chore for Finishing {
+impl DeferredWork for Finishing {
     fn help(&self) -> bool {
-        let free = self.batches.iter().find_map(Turn::take);
+        let free = self.batches.iter().find_map(Lock::take);
         free.is_some_and(|mut batch| self.finish_batch(&mut batch))
     }
 }

@@ -4,7 +4,7 @@
 
 use super::directory::{ACCESS_ACL, DEFAULT_ACL};
 use super::finish::Last;
-use super::{Cage, Counsel, Directory, Unheld, proc, sys};
+use super::{Cage, Directory, Unheld, WalkDelegate, proc, sys};
 use crate::words::{Fault, Metadata, Xattr};
 use rustix::fs::FileType;
 use rustix::io::Errno;
@@ -18,15 +18,15 @@ impl Cage {
         file: BorrowedFd<'_>,
         parent: &Directory,
         metadata: &Metadata,
-        counsel: &mut dyn Counsel,
+        delegate: &mut dyn WalkDelegate,
     ) -> Result<Last, Fault> {
         if parent.has_default_acl() {
             strip_acls(file)?;
         }
         // Its time is set after its content, which may be long after its entry.
-        self.check_time(file, metadata.mtime, false, counsel)?;
+        self.check_time(file, metadata.mtime, false, delegate)?;
         let now = if parent.leaks() || !self.is_ours(file, parent)? { None } else { Some((self.me.uid, self.me.gid)) };
-        Ok(Last { owner: self.gift(now, metadata), mode: metadata.mode, mtime: metadata.mtime })
+        Ok(Last { owner: self.pending(now, metadata), mode: metadata.mode, mtime: metadata.mtime })
     }
 
     /// Gives a regular file that has its content all but its mode and time.
@@ -35,10 +35,10 @@ impl Cage {
         file: BorrowedFd<'_>,
         last: &mut Last,
         metadata: &Metadata,
-        counsel: &mut dyn Counsel,
+        delegate: &mut dyn WalkDelegate,
     ) -> Result<(), Fault> {
         give(last.owner.take(), file)?;
-        set_xattrs(file, 0o600, &metadata.xattrs, counsel)
+        set_xattrs(file, 0o600, &metadata.xattrs, delegate)
     }
 
     /// Completes a directory, but for its mode and time: it gets these when it is left.
@@ -47,12 +47,12 @@ impl Cage {
         directory: &Directory,
         inherited: bool,
         metadata: &Metadata,
-        counsel: &mut dyn Counsel,
+        delegate: &mut dyn WalkDelegate,
     ) -> Result<(), Fault> {
         if let Some(unheld) = self.prepare_directory(directory, inherited, metadata)? {
-            counsel.changes_time(unheld)?;
+            delegate.changes_time(unheld)?;
         }
-        set_xattrs(directory.as_fd(), 0o700, &metadata.xattrs, counsel)?;
+        set_xattrs(directory.as_fd(), 0o700, &metadata.xattrs, delegate)?;
         if !metadata.xattrs.is_empty() {
             // An ACL makes the mode its own, and others may have asked for another; the entry's is still to come.
             directory.open_up(self.me)?;
@@ -63,18 +63,18 @@ impl Cage {
 
     /// Makes a directory one that no entry lists, but for what is in it and attributes that it may have.
     ///
-    /// There is no counsel here: [`Cage::take_unheld`] returns a time that the file system cannot store.
+    /// There is no delegate here: [`Cage::take_unheld`] returns a time that the file system cannot store.
     pub(super) fn imply(
         &mut self,
         directory: &Directory,
         inherited: bool,
-        counsel: Option<&mut dyn Counsel>,
+        delegate: Option<&mut dyn WalkDelegate>,
     ) -> Result<(), Fault> {
         let mut implied = self.implied.clone();
         (implied.uid, implied.gid) = self.owner_for(implied.uid, implied.gid);
-        match (self.prepare_directory(directory, inherited, &implied)?, counsel) {
+        match (self.prepare_directory(directory, inherited, &implied)?, delegate) {
             (None, _) => (),
-            (Some(unheld), Some(counsel)) => counsel.changes_time(unheld)?,
+            (Some(unheld), Some(delegate)) => delegate.changes_time(unheld)?,
             (Some(unheld), None) => self.unheld = Some(unheld),
         }
         implied.xattrs.iter().try_for_each(|Xattr { name, value }| {
@@ -122,17 +122,17 @@ impl Cage {
         handle: BorrowedFd<'_>,
         parent: &Directory,
         metadata: &Metadata,
-        counsel: &mut dyn Counsel,
+        delegate: &mut dyn WalkDelegate,
     ) -> Result<(), Fault> {
         let status = sys::status(handle).map_err(sys::fault("statx", b""))?;
         self.give(handle, Some((status.uid, status.gid)), metadata)?;
         for xattr in &metadata.xattrs {
-            counsel.lacks_xattr(&xattr.name, Errno::NOTSUP.into())?;
+            delegate.lacks_xattr(&xattr.name, Errno::NOTSUP.into())?;
         }
         if status.kind != FileType::Symlink && (status.mode != metadata.mode || parent.has_default_acl()) {
             proc::set_mode(handle, metadata.mode, b"")?;
         }
-        self.check_time(handle, metadata.mtime, true, counsel)?;
+        self.check_time(handle, metadata.mtime, true, delegate)?;
         sys::set_mtime(handle, metadata.mtime, true).map_err(sys::fault("utimensat", b""))
     }
 
@@ -142,13 +142,13 @@ impl Cage {
 
     /// Sets the owner where it is not what it is to be.
     fn give(&self, fd: BorrowedFd<'_>, now: Option<(u32, u32)>, metadata: &Metadata) -> Result<(), Fault> {
-        give(self.gift(now, metadata), fd)
+        give(self.pending(now, metadata), fd)
     }
 
-    fn gift(&self, now: Option<(u32, u32)>, metadata: &Metadata) -> Option<Gift> {
+    fn pending(&self, now: Option<(u32, u32)>, metadata: &Metadata) -> Option<PendingOwner> {
         let to = self.owner_of(metadata);
         let is_asked_for = self.me.chowns || self.keeps_owners();
-        (now != Some(to)).then_some(Gift { to, is_asked_for })
+        (now != Some(to)).then_some(PendingOwner { to, is_asked_for })
     }
 
     /// Whether a new file in a directory is our own, and of our own group.
@@ -166,12 +166,12 @@ impl Cage {
 
 /// An owner that an inode is still to get.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Gift {
+pub(super) struct PendingOwner {
     to: (u32, u32),
     is_asked_for: bool,
 }
 
-impl Gift {
+impl PendingOwner {
     pub(super) fn give(self, fd: BorrowedFd<'_>) -> Result<(), Errno> {
         match sys::set_owner(fd, self.is_asked_for.then_some(self.to.0), Some(self.to.1)) {
             // Whoever may not give files away may not be able to take them from a group of BSD manners either.
@@ -199,12 +199,12 @@ impl Gift {
     }
 }
 
-fn give(gift: Option<Gift>, fd: BorrowedFd<'_>) -> Result<(), Fault> {
-    let Some(gift) = gift else { return Ok(()) };
-    gift.give(fd).map_err(|errno| gift.fault(errno, gift.to_string().as_bytes()))
+fn give(pending: Option<PendingOwner>, fd: BorrowedFd<'_>) -> Result<(), Fault> {
+    let Some(pending) = pending else { return Ok(()) };
+    pending.give(fd).map_err(|errno| pending.fault(errno, pending.to_string().as_bytes()))
 }
 
-impl Display for Gift {
+impl Display for PendingOwner {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}:{}", self.to.0, self.to.1)
     }
@@ -225,14 +225,19 @@ fn set_xattr(fd: BorrowedFd<'_>, private: u32, name: &[u8], value: &[u8]) -> Res
     }
 }
 
-fn set_xattrs(fd: BorrowedFd<'_>, private: u32, xattrs: &[Xattr], counsel: &mut dyn Counsel) -> Result<(), Fault> {
+fn set_xattrs(
+    fd: BorrowedFd<'_>,
+    private: u32,
+    xattrs: &[Xattr],
+    delegate: &mut dyn WalkDelegate,
+) -> Result<(), Fault> {
     for Xattr { name, value } in xattrs {
         match set_xattr(fd, private, name, value) {
-            Err(errno @ (Errno::NOTSUP | Errno::PERM | Errno::ACCESS)) => counsel.lacks_xattr(name, errno.into())?,
+            Err(errno @ (Errno::NOTSUP | Errno::PERM | Errno::ACCESS)) => delegate.lacks_xattr(name, errno.into())?,
             // The user namespace may not map an id in an ACL, or the root id of a file capability. The value itself is
             // well-formed: that was checked before.
             Err(errno @ Errno::INVAL) if is_acl(name) || name == CAPABILITY => {
-                counsel.lacks_xattr(name, errno.into())?
+                delegate.lacks_xattr(name, errno.into())?
             }
             other => other.map_err(|errno| unset_xattr(name, errno))?,
         }

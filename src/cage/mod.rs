@@ -1,15 +1,14 @@
-//! Floor 1, names to effects: the only room that changes a tree.
+//! Level 3, names to effects: the only module that changes a file system.
 //!
 //! Everything goes through directory handles, one component at a time, and nothing is followed but by the
 //! walk in `walk.rs`. The cage knows no tar, no layers and no policy: what may be decided either way it asks
-//! of a [`Counsel`].
+//! of a [`WalkDelegate`].
 
 mod apart;
 mod claim;
 mod content;
 mod create;
 mod directory;
-mod doomed;
 mod finish;
 mod grants;
 mod metadata;
@@ -18,6 +17,7 @@ mod open;
 mod place;
 mod proc;
 mod recent;
+mod removal;
 mod remove;
 mod replace;
 mod spool;
@@ -57,7 +57,7 @@ use temporary::Temporaries;
 use times::Times;
 
 /// What the cage asks of whoever sends it, and what it tells on the way.
-pub(crate) trait Counsel {
+pub(crate) trait WalkDelegate {
     /// A link's target leads above the root: an answer of `Ok` stays at the root.
     fn climbs(&mut self, target: &[u8]) -> Result<(), Fault>;
 

@@ -13,7 +13,7 @@
 //! (overlayfs one of its lower layers', often) has it removed where it is. A staged tree is not looked through:
 //! it goes as a whole when anything fails.
 
-use super::{Cage, Counsel, Exposure, Place, sys};
+use super::{Cage, Exposure, Place, WalkDelegate, sys};
 use crate::words::Fault;
 use rustix::fs::RenameFlags;
 use rustix::io::Errno;
@@ -42,17 +42,17 @@ impl Cage {
     pub(super) fn install<T>(
         &mut self,
         place: &Place<'_>,
-        counsel: &mut dyn Counsel,
-        mut make: impl FnMut(&mut Self, &[u8], &mut dyn Counsel) -> Result<Made<T>, Fault>,
+        delegate: &mut dyn WalkDelegate,
+        mut make: impl FnMut(&mut Self, &[u8], &mut dyn WalkDelegate) -> Result<Made<T>, Fault>,
     ) -> Result<Installed<T>, Fault> {
         place.parent.touch();
-        if let Made::Done(made) = make(self, place.name(), counsel)? {
+        if let Made::Done(made) = make(self, place.name(), delegate)? {
             return Ok(Installed { made, old: Ok(()) });
         }
-        counsel.replaces(place.parent.id(), place.id())?;
+        delegate.replaces(place.parent.id(), place.id())?;
         for _ in 0..16 {
             let temporary = self.temporary(&place.parent)?;
-            if let Made::Done(made) = make(self, &temporary, counsel)? {
+            if let Made::Done(made) = make(self, &temporary, delegate)? {
                 return match self.replace(place, &temporary) {
                     Ok(old) => Ok(Installed { made, old }),
                     Err(fault) => {
@@ -131,7 +131,7 @@ impl Cage {
             }
             Exposure::Visible => {
                 self.release(&place.path())?;
-                self.foresee_removal(place.at(), place.name())
+                self.check_removable(place.at(), place.name())
             }
         }
     }

@@ -15,7 +15,7 @@ const STAGE: Purpose = Purpose(words::STAGE);
 /// The number of descriptors that a stage reserves for its removal. Removal needs at most six at a time when no others
 /// are left. One of them is that of the tree, which is closed by then. The six are: one for the cage around the staging
 /// directory, one for each of three levels of directories, and two for a directory whose mode denies us access
-/// (`doomed.rs`).
+/// (`removal.rs`).
 const RESERVE: usize = 5;
 
 /// The pauses before a removal without enough descriptors is retried, in milliseconds.

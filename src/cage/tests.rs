@@ -5,7 +5,7 @@ use rustix::fs::{CWD, Mode, OFlags, openat};
 /// Lets everything pass.
 pub(super) struct Anything;
 
-impl Counsel for Anything {
+impl WalkDelegate for Anything {
     fn climbs(&mut self, _: &[u8]) -> Result<(), Fault> {
         Ok(())
     }

@@ -5,7 +5,7 @@
 //! the resolution of the file system: one second on ext4 with small inodes, two on vfat. This is not tested for each
 //! file: a stored time shows that nearer times, and times that are as coarse, can be stored, too.
 
-use super::{Cage, Counsel, sys};
+use super::{Cage, WalkDelegate, sys};
 use crate::words::{Fault, Timestamp};
 use rustix::io::Errno;
 use std::os::fd::BorrowedFd;
@@ -92,18 +92,18 @@ impl Cage {
         Ok(None)
     }
 
-    /// The same, and asks the counsel whether a difference is allowed.
+    /// The same, and asks the delegate whether a difference is allowed.
     pub(super) fn check_time(
         &mut self,
         handle: BorrowedFd<'_>,
         time: Timestamp,
         is_path: bool,
-        counsel: &mut dyn Counsel,
+        delegate: &mut dyn WalkDelegate,
     ) -> Result<(), Fault> {
-        self.try_time(handle, time, is_path)?.map_or(Ok(()), |unheld| counsel.changes_time(unheld))
+        self.try_time(handle, time, is_path)?.map_or(Ok(()), |unheld| delegate.changes_time(unheld))
     }
 
-    /// A time that was not stored while no counsel was available, returned once.
+    /// A time that was not stored while no delegate was available, returned once.
     pub(crate) fn take_unheld(&mut self) -> Option<Unheld> {
         self.unheld.take()
     }

@@ -5,7 +5,7 @@
 //! walked so far. What the kernel would call is never asked to resolve anything but a single component.
 
 use super::recent::Waypoint;
-use super::{Cage, Counsel, Directory, Step};
+use super::{Cage, Directory, Step, WalkDelegate};
 use crate::words::{Component, DirectoryId, Escaped, Fault, Followed, PlaceId, Violation};
 use rustix::io::Errno;
 use std::collections::VecDeque;
@@ -28,19 +28,23 @@ pub(crate) enum Walked {
     At(Arc<Directory>),
     /// There is no such directory.
     Nowhere,
-    /// [`Counsel::stops_at`] ended it.
+    /// [`WalkDelegate::stops_at`] ended it.
     Stopped,
 }
 
 impl Cage {
     /// Walks to the directory that `names` (components joined by slashes) leads to, making what is missing.
-    pub(crate) fn walk_making(&mut self, names: &[u8], counsel: &mut dyn Counsel) -> Result<Arc<Directory>, Fault> {
+    pub(crate) fn walk_making(
+        &mut self,
+        names: &[u8],
+        delegate: &mut dyn WalkDelegate,
+    ) -> Result<Arc<Directory>, Fault> {
         let start = self.recent.turn_to(names).cloned();
         // What a layer may ask for does not depend on what is remembered.
         self.work.add(start.as_ref().map_or(Followed::default(), |start| start.followed), &self.limits)?;
         match start {
             Some(Waypoint { end, directory, .. }) if end == names.len() => Ok(directory),
-            start => match self.walk_from(start, names, Missing::Make, counsel)? {
+            start => match self.walk_from(start, names, Missing::Make, delegate)? {
                 Walked::At(directory) => Ok(directory),
                 _ => Err(Fault::Bug("a walk that makes what is missing found nothing")),
             },
@@ -48,8 +52,13 @@ impl Cage {
     }
 
     /// Walks to the directory that `names` (components joined by slashes) leads to.
-    pub(crate) fn walk(&mut self, names: &[u8], missing: Missing, counsel: &mut dyn Counsel) -> Result<Walked, Fault> {
-        self.walk_from(None, names, missing, counsel)
+    pub(crate) fn walk(
+        &mut self,
+        names: &[u8],
+        missing: Missing,
+        delegate: &mut dyn WalkDelegate,
+    ) -> Result<Walked, Fault> {
+        self.walk_from(None, names, missing, delegate)
     }
 
     /// Walks on from where the last walk that made something came by.
@@ -61,7 +70,7 @@ impl Cage {
         start: Option<Waypoint>,
         names: &[u8],
         missing: Missing,
-        counsel: &mut dyn Counsel,
+        delegate: &mut dyn WalkDelegate,
     ) -> Result<Walked, Fault> {
         let start = start.unwrap_or_else(|| Waypoint { end: 0, directory: self.root(), followed: Followed::default() });
         let Waypoint { end, directory: mut at, mut followed } = start;
@@ -88,7 +97,7 @@ impl Cage {
                         Some(parent) => at = parent,
                         None => match self.parent_of(&at, &mut trail)? {
                             Some(parent) => at = parent,
-                            None => counsel.climbs(&last_target)?,
+                            None => delegate.climbs(&last_target)?,
                         },
                     }
                     continue;
@@ -102,10 +111,10 @@ impl Cage {
                     at = directory;
                 }
                 Step::Link(target, place) => {
-                    if missing == Missing::Stop && counsel.stops_at(at.id(), place) {
+                    if missing == Missing::Stop && delegate.stops_at(at.id(), place) {
                         return Ok(Walked::Stopped);
                     }
-                    counsel.follows(&target)?;
+                    delegate.follows(&target)?;
                     followed.follow(&target);
                     followed.check_walk(&self.limits)?;
                     self.work.follow(&target, &self.limits)?;
@@ -119,17 +128,17 @@ impl Cage {
                 Step::Missing(place) => match missing {
                     Missing::Stop => return Ok(Walked::Nowhere),
                     Missing::Make => {
-                        counsel.makes(name)?;
+                        delegate.makes(name)?;
                         // One name makes as many as it has components, and a few bytes of zstd are millions of names.
                         self.work.imply(&self.limits)?;
                         let parent = Arc::clone(&at);
-                        at = self.make_implied(&parent, name, counsel)?;
-                        counsel.made(parent.id(), place);
+                        at = self.make_implied(&parent, name, delegate)?;
+                        delegate.made(parent.id(), place);
                         trail.down(&parent, place);
                     }
                 },
                 Step::Other(place) => match missing {
-                    Missing::Stop if counsel.stops_at(at.id(), place) => return Ok(Walked::Stopped),
+                    Missing::Stop if delegate.stops_at(at.id(), place) => return Ok(Walked::Stopped),
                     Missing::Stop => return Ok(Walked::Nowhere),
                     Missing::Make => {
                         return Err(
@@ -140,7 +149,7 @@ impl Cage {
             }
         }
         for (within, place) in trail.places {
-            counsel.passes(within, place);
+            delegate.passes(within, place);
         }
         if missing == Missing::Make {
             if followed != followed_before {

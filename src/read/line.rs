@@ -2,7 +2,7 @@
 
 use super::chunk::Chunk;
 use super::hash::Hasher;
-use crate::words::{Algorithm, Chore, Digest, Turn};
+use crate::words::{Algorithm, DeferredWork, Digest, Lock};
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::mpsc::Sender;
@@ -11,8 +11,8 @@ use std::sync::mpsc::Sender;
 pub(crate) struct Line {
     algorithm: Option<Algorithm>,
     /// A thread that panicked while it hashed leaves one that has not seen all: no digest comes out right.
-    hasher: Turn<Option<Hasher>>,
-    waiting: Turn<VecDeque<Arc<Chunk>>>,
+    hasher: Lock<Option<Hasher>>,
+    waiting: Lock<VecDeque<Arc<Chunk>>>,
     /// Tells threads that do nothing else that there is something to do.
     call: Option<Sender<Arc<Line>>>,
 }
@@ -20,7 +20,7 @@ pub(crate) struct Line {
 impl Line {
     /// A line for a digest of this algorithm; without one, nothing waits in it.
     pub(crate) fn new(algorithm: Option<Algorithm>, call: Option<Sender<Arc<Self>>>) -> Arc<Self> {
-        Arc::new(Self { algorithm, hasher: Turn::new(algorithm.map(Hasher::new)), waiting: Turn::default(), call })
+        Arc::new(Self { algorithm, hasher: Lock::new(algorithm.map(Hasher::new)), waiting: Lock::default(), call })
     }
 
     /// Puts a chunk at the end.
@@ -63,7 +63,7 @@ impl Line {
     }
 }
 
-impl Chore for Line {
+impl DeferredWork for Line {
     /// Hashes the next chunk.
     fn help(&self) -> bool {
         self.hasher.take().is_some_and(|mut hasher| self.hash_next(&mut hasher))

@@ -1,4 +1,4 @@
-//! Floor 1, bytes to entries: sizes, digests, compression and tar. Touches no files, knows no policy.
+//! Level 1, bytes to entries: sizes, digests, compression and tar. No file system, no policy.
 //!
 //! What is always wrong is a [`Violation`]; what is odd is a quirk beside the entry, or at the end. Where it
 //! happened is added by the caller, who has it from [`TarReader::position`].
@@ -22,7 +22,7 @@ pub use compression::Format;
 #[cfg(feature = "image")]
 pub(crate) use hash::Hasher;
 pub(crate) use line::Line;
-pub(crate) use piped::{Feeder, PipedStream, Unwanted};
+pub(crate) use piped::{Abandoned, Feeder, PipedStream};
 pub use stream::LayerStream;
 pub(crate) use stream::Verifying;
 #[cfg(feature = "image")]

@@ -8,7 +8,7 @@ use super::compression::{Decoder, Format};
 use super::line::Line;
 use super::stream::Verifying;
 use super::verify::{Checked, Expected, Incoming, Seen, Unpacked, is_of_the_reader};
-use crate::words::{Blame, Chore, Digest, Fault, Limits, Misuse, Quirk};
+use crate::words::{Blame, DeferredWork, Digest, Fault, Limits, Misuse, Quirk};
 use std::cell::Cell;
 use std::io::{self, BufRead, ErrorKind, Read};
 use std::sync::Arc;
@@ -20,7 +20,7 @@ pub(crate) struct Feeder {
     compressed: Pool,
     unpacked: Pool,
     call: Option<Sender<Arc<Line>>>,
-    chore: Option<Arc<dyn Chore>>,
+    chore: Option<Arc<dyn DeferredWork>>,
 }
 
 impl Feeder {
@@ -30,7 +30,7 @@ impl Feeder {
     const UNPACKED: usize = 24;
 
     /// `call` has threads hash that do nothing else; `chore` is what this one may help with when it has to wait.
-    pub(crate) fn new(call: Option<Sender<Arc<Line>>>, chore: Option<Arc<dyn Chore>>) -> Self {
+    pub(crate) fn new(call: Option<Sender<Arc<Line>>>, chore: Option<Arc<dyn DeferredWork>>) -> Self {
         Self { compressed: Pool::new(Self::COMPRESSED), unpacked: Pool::new(Self::UNPACKED), call, chore }
     }
 
@@ -42,7 +42,7 @@ impl Feeder {
         reader: R,
         expected: Expected,
         limits: &Limits,
-        unwanted: Unwanted,
+        unwanted: Abandoned,
         deliver: impl FnOnce(Result<PipedStream, Fault>),
     ) {
         let line = |digest: Option<Digest>| Line::new(digest.map(|digest| digest.algorithm()), self.call.clone());
@@ -165,7 +165,7 @@ impl Pump<'_> {
 struct Lines {
     unpacked: Arc<Line>,
     blob: Arc<Line>,
-    chore: Option<Arc<dyn Chore>>,
+    chore: Option<Arc<dyn DeferredWork>>,
 }
 
 impl Lines {
@@ -254,10 +254,10 @@ enum State {
 }
 
 /// Whom to tell that nobody wants more of a layer, if anybody.
-pub(crate) type Unwanted = Option<Arc<dyn Fn() + Send + Sync>>;
+pub(crate) type Abandoned = Option<Arc<dyn Fn() + Send + Sync>>;
 
 /// Tells the thread that reads that it may stop, and whoever may have it wait.
-struct Dropped(Arc<AtomicBool>, Unwanted);
+struct Dropped(Arc<AtomicBool>, Abandoned);
 
 impl Drop for Dropped {
     fn drop(&mut self) {

@@ -1,9 +1,9 @@
 //! Reads everything, writes nothing, and tells all that the rules speak of.
 
 use super::layer::{About, Layer};
+use crate::output::{Lower, Sink, TreeModel};
 use crate::plan::{Judge, Skippable};
 use crate::read::{LayerStream, TarReader, Verifying};
-use crate::sink::{Imagined, Lower, Sink};
 use crate::words::{
     Change, Error, Fault, Finding, Limits, Policy, Position, Quirk, QuirkRule, Report, Rule, Terms, Verdict,
     ViolationRule,
@@ -67,7 +67,7 @@ pub trait Observer {
 pub struct Audit {
     policy: Policy,
     limits: Limits,
-    tree: Option<Imagined>,
+    tree: Option<TreeModel>,
     quirks: BTreeSet<QuirkRule>,
     violations: BTreeSet<ViolationRule>,
     /// What hard links led to that some policies skip.
@@ -94,7 +94,7 @@ impl Audit {
     /// on what `lower` says.
     #[must_use]
     pub fn with_tree(mut self, lower: Lower) -> Self {
-        self.tree = Some(Imagined::over(lower, &self.limits));
+        self.tree = Some(TreeModel::over(lower, &self.limits));
         self
     }
 
@@ -178,7 +178,7 @@ impl Audit {
         &mut self,
         reader: &mut TarReader<LayerStream<R>>,
         limits: &Limits,
-        mut tree: Option<&mut Imagined>,
+        mut tree: Option<&mut TreeModel>,
         base: &Position,
         observer: &mut dyn Observer,
     ) -> Result<Whole, Error> {

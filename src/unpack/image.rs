@@ -6,9 +6,9 @@ use super::stage::Staged;
 use super::unpacker::Unpacker;
 use super::watched::Watched;
 use crate::image::{BlobReader, Selected};
+use crate::output::Sink;
 use crate::plan::Judge;
 use crate::read::Verifying;
-use crate::sink::Sink;
 use crate::words::{Error, Fault, LayerPosition, Note, Policy, Position, Report};
 use cap_std::fs::Dir;
 use std::ffi::OsStr;
@@ -25,7 +25,7 @@ impl Unpacker {
     /// The first refusal, with its position; [`Misuse::TargetExists`](crate::Misuse::TargetExists); what the
     /// system refuses.
     pub fn unpack(&self, image: &Selected, parent: &Dir, name: impl AsRef<OsStr>) -> Result<Report, Error> {
-        self.watched_by(&mut ()).unpack(image, parent, name)
+        self.with_progress(&mut ()).unpack(image, parent, name)
     }
 }
 

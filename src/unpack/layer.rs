@@ -1,6 +1,6 @@
 //! A layer to be applied: where its bytes come from, and what is known about them beforehand.
 
-use crate::read::{Expected, Format, LayerStream, Unwanted};
+use crate::read::{Abandoned, Expected, Format, LayerStream};
 use crate::words::{Digest, Error, LayerPosition, Limits, Position};
 use std::fmt;
 use std::io::{Read, SeekFrom};
@@ -19,16 +19,16 @@ pub struct Layer<R> {
     pub(super) about: About,
     /// How to go back to its first byte, where the reader can.
     pub(super) seek: Option<Seek<R>>,
-    pub(super) told: Told,
+    pub(super) told: OnAbandoned,
 }
 
 /// The callback for when no more input of a layer is needed.
 #[derive(Clone, Default)]
-pub(super) struct Told(pub(super) Unwanted);
+pub(super) struct OnAbandoned(pub(super) Abandoned);
 
-impl fmt::Debug for Told {
+impl fmt::Debug for OnAbandoned {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(if self.0.is_some() { "Told" } else { "Nobody" })
+        f.write_str(if self.0.is_some() { "OnAbandoned" } else { "Nobody" })
     }
 }
 
@@ -72,7 +72,7 @@ impl<R: Read> Layer<R> {
             #[cfg(feature = "image")]
             refuses_images: false,
         };
-        Self { reader, about, seek: None, told: Told::default() }
+        Self { reader, about, seek: None, told: OnAbandoned::default() }
     }
 
     /// Sets a callback that is called when no more input is needed: at the end of the layer, or after a refusal.
@@ -82,8 +82,8 @@ impl<R: Read> Layer<R> {
     ///
     /// It is called on any thread, at most once. With a single thread it is not called.
     #[must_use]
-    pub fn tell_when_unwanted(mut self, tell: impl Fn() + Send + Sync + 'static) -> Self {
-        self.told = Told(Some(Arc::new(tell)));
+    pub fn on_abandoned(mut self, tell: impl Fn() + Send + Sync + 'static) -> Self {
+        self.told = OnAbandoned(Some(Arc::new(tell)));
         self
     }
 

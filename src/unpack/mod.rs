@@ -1,4 +1,4 @@
-//! Floor 3, the corridor: the one room that knows all others. Reads a layer, judges it, hands it to a sink;
+//! Level 5, the only module that knows all others. Reads a layer, judges it, and gives it to a sink;
 //! and whole images, all or nothing.
 
 mod audit;

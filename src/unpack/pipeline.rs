@@ -2,7 +2,7 @@
 
 use super::layer::{Layer, Opened};
 use crate::read::{Feeder, Line, PipedStream};
-use crate::words::{Chore, Error, Fault, Limits, Position};
+use crate::words::{DeferredWork, Error, Fault, Limits, Position};
 use std::io::Read;
 use std::num::NonZeroUsize;
 use std::panic::resume_unwind;
@@ -50,7 +50,7 @@ impl Jobs {
 pub(super) fn side_by_side<R: Read + Send, T>(
     threads: Threads,
     limits: &Limits,
-    chore: Option<Arc<dyn Chore>>,
+    chore: Option<Arc<dyn DeferredWork>>,
     layers: impl Iterator<Item = Result<Layer<R>, Error>> + Send,
     apply: impl FnOnce(&mut dyn Iterator<Item = Result<Opened<PipedStream>, Error>>) -> T,
 ) -> T {
@@ -112,7 +112,7 @@ fn feed<R: Read>(
 }
 
 /// Hashes, and when there is nothing to hash helps with what else there is: whatever is read calls.
-fn help(called: &Receiver<Arc<Line>>, chore: Option<&dyn Chore>) {
+fn help(called: &Receiver<Arc<Line>>, chore: Option<&dyn DeferredWork>) {
     for line in called {
         while line.help() || chore.is_some_and(|chore| chore.help()) {}
     }

@@ -6,7 +6,7 @@ use std::cell::{Cell, RefCell};
 use std::io::{self, BufRead, Read};
 use std::ops::ControlFlow;
 
-/// Is told how far an unpacking is, and may end it: see [`Unpacker::watched_by`](crate::Unpacker::watched_by).
+/// Is told how far an unpacking is, and may end it: see [`Unpacker::with_progress`](crate::Unpacker::with_progress).
 pub trait Progress {
     /// Called on the thread that applies, for each entry and each quarter of a megabyte that is read: often, so that it
     /// should be quick.

@@ -4,9 +4,9 @@ use super::layer::About;
 use super::progress::{Step, Watch, WatchedStream};
 use super::suspicion::Suspicion;
 use super::unpacker::Unpacker;
+use crate::output::Sink;
 use crate::plan::Judge;
 use crate::read::{Blob, Checked, TarReader, Verified, Verifying};
-use crate::sink::Sink;
 use crate::words::{Blame, Entry, Error, Fault, Position, Quirk, Report};
 
 /// What came of a layer.

@@ -1,6 +1,6 @@
 //! Verification before the first effect, for what goes where it can be seen.
 
-use super::layer::{Layer, Seek, Told};
+use super::layer::{Layer, OnAbandoned, Seek};
 use super::progress::{Step, Watch};
 use crate::read::LayerStream;
 use crate::words::{Error, Fault, Limits};
@@ -23,7 +23,7 @@ pub(super) fn keep<R: Read>(
         io::Seek::rewind(&mut tee.reader.file).map_err(|error| Fault::system("lseek", SPOOLED, error))
     };
     verify().map_err(|fault: Fault| fault.at(about.position()))?;
-    Ok(Layer { reader: tee.reader.file, about, seek: None, told: Told::default() })
+    Ok(Layer { reader: tee.reader.file, about, seek: None, told: OnAbandoned::default() })
 }
 
 /// Reads a layer through where it lies, and goes back to where it began.

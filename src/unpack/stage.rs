@@ -1,8 +1,8 @@
 //! A tree that becomes visible as a whole, and only with the proofs of all its layers.
 
 use crate::cage::Stage;
+use crate::output::Rootfs;
 use crate::read::{Blob, Verified};
-use crate::sink::Rootfs;
 use crate::words::{Durability, Error, Misuse, Position};
 use cap_std::fs::Dir;
 use std::os::fd::AsFd;

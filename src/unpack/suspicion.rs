@@ -3,9 +3,9 @@
 use super::layer::About;
 #[cfg(feature = "image")]
 use crate::image::{Evidence, Outline, Witness};
+use crate::output::Sink;
 use crate::plan::{Judge, Judged};
 use crate::read::{TarReader, Verifying};
-use crate::sink::Sink;
 use crate::words::{Change, Entry, Fault};
 #[cfg(feature = "image")]
 use crate::words::{Escaped, Misuse};

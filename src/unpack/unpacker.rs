@@ -5,7 +5,7 @@ use super::pipeline::Jobs;
 use super::progress::{Progress, Watch};
 use super::run::Applied;
 use super::watched::Watched;
-use crate::sink::Sink;
+use crate::output::Sink;
 use crate::words::{Error, Limits, Policy};
 use std::io::Read;
 use std::num::NonZeroUsize;
@@ -61,7 +61,7 @@ impl Unpacker {
     }
 
     /// Has somebody told how far the unpacking is, who may end it.
-    pub fn watched_by<'u>(&'u self, progress: &'u mut dyn Progress) -> Watched<'u> {
+    pub fn with_progress<'u>(&'u self, progress: &'u mut dyn Progress) -> Watched<'u> {
         Watched { unpacker: self, watch: Watch::new(progress) }
     }
 
@@ -76,19 +76,19 @@ impl Unpacker {
     ///
     /// The refusal, with its position, or what the system refused.
     pub fn apply<R: Read>(&self, layer: Layer<R>, sink: &mut impl Sink) -> Result<Applied, Error> {
-        self.watched_by(&mut ()).apply(layer, sink)
+        self.with_progress(&mut ()).apply(layer, sink)
     }
 
     /// Applies a layer as [`Unpacker::apply`] does, on as many threads as [`Unpacker::jobs`] allows.
     ///
     /// Whatever ends it, a panic of the sink included, ends the other threads before this returns; one that waits
-    /// for the layer's reader ends when that answers, which [`Layer::tell_when_unwanted`] may have it do.
+    /// for the layer's reader ends when that answers, which [`Layer::on_abandoned`] may have it do.
     ///
     /// # Errors
     ///
     /// The same.
     pub fn apply_side_by_side<R: Read + Send>(&self, layer: Layer<R>, sink: &mut impl Sink) -> Result<Applied, Error> {
-        self.watched_by(&mut ()).apply_side_by_side(layer, sink)
+        self.with_progress(&mut ()).apply_side_by_side(layer, sink)
     }
 
     pub(super) fn threads(&self) -> Jobs {

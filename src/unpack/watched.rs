@@ -6,8 +6,8 @@ use super::progress::Watch;
 use super::run::{Applied, Run};
 use super::spool;
 use super::unpacker::Unpacker;
+use crate::output::Sink;
 use crate::read::Verifying;
-use crate::sink::Sink;
 use crate::words::{Error, Fault, Position, Report, Rule, Violation};
 use std::fs::File;
 use std::io::{self, Read};
@@ -27,7 +27,7 @@ use std::io::{self, Read};
 ///     _ => ControlFlow::Continue(()),
 /// };
 /// let unpacker = Unpacker::new(Policy::default());
-/// let applied = unpacker.watched_by(&mut enough).apply(Layer::new(&archive[..]), &mut Rootfs::over(&rootfs)?);
+/// let applied = unpacker.with_progress(&mut enough).apply(Layer::new(&archive[..]), &mut Rootfs::over(&rootfs)?);
 /// # applied?;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```

@@ -1,9 +1,9 @@
-//! Floor 0, what every room says: pure data, no I/O, nothing that depends on another room.
+//! Level 0, data types that all modules use. No I/O, no dependency on other modules.
 
 mod cause;
 mod change;
 mod choice;
-mod chore;
+mod deferred;
 mod digest;
 mod entry;
 mod error;
@@ -20,9 +20,9 @@ mod place_set;
 mod policy;
 mod report;
 mod reserved;
-#[cfg(feature = "wall")]
-mod restrictions;
 mod rule;
+#[cfg(feature = "sandbox")]
+mod sandbox_status;
 #[cfg(feature = "serde")]
 mod serialise;
 mod source;
@@ -32,8 +32,8 @@ mod work;
 
 pub use change::{Change, ChangeKind};
 pub use choice::{Devices, Durability, Fifos, Links, SetId, UnknownWord, Xattrs};
-pub use chore::Chore;
-pub(crate) use chore::Turn;
+pub use deferred::DeferredWork;
+pub(crate) use deferred::Lock;
 pub use digest::{Algorithm, Digest};
 pub use entry::{Device, DeviceKind, Entry, EntryKind, Metadata, Timestamp, Xattr};
 pub use error::{Blame, Effect, Error, ErrorKind, Fault, LayerPosition, Misuse, Position, SelectBy, SystemFault};
@@ -52,11 +52,11 @@ pub use policy::{Mtime, Policy, Preset};
 pub use report::{Finding, Note, Report};
 pub use reserved::is_reserved_name;
 pub(crate) use reserved::{DIGITS, RUN, STAGE, has_digits, refuse_reserved};
-#[cfg(feature = "wall")]
-pub use restrictions::{Forbidden, Restrictions};
 pub use rule::{
     ArchiveBytes, Because, JsonProblem, Octal, Quirk, QuirkRule, Row, Rule, SizeSeen, Verdict, Violation, ViolationRule,
 };
+#[cfg(feature = "sandbox")]
+pub use sandbox_status::{Forbidden, SandboxStatus};
 pub use source::Source;
 pub use sparse::{Segment, SparseMap};
 pub use terms::{Ownership, Terms};

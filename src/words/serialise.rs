@@ -45,8 +45,8 @@ impl Serialize for Report {
     }
 }
 
-#[cfg(feature = "wall")]
-impl Serialize for super::Restrictions {
+#[cfg(feature = "sandbox")]
+impl Serialize for super::SandboxStatus {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut map = serializer.serialize_map(None)?;
         map.serialize_entry("forbidden", &self.forbidden.iter().map(|forbidden| forbidden.word()).collect::<Vec<_>>())?;

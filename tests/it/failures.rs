@@ -7,8 +7,8 @@ use crate::support::tree::{self, Listing};
 use crate::support::world::World;
 use crate::support::{is_root, open};
 use layercage::{
-    Change, Checked, Chore, Fault, Judge, Judged, Layer, Policy, Position, QuirkRule, Rootfs, Sink, Source, Staged,
-    Terms, Unpacker,
+    Change, Checked, DeferredWork, Fault, Judge, Judged, Layer, Policy, Position, QuirkRule, Rootfs, Sink, Source,
+    Staged, Terms, Unpacker,
 };
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, chown};
@@ -565,7 +565,7 @@ fn competes_for_descriptors() {
 struct Helped<'a> {
     rootfs: &'a mut Rootfs,
     at_once: bool,
-    chore: Option<Arc<dyn Chore>>,
+    chore: Option<Arc<dyn DeferredWork>>,
 }
 
 impl Sink for Helped<'_> {

@@ -128,9 +128,9 @@ type Way = fn(&Unpacker, &[u8], &mut Rootfs) -> Result<Applied, Error>;
 const WAYS: &[(&str, Way)] = &[
     ("alone", |unpacker, layer, rootfs| unpacker.apply(Layer::new(layer), rootfs)),
     ("side by side", |unpacker, layer, rootfs| unpacker.apply_side_by_side(Layer::new(layer), rootfs)),
-    ("watched", |unpacker, layer, rootfs| unpacker.watched_by(&mut ()).apply(Layer::new(layer), rootfs)),
+    ("watched", |unpacker, layer, rootfs| unpacker.with_progress(&mut ()).apply(Layer::new(layer), rootfs)),
     ("watched side by side", |unpacker, layer, rootfs| {
-        unpacker.watched_by(&mut ()).apply_side_by_side(Layer::new(layer), rootfs)
+        unpacker.with_progress(&mut ()).apply_side_by_side(Layer::new(layer), rootfs)
     }),
 ];
 

@@ -17,7 +17,6 @@ mod child;
 mod damage;
 mod docs;
 mod failures;
-mod floors;
 #[cfg(all(feature = "image", feature = "gzip", feature = "zstd"))]
 mod forms;
 mod holes;
@@ -25,6 +24,7 @@ mod hostile;
 #[cfg(all(feature = "image", feature = "gzip", feature = "zstd"))]
 mod index;
 mod killed;
+mod levels;
 mod limits;
 mod metadata;
 mod model;
@@ -34,13 +34,13 @@ mod progress;
 mod pseudo_links;
 mod races;
 mod resolver;
+#[cfg(feature = "sandbox")]
+mod sandbox;
 mod staged;
 mod support;
 #[cfg(all(feature = "image", feature = "gzip", feature = "zstd"))]
 mod twins;
 mod unprivileged;
-#[cfg(feature = "wall")]
-mod wall;
 mod ways;
 #[cfg(all(feature = "image", feature = "gzip", feature = "zstd"))]
 mod what;

@@ -26,7 +26,7 @@ fn unpack(place: &Path, jobs: usize, progress: &mut dyn Progress) -> Result<laye
     let world = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/images/world");
     let image = Image::open(&Dir::open_ambient_dir(world, ambient_authority()).unwrap())?;
     let selected = image.select(&Selector::host().reference("latest"))?;
-    unpacker(jobs).watched_by(progress).unpack(&selected, &open(place), "rootfs")
+    unpacker(jobs).with_progress(progress).unpack(&selected, &open(place), "rootfs")
 }
 
 /// Ends it when it has been called so often.
@@ -103,7 +103,7 @@ fn a_cancelled_application_says_whether_it_has_done_anything() {
             let bytes = layer();
             let known = Layer::new(&bytes[..]).digest(digest(&bytes));
             let mut rootfs = Rootfs::over(&open(place.path())).unwrap();
-            unpacker(jobs).watched_by(progress).apply_side_by_side(known, &mut rootfs).unwrap_err()
+            unpacker(jobs).with_progress(progress).apply_side_by_side(known, &mut rootfs).unwrap_err()
         };
         let verifying = apply(&mut |advance: &Advance| match advance {
             Advance { step: Step::Verifying, bytes_read: 100_000.., .. } => ControlFlow::Break(()),
@@ -136,7 +136,7 @@ fn amounts_are_those_of_all_layers_and_do_not_fall_from_one_to_the_next() {
             ControlFlow::Continue(())
         };
         let unpacker = unpacker(jobs);
-        let watched = unpacker.watched_by(&mut tell);
+        let watched = unpacker.with_progress(&mut tell);
         let mut rootfs = Rootfs::over(&open(place.path())).unwrap();
         let mut sums = Advance::default();
         let mut verified = 0;

@@ -143,7 +143,7 @@ fn watched(
     rootfs: &mut Rootfs,
     jobs: usize,
 ) -> Result<Applied, Error> {
-    unpacker(Policy::default(), jobs).watched_by(&mut told).apply_side_by_side(proven(&bad()), rootfs)
+    unpacker(Policy::default(), jobs).with_progress(&mut told).apply_side_by_side(proven(&bad()), rootfs)
 }
 
 /// A sentence, and how the application of a layer to this tree on so many threads fails.

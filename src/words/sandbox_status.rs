@@ -1,10 +1,10 @@
-//! What the kernel holds a thread to.
+//! What the kernel forbids a thread in the sandbox.
 
 use std::fmt::{self, Display};
 
 /// What the kernel forbids a thread and those that it starts, beside what their user may not do anyway.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Restrictions {
+pub struct SandboxStatus {
     /// What is forbidden; nothing where the kernel has no Landlock, or one older than Linux 5.19 (the first that
     /// lets names move between directories).
     pub forbidden: Vec<Forbidden>,

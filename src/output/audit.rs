@@ -21,14 +21,14 @@ pub enum Lower {
 
 /// The tree that layers would make, as far as names tell.
 #[derive(Debug)]
-pub(crate) struct Imagined {
+pub(crate) struct TreeModel {
     /// `None` once there were more names than the limit allows.
     names: Option<Names>,
     /// What hard links led to that some policies skip.
     linked: BTreeSet<Skippable>,
 }
 
-impl Imagined {
+impl TreeModel {
     pub(crate) fn over(lower: Lower, limits: &Limits) -> Self {
         Self { names: Some(Names::over(lower, limits)), linked: BTreeSet::new() }
     }
@@ -44,7 +44,7 @@ impl Imagined {
     }
 }
 
-impl Sink for Imagined {
+impl Sink for TreeModel {
     fn begin_layer(&mut self, _: &Terms) -> Result<(), Fault> {
         if let Some(names) = &mut self.names {
             names.begin_layer();
@@ -257,7 +257,7 @@ impl Names {
                 self.remove(key);
                 Ok(())
             }
-            (Standing::Own | Standing::Passage, kind) => {
+            (Standing::Own | Standing::Traversed, kind) => {
                 judge.quirk(Quirk::WhiteoutOfOwn)?;
                 if let Kind::Directory { number } = kind
                     && !self.is_clear(at)

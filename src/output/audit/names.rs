@@ -360,7 +360,7 @@ impl Names {
         if let Some(node) = self.places.get_mut(key)
             && node.layer != layer
         {
-            (node.layer, node.standing) = (layer, Standing::Passage);
+            (node.layer, node.standing) = (layer, Standing::Traversed);
         }
         if let Some(directory) = self.directories.get_mut(within.number as usize) {
             directory.filled = layer;

@@ -1,10 +1,10 @@
-//! The second wall: what gets past all of our own code is stopped by the kernel.
+//! The sandbox: what gets past all of our own code is stopped by the kernel.
 
 use crate::child;
 use crate::support::layer::{Attributes, LayerBuilder, mode};
 use crate::support::{open, tree};
 use landlock::{AccessFs, CompatLevel, Compatible, Ruleset, RulesetAttr};
-use layercage::{Devices, Forbidden, Layer, Owners, Policy, Rootfs, Unpacker, Wall, Xattrs};
+use layercage::{Devices, Forbidden, Layer, Owners, Policy, Rootfs, Sandbox, Unpacker, Xattrs};
 use rustix::fs::{CWD, FileType, Mode, mknodat};
 use std::fs::{self, File};
 use std::io;
@@ -33,10 +33,10 @@ impl Around {
         for directory in ["inside", "image", "outside", "outside/empty", "outside/other"] {
             fs::create_dir(self.at(directory)).unwrap();
         }
-        for file in ["inside/file", "inside/movable", "image/file", "image/doomed", "outside/file"] {
+        for file in ["inside/file", "inside/movable", "image/file", "image/removal", "outside/file"] {
             fs::write(self.at(file), file).unwrap();
         }
-        for file in ["outside/doomed", "outside/movable"] {
+        for file in ["outside/removal", "outside/movable"] {
             fs::write(self.at(file), file).unwrap();
         }
     }
@@ -44,7 +44,7 @@ impl Around {
 
 type Attempt = (&'static str, fn(&Around) -> io::Result<()>);
 
-/// Calls that must not get through; each is made before the wall too, where it must.
+/// Calls that must not get through; each is made before the sandbox too, where it must.
 const OUTSIDE: &[Attempt] = &[
     ("open for reading", |a| File::open(a.at("outside/file")).map(drop)),
     ("open for writing", |a| File::options().write(true).open(a.at("outside/file")).map(drop)),
@@ -62,11 +62,11 @@ const OUTSIDE: &[Attempt] = &[
     ("rename within", |a| fs::rename(a.at("outside/other"), a.at("outside/renamed"))),
     ("rename in", |a| fs::rename(a.at("outside/movable"), a.at("inside/renamed-in"))),
     ("rename out", |a| fs::rename(a.at("inside/movable"), a.at("outside/renamed-out"))),
-    ("unlink", |a| fs::remove_file(a.at("outside/doomed"))),
+    ("unlink", |a| fs::remove_file(a.at("outside/removal"))),
     ("rmdir", |a| fs::remove_dir(a.at("outside/empty"))),
     ("write to the image", |a| File::options().write(true).open(a.at("image/file")).map(drop)),
     ("create in the image", |a| File::create_new(a.at("image/new")).map(drop)),
-    ("unlink in the image", |a| fs::remove_file(a.at("image/doomed"))),
+    ("unlink in the image", |a| fs::remove_file(a.at("image/removal"))),
     ("execute", |_| Command::new("/bin/true").status().map(drop)),
     ("open /proc", |_| fs::read("/proc/self/status").map(drop)),
 ];
@@ -105,14 +105,15 @@ fn the_kernel_stops_every_call_that_leads_outside() {
     let port = tcp.local_addr().unwrap().port().to_string();
     let pid = std::process::id().to_string();
     let variables = [("PLACE", place.path().as_os_str()), ("PORT", port.as_ref()), ("SOCKET", name.as_ref())];
-    let test = child::command("wall::runs_into_the_wall", &[&variables[..], &[("PARENT", pid.as_ref())]].concat());
+    let test =
+        child::command("sandbox::runs_into_the_sandbox", &[&variables[..], &[("PARENT", pid.as_ref())]].concat());
     child::expect_success(test);
 }
 
 /// Runs in a process of its own, since what is given up does not come back.
 #[test]
 #[ignore = "started by the test above"]
-fn runs_into_the_wall() {
+fn runs_into_the_sandbox() {
     let Some(place) = std::env::var_os("PLACE") else { return };
     let (before, after) = (Around(Path::new(&place).join("before")), Around(Path::new(&place).join("after")));
     for around in [&before, &after] {
@@ -128,16 +129,16 @@ fn runs_into_the_wall() {
     let signal = || Ok(rustix::process::test_kill_process(parent)?);
 
     for (name, attempt) in OUTSIDE.iter().chain(INSIDE) {
-        attempt(&before).unwrap_or_else(|error| panic!("{name} before the wall: {error}"));
+        attempt(&before).unwrap_or_else(|error| panic!("{name} before the sandbox: {error}"));
     }
     tcp().and_then(|()| listen()).and_then(|()| connect()).and_then(|()| signal()).unwrap();
 
     let (inside, image) = (open(&after.at("inside")), open(&after.at("image")));
-    let restrictions = Wall::for_policy(&Policy::default()).read(&image).write(&inside).restrict().unwrap();
+    let restrictions = Sandbox::for_policy(&Policy::default()).read(&image).write(&inside).enter().unwrap();
     let forbids = |what| restrictions.forbidden.contains(&what);
     assert!(forbids(Forbidden::Files));
 
-    // A thread that is started afterwards is behind the wall as well.
+    // A thread that is started afterwards is in the sandbox as well.
     std::thread::scope(|scope| {
         scope.spawn(|| stopped(&after));
     });
@@ -215,7 +216,7 @@ fn unpack(root: &Path, policy: &Policy, layers: &[LayerBuilder]) {
 }
 
 #[test]
-fn behind_the_wall_trees_become_what_they_become_without_it() {
+fn in_the_sandbox_trees_become_what_they_become_without_it() {
     let place = tempfile::tempdir().unwrap();
     let privileged = rustix::process::geteuid().is_root();
     if !privileged {
@@ -227,14 +228,14 @@ fn behind_the_wall_trees_become_what_they_become_without_it() {
         fs::create_dir(&root).unwrap();
         let (policy, layers) = job(kind);
         unpack(&root, &policy, &layers);
-        let walled = place.path().join(format!("{kind}-walled"));
-        fs::create_dir(&walled).unwrap();
-        let variables = [("PLACE", walled.as_os_str()), ("KIND", kind.as_ref())];
-        child::expect_success(child::command("wall::unpacks_behind_the_wall", &variables));
-        let differences = tree::differences(&tree::list(&root), &tree::list(&walled));
+        let sandboxed = place.path().join(format!("{kind}-sandboxed"));
+        fs::create_dir(&sandboxed).unwrap();
+        let variables = [("PLACE", sandboxed.as_os_str()), ("KIND", kind.as_ref())];
+        child::expect_success(child::command("sandbox::unpacks_in_the_sandbox", &variables));
+        let differences = tree::differences(&tree::list(&root), &tree::list(&sandboxed));
         assert!(differences.is_empty(), "{kind}\n{}", differences.join("\n"));
         tree::unlock(&root);
-        tree::unlock(&walled);
+        tree::unlock(&sandboxed);
     }
 }
 
@@ -261,11 +262,11 @@ fn job(kind: &str) -> (Policy, Vec<LayerBuilder>) {
 /// Runs in a process of its own.
 #[test]
 #[ignore = "started by the test above"]
-fn unpacks_behind_the_wall() {
+fn unpacks_in_the_sandbox() {
     let Some(place) = std::env::var_os("PLACE") else { return };
     let (policy, layers) = job(&std::env::var("KIND").unwrap());
     let directory = open(Path::new(&place));
-    let restrictions = Wall::for_policy(&policy).write(&directory).restrict().unwrap();
+    let restrictions = Sandbox::for_policy(&policy).write(&directory).enter().unwrap();
     assert_eq!(restrictions.forbidden.contains(&Forbidden::Files), has_landlock());
     let mut rootfs = Rootfs::over(&directory).unwrap();
     for layer in layers {
@@ -280,7 +281,7 @@ fn only_the_privileges_stay_that_the_policy_needs() {
         return;
     }
     for kind in ["default", "least", "most", "reading"] {
-        child::expect_success(child::command("wall::gives_up_privileges", &[("KIND", kind.as_ref())]));
+        child::expect_success(child::command("sandbox::gives_up_privileges", &[("KIND", kind.as_ref())]));
     }
 }
 
@@ -290,19 +291,21 @@ fn only_the_privileges_stay_that_the_policy_needs() {
 fn gives_up_privileges() {
     let Ok(kind) = std::env::var("KIND") else { return };
     let before = rustix::thread::capabilities(None).unwrap().permitted;
-    let (wall, expected): (_, &[&str]) = match kind.as_str() {
-        "default" => (Wall::for_policy(&Policy::default()), &["chown", "dac_override", "fowner", "fsetid", "setfcap"]),
+    let (sandbox, expected): (_, &[&str]) = match kind.as_str() {
+        "default" => {
+            (Sandbox::for_policy(&Policy::default()), &["chown", "dac_override", "fowner", "fsetid", "setfcap"])
+        }
         "least" => (
-            Wall::for_policy(&Policy::default().owners(Owners::Caller).xattrs(Xattrs::None)),
+            Sandbox::for_policy(&Policy::default().owners(Owners::Caller).xattrs(Xattrs::None)),
             &["dac_override", "fowner", "fsetid"],
         ),
         "most" => (
-            Wall::for_policy(&Policy::default().devices(Devices::Create).xattrs(Xattrs::All)),
+            Sandbox::for_policy(&Policy::default().devices(Devices::Create).xattrs(Xattrs::All)),
             &["chown", "dac_override", "fowner", "fsetid", "sys_admin", "mknod", "setfcap"],
         ),
-        _ => (Wall::for_reading(), &["dac_override", "dac_read_search"]),
+        _ => (Sandbox::for_reading(), &["dac_override", "dac_read_search"]),
     };
-    let restrictions = wall.restrict().unwrap();
+    let restrictions = sandbox.enter().unwrap();
     let sets = rustix::thread::capabilities(None).unwrap();
     assert!(before.contains(sets.permitted) && sets.permitted.contains(sets.effective));
     assert!(restrictions.capabilities.iter().all(|name| expected.contains(name)), "{restrictions:?}");

@@ -1,20 +1,29 @@
-//! The rooms of the house and their floors: a room uses what lies lower, never its neighbours or what lies
-//! above; and who may say the name of which crate.
+//! The modules and their levels: a module uses lower levels only, never its siblings or what lies above. And which module
+//! may use which crate.
 
 use std::fs;
 use std::path::Path;
 
-/// Each room and its floor.
-const ROOMS: &[(&str, u8)] =
-    &[("words", 0), ("read", 1), ("plan", 1), ("cage", 1), ("wall", 1), ("image", 2), ("sink", 2), ("unpack", 3)];
+/// Each module and its level.
+const MODULES: &[(&str, u8)] = &[
+    ("words", 0),
+    ("read", 1),
+    ("plan", 1),
+    ("sandbox", 1),
+    ("tree", 2),
+    ("cage", 3),
+    ("image", 3),
+    ("output", 4),
+    ("unpack", 5),
+];
 
-/// Each name that only some rooms may say, and those rooms.
+/// Each name that only some modules may say, and those modules.
 const NAMES: &[(&str, &[&str])] = &[
-    ("cap_std", &["sink", "image", "unpack"]),
-    ("rustix", &["cage", "wall"]),
-    ("landlock", &["wall"]),
-    ("std::fs", &["cage", "sink", "image", "unpack"]),
-    ("std::os", &["cage", "wall", "sink", "image", "unpack"]),
+    ("cap_std", &["output", "image", "unpack"]),
+    ("rustix", &["cage", "sandbox"]),
+    ("landlock", &["sandbox"]),
+    ("std::fs", &["cage", "output", "image", "unpack"]),
+    ("std::os", &["cage", "sandbox", "output", "image", "unpack"]),
     ("std::process", &[]),
     ("std::env", &["image"]),
     ("std::net", &[]),
@@ -26,18 +35,18 @@ const NAMES: &[(&str, &[&str])] = &[
 ];
 
 #[test]
-fn every_room_uses_only_what_lies_lower() {
-    let wrong: Vec<_> = ROOMS.iter().flat_map(|(room, _)| violations_in(room)).collect();
+fn every_module_uses_lower_levels_only() {
+    let wrong: Vec<_> = MODULES.iter().flat_map(|(room, _)| violations_in(room)).collect();
     assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
 }
 
 #[test]
-fn no_code_lies_outside_of_the_rooms() {
+fn no_code_lies_outside_of_the_modules() {
     let names =
         fs::read_dir(source().join("src")).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
     let strangers: Vec<_> = names
         .filter(|name| {
-            !["lib.rs", "manual.rs", "manual"].contains(&name.as_str()) && !ROOMS.iter().any(|(room, _)| room == name)
+            !["lib.rs", "manual.rs", "manual"].contains(&name.as_str()) && !MODULES.iter().any(|(room, _)| room == name)
         })
         .collect();
     assert!(strangers.is_empty(), "{strangers:?}");
@@ -57,8 +66,8 @@ fn the_guard_sees_what_it_is_there_for() {
         ("cage", "use rustix::fs;", true),
         ("words", "let now = std::fs::read(\"x\");", false),
         ("unpack", "use std::process::Command;", false),
-        ("unpack", "use crate::{read, cage, sink::Sink};", true),
-        ("sink", "use crate::image::Image;", false),
+        ("unpack", "use crate::{read, cage, output::Sink};", true),
+        ("cage", "use crate::image::Image;", false),
     ];
     for (room, text, right) in cases {
         assert_eq!(violations("case", room, 1, text).is_empty(), *right, "{room}: {text}");
@@ -97,18 +106,18 @@ fn is_test_module(path: &Path) -> bool {
         .any(|parent| fs::read_to_string(parent).is_ok_and(|text| text.contains(&format!("#[cfg(test)]\nmod {name};"))))
 }
 
-/// What a file of a room says that it may not. `depth` is how many `super::` stay within the room.
+/// What a file of a module says that it may not. `depth` is how many `super::` stay within the module.
 fn violations(file: &str, room: &str, depth: usize, text: &str) -> Vec<String> {
     let code = without_comments_and_tests(text);
-    let floor = ROOMS.iter().find(|(name, _)| *name == room).unwrap().1;
+    let floor = MODULES.iter().find(|(name, _)| *name == room).unwrap().1;
     let mut found = Vec::new();
     for used in after(&code, "crate::").into_iter().flat_map(first_names) {
         // Names at the root are re-exports for documentation and for users.
-        if let Some((_, its_floor)) = ROOMS.iter().find(|(name, _)| *name == used)
+        if let Some((_, its_floor)) = MODULES.iter().find(|(name, _)| *name == used)
             && used != room
             && *its_floor >= floor
         {
-            found.push(format!("{file}: {room} (floor {floor}) uses {used} (floor {its_floor})"));
+            found.push(format!("{file}: {room} (level {floor}) uses {used} (level {its_floor})"));
         }
     }
     if code.contains(&"super::".repeat(depth + 1)) {

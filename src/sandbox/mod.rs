@@ -1,15 +1,15 @@
-//! Floor 1: handles to walls. What the kernel itself is asked to forbid, so that a hole in any other room leads
+//! Level 1: handles to a sandbox. What the kernel itself is asked to forbid, so that a hole in any other room leads
 //! nowhere. Knows no archives and changes no tree.
 
 mod capabilities;
 mod landlock;
 
-use crate::words::{Devices, Error, Owners, Policy, Position, Restrictions, Xattrs};
+use crate::words::{Devices, Error, Owners, Policy, Position, SandboxStatus, Xattrs};
 use rustix::thread::CapabilitySet;
 use std::os::fd::{AsFd, BorrowedFd};
 
-/// A second wall, in the kernel, around the calling thread and all that it starts later: for who owns the process, or
-/// the thread, that unpacks.
+/// Restricts the calling thread, and all threads that it starts later, in the kernel. For programs that own the process
+/// or the thread that unpacks.
 ///
 /// With Landlock nothing is opened, made, linked, renamed or removed but beneath the handles given here, nothing is
 /// executed, and no connection is made. Privileges that unpacking does not need are given up. What is open already
@@ -19,27 +19,27 @@ use std::os::fd::{AsFd, BorrowedFd};
 ///
 /// ```no_run
 /// # use cap_std::{ambient_authority, fs::Dir};
-/// # use layercage::{Layer, Policy, Rootfs, Unpacker, Wall};
+/// # use layercage::{Layer, Policy, Rootfs, Unpacker, Sandbox};
 /// # let policy = Policy::default();
 /// let layer = std::fs::File::open("layer.tar")?;
 /// let root = Dir::open_ambient_dir("rootfs", ambient_authority())?;
 /// // Before the first byte of the layer is read; its file is open already and needs no permission.
-/// let restrictions = Wall::for_policy(&policy).write(&root).restrict()?;
+/// let restrictions = Sandbox::for_policy(&policy).write(&root).enter()?;
 /// println!("forbidden: {:?}", restrictions.forbidden);
 /// Unpacker::new(policy).apply(Layer::new(layer), &mut Rootfs::over(&root)?)?;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Debug)]
-#[must_use = "nothing is restricted before `restrict`"]
-pub struct Wall<'h> {
+#[must_use = "nothing is restricted before `enter`"]
+pub struct Sandbox<'h> {
     read: Vec<BorrowedFd<'h>>,
     write: Vec<BorrowedFd<'h>>,
     capabilities: CapabilitySet,
     devices: bool,
 }
 
-impl<'h> Wall<'h> {
-    /// A wall behind which layers can be unpacked under this policy, as far as the caller has the privileges for it.
+impl<'h> Sandbox<'h> {
+    /// A sandbox in which layers can be unpacked under this policy, as far as the caller has the privileges for it.
     ///
     /// What stays of these: to give files away, to work in directories whatever their mode, to change what belongs to
     /// others, to keep setgid bits, to set file capabilities; and to make devices or set the attributes of storage
@@ -55,7 +55,7 @@ impl<'h> Wall<'h> {
         Self { read: Vec::new(), write: Vec::new(), capabilities: kept, devices }
     }
 
-    /// A wall behind which things can be read: of the privileges, those stay that let one read what others may not.
+    /// A sandbox in which files can be read. Only the privileges to read what other users may not read stay.
     pub fn for_reading() -> Self {
         let kept = CapabilitySet::DAC_OVERRIDE | CapabilitySet::DAC_READ_SEARCH;
         Self { read: Vec::new(), write: Vec::new(), capabilities: kept, devices: false }
@@ -78,12 +78,12 @@ impl<'h> Wall<'h> {
     /// # Errors
     ///
     /// What the system refuses though it could do it; some of the restrictions may be in force then.
-    pub fn restrict(self) -> Result<Restrictions, Error> {
+    pub fn enter(self) -> Result<SandboxStatus, Error> {
         let restrict = || {
             capabilities::forbid_new()?;
             let forbidden = landlock::restrict(&self.read, &self.write, self.devices)?;
             let capabilities = capabilities::keep(self.capabilities)?;
-            Ok(Restrictions { forbidden, capabilities })
+            Ok(SandboxStatus { forbidden, capabilities })
         };
         restrict().map_err(|fault: crate::words::Fault| fault.at(Position::default()))
     }

@@ -1,13 +1,13 @@
 //! A directory tree: the sink that makes root filesystems.
 
 use super::Sink;
-use super::counsel::{Bringing, Clearing, Looking, changes_time};
+use super::delegate::{Bringing, Clearing, Looking, changes_time};
 use super::state::State;
 use crate::cage::{Cage, Content, Directory, Exposure, Missing, New, Place, Stage, Walked};
-use crate::plan::{Brought, Judge, Judged, Skipped, Standing};
+use crate::plan::{Judge, Judged, LayerContents, Skipped, Standing};
 use crate::read::{Blob, Checked, Verified};
 use crate::words::{
-    Change, ChangeKind, Chore, Durability, EntryPath, Escaped, Fault, Limit, Metadata, Octal, Ownership, Quirk,
+    Change, ChangeKind, DeferredWork, Durability, EntryPath, Escaped, Fault, Limit, Metadata, Octal, Ownership, Quirk,
     QuirkRule, Rule, Source, Terms, Violation,
 };
 use std::os::fd::AsFd;
@@ -21,7 +21,7 @@ use std::sync::Arc;
 #[derive(Debug)]
 pub struct Rootfs {
     cage: Cage,
-    brought: Brought,
+    brought: LayerContents,
     exposure: Exposure,
     skipped: Skipped,
     ownership: Ownership,
@@ -62,7 +62,7 @@ impl Rootfs {
     fn new(cage: Cage, exposure: Exposure) -> Self {
         Self {
             cage,
-            brought: Brought::nothing(),
+            brought: LayerContents::nothing(),
             exposure,
             skipped: Skipped::default(),
             ownership: Ownership::default(),
@@ -98,17 +98,17 @@ impl Rootfs {
     }
 
     fn bring(&mut self, path: &EntryPath, judge: &mut Judge<'_>, bring: Bring<'_>) -> Result<(), Fault> {
-        let mut counsel = Bringing { brought: &mut self.brought, judge };
+        let mut delegate = Bringing { brought: &mut self.brought, judge };
         let Some((parent, name)) = path.split_last() else { return self.renew_root(bring, judge) };
-        let parent = self.cage.walk_making(parent, &mut counsel)?;
+        let parent = self.cage.walk_making(parent, &mut delegate)?;
         let place = self.cage.place(&parent, name);
         let is_directory = matches!(bring, Bring::Directory(_));
         match bring {
             Bring::Directory(metadata) => {
-                self.cage.directory(&place, &metadata, &mut counsel)?;
+                self.cage.directory(&place, &metadata, &mut delegate)?;
             }
-            Bring::File(metadata, content) => self.cage.file(&place, &metadata, content, &mut counsel)?,
-            Bring::Special(new, metadata) => self.cage.special(&place, new, &metadata, &mut counsel)?,
+            Bring::File(metadata, content) => self.cage.file(&place, &metadata, content, &mut delegate)?,
+            Bring::Special(new, metadata) => self.cage.special(&place, new, &metadata, &mut delegate)?,
             Bring::HardLink(target, metadata) => return self.hard_link(&place, target, metadata, judge),
         }
         self.brought.bring(parent.id(), place.id());
@@ -170,8 +170,8 @@ impl Rootfs {
     ) -> Result<(), Fault> {
         // What the header is compared with must be final.
         self.cage.finish_files().inspect_err(|_| judge.leave_entry())?;
-        let mut counsel = Bringing { brought: &mut self.brought, judge };
-        let linked = self.cage.hard_link(place, target_place, target, &mut counsel)?;
+        let mut delegate = Bringing { brought: &mut self.brought, judge };
+        let linked = self.cage.hard_link(place, target_place, target, &mut delegate)?;
         if place.id() == target_place.id() {
             judge.quirk(Quirk::HardLinkRepeated { target: Escaped::new(target.as_bytes()) })?;
         }
@@ -263,7 +263,7 @@ impl Rootfs {
                     false => self.clear_at(place).map(drop),
                 }
             }
-            Standing::Passage => {
+            Standing::Traversed => {
                 judge.quirk(Quirk::WhiteoutOfOwn)?;
                 if let Some(directory) = self.clear_at(place)? {
                     self.cage.make_like_implied(&directory)?;
@@ -328,7 +328,7 @@ impl Sink for Rootfs {
             self.cage.make_like_implied(&root).map_err(|fault| fault.about("the root of the tree"))?;
         }
         let is_empty = self.cage.is_empty(&root)?;
-        self.brought = if is_empty { Brought::over_nothing() } else { Brought::nothing() };
+        self.brought = if is_empty { LayerContents::over_nothing() } else { LayerContents::nothing() };
         if is_empty {
             self.cage.begin_over_nothing();
         }
@@ -382,8 +382,8 @@ impl Sink for Rootfs {
         self.changed
     }
 
-    fn chore(&mut self) -> Option<Arc<dyn Chore>> {
-        self.cage.puts_off().map(|finishing| finishing as Arc<dyn Chore>)
+    fn chore(&mut self) -> Option<Arc<dyn DeferredWork>> {
+        self.cage.puts_off().map(|finishing| finishing as Arc<dyn DeferredWork>)
     }
 
     fn spool(&mut self) -> Result<Option<std::fs::File>, Fault> {
@@ -437,8 +437,8 @@ impl Rootfs {
                 self.count(size)?;
                 self.adjust(&mut metadata, false, judge)?;
                 let content = Content { source: data, size, sparse: sparse.as_ref() };
-                let mut counsel = Bringing { brought: &mut self.brought, judge };
-                self.cage.file_apart(name, &metadata, content, &mut counsel)
+                let mut delegate = Bringing { brought: &mut self.brought, judge };
+                self.cage.file_apart(name, &metadata, content, &mut delegate)
             }
             ChangeKind::Symlink { mut metadata, target } => {
                 // A link's mode means nothing, so no bit of it is left off.

@@ -6,7 +6,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
 ///
 /// A [`Sink`](crate::Sink) may put off what nobody waits for, and let the threads do it that read a layer, when they
 /// are ahead.
-pub trait Chore: Send + Sync {
+pub trait DeferredWork: Send + Sync {
     /// Does the next piece, unless there is none or somebody else is at it; says whether it did.
     fn help(&self) -> bool;
 }
@@ -15,9 +15,9 @@ pub trait Chore: Send + Sync {
 ///
 /// A thread that panicked over it leaves it as it is: whoever works on it sees to it that nothing wrong comes of that.
 #[derive(Debug, Default)]
-pub(crate) struct Turn<T>(Mutex<T>);
+pub(crate) struct Lock<T>(Mutex<T>);
 
-impl<T> Turn<T> {
+impl<T> Lock<T> {
     pub(crate) fn new(value: T) -> Self {
         Self(Mutex::new(value))
     }

@@ -41,7 +41,7 @@ impl Cage {
         }
         let (mut stack, mut in_part) = (Vec::new(), false);
         self.remove_directory(at, name, &mut stack, &mut in_part).map_err(|fault| {
-            stack.iter().rev().for_each(Doomed::restore);
+            stack.iter().rev().for_each(Removal::restore);
             Unremoved { fault, in_part }
         })
     }
@@ -59,14 +59,14 @@ impl Cage {
             Err(errno) => return Err(Unremoved { fault: Fault::system("unlinkat", name, errno), in_part: false }),
         }
         let (mut stack, mut in_part) = (Vec::new(), false);
-        let result = match self.open_doomed(at, name) {
+        let result = match self.open_removal(at, name) {
             // The name may belong to another directory by now. The open handle decides.
-            Ok(Some(doomed)) if doomed.is(condemned) => {
-                stack.push(doomed);
+            Ok(Some(removal)) if removal.is(condemned) => {
+                stack.push(removal);
                 self.remove_opened(at, &mut stack, &mut in_part)
             }
-            Ok(Some(doomed)) => {
-                doomed.restore();
+            Ok(Some(removal)) => {
+                removal.restore();
                 match sys::remove_directory(at, name) {
                     Err(Errno::NOTEMPTY | Errno::EXIST) => Ok(()),
                     other => other.map_err(sys::fault("rmdir", name)),
@@ -75,7 +75,7 @@ impl Cage {
             other => other.map(drop),
         };
         result.map_err(|fault| {
-            stack.iter().rev().for_each(Doomed::restore);
+            stack.iter().rev().for_each(Removal::restore);
             Unremoved { fault, in_part }
         })
     }
@@ -84,21 +84,21 @@ impl Cage {
         &mut self,
         at: BorrowedFd<'_>,
         name: &[u8],
-        stack: &mut Vec<Doomed>,
+        stack: &mut Vec<Removal>,
         in_part: &mut bool,
     ) -> Result<(), Fault> {
-        stack.extend(self.open_doomed(at, name)?);
+        stack.extend(self.open_removal(at, name)?);
         self.remove_opened(at, stack, in_part)
     }
 
     /// Removes the open directory and its content.
-    fn remove_opened(&mut self, at: BorrowedFd<'_>, stack: &mut Vec<Doomed>, in_part: &mut bool) -> Result<(), Fault> {
-        while let Some(doomed) = stack.last_mut() {
-            match doomed.names.next()? {
-                Some((child, FileType::Directory)) => self.doom(stack, &child, in_part)?,
-                Some((child, _)) => match sys::unlink(doomed.fd()?, &child) {
-                    Ok(()) | Err(Errno::NOENT) => (doomed.progress, *in_part) = (true, true),
-                    Err(Errno::ISDIR | Errno::PERM) => self.doom(stack, &child, in_part)?,
+    fn remove_opened(&mut self, at: BorrowedFd<'_>, stack: &mut Vec<Removal>, in_part: &mut bool) -> Result<(), Fault> {
+        while let Some(removal) = stack.last_mut() {
+            match removal.names.next()? {
+                Some((child, FileType::Directory)) => self.descend(stack, &child, in_part)?,
+                Some((child, _)) => match sys::unlink(removal.fd()?, &child) {
+                    Ok(()) | Err(Errno::NOENT) => (removal.progress, *in_part) = (true, true),
+                    Err(Errno::ISDIR | Errno::PERM) => self.descend(stack, &child, in_part)?,
                     Err(errno) => return Err(Fault::system("unlinkat", &child, errno)),
                 },
                 None => {
@@ -106,8 +106,8 @@ impl Cage {
                         Some(parent) => parent.fd()?,
                         None => at,
                     };
-                    let Some(doomed) = stack.last() else { break };
-                    match sys::remove_directory(parent, &doomed.name) {
+                    let Some(removal) = stack.last() else { break };
+                    match sys::remove_directory(parent, &removal.name) {
                         Ok(()) | Err(Errno::NOENT) => {
                             *in_part = true;
                             stack.pop();
@@ -116,13 +116,13 @@ impl Cage {
                             }
                         }
                         // Reading a directory while it changes may skip names: once more, as long as it helps.
-                        Err(Errno::NOTEMPTY | Errno::EXIST) if doomed.progress => {
-                            if let Some(doomed) = stack.last_mut() {
-                                doomed.names.rewind();
-                                doomed.progress = false;
+                        Err(Errno::NOTEMPTY | Errno::EXIST) if removal.progress => {
+                            if let Some(removal) = stack.last_mut() {
+                                removal.names.rewind();
+                                removal.progress = false;
                             }
                         }
-                        Err(errno) => return Err(Fault::system("rmdir", &doomed.name, errno)),
+                        Err(errno) => return Err(Fault::system("rmdir", &removal.name, errno)),
                     }
                 }
             }
@@ -131,34 +131,34 @@ impl Cage {
     }
 
     /// Goes into a directory that is to be removed, or moves it up when this is deep enough.
-    fn doom(&mut self, stack: &mut Vec<Doomed>, name: &[u8], in_part: &mut bool) -> Result<(), Fault> {
+    fn descend(&mut self, stack: &mut Vec<Removal>, name: &[u8], in_part: &mut bool) -> Result<(), Fault> {
         let (Some(parent), Some(top)) = (stack.last(), stack.first()) else { return Ok(()) };
-        let doomed = match self.open_doomed(parent.fd()?, name) {
+        let removal = match self.open_removal(parent.fd()?, name) {
             // The name is read again together with its directory.
             Err(fault) if stack.len() > 2 && sys::lacks_descriptors(&fault) => {
                 return self.move_up_last(stack, in_part);
             }
             other => other?,
         };
-        let Some(doomed) = doomed else { return Ok(()) };
+        let Some(removal) = removal else { return Ok(()) };
         if stack.len() < DEEPEST {
-            stack.push(doomed);
+            stack.push(removal);
             return Ok(());
         }
         // Moving a directory rewrites its `..`, for which it must be writable; opening it saw to that.
         let temporary = self.temporary_name();
         let moved = sys::rename(parent.fd()?, name, top.fd()?, &temporary);
-        doomed.restore();
+        removal.restore();
         moved.map_err(sys::fault("renameat", name))?;
         *in_part = true;
-        for doomed in stack {
-            doomed.progress = true;
+        for removal in stack {
+            removal.progress = true;
         }
         Ok(())
     }
 
     /// Moves the deepest open directory up, to free its descriptor.
-    fn move_up_last(&mut self, stack: &mut Vec<Doomed>, in_part: &mut bool) -> Result<(), Fault> {
+    fn move_up_last(&mut self, stack: &mut Vec<Removal>, in_part: &mut bool) -> Result<(), Fault> {
         let temporary = self.temporary_name();
         let [top, .., parent, last] = stack.as_slice() else { return Ok(()) };
         let moved = sys::rename(parent.fd()?, &last.name, top.fd()?, &temporary);
@@ -166,17 +166,17 @@ impl Cage {
         last.restore();
         stack.pop();
         *in_part = true;
-        for doomed in stack {
-            doomed.progress = true;
+        for removal in stack {
+            removal.progress = true;
         }
         Ok(())
     }
 
-    fn open_doomed(&self, at: BorrowedFd<'_>, name: &[u8]) -> Result<Option<Doomed>, Fault> {
+    fn open_removal(&self, at: BorrowedFd<'_>, name: &[u8]) -> Result<Option<Removal>, Fault> {
         match directory::open(at, name, self.root.status.mount, self.me)? {
             Opened::Directory { fd, status, mode_now } => {
                 let names = Names::own(fd, name)?;
-                Ok(Some(Doomed { name: name.into(), names, status, mode_now, progress: false }))
+                Ok(Some(Removal { name: name.into(), names, status, mode_now, progress: false }))
             }
             Opened::Missing => Ok(None),
             // A file that may not be removed, by an immutable flag say.
@@ -187,33 +187,33 @@ impl Cage {
     /// Finds out what would keep [`Cage::remove_tree`] from removing a directory, before anything of it is gone.
     ///
     /// What lies more than 32 levels down is not looked at, and what comes up later is not foreseen.
-    pub(super) fn foresee_removal(&self, at: BorrowedFd<'_>, name: &[u8]) -> Result<(), Fault> {
+    pub(super) fn check_removable(&self, at: BorrowedFd<'_>, name: &[u8]) -> Result<(), Fault> {
         let mut stack = Vec::new();
         let found = self.foresee(at, name, &mut stack);
-        stack.iter().rev().for_each(Doomed::restore);
+        stack.iter().rev().for_each(Removal::restore);
         found
     }
 
-    fn foresee(&self, at: BorrowedFd<'_>, name: &[u8], stack: &mut Vec<Doomed>) -> Result<(), Fault> {
+    fn foresee(&self, at: BorrowedFd<'_>, name: &[u8], stack: &mut Vec<Removal>) -> Result<(), Fault> {
         if !matches!(sys::status_at(at, name), Ok(status) if status.kind == FileType::Directory) {
             return Ok(());
         }
-        stack.extend(self.open_doomed(at, name)?);
-        while let Some(doomed) = stack.last_mut() {
-            let Some((child, _)) = doomed.names.next()? else {
-                stack.pop().iter().for_each(Doomed::restore);
+        stack.extend(self.open_removal(at, name)?);
+        while let Some(removal) = stack.last_mut() {
+            let Some((child, _)) = removal.names.next()? else {
+                stack.pop().iter().for_each(Removal::restore);
                 continue;
             };
-            let found = match sys::status_at(doomed.fd()?, &child) {
+            let found = match sys::status_at(removal.fd()?, &child) {
                 Err(Errno::NOENT) => continue,
                 found => found.map_err(sys::fault("statx", &child))?,
             };
             if found.mount != self.root.status.mount {
                 return Err(Violation::MountCrossed { at: Escaped::new(&child) }.into());
             }
-            doomed.may_lose(&found, self.me).map_err(sys::fault("unlinkat", &child))?;
+            removal.may_lose(&found, self.me).map_err(sys::fault("unlinkat", &child))?;
             if found.kind == FileType::Directory && stack.len() < DEEPEST {
-                let inner = stack.last().map(|doomed| self.open_doomed(doomed.fd()?, &child)).transpose()?;
+                let inner = stack.last().map(|removal| self.open_removal(removal.fd()?, &child)).transpose()?;
                 stack.extend(inner.flatten());
             }
         }
@@ -222,7 +222,7 @@ impl Cage {
 }
 
 /// A directory on its way out.
-struct Doomed {
+struct Removal {
     name: Box<[u8]>,
     /// What is in it, and its handle.
     names: Names,
@@ -232,7 +232,7 @@ struct Doomed {
     progress: bool,
 }
 
-impl Doomed {
+impl Removal {
     fn is(&self, condemned: Origin) -> bool {
         self.names.fd().and_then(sys::origin) == Ok(condemned)
     }

@@ -1,17 +1,17 @@
-//! Floor 2, the door: changes go through a [`Sink`] to wherever they take effect.
+//! Level 4, outputs: changes go through a [`Sink`] to wherever they take effect.
 
 mod audit;
-mod counsel;
+mod delegate;
 mod rootfs;
 mod state;
 
-pub(crate) use audit::Imagined;
 pub use audit::Lower;
+pub(crate) use audit::TreeModel;
 pub use rootfs::Rootfs;
 
 use crate::plan::{Judge, Judged};
 use crate::read::Checked;
-use crate::words::{Change, Chore, Fault, Source, Terms};
+use crate::words::{Change, DeferredWork, Fault, Source, Terms};
 use std::sync::Arc;
 
 /// Takes judged changes with their data: the point where the library can be extended.
@@ -83,7 +83,7 @@ pub trait Sink {
 
     /// What the sink puts off, so that other threads may do it; asked for when there are any. Whatever is left when
     /// [`Sink::end_layer`] is called is to be done then.
-    fn chore(&mut self) -> Option<Arc<dyn Chore>> {
+    fn chore(&mut self) -> Option<Arc<dyn DeferredWork>> {
         None
     }
 

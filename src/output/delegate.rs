@@ -1,16 +1,16 @@
 //! What a root filesystem answers when the cage asks: by what the layer brought, and by policy.
 
-use crate::cage::{Counsel, Keep, Lower, Unheld};
-use crate::plan::{Brought, Judge, Standing, may_be_made};
+use crate::cage::{Keep, Lower, Unheld, WalkDelegate};
+use crate::plan::{Judge, LayerContents, Standing, may_be_made};
 use crate::words::{Component, DirectoryId, Escaped, Fault, PlaceId, Quirk, QuirkRule};
 
 /// Answers the cage while something is brought.
 pub(super) struct Bringing<'a, 'p> {
-    pub(super) brought: &'a mut Brought,
+    pub(super) brought: &'a mut LayerContents,
     pub(super) judge: &'a mut Judge<'p>,
 }
 
-impl Counsel for Bringing<'_, '_> {
+impl WalkDelegate for Bringing<'_, '_> {
     fn climbs(&mut self, target: &[u8]) -> Result<(), Fault> {
         self.judge.quirk(Quirk::LinkClimbs { target: Escaped::new(target) })
     }
@@ -38,7 +38,7 @@ impl Counsel for Bringing<'_, '_> {
     fn replaces(&mut self, within: DirectoryId, place: PlaceId) -> Result<(), Fault> {
         match self.brought.standing(within, place) {
             Standing::Own => self.judge.quirk(Quirk::DuplicatePath),
-            Standing::Passage | Standing::Lower => Ok(()),
+            Standing::Traversed | Standing::Lower => Ok(()),
         }
     }
 
@@ -71,11 +71,11 @@ fn follows(judge: &mut Judge<'_>, target: &[u8]) -> Result<(), Fault> {
 /// Answers the cage while something is looked for that is there, or not.
 pub(super) struct Looking<'a, 'p> {
     /// For a whiteout: what its own layer brought is none of the lower layers'.
-    pub(super) stopped_by: Option<&'a Brought>,
+    pub(super) stopped_by: Option<&'a LayerContents>,
     pub(super) judge: &'a mut Judge<'p>,
 }
 
-impl Counsel for Looking<'_, '_> {
+impl WalkDelegate for Looking<'_, '_> {
     fn climbs(&mut self, target: &[u8]) -> Result<(), Fault> {
         self.judge.quirk(Quirk::LinkClimbs { target: Escaped::new(target) })
     }
@@ -115,7 +115,7 @@ impl Counsel for Looking<'_, '_> {
 
 /// Answers the cage while a directory is cleared.
 pub(super) struct Clearing<'a> {
-    pub(super) brought: &'a mut Brought,
+    pub(super) brought: &'a mut LayerContents,
     /// Whether something of the layer was there, which stays.
     pub(super) kept: bool,
 }
@@ -127,7 +127,7 @@ impl Lower for Clearing<'_> {
         match standing {
             Standing::Lower => Keep::Nothing,
             Standing::Own => Keep::Cleared,
-            Standing::Passage => {
+            Standing::Traversed => {
                 self.brought.make_implied(within, place);
                 Keep::Implied
             }

@@ -8,7 +8,7 @@ pub(crate) enum Standing {
     /// The layer brought it (or brings it as a parent that no entry lists).
     Own,
     /// A lower layer's directory, below which the layer brought something.
-    Passage,
+    Traversed,
     /// A lower layer's.
     Lower,
 }
@@ -19,7 +19,7 @@ pub(crate) enum Standing {
 /// an empty tree. So memory is bounded by the content of lower layers and by the names of the layer's entries. A tree
 /// that the layer creates and replaces many times, with different names each time, adds nothing.
 #[derive(Debug, Default)]
-pub(crate) struct Brought {
+pub(crate) struct LayerContents {
     /// There is nothing of lower layers, so that nothing needs to be kept.
     alone: bool,
     places: PlaceSet,
@@ -29,7 +29,7 @@ pub(crate) struct Brought {
     is_something: bool,
 }
 
-impl Brought {
+impl LayerContents {
     /// What a layer has brought before its first entry.
     pub(crate) fn nothing() -> Self {
         Self::default()
@@ -55,7 +55,7 @@ impl Brought {
         if self.is_own(within) || self.places.contains(place) {
             Standing::Own
         } else if self.passages.contains(place) {
-            Standing::Passage
+            Standing::Traversed
         } else {
             Standing::Lower
         }
@@ -101,12 +101,12 @@ mod tests {
     #[test]
     fn a_place_is_own_by_itself_or_by_its_directory() {
         let (shared, made) = (DirectoryId(0), DirectoryId::at(PlaceId(8), true));
-        let mut brought = Brought::nothing();
+        let mut brought = LayerContents::nothing();
         brought.bring(shared, PlaceId(1));
         brought.pass(shared, PlaceId(2));
         brought.pass(shared, PlaceId(1));
         assert_eq!(brought.standing(shared, PlaceId(1)), Standing::Own);
-        assert_eq!(brought.standing(shared, PlaceId(2)), Standing::Passage);
+        assert_eq!(brought.standing(shared, PlaceId(2)), Standing::Traversed);
         assert_eq!(brought.standing(shared, PlaceId(3)), Standing::Lower);
         assert_eq!(brought.standing(made, PlaceId(4)), Standing::Own);
         brought.make_implied(shared, PlaceId(2));
@@ -117,7 +117,7 @@ mod tests {
 
     #[test]
     fn what_lies_in_directories_of_its_own_costs_nothing() {
-        let mut brought = Brought::nothing();
+        let mut brought = LayerContents::nothing();
         let (made, cleared) = (DirectoryId::at(PlaceId(8), true), DirectoryId::at(PlaceId(8), false));
         brought.clear(cleared);
         for own in [made, cleared] {
@@ -130,7 +130,7 @@ mod tests {
 
     #[test]
     fn over_nothing_all_is_own_and_nothing_is_kept() {
-        let mut brought = Brought::over_nothing();
+        let mut brought = LayerContents::over_nothing();
         brought.clear(DirectoryId(4));
         brought.bring(DirectoryId(2), PlaceId(1));
         brought.pass(DirectoryId(2), PlaceId(2));
