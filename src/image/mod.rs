@@ -1,4 +1,4 @@
-//! Level 3, where layers come from: read-only, regular files alone, everything checked against its digest
+//! Level 4, where layers come from: read-only, regular files alone, everything checked against its digest
 //! before it is used.
 
 mod alike;
