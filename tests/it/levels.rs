@@ -6,7 +6,7 @@ use std::path::Path;
 
 /// Each module and its level.
 const MODULES: &[(&str, u8)] =
-    &[("words", 0), ("read", 1), ("plan", 1), ("sandbox", 1), ("cage", 3), ("image", 3), ("output", 4), ("unpack", 5)];
+    &[("words", 0), ("read", 1), ("plan", 1), ("sandbox", 1), ("cage", 3), ("image", 4), ("output", 4), ("unpack", 5)];
 
 /// Each name that only some modules may say, and those modules.
 const NAMES: &[(&str, &[&str])] = &[
