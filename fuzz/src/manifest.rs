@@ -76,7 +76,8 @@ type Named = (Option<String>, Option<String>, Option<u64>);
 
 fn named(descriptor: &Value) -> Named {
     let text = |key: &str| descriptor[key].as_str().map(str::to_owned);
-    (text("mediaType"), text("digest"), descriptor["size"].as_u64())
+    // A configuration may have none, which Go reads as an empty one.
+    (Some(text("mediaType").unwrap_or_default()), text("digest"), descriptor["size"].as_u64())
 }
 
 fn described(descriptor: &Descriptor) -> Named {
