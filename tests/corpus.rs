@@ -302,7 +302,7 @@ fn unlock(directory: &Path) {
 
 /// The policy of audits: devices are skipped, so that hard links to these are told of.
 fn auditing() -> Policy {
-    Policy::default().devices(Devices::Skip)
+    Policy::default().with_devices(Devices::Skip)
 }
 
 /// Runs a case under one preset, and says what is not as it should be.

@@ -166,7 +166,7 @@ impl Working {
     /// The policy asked for, and what is to be on the disk.
     pub(crate) fn policy(&self, judging: &Judging) -> Result<Policy, String> {
         let policy = judging.policy()?;
-        Ok(if self.sync { policy.durability(Durability::Synced) } else { policy })
+        Ok(if self.sync { policy.with_durability(Durability::Synced) } else { policy })
     }
 
     pub(crate) fn jobs(&self) -> NonZeroUsize {

@@ -76,17 +76,17 @@ impl Judging {
     pub(crate) fn policy(&self) -> Result<Policy, String> {
         let policy = self.allow.iter().copied().fold(Policy::preset(self.policy), Policy::allow);
         let policy = self.refuse.iter().copied().fold(policy, Policy::refuse);
-        let policy = self.devices.into_iter().fold(policy, Policy::devices);
-        let policy = self.fifos.into_iter().fold(policy, Policy::fifos);
-        let policy = self.setid.into_iter().fold(policy, Policy::set_id);
-        let policy = self.owners()?.into_iter().fold(policy, Policy::owners);
+        let policy = self.devices.into_iter().fold(policy, Policy::with_devices);
+        let policy = self.fifos.into_iter().fold(policy, Policy::with_fifos);
+        let policy = self.setid.into_iter().fold(policy, Policy::with_set_id);
+        let policy = self.owners()?.into_iter().fold(policy, Policy::with_owners);
         // No choice of owners says what becomes of an id that a map lacks: the rule itself does.
         let unmapped = self.allow.iter().filter(|&&rule| rule == QuirkRule::OwnerUnmapped);
         let policy = unmapped.copied().fold(policy, Policy::allow);
-        let policy = self.xattrs.into_iter().fold(policy, Policy::xattrs);
-        let policy = self.links.into_iter().fold(policy, Policy::links);
-        let policy = self.mtime.into_iter().fold(policy, Policy::mtime);
-        let policy = self.epoch.into_iter().fold(policy, Policy::epoch);
+        let policy = self.xattrs.into_iter().fold(policy, Policy::with_xattrs);
+        let policy = self.links.into_iter().fold(policy, Policy::with_links);
+        let policy = self.mtime.into_iter().fold(policy, Policy::with_mtime);
+        let policy = self.epoch.into_iter().fold(policy, Policy::with_epoch);
         // Options that contradict each other: whichever won, somebody would get what he ruled out.
         let wanted = [("--allow", &self.allow, Verdict::Note), ("--refuse", &self.refuse, Verdict::Refuse)];
         for (option, rules, verdict) in wanted {

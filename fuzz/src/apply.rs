@@ -92,9 +92,9 @@ fn policy(bytes: &mut Bytes<'_>) -> Policy {
     let mut policy = Policy::preset(preset);
     match choice >> 2 & 3 {
         0 => (),
-        1 => policy = policy.devices(Devices::Create),
-        2 => policy = policy.devices(Devices::Skip),
-        _ => policy = policy.devices(Devices::Refuse),
+        1 => policy = policy.with_devices(Devices::Create),
+        2 => policy = policy.with_devices(Devices::Skip),
+        _ => policy = policy.with_devices(Devices::Refuse),
     }
     // Paranoia would end at the first thing that is not there.
     let of_the_system =
@@ -119,12 +119,12 @@ fn matters(policy: Policy, bytes: &mut Bytes<'_>) -> Policy {
         3 => Owners::Record,
         _ => Owners::Auto,
     };
-    let policy = policy.owners(owners).xattrs(bytes.pick(Xattrs::ALL)).links(bytes.pick(Links::ALL));
-    let policy = policy.fifos(bytes.pick(Fifos::ALL)).set_id(bytes.pick(SetId::ALL));
+    let policy = policy.with_owners(owners).with_xattrs(bytes.pick(Xattrs::ALL)).with_links(bytes.pick(Links::ALL));
+    let policy = policy.with_fifos(bytes.pick(Fifos::ALL)).with_set_id(bytes.pick(SetId::ALL));
     let time = Timestamp { seconds: 500_000_000, nanoseconds: 5 };
     match bytes.below(4) {
-        0 => policy.mtime(Mtime::Clamp(time)),
-        1 => policy.epoch(time),
+        0 => policy.with_mtime(Mtime::Clamp(time)),
+        1 => policy.with_epoch(time),
         _ => policy,
     }
 }

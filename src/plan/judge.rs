@@ -176,7 +176,7 @@ impl<'p> Judge<'p> {
     /// What an entry does that is made, with its final metadata.
     fn change(&mut self, kind: EntryKind, metadata: Metadata) -> Result<ChangeKind, Fault> {
         // An audit tells of what hard links lead to under other policies: there a device stays one.
-        let is_recorded = *self.policy.owners_choice() == Owners::Record && self.told.is_none();
+        let is_recorded = *self.policy.owners() == Owners::Record && self.told.is_none();
         Ok(match kind {
             EntryKind::Directory => ChangeKind::Directory(metadata),
             // What they are is in the attribute that can only be on a file.
@@ -200,7 +200,7 @@ impl<'p> Judge<'p> {
 
     fn makes_fifo(&mut self) -> Result<bool, Fault> {
         self.quirk(Quirk::Fifo)?;
-        Ok(self.told.is_some() || self.policy.fifos_choice() == Fifos::Create)
+        Ok(self.told.is_some() || self.policy.fifos() == Fifos::Create)
     }
 
     fn makes(&mut self, device: Device) -> Result<bool, Fault> {
@@ -215,7 +215,7 @@ impl<'p> Judge<'p> {
             return Err(Violation::DeviceNumber { kind, major, minor }.into());
         }
         self.quirk(Quirk::DeviceNode { kind, major, minor })?;
-        Ok(self.told.is_some() || self.policy.devices_choice() == Devices::Create)
+        Ok(self.told.is_some() || self.policy.devices() == Devices::Create)
     }
 
     /// A hard link leads to something that some policies skip, and the hard link with it. An audit, which goes on as if
@@ -230,7 +230,7 @@ impl<'p> Judge<'p> {
     fn keep_allowed_xattrs(&mut self, metadata: &mut Metadata) -> Result<(), Fault> {
         let mut kept = Vec::with_capacity(metadata.xattrs.len());
         for mut xattr in std::mem::take(&mut metadata.xattrs) {
-            match xattr::judge(&xattr, self.policy.xattrs_choice())? {
+            match xattr::judge(&xattr, self.policy.xattrs())? {
                 Allowed::Drop => self.quirk(Quirk::XattrDropped { name: Escaped::new(&xattr.name) })?,
                 Allowed::Set(value) => {
                     xattr.value = value;

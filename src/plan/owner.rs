@@ -33,14 +33,14 @@ impl Judge<'_> {
     pub(crate) fn terms(&mut self) -> Result<Terms, Fault> {
         let mut terms = Terms::new();
         terms.limits.clone_from(self.limits);
-        terms.ownership = match self.policy.owners_choice() {
+        terms.ownership = match self.policy.owners() {
             Owners::Auto => Ownership::Possible,
             Owners::Keep | Owners::Map(_) => Ownership::Required,
             Owners::Caller => Ownership::Caller,
             Owners::Record => Ownership::Recorded,
         };
-        terms.durability = self.policy.durability_choice();
-        terms.implied.mtime = self.policy.epoch_choice();
+        terms.durability = self.policy.durability();
+        terms.implied.mtime = self.policy.epoch();
         self.adjust(&mut terms.implied, Of::Directory)?;
         Ok(terms)
     }
@@ -48,11 +48,11 @@ impl Judge<'_> {
     /// Adjusts metadata to what policy asks for.
     pub(super) fn adjust(&mut self, metadata: &mut Metadata, of: Of) -> Result<(), Fault> {
         self.adjust_bits(metadata, of)?;
-        if let Mtime::Clamp(latest) = self.policy.mtime_choice() {
+        if let Mtime::Clamp(latest) = self.policy.mtime() {
             metadata.mtime = metadata.mtime.min(latest);
         }
         let policy = self.policy;
-        match policy.owners_choice() {
+        match policy.owners() {
             Owners::Map(map) => self.map(metadata, map, of),
             Owners::Record => self.record(metadata, of),
             Owners::Auto | Owners::Keep | Owners::Caller => map_ids(metadata, unmapped),
@@ -67,7 +67,7 @@ impl Judge<'_> {
         if of != Of::HardLink {
             self.quirk(Quirk::SetId { mode: Octal(metadata.mode) })?;
         }
-        if self.policy.set_id_choice() == SetId::Strip {
+        if self.policy.set_id() == SetId::Strip {
             metadata.mode &= 0o777;
         }
         Ok(())
@@ -127,7 +127,7 @@ impl Judge<'_> {
     /// An extended attribute could not be set: it is left out, or that is too much.
     pub(crate) fn lacks_xattr(&mut self, name: &[u8], error: std::io::Error) -> Result<(), Fault> {
         // Without the record, nothing says whose the file is.
-        if name == OVERRIDE_STAT && *self.policy.owners_choice() == Owners::Record {
+        if name == OVERRIDE_STAT && *self.policy.owners() == Owners::Record {
             return Err(Fault::system("fsetxattr", name, error));
         }
         self.quirk(Quirk::XattrUnsupported { name: Escaped::new(name), error: error.to_string() })

@@ -24,9 +24,9 @@ impl Skippable {
     /// Whether a policy takes a layer that has one, and skips it.
     pub(crate) fn is_skipped_by(self, policy: &Policy) -> bool {
         match self {
-            Self::Device => policy.devices_choice() == Devices::Skip,
+            Self::Device => policy.devices() == Devices::Skip,
             Self::Zero => policy.verdict(QuirkRule::DeviceZero) != Verdict::Refuse,
-            Self::Fifo => policy.fifos_choice() == Fifos::Skip,
+            Self::Fifo => policy.fifos() == Fifos::Skip,
         }
     }
 }

@@ -45,13 +45,13 @@ impl<'h> Sandbox<'h> {
     /// others, to keep setgid bits, to set file capabilities; and to make devices or set the attributes of storage
     /// drivers where `policy` says so.
     pub fn for_policy(policy: &Policy) -> Self {
-        let devices = policy.devices_choice() == Devices::Create;
+        let devices = policy.devices() == Devices::Create;
         let mut kept = CapabilitySet::DAC_OVERRIDE | CapabilitySet::FOWNER | CapabilitySet::FSETID;
-        kept.set(CapabilitySet::CHOWN, !matches!(policy.owners_choice(), Owners::Caller | Owners::Record));
-        kept.set(CapabilitySet::SETFCAP, policy.xattrs_choice() != Xattrs::None);
+        kept.set(CapabilitySet::CHOWN, !matches!(policy.owners(), Owners::Caller | Owners::Record));
+        kept.set(CapabilitySet::SETFCAP, policy.xattrs() != Xattrs::None);
         kept.set(CapabilitySet::MKNOD, devices);
         // `trusted.*` takes it, and `security.*` that no security module looks after.
-        kept.set(CapabilitySet::SYS_ADMIN, policy.xattrs_choice() == Xattrs::All);
+        kept.set(CapabilitySet::SYS_ADMIN, policy.xattrs() == Xattrs::All);
         Self { read: Vec::new(), write: Vec::new(), capabilities: kept, devices }
     }
 

@@ -38,7 +38,7 @@ impl Watched<'_> {
     pub fn unpack(&self, image: &Selected, parent: &Dir, name: impl AsRef<OsStr>) -> Result<Report, Error> {
         let unpacker = self.unpacker;
         let report = self.judged(image)?;
-        let mut staged = Staged::beside(parent, name)?.durability(unpacker.policy.durability_choice());
+        let mut staged = Staged::beside(parent, name)?.durability(unpacker.policy.durability());
         let layers = image.numbered_layers();
         match unpacker.threads() {
             Jobs::Alone => {

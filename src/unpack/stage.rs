@@ -60,7 +60,7 @@ impl Staged {
     }
 
     /// Sets the minimum durability of the tree when it takes its name. **[`Durability::Kernel`]** by default. If the
-    /// policy of any layer requests more ([`Policy::durability`](crate::Policy::durability)), that applies.
+    /// policy of any layer requests more ([`Policy::with_durability`](crate::Policy::with_durability)), that applies.
     #[must_use]
     pub fn durability(self, durability: Durability) -> Self {
         Self { durability, ..self }

@@ -44,7 +44,7 @@ impl FromStr for Preset {
 ///
 /// ```
 /// # use layercage::{Devices, Policy, QuirkRule, Verdict};
-/// let policy = Policy::default().devices(Devices::Skip).refuse(QuirkRule::DuplicatePath);
+/// let policy = Policy::default().with_devices(Devices::Skip).refuse(QuirkRule::DuplicatePath);
 /// assert_eq!(policy.verdict(QuirkRule::DuplicatePath), Verdict::Refuse);
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -120,14 +120,14 @@ impl Policy {
     /// [`QuirkRule::DeviceNode`] and [`QuirkRule::DeviceZero`]. A character device 0:0 is never made: it is skipped
     /// where devices are, and otherwise refused.
     #[must_use]
-    pub fn devices(mut self, devices: Devices) -> Self {
+    pub fn with_devices(mut self, devices: Devices) -> Self {
         self.choices.devices = Some(devices);
         self.choose(&[QuirkRule::DeviceNode, QuirkRule::DeviceZero])
     }
 
     /// Decides what becomes of named pipes, **made** by default: the verdict of [`QuirkRule::Fifo`].
     #[must_use]
-    pub fn fifos(mut self, fifos: Fifos) -> Self {
+    pub fn with_fifos(mut self, fifos: Fifos) -> Self {
         self.choices.fifos = Some(fifos);
         self.choose(&[QuirkRule::Fifo])
     }
@@ -135,7 +135,7 @@ impl Policy {
     /// Decides what becomes of setuid, setgid and sticky bits, **kept** by default: the verdict of
     /// [`QuirkRule::SetId`].
     #[must_use]
-    pub fn set_id(mut self, set_id: SetId) -> Self {
+    pub fn with_set_id(mut self, set_id: SetId) -> Self {
         self.choices.set_id = Some(set_id);
         self.choose(&[QuirkRule::SetId])
     }
@@ -143,7 +143,7 @@ impl Policy {
     /// Decides what becomes of symbolic links on the way to what a layer changes, **followed** by default
     /// (**clamped** by `compatible`): the verdicts of [`QuirkRule::LinkParent`] and [`QuirkRule::LinkClimbs`].
     #[must_use]
-    pub fn links(mut self, links: Links) -> Self {
+    pub fn with_links(mut self, links: Links) -> Self {
         self.choices.links = Some(links);
         self.choose(&[QuirkRule::LinkParent, QuirkRule::LinkClimbs])
     }
@@ -152,7 +152,7 @@ impl Policy {
     /// files away, by default. What was chosen is noted, and not refused: [`QuirkRule::OwnerToCaller`]; an id
     /// that a map lacks is refused: [`QuirkRule::OwnerUnmapped`].
     #[must_use]
-    pub fn owners(mut self, owners: Owners) -> Self {
+    pub fn with_owners(mut self, owners: Owners) -> Self {
         self.choices.owners = Some(owners);
         self.choose(&[QuirkRule::OwnerToCaller, QuirkRule::OwnerUnmapped])
     }
@@ -160,28 +160,28 @@ impl Policy {
     /// Decides which extended attributes are set, **those that are a layer's to write** by default; with the
     /// verdicts of [`QuirkRule::XattrDropped`] and [`QuirkRule::XattrUnsupported`].
     #[must_use]
-    pub fn xattrs(mut self, xattrs: Xattrs) -> Self {
+    pub fn with_xattrs(mut self, xattrs: Xattrs) -> Self {
         self.choices.xattrs = Some(xattrs);
         self.choose(&[QuirkRule::XattrDropped, QuirkRule::XattrUnsupported])
     }
 
     /// Decides what becomes of times of last modification, **kept** by default.
     #[must_use]
-    pub fn mtime(mut self, mtime: Mtime) -> Self {
+    pub fn with_mtime(mut self, mtime: Mtime) -> Self {
         self.choices.mtime = Some(mtime);
         self
     }
 
     /// Decides on the time of directories that no entry lists, **1970-01-01** by default.
     #[must_use]
-    pub fn epoch(mut self, epoch: Timestamp) -> Self {
+    pub fn with_epoch(mut self, epoch: Timestamp) -> Self {
         self.choices.epoch = Some(epoch);
         self
     }
 
     /// Decides what is on the disk when a tree takes its name, or a layer was applied, **what the kernel has written** by default.
     #[must_use]
-    pub fn durability(mut self, durability: Durability) -> Self {
+    pub fn with_durability(mut self, durability: Durability) -> Self {
         self.choices.durability = Some(durability);
         self
     }
@@ -211,22 +211,22 @@ impl Policy {
     }
 
     /// What becomes of devices.
-    pub fn devices_choice(&self) -> Devices {
+    pub fn devices(&self) -> Devices {
         Devices::of(self.verdict(QuirkRule::DeviceNode))
     }
 
     /// What becomes of named pipes.
-    pub fn fifos_choice(&self) -> Fifos {
+    pub fn fifos(&self) -> Fifos {
         Fifos::of(self.verdict(QuirkRule::Fifo))
     }
 
     /// What becomes of setuid, setgid and sticky bits.
-    pub fn set_id_choice(&self) -> SetId {
+    pub fn set_id(&self) -> SetId {
         SetId::of(self.verdict(QuirkRule::SetId))
     }
 
     /// What becomes of symbolic links on the way.
-    pub fn links_choice(&self) -> Links {
+    pub fn links(&self) -> Links {
         match (self.verdict(QuirkRule::LinkParent), self.verdict(QuirkRule::LinkClimbs)) {
             (Verdict::Refuse, _) => Links::Refuse,
             (_, Verdict::Refuse) => Links::Follow,
@@ -235,27 +235,27 @@ impl Policy {
     }
 
     /// Who owns what is unpacked.
-    pub fn owners_choice(&self) -> &Owners {
+    pub fn owners(&self) -> &Owners {
         self.choices.owners.as_ref().unwrap_or(&Owners::Auto)
     }
 
     /// Which extended attributes are set.
-    pub fn xattrs_choice(&self) -> Xattrs {
+    pub fn xattrs(&self) -> Xattrs {
         self.choices.xattrs.unwrap_or(Xattrs::Safe)
     }
 
     /// What becomes of times.
-    pub fn mtime_choice(&self) -> Mtime {
+    pub fn mtime(&self) -> Mtime {
         self.choices.mtime.unwrap_or_default()
     }
 
     /// The time of directories that no entry lists.
-    pub fn epoch_choice(&self) -> Timestamp {
+    pub fn epoch(&self) -> Timestamp {
         self.choices.epoch.unwrap_or_default()
     }
 
     /// What is on the disk when a tree takes its name, or a layer was applied.
-    pub fn durability_choice(&self) -> Durability {
+    pub fn durability(&self) -> Durability {
         self.choices.durability.unwrap_or_default()
     }
 
@@ -264,7 +264,7 @@ impl Policy {
         let single = self.verdicts.get(&rule).copied();
         single.or_else(|| self.choices.verdict(rule)).unwrap_or_else(|| match rule {
             // It goes with the devices: a policy that skips these has no other use for it.
-            QuirkRule::DeviceZero if self.devices_choice() == Devices::Skip => Verdict::Note,
+            QuirkRule::DeviceZero if self.devices() == Devices::Skip => Verdict::Note,
             QuirkRule::DeviceZero => Verdict::Refuse,
             rule => rule.row().verdict(self.preset),
         })
@@ -313,13 +313,13 @@ mod tests {
 
     #[test]
     fn devices_have_three_choices_and_the_last_word_counts() {
-        assert_eq!(Policy::default().devices_choice(), Devices::Refuse);
-        assert_eq!(Policy::compatible().devices_choice(), Devices::Skip);
-        assert_eq!(Policy::default().allow(QuirkRule::DeviceNode).devices_choice(), Devices::Skip);
-        assert_eq!(Policy::paranoid().devices(Devices::Create).devices_choice(), Devices::Create);
-        let refused = Policy::default().devices(Devices::Create).refuse(QuirkRule::DeviceNode);
-        assert_eq!(refused.devices_choice(), Devices::Refuse);
-        assert_eq!(refused.devices(Devices::Create).devices_choice(), Devices::Create);
+        assert_eq!(Policy::default().devices(), Devices::Refuse);
+        assert_eq!(Policy::compatible().devices(), Devices::Skip);
+        assert_eq!(Policy::default().allow(QuirkRule::DeviceNode).devices(), Devices::Skip);
+        assert_eq!(Policy::paranoid().with_devices(Devices::Create).devices(), Devices::Create);
+        let refused = Policy::default().with_devices(Devices::Create).refuse(QuirkRule::DeviceNode);
+        assert_eq!(refused.devices(), Devices::Refuse);
+        assert_eq!(refused.with_devices(Devices::Create).devices(), Devices::Create);
     }
 
     #[test]
@@ -330,12 +330,12 @@ mod tests {
             for (devices, verdict) in
                 [(Devices::Skip, Verdict::Note), (Devices::Create, Verdict::Refuse), (Devices::Refuse, Verdict::Refuse)]
             {
-                assert_eq!(policy().devices(devices).verdict(QuirkRule::DeviceZero), verdict, "{devices:?}");
-                let last = policy().allow(QuirkRule::DeviceZero).devices(devices);
+                assert_eq!(policy().with_devices(devices).verdict(QuirkRule::DeviceZero), verdict, "{devices:?}");
+                let last = policy().allow(QuirkRule::DeviceZero).with_devices(devices);
                 assert_eq!(last.verdict(QuirkRule::DeviceZero), verdict, "the last word counts: {devices:?}");
             }
             assert_eq!(policy().allow(QuirkRule::DeviceNode).verdict(QuirkRule::DeviceZero), Verdict::Note);
-            let refused = policy().devices(Devices::Skip).refuse(QuirkRule::DeviceZero);
+            let refused = policy().with_devices(Devices::Skip).refuse(QuirkRule::DeviceZero);
             assert_eq!(refused.verdict(QuirkRule::DeviceZero), Verdict::Refuse);
         }
     }
@@ -343,13 +343,13 @@ mod tests {
     #[test]
     fn what_the_presets_choose_is_in_the_table_of_matters() {
         let presets = [Policy::default(), Policy::compatible(), Policy::paranoid()];
-        assert_eq!(presets.each_ref().map(Policy::devices_choice), [Devices::Refuse, Devices::Skip, Devices::Refuse]);
-        assert_eq!(presets.each_ref().map(Policy::links_choice), [Links::Follow, Links::Clamp, Links::Follow]);
+        assert_eq!(presets.each_ref().map(Policy::devices), [Devices::Refuse, Devices::Skip, Devices::Refuse]);
+        assert_eq!(presets.each_ref().map(Policy::links), [Links::Follow, Links::Clamp, Links::Follow]);
         for policy in presets {
-            assert_eq!((policy.fifos_choice(), policy.set_id_choice()), (Fifos::Create, SetId::Keep));
-            assert_eq!((policy.owners_choice(), policy.xattrs_choice()), (&Owners::Auto, Xattrs::Safe));
-            assert_eq!((policy.mtime_choice(), policy.epoch_choice()), (Mtime::Keep, Timestamp::default()));
-            assert_eq!(policy.durability_choice(), Durability::Kernel);
+            assert_eq!((policy.fifos(), policy.set_id()), (Fifos::Create, SetId::Keep));
+            assert_eq!((policy.owners(), policy.xattrs()), (&Owners::Auto, Xattrs::Safe));
+            assert_eq!((policy.mtime(), policy.epoch()), (Mtime::Keep, Timestamp::default()));
+            assert_eq!(policy.durability(), Durability::Kernel);
         }
     }
 
@@ -357,23 +357,23 @@ mod tests {
     fn every_choice_is_found_again_in_the_verdicts_that_it_means() {
         for preset in [Preset::Default, Preset::Compatible, Preset::Paranoid] {
             let policy = || Policy::preset(preset);
-            Devices::ALL.iter().for_each(|&choice| assert_eq!(policy().devices(choice).devices_choice(), choice));
-            Fifos::ALL.iter().for_each(|&choice| assert_eq!(policy().fifos(choice).fifos_choice(), choice));
-            SetId::ALL.iter().for_each(|&choice| assert_eq!(policy().set_id(choice).set_id_choice(), choice));
-            Links::ALL.iter().for_each(|&choice| assert_eq!(policy().links(choice).links_choice(), choice));
-            Xattrs::ALL.iter().for_each(|&choice| assert_eq!(policy().xattrs(choice).xattrs_choice(), choice));
+            Devices::ALL.iter().for_each(|&choice| assert_eq!(policy().with_devices(choice).devices(), choice));
+            Fifos::ALL.iter().for_each(|&choice| assert_eq!(policy().with_fifos(choice).fifos(), choice));
+            SetId::ALL.iter().for_each(|&choice| assert_eq!(policy().with_set_id(choice).set_id(), choice));
+            Links::ALL.iter().for_each(|&choice| assert_eq!(policy().with_links(choice).links(), choice));
+            Xattrs::ALL.iter().for_each(|&choice| assert_eq!(policy().with_xattrs(choice).xattrs(), choice));
         }
     }
 
     #[test]
     fn what_was_chosen_is_noted_even_where_notes_are_refused() {
-        let chosen = Policy::paranoid().owners(Owners::Caller).xattrs(Xattrs::None).links(Links::Clamp);
+        let chosen = Policy::paranoid().with_owners(Owners::Caller).with_xattrs(Xattrs::None).with_links(Links::Clamp);
         for rule in [QuirkRule::OwnerToCaller, QuirkRule::XattrDropped, QuirkRule::LinkClimbs] {
             assert_eq!(chosen.verdict(rule), Verdict::Note, "{rule:?}");
             assert_eq!(Policy::paranoid().verdict(rule), Verdict::Refuse, "{rule:?}");
         }
         let refuse = |xattrs| {
-            let policy = Policy::default().xattrs(xattrs);
+            let policy = Policy::default().with_xattrs(xattrs);
             [policy.verdict(QuirkRule::XattrDropped), policy.verdict(QuirkRule::XattrUnsupported)]
         };
         assert_eq!(refuse(Xattrs::Refuse), [Verdict::Refuse, Verdict::Note]);

@@ -19,7 +19,7 @@ pub(crate) struct Seen<'a> {
 
 /// The policy that is compared: the default one, but that devices are made and not refused, so that they are compared.
 pub(crate) fn policy() -> Policy {
-    Policy::default().devices(Devices::Create)
+    Policy::default().with_devices(Devices::Create)
 }
 
 pub(crate) fn limits() -> Limits {

@@ -83,7 +83,7 @@ fn unpacked(image: &Path, reference: Option<&str>, place: &Path) -> Result<(List
     let parent = Dir::open_ambient_dir(place, ambient_authority()).unwrap();
     let selector = reference.map_or(Selector::host(), |name| Selector::host().reference(name));
     let selected = Image::open_ambient(image, ambient_authority())?.select(&selector)?;
-    let report = selected.unpack_into(&parent, "rootfs", &Policy::default().devices(Devices::Create))?;
+    let report = selected.unpack_into(&parent, "rootfs", &Policy::default().with_devices(Devices::Create))?;
     let listing = tree::list(&place.join("rootfs"));
     std::fs::remove_dir_all(place.join("rootfs")).unwrap();
     Ok((listing, report))

@@ -262,7 +262,7 @@ impl World {
         std::fs::create_dir(&place).unwrap();
         let mut rootfs = Rootfs::over(&Dir::open_ambient_dir(&place, ambient_authority()).unwrap())?;
         let layer = Layer::new(File::open(self.0.path().join("work/archive")).unwrap());
-        let applied = Unpacker::new(Policy::default().devices(Devices::Create)).apply(layer, &mut rootfs);
+        let applied = Unpacker::new(Policy::default().with_devices(Devices::Create)).apply(layer, &mut rootfs);
         let listing = list_and_remove(&place);
         applied.map(|_| listing)
     }

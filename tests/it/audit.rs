@@ -246,8 +246,8 @@ fn hard_links_to_what_is_skipped_are_told_and_summed_up_where_that_is_skipped() 
     let device = || layer_of_links(|layer| layer.device("x", 1, 3));
     let zero = || layer_of_links(|layer| layer.device("x", 0, 0));
     let fifo = || layer_of_links(|layer| layer.fifo("x"));
-    let devices = |choice| Policy::paranoid().devices(choice);
-    let fifos = |choice| Policy::paranoid().fifos(choice);
+    let devices = |choice| Policy::paranoid().with_devices(choice);
+    let fifos = |choice| Policy::paranoid().with_fifos(choice);
     let create_but_zero = devices(Devices::Create).allow(QuirkRule::DeviceZero);
     for (sentence, layer, policy, is_skipped) in [
         ("a device that is skipped", device(), devices(Devices::Skip), true),
@@ -255,17 +255,17 @@ fn hard_links_to_what_is_skipped_are_told_and_summed_up_where_that_is_skipped() 
         (
             "a device that would be recorded and is skipped",
             device(),
-            devices(Devices::Skip).owners(Owners::Record),
+            devices(Devices::Skip).with_owners(Owners::Record),
             true,
         ),
-        ("a device that is recorded", device(), devices(Devices::Create).owners(Owners::Record), false),
+        ("a device that is recorded", device(), devices(Devices::Create).with_owners(Owners::Record), false),
         ("the device that is a whiteout, skipped", zero(), devices(Devices::Skip), true),
         ("the device that is a whiteout, let pass where others are made", zero(), create_but_zero, true),
         ("a pipe that is skipped", fifo(), fifos(Fifos::Skip), true),
         ("a pipe that is made", fifo(), fifos(Fifos::Create), false),
     ] {
         // Whatever the audit itself is asked for, the summary is about the policy.
-        for asked in [policy.clone(), Policy::default(), Policy::paranoid().devices(Devices::Create)] {
+        for asked in [policy.clone(), Policy::default(), Policy::paranoid().with_devices(Devices::Create)] {
             let mut audited = Audit::new(Limits::default()).policy(asked.clone()).with_tree(Lower::Nothing);
             let found = audit(&mut audited, &layer);
             assert_eq!(audited.is_refused_by(&policy), is_skipped, "{sentence}");

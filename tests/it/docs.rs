@@ -85,7 +85,7 @@ fn the_policy_of_the_page_is_one() {
     let (_, shown) = page.split_once("## As JSON").unwrap();
     let shown: String = shown.lines().filter(|line| line.starts_with("    ")).collect();
     let policy: layercage::Policy = serde_json::from_str(&shown).unwrap();
-    assert_eq!(policy.devices_choice(), layercage::Devices::Skip);
+    assert_eq!(policy.devices(), layercage::Devices::Skip);
 }
 
 fn assert_page(name: &str, page: &str) {

@@ -151,11 +151,11 @@ fn applies_over_short_times() {
         let refused = apply("strict", &Policy::paranoid(), late()).unwrap_err();
         assert_eq!((refused.rule_id(), mount.join("strict/late").exists()), (Some("time-clamped"), false));
         assert!(refused.help().unwrap().contains("--mtime clamp"));
-        let clamped = Policy::paranoid().mtime(layercage::Mtime::Clamp("2147483647".parse().unwrap()));
+        let clamped = Policy::paranoid().with_mtime(layercage::Mtime::Clamp("2147483647".parse().unwrap()));
         assert_eq!(apply("clamped", &clamped, late()).unwrap().report().notes(), []);
 
         // Parents that nothing lists, and a root: what the caller gave them is noted, and what nobody gets is not.
-        let epoch = Policy::default().epoch("99999999999".parse().unwrap());
+        let epoch = Policy::default().with_epoch("99999999999".parse().unwrap());
         let applied = apply("implied", &epoch, layer().file("a/b/f", b"")).unwrap();
         assert_eq!(applied.report().count("time-clamped"), 2);
         for (number, (first, notes)) in [(layer().file("f", b""), 1), (layer().dir("."), 0)].into_iter().enumerate() {

@@ -46,13 +46,13 @@ fn pipes_are_made_left_out_or_refused() {
     assert_eq!(report.report().count("fifo"), 0);
 
     let lower = layer().file("run/pipe", b"lower");
-    let (world, report) = applied(&[lower, piped.clone()], &policy().fifos(Fifos::Skip));
+    let (world, report) = applied(&[lower, piped.clone()], &policy().with_fifos(Fifos::Skip));
     assert_eq!(["run/pipe", "run/link", "run/file"].map(|path| world.kind(path)), ["", "", "file"]);
     assert_eq!([report.report().count("fifo"), report.report().count("hard-link-to-skipped")], [1, 1]);
 
-    assert_eq!(refused(std::slice::from_ref(&piped), &policy().fifos(Fifos::Refuse)), "fifo");
+    assert_eq!(refused(std::slice::from_ref(&piped), &policy().with_fifos(Fifos::Refuse)), "fifo");
     assert_eq!(refused(std::slice::from_ref(&piped), &Policy::paranoid().refuse(QuirkRule::Fifo)), "fifo");
-    let paranoid = Policy::paranoid().allow(QuirkRule::OwnerToCaller).fifos(Fifos::Create);
+    let paranoid = Policy::paranoid().allow(QuirkRule::OwnerToCaller).with_fifos(Fifos::Create);
     assert_eq!(applied(&[piped], &paranoid).0.kind("run/pipe"), "fifo");
 }
 
@@ -73,28 +73,28 @@ fn setid_bits_are_kept_stripped_or_refused() {
     assert_eq!([world.mode("su"), world.mode("link"), world.mode("tmp")], [0o6755, 0o6755, 0o1777]);
     assert_eq!(report.report().count("setid") + report.report().count("hard-link-metadata"), 0);
 
-    let (world, report) = applied(&[with_bits()], &policy().set_id(SetId::Strip));
+    let (world, report) = applied(&[with_bits()], &policy().with_set_id(SetId::Strip));
     assert_eq!([world.mode("su"), world.mode("link"), world.mode("tmp")], [0o755, 0o755, 0o777]);
     // The second name lost nothing of its own, and its header is right about the bits that are left.
     assert_eq!([report.report().count("setid"), report.report().count("hard-link-metadata")], [2, 0]);
 
-    assert_eq!(refused(&[with_bits()], &policy().set_id(SetId::Refuse)), "setid");
-    assert_eq!(refused(&[layer().dir_with("t", &mode(0o1777))], &policy().set_id(SetId::Refuse)), "setid");
+    assert_eq!(refused(&[with_bits()], &policy().with_set_id(SetId::Refuse)), "setid");
+    assert_eq!(refused(&[layer().dir_with("t", &mode(0o1777))], &policy().with_set_id(SetId::Refuse)), "setid");
 }
 
 #[test]
 fn links_on_the_way_are_followed_clamped_or_refused() {
     let through = || layer().symlink("run", "var/run").file("run/pid", b"1");
     let climbing = || layer().symlink("up", "../out").file("up/x", b"1");
-    assert_eq!(applied(&[through()], &policy().links(Links::Follow)).0.text("var/run/pid"), "1");
-    assert_eq!(refused(&[climbing()], &policy().links(Links::Follow)), "link-climbs");
+    assert_eq!(applied(&[through()], &policy().with_links(Links::Follow)).0.text("var/run/pid"), "1");
+    assert_eq!(refused(&[climbing()], &policy().with_links(Links::Follow)), "link-climbs");
 
-    let (world, report) = applied(&[through(), climbing()], &policy().links(Links::Clamp));
+    let (world, report) = applied(&[through(), climbing()], &policy().with_links(Links::Clamp));
     assert_eq!((world.text("out/x").as_str(), report.report().count("link-climbs")), ("1", 1));
-    let (world, _) = applied(&[climbing()], &Policy::paranoid().owners(Owners::Auto).links(Links::Clamp));
+    let (world, _) = applied(&[climbing()], &Policy::paranoid().with_owners(Owners::Auto).with_links(Links::Clamp));
     assert_eq!(world.text("out/x"), "1");
 
-    let strict = policy().links(Links::Refuse);
+    let strict = policy().with_links(Links::Refuse);
     let lower = || layer().symlink("run", "var").file("var/pid", b"");
     for (what, upper) in [
         ("a file", layer().file("run/x", b"")),
@@ -124,14 +124,14 @@ fn times_are_clamped_and_parents_that_no_entry_lists_have_the_epoch() {
         .symlink("link", "x")
         .file("implied/deep/file", b"");
     let at = |seconds| Timestamp { seconds, nanoseconds: 0 };
-    let clamped = policy().mtime(Mtime::Clamp(at(10))).epoch(at(7));
+    let clamped = policy().with_mtime(Mtime::Clamp(at(10))).with_epoch(at(7));
     let (world, report) = applied(std::slice::from_ref(&all), &clamped);
     let times = ["old", "new", "dir", "link", "implied", "implied/deep"].map(|path| world.mtime(path));
     assert_eq!(times, [(5, 0), (10, 0), (10, 0), (10, 0), (7, 0), (7, 0)]);
     assert_eq!(report.report().counts().filter(|(id, _)| *id != "owner-to-caller").count(), 0);
     // The epoch is no later than the latest time either.
-    assert_eq!(applied(std::slice::from_ref(&all), &clamped.epoch(at(11))).0.mtime("implied"), (10, 0));
-    assert_eq!(staged(&[all], &policy().epoch(at(7)))[&b"."[..]]["mtime"], "7.000000000");
+    assert_eq!(applied(std::slice::from_ref(&all), &clamped.with_epoch(at(11))).0.mtime("implied"), (10, 0));
+    assert_eq!(staged(&[all], &policy().with_epoch(at(7)))[&b"."[..]]["mtime"], "7.000000000");
 }
 
 /// The tree that layers make beside its final place.
@@ -155,14 +155,14 @@ fn names(world: &World, path: &str) -> Vec<String> {
 fn attributes_are_a_layers_own_or_refused_or_required_or_none() {
     let mixed = layer().file_with("f", b"", &with_xattrs(&[("user.a", b"1"), ("user.overlay.opaque", b"y")]));
     for choice in [Xattrs::Safe, Xattrs::Require] {
-        let (world, report) = applied(std::slice::from_ref(&mixed), &policy().xattrs(choice));
+        let (world, report) = applied(std::slice::from_ref(&mixed), &policy().with_xattrs(choice));
         assert_eq!((names(&world, "f"), report.report().count("xattr-dropped")), (vec!["user.a".to_owned()], 1));
     }
-    assert_eq!(refused(std::slice::from_ref(&mixed), &policy().xattrs(Xattrs::Refuse)), "xattr-dropped");
-    let none = Policy::paranoid().owners(Owners::Auto).xattrs(Xattrs::None);
+    assert_eq!(refused(std::slice::from_ref(&mixed), &policy().with_xattrs(Xattrs::Refuse)), "xattr-dropped");
+    let none = Policy::paranoid().with_owners(Owners::Auto).with_xattrs(Xattrs::None);
     let (world, report) = applied(std::slice::from_ref(&mixed), &none);
     assert_eq!((names(&world, "f"), report.report().count("xattr-dropped")), (vec![], 2));
-    let (world, report) = applied(&[mixed], &policy().xattrs(Xattrs::All));
+    let (world, report) = applied(&[mixed], &policy().with_xattrs(Xattrs::All));
     assert_eq!(names(&world, "f"), ["user.a", "user.overlay.opaque"]);
     assert_eq!(report.report().count("xattr-dropped"), 0);
 
@@ -170,18 +170,18 @@ fn attributes_are_a_layers_own_or_refused_or_required_or_none() {
     let pipe = layer().entry(b'6', b"p", b"", b"", &with_xattrs(&[("user.a", b"1")]));
     let (world, report) = applied(std::slice::from_ref(&pipe), &policy());
     assert_eq!((world.kind("p"), report.report().count("xattr-unsupported")), ("fifo", 1));
-    assert_eq!(refused(&[pipe], &policy().xattrs(Xattrs::Require)), "xattr-unsupported");
+    assert_eq!(refused(&[pipe], &policy().with_xattrs(Xattrs::Require)), "xattr-unsupported");
 
     let malformed = layer().file_with("f", b"", &with_xattrs(&[("security.capability", b"1")]));
     for &choice in Xattrs::ALL {
-        assert_eq!(refused(std::slice::from_ref(&malformed), &policy().xattrs(choice)), "xattr-value", "{choice}");
+        assert_eq!(refused(std::slice::from_ref(&malformed), &policy().with_xattrs(choice)), "xattr-value", "{choice}");
     }
 }
 
 #[test]
 fn whoever_is_privileged_may_keep_a_storage_drivers_attributes() {
     let driver = layer().file_with("f", b"", &with_xattrs(&[("trusted.overlay.opaque", b"y"), ("trusted.", b"")]));
-    let (world, report) = applied(&[driver], &policy().xattrs(Xattrs::All));
+    let (world, report) = applied(&[driver], &policy().with_xattrs(Xattrs::All));
     let (dropped, unsupported) = (report.report().count("xattr-dropped"), report.report().count("xattr-unsupported"));
     if !is_root("attributes of a storage driver") {
         assert_eq!((dropped, unsupported), (1, 1));
@@ -210,12 +210,12 @@ fn an_audit_tells_what_its_policy_minds_and_knows_what_others_would_refuse() {
     };
     let (audit, told) = look(policy());
     assert!(told.is_empty() && !audit.is_refused_by(&policy()) && !audit.is_refused_by(&Policy::paranoid()));
-    assert!(audit.is_refused_by(&policy().fifos(Fifos::Refuse)));
-    assert!(audit.is_refused_by(&policy().set_id(SetId::Refuse)));
-    assert_eq!(look(policy().fifos(Fifos::Refuse).set_id(SetId::Strip)).1, ["fifo", "setid"]);
+    assert!(audit.is_refused_by(&policy().with_fifos(Fifos::Refuse)));
+    assert!(audit.is_refused_by(&policy().with_set_id(SetId::Refuse)));
+    assert_eq!(look(policy().with_fifos(Fifos::Refuse).with_set_id(SetId::Strip)).1, ["fifo", "setid"]);
 
     let one = || IdMap::new(["0:0:1".parse().unwrap()]).unwrap();
-    let mapped = policy().owners(Owners::Map(OwnerMap { uids: one(), gids: one() }));
+    let mapped = policy().with_owners(Owners::Map(OwnerMap { uids: one(), gids: one() }));
     let (audit, told) = look(mapped.clone());
     assert_eq!((told, audit.is_refused_by(&mapped)), (vec!["owner-unmapped", "setid-dropped"], true));
 }

@@ -242,7 +242,8 @@ fn in_the_sandbox_trees_become_what_they_become_without_it() {
 fn job(kind: &str) -> (Policy, Vec<LayerBuilder>) {
     match kind {
         "privileged" => {
-            let policy = Policy::default().devices(Devices::Create).xattrs(Xattrs::All).owners(Owners::Keep);
+            let policy =
+                Policy::default().with_devices(Devices::Create).with_xattrs(Xattrs::All).with_owners(Owners::Keep);
             (policy, privileged().into())
         }
         _ => {
@@ -254,7 +255,7 @@ fn job(kind: &str) -> (Policy, Vec<LayerBuilder>) {
                 .symlink("link", "locked")
                 .file_with("through", b"2", &mode(0o000))
                 .hard_link("link/through", "through");
-            (Policy::default().owners(Owners::Caller), vec![layer, LayerBuilder::new().file("link/fifo", b"3")])
+            (Policy::default().with_owners(Owners::Caller), vec![layer, LayerBuilder::new().file("link/fifo", b"3")])
         }
     }
 }
@@ -296,11 +297,11 @@ fn gives_up_privileges() {
             (Sandbox::for_policy(&Policy::default()), &["chown", "dac_override", "fowner", "fsetid", "setfcap"])
         }
         "least" => (
-            Sandbox::for_policy(&Policy::default().owners(Owners::Caller).xattrs(Xattrs::None)),
+            Sandbox::for_policy(&Policy::default().with_owners(Owners::Caller).with_xattrs(Xattrs::None)),
             &["dac_override", "fowner", "fsetid"],
         ),
         "most" => (
-            Sandbox::for_policy(&Policy::default().devices(Devices::Create).xattrs(Xattrs::All)),
+            Sandbox::for_policy(&Policy::default().with_devices(Devices::Create).with_xattrs(Xattrs::All)),
             &["chown", "dac_override", "fowner", "fsetid", "sys_admin", "mknod", "setfcap"],
         ),
         _ => (Sandbox::for_reading(), &["dac_override", "dac_read_search"]),

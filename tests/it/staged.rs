@@ -66,7 +66,7 @@ fn commits_a_synced_tree() {
     let commit = |mut staged: Staged, policies: &[Durability]| {
         let proofs = policies.iter().map(|&durability| {
             let layer = Layer::new(&bytes[..]).blob(digest(&bytes), bytes.len() as u64).diff_id(digest(&bytes));
-            let unpacker = Unpacker::new(Policy::default().durability(durability));
+            let unpacker = Unpacker::new(Policy::default().with_durability(durability));
             unpacker.apply(layer, staged.rootfs()).unwrap().verified().unwrap()
         });
         let proofs = proofs.collect();

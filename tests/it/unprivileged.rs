@@ -197,7 +197,7 @@ fn applies_owners_that_the_namespace_lacks() {
     let Some(owners) = std::env::var_os("OWNERS") else { return };
     let world = World::new();
     if owners == "keep" {
-        let error = world.apply(&[of_many()], &Policy::default().owners(Owners::Keep)).unwrap_err();
+        let error = world.apply(&[of_many()], &Policy::default().with_owners(Owners::Keep)).unwrap_err();
         let (message, help) = (error.to_string(), error.help().unwrap());
         assert!(message.contains("\"user\"") && message.contains("42:0"), "{message}");
         assert!(help.contains("--owners caller"), "{help}");

@@ -49,7 +49,7 @@ fn real_images_give_the_trees_of_real_tools() {
         for form in forms(&image, &place.path().join("made")) {
             let parent = Dir::open_ambient_dir(place.path(), ambient_authority()).unwrap();
             let selected = Image::open_ambient(&form, ambient_authority()).unwrap().select(&Selector::host()).unwrap();
-            let policy = Policy::default().devices(Devices::Create);
+            let policy = Policy::default().with_devices(Devices::Create);
             let report = selected.unpack_into(&parent, "rootfs", &policy).unwrap();
             let rootfs = place.path().join("rootfs");
             let form = form.file_name().unwrap().display();
@@ -83,7 +83,7 @@ impl Observer for Noted {
 #[test]
 fn an_audit_refuses_no_real_image_and_notes_what_is_known() {
     let Some(setup) = Setup::find() else { return };
-    let policy = Policy::default().devices(Devices::Skip);
+    let policy = Policy::default().with_devices(Devices::Skip);
     let mut audited = 0;
     for (name, known) in NOTED {
         let forms = ["gzip", "zstd", "none", "oci.tar", "docker.tar"].map(|form| setup.images.join(name).join(form));

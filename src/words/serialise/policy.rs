@@ -130,15 +130,15 @@ mod tests {
     fn policies_come_back_as_they_went() {
         let ids = |text: &str| IdMap::new([text.parse().unwrap()]).unwrap();
         let policy = Policy::compatible()
-            .devices(Devices::Create)
-            .fifos(Fifos::Skip)
-            .set_id(SetId::Strip)
-            .links(Links::Refuse)
-            .owners(Owners::Map(OwnerMap { uids: ids("0:100000:65536"), gids: ids("0:200000:65536") }))
-            .xattrs(Xattrs::Require)
-            .mtime(Mtime::Clamp(Timestamp { seconds: -2, nanoseconds: 500_000_000 }))
-            .epoch(Timestamp { seconds: 7, nanoseconds: 0 })
-            .durability(Durability::Synced)
+            .with_devices(Devices::Create)
+            .with_fifos(Fifos::Skip)
+            .with_set_id(SetId::Strip)
+            .with_links(Links::Refuse)
+            .with_owners(Owners::Map(OwnerMap { uids: ids("0:100000:65536"), gids: ids("0:200000:65536") }))
+            .with_xattrs(Xattrs::Require)
+            .with_mtime(Mtime::Clamp(Timestamp { seconds: -2, nanoseconds: 500_000_000 }))
+            .with_epoch(Timestamp { seconds: 7, nanoseconds: 0 })
+            .with_durability(Durability::Synced)
             .refuse(QuirkRule::RaggedEnd);
         let data = to_value(&policy).unwrap();
         let expected = json!({
@@ -158,7 +158,7 @@ mod tests {
         });
         assert_eq!(data, expected);
         assert_eq!(from_str::<Policy>(&data.to_string()).unwrap(), policy);
-        let plain = to_value(Policy::default().owners(Owners::Record)).unwrap();
+        let plain = to_value(Policy::default().with_owners(Owners::Record)).unwrap();
         assert_eq!(plain, json!({"preset": "default", "owners": "record", "rules": {}}));
         assert_eq!(from_str::<Policy>("{}").unwrap(), Policy::default());
     }

@@ -10,8 +10,8 @@ fn null() -> LayerBuilder {
 }
 
 pub(super) fn cases(out: &str) -> Vec<Case> {
-    let skip = || Policy::default().devices(Devices::Skip);
-    let create = || Policy::default().devices(Devices::Create);
+    let skip = || Policy::default().with_devices(Devices::Skip);
+    let create = || Policy::default().with_devices(Devices::Create);
     let zero = || layer().device("x", 0, 0);
     let is_null = |w: &crate::support::world::World, path: &str| {
         let node = w.metadata(path);
@@ -31,9 +31,9 @@ pub(super) fn cases(out: &str) -> Vec<Case> {
         .over(layer().file("x/y/z", b""))
         .under(Policy::compatible()),
         unpacks("the same under paranoia where devices are skipped", zero(), |w, _| assert_eq!(w.kind("x"), ""))
-            .under(paranoid().devices(Devices::Skip)),
+            .under(paranoid().with_devices(Devices::Skip)),
         unpacks("the same where devices would be recorded and are skipped", zero(), |w, _| assert_eq!(w.kind("x"), ""))
-            .under(skip().owners(Owners::Record)),
+            .under(skip().with_owners(Owners::Record)),
         unpacks("a hard link to it where devices are skipped", zero().hard_link("y", "x"), |w, r| {
             assert_eq!((w.kind("x"), w.kind("y"), r.count("hard-link-to-skipped")), ("", "", 1));
         })
@@ -41,13 +41,14 @@ pub(super) fn cases(out: &str) -> Vec<Case> {
         unpacks("the rule lets it be skipped, and never made", zero(), |w, _| assert_eq!(w.kind("x"), ""))
             .under(create().allow(QuirkRule::DeviceZero)),
         refused("device-zero", "the same where devices are made", zero()).under(create()),
-        refused("device-zero", "the same where devices are recorded", zero()).under(create().owners(Owners::Record)),
+        refused("device-zero", "the same where devices are recorded", zero())
+            .under(create().with_owners(Owners::Record)),
         refused("device-number", "a device that Linux cuts to the first disk", layer().node(b'4', "sda", 4104, 0)),
         refused("device-number", "the same where devices are skipped", layer().node(b'4', "sda", 4104, 0))
             .under(skip()),
         refused("device-number", "the same where devices are made", layer().node(b'4', "sda", 4104, 0)).under(create()),
         refused("device-number", "the same where devices are recorded", layer().node(b'4', "sda", 4104, 0))
-            .under(create().owners(Owners::Record)),
+            .under(create().with_owners(Owners::Record)),
         refused("device-number", "the same by the compatible policy", layer().node(b'4', "sda", 4104, 0))
             .under(Policy::compatible()),
         refused("device-number", "a device that Linux cuts to a whiteout", layer().device("x", 4096, 0))

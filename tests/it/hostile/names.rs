@@ -35,7 +35,7 @@ pub(super) fn cases(out: &str) -> Vec<Case> {
         refused("name-climbs", "a whiteout whose name climbs", layer().whiteout("../out/file")),
         refused("name-climbs", "an opaque marker whose name climbs", layer().opaque("../out")),
         refused("name-climbs", "a device whose name climbs", layer().device("../out/null", 1, 3))
-            .under(Policy::default().devices(Devices::Skip)),
+            .under(Policy::default().with_devices(Devices::Skip)),
         unpacks("an absolute name is one from the image's root", layer().file("/etc/passwd", b"!"), |w, _| {
             assert_eq!(w.text("etc/passwd"), "!");
         }),
@@ -115,7 +115,7 @@ pub(super) fn cases(out: &str) -> Vec<Case> {
         refused("root-not-directory", "the root as a FIFO", layer().fifo("/./.")),
         refused("file-with-slash", "the root as a FIFO with a slash", layer().fifo(".//")),
         refused("root-not-directory", "the root as a device that is skipped", layer().device("./.", 1, 3))
-            .under(Policy::default().devices(Devices::Skip)),
+            .under(Policy::default().with_devices(Devices::Skip)),
         unpacks("the root as a directory", layer().dir_with("./", &mode(0o711)).file("a", b""), |w, _| {
             assert_eq!((w.mode(""), w.mtime("")), (0o711, (1_000_000_000, 0)));
         }),

@@ -32,7 +32,7 @@ pub(super) fn cases(out: &str) -> Vec<Case> {
         refused("whiteout-type", "a whiteout that is a device", layer().device("d/.wh.file", 1, 3)).over(lower()),
         refused("whiteout-type", "a whiteout that is a device, which is skipped", layer().device("d/.wh.file", 0, 0))
             .over(lower())
-            .under(Policy::default().devices(Devices::Skip)),
+            .under(Policy::default().with_devices(Devices::Skip)),
         refused("whiteout-with-content", "a whiteout with content", layer().file("d/.wh.file", b"!")).over(lower()),
         refused("whiteout-type", "an opaque marker that is a directory", layer().dir("d/.wh..wh..opq")).over(lower()),
         refused("whiteout-type", "an opaque marker that is a link", layer().symlink("d/.wh..wh..opq", "x"))

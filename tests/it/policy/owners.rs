@@ -27,14 +27,14 @@ fn map(uids: &[String], gids: &[String]) -> Owners {
 
 /// Users from 0 become those from 100,000, groups those from 200,000.
 fn shifted() -> Policy {
-    policy().owners(map(&["0:100000:65536".into()], &["0:200000:65536".into()]))
+    policy().with_owners(map(&["0:100000:65536".into()], &["0:200000:65536".into()]))
 }
 
 #[test]
 fn the_caller_owns_everything_when_asked_to_and_no_setuid_bit_is_his_by_that() {
     let theirs = layer().file_with("f", b"", &owned(1234, 5678, 0o6755)).dir_with("d", &owned(1234, 5678, 0o2755));
     // What was chosen is noted even where notes are refused.
-    let policy = Policy::paranoid().owners(Owners::Caller).allow(QuirkRule::SetIdDropped);
+    let policy = Policy::paranoid().with_owners(Owners::Caller).allow(QuirkRule::SetIdDropped);
     let (world, report) = applied(&[theirs.file("implied/x", b"")], &policy);
     for path in ["f", "d", "implied", "implied/x"] {
         assert_eq!(owner(&world, path), me(), "{path}");
@@ -46,7 +46,7 @@ fn the_caller_owns_everything_when_asked_to_and_no_setuid_bit_is_his_by_that() {
 #[test]
 fn owners_that_fall_to_the_caller_are_refused_or_noted_by_each_layer_anew() {
     let bytes = layer().file_with("f", b"", &owned(1234, 5678, 0o644)).file_with("g", b"", &owned(8, 8, 0o644)).build();
-    let lax = || Policy::default().owners(Owners::Caller);
+    let lax = || Policy::default().with_owners(Owners::Caller);
     let strict = || lax().refuse(QuirkRule::OwnerToCaller);
     let place = tempfile::tempdir().unwrap();
     let mut rootfs = Rootfs::over(&open(place.path())).unwrap();
@@ -85,7 +85,7 @@ fn owners_that_must_be_kept_and_cannot_be_are_an_error_with_path_and_id() {
         return;
     }
     let theirs = layer().file_with("f", b"", &owned(me().0.into(), 4_000_000_000, 0o644));
-    let error = apply(&[theirs], &policy().owners(Owners::Keep)).1.unwrap_err();
+    let error = apply(&[theirs], &policy().with_owners(Owners::Keep)).1.unwrap_err();
     assert_eq!(error.blame(), Blame::System);
     let message = error.to_string();
     assert!(message.contains("\"f\"") && message.contains(":4000000000"), "{message}");
@@ -95,7 +95,7 @@ fn owners_that_must_be_kept_and_cannot_be_are_an_error_with_path_and_id() {
 fn what_is_ours_already_takes_no_privilege_to_keep() {
     let ours = owned(me().0.into(), me().1.into(), 0o4755);
     let all = layer().file_with("f", b"", &ours).dir_with("d", &ours).file_with("d/f", b"", &ours);
-    let (world, report) = applied(&[all], &policy().owners(Owners::Keep));
+    let (world, report) = applied(&[all], &policy().with_owners(Owners::Keep));
     assert_eq!((world.mode("f"), owner(&world, "d/f")), (0o4755, me()));
     assert_eq!(report.report().notes(), []);
 }
@@ -105,7 +105,7 @@ fn owners_that_must_be_kept_are() {
     if !is_root("owners (its twin: what_is_ours_already_takes_no_privilege_to_keep)") {
         return;
     }
-    let (world, _) = applied(&[layer().file_with("f", b"", &owned(7, 8, 0o6755))], &policy().owners(Owners::Keep));
+    let (world, _) = applied(&[layer().file_with("f", b"", &owned(7, 8, 0o6755))], &policy().with_owners(Owners::Keep));
     assert_eq!((owner(&world, "f"), world.mode("f")), ((7, 8), 0o6755));
 }
 
@@ -158,7 +158,7 @@ fn ids_are_mapped_in_owners_acls_and_capabilities() {
 #[test]
 fn one_may_map_to_oneself_without_privilege() {
     let (uid, gid) = me();
-    let policy = policy().owners(map(&[format!("0:{uid}:1")], &[format!("0:{gid}:1")]));
+    let policy = policy().with_owners(map(&[format!("0:{uid}:1")], &[format!("0:{gid}:1")]));
     let all = layer().file_with("su", b"", &mode(0o4755)).dir("d").symlink("d/s", "x").file("implied/x", b"");
     let (world, report) = applied(&[all], &policy);
     for path in ["su", "d", "d/s", "implied"] {
@@ -172,7 +172,7 @@ fn an_id_that_the_map_lacks_is_refused_with_path_and_id() {
     let (uid, gid) = me();
     let own = |uids: &[&str]| {
         let uids: Vec<_> = uids.iter().map(|inside| format!("{inside}:{uid}:1")).collect();
-        policy().owners(map(&uids, &[format!("0:{gid}:1")]))
+        policy().with_owners(map(&uids, &[format!("0:{gid}:1")]))
     };
     let theirs = layer().file_with("a/f", b"", &owned(65_536, 0, 0o4755));
     let error = apply(std::slice::from_ref(&theirs), &own(&["0"])).1.unwrap_err();
@@ -224,7 +224,7 @@ fn everything() -> LayerBuilder {
 fn owners_and_modes_are_recorded_and_what_is_left_is_safe_for_the_caller() {
     // The attribute replaces that of the layer, whatever else is kept of it; and the file system must have it.
     for xattrs in [layercage::Xattrs::Safe, layercage::Xattrs::All, layercage::Xattrs::None] {
-        let policy = policy().owners(Owners::Record).devices(Devices::Create).xattrs(xattrs);
+        let policy = policy().with_owners(Owners::Record).with_devices(Devices::Create).with_xattrs(xattrs);
         let (world, report) = applied(&[everything()], &policy);
         let listing = tree::list(&world.root());
         for (path, record, kind, bits) in [
@@ -247,14 +247,14 @@ fn owners_and_modes_are_recorded_and_what_is_left_is_safe_for_the_caller() {
         let left = report.report().counts().filter(|(id, _)| *id != "xattr-dropped").count();
         assert_eq!((dropped, left), (u64::from(xattrs != layercage::Xattrs::All), 0), "{xattrs}");
     }
-    let root = staged(&[everything()], &policy().owners(Owners::Record).devices(Devices::Create));
+    let root = staged(&[everything()], &policy().with_owners(Owners::Record).with_devices(Devices::Create));
     assert_eq!(recorded(&root, ".").as_deref(), Some("0:0:0755:dir"));
 }
 
 #[test]
 fn a_link_that_is_somebody_elses_cannot_be_recorded_and_is_noted() {
     let theirs = layer().entry(b'2', b"link", b"x", b"", &owned(7, 7, 0o777));
-    let (_, report) = applied(&[theirs], &policy().owners(Owners::Record));
+    let (_, report) = applied(&[theirs], &policy().with_owners(Owners::Record));
     assert_eq!(report.report().count("owner-to-caller"), 1);
 }
 
@@ -262,6 +262,6 @@ fn a_link_that_is_somebody_elses_cannot_be_recorded_and_is_noted() {
 fn a_way_through_that_is_whited_out_is_recorded_as_implied() {
     let lower = layer().dir_with("a", &owned(5, 6, 0o700)).file("a/b", b"");
     let upper = layer().file("a/c", b"").whiteout("a");
-    let (world, _) = applied(&[lower, upper], &policy().owners(Owners::Record));
+    let (world, _) = applied(&[lower, upper], &policy().with_owners(Owners::Record));
     assert_eq!(recorded(&tree::list(&world.root()), "a").as_deref(), Some("0:0:0755:dir"));
 }

@@ -167,7 +167,7 @@ const CASES: &[Case] = &[
     }),
     ("with owners that have no root, which nothing begins with", |tree, jobs| {
         let ids = || IdMap::new(["1:1:1".parse().unwrap()]).unwrap();
-        let policy = Policy::default().owners(Owners::Map(OwnerMap { uids: ids(), gids: ids() }));
+        let policy = Policy::default().with_owners(Owners::Map(OwnerMap { uids: ids(), gids: ids() }));
         unpacker(policy, jobs).apply_side_by_side(proven(&bad()), tree)
     }),
     ("a reader that fails at once", |tree, jobs| read_until(0, resets, tree, jobs)),
