@@ -1,6 +1,6 @@
 //! Buffers that go round between threads.
 
-use super::buffer;
+use super::buffer::buffer;
 use crate::words::Fault;
 use std::ops::Deref;
 use std::sync::Arc;

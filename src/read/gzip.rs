@@ -1,6 +1,9 @@
 //! gzip: any number of members is one stream.
 
-use super::{buffer, compression::Format, input::Input, refusal};
+use super::buffer::buffer;
+use super::format::Format;
+use super::input::Input;
+use super::refusal::refusal;
 use crate::words::{Fault, Violation};
 use flate2::{Crc, Decompress, FlushDecompress, Status};
 use std::io::{self, BufRead, Read};

@@ -17,6 +17,13 @@ impl Hasher {
         }
     }
 
+    /// A hasher that has seen `bytes`.
+    pub(crate) fn over(algorithm: Algorithm, bytes: &[u8]) -> Self {
+        let mut hasher = Self::new(algorithm);
+        hasher.update(bytes);
+        hasher
+    }
+
     pub(crate) fn update(&mut self, bytes: &[u8]) {
         match self {
             Self::Sha256(hasher) => hasher.update(bytes),

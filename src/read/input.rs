@@ -1,6 +1,6 @@
 //! A buffer that can look ahead.
 
-use super::buffer;
+use super::buffer::buffer;
 use crate::words::Fault;
 use std::io::{self, BufRead, ErrorKind, Read};
 
@@ -42,12 +42,19 @@ impl<R: Read> Input<R> {
         &self.reader
     }
 
+    /// Exchanges the reader below; what is buffered stays.
+    pub(crate) fn map<S: Read>(self, exchange: impl FnOnce(R) -> S) -> Input<S> {
+        let Self { reader, buffer, start, end } = self;
+        Input { reader: exchange(reader), buffer, start, end }
+    }
+
     /// The reader; what is buffered is lost.
     pub(crate) fn into_inner(self) -> R {
         self.reader
     }
 
-    fn buffered(&self) -> &[u8] {
+    /// The bytes that are read and not consumed.
+    pub(crate) fn buffered(&self) -> &[u8] {
         self.buffer.get(self.start..self.end).unwrap_or_default()
     }
 }

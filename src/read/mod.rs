@@ -1,47 +1,39 @@
 //! Level 1, bytes to entries: sizes, digests, compression and tar. No file system, no policy.
 //!
-//! What is always wrong is a [`Violation`]; what is odd is a quirk beside the entry, or at the end. Where it
-//! happened is added by the caller, who has it from [`TarReader::position`].
+//! What is always wrong is a [`Violation`](crate::Violation). What is odd is a quirk of the entry, or of the end. The
+//! caller adds the position, which [`TarReader::position`] returns.
 
+mod buffer;
 mod chunk;
-mod compression;
+mod counted;
+mod decoder;
+mod feed;
+mod format;
 #[cfg(feature = "gzip")]
 mod gzip;
 mod hash;
+mod hash_queue;
 mod input;
-mod line;
 mod magic;
 mod piped;
+mod refusal;
 mod stream;
 mod tar;
+mod upstream;
 mod verify;
+mod verifying;
 #[cfg(feature = "zstd")]
 mod zstd;
 
-pub use compression::Format;
+pub(crate) use feed::Feeder;
+pub use format::Format;
 #[cfg(feature = "image")]
 pub(crate) use hash::Hasher;
-pub(crate) use line::Line;
-pub(crate) use piped::{Abandoned, Feeder, PipedStream};
+pub(crate) use hash_queue::HashQueue;
+pub(crate) use piped::{Abandoned, PipedStream};
 pub use stream::LayerStream;
-pub(crate) use stream::Verifying;
 #[cfg(feature = "image")]
 pub(crate) use tar::Jump;
 pub use tar::TarReader;
 pub use verify::{Blob, Checked, Expected, Verified};
-
-use crate::words::{Fault, Violation};
-use std::io;
-
-/// A buffer of zeros. Where there is no memory for it, that is said; `vec!` would end the process.
-fn buffer(bytes: usize, what: &str) -> Result<Vec<u8>, Fault> {
-    let mut buffer = Vec::new();
-    buffer.try_reserve_exact(bytes).map_err(|_| Fault::out_of_memory(what))?;
-    buffer.resize(bytes, 0);
-    Ok(buffer)
-}
-
-/// A violation on its way through a [`std::io::Read`].
-fn refusal(violation: Violation) -> io::Error {
-    Fault::from(violation).into()
-}
+pub(crate) use verifying::Verifying;

@@ -1,30 +1,16 @@
 //! A layer as a stream of uncompressed bytes.
 
-use super::compression::{Decoder, Format};
+use super::counted::{Incoming, Unpacked};
+use super::decoder::{Decoder, NotOpened, Peeked};
+use super::format::Format;
 use super::input::Input;
-use super::verify::{Checked, Expected, Incoming, Unpacked, is_of_the_reader};
-use crate::words::{Blame, Fault, Limits, Quirk};
+use super::verify::{Checked, Expected, Seen, Whole};
+use super::verifying::{self, Ending, Verifying};
+use crate::words::{Fault, Limits, Quirk};
 use std::io::{self, BufRead, Read};
 
-/// The uncompressed bytes of a layer as the corridor takes them, from whichever thread they come.
-pub(crate) trait Verifying: BufRead {
-    /// How the blob is compressed.
-    fn format(&self) -> Format;
-
-    /// Reads what remains and compares all that is expected.
-    fn finish(self) -> Result<Checked, Fault>;
-
-    /// Says whether what was refused comes of a damaged blob, or of a wrong one: reads what is left of it and
-    /// compares size and digest, or the diff ID where nothing else is known. `None` when the blob is the one that was
-    /// meant, or when nobody knows.
-    ///
-    /// If the reader fails before its end, its error is returned instead. It is then unknown whether the blob is
-    /// damaged. A reader that verifies its download reports damage by failing at the end.
-    fn damage(self) -> Option<Fault>;
-}
-
-/// The uncompressed bytes of a layer, verified on the way: the blob's size and digest below the
-/// decompression, the diff ID above it.
+/// The uncompressed bytes of a layer, verified as they are read: size and digest of the blob before decompression, and
+/// the diff ID after it.
 ///
 /// Errors of [`Read`] carry a [`Fault`]; [`Fault::of_reader`] extracts it.
 ///
@@ -43,19 +29,21 @@ pub struct LayerStream<R: Read> {
 }
 
 impl<R: Read> LayerStream<R> {
-    /// Looks at the first bytes of a blob.
+    /// Opens a layer, and detects the compression from the first bytes of the blob.
     ///
     /// # Errors
     ///
     /// [`Violation::Compression`](crate::Violation::Compression) for an unsupported compression,
     /// [`Violation::SizeMismatch`](crate::Violation::SizeMismatch),
-    /// [`Violation::LimitExceeded`](crate::Violation::LimitExceeded), and what is wrong with the reader.
+    /// [`Violation::LimitExceeded`](crate::Violation::LimitExceeded), and errors of the reader.
     pub fn open(reader: R, expected: Expected, limits: &Limits) -> Result<Self, Fault> {
-        let decoder = Decoder::open(Incoming::new(reader, &expected, limits), limits)
-            .map_err(|(fault, rest)| expected.blamed(fault, || Some(rest?.drain())))?;
-        let shared = decoder.format() == Format::Plain && expected.digests_alike();
-        let diff_id = expected.diff_id().filter(|_| !shared);
-        Ok(Self { expected, stream: Input::new(Unpacked::new(decoder, diff_id, limits))? })
+        let peeked = Peeked::open(Incoming::new(reader, &expected, limits)).map_err(|not_opened| {
+            let NotOpened { fault, rest } = *not_opened;
+            expected.blamed(fault, || Some(rest?.into_inner().drain()))
+        })?;
+        let hashed_as = expected.diff_id_algorithm(peeked.format());
+        let unpacked = Unpacked::new(peeked.decode(limits)?, hashed_as, limits);
+        Ok(Self { expected, stream: Input::new(unpacked)? })
     }
 
     /// How the blob is compressed.
@@ -68,31 +56,20 @@ impl<R: Read> LayerStream<R> {
         self.decoder().input().bytes()
     }
 
-    /// What is odd about the compression so far; all of it is known at the end only.
+    /// The quirks of the compression so far. They are complete only at the end.
     pub fn quirks(&self) -> Vec<Quirk> {
         self.decoder().quirks()
     }
 
-    /// Reads what remains and compares all that is expected.
+    /// Reads the remaining bytes and compares everything that is expected.
     ///
     /// # Errors
     ///
-    /// What is wrong with the remaining bytes. [`Violation::SizeMismatch`](crate::Violation::SizeMismatch),
+    /// Errors in the remaining bytes. [`Violation::SizeMismatch`](crate::Violation::SizeMismatch),
     /// [`Violation::DigestMismatch`](crate::Violation::DigestMismatch),
     /// [`Violation::DiffIdMismatch`](crate::Violation::DiffIdMismatch).
-    pub fn finish(mut self) -> Result<Checked, Fault> {
-        match io::copy(&mut self, &mut io::sink()).map_err(Fault::of_reader) {
-            Err(fault) if fault.blame() == Blame::Archive => return Err(self.damage().unwrap_or(fault)),
-            drained => drained.map(drop)?,
-        }
-        let quirks = self.quirks();
-        let (decoder, mut unpacked) = self.stream.into_inner().finish();
-        let plain = decoder.format() == Format::Plain;
-        let blob = decoder.into_input().finish();
-        if plain && self.expected.digests_alike() {
-            unpacked.digest = blob.digest;
-        }
-        Ok(Checked::new(self.expected, &blob, &unpacked, quirks)?)
+    pub fn finish(self) -> Result<Checked, Fault> {
+        verifying::finish(self)
     }
 
     fn decoder(&self) -> &Decoder<Incoming<R>> {
@@ -109,24 +86,27 @@ impl<R: Read> Verifying for LayerStream<R> {
         self.finish()
     }
 
-    fn damage(mut self) -> Option<Fault> {
-        if !self.expected.checks_anything() {
-            return None;
-        }
-        if !self.expected.names_blob() {
-            match io::copy(&mut self, &mut io::sink()).map_err(Fault::of_reader) {
-                Ok(_) => {
-                    let (_, unpacked) = self.stream.into_inner().finish();
-                    return self.expected.compare_unpacked(&unpacked).err().map(Fault::from);
-                }
-                Err(fault) if is_of_the_reader(&fault) => return Some(fault),
-                // No data follows damaged compressed data, and a rule already reports it. The code below checks whether
-                // the reader has an error of its own.
-                Err(_) => (),
-            }
-        }
+    fn damage(self) -> Option<Fault> {
+        verifying::damage(self)
+    }
+}
+
+impl<R: Read> Ending for LayerStream<R> {
+    fn expected(&self) -> Expected {
+        self.expected
+    }
+
+    fn into_whole(self) -> Result<Whole, Fault> {
+        let quirks = self.quirks();
+        let (decoder, unpacked) = self.stream.into_inner().finish();
+        let format = decoder.format();
+        let blob = decoder.into_input().finish();
+        Ok(Whole { unpacked: self.expected.with_shared_digest(format, unpacked, &blob), blob, quirks })
+    }
+
+    fn abandon(self) -> Option<Result<Seen, Fault>> {
         let (decoder, _) = self.stream.into_inner().finish();
-        self.expected.damage(decoder.into_input().drain())
+        Some(decoder.into_input().drain())
     }
 }
 

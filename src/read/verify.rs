@@ -1,8 +1,7 @@
-//! Sizes and digests, compared while the bytes flow.
+//! What is expected of a layer, and the proof that it was read.
 
-use super::{compression::Decoder, hash::Hasher, refusal};
-use crate::words::{Blame, Digest, Fault, Limit, Limits, Misuse, Quirk, SizeSeen, Violation};
-use std::io::{self, ErrorKind, Read};
+use super::format::Format;
+use crate::words::{Algorithm, Blame, Digest, Fault, Misuse, Quirk, SizeSeen, Violation};
 
 /// What the caller knows about a layer before it is read; what it does not know is not looked at.
 ///
@@ -77,17 +76,24 @@ impl Expected {
         self.digest.is_some() || self.size.is_some()
     }
 
-    pub(crate) fn digest(&self) -> Option<Digest> {
-        self.digest
+    pub(crate) fn size(&self) -> Option<u64> {
+        self.size
     }
 
-    pub(crate) fn diff_id(&self) -> Option<Digest> {
-        self.diff_id
+    /// The algorithm to hash the blob with.
+    pub(crate) fn digest_algorithm(&self) -> Option<Algorithm> {
+        self.digest.map(|digest| digest.algorithm())
     }
 
-    /// Whether one digest over a plain layer serves as both.
-    pub(crate) fn digests_alike(&self) -> bool {
-        self.digest.map(|digest| digest.algorithm()) == self.diff_id.map(|digest| digest.algorithm())
+    /// The algorithm to hash the uncompressed layer with. `None` also for a plain layer whose digest is its diff ID.
+    pub(crate) fn diff_id_algorithm(&self, format: Format) -> Option<Algorithm> {
+        let algorithm = self.diff_id.map(|diff_id| diff_id.algorithm());
+        algorithm.filter(|_| format != Format::Plain || algorithm != self.digest_algorithm())
+    }
+
+    /// The digest of the uncompressed layer: of a plain layer it may be that of the blob.
+    pub(crate) fn with_shared_digest(&self, format: Format, unpacked: Seen, blob: &Seen) -> Seen {
+        if format == Format::Plain { Seen { digest: unpacked.digest.or(blob.digest), ..unpacked } } else { unpacked }
     }
 
     /// Compares all that is expected with what flowed by: the one place where a proof is made.
@@ -196,8 +202,9 @@ pub struct Checked {
 }
 
 impl Checked {
-    pub(crate) fn new(expected: Expected, blob: &Seen, unpacked: &Seen, quirks: Vec<Quirk>) -> Result<Self, Violation> {
-        let proof = expected.compare(blob, unpacked)?;
+    pub(crate) fn new(expected: Expected, whole: Whole) -> Result<Self, Violation> {
+        let Whole { blob, unpacked, quirks } = whole;
+        let proof = expected.compare(&blob, &unpacked)?;
         Ok(Self { expected, proof, blob_bytes: blob.bytes, unpacked_bytes: unpacked.bytes, quirks })
     }
 
@@ -217,143 +224,16 @@ impl Checked {
     }
 }
 
-/// What has flowed by.
+/// A layer that has been read to its end.
+pub(crate) struct Whole {
+    pub(crate) blob: Seen,
+    pub(crate) unpacked: Seen,
+    pub(crate) quirks: Vec<Quirk>,
+}
+
+/// The amount and digest of the bytes that were read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Seen {
     pub(crate) bytes: u64,
     pub(crate) digest: Option<Digest>,
-}
-
-/// The blob as it is read: counted against its size and the limit, hashed when a digest is expected.
-pub(crate) struct Incoming<R> {
-    reader: R,
-    size: Option<u64>,
-    limits: Limits,
-    bytes: u64,
-    hasher: Option<Hasher>,
-    /// More came than its size says: what comes then is no part of it, nor its end.
-    is_too_long: bool,
-}
-
-impl<R: Read> Incoming<R> {
-    /// A blob that is counted here, and hashed elsewhere.
-    pub(crate) fn counting(reader: R, expected: &Expected, limits: &Limits) -> Self {
-        Self { reader, size: expected.size, limits: limits.clone(), bytes: 0, hasher: None, is_too_long: false }
-    }
-
-    pub(crate) fn new(reader: R, expected: &Expected, limits: &Limits) -> Self {
-        let hasher = expected.digest.map(|digest| Hasher::new(digest.algorithm()));
-        Self { hasher, ..Self::counting(reader, expected, limits) }
-    }
-
-    pub(crate) fn bytes(&self) -> u64 {
-        self.bytes
-    }
-
-    pub(crate) fn finish(self) -> Seen {
-        Seen { bytes: self.bytes, digest: self.hasher.map(Hasher::finish) }
-    }
-
-    /// Reads the rest of the blob. Its size and digest show whether damage caused a refusal.
-    pub(crate) fn drain(mut self) -> Result<Seen, Fault> {
-        io::copy(&mut self, &mut io::sink()).map_err(Fault::of_reader)?;
-        Ok(self.finish())
-    }
-}
-
-impl<R: Read> Read for Incoming<R> {
-    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
-        if out.is_empty() {
-            return Ok(0);
-        }
-        let too_long = |expected| refusal(Violation::SizeMismatch { expected, got: SizeSeen::More });
-        if let (true, Some(expected)) = (self.is_too_long, self.size) {
-            return Err(too_long(expected));
-        }
-        let left = self.size.map_or(u64::MAX, |size| size - self.bytes);
-        // One byte more than is left shows that the blob is too long; nobody sees it.
-        let most = usize::try_from(left.saturating_add(1)).unwrap_or(usize::MAX).min(out.len());
-        let lent = out.get_mut(..most).unwrap_or_default();
-        let lent = within(&self.limits, self.bytes, lent);
-        let got = self.reader.read(lent)?.min(lent.len());
-        self.limits.check(Limit::LayerBytes, self.bytes + got as u64).map_err(refusal)?;
-        if let Some(expected) = self.size {
-            if got as u64 > left {
-                self.is_too_long = true;
-                return Err(too_long(expected));
-            }
-            if got == 0 && left > 0 {
-                return Err(refusal(Violation::SizeMismatch { expected, got: SizeSeen::Exactly(self.bytes) }));
-            }
-        }
-        if let Some(hasher) = &mut self.hasher {
-            hasher.update(lent.get(..got).unwrap_or_default());
-        }
-        self.bytes += got as u64;
-        Ok(got)
-    }
-}
-
-/// The part of a buffer that may be read into: what is left of the limit, and the byte behind it once nothing is.
-///
-/// So what is within the limit comes out whole, however the bytes arrive.
-fn within<'b>(limits: &Limits, bytes: u64, out: &'b mut [u8]) -> &'b mut [u8] {
-    let left = limits.most(Limit::LayerBytes).saturating_sub(bytes).max(1);
-    let most = usize::try_from(left).unwrap_or(usize::MAX).min(out.len());
-    out.get_mut(..most).unwrap_or_default()
-}
-
-/// The uncompressed layer as it is read: counted against the limits, hashed when a diff ID is expected, dead after an
-/// error.
-pub(crate) struct Unpacked<R> {
-    reader: Decoder<Incoming<R>>,
-    limits: Limits,
-    bytes: u64,
-    hasher: Option<Hasher>,
-    failed: bool,
-}
-
-impl<R: Read> Unpacked<R> {
-    pub(crate) fn new(reader: Decoder<Incoming<R>>, hashed_as: Option<Digest>, limits: &Limits) -> Self {
-        let hasher = hashed_as.map(|digest| Hasher::new(digest.algorithm()));
-        Self { reader, limits: limits.clone(), bytes: 0, hasher, failed: false }
-    }
-
-    pub(crate) fn inner(&self) -> &Decoder<Incoming<R>> {
-        &self.reader
-    }
-
-    pub(crate) fn finish(self) -> (Decoder<Incoming<R>>, Seen) {
-        (self.reader, Seen { bytes: self.bytes, digest: self.hasher.map(Hasher::finish) })
-    }
-
-    fn read_within(&mut self, out: &mut [u8]) -> io::Result<usize> {
-        let got = self.reader.read(within(&self.limits, self.bytes, out))?;
-        let bytes = self.bytes + got as u64;
-        self.limits.check(Limit::LayerBytes, bytes).map_err(refusal)?;
-        if bytes > RATIO_COUNTS_FROM {
-            let ratio = bytes.div_ceil(self.reader.input().bytes().max(1));
-            self.limits.check(Limit::ExpansionRatio, ratio).map_err(refusal)?;
-        }
-        self.bytes = bytes;
-        Ok(got)
-    }
-}
-
-/// Uncompressed bytes that any blob may have, however small.
-const RATIO_COUNTS_FROM: u64 = 1 << 20;
-
-impl<R: Read> Read for Unpacked<R> {
-    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
-        if self.failed {
-            // Reading on behind a damaged place could end in a proof.
-            return Err(Fault::from(Misuse::Poisoned).into());
-        }
-        let read = self.read_within(out);
-        let got = read.inspect_err(|error| self.failed = error.kind() != ErrorKind::Interrupted)?;
-        if let Some(hasher) = &mut self.hasher {
-            hasher.update(out.get(..got).unwrap_or_default());
-        }
-        Ok(got)
-    }
 }

@@ -1,6 +1,8 @@
 //! zstd: any number of frames is one stream.
 
-use super::{compression::Format, input::Input, refusal};
+use super::format::Format;
+use super::input::Input;
+use super::refusal::refusal;
 use crate::words::{Fault, Limit, Limits, Violation};
 use ::zstd::stream::raw::{DParameter, Decoder, Operation};
 use ::zstd::zstd_safe::zstd_sys::ZSTD_ErrorCode;

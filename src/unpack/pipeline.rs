@@ -1,7 +1,7 @@
 //! Layers read by other threads than the one that applies them.
 
 use super::layer::{Layer, Opened};
-use crate::read::{Feeder, Line, PipedStream};
+use crate::read::{Feeder, HashQueue, PipedStream};
 use crate::words::{DeferredWork, Error, Fault, Limits, Position};
 use std::io::Read;
 use std::num::NonZeroUsize;
@@ -111,9 +111,9 @@ fn feed<R: Read>(
     }
 }
 
-/// Hashes, and when there is nothing to hash helps with what else there is: whatever is read calls.
-fn help(called: &Receiver<Arc<Line>>, chore: Option<&dyn DeferredWork>) {
-    for line in called {
-        while line.help() || chore.is_some_and(|chore| chore.help()) {}
+/// Hashes the chunks of each queue that arrives, and does deferred work in between.
+fn help(called: &Receiver<Arc<HashQueue>>, chore: Option<&dyn DeferredWork>) {
+    for queue in called {
+        while queue.help() || chore.is_some_and(|chore| chore.help()) {}
     }
 }

@@ -3,7 +3,7 @@
 //! libarchive searches for archives inside programs, and for a zip table at the end of a file. It does so before it
 //! accepts the file as tar, unless it is sure of the first header.
 
-use super::{is_header_to_libarchive, is_plain};
+use super::numbers::{is_header_to_libarchive, is_plain};
 
 /// A signature and its position: anywhere, or at one offset.
 struct Needle {

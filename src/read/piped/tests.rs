@@ -1,9 +1,14 @@
-//! What two threads owe each other; what comes out of them is compared with one thread's in `stream/tests.rs`.
+//! How the two threads wait for each other. `stream/tests.rs` compares their results with those of one thread.
 
 use super::*;
+use crate::read::chunk::Pool;
+use crate::read::feed::Feeder;
+use crate::words::{DeferredWork, Digest, Limits};
+use std::io::ErrorKind;
 use std::sync::atomic::AtomicUsize;
+use std::thread::{self, ThreadId};
 
-/// Zeros, and how many of them were asked for.
+/// Zeros, and how many of them were read.
 struct Zeros<'a>(u64, &'a AtomicUsize);
 
 impl Read for Zeros<'_> {
@@ -20,14 +25,14 @@ fn over<T>(reader: impl Read + Send, expected: Expected, using: impl FnOnce(Pipe
     beside(reader, expected, &Limits::default(), |stream| using(stream.unwrap()))
 }
 
-/// Uses what another thread reads.
+/// Uses a stream that another thread feeds.
 pub(in crate::read) fn beside<T>(
     reader: impl Read + Send,
     expected: Expected,
     limits: &Limits,
     using: impl FnOnce(Result<PipedStream, Fault>) -> T,
 ) -> T {
-    std::thread::scope(|scope| {
+    thread::scope(|scope| {
         let (deliver, arriving) = channel();
         scope.spawn(move || {
             let deliver = |stream| drop(deliver.send(stream));
@@ -39,17 +44,37 @@ pub(in crate::read) fn beside<T>(
 
 const LONG: u64 = 1 << 30;
 
+/// Reports when another thread than this one has to wait, and does no work.
+struct Waits(ThreadId, Sender<()>);
+
+impl DeferredWork for Waits {
+    fn help(&self) -> bool {
+        if thread::current().id() != self.0 {
+            self.1.send(()).unwrap_or_default();
+        }
+        false
+    }
+}
+
 #[test]
 fn reading_is_ahead_by_the_buffers_and_no_more() {
     let read = AtomicUsize::new(0);
-    over(Zeros(LONG, &read), Expected::unchecked(), |mut stream| {
-        stream.fill_buf().unwrap();
+    let (report, has_to_wait) = channel();
+    let deferred: Arc<dyn DeferredWork> = Arc::new(Waits(thread::current().id(), report));
+    thread::scope(|scope| {
+        let (deliver, arriving) = channel();
+        let zeros = Zeros(LONG, &read);
+        scope.spawn(move || {
+            let (expected, limits) = (Expected::unchecked(), Limits::default());
+            let deliver = |stream| drop(deliver.send(stream));
+            Feeder::new(None, Some(deferred)).feed(zeros, expected, &limits, None, deliver);
+        });
+        let _stream = arriving.recv().unwrap();
+        // The feeding thread has filled all its buffers, and none of them is used.
+        has_to_wait.recv().unwrap();
+        let read = read.load(Ordering::Relaxed);
         let most = Pool::BYTES * (Feeder::COMPRESSED + Feeder::UNPACKED + 1);
-        while read.load(Ordering::Relaxed) < Pool::BYTES * Feeder::UNPACKED {
-            std::thread::yield_now();
-        }
-        std::thread::sleep(std::time::Duration::from_millis(20));
-        assert!(read.load(Ordering::Relaxed) <= most);
+        assert!((Pool::BYTES * Feeder::UNPACKED..=most).contains(&read), "{read}");
     });
 }
 
@@ -63,7 +88,7 @@ fn a_stream_that_is_dropped_ends_the_reading() {
 }
 
 #[test]
-fn who_wants_to_know_of_damage_has_the_blob_read_to_its_end() {
+fn the_question_whether_a_blob_is_damaged_has_it_read_to_its_end() {
     let read = AtomicUsize::new(0);
     let wrong = Digest::Sha256([0; 32]);
     let expected = Expected::unchecked().with_digest(wrong).with_diff_id(wrong);
@@ -76,7 +101,7 @@ fn who_wants_to_know_of_damage_has_the_blob_read_to_its_end() {
 }
 
 #[test]
-fn what_is_known_by_its_diff_id_alone_is_read_to_its_end_for_that_and_nothing_else_is() {
+fn a_layer_is_read_to_its_end_for_its_diff_id_and_not_if_nothing_is_expected() {
     let expected = Expected::unchecked().with_diff_id_alone(Digest::Sha256([0; 32]));
     for (expected, bytes, found) in
         [(expected, 64 << 20, Some("diff-id-mismatch")), (Expected::unchecked(), LONG, None)]
@@ -105,7 +130,7 @@ fn a_panic_of_the_user_ends_the_reading() {
     assert!(read.load(Ordering::Relaxed) < 64 << 20);
 }
 
-/// Gives what is here, and then waits for somebody to let go.
+/// Gives the bytes, and then blocks until it is woken.
 struct Waiting<'a>(&'a [u8], Receiver<()>);
 
 impl Read for Waiting<'_> {
@@ -117,11 +142,11 @@ impl Read for Waiting<'_> {
     }
 }
 
-/// Reads so much of what is here, while more is waited for.
+/// Reads so many bytes while the reader blocks.
 fn reads_what_is_here(bytes: &[u8], least: usize, plain: &[u8]) {
     let (let_go, waiting) = channel();
     let tell = move || let_go.send(()).unwrap_or_default();
-    std::thread::scope(|scope| {
+    thread::scope(|scope| {
         let (deliver, arriving) = channel();
         scope.spawn(move || {
             let (expected, limits) = (Expected::unchecked(), Limits::default());
@@ -140,14 +165,14 @@ fn noise() -> Vec<u8> {
 }
 
 #[test]
-fn what_is_here_is_handed_on_before_more_is_waited_for_and_whoever_waits_is_told_when_nobody_wants_it() {
+fn bytes_are_given_out_before_the_reader_blocks_and_a_dropped_stream_wakes_it() {
     let plain = noise();
     reads_what_is_here(&plain, plain.len(), &plain);
 }
 
 #[cfg(feature = "gzip")]
 #[test]
-fn what_is_here_is_inflated_before_more_is_waited_for() {
+fn bytes_are_decompressed_before_the_reader_blocks() {
     let plain = noise();
     let mut gzipped = Vec::new();
     flate2::bufread::GzEncoder::new(&plain[..], flate2::Compression::fast()).read_to_end(&mut gzipped).unwrap();

@@ -2,8 +2,7 @@
 
 use super::*;
 use crate::read::{Blob, hash::Hasher, piped::tests::beside};
-use crate::words::Violation;
-use crate::words::{Algorithm, Digest, Limit, Misuse};
+use crate::words::{Algorithm, Blame, Digest, Limit, Misuse, Violation};
 
 type Outcome = Result<(Vec<u8>, Checked), Fault>;
 

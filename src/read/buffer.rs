@@ -1,0 +1,11 @@
+//! Memory for buffers.
+
+use crate::words::Fault;
+
+/// A buffer of zeros. If there is no memory for it, this is an error; `vec!` would end the process.
+pub(super) fn buffer(bytes: usize, what: &str) -> Result<Vec<u8>, Fault> {
+    let mut buffer = Vec::new();
+    buffer.try_reserve_exact(bytes).map_err(|_| Fault::out_of_memory(what))?;
+    buffer.resize(bytes, 0);
+    Ok(buffer)
+}

@@ -1,0 +1,75 @@
+//! How a layer ends: which error is reported if several are possible.
+
+use super::format::Format;
+use super::verify::{Checked, Expected, Seen, Whole, is_of_the_reader};
+use crate::words::{Blame, Fault};
+use std::io::{self, BufRead};
+
+/// The uncompressed bytes of a layer, verified as they are read, on one thread or two.
+pub(crate) trait Verifying: BufRead {
+    /// How the blob is compressed.
+    fn format(&self) -> Format;
+
+    /// Reads the remaining bytes and compares everything that is expected.
+    fn finish(self) -> Result<Checked, Fault>;
+
+    /// Returns the reason for a refusal if the blob is damaged or a different one: reads the rest of the blob and
+    /// compares size and digest, or the diff ID if nothing else is known. `None` if the blob is the expected one, or if
+    /// nothing is expected.
+    ///
+    /// If the reader fails before its end, its error is returned instead. It is then unknown whether the blob is
+    /// damaged. A reader that verifies its download reports damage by failing at the end.
+    fn damage(self) -> Option<Fault>;
+}
+
+/// A stream of uncompressed bytes, as [`finish`] and [`damage`] need it.
+pub(super) trait Ending: BufRead + Sized {
+    fn expected(&self) -> Expected;
+
+    /// Amounts, digests and quirks, after all bytes have been read.
+    fn into_whole(self) -> Result<Whole, Fault>;
+
+    /// Reads the blob to its end and does not use its content. `None` if the blob cannot be read to its end because of
+    /// an error that the stream has already returned.
+    fn abandon(self) -> Option<Result<Seen, Fault>>;
+}
+
+/// Implements [`Verifying::finish`].
+///
+/// A wrong size or digest explains every other violation, so it is the one that is reported.
+pub(super) fn finish<S: Ending>(mut stream: S) -> Result<Checked, Fault> {
+    match read_to_end(&mut stream) {
+        Ok(()) => {
+            let expected = stream.expected();
+            Ok(Checked::new(expected, stream.into_whole()?)?)
+        }
+        Err(fault) if fault.blame() == Blame::Archive => Err(damage(stream).unwrap_or(fault)),
+        Err(fault) => Err(fault),
+    }
+}
+
+/// Implements [`Verifying::damage`].
+pub(super) fn damage<S: Ending>(mut stream: S) -> Option<Fault> {
+    let expected = stream.expected();
+    if !expected.checks_anything() {
+        return None;
+    }
+    if !expected.names_blob() {
+        // Only the diff ID is known, so the rest must be decompressed.
+        match read_to_end(&mut stream) {
+            Ok(()) => {
+                let compared = stream.into_whole().and_then(|whole| Ok(expected.compare_unpacked(&whole.unpacked)?));
+                return compared.err();
+            }
+            Err(fault) if is_of_the_reader(&fault) => return Some(fault),
+            // No data follows damaged compressed data, and a rule already reports it. The rest of the blob shows whether
+            // the reader has an error of its own.
+            Err(_) => (),
+        }
+    }
+    expected.damage(stream.abandon()?)
+}
+
+fn read_to_end(stream: &mut impl BufRead) -> Result<(), Fault> {
+    io::copy(stream, &mut io::sink()).map(drop).map_err(Fault::of_reader)
+}
