@@ -3,7 +3,8 @@
 use super::format::Format;
 use crate::words::{Algorithm, Blame, Digest, Fault, Misuse, Quirk, SizeSeen, Violation};
 
-/// What the caller knows about a layer before it is read; what it does not know is not looked at.
+/// What the caller knows about a layer before it is read, and which digests to compute. What is not known is not
+/// compared.
 ///
 /// ```
 /// # use layercage::{Digest, Expected};
@@ -19,6 +20,8 @@ pub struct Expected {
     size: Option<u64>,
     diff_id: Option<Digest>,
     named_by: NamedBy,
+    compute_digest: Option<Algorithm>,
+    compute_diff_id: Option<Algorithm>,
 }
 
 /// What an image names a layer by.
@@ -31,27 +34,67 @@ enum NamedBy {
 }
 
 impl Expected {
-    /// Nothing: the layer is read on trust, and no proof comes of it.
+    /// Expects nothing: the layer is trusted, and there is no proof.
     pub fn unchecked() -> Self {
-        Self { digest: None, size: None, diff_id: None, named_by: NamedBy::Blob }
+        Self {
+            digest: None,
+            size: None,
+            diff_id: None,
+            named_by: NamedBy::Blob,
+            compute_digest: None,
+            compute_diff_id: None,
+        }
     }
 
-    /// The digest of the blob, as the manifest names it.
+    /// Sets the digest of the blob, as the manifest has it.
     #[must_use]
     pub fn with_digest(self, digest: Digest) -> Self {
         Self { digest: Some(digest), ..self }
     }
 
-    /// The size of the blob in bytes, as the manifest states it.
+    /// Sets the size of the blob in bytes, as the manifest has it.
     #[must_use]
     pub fn with_size(self, size: u64) -> Self {
         Self { size: Some(size), ..self }
     }
 
-    /// The digest of the uncompressed layer, as the configuration names it.
+    /// Sets the diff ID, the digest of the uncompressed layer, as the configuration has it.
     #[must_use]
     pub fn with_diff_id(self, diff_id: Digest) -> Self {
         Self { diff_id: Some(diff_id), ..self }
+    }
+
+    /// Sets the diff ID of a layer that the image names by nothing else, as in `docker save`. It alone makes a proof. The
+    /// proof covers the uncompressed bytes, and not the compression around them.
+    #[must_use]
+    pub fn with_diff_id_alone(self, diff_id: Digest) -> Self {
+        Self { diff_id: Some(diff_id), named_by: NamedBy::DiffId, ..self }
+    }
+
+    /// Computes the digest of the blob, for [`Checked::digest`]. This compares nothing and makes no proof.
+    ///
+    /// If a digest is expected, that one is computed with its own algorithm, and `algorithm` is not used.
+    #[must_use]
+    pub fn compute_digest(self, algorithm: Algorithm) -> Self {
+        Self { compute_digest: Some(algorithm), ..self }
+    }
+
+    /// Computes the diff ID, for [`Checked::diff_id`]. This compares nothing and makes no proof.
+    ///
+    /// If a diff ID is expected, that one is computed with its own algorithm, and `algorithm` is not used.
+    ///
+    /// ```
+    /// # use layercage::{Algorithm, Expected, Fault, LayerStream, Limits};
+    /// # let blob = [0; 1024];
+    /// let expected = Expected::unchecked().compute_diff_id(Algorithm::Sha256);
+    /// let checked = LayerStream::open(&blob[..], expected, &Limits::default())?.finish()?;
+    /// let diff_id = checked.diff_id().expect("it was asked for");
+    /// assert_eq!(diff_id.to_string(), "sha256:5f70bf18a086007016e948b04aed3b82103a36bea41755b6cddfaf10ace3c6ef");
+    /// # Ok::<(), Fault>(())
+    /// ```
+    #[must_use]
+    pub fn compute_diff_id(self, algorithm: Algorithm) -> Self {
+        Self { compute_diff_id: Some(algorithm), ..self }
     }
 
     /// Whether anything is expected that only the end of the layer shows.
@@ -59,19 +102,12 @@ impl Expected {
         self.covers_stream() || self.size.is_some()
     }
 
-    /// The digest of the uncompressed layer, of an image that names its layers by nothing else, as `docker save`
-    /// writes them: it alone makes a proof. What is compressed around these bytes, if anything, is not proven.
-    #[must_use]
-    pub fn with_diff_id_alone(self, diff_id: Digest) -> Self {
-        Self { diff_id: Some(diff_id), named_by: NamedBy::DiffId, ..self }
-    }
-
-    /// Whether a digest or diff ID shows that the layer is whole; a size alone does not.
+    /// Whether a digest or diff ID is expected, which shows that the layer is complete. A size does not show that.
     pub fn covers_stream(&self) -> bool {
         self.digest.is_some() || self.diff_id.is_some()
     }
 
-    /// Whether anything is known of the blob as it is stored.
+    /// Whether anything is expected of the blob as it is stored.
     pub(crate) fn names_blob(&self) -> bool {
         self.digest.is_some() || self.size.is_some()
     }
@@ -82,12 +118,12 @@ impl Expected {
 
     /// The algorithm to hash the blob with.
     pub(crate) fn digest_algorithm(&self) -> Option<Algorithm> {
-        self.digest.map(|digest| digest.algorithm())
+        self.digest.map(|digest| digest.algorithm()).or(self.compute_digest)
     }
 
     /// The algorithm to hash the uncompressed layer with. `None` also for a plain layer whose digest is its diff ID.
     pub(crate) fn diff_id_algorithm(&self, format: Format) -> Option<Algorithm> {
-        let algorithm = self.diff_id.map(|diff_id| diff_id.algorithm());
+        let algorithm = self.diff_id.map(|diff_id| diff_id.algorithm()).or(self.compute_diff_id);
         algorithm.filter(|_| format != Format::Plain || algorithm != self.digest_algorithm())
     }
 
@@ -96,11 +132,11 @@ impl Expected {
         if format == Format::Plain { Seen { digest: unpacked.digest.or(blob.digest), ..unpacked } } else { unpacked }
     }
 
-    /// Compares all that is expected with what flowed by: the one place where a proof is made.
+    /// Compares everything that is expected with the bytes that were read. This is the only place where a proof is made.
     pub(crate) fn compare(&self, blob: &Seen, unpacked: &Seen) -> Result<Option<Verified<Blob>>, Violation> {
         self.compare_blob(blob)?;
         self.compare_unpacked(unpacked)?;
-        // Only what was computed here and is equal goes into a proof.
+        // A proof contains only what was expected, computed here, and equal.
         let Some(diff_id) = self.diff_id.and(unpacked.digest) else { return Ok(None) };
         let digest = self.digest.and(blob.digest);
         let is_proven = match self.named_by {
@@ -110,7 +146,7 @@ impl Expected {
         Ok(is_proven.then_some(Verified(Blob { digest, size: blob.bytes, diff_id })))
     }
 
-    /// Compares what is expected of the blob as it is stored.
+    /// Compares the size and digest of the blob as it is stored.
     pub(crate) fn compare_blob(&self, blob: &Seen) -> Result<(), Violation> {
         if let Some(expected) = self.size.filter(|&size| size != blob.bytes) {
             return Err(Violation::SizeMismatch { expected, got: SizeSeen::Exactly(blob.bytes) });
@@ -121,7 +157,7 @@ impl Expected {
         }
     }
 
-    /// Compares what is expected of the uncompressed layer.
+    /// Compares the diff ID.
     pub(crate) fn compare_unpacked(&self, unpacked: &Seen) -> Result<(), Violation> {
         match differing(self.diff_id, unpacked.digest) {
             Some((expected, got)) => Err(Violation::DiffIdMismatch { expected, got }),
@@ -166,38 +202,40 @@ fn differing(expected: Option<Digest>, got: Option<Digest>) -> Option<(Digest, D
     expected.zip(got).filter(|(expected, got)| expected != got)
 }
 
-/// A proof: the value was verified. Nothing outside of the comparison itself can make one.
+/// A proof that the value was verified. Only the comparison itself can make one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Verified<T>(T);
 
 impl<T> Verified<T> {
-    /// What was verified.
+    /// The verified value.
     pub fn value(&self) -> &T {
         &self.0
     }
 }
 
-/// The blob of a layer, named by all that identifies it.
+/// Everything that identifies a layer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Blob {
-    /// Of the blob as it is stored; `None` when the image names the layer by its diff ID alone.
+    /// The digest of the blob as it is stored; `None` if the image names the layer by its diff ID alone.
     pub digest: Option<Digest>,
-    /// Of the blob as it is stored, in bytes.
+    /// The size of the blob as it is stored, in bytes.
     pub size: u64,
-    /// The digest of the uncompressed layer.
+    /// The diff ID, the digest of the uncompressed layer.
     pub diff_id: Digest,
 }
 
-/// What came of a layer that was read to its end and has all that was expected.
+/// The result for a layer that was read to its end and matches everything that was expected.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Checked {
     expected: Expected,
     proof: Option<Verified<Blob>>,
+    digest: Option<Digest>,
+    diff_id: Option<Digest>,
     /// Bytes of the blob.
     pub blob_bytes: u64,
     /// Bytes of the uncompressed layer.
     pub unpacked_bytes: u64,
-    /// What is odd about the compression; policy decides.
+    /// The quirks of the compression. They have not been judged by a policy.
     pub quirks: Vec<Quirk>,
 }
 
@@ -205,20 +243,32 @@ impl Checked {
     pub(crate) fn new(expected: Expected, whole: Whole) -> Result<Self, Violation> {
         let Whole { blob, unpacked, quirks } = whole;
         let proof = expected.compare(&blob, &unpacked)?;
-        Ok(Self { expected, proof, blob_bytes: blob.bytes, unpacked_bytes: unpacked.bytes, quirks })
+        let (digest, diff_id) = (blob.digest, unpacked.digest);
+        Ok(Self { expected, proof, digest, diff_id, blob_bytes: blob.bytes, unpacked_bytes: unpacked.bytes, quirks })
     }
 
-    /// The proof that this was the layer meant, when digest, size and diff ID were all expected, or the diff ID
+    /// The digest of the blob, if it was expected or [asked for](Expected::compute_digest).
+    pub fn digest(&self) -> Option<Digest> {
+        self.digest
+    }
+
+    /// The digest of the uncompressed layer, if it was expected or [asked for](Expected::compute_diff_id), or if the
+    /// layer is not compressed and the digest of the blob is known.
+    pub fn diff_id(&self) -> Option<Digest> {
+        self.diff_id
+    }
+
+    /// The proof that this is the expected layer: if digest, size and diff ID were all expected, or the diff ID
     /// [alone](Expected::with_diff_id_alone).
     pub fn proof(&self) -> Option<&Verified<Blob>> {
         self.proof.as_ref()
     }
 
-    /// The same, as an error if there is no proof.
+    /// Like [`Checked::proof`], but an error if there is no proof.
     ///
     /// # Errors
     ///
-    /// [`Misuse::Unproven`], which says what was not expected.
+    /// [`Misuse::Unproven`], which names what was not expected.
     pub fn verified(self) -> Result<Verified<Blob>, Misuse> {
         self.proof.ok_or(Misuse::Unproven { missing: self.expected.missing() })
     }

@@ -160,6 +160,64 @@ fn a_plain_layer_may_have_digests_of_two_algorithms() {
     }
 }
 
+/// Every format that is built in, with the uncompressed bytes.
+fn blobs(plain: &[u8]) -> Vec<(Format, Vec<u8>)> {
+    vec![
+        (Format::Plain, plain.to_vec()),
+        #[cfg(feature = "gzip")]
+        (Format::Gzip, gzip::gzip(plain)),
+        #[cfg(feature = "zstd")]
+        (Format::Zstd, ::zstd::bulk::compress(plain, 3).unwrap()),
+    ]
+}
+
+#[test]
+fn digests_are_computed_on_request_and_prove_nothing() {
+    use Algorithm::{Sha256, Sha512};
+    let plain = noise(700_000);
+    for (format, blob) in blobs(&plain) {
+        for (algorithm, diff_algorithm) in [(Sha256, Sha256), (Sha256, Sha512), (Sha512, Sha256)] {
+            let (of_blob, of_plain) = (digest(algorithm, &blob), digest(diff_algorithm, &plain));
+            let both = Expected::unchecked().compute_digest(algorithm).compute_diff_id(diff_algorithm);
+            assert!(!both.checks_anything());
+            let (_, checked) = unpack_with(&blob, both, &Limits::default()).unwrap();
+            assert_eq!((checked.digest(), checked.diff_id()), (Some(of_blob), Some(of_plain)), "{format:?}");
+            assert!(checked.proof().is_none());
+
+            let diff_id = Expected::unchecked().compute_diff_id(diff_algorithm);
+            let (_, checked) = unpack_with(&blob, diff_id, &Limits::default()).unwrap();
+            assert_eq!((checked.digest(), checked.diff_id()), (None, Some(of_plain)), "{format:?}");
+        }
+        let (_, checked) = unpack(&blob).unwrap();
+        assert_eq!((checked.digest(), checked.diff_id()), (None, None), "{format:?}");
+    }
+}
+
+#[test]
+fn an_expected_digest_is_computed_with_its_own_algorithm_and_still_compared() {
+    use Algorithm::{Sha256, Sha512};
+    let plain = noise(300_000);
+    for (format, blob) in blobs(&plain) {
+        let (of_blob, of_plain) = (digest(Sha512, &blob), digest(Sha256, &plain));
+        let expected = Expected::unchecked().with_digest(of_blob).with_size(blob.len() as u64).with_diff_id(of_plain);
+        let expected = expected.compute_digest(Sha256).compute_diff_id(Sha512);
+        let (_, checked) = unpack_with(&blob, expected, &Limits::default()).unwrap();
+        assert_eq!((checked.digest(), checked.diff_id()), (Some(of_blob), Some(of_plain)), "{format:?}");
+        assert!(checked.proof().is_some());
+        let wrong = expected.with_diff_id(sha256(b""));
+        assert_eq!(rule(unpack_with(&blob, wrong, &Limits::default())), Some("diff-id-mismatch"));
+        // The diff ID alone is expected, and the digest of a plain blob serves for it.
+        let alone = Expected::unchecked().with_diff_id_alone(of_plain).compute_digest(Sha256);
+        let (_, checked) = unpack_with(&blob, alone, &Limits::default()).unwrap();
+        assert_eq!(
+            checked.proof().unwrap().value(),
+            &Blob { digest: None, size: blob.len() as u64, diff_id: of_plain }
+        );
+        let wrong = Expected::unchecked().with_diff_id(sha256(b"")).compute_digest(Sha256);
+        assert_eq!(rule(unpack_with(&blob, wrong, &Limits::default())), Some("diff-id-mismatch"));
+    }
+}
+
 #[test]
 fn what_is_unread_is_checked_all_the_same() {
     let blob = noise(300_000);
