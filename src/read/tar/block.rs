@@ -1,15 +1,23 @@
 //! The stream of blocks.
 
-use super::header::has_magic;
 use crate::read::magic::Search;
 use crate::words::{Blame, Fault, FileKind, Limit, Limits, Violation};
 use std::io::{BufRead, ErrorKind};
+use std::ops::Range;
 
 /// Bytes in a block.
 pub(crate) const BLOCK: usize = 512;
 
 /// One block.
 pub(crate) type Block = [u8; BLOCK];
+
+/// The magic and version of a header.
+pub(super) const MAGIC: Range<usize> = 257..265;
+
+/// Whether a block has what all dialects but the oldest have in common.
+pub(crate) fn has_magic(block: &[u8]) -> bool {
+    block.get(MAGIC).is_some_and(|magic| magic.starts_with(b"ustar"))
+}
 
 /// A stream that knows how far it has been read.
 pub(crate) struct Blocks<R> {
@@ -145,7 +153,7 @@ impl<R: BufRead> Blocks<R> {
     #[cfg(feature = "image")]
     pub(crate) fn jump(&mut self, bytes: u64)
     where
-        R: super::Jump,
+        R: Jump,
     {
         if let Some(search) = self.search.as_mut().filter(|_| bytes > 0) {
             search.miss();
@@ -173,6 +181,13 @@ impl<R: BufRead> Blocks<R> {
         }
         Ok(())
     }
+}
+
+/// A reader that can skip bytes without reading them.
+#[cfg(feature = "image")]
+pub(crate) trait Jump: BufRead {
+    /// Skips this many bytes after the last consumed one. The new position may be behind the end.
+    fn jump(&mut self, bytes: u64);
 }
 
 /// What fills up the last block of an extended header.

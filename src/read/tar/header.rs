@@ -1,6 +1,7 @@
 //! One header block.
 
-use super::{block::Block, number, oddities::Oddities};
+use super::block::{Block, MAGIC};
+use super::{number, oddities::Oddities};
 use crate::words::{Device, DeviceKind, Escaped, Quirk, Violation};
 use std::ffi::CStr;
 use std::ops::Range;
@@ -17,7 +18,6 @@ const MTIME: Range<usize> = 136..148;
 const CHECKSUM: Range<usize> = 148..156;
 const FLAG: usize = 156;
 const TARGET: Range<usize> = 157..257;
-const MAGIC: Range<usize> = 257..265;
 const MAJOR: Range<usize> = 329..337;
 const MINOR: Range<usize> = 337..345;
 const PREFIX: Range<usize> = 345..500;
@@ -260,11 +260,6 @@ impl Header {
     fn bytes(&self, range: Range<usize>) -> &[u8] {
         self.0.get(range).unwrap_or_default()
     }
-}
-
-/// Whether a block has what all dialects but the oldest have in common.
-pub(crate) fn has_magic(block: &[u8]) -> bool {
-    block.get(MAGIC).is_some_and(|magic| magic.starts_with(b"ustar"))
 }
 
 /// Whether some reader takes a block for a header by its checksum: GNU tar passes over what stands before the digits of

@@ -23,7 +23,7 @@ mod properties;
 mod tests;
 
 pub(crate) use block::BLOCK;
-pub(crate) use header::may_be_header;
 #[cfg(feature = "image")]
-pub(crate) use reader::Jump;
+pub(crate) use block::Jump;
+pub(crate) use header::may_be_header;
 pub use reader::TarReader;

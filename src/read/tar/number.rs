@@ -1,4 +1,7 @@
-//! Numbers in header fields.
+//! Numbers in header fields and in records.
+
+/// The largest size that a header's own field can hold.
+pub(crate) const MOST_BYTES: u64 = i64::MAX.unsigned_abs();
 
 /// Reads a number: octal digits, or base-256 when the first byte says so. A blank field is zero.
 ///
@@ -35,6 +38,17 @@ fn octal(field: &[u8]) -> Option<i64> {
         rest = behind;
     }
     rest.iter().all(|byte| matches!(byte, b' ' | 0)).then_some(value)
+}
+
+/// Reads a decimal number: digits only, no sign and no blank.
+pub(crate) fn decimal(digits: &[u8]) -> Option<u64> {
+    if digits.is_empty() {
+        return None;
+    }
+    digits.iter().try_fold(0_u64, |value, &digit| match digit {
+        b'0'..=b'9' => value.checked_mul(10)?.checked_add(u64::from(digit - b'0')),
+        _ => None,
+    })
 }
 
 /// Whether a field has zeros, a minus sign and an octal number, as tar-stream writes a negative number, and a blank or NULs

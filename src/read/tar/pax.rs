@@ -1,6 +1,7 @@
 //! PAX records: what they say, and which keys say it.
 
 use super::keys::Key;
+use super::number::{MOST_BYTES, decimal};
 use super::oddities::Oddities;
 use super::sparse::SparseRecords;
 use crate::words::{Escaped, Limit, Limits, Quirk, Timestamp, Violation, Xattr};
@@ -109,9 +110,6 @@ pub(crate) fn judge_global(content: &[u8], oddities: &mut Oddities) -> Result<()
     }
     Ok(())
 }
-
-/// The largest size that a header's own field could say.
-pub(crate) const MOST_BYTES: u64 = i64::MAX.unsigned_abs();
 
 /// How often something stands in records that Python takes for the key of one about holes, be it in a value: it looks
 /// for these with a regular expression, in which a point is any byte.
@@ -243,17 +241,6 @@ fn base64(bytes: &[u8]) -> Vec<u8> {
 
 fn id(value: &[u8]) -> Option<u32> {
     decimal(value)?.try_into().ok().filter(|&id| id < u32::MAX)
-}
-
-/// Reads digits and nothing else: no sign, no blank.
-pub(crate) fn decimal(digits: &[u8]) -> Option<u64> {
-    if digits.is_empty() {
-        return None;
-    }
-    digits.iter().try_fold(0_u64, |value, &digit| match digit {
-        b'0'..=b'9' => value.checked_mul(10)?.checked_add(u64::from(digit - b'0')),
-        _ => None,
-    })
 }
 
 /// Reads a time: seconds, with a fraction perhaps, negative perhaps. What is finer than a nanosecond is rounded

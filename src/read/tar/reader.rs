@@ -1,12 +1,14 @@
 //! The reader of archives.
 
-use super::block::{Block, Blocks, Padding, padding};
+#[cfg(feature = "image")]
+use super::block::Jump;
+use super::block::{Block, Blocks, Padding, has_magic, padding};
 use super::entry::{self, Composed};
 use super::extended::{Extended, ExtendedKind};
 use super::header::Header;
 use super::oddities::Oddities;
 use super::sparse::unaligned;
-use super::{end, header, pax};
+use super::{end, pax};
 use crate::read::magic;
 use crate::words::{
     Entry, EntryKind, EntryPath, Escaped, Fault, FileKind, Limit, Limits, Misuse, Position, Quirk, Source, Violation,
@@ -234,7 +236,7 @@ impl<R: BufRead> TarReader<R> {
         let header = Header::parse(block);
         // Before anything else counts: what is no header at all makes no archive.
         if let (Err(_), 0) = (&header, self.headers)
-            && !header::has_magic(&block)
+            && !has_magic(&block)
         {
             return Err(Violation::NotATar { found: self.blocks.kind(&block)? }.into());
         }
@@ -349,13 +351,6 @@ impl<R: BufRead> TarReader<R> {
         self.end_quirks.extend(std::mem::take(&mut self.global).into_quirks());
         Ok(None)
     }
-}
-
-/// A reader that gets ahead without reading what lies between.
-#[cfg(feature = "image")]
-pub(crate) trait Jump: BufRead {
-    /// Goes on so many bytes behind what was consumed last, which may be behind the end.
-    fn jump(&mut self, bytes: u64);
 }
 
 /// The content of the current entry.

@@ -7,8 +7,7 @@
 
 use super::block::{BLOCK, Block, Blocks};
 use super::header::Header;
-use super::number;
-use super::pax::{MOST_BYTES, decimal};
+use super::number::{self, MOST_BYTES, decimal};
 use crate::words::{Escaped, Fault, Limit, Limits, Quirk, Segment, SparseMap, Violation};
 use std::io::BufRead;
 
