@@ -62,7 +62,7 @@ fn pax_headers(bencher: Bencher<'_, '_>) {
 
 fn parse(bencher: Bencher<'_, '_>, archive: &[u8]) {
     bencher.counter(ItemsCount::new(ENTRIES)).bench(|| {
-        let mut reader = TarReader::new(black_box(archive), &Limits::default(), false);
+        let mut reader = TarReader::new(black_box(archive), &Limits::default());
         let mut entries = 0;
         while reader.next_entry().unwrap().is_some() {
             entries += 1;

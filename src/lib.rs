@@ -38,7 +38,7 @@ pub use image::{
 };
 pub use output::{Lower, Rootfs, Sink};
 pub use plan::{Judge, Judged};
-pub use read::{Blob, Checked, Expected, Format, LayerStream, TarReader, Verified};
+pub use read::{Blob, Checked, EndMark, Expected, Format, LayerStream, TarReader, Verified};
 #[cfg(feature = "sandbox")]
 pub use sandbox::Sandbox;
 pub use unpack::{Advance, Applied, Audit, Layer, Observer, Progress, Staged, Step, Unpacker, Watched};

@@ -8,8 +8,8 @@ use super::support::open;
 use super::support::tree::{self, Listing};
 use super::support::world::World;
 use layercage::{
-    Applied, Blame, Devices, Digest, Effect, Error, Fault, Fifos, IdMap, Layer, Limits, Links, Mtime, OwnerMap, Owners,
-    Policy, Preset, QuirkRule, Report, Rootfs, SetId, Staged, TarReader, Timestamp, Unpacker, Xattrs,
+    Applied, Blame, Devices, Digest, Effect, EndMark, Error, Fault, Fifos, IdMap, Layer, Limits, Links, Mtime,
+    OwnerMap, Owners, Policy, Preset, QuirkRule, Report, Rootfs, SetId, Staged, TarReader, Timestamp, Unpacker, Xattrs,
 };
 use rustix::thread::{set_thread_res_gid, set_thread_res_uid};
 use rustix::{fs::Gid, fs::Uid};
@@ -193,7 +193,7 @@ fn sha256(bytes: &[u8]) -> Digest {
 }
 
 fn entries(layer: &[u8]) -> u64 {
-    let mut reader = TarReader::new(layer, &Limits::default(), true);
+    let mut reader = TarReader::new(layer, &Limits::default()).with_end_mark(EndMark::Optional);
     let mut entries = 0;
     while let Ok(Some(_)) = reader.next_entry() {
         entries += 1;

@@ -4,7 +4,8 @@ use super::bytes::Bytes;
 use super::pieces::{Pieces, SINGLE};
 use super::written;
 use layercage::{
-    Component, Entry, EntryKind, Fault, Limit, Limits, Misuse, Position, Quirk, Rule, Source, TarReader, Violation,
+    Component, EndMark, Entry, EntryKind, Fault, Limit, Limits, Misuse, Position, Quirk, Rule, Source, TarReader,
+    Violation,
 };
 use std::collections::BTreeSet;
 use std::io::{BufRead, ErrorKind};
@@ -63,7 +64,13 @@ fn tiny() -> Limits {
 
 /// Reads an archive in every way, and gives what came of it.
 pub(crate) fn read(archive: &[u8], setup: &Setup<'_>) -> Vec<Step> {
-    let reader = |bytes| TarReader::new(bytes, &setup.limits, setup.covered);
+    let reader = |bytes| {
+        TarReader::new(bytes, &setup.limits).with_end_mark(if setup.covered {
+            EndMark::Optional
+        } else {
+            EndMark::Required
+        })
+    };
     let steps = steps(reader(Pieces::new(archive, &[])), &Contents::Read);
     assert!(steps.len() <= 2 * archive.len() / 512 + 2, "no more steps than blocks");
     check(&steps, archive, &setup.limits);

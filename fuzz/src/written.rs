@@ -6,7 +6,7 @@ use layercage::{DeviceKind, Entry, EntryKind, Limits, Quirk, Source, TarReader, 
 /// An entry that is written plainly reads back as the same, and nothing is odd about it but what it is.
 pub(crate) fn reads_back(entry: &Entry, content: &[u8]) {
     let archive = write(entry, content);
-    let mut reader = TarReader::new(&archive[..], &Limits::default(), false);
+    let mut reader = TarReader::new(&archive[..], &Limits::default());
     let again = reader.next_entry();
     let mut again = again.unwrap_or_else(|fault| panic!("{entry:?} is refused when it is written plainly: {fault}"));
     // This one has the text of the time, which may have been written in another way.

@@ -108,7 +108,7 @@ pub(super) const UNPACKED_SAVE: Because = Because {
 /// Reads all headers, and nothing of what lies between them.
 pub(super) fn headers(file: &Arc<File>, limits: &Limits, members: &mut Members) -> Result<(), Error> {
     let length = file.metadata().map_err(|error| system("fstat", error).at(Position::default()))?.len();
-    let mut reader = TarReader::new(Headers::of(Arc::clone(file)), &of_archives(limits), false);
+    let mut reader = TarReader::new(Headers::of(Arc::clone(file)), &of_archives(limits));
     loop {
         let entry = reader.next_entry();
         let position = reader.position();

@@ -106,10 +106,10 @@ pub(super) fn look(file: &File, limits: &Limits) -> Result<Seen, Error> {
     let mut evidence = Evidence::default();
     let read = match whole(&file).and_then(|whole| uncompressed(whole, limits)) {
         Ok(stream) if stream.format() == Format::Plain => {
-            let reader = TarReader::new(Headers::of(file), &of_archives(limits), false);
+            let reader = TarReader::new(Headers::of(file), &of_archives(limits));
             read(reader, &mut evidence, TarReader::jump)
         }
-        Ok(stream) => read(TarReader::new(stream, &of_archives(limits), false), &mut evidence, |_| ()),
+        Ok(stream) => read(TarReader::new(stream, &of_archives(limits)), &mut evidence, |_| ()),
         Err(fault) => Err(nowhere(fault)),
     };
     let (is_whole, broken) = match read {

@@ -1,21 +1,27 @@
 //! How a blob is compressed, by its first bytes.
 
 use super::magic;
-use crate::words::Violation;
+use crate::words::{UnknownWord, Violation};
+use std::fmt::{self, Display};
+use std::str::FromStr;
 
-/// How a layer is compressed: what its first bytes say, whatever its media type.
+/// How a layer is compressed. The first bytes decide, not the media type.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Format {
-    /// Not at all.
+    /// Not compressed.
     Plain,
-    /// With gzip, RFC 1952.
+    /// gzip, RFC 1952.
     Gzip,
-    /// With zstd, RFC 8878.
+    /// zstd, RFC 8878.
     Zstd,
 }
 
 impl Format {
-    /// Its name in messages.
+    /// All formats.
+    pub const ALL: &[Self] = &[Self::Plain, Self::Gzip, Self::Zstd];
+
+    /// The name of the format: `plain`, `gzip` or `zstd`.
     pub fn name(self) -> &'static str {
         match self {
             Self::Plain => "plain",
@@ -24,7 +30,7 @@ impl Format {
         }
     }
 
-    /// Reads the magic bytes. No magic is plain tar, which says by itself whether it is one.
+    /// Detects the format by its magic. Without a magic it is plain; the tar reader checks whether that is a tar archive.
     pub(super) fn of(first: &[u8]) -> Result<Self, Violation> {
         match first {
             [0x1f, 0x8b, ..] => return Ok(Self::Gzip),
@@ -35,9 +41,31 @@ impl Format {
     }
 }
 
+impl Display for Format {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+impl FromStr for Format {
+    type Err = UnknownWord;
+
+    fn from_str(name: &str) -> Result<Self, UnknownWord> {
+        Self::ALL.iter().copied().find(|format| format.name() == name).ok_or(UnknownWord)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_format_is_read_from_its_name() {
+        for &format in Format::ALL {
+            assert_eq!(format.to_string().parse(), Ok(format));
+        }
+        assert_eq!("bzip2".parse::<Format>(), Err(UnknownWord));
+    }
 
     #[test]
     fn first_bytes_name_the_compression() {

@@ -34,6 +34,6 @@ pub(crate) use piped::{Abandoned, PipedStream};
 pub use stream::LayerStream;
 #[cfg(feature = "image")]
 pub(crate) use tar::Jump;
-pub use tar::TarReader;
+pub use tar::{EndMark, TarReader};
 pub use verify::{Blob, Checked, Expected, Verified};
 pub(crate) use verifying::Verifying;

@@ -7,6 +7,7 @@ use super::input::Input;
 use super::verify::{Checked, Expected, Seen, Whole};
 use super::verifying::{self, Ending, Verifying};
 use crate::words::{Fault, Limits, Quirk};
+use std::fmt;
 use std::io::{self, BufRead, Read};
 
 /// The uncompressed bytes of a layer, verified as they are read: size and digest of the blob before decompression, and
@@ -74,6 +75,14 @@ impl<R: Read> LayerStream<R> {
 
     fn decoder(&self) -> &Decoder<Incoming<R>> {
         self.stream.inner().inner()
+    }
+}
+
+impl<R: Read> fmt::Debug for LayerStream<R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut debug = f.debug_struct("LayerStream");
+        debug.field("format", &self.format()).field("expected", &self.expected);
+        debug.field("blob_bytes", &self.blob_bytes()).finish_non_exhaustive()
     }
 }
 

@@ -1,6 +1,7 @@
 //! What is expected of a layer, and the proof that it was read.
 
 use super::format::Format;
+use super::tar::EndMark;
 use crate::words::{Algorithm, Blame, Digest, Fault, Misuse, Quirk, SizeSeen, Violation};
 
 /// What the caller knows about a layer before it is read, and which digests to compute. What is not known is not
@@ -105,6 +106,12 @@ impl Expected {
     /// Whether a digest or diff ID is expected, which shows that the layer is complete. A size does not show that.
     pub fn covers_stream(&self) -> bool {
         self.digest.is_some() || self.diff_id.is_some()
+    }
+
+    /// Whether a tar archive may end without its end mark: yes, if the [whole stream](Expected::covers_stream) is
+    /// verified.
+    pub fn end_mark(&self) -> EndMark {
+        if self.covers_stream() { EndMark::Optional } else { EndMark::Required }
     }
 
     /// Whether anything is expected of the blob as it is stored.

@@ -138,7 +138,7 @@ impl Audit {
             let quirk = Quirk::CompressionDiffers { stated: stated.name(), found: stream.format().name() };
             self.tell(quirk.into(), base.clone(), observer)?;
         }
-        let reader = TarReader::new(stream, &limits, expected.covers_stream());
+        let reader = TarReader::new(stream, &limits).with_end_mark(expected.end_mark());
         self.entries(reader, &base, observer)
     }
 

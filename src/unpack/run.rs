@@ -64,7 +64,7 @@ impl Run<'_, '_> {
             }
         };
         let stream = WatchedStream::new(stream, self.watch);
-        let mut reader = TarReader::new(stream, self.unpacker.within(), self.about.expected.covers_stream());
+        let mut reader = TarReader::new(stream, self.unpacker.within()).with_end_mark(self.about.expected.end_mark());
         if let Err(error) = self.transfer(&mut reader, &mut judge, sink) {
             sink.abandon_layer();
             // A damaged blob can break any rule, so the damage is reported instead. If the reader failed, damage cannot

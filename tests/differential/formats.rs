@@ -6,7 +6,7 @@
 use crate::corpus::build::{Archive, Header, tar};
 use crate::corpus::compress::{gzip, zstd};
 use crate::corpus::foreign::{LZIP, behind_nothing, lzma};
-use layercage::{Limits, Policy, Quirk, TarReader, Verdict};
+use layercage::{EndMark, Limits, Policy, Quirk, TarReader, Verdict};
 use serde_json::Value;
 use std::collections::BTreeSet;
 use std::fs;
@@ -197,7 +197,7 @@ fn zip_end(file: u32, directory: u32) -> Vec<u8> {
 fn is_refused(archive: &[u8]) -> bool {
     let policy = Policy::default();
     let refuses = |quirks: &[Quirk]| quirks.iter().any(|quirk| policy.verdict(quirk.rule()) == Verdict::Refuse);
-    let mut reader = TarReader::new(archive, &Limits::default(), true);
+    let mut reader = TarReader::new(archive, &Limits::default()).with_end_mark(EndMark::Optional);
     loop {
         match reader.next_entry() {
             Err(_) => return true,

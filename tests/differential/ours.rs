@@ -2,8 +2,8 @@
 
 use super::item::{Attributes, Item, Kind, sha256};
 use layercage::{
-    Audit, Devices, Digest, Entry, EntryKind, Expected, Fault, Finding, Layer, LayerStream, Limit, Limits, Observer,
-    Policy, Rule, Source, TarReader, Verdict,
+    Audit, Devices, Digest, EndMark, Entry, EntryKind, Expected, Fault, Finding, Layer, LayerStream, Limit, Limits,
+    Observer, Policy, Rule, Source, TarReader, Verdict,
 };
 use std::io::Read;
 
@@ -29,7 +29,7 @@ pub(crate) fn limits() -> Limits {
 /// The entries of a plain tar, or the rule by which it is refused. Whatever its end is, a digest says that it is whole.
 pub(crate) fn read(archive: &[u8]) -> Result<Vec<Seen<'_>>, &'static str> {
     judge(archive)?;
-    let mut reader = TarReader::new(archive, &limits(), true);
+    let mut reader = TarReader::new(archive, &limits()).with_end_mark(EndMark::Optional);
     let mut read: Vec<(Entry, Item)> = Vec::new();
     while let Some(entry) = reader.next_entry().map_err(|fault| rule(&fault))? {
         let content = content(&entry, &mut reader.source()).map_err(|fault| rule(&fault))?;

@@ -276,6 +276,17 @@ fn a_stream_may_move_to_another_thread() {
 }
 
 #[test]
+fn debug_output_of_a_reader_says_how_far_it_is() {
+    let mut stream = LayerStream::open(&[0; 1024][..], Expected::unchecked(), &Limits::default()).unwrap();
+    let text = format!("{stream:?}");
+    assert!(text.starts_with("LayerStream { format: Plain, ") && text.contains("blob_bytes: 1024"), "{text}");
+    let mut reader = crate::read::TarReader::new(&mut stream, &Limits::default());
+    assert!(reader.next_entry().unwrap().is_none());
+    let text = format!("{reader:?}");
+    assert!(text.starts_with("TarReader { position: Position {") && text.contains("offset: Some(0)"), "{text}");
+}
+
+#[test]
 fn other_compressions_are_named() {
     assert_eq!(rule(unpack(b"\xfd7zXZ\0\0\x04")), Some("compression"));
     assert_eq!(unpack(b"").unwrap().0, b"");

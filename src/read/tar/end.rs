@@ -99,8 +99,24 @@ fn index_size(block: &Block, limits: &Limits) -> Option<u64> {
     (is_plain && name == INDEX && size > 0).then_some(size)
 }
 
-/// Judges an archive that ends between entries, without a zero block. It may have been cut there, unless a
-/// digest covers all of it.
-pub(crate) fn without_zero_block(covered: bool, bytes: u64) -> Quirk {
-    if covered { Quirk::NoEndBlocks } else { Quirk::UnmarkedEnd { bytes: ArchiveBytes(bytes) } }
+/// Whether an archive may end without its end mark, two zero blocks.
+///
+/// Some writers never write it: stacker, and older versions of umoci, ggcr and kaniko. A download that was cut off
+/// between two entries looks the same.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum EndMark {
+    /// An archive without it may be cut off: [`Quirk::UnmarkedEnd`]. **The default.**
+    #[default]
+    Required,
+    /// A digest or diff ID shows that the archive is complete. The end mark may be missing ([`Quirk::NoEndBlocks`]), and
+    /// the padding of the last file ([`Quirk::NoPadding`]). See [`Expected::end_mark`](crate::Expected::end_mark).
+    Optional,
+}
+
+/// Judges an archive that ends between entries, without a zero block.
+pub(crate) fn without_zero_block(mark: EndMark, bytes: u64) -> Quirk {
+    match mark {
+        EndMark::Required => Quirk::UnmarkedEnd { bytes: ArchiveBytes(bytes) },
+        EndMark::Optional => Quirk::NoEndBlocks,
+    }
 }

@@ -25,5 +25,6 @@ mod tests;
 pub(crate) use block::BLOCK;
 #[cfg(feature = "image")]
 pub(crate) use block::Jump;
+pub use end::EndMark;
 pub(crate) use header::may_be_header;
 pub use reader::TarReader;

@@ -1,8 +1,8 @@
 //! What holds for any bytes.
 
-use super::TarReader;
 use super::build::{Archive, Raw};
 use super::tests::{Read, drain, read_with};
+use super::{EndMark, TarReader};
 use crate::words::{EntryKind, Limits, Timestamp};
 use proptest::prelude::*;
 use std::io::{self, BufReader};
@@ -62,7 +62,7 @@ proptest! {
     #[test]
     fn bytes_read_alike_however_they_come(bytes in archive(), step in 1_usize..700, capacity in 1_usize..2000) {
         let whole = read_with(&bytes, &Limits::default(), true);
-        let mut reader = TarReader::new(BufReader::with_capacity(capacity, Slow(&bytes, step)), &Limits::default(), true);
+        let mut reader = TarReader::new(BufReader::with_capacity(capacity, Slow(&bytes, step)), &Limits::default()).with_end_mark(EndMark::Optional);
         let mut read = Read { entries: Vec::new(), quirks: Vec::new() };
         let fault = loop {
             match reader.next_entry() {

@@ -3,16 +3,18 @@
 #[cfg(feature = "image")]
 use super::block::Jump;
 use super::block::{Block, Blocks, Padding, has_magic, padding};
+use super::end::{self, EndMark};
 use super::entry::{self, Composed};
 use super::extended::{Extended, ExtendedKind};
 use super::header::Header;
 use super::oddities::Oddities;
+use super::pax;
 use super::sparse::unaligned;
-use super::{end, pax};
 use crate::read::magic;
 use crate::words::{
     Entry, EntryKind, EntryPath, Escaped, Fault, FileKind, Limit, Limits, Misuse, Position, Quirk, Source, Violation,
 };
+use std::fmt;
 use std::io::BufRead;
 
 /// Reads the entries of a tar archive one after another, in memory that does not grow with them.
@@ -26,7 +28,7 @@ use std::io::BufRead;
 /// # header.set_size(2);
 /// # archive.append_data(&mut header, "etc/hostname", &b"a\n"[..]).unwrap();
 /// # let archive = archive.into_inner().unwrap();
-/// let mut reader = TarReader::new(&archive[..], &Limits::default(), false);
+/// let mut reader = TarReader::new(&archive[..], &Limits::default());
 /// while let Some(entry) = reader.next_entry()? {
 ///     assert_eq!(entry.path.as_bytes(), b"etc/hostname");
 ///     assert_eq!(reader.source().chunk()?, b"a\n");
@@ -36,7 +38,7 @@ use std::io::BufRead;
 pub struct TarReader<R> {
     blocks: Blocks<R>,
     limits: Limits,
-    covered: bool,
+    end_mark: EndMark,
     state: State,
     /// The entries begun so far, and the headers of every kind.
     number: u64,
@@ -68,14 +70,13 @@ enum State {
 }
 
 impl<R: BufRead> TarReader<R> {
-    /// Begins an archive. `covered` says that a digest or diff ID given by the caller covers all of it, which
-    /// [`Expected::covers_stream`](crate::Expected::covers_stream) knows: it may then lack its end mark,
-    /// and the padding in front of it.
-    pub fn new(reader: R, limits: &Limits, covered: bool) -> Self {
+    /// Creates a reader at the beginning of an archive, which must have its end mark unless it is
+    /// [optional](TarReader::with_end_mark).
+    pub fn new(reader: R, limits: &Limits) -> Self {
         Self {
             blocks: Blocks::new(reader, limits),
             limits: limits.clone(),
-            covered,
+            end_mark: EndMark::Required,
             state: State::Between,
             number: 0,
             headers: 0,
@@ -92,11 +93,18 @@ impl<R: BufRead> TarReader<R> {
         }
     }
 
-    /// The next entry, after what is unread of the one before; `None` at the end, all of which has been read.
+    /// Sets whether the archive may end without its end mark.
+    #[must_use]
+    pub fn with_end_mark(self, end_mark: EndMark) -> Self {
+        Self { end_mark, ..self }
+    }
+
+    /// Reads the next entry, and skips the unread content of the one before. `None` at the end, after all of it has been
+    /// read.
     ///
     /// # Errors
     ///
-    /// The [`Violation`] of the archive, or what is wrong with the reader.
+    /// A [`Violation`] of the archive, or an error of the reader.
     pub fn next_entry(&mut self) -> Result<Option<Entry>, Fault> {
         match self.state {
             State::Ended => return Ok(None),
@@ -125,23 +133,6 @@ impl<R: BufRead> TarReader<R> {
     /// The content of the current entry; none for one that is no file.
     pub fn source(&mut self) -> impl Source {
         Content(self)
-    }
-
-    /// Where the reader is: the entry that it reads or has read last, or the end.
-    pub fn position(&self) -> Position {
-        let mut position = Position::default();
-        self.locate(&mut position);
-        position
-    }
-
-    /// The same, put down in the memory of another position; the layer stays.
-    pub(crate) fn locate(&self, position: &mut Position) {
-        position.entry = Some(self.number).filter(|&number| number > 0 && !self.ending);
-        position.offset = Some(self.start);
-        match &mut position.path {
-            Some(path) if self.is_named => path.renew(&self.name),
-            path => *path = self.is_named.then(|| Escaped::new(&self.name)),
-        }
     }
 
     /// What is odd about the end; nothing before it.
@@ -223,7 +214,7 @@ impl<R: BufRead> TarReader<R> {
     fn skip_padding(&mut self) -> Result<bool, Fault> {
         let padding = std::mem::take(&mut self.padding);
         // Asked for, and not read off an error: a compressed stream that is cut fails here too, and is no end.
-        let is_missing = padding > 0 && self.covered && self.blocks.chunk(1)?.is_empty();
+        let is_missing = padding > 0 && self.end_mark == EndMark::Optional && self.blocks.chunk(1)?.is_empty();
         if !is_missing {
             self.blocks.skip(padding)?;
         }
@@ -332,7 +323,7 @@ impl<R: BufRead> TarReader<R> {
                 }
                 self.end_quirks.extend(end?);
             }
-            None => self.end_quirks.push(end::without_zero_block(self.covered, self.blocks.offset())),
+            None => self.end_quirks.push(end::without_zero_block(self.end_mark, self.blocks.offset())),
         }
         self.leave()
     }
@@ -350,6 +341,31 @@ impl<R: BufRead> TarReader<R> {
         self.note_found();
         self.end_quirks.extend(std::mem::take(&mut self.global).into_quirks());
         Ok(None)
+    }
+}
+
+impl<R> TarReader<R> {
+    /// The position of the entry that is read or was read last, or of the end.
+    pub fn position(&self) -> Position {
+        let mut position = Position::default();
+        self.locate(&mut position);
+        position
+    }
+
+    /// Writes the position into another one and reuses its memory. The layer stays as it is.
+    pub(crate) fn locate(&self, position: &mut Position) {
+        position.entry = Some(self.number).filter(|&number| number > 0 && !self.ending);
+        position.offset = Some(self.start);
+        match &mut position.path {
+            Some(path) if self.is_named => path.renew(&self.name),
+            path => *path = self.is_named.then(|| Escaped::new(&self.name)),
+        }
+    }
+}
+
+impl<R> fmt::Debug for TarReader<R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TarReader").field("position", &self.position()).finish_non_exhaustive()
     }
 }
 

@@ -6,8 +6,8 @@ mod cases;
 #[cfg(test)]
 mod tails;
 
-use super::TarReader;
 use super::build::{Archive, Raw};
+use super::{EndMark, TarReader};
 use crate::words::{
     Blame, Device, DeviceKind, Entry, EntryKind, Error, Fault, FileKind, Limit, Limits, Policy, Quirk, Rule, Source,
     Timestamp, Verdict, Violation, Xattr,
@@ -21,6 +21,11 @@ pub(super) struct Read {
     pub(super) quirks: Vec<&'static str>,
 }
 
+/// The end mark of an archive that a digest covers, or not.
+pub(super) fn end_mark(covered: bool) -> EndMark {
+    if covered { EndMark::Optional } else { EndMark::Required }
+}
+
 pub(super) fn read_with(archive: &[u8], limits: &Limits, covered: bool) -> Result<Read, Error> {
     read_judged(archive, limits, covered, |_| Ok(()))
 }
@@ -31,7 +36,7 @@ fn read_judged(
     covered: bool,
     judge: fn(&[Quirk]) -> Result<(), Fault>,
 ) -> Result<Read, Error> {
-    let mut reader = TarReader::new(archive, limits, covered);
+    let mut reader = TarReader::new(archive, limits).with_end_mark(end_mark(covered));
     let (mut entries, mut quirks) = (Vec::new(), Vec::new());
     loop {
         let read = reader.next_entry().and_then(|entry| {
@@ -207,7 +212,7 @@ fn an_archive_without_an_end_ends_at_the_limit() {
     let limits = Limits::default().with(Limit::LayerBytes, 1 << 20);
     for start in [a().file("f", b"data").cut(), a().cut(), a().raw(Raw::posix(b'0', b"f").size(1 << 30)).cut()] {
         let endless = std::io::BufReader::new(std::io::Read::chain(&start[..], std::io::repeat(0)));
-        let mut reader = TarReader::new(endless, &limits, true);
+        let mut reader = TarReader::new(endless, &limits).with_end_mark(EndMark::Optional);
         let fault = loop {
             match reader.next_entry() {
                 Ok(entry) => assert!(entry.is_some(), "the end of what has none"),
@@ -235,7 +240,7 @@ fn two_sizes_agree_wherever_the_header_can_hold_its_own() {
     for (field, pax, expected) in rows {
         let header = Raw::posix(b'0', b"f").bytes(124, &field);
         let archive = a().pax(&[("size", pax.to_string().as_bytes())]).raw(header).cut();
-        let entry = TarReader::new(&archive[..], &Limits::default(), false).next_entry().unwrap().unwrap();
+        let entry = TarReader::new(&archive[..], &Limits::default()).next_entry().unwrap().unwrap();
         assert_eq!(entry.kind, EntryKind::File { size: pax, sparse: None });
         assert_eq!(entry.quirks.first().map(Quirk::id), expected, "{} {pax}", field.escape_ascii());
     }
@@ -296,8 +301,8 @@ fn what_is_no_tar_is_called_by_its_name_wherever_its_signature_lies() {
     ];
     for (file, expected) in rows {
         for chunk in [512, 700, 70_000] {
-            let mut reader =
-                TarReader::new(std::io::BufReader::with_capacity(chunk, &file[..]), &Limits::default(), true);
+            let mut reader = TarReader::new(std::io::BufReader::with_capacity(chunk, &file[..]), &Limits::default())
+                .with_end_mark(EndMark::Optional);
             let got = reader.next_entry();
             let found = match &got {
                 Err(Fault::Refused(Rule::Violation(Violation::NotATar { found }))) => Some(*found),
@@ -308,7 +313,7 @@ fn what_is_no_tar_is_called_by_its_name_wherever_its_signature_lies() {
     }
     // Behind entries the same bytes are data behind the end, and no disk.
     let behind = [a().file("f", b"").end(), at(1_024, &[&[1; 56][..], b"\x53\xef"].concat())].concat();
-    let mut reader = TarReader::new(&behind[..], &Limits::default(), true);
+    let mut reader = TarReader::new(&behind[..], &Limits::default()).with_end_mark(EndMark::Optional);
     assert!(reader.next_entry().unwrap().is_some());
     assert!(reader.next_entry().unwrap().is_none());
     assert_eq!(reader.end_quirks().first().map(Quirk::id), Some("data-after-end"));
@@ -324,11 +329,11 @@ fn a_reader_that_fails_while_a_file_is_told_apart_is_what_is_said() {
         }
     }
     let reader = |first| std::io::BufReader::new(std::io::Read::chain(first, Fails));
-    let fault = TarReader::new(reader(&[0xa5; 512][..]), &Limits::default(), true).next_entry().unwrap_err();
+    let fault = TarReader::new(reader(&[0xa5; 512][..]), &Limits::default()).next_entry().unwrap_err();
     assert_eq!(fault.blame(), Blame::System, "{fault:?}");
     // What follows an end is not read for it.
     let archive = [&[0; 1_024][..], &[1; 512]].concat();
-    let mut ended = TarReader::new(reader(&archive), &Limits::default(), true);
+    let mut ended = TarReader::new(reader(&archive), &Limits::default()).with_end_mark(EndMark::Optional);
     assert!(ended.next_entry().unwrap().is_none());
     assert_eq!(ended.end_quirks().first().map(Quirk::id), Some("data-after-end"));
 }
@@ -371,7 +376,7 @@ impl std::io::BufRead for Interrupted<'_> {
 fn a_reader_that_is_interrupted_at_its_end_has_not_failed() {
     let archive = a().file("f", b"x").end();
     for (bytes, expected) in [(&archive[..], None), (&archive[..900], Some("truncated"))] {
-        let mut reader = TarReader::new(Interrupted { bytes, left: 0, pause: false }, &Limits::default(), false);
+        let mut reader = TarReader::new(Interrupted { bytes, left: 0, pause: false }, &Limits::default());
         assert!(reader.next_entry().unwrap().is_some());
         let end = reader.next_entry().map(|entry| assert!(entry.is_none()));
         assert_eq!(end.map_err(|fault| fault.at(reader.position()).rule_id().unwrap()).err(), expected);
@@ -411,7 +416,7 @@ fn limits_hold() {
 #[test]
 fn what_is_unread_is_passed_over_and_an_error_is_final() {
     let archive = a().file("a", &[1; 2000]).file("b", b"data").bytes(&flipped(0)).end();
-    let mut reader = TarReader::new(&archive[..], &Limits::default(), false);
+    let mut reader = TarReader::new(&archive[..], &Limits::default());
     reader.next_entry().unwrap();
     reader.source().consume(700);
     reader.source().consume(0);
@@ -451,7 +456,7 @@ fn behind_an_entry_that_is_refused_reading_goes_on_where_its_end_is_beyond_doubt
     ];
     for (name, refused, id, goes_on) in rows {
         let archive = refused().file("behind", b"data").end();
-        let mut reader = TarReader::new(&archive[..], &Limits::default(), false);
+        let mut reader = TarReader::new(&archive[..], &Limits::default());
         let fault = reader.next_entry().unwrap_err();
         assert_eq!(fault.at(reader.position()).rule_id(), Some(*id), "{name}");
         assert_eq!(reader.can_go_on(), *goes_on, "{name}");

@@ -1,8 +1,8 @@
 //! What stands at the end of archives of writers that were never closed, and behind the end of BuildKit's, and numbers
 //! with a sign.
 
-use super::super::TarReader;
 use super::super::build::Raw;
+use super::super::{EndMark, TarReader};
 use super::{a, read_with, refused};
 use crate::words::Limits;
 
@@ -25,7 +25,7 @@ fn a_covered_archive_may_lack_the_padding_of_its_last_file_and_no_more() {
     // Where there is no padding to be left out, the end mark alone is missing.
     assert_eq!(quirks(&a().file("f", &[b'x'; 512]).cut(), true), Ok(vec!["no-end-blocks"]));
     // The content is all there, whether it is read or passed over.
-    let mut reader = TarReader::new(unpadded, &Limits::default(), true);
+    let mut reader = TarReader::new(unpadded, &Limits::default()).with_end_mark(EndMark::Optional);
     while reader.next_entry().unwrap().is_some() {}
     assert_eq!(reader.position().offset, Some(unpadded.len() as u64));
     let read = read_with(unpadded, &Limits::default(), true).unwrap();
