@@ -1,17 +1,17 @@
 //! Layers that are never in memory as a whole, and a sink that keeps nothing.
 
-use layercage::{Change, Checked, Fault, Judge, Judged, Sink, Source, Terms};
+use layercage::{Change, Checked, Error, Judge, Judged, Sink, Source, Terms};
 use std::io::{self, Read};
 
 /// Reads content and drops it.
 pub(crate) struct Nowhere;
 
 impl Sink for Nowhere {
-    fn begin_layer(&mut self, _: &Terms) -> Result<(), Fault> {
+    fn begin_layer(&mut self, _: &Terms) -> Result<(), Error> {
         Ok(())
     }
 
-    fn accept(&mut self, _: Judged<Change>, data: &mut dyn Source, _: &mut Judge<'_>) -> Result<(), Fault> {
+    fn accept(&mut self, _: Judged<Change>, data: &mut dyn Source, _: &mut Judge<'_>) -> Result<(), Error> {
         loop {
             match data.chunk()?.len() {
                 0 => return Ok(()),
@@ -20,11 +20,11 @@ impl Sink for Nowhere {
         }
     }
 
-    fn end_layer(&mut self, _: &Checked) -> Result<(), Fault> {
+    fn end_layer(&mut self, _: &Checked) -> Result<(), Error> {
         Ok(())
     }
 
-    fn spool(&mut self) -> Result<Option<std::fs::File>, Fault> {
+    fn spool(&mut self) -> Result<Option<std::fs::File>, Error> {
         Ok(None)
     }
 }

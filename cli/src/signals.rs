@@ -1,6 +1,6 @@
 //! Signals that end the command: it cleans up first, and then ends as they would have ended it.
 
-use layercage::{Error, Fault, Misuse};
+use layercage::{Error, Misuse};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGXFSZ};
@@ -59,7 +59,7 @@ impl Signals {
 
     /// The one that ended what failed.
     pub(crate) fn ended(&self, error: &Error) -> Option<Signal> {
-        self.came().filter(|_| matches!(error.kind(), Fault::Misuse(Misuse::Cancelled)))
+        self.came().filter(|_| error.misuse() == Some(&Misuse::Cancelled))
     }
 
     /// Ends what reads from what may make us wait for long: nobody wants more of it.
@@ -136,7 +136,7 @@ impl<R: Read + AsFd> Read for Interruptible<R> {
                 other => other?,
             };
             if self.signals.are_to_end() {
-                return Err(Fault::from(Misuse::Cancelled).into());
+                return Err(Error::from(Misuse::Cancelled).into());
             }
             let [reader, _] = &either;
             if !reader.revents().is_empty() {

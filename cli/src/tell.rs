@@ -3,7 +3,7 @@
 use crate::arguments::Arguments;
 use crate::signals::{Signal, Signals};
 use clap::Parser as _;
-use layercage::{Effect, Error, Escaped, Fault, Finding, Report};
+use layercage::{Effect, Error, Escaped, Finding, Report};
 use serde_json::{Value, json};
 use std::ffi::OsString;
 use std::fmt::Display;
@@ -174,7 +174,7 @@ fn object(failure: &Failure) -> Value {
 /// Says that something was met that is always refused; `help` says what to do about it where it was not said before.
 pub(crate) fn refusal(finding: &Finding, help: Option<&str>, json: bool) {
     match json {
-        true => say(&json!(Fault::Refused(finding.rule.clone()).at(finding.position.clone()))),
+        true => say(&json!(Error::from(finding.rule.clone()).at(finding.position.clone()))),
         false => {
             say(&format_args!("layercage: refused {finding}"));
             help.into_iter().for_each(|help| say(&format_args!("layercage: help: {help}")));
@@ -242,7 +242,7 @@ mod tests {
     #[test]
     fn whoever_has_no_sandbox_is_told_what_does_without_in_json_too() {
         let error = io::Error::from(io::ErrorKind::PermissionDenied);
-        let failure = Failure::sandbox(Fault::system("capset", b"", error).at(Position::default()));
+        let failure = Failure::sandbox(Error::system("capset", b"", error).at(Position::default()));
         assert!(failure.help().is_some_and(|help| help.contains("--no-sandbox")));
         assert_eq!(object(&failure)["help"], json!(failure.help()));
         assert_eq!(object(&Failure::usage("both".to_owned())).get("help"), None);

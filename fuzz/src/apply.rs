@@ -8,7 +8,7 @@ use super::support::open;
 use super::support::tree::{self, Listing};
 use super::support::world::World;
 use layercage::{
-    Applied, Blame, Devices, Digest, Effect, EndMark, Error, Fault, Fifos, IdMap, Layer, Limits, Links, Mtime,
+    Applied, Blame, Devices, Digest, Effect, EndMark, Error, ErrorKind, Fifos, IdMap, Layer, Limits, Links, Mtime,
     OwnerMap, Owners, Policy, Preset, QuirkRule, Report, Rootfs, SetId, Staged, TarReader, Timestamp, Unpacker, Xattrs,
 };
 use rustix::thread::{set_thread_res_gid, set_thread_res_uid};
@@ -165,7 +165,7 @@ fn in_order(
                 }
                 // Which name something has before it is complete, nobody knows beforehand.
                 let what = match error.kind() {
-                    Fault::System(fault) => fault.call,
+                    ErrorKind::System(fault) => fault.call,
                     _ => error.rule_id().unwrap_or_default(),
                 };
                 results.push(Err(format!("{what} at {}", error.position())));
@@ -210,7 +210,7 @@ fn is_bounded(report: &Report) {
 /// It is the layer's fault, unless something was to be made or set by somebody who may not.
 fn is_refusal(error: &Error) {
     match error.kind() {
-        Fault::System(fault) => {
+        ErrorKind::System(fault) => {
             let privileged = ["mknod", "chown", "setxattr"].iter().any(|call| fault.call.contains(call));
             assert!(privileged, "{error}");
         }
@@ -261,7 +261,7 @@ fn staged(layers: &[Vec<u8>], policy: &Policy, expected: Option<Listing>) {
         }
         Err(error) => {
             // A root that was there keeps its owner, a new one must be given away.
-            let of_root = matches!(error.kind(), Fault::System(fault) if fault.call.contains("chown"));
+            let of_root = matches!(error.kind(), ErrorKind::System(fault) if fault.call.contains("chown"));
             assert!(expected.is_none() || of_root, "applied in sight, refused out of sight: {error}");
             is_refusal(&error);
             assert_eq!(fs::read_dir(&parent).unwrap().count(), 0, "{error}, and something is left");

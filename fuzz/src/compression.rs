@@ -5,7 +5,7 @@ use super::compress::{self, GzipHeader, HeaderChecksum};
 use super::pieces::{Pieces, SINGLE};
 use super::reading::violation;
 use flate2::{Compression, read::MultiGzDecoder, write::GzEncoder};
-use layercage::{Checked, Expected, Fault, Format, LayerStream, Limit, Limits, Quirk, Violation};
+use layercage::{Checked, Error, Expected, Format, LayerStream, Limit, Limits, Quirk, Violation};
 use std::io::{Read, Write};
 use std::ops::Range;
 
@@ -37,7 +37,7 @@ pub fn compression(data: &[u8]) {
 
 fn read(stream: &[u8], sizes: &[u8]) -> Outcome {
     let limits = Limits::default().with(Limit::ZstdWindowBytes, 1 << 20);
-    let fault = |fault: Fault| Err(violation(fault));
+    let fault = |fault: Error| Err(violation(fault));
     let mut layer = match LayerStream::open(Pieces::new(stream, sizes), Expected::unchecked(), &limits) {
         Ok(layer) => layer,
         Err(refused) => return Outcome { format: None, bytes: Vec::new(), end: fault(refused) },
@@ -48,9 +48,12 @@ fn read(stream: &[u8], sizes: &[u8]) -> Outcome {
     assert!(layer.blob_bytes() <= stream.len() as u64);
     let end = match read {
         Err(error) => {
-            let first = violation(Fault::of_reader(error));
-            let again = layer.read(&mut [0; 1]).map_err(Fault::of_reader);
-            assert!(matches!(again, Err(Fault::Misuse(_))), "nothing comes behind an error: {again:?}");
+            let first = violation(Error::of_reader(error));
+            let again = layer.read(&mut [0; 1]).map_err(Error::of_reader);
+            assert!(
+                again.as_ref().is_err_and(|error| error.misuse().is_some()),
+                "nothing comes behind an error: {again:?}"
+            );
             Err(first)
         }
         Ok(_) if bytes.len() == MOST => Err(Violation::Truncated),

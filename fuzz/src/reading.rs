@@ -4,7 +4,7 @@ use super::bytes::Bytes;
 use super::pieces::{Pieces, SINGLE};
 use super::written;
 use layercage::{
-    Component, EndMark, Entry, EntryKind, Fault, Limit, Limits, Misuse, Position, Quirk, Rule, Source, TarReader,
+    Component, EndMark, Entry, EntryKind, Error, Limit, Limits, Misuse, Position, Quirk, Rule, Source, TarReader,
     Violation,
 };
 use std::collections::BTreeSet;
@@ -123,7 +123,7 @@ fn steps<R: BufRead>(mut reader: TarReader<R>, contents: &Contents) -> Vec<Step>
                 steps.push(Step::Refused(violation(fault), reader.position()));
                 if !reader.can_go_on() {
                     assert!(
-                        matches!(reader.next_entry(), Err(Fault::Misuse(Misuse::Poisoned))),
+                        matches!(reader.next_entry(), Err(error) if error.misuse() == Some(&Misuse::Poisoned)),
                         "nothing comes behind"
                     );
                     return steps;
@@ -142,7 +142,7 @@ fn has_more(reader: &mut impl BufRead) -> bool {
     }
 }
 
-fn content(source: &mut impl Source, contents: &Contents) -> Result<Option<Vec<u8>>, Fault> {
+fn content(source: &mut impl Source, contents: &Contents) -> Result<Option<Vec<u8>>, Error> {
     let mut content = Vec::new();
     if let Contents::Left = contents {
         // What is wrong with it, the reader finds once more when it passes over the rest.
@@ -162,10 +162,10 @@ fn content(source: &mut impl Source, contents: &Contents) -> Result<Option<Vec<u
 }
 
 /// Bytes can be wrong, and nothing else.
-pub(crate) fn violation(fault: Fault) -> Violation {
-    match fault {
-        Fault::Refused(Rule::Violation(violation)) => violation,
-        fault => panic!("bytes alone end in {fault:?}"),
+pub(crate) fn violation(error: Error) -> Violation {
+    match error.rule() {
+        Some(Rule::Violation(violation)) => violation.clone(),
+        _ => panic!("bytes alone end in {error:?}"),
     }
 }
 

@@ -41,7 +41,7 @@ impl<'a> Content<'a> {
             let mut done = 0;
             while done < segment.length {
                 match self.copy(file, name, Some(segment.offset + done), segment.length - done)? {
-                    0 => return Err(Fault::Bug("a sparse file has less data than its map says")),
+                    0 => return Err(Fault::bug("a sparse file has less data than its map says")),
                     bytes => done += bytes,
                 }
             }

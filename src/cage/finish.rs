@@ -196,7 +196,7 @@ impl Finishing {
         self.fault()?;
         match self.waiting.wait().unfinished {
             0 => Ok(()),
-            _ => Err(Fault::Bug("files that were put off are not finished")),
+            _ => Err(Fault::bug("files that were put off are not finished")),
         }
     }
 
@@ -322,7 +322,8 @@ mod tests {
             assert!(finishing.help());
             let fault = finishing.fault().unwrap_err();
             assert!(fault.to_string().starts_with(&format!(r#"{call}("etc/f")"#)), "{fault}");
-            assert!(matches!(finishing.finish_all(), Err(Fault::Misuse(Misuse::Poisoned))), "going on is no way out");
+            let again = finishing.finish_all().unwrap_err();
+            assert_eq!(again.misuse(), Some(&Misuse::Poisoned), "going on is no way out");
         }
     }
 }

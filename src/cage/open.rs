@@ -130,7 +130,7 @@ pub(crate) fn open_directory(directory: BorrowedFd<'_>, path: &EntryPath) -> Res
         let opened = retry_on_intr(|| openat(parent, step.as_bytes(), flags, Mode::empty()));
         here = Some(opened.map_err(|errno| Fault::system("openat", step.as_bytes(), errno))?);
     }
-    here.map(File::from).ok_or(Fault::Bug("a path without components was to be opened"))
+    here.map(File::from).ok_or(Fault::bug("a path without components was to be opened"))
 }
 
 fn open_at(directory: BorrowedFd<'_>, name: Component<'_>, flags: OFlags) -> Result<OwnedFd, NotOpened> {

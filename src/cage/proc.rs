@@ -51,11 +51,11 @@ pub(super) fn set_mode(handle: BorrowedFd<'_>, mode: u32, name: &[u8]) -> Result
 /// If `/proc` is missing or not the kernel's own, the error says what it is needed for: a bare chroot and some
 /// sandboxes have none.
 fn own_handles(proc: &[u8]) -> Result<OwnedFd, Fault> {
-    handles_below(proc).map_err(|fault| match fault {
-        Fault::System(ref why) if is_missing(&why.error) => fault.with_help(
+    handles_below(proc).map_err(|fault| match fault.io_error() {
+        Some(error) if is_missing(error) => fault.with_help(
             "the modes of FIFOs, devices and closed directories are set through `/proc`: mount procfs there and run again",
         ),
-        other => other,
+        _ => fault,
     })
 }
 

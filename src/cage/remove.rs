@@ -114,7 +114,7 @@ impl Cage {
     /// The next directory of a level that is still to be cleared.
     fn next_unclear(&mut self, level: &mut Level, lower: &dyn Lower) -> Result<Option<Arc<Directory>>, Fault> {
         let Level::Open { directory, names } = level else {
-            return Err(Fault::Bug("a closed level of a directory to be cleared is read"));
+            return Err(Fault::bug("a closed level of a directory to be cleared is read"));
         };
         while let Some((name, kind)) = names.next()? {
             if may_be_directory(kind) && !self.is_marker(directory, &name) {

@@ -140,7 +140,7 @@ impl Stage {
     }
 
     fn tree(&self) -> Result<BorrowedFd<'_>, Fault> {
-        self.tree.as_ref().map(AsFd::as_fd).ok_or(Fault::Bug("a stage was used after it was dropped"))
+        self.tree.as_ref().map(AsFd::as_fd).ok_or(Fault::bug("a stage was used after it was dropped"))
     }
 }
 

@@ -81,8 +81,8 @@ fn origin_of(at: BorrowedFd<'_>, name: &[u8], flags: AtFlags) -> Result<Origin, 
 
 /// Whether a call failed because the process, or the machine, may open no more files.
 pub(super) fn lacks_descriptors(fault: &Fault) -> bool {
-    let Fault::System(fault) = fault else { return false };
-    [Errno::MFILE, Errno::NFILE].iter().any(|errno| fault.error.raw_os_error() == Some(errno.raw_os_error()))
+    let code = fault.io_error().and_then(|error| error.raw_os_error());
+    [Errno::MFILE, Errno::NFILE].iter().any(|errno| code == Some(errno.raw_os_error()))
 }
 
 /// A second descriptor for the file of a handle.

@@ -70,7 +70,7 @@ impl Cage {
                 // A file system without sockets.
                 Ok(None) => Temporaries::Unmarked,
                 // Whoever may not write to the root may be allowed to somewhere below it.
-                Err(Fault::System(fault)) if is_denied(&fault.error) => Temporaries::Unmarked,
+                Err(error) if error.io_error().is_some_and(is_denied) => Temporaries::Unmarked,
                 Err(fault) => return Err(fault),
             };
         }
@@ -190,7 +190,7 @@ impl Marker {
     fn point_at(&mut self, directory: &Directory) -> Result<(), Fault> {
         if self.names != Some(directory.id()) {
             let path = directory.path();
-            let length = u32::try_from(path.len()).map_err(|_| Fault::Bug("a path is longer than any limit"))?;
+            let length = u32::try_from(path.len()).map_err(|_| Fault::bug("a path is longer than any limit"))?;
             let record = [&length.to_le_bytes(), path].concat();
             self.write(&record, ORIGIN_BYTES)?;
             self.names = Some(directory.id());

@@ -46,7 +46,7 @@ impl Cage {
             Some(Waypoint { end, directory, .. }) if end == names.len() => Ok(directory),
             start => match self.walk_from(start, names, Missing::Make, delegate)? {
                 Walked::At(directory) => Ok(directory),
-                _ => Err(Fault::Bug("a walk that makes what is missing found nothing")),
+                _ => Err(Fault::bug("a walk that makes what is missing found nothing")),
             },
         }
     }

@@ -204,7 +204,9 @@ impl Image {
         let got = *read.descriptor.digest();
         if got != digest {
             let position = Position { path: Some(Escaped::new(image.config.as_bytes())), ..Position::default() };
-            return Err(Fault::from(Violation::DigestMismatch { expected: digest, got }).at(position));
+            return Err(
+                Fault::from(Violation::DigestMismatch { expected: digest.into(), got: got.into() }).at(position)
+            );
         }
         Ok(self.selected(image, read)?.under(selector.name_of(image.tags())))
     }
@@ -227,7 +229,7 @@ impl Image {
             match self.read_config(image) {
                 Ok(read) if read.descriptor.digest() == digest => return Ok(Some((image, read))),
                 // Another one may be damaged or missing.
-                Err(error) if image.config_digest.is_some() || !matches!(error.kind(), Fault::Refused(_)) => {
+                Err(error) if image.config_digest.is_some() || !error.is_refusal() => {
                     return Err(error);
                 }
                 _ => {}
@@ -252,7 +254,7 @@ impl Image {
             let bytes = self.files.document(&image.config, self.limits())?.ok_or_else(missing)?;
             let got = digest_of(Algorithm::Sha256, &bytes);
             if let Some(expected) = image.config_digest.filter(|expected| *expected != got) {
-                return Err(Violation::DigestMismatch { expected, got }.into());
+                return Err(Violation::DigestMismatch { expected: expected.into(), got: got.into() }.into());
             }
             let descriptor = Descriptor::found(CONFIG_TYPE.to_owned(), got, bytes.len() as u64);
             Ok(Read { descriptor, config: Config::parse(&bytes)? })

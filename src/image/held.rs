@@ -35,9 +35,7 @@ impl Image {
                 Some(digest) => in_blob(&digest),
                 None => return selected,
             },
-            Err(error) if matches!(error.kind().violation(), Some(Violation::BlobMissing { .. })) => {
-                error.position().clone()
-            }
+            Err(error) if matches!(error.violation(), Some(Violation::BlobMissing { .. })) => error.position().clone(),
             Err(_) => return selected,
         };
         let held = self.platforms_held(roots)?;
@@ -106,7 +104,7 @@ impl Image {
 /// What can be read; what is not here or malformed is not held.
 pub(super) fn if_there<T>(read: Result<T, Error>) -> Result<Option<T>, Error> {
     match read {
-        Err(error) if matches!(error.kind(), Fault::Refused(_)) => Ok(None),
+        Err(error) if error.is_refusal() => Ok(None),
         read => read.map(Some),
     }
 }

@@ -320,7 +320,7 @@ const ATTESTATION: &str = "attestation-manifest";
 /// What the image's own fault is, apart from what ends the listing.
 fn refused<T>(read: Result<T, Error>) -> Result<Result<T, Error>, Error> {
     match read {
-        Err(error) if matches!(error.kind(), Fault::Refused(_)) => Ok(Err(error)),
+        Err(error) if error.is_refusal() => Ok(Err(error)),
         Err(error) => Err(error),
         Ok(read) => Ok(Ok(read)),
     }

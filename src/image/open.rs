@@ -260,7 +260,7 @@ impl Image {
     /// [`Violation::BlobMissing`], [`Violation::ForeignLayerMissing`], [`Violation::BlobNotRegular`],
     /// [`Violation::BlobOutside`]; [`Violation::SizeMismatch`] when the file
     /// is not as large as the descriptor says; a failing system.
-    pub fn open_blob(&self, descriptor: &Descriptor) -> Result<BlobReader, Fault> {
+    pub fn open_blob(&self, descriptor: &Descriptor) -> Result<BlobReader, Error> {
         let digest = *descriptor.digest();
         let file = self.blob(&digest, MediaType::parse(descriptor.media_type()))?;
         let file = file.ok_or_else(|| descriptor.missing())?;
@@ -277,7 +277,7 @@ impl Image {
     ///
     /// As for [`Image::open_blob`]; [`Violation::MemberMissing`], [`Violation::MemberPath`] and
     /// [`Violation::LinkLoop`] for an archive of `docker save`.
-    pub fn open_layer(&self, layer: &LayerDescriptor) -> Result<BlobReader, Fault> {
+    pub fn open_layer(&self, layer: &LayerDescriptor) -> Result<BlobReader, Error> {
         match (layer.place(), &*self.files) {
             (LayerPlace::Blob(descriptor), _) => self.open_blob(descriptor),
             (LayerPlace::Member(name), Files::Archive(archive)) => archive.open_existing(name, &self.limits),
@@ -340,7 +340,7 @@ impl Image {
         let bytes = read(file, b"(blob)")?;
         let (expected, got) = (*digest, digest_of(digest.algorithm(), &bytes));
         if got != expected {
-            return Err(Violation::DigestMismatch { expected, got }.into());
+            return Err(Violation::DigestMismatch { expected: expected.into(), got: got.into() }.into());
         }
         document::check_values(&bytes, &self.limits)?;
         Ok(bytes)
@@ -350,7 +350,7 @@ impl Image {
     pub(super) fn holds(&self, descriptor: &Descriptor) -> Result<bool, Fault> {
         match self.open_blob(descriptor) {
             Ok(_) => Ok(true),
-            Err(Fault::Refused(_)) => Ok(false),
+            Err(error) if error.is_refusal() => Ok(false),
             Err(fault) => Err(fault),
         }
     }

@@ -26,7 +26,7 @@ impl Image {
     /// Finds what a digest pins: a manifest, or an index.
     pub(super) fn select_pinned(&self, digest: &Digest, selector: &Selector) -> Result<Selected, Error> {
         match self.select_described(digest, selector) {
-            Err(error) if matches!(error.kind(), Fault::Refused(_)) && self.is_image_id(digest)? => {
+            Err(error) if error.is_refusal() && self.is_image_id(digest)? => {
                 Err(pinned_elsewhere(*digest, A_CONFIGURATION.to_owned()))
             }
             other => other,
@@ -121,7 +121,7 @@ impl Image {
             Form::Flat(root) => vec![Descriptor::clone(root)],
             // Nobody needs to be able to read it.
             _ => match self.index(|bytes| parse_index(bytes, None)) {
-                Err(error) if matches!(error.kind(), Fault::Refused(_)) => Vec::new(),
+                Err(error) if error.is_refusal() => Vec::new(),
                 listed => listed?,
             },
         };

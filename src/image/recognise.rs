@@ -114,7 +114,7 @@ pub(super) fn look(file: &File, limits: &Limits) -> Result<Seen, Error> {
     };
     let (is_whole, broken) = match read {
         Ok(is_whole) => (is_whole, None),
-        Err(error) if !matches!(error.kind(), Fault::Refused(_)) => return Err(error),
+        Err(error) if !error.is_refusal() => return Err(error),
         Err(error) => (false, Some(error)),
     };
     let what = if evidence.is_image(is_whole) { What::Image } else { What::Layer };
@@ -144,7 +144,7 @@ fn read<R: BufRead>(
                 pass(&mut reader);
             }
             Ok(None) => return Ok(is_whole && reader.end_quirks().is_empty()),
-            Err(fault) if reader.can_go_on() && matches!(fault, Fault::Refused(_)) => is_whole = false,
+            Err(fault) if reader.can_go_on() && fault.is_refusal() => is_whole = false,
             Err(fault) => return Err(fault.at(reader.position())),
         }
     }

@@ -28,7 +28,7 @@ impl Image {
         };
         let because = match compared {
             // Other readers may be less strict.
-            Err(error) if matches!(error.kind(), Fault::Refused(_)) => Some(format!("one cannot be read: {error}")),
+            Err(error) if error.is_refusal() => Some(format!("one cannot be read: {error}")),
             other => other?,
         };
         let quirk = |because| Quirk::ListsDisagree { because };
@@ -83,7 +83,7 @@ impl Image {
         let mut layout = self.clone();
         layout.form = Form::Layout;
         let other = match layout.select_alone(selector) {
-            Err(error) if matches!(error.kind(), Fault::Misuse(Misuse::NothingSelected { .. })) => return Ok(None),
+            Err(error) if matches!(error.misuse(), Some(Misuse::NothingSelected { .. })) => return Ok(None),
             other => other?,
         };
         let (config, expected) = (other.config().digest(), selected.config().digest());

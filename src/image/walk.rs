@@ -256,7 +256,7 @@ impl<'a> Walk<'a> {
             // Of these media types are the documents of other things too, from before there were artifact types.
             Err(error)
                 if MediaType::is_old_config(config.media_type())
-                    && matches!(error.kind().violation(), Some(Violation::Json { .. })) =>
+                    && matches!(error.violation(), Some(Violation::Json { .. })) =>
             {
                 self.pass_over(artifact(config.media_type()));
                 return Ok(Stated::Artifact);

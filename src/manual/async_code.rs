@@ -11,7 +11,7 @@
 //!
 //! ```
 //! use cap_std::{ambient_authority, fs::Dir};
-//! use layercage::{Fault, Layer, Policy, Rootfs, Unpacker};
+//! use layercage::{Blame, Error, Layer, Policy, Rootfs, Unpacker};
 //! use std::io::{self, Read};
 //! use std::sync::mpsc::{Receiver, sync_channel};
 //!
@@ -58,6 +58,6 @@
 //! let (to, from) = sync_channel(4);
 //! to.send(archive[..1024].to_vec())?;
 //! drop(to);
-//! assert!(matches!(unpack(from).unwrap().unwrap_err().kind(), Fault::System(_)));
+//! assert_eq!(unpack(from).unwrap().unwrap_err().blame(), Blame::System);
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```

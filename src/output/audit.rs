@@ -155,7 +155,7 @@ impl Names {
 
     /// The layer brings the data of hard links, which is in no directory of the tree.
     fn bring_apart(&mut self, path: &EntryPath, metadata: &Metadata, judge: &mut Judge<'_>) -> Result<(), Fault> {
-        let name = path.pseudo_link().ok_or(Fault::Bug("a pseudo-link is not called like one"))?;
+        let name = path.pseudo_link().ok_or(Fault::bug("a pseudo-link is not called like one"))?;
         let at = self.apart();
         let key = self.key(at, name);
         self.replace(at, key, judge)?;

@@ -91,25 +91,25 @@ impl WalkDelegate for Looking<'_, '_> {
     fn passes(&mut self, _: DirectoryId, _: PlaceId) {}
 
     fn makes(&mut self, _: Component<'_>) -> Result<(), Fault> {
-        Err(Fault::Bug("looking for something makes it"))
+        Err(Fault::bug("looking for something makes it"))
     }
 
     fn made(&mut self, _: DirectoryId, _: PlaceId) {}
 
     fn replaces(&mut self, _: DirectoryId, _: PlaceId) -> Result<(), Fault> {
-        Err(Fault::Bug("looking for something replaces it"))
+        Err(Fault::bug("looking for something replaces it"))
     }
 
     fn turns_link(&mut self, _: &[u8]) -> Result<(), Fault> {
-        Err(Fault::Bug("looking for something replaces a link"))
+        Err(Fault::bug("looking for something replaces a link"))
     }
 
     fn lacks_xattr(&mut self, _: &[u8], _: std::io::Error) -> Result<(), Fault> {
-        Err(Fault::Bug("looking for something sets attributes"))
+        Err(Fault::bug("looking for something sets attributes"))
     }
 
     fn changes_time(&mut self, _: Unheld) -> Result<(), Fault> {
-        Err(Fault::Bug("looking for something sets times"))
+        Err(Fault::bug("looking for something sets times"))
     }
 }
 

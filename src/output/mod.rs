@@ -20,26 +20,26 @@ use std::sync::Arc;
 /// [`Sink::begin_layer`] is called before the layer is read. Only [`Sink::spool`] and [`Sink::chore`] may be called
 /// before it. After a layer fails, only [`Sink::abandon_layer`] is called for it.
 ///
-/// A sink returns its own errors with [`Fault::sink`], which keeps them as the source of the [`Error`](crate::Error).
+/// A sink returns its own errors with [`Error::sink`](crate::Error::sink), which keeps them as the source.
 ///
 /// ```
-/// use layercage::{Change, Checked, Fault, Judge, Judged, Layer, Policy, Sink, Source, Terms, Unpacker};
+/// use layercage::{Change, Checked, Error, Judge, Judged, Layer, Policy, Sink, Source, Terms, Unpacker};
 /// use std::io::Write;
 ///
 /// /// Lists the paths of a layer.
 /// struct Names<W>(W);
 ///
 /// impl<W: Write> Sink for Names<W> {
-///     fn begin_layer(&mut self, _: &Terms) -> Result<(), Fault> {
+///     fn begin_layer(&mut self, _: &Terms) -> Result<(), Error> {
 ///         Ok(())
 ///     }
-///     fn accept(&mut self, change: Judged<Change>, _: &mut dyn Source, _: &mut Judge<'_>) -> Result<(), Fault> {
-///         writeln!(self.0, "{}", change.get().path).map_err(Fault::sink)
+///     fn accept(&mut self, change: Judged<Change>, _: &mut dyn Source, _: &mut Judge<'_>) -> Result<(), Error> {
+///         writeln!(self.0, "{}", change.get().path).map_err(Error::sink)
 ///     }
-///     fn end_layer(&mut self, _: &Checked) -> Result<(), Fault> {
-///         self.0.flush().map_err(Fault::sink)
+///     fn end_layer(&mut self, _: &Checked) -> Result<(), Error> {
+///         self.0.flush().map_err(Error::sink)
 ///     }
-///     fn spool(&mut self) -> Result<Option<std::fs::File>, Fault> {
+///     fn spool(&mut self) -> Result<Option<std::fs::File>, Error> {
 ///         Ok(None)
 ///     }
 /// }

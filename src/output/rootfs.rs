@@ -349,8 +349,10 @@ impl Sink for Rootfs {
         self.changed |= match &result {
             // It is not in the tree.
             _ if is_apart => false,
-            Err(Fault::Refused(Rule::Quirk(Quirk::XattrUnsupported { .. } | Quirk::TimeClamped { .. }))) => true,
-            Err(Fault::Refused(_)) => removes || self.brought.is_something(),
+            Err(error) => match error.rule() {
+                Some(Rule::Quirk(Quirk::XattrUnsupported { .. } | Quirk::TimeClamped { .. })) | None => true,
+                Some(_) => removes || self.brought.is_something(),
+            },
             _ => true,
         };
         result?;
@@ -433,7 +435,7 @@ impl Rootfs {
                 self.bring(&path, judge, Bring::File(metadata, content))
             }
             ChangeKind::PseudoLink { mut metadata, size, sparse } => {
-                let name = path.pseudo_link().ok_or(Fault::Bug("a pseudo-link is not called like one"))?;
+                let name = path.pseudo_link().ok_or(Fault::bug("a pseudo-link is not called like one"))?;
                 self.count(size)?;
                 self.adjust(&mut metadata, false, judge)?;
                 let content = Content { source: data, size, sparse: sparse.as_ref() };

@@ -111,7 +111,7 @@ impl PipedStream {
 }
 
 fn ended(ending: &Receiver<Box<Ended>>) -> Result<Box<Ended>, Fault> {
-    ending.recv().map_err(|_| Fault::Bug("the thread that reads a layer broke off"))
+    ending.recv().map_err(|_| Fault::bug("the thread that reads a layer broke off"))
 }
 
 /// The result for the blob; `None` if the stream has already returned its error.
@@ -182,11 +182,11 @@ impl Ending for PipedStream {
 
     fn into_whole(self) -> Result<Whole, Fault> {
         let Self { expected, format, queues, state: State::Ended(mut ended), .. } = self else {
-            return Err(Fault::Bug("a layer that was read has no end"));
+            return Err(Fault::bug("a layer that was read has no end"));
         };
         let quirks = std::mem::take(&mut ended.quirks);
         let unpacked = Seen { digest: queues.unpacked.finish(), ..ended.unpacked };
-        let blob = blob(&queues, *ended).unwrap_or(Err(Fault::Bug("a blob that was read has no end")))?;
+        let blob = blob(&queues, *ended).unwrap_or(Err(Fault::bug("a blob that was read has no end")))?;
         Ok(Whole { unpacked: expected.with_shared_digest(format, unpacked, &blob), blob, quirks })
     }
 

@@ -13,16 +13,16 @@ use std::io::{self, BufRead, Read};
 /// The uncompressed bytes of a layer, verified as they are read: size and digest of the blob before decompression, and
 /// the diff ID after it.
 ///
-/// Errors of [`Read`] carry a [`Fault`]; [`Fault::of_reader`] extracts it.
+/// Errors of [`Read`] carry an [`Error`]; [`Error::of_reader`] extracts it.
 ///
 /// ```
-/// # use layercage::{Expected, Fault, Format, LayerStream, Limits};
+/// # use layercage::{Expected, Error, Format, LayerStream, Limits};
 /// let layer = LayerStream::open(&[0; 1024][..], Expected::unchecked().with_size(1024), &Limits::default())?;
 /// assert_eq!(layer.format(), Format::Plain);
 /// let checked = layer.finish()?;
 /// assert_eq!(checked.unpacked_bytes, 1024);
 /// assert!(checked.proof().is_none());
-/// # Ok::<(), Fault>(())
+/// # Ok::<(), Error>(())
 /// ```
 pub struct LayerStream<R: Read> {
     expected: Expected,

@@ -2,7 +2,7 @@
 
 use super::format::Format;
 use super::tar::EndMark;
-use crate::words::{Algorithm, Blame, Digest, Fault, Misuse, Quirk, SizeSeen, Violation};
+use crate::words::{Algorithm, Blame, Digest, Error, Fault, Misuse, Quirk, SizeSeen, Violation};
 
 /// What the caller knows about a layer before it is read, and which digests to compute. What is not known is not
 /// compared.
@@ -85,13 +85,13 @@ impl Expected {
     /// If a diff ID is expected, that one is computed with its own algorithm, and `algorithm` is not used.
     ///
     /// ```
-    /// # use layercage::{Algorithm, Expected, Fault, LayerStream, Limits};
+    /// # use layercage::{Algorithm, Expected, Error, LayerStream, Limits};
     /// # let blob = [0; 1024];
     /// let expected = Expected::unchecked().compute_diff_id(Algorithm::Sha256);
     /// let checked = LayerStream::open(&blob[..], expected, &Limits::default())?.finish()?;
     /// let diff_id = checked.diff_id().expect("it was asked for");
     /// assert_eq!(diff_id.to_string(), "sha256:5f70bf18a086007016e948b04aed3b82103a36bea41755b6cddfaf10ace3c6ef");
-    /// # Ok::<(), Fault>(())
+    /// # Ok::<(), Error>(())
     /// ```
     #[must_use]
     pub fn compute_diff_id(self, algorithm: Algorithm) -> Self {
@@ -159,7 +159,7 @@ impl Expected {
             return Err(Violation::SizeMismatch { expected, got: SizeSeen::Exactly(blob.bytes) });
         }
         match differing(self.digest, blob.digest) {
-            Some((expected, got)) => Err(Violation::DigestMismatch { expected, got }),
+            Some((expected, got)) => Err(Violation::DigestMismatch { expected: expected.into(), got: got.into() }),
             None => Ok(()),
         }
     }
@@ -167,7 +167,7 @@ impl Expected {
     /// Compares the diff ID.
     pub(crate) fn compare_unpacked(&self, unpacked: &Seen) -> Result<(), Violation> {
         match differing(self.diff_id, unpacked.digest) {
-            Some((expected, got)) => Err(Violation::DiffIdMismatch { expected, got }),
+            Some((expected, got)) => Err(Violation::DiffIdMismatch { expected: expected.into(), got: got.into() }),
             None => Ok(()),
         }
     }
@@ -202,7 +202,7 @@ impl Expected {
 /// Whether the reader failed or the caller cancelled. Otherwise the archive is to blame, or we stopped reading after
 /// damaged data.
 pub(crate) fn is_of_the_reader(fault: &Fault) -> bool {
-    !matches!(fault, Fault::Refused(_) | Fault::Misuse(Misuse::Poisoned))
+    !fault.is_refusal() && fault.misuse() != Some(&Misuse::Poisoned)
 }
 
 fn differing(expected: Option<Digest>, got: Option<Digest>) -> Option<(Digest, Digest)> {
@@ -276,8 +276,8 @@ impl Checked {
     /// # Errors
     ///
     /// [`Misuse::Unproven`], which names what was not expected.
-    pub fn verified(self) -> Result<Verified<Blob>, Misuse> {
-        self.proof.ok_or(Misuse::Unproven { missing: self.expected.missing() })
+    pub fn verified(self) -> Result<Verified<Blob>, Error> {
+        self.proof.ok_or_else(|| Misuse::Unproven { missing: self.expected.missing() }.into())
     }
 }
 

@@ -231,15 +231,24 @@ impl Audit {
         stream.damage().map_or(Ok(()), |fault| self.tell(fault, base.clone(), observer))
     }
 
-    /// Tells what is the archive's fault; everything else ends the audit.
-    fn tell(&mut self, fault: Fault, position: Position, observer: &mut dyn Observer) -> Result<(), Error> {
-        match fault {
-            Fault::Refused(rule) => {
-                self.count(&Finding { rule, position }, observer);
+    /// Takes a refusal as a finding, for example that of an image that cannot be selected.
+    ///
+    /// # Errors
+    ///
+    /// The same error, if it is not a refusal.
+    pub fn refusal(&mut self, error: Error, observer: &mut dyn Observer) -> Result<(), Error> {
+        match error.rule() {
+            Some(rule) => {
+                self.count(&Finding { rule: rule.clone(), position: error.position().clone() }, observer);
                 Ok(())
             }
-            fault => Err(fault.at(position)),
+            None => Err(error),
         }
+    }
+
+    /// Tells what is the archive's fault; everything else ends the audit.
+    fn tell(&mut self, fault: Fault, position: Position, observer: &mut dyn Observer) -> Result<(), Error> {
+        self.refusal(fault.at(position), observer)
     }
 
     fn count(&mut self, finding: &Finding, observer: &mut dyn Observer) {
@@ -275,20 +284,5 @@ impl Audit {
             }
         }
         Ok(())
-    }
-
-    /// Takes the refusal of an image that could not even be selected as a finding.
-    ///
-    /// # Errors
-    ///
-    /// The same error, when it is not the image's fault.
-    pub fn refusal(&mut self, error: Error, observer: &mut dyn Observer) -> Result<(), Error> {
-        match error.kind() {
-            Fault::Refused(rule) => {
-                self.count(&Finding { rule: rule.clone(), position: error.position().clone() }, observer);
-                Ok(())
-            }
-            _ => Err(error),
-        }
     }
 }

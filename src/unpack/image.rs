@@ -79,7 +79,7 @@ impl Watched<'_> {
             proofs.push(applied.verified()?);
         }
         if proofs.len() != image.layers().len() {
-            return Err(Fault::Bug("the thread that reads the layers broke off").at(Position::default()));
+            return Err(Fault::bug("the thread that reads the layers broke off").at(Position::default()));
         }
         staged.commit(proofs)?;
         Ok(report)

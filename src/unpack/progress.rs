@@ -100,7 +100,7 @@ impl<'p> Watch<'p> {
         let now = advance(self.now.get());
         self.now.set(now);
         let Ok(mut progress) = self.progress.try_borrow_mut() else {
-            return Err(Fault::Bug("progress was told while it was told"));
+            return Err(Fault::bug("progress was told while it was told"));
         };
         match progress.advanced(&now) {
             ControlFlow::Continue(()) => Ok(()),

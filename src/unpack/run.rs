@@ -33,7 +33,7 @@ impl Applied {
     ///
     /// [`Misuse::Unproven`](crate::Misuse::Unproven) when digest, size or diff ID was not given.
     pub fn verified(self) -> Result<Verified<Blob>, Error> {
-        self.checked.verified().map_err(|misuse| Fault::from(misuse).at(Position::default()))
+        self.checked.verified()
     }
 }
 

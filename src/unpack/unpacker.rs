@@ -13,7 +13,7 @@ use std::num::NonZeroUsize;
 /// Applies layers under one policy.
 ///
 /// ```
-/// # use layercage::{Fault, Layer, Policy, Rootfs, Unpacker};
+/// # use layercage::{Error, Layer, Policy, Rootfs, Unpacker};
 /// # let directory = tempfile::tempdir()?;
 /// # let mut archive = tar::Builder::new(Vec::new());
 /// # let mut header = tar::Header::new_gnu();

@@ -8,14 +8,14 @@ use super::spool;
 use super::unpacker::Unpacker;
 use crate::output::Sink;
 use crate::read::Verifying;
-use crate::words::{Error, Fault, Position, Report, Rule, Violation};
+use crate::words::{Error, Fault, Position, Report, Violation};
 use std::fs::File;
 use std::io::{self, Read};
 
 /// An [`Unpacker`] with somebody who is told how far it is, and may end it.
 ///
 /// ```
-/// # use layercage::{Advance, Fault, Layer, Misuse, Policy, Rootfs, Unpacker};
+/// # use layercage::{Advance, Error, Layer, Misuse, Policy, Rootfs, Unpacker};
 /// # use cap_std::{ambient_authority, fs::Dir};
 /// use std::ops::ControlFlow;
 ///
@@ -109,7 +109,7 @@ impl Watched<'_> {
         side_by_side(threads, self.unpacker.within(), chore, [Ok(layer)].into_iter(), |opened| {
             let open = || match opened.next() {
                 Some(opened) => opened.map(|Opened { stream, .. }| stream),
-                None => Err(Fault::Bug("the thread that reads a layer broke off").at(Position::default())),
+                None => Err(Fault::bug("the thread that reads a layer broke off").at(Position::default())),
             };
             self.run(about, &Report::default(), open, sink)
         })
@@ -129,10 +129,8 @@ impl Watched<'_> {
 
 /// What does not fit when a layer is read again did fit a moment ago.
 fn changed(error: Error) -> Error {
-    match error.kind() {
-        Fault::Refused(Rule::Violation(
-            Violation::DigestMismatch { .. } | Violation::DiffIdMismatch { .. } | Violation::SizeMismatch { .. },
-        )) => {
+    match error.violation() {
+        Some(Violation::DigestMismatch { .. } | Violation::DiffIdMismatch { .. } | Violation::SizeMismatch { .. }) => {
             let why = io::Error::other("somebody changed it after it was verified");
             error.replaced(Fault::system("read", b"(the layer, again)", why))
         }

@@ -1,12 +1,12 @@
 //! What went wrong, where, and whose fault it is.
 
-use super::cause::{causes, source_of};
-use super::{Digest, Escaped, Occupant, Quirk, Rule, Violation};
+use super::cause::causes;
+use super::{Escaped, Misuse, Position, Quirk, Rule, Violation};
 use std::error::Error as StdError;
 use std::fmt::{self, Display};
 use std::io;
 
-/// Which party is to blame for an error. It determines the exit code of the command.
+/// Which party is to blame for an error.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Blame {
     /// The image or layer: it was refused.
@@ -31,287 +31,58 @@ impl Blame {
 }
 
 /// What went wrong, without its position.
-///
-/// `{}` does not include the [`source`](std::error::Error::source), as in `read(the layer)`. `{:#}` adds all causes, as
-/// in `read(the layer): connection reset`.
 #[derive(Debug)]
 #[non_exhaustive]
-pub enum Fault {
+pub enum ErrorKind {
     /// The archive breaks a rule.
     Refused(Rule),
     /// The caller asks for something that makes no sense.
     Misuse(Misuse),
     /// A system call or the reader of a layer failed. The [`io::Error`] is the source.
-    System(SystemFault),
-    /// The caller's own [`Sink`](crate::Sink) failed. Its error is the source. [`Fault::sink`] creates this variant.
+    System(SystemError),
+    /// The caller's own [`Sink`](crate::Sink) failed. Its error is the source. [`Error::sink`] creates this variant.
     Sink(Box<dyn StdError + Send + Sync>),
     /// An invariant of this library does not hold.
     Bug(&'static str),
 }
 
-impl Display for Fault {
+/// One line without the source.
+impl Display for ErrorKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Refused(rule) => rule.fmt(f)?,
-            Self::Misuse(misuse) => misuse.fmt(f)?,
-            Self::System(SystemFault { call, arguments, .. }) => write!(f, "{call}({arguments})")?,
-            Self::Sink(_) => f.write_str("the sink failed")?,
-            Self::Bug(what) => write!(f, "a bug in layercage, please report it: {what}")?,
-        }
-        causes(f, self)
-    }
-}
-
-impl StdError for Fault {
-    fn source(&self) -> Option<&(dyn StdError + 'static)> {
-        source_of(self)
-    }
-}
-
-/// The same as [`Fault`]; the word for it where it has its [`Position`].
-pub type ErrorKind = Fault;
-
-/// What a caller did wrong.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum Misuse {
-    /// The target of an unpacking already exists, and is not an empty directory.
-    #[error("{name} exists already: {occupant}")]
-    TargetExists {
-        /// Its name.
-        name: Escaped,
-        /// What is there.
-        occupant: Occupant,
-    },
-    /// A name is not a single path component.
-    #[error("{name} is not a plain file name")]
-    NotAComponent {
-        /// What was given.
-        name: Escaped,
-    },
-    /// A name is reserved for this library's own directories ([`is_reserved_name`](crate::is_reserved_name)).
-    #[error("{name} is a name that layercage gives to its own directories; choose another one")]
-    ReservedName {
-        /// What was given.
-        name: Escaped,
-    },
-    /// The image has no manifest that fits what was asked for, or more than one.
-    #[error("the image has no manifest for {wanted}; it has {found}")]
-    NothingSelected {
-        /// What was asked for.
-        wanted: String,
-        /// What there is.
-        found: String,
-        /// What has to be asked for differently.
-        by: SelectBy,
-    },
-    /// The input must be a file, but is a pipe or another stream.
-    #[error("a stream cannot be read twice; keep it in a file first")]
-    NotAFile,
-    /// The input of `apply` is the archive of an image, not a layer.
-    #[error("this is the archive of an image and not a layer: it holds {member}")]
-    ImageAsLayer {
-        /// The member that shows that it is an image.
-        member: Escaped,
-    },
-    /// A layer was not checked against every value that a proof needs.
-    #[error("the layer was applied without {missing}, so nothing proves that it is the right one")]
-    Unproven {
-        /// What was not given.
-        missing: &'static str,
-    },
-    /// The proofs are not those of the applied layers, in order.
-    #[error("{given} proofs were handed over for {applied} applied layers, or not in their order")]
-    ProofsDoNotMatch {
-        /// How many were handed over.
-        given: usize,
-        /// How many layers were applied.
-        applied: usize,
-    },
-    /// The tree is not the staged tree: it was replaced by another.
-    #[error("the tree that layers were applied to is not the one that was staged")]
-    ForeignTree,
-    /// A sink method that is only valid inside a layer was called outside of a layer.
-    #[error("{call} was called on a sink while no layer was being applied to it")]
-    OutsideLayer {
-        /// The method that was called.
-        call: &'static str,
-    },
-    /// The progress observer cancelled.
-    #[error("cancelled")]
-    Cancelled,
-    /// An earlier call failed and left this unusable.
-    #[error("an earlier call on this failed; nothing more can be done with it")]
-    Poisoned,
-}
-
-/// The part of a selection that fits no image, or does not tell images apart.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum SelectBy {
-    /// The platform: there are images for other platforms.
-    Platform,
-    /// The reference name: there are images of other names.
-    Name,
-    /// The position: the list is shorter.
-    Position,
-    /// Any of them: more than one image fits.
-    Any,
-}
-
-impl SelectBy {
-    fn help(self) -> &'static str {
-        match self {
-            Self::Platform => "`--platform OS/ARCH[/VARIANT]` takes one for another platform",
-            Self::Name => {
-                "`--ref NAME`, or IMAGE:NAME, takes one by its name; `layercage list --images IMAGE` lists all"
-            }
-            Self::Position => "positions count from 0; `layercage list --images IMAGE` lists them",
-            Self::Any => {
-                "`--ref NAME` chooses by name, `--image-id ID` or `--manifest-digest DIGEST` by digest, IMAGE:@N by \
-                 position; `layercage list --images IMAGE` lists all"
-            }
+            Self::Refused(rule) => rule.fmt(f),
+            Self::Misuse(misuse) => misuse.fmt(f),
+            Self::System(SystemError { call, arguments, .. }) => write!(f, "{call}({arguments})"),
+            Self::Sink(_) => f.write_str("the sink failed"),
+            Self::Bug(what) => write!(f, "a bug in layercage, please report it: {what}"),
         }
     }
 }
 
-/// A system call that failed. `{:#}` says why, as of a [`Fault`].
+/// A system call that failed.
 #[derive(Debug)]
 #[non_exhaustive]
-pub struct SystemFault {
-    /// The call's name, `openat` say.
+pub struct SystemError {
+    /// The call's name, `openat` for example.
     pub call: &'static str,
-    /// Its arguments as far as they help; names are escaped, relative to a directory handle.
+    /// Its arguments as far as they help. Names are escaped, and relative to a directory handle.
     pub arguments: String,
-    /// What the system answered.
+    /// The error that the system returned.
     pub error: io::Error,
-    /// What a person can do about it, where there is something.
+    /// What a person can do about it, if anything.
     pub help: Option<&'static str>,
 }
 
-impl Display for SystemFault {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}({})", self.call, self.arguments)?;
-        causes(f, self)
-    }
-}
-
-impl StdError for SystemFault {
-    fn source(&self) -> Option<&(dyn StdError + 'static)> {
-        Some(&self.error)
-    }
-}
-
-impl Fault {
-    /// A system call that failed on `name` in some directory.
-    pub fn system(call: &'static str, name: &[u8], error: impl Into<io::Error>) -> Self {
-        Self::System(SystemFault { call, arguments: Escaped::new(name).to_string(), error: error.into(), help: None })
-    }
-
-    /// Creates the fault for a failure of the caller's own sink. `error` becomes the source.
-    pub fn sink(error: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
-        Self::Sink(error.into())
-    }
-
-    /// Adds the help text for a failed system call. It is added where the call fails, because its purpose is known
-    /// there.
-    #[must_use]
-    pub(crate) fn with_help(self, help: &'static str) -> Self {
-        match self {
-            Self::System(fault) => Self::System(SystemFault { help: Some(help), ..fault }),
-            other => other,
-        }
-    }
-
-    /// Adds the purpose of a failed system call if its arguments do not show it.
-    pub(crate) fn about(self, what: &str) -> Self {
-        match self {
-            Self::System(fault) => {
-                Self::System(SystemFault { arguments: format!("{}, {what}", fault.arguments), ..fault })
-            }
-            other => other,
-        }
-    }
-
-    /// The violation, where it is one.
-    pub(crate) fn violation(&self) -> Option<&Violation> {
-        match self {
-            Self::Refused(Rule::Violation(violation)) => Some(violation),
-            _ => None,
-        }
-    }
-
-    /// Who is to blame.
-    pub fn blame(&self) -> Blame {
-        match self {
-            Self::Refused(_) => Blame::Archive,
-            Self::Misuse(_) => Blame::Caller,
-            Self::System(_) | Self::Sink(_) => Blame::System,
-            Self::Bug(_) => Blame::Bug,
-        }
-    }
-
-    /// Adds the position.
-    pub fn at(self, position: Position) -> Error {
-        Error(Box::new(Placed { fault: self, position, effect: Effect::None }))
-    }
-}
-
-impl From<Violation> for Fault {
-    fn from(violation: Violation) -> Self {
-        Self::Refused(Rule::Violation(violation))
-    }
-}
-
-impl From<Misuse> for Fault {
-    fn from(misuse: Misuse) -> Self {
-        Self::Misuse(misuse)
-    }
-}
-
-impl From<Quirk> for Fault {
-    fn from(quirk: Quirk) -> Self {
-        Self::Refused(Rule::Quirk(quirk))
-    }
-}
-
-/// Which layer of how many, from 1.
+/// What a layer that failed has done to its sink.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct LayerPosition {
-    /// The layer, counted from 1 at the bottom.
-    pub number: usize,
-    /// How many the image has.
-    pub of: usize,
+pub enum Effect {
+    /// Nothing.
+    None,
+    /// What came before the failure is applied. Each path has its old or its new state.
+    Partial,
 }
 
-/// Where in an image something is: each part where it is known.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Position {
-    /// The layer.
-    pub layer: Option<LayerPosition>,
-    /// The entry of the layer, from 1.
-    pub entry: Option<u64>,
-    /// The byte in the uncompressed layer, from 0: of the entry's first header block.
-    pub offset: Option<u64>,
-    /// The path of the entry.
-    pub path: Option<Escaped>,
-    /// The blob.
-    pub blob: Option<Digest>,
-}
-
-impl Display for Position {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut parts = Vec::new();
-        parts.extend(self.layer.map(|layer| format!("layer {} of {}", layer.number, layer.of)));
-        parts.extend(self.blob.map(|digest| format!("blob {digest}")));
-        parts.extend(self.entry.map(|entry| format!("entry {entry}")));
-        parts.extend(self.offset.map(|offset| format!("byte {offset}")));
-        parts.extend(self.path.as_ref().map(Escaped::to_string));
-        f.write_str(&parts.join(", "))
-    }
-}
-
-/// An error: a kind, a [`Position`] and a [`Blame`].
+/// An error: a kind, a [`Position`] and a [`Blame`]. It is the only error type of this library's operations.
 ///
 /// `Display` is one line, without the [`source`](std::error::Error::source): printing the whole chain repeats nothing.
 /// `{:#}` is one line with all causes. [`Error::help`] suggests what to do. `Debug` is for people, too: it prints that
@@ -321,7 +92,7 @@ impl Display for Position {
 /// same kind. Its source in turn is the reader's own error, if there is one. A search along the chain finds both.
 ///
 /// ```
-/// # use layercage::{Blame, Expected, Layer, LayerStream, Limits, Policy, Position};
+/// # use layercage::{Blame, Expected, LayerStream, Limits};
 /// # use std::error::Error as _;
 /// # use std::io::{self, Read};
 /// #[derive(Debug, thiserror::Error)]
@@ -335,8 +106,7 @@ impl Display for Position {
 ///     }
 /// }
 ///
-/// let fault = LayerStream::open(Download, Expected::unchecked(), &Limits::default()).err().unwrap();
-/// let error = fault.at(Position::default());
+/// let error = LayerStream::open(Download, Expected::unchecked(), &Limits::default()).err().unwrap();
 /// assert_eq!(error.blame(), Blame::System);
 /// assert_eq!(error.to_string(), "read(the layer)");
 /// assert_eq!(format!("{error:#}"), "read(the layer): connection reset: the registry closed the connection");
@@ -344,18 +114,33 @@ impl Display for Position {
 /// assert_eq!(io.kind(), io::ErrorKind::ConnectionReset);
 /// assert!(io.source().unwrap().is::<Closed>());
 /// ```
-pub struct Error(Box<Placed>);
+pub struct Error(Box<Inner>);
+
+/// Boxed, so that a `Result` is small: few functions fail, and many return one.
+struct Inner {
+    kind: ErrorKind,
+    position: Position,
+    effect: Effect,
+}
 
 impl Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0.line())?;
+        let Inner { kind, position, .. } = &*self.0;
+        match kind {
+            ErrorKind::Refused(rule) => write!(f, "refused {}", position.message(rule.id(), rule))?,
+            kind => write!(f, "{}{kind}", position.lead())?,
+        }
         causes(f, self)
     }
 }
 
 impl StdError for Error {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
-        source_of(&self.0.fault)
+        match self.kind() {
+            ErrorKind::System(system) => Some(&system.error),
+            ErrorKind::Sink(error) => Some(&**error),
+            ErrorKind::Refused(_) | ErrorKind::Misuse(_) | ErrorKind::Bug(_) => None,
+        }
     }
 }
 
@@ -369,63 +154,102 @@ impl fmt::Debug for Error {
     }
 }
 
-struct Placed {
-    fault: Fault,
-    position: Position,
-    effect: Effect,
-}
-
-/// What a layer that failed has done to its sink.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Effect {
-    /// Nothing.
-    None,
-    /// What came before the failure is applied; each path has its old or its new state.
-    Partial,
-}
-
-impl Placed {
-    fn line(&self) -> String {
-        match &self.fault {
-            Fault::Refused(rule) => format!("refused {}", told(rule.id(), &self.position, rule)),
-            fault => format!("{}{fault}", self.position.lead()),
-        }
+impl From<ErrorKind> for Error {
+    fn from(kind: ErrorKind) -> Self {
+        Self(Box::new(Inner { kind, position: Position::default(), effect: Effect::None }))
     }
 }
 
-/// A rule's id, where it is met, and what it says.
-pub(super) fn told(id: &str, position: &Position, sentence: &dyn Display) -> String {
-    format!("[{id}]: {}{sentence}", position.lead())
+impl From<Rule> for Error {
+    fn from(rule: Rule) -> Self {
+        ErrorKind::Refused(rule).into()
+    }
 }
 
-impl Position {
-    /// What stands in front of a sentence; nothing where nothing is known.
-    fn lead(&self) -> String {
-        let place = self.to_string();
-        if place.is_empty() { place } else { place + ": " }
+impl From<Violation> for Error {
+    fn from(violation: Violation) -> Self {
+        Rule::Violation(violation).into()
+    }
+}
+
+impl From<Quirk> for Error {
+    fn from(quirk: Quirk) -> Self {
+        Rule::Quirk(quirk).into()
+    }
+}
+
+impl From<Misuse> for Error {
+    fn from(misuse: Misuse) -> Self {
+        ErrorKind::Misuse(misuse).into()
     }
 }
 
 impl Error {
-    /// What went wrong.
-    pub fn kind(&self) -> &ErrorKind {
-        &self.0.fault
+    /// A system call that failed on `name` in some directory.
+    pub fn system(call: &'static str, name: &[u8], error: impl Into<io::Error>) -> Self {
+        let arguments = Escaped::new(name).to_string();
+        ErrorKind::System(SystemError { call, arguments, error: error.into(), help: None }).into()
     }
 
-    /// Where.
+    /// Creates the error for a failure of the caller's own sink. `error` becomes the source.
+    pub fn sink(error: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
+        ErrorKind::Sink(error.into()).into()
+    }
+
+    /// An invariant of this library does not hold.
+    pub(crate) fn bug(what: &'static str) -> Self {
+        ErrorKind::Bug(what).into()
+    }
+
+    /// What went wrong.
+    pub fn kind(&self) -> &ErrorKind {
+        &self.0.kind
+    }
+
+    /// What went wrong, as a value of its own.
+    pub fn into_kind(self) -> ErrorKind {
+        self.0.kind
+    }
+
+    /// Where it went wrong, as far as that is known.
     pub fn position(&self) -> &Position {
         &self.0.position
     }
 
-    /// Who is to blame.
-    pub fn blame(&self) -> Blame {
-        self.0.fault.blame()
+    /// Adds what is known of the position. Parts that are set already stay.
+    #[must_use]
+    pub fn at(mut self, position: Position) -> Self {
+        self.0.position = std::mem::take(&mut self.0.position).or(position);
+        self
     }
 
-    /// The id of the rule that refused the archive; `None` when it was not refused.
+    /// Which party is to blame.
+    pub fn blame(&self) -> Blame {
+        match self.kind() {
+            ErrorKind::Refused(_) => Blame::Archive,
+            ErrorKind::Misuse(_) => Blame::Caller,
+            ErrorKind::System(_) | ErrorKind::Sink(_) => Blame::System,
+            ErrorKind::Bug(_) => Blame::Bug,
+        }
+    }
+
+    /// The rule that refused the archive; `None` if it was not refused.
+    pub fn rule(&self) -> Option<&Rule> {
+        match self.kind() {
+            ErrorKind::Refused(rule) => Some(rule),
+            _ => None,
+        }
+    }
+
+    /// The id of the rule that refused the archive; `None` if it was not refused.
     pub fn rule_id(&self) -> Option<&'static str> {
-        match &self.0.fault {
-            Fault::Refused(rule) => Some(rule.id()),
+        self.rule().map(Rule::id)
+    }
+
+    /// What the caller did wrong; `None` if another party is to blame.
+    pub fn misuse(&self) -> Option<&Misuse> {
+        match self.kind() {
+            ErrorKind::Misuse(misuse) => Some(misuse),
             _ => None,
         }
     }
@@ -436,10 +260,54 @@ impl Error {
         self.0.effect
     }
 
-    /// The same place and effect with another fault.
+    /// What a person can do about it, if anything.
+    pub fn help(&self) -> Option<&'static str> {
+        match self.kind() {
+            ErrorKind::Refused(rule) => rule.help(),
+            ErrorKind::System(system) => system.help,
+            ErrorKind::Misuse(misuse) => misuse.help(),
+            _ => None,
+        }
+    }
+
+    /// Whether the archive breaks a rule.
+    pub(crate) fn is_refusal(&self) -> bool {
+        matches!(self.kind(), ErrorKind::Refused(_))
+    }
+
+    /// The error of the system, if a call failed.
+    pub(crate) fn io_error(&self) -> Option<&io::Error> {
+        match self.kind() {
+            ErrorKind::System(system) => Some(&system.error),
+            _ => None,
+        }
+    }
+
+    /// The violation, if it is one.
+    pub(crate) fn violation(&self) -> Option<&Violation> {
+        match self.rule() {
+            Some(Rule::Violation(violation)) => Some(violation),
+            _ => None,
+        }
+    }
+
+    /// All that went wrong, with its causes and without its position.
+    #[cfg(feature = "serde")]
+    pub(super) fn message(&self) -> String {
+        struct Causes<'e>(&'e Error);
+        impl Display for Causes<'_> {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                self.0.kind().fmt(f)?;
+                causes(f, self.0)
+            }
+        }
+        format!("{:#}", Causes(self))
+    }
+
+    /// The same position and effect with another kind.
     #[must_use]
-    pub(crate) fn replaced(mut self, fault: Fault) -> Self {
-        self.0.fault = fault;
+    pub(crate) fn replaced(mut self, other: Self) -> Self {
+        self.0.kind = other.0.kind;
         self
     }
 
@@ -450,18 +318,30 @@ impl Error {
         self
     }
 
-    /// What a person can do about it, where there is something.
-    pub fn help(&self) -> Option<&'static str> {
-        match &self.0.fault {
-            Fault::Refused(rule) => rule.help(),
-            Fault::System(fault) => fault.help,
-            Fault::Misuse(Misuse::ImageAsLayer { .. }) => {
-                Some("`layercage unpack` takes images; `--as layer` applies it all the same")
-            }
-            Fault::Misuse(Misuse::TargetExists { occupant, .. }) => Some(occupant.help()),
-            Fault::Misuse(Misuse::NothingSelected { by, .. }) => Some(by.help()),
-            _ => None,
+    /// Adds the help text for a failed system call. It is added where the call fails, because its purpose is known
+    /// there.
+    #[must_use]
+    pub(crate) fn with_help(mut self, help: &'static str) -> Self {
+        if let ErrorKind::System(system) = &mut self.0.kind {
+            system.help = Some(help);
         }
+        self
+    }
+
+    /// Adds the purpose of a failed system call if its arguments do not show it.
+    pub(crate) fn about(mut self, what: &str) -> Self {
+        if let ErrorKind::System(system) = &mut self.0.kind {
+            system.arguments = format!("{}, {what}", system.arguments);
+        }
+        self
+    }
+
+    /// Replaces the arguments by a text that is not a name from an archive.
+    pub(super) fn naming(mut self, object: &str) -> Self {
+        if let ErrorKind::System(system) = &mut self.0.kind {
+            object.clone_into(&mut system.arguments);
+        }
+        self
     }
 }
 

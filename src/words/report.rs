@@ -1,6 +1,6 @@
 //! What was tolerated, adjusted or skipped.
 
-use super::{Position, Quirk, Rule, error};
+use super::{Position, Quirk, Rule};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::{self, Display};
 
@@ -16,7 +16,7 @@ pub struct Note {
 /// The id in brackets, the position and the sentence.
 impl Display for Note {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&error::told(self.quirk.id(), &self.position, &self.quirk))
+        f.write_str(&self.position.message(self.quirk.id(), &self.quirk))
     }
 }
 
@@ -32,7 +32,7 @@ pub struct Finding {
 /// The id in brackets, the position and the sentence.
 impl Display for Finding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&error::told(self.rule.id(), &self.position, &self.rule))
+        f.write_str(&self.position.message(self.rule.id(), &self.rule))
     }
 }
 
@@ -100,7 +100,7 @@ impl Report {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::words::{Fault, Violation};
+    use crate::words::{Error, Violation};
 
     fn report(quirks: impl IntoIterator<Item = Quirk>) -> Report {
         let mut report = Report::default();
@@ -129,7 +129,7 @@ mod tests {
         assert_eq!(finding(Position::default()), format!("[compression]: {sentence}"));
         let first = Position { offset: Some(0), ..Position::default() };
         assert_eq!(finding(first.clone()), format!("[compression]: byte 0: {sentence}"));
-        let error = |position| Fault::from(violation.clone()).at(position).to_string();
+        let error = |position| Error::from(violation.clone()).at(position).to_string();
         assert_eq!(error(Position::default()), format!("refused [compression]: {sentence}"));
         assert_eq!(error(first), format!("refused [compression]: byte 0: {sentence}"));
     }

@@ -2,7 +2,7 @@
 
 mod policy;
 
-use super::{Error, Escaped, Fault, Finding, Limit, Limits, Note, Position, Preset, Report, Rule};
+use super::{Error, Escaped, Finding, Limit, Limits, Note, Position, Preset, Report, Rule};
 use serde::de::{Deserialize, Deserializer, Error as _};
 use serde::ser::{Serialize, SerializeMap, Serializer};
 use std::collections::BTreeMap;
@@ -61,9 +61,9 @@ impl Serialize for Error {
         map.serialize_entry("type", "error")?;
         place(&mut map, self.position())?;
         map.serialize_entry("exit_code", &self.blame().exit_code())?;
-        match self.kind() {
-            Fault::Refused(refused) => rule(&mut map, refused)?,
-            fault => map.serialize_entry("message", &format!("{fault:#}"))?,
+        match self.rule() {
+            Some(refused) => rule(&mut map, refused)?,
+            None => map.serialize_entry("message", &self.message())?,
         }
         if let Some(help) = self.help() {
             map.serialize_entry("help", help)?;

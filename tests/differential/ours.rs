@@ -2,7 +2,7 @@
 
 use super::item::{Attributes, Item, Kind, sha256};
 use layercage::{
-    Audit, Devices, Digest, EndMark, Entry, EntryKind, Expected, Fault, Finding, Layer, LayerStream, Limit, Limits,
+    Audit, Devices, Digest, EndMark, Entry, EntryKind, Error, Expected, Finding, Layer, LayerStream, Limit, Limits,
     Observer, Policy, Rule, Source, TarReader, Verdict,
 };
 use std::io::Read;
@@ -79,15 +79,12 @@ impl Observer for Refusal {
     }
 }
 
-fn rule(fault: &Fault) -> &'static str {
-    match fault {
-        Fault::Refused(rule) => rule.id(),
-        fault => panic!("no archive's fault: {fault}"),
-    }
+fn rule(error: &Error) -> &'static str {
+    error.rule_id().unwrap_or_else(|| panic!("the archive is not to blame: {error}"))
 }
 
 /// The whole content of a file, its holes filled.
-fn content(entry: &Entry, source: &mut impl Source) -> Result<Vec<u8>, Fault> {
+fn content(entry: &Entry, source: &mut impl Source) -> Result<Vec<u8>, Error> {
     let mut stored = Vec::new();
     loop {
         let chunk = source.chunk()?;

@@ -6,8 +6,8 @@ use crate::support::layer::LayerBuilder;
 use crate::support::open;
 use flate2::{Compression, write::GzEncoder};
 use layercage::{
-    Audit, Blame, Change, Checked, Digest, Effect, Error, Fault, Image, Judge, Judged, Layer, LayerStream, Limits,
-    Observer, Policy, Rootfs, Sink, Source, Staged, Terms, Unpacker,
+    Audit, Blame, Change, Checked, Digest, Effect, Error, Image, Judge, Judged, Layer, LayerStream, Limits, Observer,
+    Policy, Rootfs, Sink, Source, Staged, Terms, Unpacker,
 };
 use rustix::process::{Resource, Rlimit, setrlimit};
 use sha2::Digest as _;
@@ -230,19 +230,19 @@ struct Closed;
 struct NobodyThere;
 
 impl Sink for Closed {
-    fn begin_layer(&mut self, _: &Terms) -> Result<(), Fault> {
+    fn begin_layer(&mut self, _: &Terms) -> Result<(), Error> {
         Ok(())
     }
 
-    fn accept(&mut self, _: Judged<Change>, _: &mut dyn Source, _: &mut Judge<'_>) -> Result<(), Fault> {
-        Err(Fault::sink(io::Error::new(ErrorKind::BrokenPipe, NobodyThere)))
+    fn accept(&mut self, _: Judged<Change>, _: &mut dyn Source, _: &mut Judge<'_>) -> Result<(), Error> {
+        Err(Error::sink(io::Error::new(ErrorKind::BrokenPipe, NobodyThere)))
     }
 
-    fn end_layer(&mut self, _: &Checked) -> Result<(), Fault> {
+    fn end_layer(&mut self, _: &Checked) -> Result<(), Error> {
         Ok(())
     }
 
-    fn spool(&mut self) -> Result<Option<fs::File>, Fault> {
+    fn spool(&mut self) -> Result<Option<fs::File>, Error> {
         Ok(None)
     }
 }

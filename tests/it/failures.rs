@@ -7,7 +7,7 @@ use crate::support::tree::{self, Listing};
 use crate::support::world::World;
 use crate::support::{is_root, open};
 use layercage::{
-    Change, Checked, DeferredWork, Fault, Judge, Judged, Layer, Policy, Position, QuirkRule, Rootfs, Sink, Source,
+    Change, Checked, DeferredWork, Error, Judge, Judged, Layer, Policy, Position, QuirkRule, Rootfs, Sink, Source,
     Staged, Terms, Unpacker,
 };
 use std::fs;
@@ -569,22 +569,22 @@ struct Helped<'a> {
 }
 
 impl Sink for Helped<'_> {
-    fn begin_layer(&mut self, terms: &Terms) -> Result<(), Fault> {
+    fn begin_layer(&mut self, terms: &Terms) -> Result<(), Error> {
         self.chore = self.rootfs.chore();
         self.rootfs.begin_layer(terms)
     }
 
-    fn accept(&mut self, change: Judged<Change>, data: &mut dyn Source, judge: &mut Judge<'_>) -> Result<(), Fault> {
+    fn accept(&mut self, change: Judged<Change>, data: &mut dyn Source, judge: &mut Judge<'_>) -> Result<(), Error> {
         let taken = self.rootfs.accept(change, data, judge);
         while self.at_once && self.chore.as_ref().unwrap().help() {}
         taken
     }
 
-    fn end_layer(&mut self, checked: &Checked) -> Result<(), Fault> {
+    fn end_layer(&mut self, checked: &Checked) -> Result<(), Error> {
         self.rootfs.end_layer(checked)
     }
 
-    fn spool(&mut self) -> Result<Option<fs::File>, Fault> {
+    fn spool(&mut self) -> Result<Option<fs::File>, Error> {
         self.rootfs.spool()
     }
 }

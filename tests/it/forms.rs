@@ -7,7 +7,7 @@ use crate::support::open;
 use crate::support::tree::{self, Listing};
 use cap_std::ambient_authority;
 use layercage::{
-    Blame, BlobReader, Error, Fault, Image, ImageForm, Limit, Limits, ManifestKind, Misuse, Policy, Scratch, Selected,
+    Blame, BlobReader, Error, Image, ImageForm, Limit, Limits, ManifestKind, Misuse, Policy, Scratch, Selected,
     Selector,
 };
 use serde_json::json;
@@ -216,7 +216,7 @@ fn an_archive_may_come_through_a_pipe() {
         let writing = std::thread::spawn(move || writer.write_all(&bytes));
         let file = File::from(std::os::fd::OwnedFd::from(reader));
         let error = Image::is_archive(&file, &Limits::default()).unwrap_err();
-        assert!(matches!(error.kind(), Fault::Misuse(Misuse::NotAFile)), "a stream cannot be looked at first: {error}");
+        assert!(error.misuse() == Some(&Misuse::NotAFile), "a stream cannot be looked at first: {error}");
         let image = Image::open_archive(file, || Scratch::beneath(&open(scratch.path())), Limits::default());
         writing.join().unwrap().unwrap();
         assert_same("a pipe", image, &Selector::host());
@@ -270,7 +270,7 @@ fn what_is_opened_may_go_to_other_threads_and_be_read_at_once() {
 /// What was asked for, and what there is.
 fn nothing(result: Result<Selected, Error>) -> (String, String) {
     match result.unwrap_err().kind() {
-        layercage::Fault::Misuse(Misuse::NothingSelected { wanted, found, .. }) => (wanted.clone(), found.clone()),
+        layercage::ErrorKind::Misuse(Misuse::NothingSelected { wanted, found, .. }) => (wanted.clone(), found.clone()),
         other => panic!("{other}"),
     }
 }

@@ -3,8 +3,8 @@
 use crate::support::layer::{Attributes, LayerBuilder, pax_record};
 use crate::support::open;
 use layercage::{
-    Applied, Audit, Digest, Error, Fault, Finding, Layer, Limit, Limits, Lower, Observer, Policy, Rootfs, Rule, Staged,
-    Unpacker, Violation,
+    Applied, Audit, Digest, Error, ErrorKind, Finding, Layer, Limit, Limits, Lower, Observer, Policy, Rootfs, Rule,
+    Staged, Unpacker, Violation,
 };
 use std::cell::Cell;
 use std::io::{self, Read};
@@ -142,7 +142,7 @@ fn image_bytes(most: u64) -> Unpacker {
 /// How much is too much, where that is what refused a layer.
 fn amount(error: &Error) -> Option<u64> {
     match error.kind() {
-        Fault::Refused(Rule::Violation(Violation::LimitExceeded { limit: Limit::ImageBytes, amount, .. })) => {
+        ErrorKind::Refused(Rule::Violation(Violation::LimitExceeded { limit: Limit::ImageBytes, amount, .. })) => {
             Some(*amount)
         }
         _ => None,
@@ -210,11 +210,11 @@ fn a_layer_at_a_limit_is_taken_and_one_past_it_is_refused_by_name() {
         apply(&layer, Limits::default().with(*limit, *amount)).unwrap_or_else(|error| panic!("{limit}: {error}"));
         let error = apply(&layer, Limits::default().with(*limit, amount - 1)).unwrap_err();
         match error.kind() {
-            Fault::Refused(Rule::Violation(Violation::LimitExceeded { limit: named, most, .. })) => {
+            ErrorKind::Refused(Rule::Violation(Violation::LimitExceeded { limit: named, most, .. })) => {
                 assert_eq!((named, *most), (limit, amount - 1), "{error}");
             }
             // Has a rule of its own, for what exceeds it is mostly a loop.
-            Fault::Refused(Rule::Violation(Violation::LinkLoop { .. })) => assert_eq!(*limit, Limit::LinkHops),
+            ErrorKind::Refused(Rule::Violation(Violation::LinkLoop { .. })) => assert_eq!(*limit, Limit::LinkHops),
             _ => panic!("{limit}: {error}"),
         }
     }

@@ -83,7 +83,7 @@ fn a_directory_that_becomes_a_link_and_back_leads_nowhere() {
 #[test]
 fn a_file_that_is_put_into_the_target_during_the_commit_is_never_lost() {
     use crate::support::open;
-    use layercage::{Fault, Misuse, Occupant, Staged};
+    use layercage::{Misuse, Occupant, Staged};
     use rustix::fs::{Mode, OFlags, openat};
     let place = tempfile::tempdir().unwrap();
     let root = place.path().join("rootfs");
@@ -117,9 +117,8 @@ fn a_file_that_is_put_into_the_target_during_the_commit_is_never_lost() {
             Ok(()) => replaced += 1,
             Err(error) => {
                 let occupant = Occupant::FullDirectory;
-                let expected =
-                    Fault::Misuse(Misuse::TargetExists { name: layercage::Escaped::new(b"rootfs"), occupant });
-                assert_eq!(format!("{}", error.kind()), format!("{expected}"));
+                let expected = Misuse::TargetExists { name: layercage::Escaped::new(b"rootfs"), occupant };
+                assert_eq!(error.misuse(), Some(&expected));
                 assert_eq!(error.blame().exit_code(), 2);
                 kept += 1;
             }

@@ -5,8 +5,7 @@ use crate::support::layer::{Attributes, LayerBuilder};
 use crate::support::layout::{self, Stored};
 use crate::support::open;
 use layercage::{
-    Audit, Error, Fault, Image, Layer, Limit, Limits, Misuse, Observer, Policy, Rootfs, Scratch, Selector, Unpacker,
-    What,
+    Audit, Error, Image, Layer, Limit, Limits, Misuse, Observer, Policy, Rootfs, Scratch, Selector, Unpacker, What,
 };
 use std::fs::{self, File};
 use std::io::{Read, Seek, SeekFrom, Write};
@@ -319,7 +318,7 @@ fn an_image_that_is_applied_as_a_layer_is_refused_before_its_first_blob() {
         let layer = || Layer::new(&bytes[..]);
         let mut rootfs = Rootfs::over(&directory).unwrap();
         let error = unpacker.apply_side_by_side(layer().refuse_images(), &mut rootfs).unwrap_err();
-        assert!(matches!(error.kind(), Fault::Misuse(Misuse::ImageAsLayer { .. })), "{error}");
+        assert!(matches!(error.misuse(), Some(Misuse::ImageAsLayer { .. })), "{error}");
         assert!(error.help().unwrap().contains("`layercage unpack`"), "{error:?}");
         assert!(!place.path().join("blobs/sha256").read_dir().is_ok_and(|mut blobs| blobs.next().is_some()));
         // It is said to be a layer: it is applied.

@@ -4,9 +4,10 @@ use super::*;
 
 /// Both sides of the refusal.
 fn nothing(result: Result<Selected, Error>) -> (String, String) {
-    match result.unwrap_err().kind() {
-        Fault::Misuse(Misuse::NothingSelected { wanted, found, .. }) => (wanted.clone(), found.clone()),
-        other => panic!("{other}"),
+    let error = result.unwrap_err();
+    match error.misuse() {
+        Some(Misuse::NothingSelected { wanted, found, .. }) => (wanted.clone(), found.clone()),
+        _ => panic!("{error}"),
     }
 }
 

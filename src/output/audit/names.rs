@@ -350,7 +350,7 @@ impl Names {
         self.bring(at, key, kind);
         match kind {
             Kind::Directory { number } => Ok(number),
-            _ => Err(Fault::Bug("a new directory is none")),
+            _ => Err(Fault::bug("a new directory is none")),
         }
     }
 

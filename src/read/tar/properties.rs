@@ -81,7 +81,7 @@ proptest! {
         match whole {
             Ok(whole) => prop_assert_eq!(outline(&whole), outline(&read)),
             Err(expected) => {
-                prop_assert_eq!(Some(expected.kind().to_string()), fault.map(|fault| fault.to_string()));
+                prop_assert_eq!(Some(expected.kind().to_string()), fault.map(|fault| fault.kind().to_string()));
                 prop_assert_eq!(expected.position(), &reader.position());
             }
         }

@@ -22,7 +22,7 @@ use std::io::BufRead;
 /// After an error nothing more comes but [`Misuse::Poisoned`], unless [`TarReader::can_go_on`].
 ///
 /// ```
-/// # use layercage::{Fault, Limits, Source, TarReader};
+/// # use layercage::{Error, Limits, Source, TarReader};
 /// # let mut archive = tar::Builder::new(Vec::new());
 /// # let mut header = tar::Header::new_gnu();
 /// # header.set_size(2);
@@ -33,7 +33,7 @@ use std::io::BufRead;
 ///     assert_eq!(entry.path.as_bytes(), b"etc/hostname");
 ///     assert_eq!(reader.source().chunk()?, b"a\n");
 /// }
-/// # Ok::<(), Fault>(())
+/// # Ok::<(), Error>(())
 /// ```
 pub struct TarReader<R> {
     blocks: Blocks<R>,

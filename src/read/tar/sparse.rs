@@ -269,7 +269,7 @@ impl<R: BufRead> Lines<'_, R> {
             self.used += BLOCK as u64;
             self.at = 0;
         }
-        let byte = self.block.get(self.at).copied().ok_or(Fault::Bug("a position beyond its block"))?;
+        let byte = self.block.get(self.at).copied().ok_or(Fault::bug("a position beyond its block"))?;
         self.at += 1;
         Ok(byte)
     }

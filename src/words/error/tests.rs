@@ -6,15 +6,15 @@ use std::io::ErrorKind;
 fn a_main_that_returns_an_error_prints_what_is_wrong_and_what_to_do() {
     let quirk = Quirk::DeviceNode { kind: DeviceKind::Character, major: 5, minor: 1 };
     let position = Position { entry: Some(2), path: Some(Escaped::new(b"dev/console")), ..Position::default() };
-    let error = Fault::from(quirk).at(position);
+    let error = Error::from(quirk).at(position);
     let lines = format!("{error:?}");
     assert_eq!(format!("{error:#?}"), lines);
     let (first, second) = lines.split_once('\n').unwrap();
     assert_eq!(first, error.to_string());
     assert_eq!(second, format!("help: {}", error.help().unwrap()));
-    let error = Fault::from(Misuse::Poisoned).at(Position::default());
+    let error = Error::from(Misuse::Poisoned).at(Position::default());
     assert_eq!(format!("{error:?}"), error.to_string(), "where there is nothing to do, it is one line");
-    let error = Fault::system("openat", b"a", ErrorKind::NotFound).at(Position::default());
+    let error = Error::system("openat", b"a", ErrorKind::NotFound).at(Position::default());
     assert_eq!(format!("{error:?}"), "openat(\"a\"): entity not found", "why it failed is in it");
 }
 
@@ -34,7 +34,7 @@ fn chain<'e>(error: &'e (dyn StdError + 'static)) -> Vec<&'e (dyn StdError + 'st
 
 #[test]
 fn a_chain_of_sources_has_the_io_error_and_the_readers_own_and_says_nothing_twice() {
-    let of_reader = |error: io::Error| Fault::of_reader(error).at(Position::default());
+    let of_reader = |error: io::Error| Error::of_reader(error).at(Position::default());
     let rows = [
         (of_reader(io::Error::other(Theirs)), ErrorKind::Other, true, "the reader failed"),
         (of_reader(io::Error::new(ErrorKind::TimedOut, Theirs)), ErrorKind::TimedOut, true, "timed out"),
@@ -59,7 +59,7 @@ fn a_chain_of_sources_has_the_io_error_and_the_readers_own_and_says_nothing_twic
 
 #[test]
 fn a_failure_of_a_sink_is_told_with_the_sinks_own_error() {
-    let error = Fault::sink(Theirs).at(Position { entry: Some(3), ..Position::default() });
+    let error = Error::sink(Theirs).at(Position { entry: Some(3), ..Position::default() });
     assert_eq!((error.blame(), error.rule_id(), error.help()), (Blame::System, None, None));
     assert!(error.source().unwrap().is::<Theirs>());
     assert_eq!(format!("{error:#}"), "entry 3: the sink failed: the blob ends with another checksum");
@@ -71,25 +71,25 @@ fn a_cause_that_says_what_was_just_said_is_left_out_of_the_line() {
     #[derive(Debug, thiserror::Error)]
     #[error("cannot finish: {0}")]
     struct Both(#[source] Theirs);
-    let error = Fault::sink(Both(Theirs)).at(Position::default());
+    let error = Error::sink(Both(Theirs)).at(Position::default());
     assert_eq!(format!("{error:#}"), "the sink failed: cannot finish: the blob ends with another checksum");
 }
 
 #[test]
 fn an_error_becomes_an_io_error_of_its_kind_with_all_that_it_says() {
     let rows = [
-        (Fault::from(Violation::Truncated), ErrorKind::InvalidData),
-        (Fault::from(Quirk::Fifo), ErrorKind::InvalidData),
-        (Fault::from(Misuse::Poisoned), ErrorKind::InvalidInput),
-        (Fault::from(Misuse::Cancelled), ErrorKind::Other),
-        (Fault::system("write", b"a", ErrorKind::StorageFull), ErrorKind::StorageFull),
+        (Error::from(Violation::Truncated), ErrorKind::InvalidData),
+        (Error::from(Quirk::Fifo), ErrorKind::InvalidData),
+        (Error::from(Misuse::Poisoned), ErrorKind::InvalidInput),
+        (Error::from(Misuse::Cancelled), ErrorKind::Other),
+        (Error::system("write", b"a", ErrorKind::StorageFull), ErrorKind::StorageFull),
         // Tried again by whoever reads, this would never be seen.
-        (Fault::system("read", b"a", ErrorKind::Interrupted), ErrorKind::Other),
-        (Fault::sink(Theirs), ErrorKind::Other),
-        (Fault::Bug("none"), ErrorKind::Other),
+        (Error::system("read", b"a", ErrorKind::Interrupted), ErrorKind::Other),
+        (Error::sink(Theirs), ErrorKind::Other),
+        (Error::bug("none"), ErrorKind::Other),
     ];
-    for (fault, kind) in rows {
-        let error = fault.at(Position { entry: Some(7), ..Position::default() });
+    for (error, kind) in rows {
+        let error = error.at(Position { entry: Some(7), ..Position::default() });
         let (line, full) = (error.to_string(), format!("{error:#}"));
         let io = io::Error::from(error);
         assert_eq!((io.kind(), io.to_string()), (kind, line));
@@ -99,11 +99,27 @@ fn an_error_becomes_an_io_error_of_its_kind_with_all_that_it_says() {
 }
 
 #[test]
-fn a_fault_comes_through_a_reader_as_it_was() {
-    for fault in [Fault::from(Violation::Truncated), Fault::system("read", b"a", ErrorKind::Interrupted)] {
-        let said = format!("{fault:#}");
-        let io = io::Error::from(fault);
+fn an_error_comes_through_a_reader_as_it_was() {
+    for error in [Error::from(Violation::Truncated), Error::system("read", b"a", ErrorKind::Interrupted)] {
+        let said = format!("{error:#}");
+        let io = io::Error::from(error);
         assert_ne!(io.kind(), ErrorKind::Interrupted);
-        assert_eq!(format!("{:#}", Fault::of_reader(io)), said);
+        assert_eq!(format!("{:#}", Error::of_reader(io)), said);
     }
+}
+
+#[test]
+fn an_error_is_as_small_as_a_pointer_and_can_be_sent() {
+    fn is_send<T: Send + Sync + 'static>() {}
+    is_send::<Error>();
+    assert!(size_of::<Error>() <= size_of::<usize>());
+    assert!(size_of::<Result<(), Error>>() <= size_of::<usize>());
+}
+
+#[test]
+fn a_position_that_is_known_stays_when_more_is_added() {
+    let inner = Position { offset: Some(512), path: Some(Escaped::new(b"a")), ..Position::default() };
+    let outer = Position { offset: Some(0), entry: Some(3), ..Position::default() };
+    let error = Error::from(Violation::Truncated).at(inner).at(outer);
+    assert_eq!(error.to_string(), r#"refused [truncated]: entry 3, byte 512, "a": the archive is truncated"#);
 }

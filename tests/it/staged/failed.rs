@@ -4,8 +4,8 @@ use super::{digest, names};
 use crate::support::layer::LayerBuilder;
 use crate::support::open;
 use layercage::{
-    Advance, Applied, Blob, Change, Checked, Error, Expected, Fault, IdMap, Judge, Judged, Layer, LayerStream, Limit,
-    Limits, Misuse, OwnerMap, Owners, Policy, Rootfs, Sink, Source, Staged, Terms, Unpacker, Verified,
+    Advance, Applied, Blob, Change, Checked, Error, Expected, IdMap, Judge, Judged, Layer, LayerStream, Limit, Limits,
+    Misuse, OwnerMap, Owners, Policy, Rootfs, Sink, Source, Staged, Terms, Unpacker, Verified,
 };
 use std::fs;
 use std::io::{self, Read};
@@ -86,28 +86,28 @@ enum Abandons {
 struct Around<'a> {
     rootfs: &'a mut Rootfs,
     wrong: Call,
-    how: fn() -> Result<(), Fault>,
+    how: fn() -> Result<(), Error>,
     abandons: Abandons,
 }
 
 impl Around<'_> {
-    fn behind(&self, call: Call) -> Result<(), Fault> {
+    fn behind(&self, call: Call) -> Result<(), Error> {
         if self.wrong == call { (self.how)() } else { Ok(()) }
     }
 }
 
 impl Sink for Around<'_> {
-    fn begin_layer(&mut self, terms: &Terms) -> Result<(), Fault> {
+    fn begin_layer(&mut self, terms: &Terms) -> Result<(), Error> {
         self.rootfs.begin_layer(terms)?;
         self.behind(Call::Begin)
     }
 
-    fn accept(&mut self, change: Judged<Change>, data: &mut dyn Source, judge: &mut Judge<'_>) -> Result<(), Fault> {
+    fn accept(&mut self, change: Judged<Change>, data: &mut dyn Source, judge: &mut Judge<'_>) -> Result<(), Error> {
         self.rootfs.accept(change, data, judge)?;
         self.behind(Call::Accept)
     }
 
-    fn end_layer(&mut self, checked: &Checked) -> Result<(), Fault> {
+    fn end_layer(&mut self, checked: &Checked) -> Result<(), Error> {
         self.rootfs.end_layer(checked)?;
         self.behind(Call::End)
     }
@@ -118,7 +118,7 @@ impl Sink for Around<'_> {
         }
     }
 
-    fn spool(&mut self) -> Result<Option<fs::File>, Fault> {
+    fn spool(&mut self) -> Result<Option<fs::File>, Error> {
         self.behind(Call::Spool)?;
         self.rootfs.spool()
     }
@@ -126,7 +126,7 @@ impl Sink for Around<'_> {
 
 fn around(
     (wrong, abandons): (Call, Abandons),
-    how: fn() -> Result<(), Fault>,
+    how: fn() -> Result<(), Error>,
     rootfs: &mut Rootfs,
     jobs: usize,
 ) -> Result<Applied, Error> {
@@ -134,8 +134,8 @@ fn around(
     unpacker(Policy::default(), jobs).apply_side_by_side(proven(&bad()), &mut sink)
 }
 
-fn fails() -> Result<(), Fault> {
-    Err(Fault::system("write", b"elsewhere", io::Error::other("full")))
+fn fails() -> Result<(), Error> {
+    Err(Error::system("write", b"elsewhere", io::Error::other("full")))
 }
 
 fn watched(
@@ -223,10 +223,10 @@ fn a_stage_on_which_a_layer_failed_can_only_be_dropped() {
                 // As often as it is tried: no later layer makes what the failed one left part of something proven.
                 for _ in 0..2 {
                     let refused = apply(proven(&good), staged.rootfs(), jobs).unwrap_err();
-                    assert!(matches!(refused.kind(), Fault::Misuse(Misuse::Poisoned)), "{what}: {refused}");
+                    assert!(refused.misuse() == Some(&Misuse::Poisoned), "{what}: {refused}");
                 }
                 let refused = staged.commit(vec![proof.clone(); layers_before]).unwrap_err();
-                assert!(matches!(refused.kind(), Fault::Misuse(Misuse::Poisoned)), "{what}: {refused}");
+                assert!(refused.misuse() == Some(&Misuse::Poisoned), "{what}: {refused}");
                 assert_eq!(names(place.path()), [""; 0], "{what}");
             }
         }
@@ -258,21 +258,21 @@ fn a_visible_tree_on_which_a_layer_failed_takes_the_layer_again() {
 struct Hole<'a>(&'a mut Rootfs, Call);
 
 impl Sink for Hole<'_> {
-    fn begin_layer(&mut self, terms: &Terms) -> Result<(), Fault> {
+    fn begin_layer(&mut self, terms: &Terms) -> Result<(), Error> {
         if self.1 == Call::Begin { Ok(()) } else { self.0.begin_layer(terms) }
     }
 
-    fn accept(&mut self, change: Judged<Change>, data: &mut dyn Source, judge: &mut Judge<'_>) -> Result<(), Fault> {
+    fn accept(&mut self, change: Judged<Change>, data: &mut dyn Source, judge: &mut Judge<'_>) -> Result<(), Error> {
         // What fails is kept from whoever applies, who goes on.
         let _ = self.0.accept(change, data, judge);
         Ok(())
     }
 
-    fn end_layer(&mut self, checked: &Checked) -> Result<(), Fault> {
+    fn end_layer(&mut self, checked: &Checked) -> Result<(), Error> {
         if self.1 == Call::End { Ok(()) } else { self.0.end_layer(checked) }
     }
 
-    fn spool(&mut self) -> Result<Option<fs::File>, Fault> {
+    fn spool(&mut self) -> Result<Option<fs::File>, Error> {
         self.0.spool()
     }
 }
@@ -313,14 +313,14 @@ fn calls_in_no_order_that_a_layer_has_make_nothing_visible() {
         let mut staged = Staged::beside(&open(place.path()), "rootfs").unwrap();
         assert!(call(staged.rootfs()), "{what}");
         let refused = apply(proven(&good), staged.rootfs(), 1).unwrap_err();
-        assert!(matches!(refused.kind(), Fault::Misuse(Misuse::Poisoned)), "{what}: {refused}");
+        assert!(refused.misuse() == Some(&Misuse::Poisoned), "{what}: {refused}");
         let refused = staged.commit(vec![proof.clone()]).unwrap_err();
-        assert!(matches!(refused.kind(), Fault::Misuse(Misuse::Poisoned)), "{what}: {refused}");
+        assert!(refused.misuse() == Some(&Misuse::Poisoned), "{what}: {refused}");
         assert_eq!(names(place.path()), [""; 0], "{what}");
     }
     let place = tempfile::tempdir().unwrap();
     let refused = Rootfs::over(&open(place.path())).unwrap().end_layer(&checked(&good)).unwrap_err();
-    assert!(matches!(refused, Fault::Misuse(Misuse::OutsideLayer { call: "end_layer" })), "{refused}");
+    assert!(matches!(refused.misuse(), Some(Misuse::OutsideLayer { call: "end_layer" })), "{refused}");
 }
 
 fn hole(rootfs: &mut Rootfs, without: Call, bytes: &[u8]) -> Result<Applied, Error> {
@@ -340,10 +340,10 @@ fn a_tree_that_failed_is_not_made_good_by_another_handle_on_it() {
     let taken_out = std::mem::replace(failed.rootfs(), again);
     *other.rootfs() = taken_out;
     let refused = apply(proven(&good()), other.rootfs(), 1).unwrap_err();
-    assert!(matches!(refused.kind(), Fault::Misuse(Misuse::Poisoned)), "it failed wherever it is: {refused}");
+    assert!(refused.misuse() == Some(&Misuse::Poisoned), "it failed wherever it is: {refused}");
     for staged in [failed, other] {
         let refused = staged.commit(vec![proof.clone()]).unwrap_err();
-        assert!(matches!(refused.kind(), Fault::Misuse(Misuse::ForeignTree)), "{refused}");
+        assert!(refused.misuse() == Some(&Misuse::ForeignTree), "{refused}");
     }
     assert_eq!(names(place.path()), [""; 0]);
 }

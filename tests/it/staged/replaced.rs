@@ -4,7 +4,7 @@ use super::{digest, names};
 use crate::child;
 use crate::support::layer::{LayerBuilder, mode};
 use crate::support::open;
-use layercage::{Blob, Durability, Error, Fault, Layer, Misuse, Occupant, Policy, Staged, Unpacker, Verified};
+use layercage::{Blob, Durability, Error, Layer, Misuse, Occupant, Policy, Staged, Unpacker, Verified};
 use rustix::fs::{CWD, FileType, Mode, XattrFlags, mknodat, setxattr};
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
@@ -13,8 +13,8 @@ use std::process::Command;
 
 fn occupant(error: &Error) -> Occupant {
     assert_eq!(error.blame().exit_code(), 2, "{error}");
-    match error.kind() {
-        Fault::Misuse(Misuse::TargetExists { name, occupant }) => {
+    match error.misuse() {
+        Some(Misuse::TargetExists { name, occupant }) => {
             assert_eq!(name.to_string(), "\"rootfs\"");
             assert!(error.help().is_some(), "{error}");
             *occupant

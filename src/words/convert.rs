@@ -1,0 +1,55 @@
+//! Conversion between our errors and [`io::Error`].
+
+use super::cause::with_source;
+use super::{Blame, Error, ErrorKind, Misuse};
+use std::io;
+
+/// The number is the same on every Linux architecture.
+const ENOMEM: i32 = 12;
+
+impl Error {
+    /// Converts an error of a [`std::io::Read`] over a layer. Returns the [`Error`] inside it, or else a system failure
+    /// of the reader.
+    ///
+    /// Use it only for errors from reading a [`LayerStream`](crate::LayerStream): any other error is reported as
+    /// `read(the layer)`. For a failing sink use [`Error::sink`].
+    pub fn of_reader(error: io::Error) -> Self {
+        match error.downcast::<Self>() {
+            Ok(error) => error,
+            Err(error) => Self::system("read", b"", with_source(error)).naming("the layer"),
+        }
+    }
+
+    /// An allocation failed. The system is to blame, because the request was within the limits.
+    pub(crate) fn out_of_memory(what: &str) -> Self {
+        Self::system("malloc", b"", io::Error::from_raw_os_error(ENOMEM)).naming(what).with_help(
+            "nothing is wrong with the layer: give the process more memory (`ulimit -v`, `memory.max` of its cgroup) and \
+             run again",
+        )
+    }
+}
+
+/// For callers with [`io::Error`] as error type, and to pass an error through a [`std::io::Read`]
+/// ([`Error::of_reader`] unwraps it). The kind is that of the system error, `InvalidData` for a refusal, or
+/// `InvalidInput` for misuse. The error is inside.
+impl From<Error> for io::Error {
+    fn from(error: Error) -> Self {
+        Self::new(kind_of(&error), error)
+    }
+}
+
+fn kind_of(error: &Error) -> io::ErrorKind {
+    match error.kind() {
+        ErrorKind::System(system) => match system.error.kind() {
+            // Readers retry on `Interrupted`: they would retry for ever.
+            io::ErrorKind::Interrupted => io::ErrorKind::Other,
+            kind => kind,
+        },
+        ErrorKind::Misuse(Misuse::Cancelled) => io::ErrorKind::Other,
+        _ => match error.blame() {
+            Blame::Archive => io::ErrorKind::InvalidData,
+            Blame::Caller => io::ErrorKind::InvalidInput,
+            Blame::System | Blame::Bug => io::ErrorKind::Other,
+        },
+    }
+}

@@ -1,0 +1,119 @@
+//! What callers do wrong.
+
+use super::{Escaped, Occupant};
+
+/// What a caller did wrong.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Misuse {
+    /// The target of an unpacking already exists, and is not an empty directory.
+    #[error("{name} exists already: {occupant}")]
+    TargetExists {
+        /// Its name.
+        name: Escaped,
+        /// What is there.
+        occupant: Occupant,
+    },
+    /// A name is not a single path component.
+    #[error("{name} is not a plain file name")]
+    NotAComponent {
+        /// What was given.
+        name: Escaped,
+    },
+    /// A name is reserved for this library's own directories ([`is_reserved_name`](crate::is_reserved_name)).
+    #[error("{name} is a name that layercage gives to its own directories; choose another one")]
+    ReservedName {
+        /// What was given.
+        name: Escaped,
+    },
+    /// The image has no manifest that fits what was asked for, or more than one.
+    #[error("the image has no manifest for {wanted}; it has {found}")]
+    NothingSelected {
+        /// What was asked for.
+        wanted: String,
+        /// What there is.
+        found: String,
+        /// What has to be asked for differently.
+        by: SelectBy,
+    },
+    /// The input must be a file, but is a pipe or another stream.
+    #[error("a stream cannot be read twice; keep it in a file first")]
+    NotAFile,
+    /// The input of `apply` is the archive of an image, not a layer.
+    #[error("this is the archive of an image and not a layer: it holds {member}")]
+    ImageAsLayer {
+        /// The member that shows that it is an image.
+        member: Escaped,
+    },
+    /// A layer was not checked against every value that a proof needs.
+    #[error("the layer was applied without {missing}, so nothing proves that it is the right one")]
+    Unproven {
+        /// What was not given.
+        missing: &'static str,
+    },
+    /// The proofs are not those of the applied layers, in order.
+    #[error("{given} proofs were handed over for {applied} applied layers, or not in their order")]
+    ProofsDoNotMatch {
+        /// How many were handed over.
+        given: usize,
+        /// How many layers were applied.
+        applied: usize,
+    },
+    /// The tree is not the staged tree: it was replaced by another.
+    #[error("the tree that layers were applied to is not the one that was staged")]
+    ForeignTree,
+    /// A sink method that is only valid inside a layer was called outside of a layer.
+    #[error("{call} was called on a sink while no layer was being applied to it")]
+    OutsideLayer {
+        /// The method that was called.
+        call: &'static str,
+    },
+    /// The progress observer cancelled.
+    #[error("cancelled")]
+    Cancelled,
+    /// An earlier call failed and left this unusable.
+    #[error("an earlier call on this failed; nothing more can be done with it")]
+    Poisoned,
+}
+
+/// The part of a selection that fits no image, or does not tell images apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum SelectBy {
+    /// The platform: there are images for other platforms.
+    Platform,
+    /// The reference name: there are images of other names.
+    Name,
+    /// The position: the list is shorter.
+    Position,
+    /// Any of them: more than one image fits.
+    Any,
+}
+
+impl SelectBy {
+    fn help(self) -> &'static str {
+        match self {
+            Self::Platform => "`--platform OS/ARCH[/VARIANT]` takes one for another platform",
+            Self::Name => {
+                "`--ref NAME`, or IMAGE:NAME, takes one by its name; `layercage list --images IMAGE` lists all"
+            }
+            Self::Position => "positions count from 0; `layercage list --images IMAGE` lists them",
+            Self::Any => {
+                "`--ref NAME` chooses by name, `--image-id ID` or `--manifest-digest DIGEST` by digest, IMAGE:@N by \
+                 position; `layercage list --images IMAGE` lists all"
+            }
+        }
+    }
+}
+
+impl Misuse {
+    /// What a person can do about it, if anything.
+    pub(super) fn help(&self) -> Option<&'static str> {
+        match self {
+            Self::ImageAsLayer { .. } => Some("`layercage unpack` takes images; `--as layer` applies it all the same"),
+            Self::TargetExists { occupant, .. } => Some(occupant.help()),
+            Self::NothingSelected { by, .. } => Some(by.help()),
+            _ => None,
+        }
+    }
+}
