@@ -36,8 +36,8 @@ pub use image::{
     BlobReader, Descriptor, Image, ImageForm, LayerDescriptor, ListedManifest, ManifestKind, Platform, Scratch,
     Selected, Selector, What,
 };
-pub use output::{Lower, Rootfs, Sink};
-pub use plan::{Judge, Judged};
+pub use output::{Data, LayerContext, Lower, Piece, Rootfs, Sink, SinkError, Visibility};
+pub use plan::{Judged, Reporter};
 pub use read::{Blob, Checked, EndMark, Expected, Format, LayerStream, TarReader, Verified};
 #[cfg(feature = "sandbox")]
 pub use sandbox::Sandbox;

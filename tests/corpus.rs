@@ -348,7 +348,8 @@ fn apply(case: &Case, policy: &Policy, root: &Path) -> Result<Applied, Error> {
         let applied = Unpacker::new(Policy::default()).apply(Layer::new(&lower[..]), &mut rootfs).unwrap();
         assert!(notes(&applied).is_empty(), "{}: something is wrong with the lower layer", case.name);
     }
-    Unpacker::new(policy.clone()).limits(limits(case)).apply(told(case), &mut rootfs)
+    let unpacker = Unpacker::new(policy.clone()).limits(limits(case)).with_scratch(root);
+    unpacker.apply(told(case), &mut rootfs)
 }
 
 fn notes(applied: &Applied) -> BTreeSet<&'static str> {

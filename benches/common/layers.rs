@@ -1,31 +1,23 @@
 //! Layers that are never in memory as a whole, and a sink that keeps nothing.
 
-use layercage::{Change, Checked, Error, Judge, Judged, Sink, Source, Terms};
+use layercage::{Change, Checked, Data, Judged, LayerContext, Reporter, Sink, SinkError};
 use std::io::{self, Read};
 
 /// Reads content and drops it.
 pub(crate) struct Nowhere;
 
 impl Sink for Nowhere {
-    fn begin_layer(&mut self, _: &Terms) -> Result<(), Error> {
+    fn begin_layer(&mut self, _: &LayerContext<'_>) -> Result<(), SinkError> {
         Ok(())
     }
 
-    fn accept(&mut self, _: Judged<Change>, data: &mut dyn Source, _: &mut Judge<'_>) -> Result<(), Error> {
-        loop {
-            match data.chunk()?.len() {
-                0 => return Ok(()),
-                bytes => data.consume(bytes),
-            }
-        }
-    }
-
-    fn end_layer(&mut self, _: &Checked) -> Result<(), Error> {
+    fn change(&mut self, _: Judged<Change>, mut data: Data<'_>, _: &mut Reporter<'_>) -> Result<(), SinkError> {
+        while data.next_piece()?.is_some() {}
         Ok(())
     }
 
-    fn spool(&mut self) -> Result<Option<std::fs::File>, Error> {
-        Ok(None)
+    fn end_layer(&mut self, _: &Checked) -> Result<(), SinkError> {
+        Ok(())
     }
 }
 

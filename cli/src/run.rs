@@ -241,6 +241,15 @@ fn scratch() -> Result<Scratch, Error> {
     Scratch::beneath(&opened.map_err(failed)?)
 }
 
+/// A directory for the copy of a layer: the one it is applied to, where there will be room if anywhere, or the directory
+/// for temporary files if the user may not write there.
+fn scratch_beside(directory: &Dir, path: &Path) -> Result<Dir, Failure> {
+    match Scratch::beneath(directory) {
+        Ok(_) => directory.try_clone().map_err(|error| Failure::open(path, error)),
+        Err(_) => open_directory(&std::env::temp_dir()),
+    }
+}
+
 fn run_unpack(unpack: &Unpack, sandbox: SandboxChoice, json: bool) -> Result<Done, Failure> {
     let policy = unpack.working.policy(&unpack.judging).map_err(Failure::usage)?;
     let (parent, name) = split(&unpack.rootfs)?;
@@ -299,7 +308,14 @@ fn run_apply(apply: &Apply, sandbox: SandboxChoice, json: bool) -> Result<Done, 
     let is_file = apply.layer.as_os_str() != "-" && file.metadata().is_ok_and(|metadata| metadata.is_file());
     let signals = Signals::catch(Ignored::find_out()).map_err(Failure::signals)?;
     let unpacker = Unpacker::new(policy.clone()).limits(apply.judging.limits()).jobs(apply.working.jobs());
-    let sandboxed = sandbox.enter(Sandbox::for_policy(&policy).write(&directory))?;
+    // A layer from a pipe is verified first, from a copy.
+    let scratch = match is_file {
+        true => None,
+        false => Some(scratch_beside(&directory, &apply.directory)?),
+    };
+    let around = Sandbox::for_policy(&policy).write(&directory);
+    let sandboxed = sandbox.enter(scratch.iter().fold(around, Sandbox::write))?;
+    let unpacker = scratch.into_iter().fold(unpacker, Unpacker::with_scratch);
     let mut watcher = Watcher::new(&signals, json);
     let ended = |error| Failure::ended(error, Left::Applied(apply.directory.clone()), &signals);
     let mut rootfs = Rootfs::over(&directory).map_err(ended)?;

@@ -37,7 +37,6 @@ pub(crate) use directory::Directory;
 pub(crate) use open::{NotOpened, open_directory, open_inside, open_regular};
 pub(crate) use place::Place;
 pub(crate) use remove::{Keep, Lower};
-#[cfg(feature = "image")]
 pub(crate) use spool::create_spool;
 pub(crate) use stage::Stage;
 pub(crate) use times::Unheld;
@@ -269,22 +268,6 @@ impl Cage {
     /// What went wrong with a file that was put off, whose path it names.
     pub(crate) fn late_fault(&self) -> Result<(), Fault> {
         self.finishing.as_ref().map_or(Ok(()), |finishing| finishing.fault())
-    }
-
-    /// A file without a name on the tree's file system, for what must be looked through before it is used.
-    pub(crate) fn spool(&mut self) -> Result<std::fs::File, Fault> {
-        self.root.open_up(self.me)?;
-        let spool = self.create_spool();
-        // The layer may be refused before anything of it is applied.
-        spool.and_then(|spool| self.settle().map(|()| spool))
-    }
-
-    fn create_spool(&mut self) -> Result<std::fs::File, Fault> {
-        let root = self.root();
-        spool::create(root.as_fd(), || {
-            root.touch();
-            self.temporary(&root)
-        })
     }
 
     /// The names in a directory with nothing in it are none.

@@ -4,20 +4,16 @@ use super::sys;
 use crate::words::Fault;
 use rustix::io::Errno;
 use std::fs::File;
+use std::hash::{BuildHasher, RandomState};
 use std::os::fd::BorrowedFd;
 
-/// Makes a file in a directory that nobody else can open, and that is gone when it is closed.
-#[cfg(feature = "image")]
+/// Creates a file in a directory that no other process can open. It is gone when it is closed.
+///
+/// File systems without such files get one with a name, which it loses at once.
 pub(crate) fn create_spool(directory: BorrowedFd<'_>) -> Result<File, Fault> {
-    use std::hash::{BuildHasher, RandomState};
-    create(directory, || Ok(format!(".lc-{:016x}", RandomState::new().hash_one(0)).into_bytes()))
-}
-
-/// The same, with a name for file systems on which a file must have one: there it loses it at once.
-pub(super) fn create(directory: BorrowedFd<'_>, name: impl FnOnce() -> Result<Vec<u8>, Fault>) -> Result<File, Fault> {
     match sys::create_nameless(directory) {
         Err(Errno::OPNOTSUPP | Errno::ISDIR | Errno::NOENT) => {
-            let name = name()?;
+            let name = format!(".lc-{:016x}", RandomState::new().hash_one(0)).into_bytes();
             let file = sys::create_spool(directory, &name).map_err(sys::fault("openat", &name))?;
             sys::unlink(directory, &name).map_err(sys::fault("unlinkat", &name))?;
             Ok(file.into())

@@ -3,10 +3,13 @@
 mod names;
 mod table;
 
-use super::Sink;
-use crate::plan::{Judge, Judged, Skippable, Standing};
+use super::context::LayerContext;
+use super::data::Data;
+use super::sink::Sink;
+use super::sink_error::SinkError;
+use crate::plan::{Judged, Reporter, Skippable, Standing, links_to_skippable};
 use crate::read::Checked;
-use crate::words::{Change, ChangeKind, EntryPath, Escaped, Fault, Limits, Metadata, Quirk, Source, Terms, Violation};
+use crate::words::{Change, ChangeKind, Effect, EntryPath, Escaped, Fault, Limits, Metadata, Quirk, Violation};
 use names::{At, Key, Kind, Names, Purpose, Walked};
 use std::collections::BTreeSet;
 
@@ -45,51 +48,49 @@ impl TreeModel {
 }
 
 impl Sink for TreeModel {
-    fn begin_layer(&mut self, _: &Terms) -> Result<(), Fault> {
+    fn begin_layer(&mut self, _: &LayerContext<'_>) -> Result<(), SinkError> {
         if let Some(names) = &mut self.names {
             names.begin_layer();
         }
         Ok(())
     }
 
-    fn accept(&mut self, change: Judged<Change>, _: &mut dyn Source, judge: &mut Judge<'_>) -> Result<(), Fault> {
+    fn change(&mut self, change: Judged<Change>, _: Data<'_>, reporter: &mut Reporter<'_>) -> Result<(), SinkError> {
         let Some(names) = &mut self.names else { return Ok(()) };
         let Change { path, kind } = change.into_inner();
         let result = match kind {
-            ChangeKind::Whiteout => names.white_out(&path, judge),
-            ChangeKind::OpaqueWhiteout => names.make_opaque(&path, judge),
+            ChangeKind::Whiteout => names.white_out(&path, reporter),
+            ChangeKind::OpaqueWhiteout => names.make_opaque(&path, reporter),
             // Whoever audits is told of what could be skipped, as if it were made.
             ChangeKind::Skipped => Ok(()),
-            ChangeKind::Directory(_) => names.bring_to(&path, What::Directory, judge),
+            ChangeKind::Directory(_) => names.bring_to(&path, What::Directory, reporter),
             ChangeKind::Symlink { metadata, target } => {
-                names.bring_to(&path, What::Link(target.as_bytes(), &metadata), judge)
+                names.bring_to(&path, What::Link(target.as_bytes(), &metadata), reporter)
             }
             ChangeKind::HardLink { target, metadata } => {
-                names.bring_to(&path, What::HardLink(&target, &metadata, &mut self.linked), judge)
+                names.bring_to(&path, What::HardLink(&target, &metadata, &mut self.linked), reporter)
             }
-            ChangeKind::PseudoLink { metadata, .. } => names.bring_apart(&path, &metadata, judge),
-            ChangeKind::File { metadata, .. } => names.bring_to(&path, What::Other(&metadata, None), judge),
-            ChangeKind::Fifo(metadata) => names.bring_to(&path, What::Other(&metadata, Some(Skippable::Fifo)), judge),
+            ChangeKind::PseudoLink { metadata, .. } => names.bring_apart(&path, &metadata, reporter),
+            ChangeKind::File { metadata, .. } => names.bring_to(&path, What::Other(&metadata, None), reporter),
+            ChangeKind::Fifo(metadata) => {
+                names.bring_to(&path, What::Other(&metadata, Some(Skippable::Fifo)), reporter)
+            }
             ChangeKind::Device { metadata, device } => {
-                names.bring_to(&path, What::Other(&metadata, Some(Skippable::of(device))), judge)
+                names.bring_to(&path, What::Other(&metadata, Some(Skippable::of(device))), reporter)
             }
         };
         if names.are_too_many() {
             self.names = None;
         }
-        result
+        Ok(result?)
     }
 
-    fn end_layer(&mut self, _: &Checked) -> Result<(), Fault> {
+    fn end_layer(&mut self, _: &Checked) -> Result<(), SinkError> {
         Ok(())
     }
 
-    fn has_changed(&self) -> bool {
-        false
-    }
-
-    fn spool(&mut self) -> Result<Option<std::fs::File>, Fault> {
-        Ok(None)
+    fn abandon_layer(&mut self) -> Effect {
+        Effect::None
     }
 }
 
@@ -110,10 +111,10 @@ enum What<'a> {
 }
 
 impl Names {
-    fn bring_to(&mut self, path: &EntryPath, what: What<'_>, judge: &mut Judge<'_>) -> Result<(), Fault> {
+    fn bring_to(&mut self, path: &EntryPath, what: What<'_>, reporter: &mut Reporter<'_>) -> Result<(), Fault> {
         let Some((parent, name)) = path.split_last() else { return Ok(()) };
         let mut resolved = Vec::new();
-        let walked = self.walk(parent, Purpose::Bring, &mut resolved, judge)?;
+        let walked = self.walk(parent, Purpose::Bring, &mut resolved, reporter)?;
         let Walked::At(at) = walked else {
             return match what {
                 // Whatever tree it comes to.
@@ -128,15 +129,15 @@ impl Names {
                     resolved.push(b'/');
                 }
                 resolved.extend_from_slice(name.as_bytes());
-                return self.bring_directory(at, key, &resolved, judge);
+                return self.bring_directory(at, key, &resolved, reporter);
             }
             What::Link(target, metadata) => self.new_link(target, metadata),
             What::Other(metadata, skippable) => Kind::Other { attributes: self.attributes(metadata), skippable },
             What::HardLink(target, metadata, linked) => {
-                return self.hard_link(at, key, target, metadata, linked, judge);
+                return self.hard_link(at, key, target, metadata, linked, reporter);
             }
         };
-        self.replace(at, key, judge)?;
+        self.replace(at, key, reporter)?;
         self.bring(at, key, kind);
         Ok(())
     }
@@ -154,17 +155,22 @@ impl Names {
     }
 
     /// The layer brings the data of hard links, which is in no directory of the tree.
-    fn bring_apart(&mut self, path: &EntryPath, metadata: &Metadata, judge: &mut Judge<'_>) -> Result<(), Fault> {
+    fn bring_apart(&mut self, path: &EntryPath, metadata: &Metadata, reporter: &mut Reporter<'_>) -> Result<(), Fault> {
         let name = path.pseudo_link().ok_or(Fault::bug("a pseudo-link is not called like one"))?;
         let at = self.apart();
         let key = self.key(at, name);
-        self.replace(at, key, judge)?;
+        self.replace(at, key, reporter)?;
         self.bring(at, key, Kind::Other { attributes: self.attributes(metadata), skippable: None });
         Ok(())
     }
 
     /// What a hard link leads to.
-    fn find_target(&mut self, key: Key, target: &EntryPath, judge: &mut Judge<'_>) -> Result<(Kind, IsItself), Fault> {
+    fn find_target(
+        &mut self,
+        key: Key,
+        target: &EntryPath,
+        reporter: &mut Reporter<'_>,
+    ) -> Result<(Kind, IsItself), Fault> {
         let refused = || Escaped::new(target.as_bytes());
         let missing = || Fault::from(Violation::HardLinkMissing { target: refused() });
         if let Some(name) = target.pseudo_link() {
@@ -173,7 +179,7 @@ impl Names {
         let Some((parent, name)) = target.split_last() else {
             return Err(Violation::HardLinkToDirectory { target: refused() }.into());
         };
-        match self.walk(parent, Purpose::Find, &mut Vec::new(), judge)? {
+        match self.walk(parent, Purpose::Find, &mut Vec::new(), reporter)? {
             Walked::Unknown => Ok((Kind::Unseen, IsItself::No)),
             Walked::Nowhere | Walked::Stopped => Err(missing()),
             Walked::At(parent) => {
@@ -192,14 +198,14 @@ impl Names {
     }
 
     /// Something takes the place of what is there.
-    fn replace(&mut self, at: At, key: Key, judge: &mut Judge<'_>) -> Result<(), Fault> {
+    fn replace(&mut self, at: At, key: Key, reporter: &mut Reporter<'_>) -> Result<(), Fault> {
         match self.node(at, key) {
-            Some(node) if self.standing(at, node) == Standing::Own => judge.quirk(Quirk::DuplicatePath),
+            Some(node) if self.standing(at, node) == Standing::Own => reporter.quirk(Quirk::DuplicatePath),
             _ => Ok(()),
         }
     }
 
-    fn bring_directory(&mut self, at: At, key: Key, path: &[u8], judge: &mut Judge<'_>) -> Result<(), Fault> {
+    fn bring_directory(&mut self, at: At, key: Key, path: &[u8], reporter: &mut Reporter<'_>) -> Result<(), Fault> {
         let kind = match self.node(at, key).map(|node| node.kind) {
             Some(kind @ Kind::Directory { .. }) => kind,
             None => {
@@ -210,9 +216,9 @@ impl Names {
                 self.limits.check_path(path)?;
                 if let Kind::Link { number } = kind {
                     let target = self.link_target(number);
-                    judge.quirk(Quirk::DirectoryOverLink { target: Escaped::new(&target) })?;
+                    reporter.quirk(Quirk::DirectoryOverLink { target: Escaped::new(&target) })?;
                 }
-                self.replace(at, key, judge)?;
+                self.replace(at, key, reporter)?;
                 self.new_directory(false)
             }
         };
@@ -227,16 +233,16 @@ impl Names {
         target: &EntryPath,
         metadata: &Metadata,
         linked: &mut BTreeSet<Skippable>,
-        judge: &mut Judge<'_>,
+        reporter: &mut Reporter<'_>,
     ) -> Result<(), Fault> {
-        let (kind, is_itself) = self.find_target(key, target, judge)?;
+        let (kind, is_itself) = self.find_target(key, target, reporter)?;
         if let Kind::Other { skippable: Some(skippable), .. } = kind {
             linked.insert(skippable);
-            judge.links_to(skippable, target)?;
+            links_to_skippable(skippable, target, reporter)?;
         }
         match is_itself {
-            IsItself::Yes => judge.quirk(Quirk::HardLinkRepeated { target: Escaped::new(target.as_bytes()) })?,
-            IsItself::No => self.replace(at, key, judge)?,
+            IsItself::Yes => reporter.quirk(Quirk::HardLinkRepeated { target: Escaped::new(target.as_bytes()) })?,
+            IsItself::No => self.replace(at, key, reporter)?,
         }
         self.bring(at, key, kind);
         let alike = match kind {
@@ -244,12 +250,12 @@ impl Names {
             Kind::Other { attributes, .. } => attributes == self.attributes(metadata),
             _ => true,
         };
-        if alike { Ok(()) } else { judge.quirk(Quirk::HardLinkMetadata) }
+        if alike { Ok(()) } else { reporter.quirk(Quirk::HardLinkMetadata) }
     }
 
-    fn white_out(&mut self, path: &EntryPath, judge: &mut Judge<'_>) -> Result<(), Fault> {
+    fn white_out(&mut self, path: &EntryPath, reporter: &mut Reporter<'_>) -> Result<(), Fault> {
         let Some((parent, name)) = path.split_last() else { return Err(Violation::WhiteoutOfNothing.into()) };
-        let Some(at) = self.find_lower(parent, judge)? else { return Ok(()) };
+        let Some(at) = self.find_lower(parent, reporter)? else { return Ok(()) };
         let key = self.key(at, name);
         let Some(node) = self.node(at, key) else { return Ok(()) };
         match (self.standing(at, node), node.kind) {
@@ -258,7 +264,7 @@ impl Names {
                 Ok(())
             }
             (Standing::Own | Standing::Traversed, kind) => {
-                judge.quirk(Quirk::WhiteoutOfOwn)?;
+                reporter.quirk(Quirk::WhiteoutOfOwn)?;
                 if let Kind::Directory { number } = kind
                     && !self.is_clear(at)
                 {
@@ -270,18 +276,18 @@ impl Names {
         }
     }
 
-    fn make_opaque(&mut self, path: &EntryPath, judge: &mut Judge<'_>) -> Result<(), Fault> {
-        let Some(at) = self.find_lower(path.as_bytes(), judge)? else { return Ok(()) };
+    fn make_opaque(&mut self, path: &EntryPath, reporter: &mut Reporter<'_>) -> Result<(), Fault> {
+        let Some(at) = self.find_lower(path.as_bytes(), reporter)? else { return Ok(()) };
         self.clear_at(at);
-        if self.is_filled(at) { judge.quirk(Quirk::OpaqueBehindOwn) } else { Ok(()) }
+        if self.is_filled(at) { reporter.quirk(Quirk::OpaqueBehindOwn) } else { Ok(()) }
     }
 
     /// Finds a directory among what lower layers left; `None` when nothing is known to be there.
-    fn find_lower(&mut self, names: &[u8], judge: &mut Judge<'_>) -> Result<Option<At>, Fault> {
-        match self.walk(names, Purpose::FindLower, &mut Vec::new(), judge)? {
+    fn find_lower(&mut self, names: &[u8], reporter: &mut Reporter<'_>) -> Result<Option<At>, Fault> {
+        match self.walk(names, Purpose::FindLower, &mut Vec::new(), reporter)? {
             Walked::At(at) => Ok(Some(at)),
             Walked::Nowhere | Walked::Unknown => Ok(None),
-            Walked::Stopped => judge.quirk(Quirk::WhiteoutBehindOwnLink).map(|()| None),
+            Walked::Stopped => reporter.quirk(Quirk::WhiteoutBehindOwnLink).map(|()| None),
         }
     }
 }

@@ -1,22 +1,22 @@
 //! What a root filesystem answers when the cage asks: by what the layer brought, and by policy.
 
 use crate::cage::{Keep, Lower, Unheld, WalkDelegate};
-use crate::plan::{Judge, LayerContents, Standing, may_be_made};
+use crate::plan::{LayerContents, Reporter, Standing, lacks_xattr, may_be_made};
 use crate::words::{Component, DirectoryId, Escaped, Fault, PlaceId, Quirk, QuirkRule};
 
 /// Answers the cage while something is brought.
 pub(super) struct Bringing<'a, 'p> {
     pub(super) brought: &'a mut LayerContents,
-    pub(super) judge: &'a mut Judge<'p>,
+    pub(super) reporter: &'a mut Reporter<'p>,
 }
 
 impl WalkDelegate for Bringing<'_, '_> {
     fn climbs(&mut self, target: &[u8]) -> Result<(), Fault> {
-        self.judge.quirk(Quirk::LinkClimbs { target: Escaped::new(target) })
+        self.reporter.quirk(Quirk::LinkClimbs { target: Escaped::new(target) })
     }
 
     fn follows(&mut self, target: &[u8]) -> Result<(), Fault> {
-        follows(self.judge, target)
+        follows(self.reporter, target)
     }
 
     fn stops_at(&mut self, _: DirectoryId, _: PlaceId) -> bool {
@@ -37,34 +37,34 @@ impl WalkDelegate for Bringing<'_, '_> {
 
     fn replaces(&mut self, within: DirectoryId, place: PlaceId) -> Result<(), Fault> {
         match self.brought.standing(within, place) {
-            Standing::Own => self.judge.quirk(Quirk::DuplicatePath),
+            Standing::Own => self.reporter.quirk(Quirk::DuplicatePath),
             Standing::Traversed | Standing::Lower => Ok(()),
         }
     }
 
     fn turns_link(&mut self, target: &[u8]) -> Result<(), Fault> {
-        self.judge.quirk(Quirk::DirectoryOverLink { target: Escaped::new(target) })
+        self.reporter.quirk(Quirk::DirectoryOverLink { target: Escaped::new(target) })
     }
 
     fn lacks_xattr(&mut self, name: &[u8], error: std::io::Error) -> Result<(), Fault> {
-        self.judge.lacks_xattr(name, error)
+        lacks_xattr(self.reporter, name, error)
     }
 
     fn changes_time(&mut self, unheld: Unheld) -> Result<(), Fault> {
-        changes_time(self.judge, unheld)
+        changes_time(self.reporter, unheld)
     }
 }
 
 /// The file system stored a different time than requested.
-pub(super) fn changes_time(judge: &mut Judge<'_>, Unheld { asked, kept }: Unheld) -> Result<(), Fault> {
-    judge.quirk(Quirk::TimeClamped { asked, kept })
+pub(super) fn changes_time(reporter: &mut Reporter<'_>, Unheld { asked, kept }: Unheld) -> Result<(), Fault> {
+    reporter.quirk(Quirk::TimeClamped { asked, kept })
 }
 
 /// Links on the way are many, and odd to few.
-fn follows(judge: &mut Judge<'_>, target: &[u8]) -> Result<(), Fault> {
-    match judge.is_silent_on(QuirkRule::LinkParent) {
+fn follows(reporter: &mut Reporter<'_>, target: &[u8]) -> Result<(), Fault> {
+    match reporter.is_silent_on(QuirkRule::LinkParent) {
         true => Ok(()),
-        false => judge.quirk(Quirk::LinkParent { target: Escaped::new(target) }),
+        false => reporter.quirk(Quirk::LinkParent { target: Escaped::new(target) }),
     }
 }
 
@@ -72,16 +72,16 @@ fn follows(judge: &mut Judge<'_>, target: &[u8]) -> Result<(), Fault> {
 pub(super) struct Looking<'a, 'p> {
     /// For a whiteout: what its own layer brought is none of the lower layers'.
     pub(super) stopped_by: Option<&'a LayerContents>,
-    pub(super) judge: &'a mut Judge<'p>,
+    pub(super) reporter: &'a mut Reporter<'p>,
 }
 
 impl WalkDelegate for Looking<'_, '_> {
     fn climbs(&mut self, target: &[u8]) -> Result<(), Fault> {
-        self.judge.quirk(Quirk::LinkClimbs { target: Escaped::new(target) })
+        self.reporter.quirk(Quirk::LinkClimbs { target: Escaped::new(target) })
     }
 
     fn follows(&mut self, target: &[u8]) -> Result<(), Fault> {
-        follows(self.judge, target)
+        follows(self.reporter, target)
     }
 
     fn stops_at(&mut self, within: DirectoryId, place: PlaceId) -> bool {

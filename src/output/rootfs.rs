@@ -1,14 +1,17 @@
 //! A directory tree: the sink that makes root filesystems.
 
-use super::Sink;
+use super::context::LayerContext;
+use super::data::Data;
 use super::delegate::{Bringing, Clearing, Looking, changes_time};
+use super::sink::{Sink, Visibility};
+use super::sink_error::SinkError;
 use super::state::State;
-use crate::cage::{Cage, Content, Directory, Exposure, Missing, New, Place, Stage, Walked};
-use crate::plan::{Judge, Judged, LayerContents, Skipped, Standing};
+use crate::cage::{Cage, Content, Directory, Exposure, Missing, New, Place, Stage, Unheld, Walked};
+use crate::plan::{Judged, LayerContents, Reporter, Skipped, Standing};
 use crate::read::{Blob, Checked, Verified};
 use crate::words::{
-    Change, ChangeKind, DeferredWork, Durability, EntryPath, Escaped, Fault, Limit, Metadata, Octal, Ownership, Quirk,
-    QuirkRule, Rule, Source, Terms, Violation,
+    Change, ChangeKind, DeferredWork, Durability, Effect, EntryPath, Escaped, Fault, Limit, Metadata, Octal, Ownership,
+    Quirk, QuirkRule, Rule, Source, Violation,
 };
 use std::os::fd::AsFd;
 use std::sync::Arc;
@@ -97,9 +100,9 @@ impl Rootfs {
         self.cage.settle()
     }
 
-    fn bring(&mut self, path: &EntryPath, judge: &mut Judge<'_>, bring: Bring<'_>) -> Result<(), Fault> {
-        let mut delegate = Bringing { brought: &mut self.brought, judge };
-        let Some((parent, name)) = path.split_last() else { return self.renew_root(bring, judge) };
+    fn bring(&mut self, path: &EntryPath, reporter: &mut Reporter<'_>, bring: Bring<'_>) -> Result<(), SinkError> {
+        let mut delegate = Bringing { brought: &mut self.brought, reporter };
+        let Some((parent, name)) = path.split_last() else { return Ok(self.renew_root(bring, reporter)?) };
         let parent = self.cage.walk_making(parent, &mut delegate)?;
         let place = self.cage.place(&parent, name);
         let is_directory = matches!(bring, Bring::Directory(_));
@@ -109,7 +112,7 @@ impl Rootfs {
             }
             Bring::File(metadata, content) => self.cage.file(&place, &metadata, content, &mut delegate)?,
             Bring::Special(new, metadata) => self.cage.special(&place, new, &metadata, &mut delegate)?,
-            Bring::HardLink(target, metadata) => return self.hard_link(&place, target, metadata, judge),
+            Bring::HardLink(target, metadata) => return self.hard_link(&place, target, metadata, reporter),
         }
         self.brought.bring(parent.id(), place.id());
         match is_directory {
@@ -120,10 +123,10 @@ impl Rootfs {
         Ok(())
     }
 
-    fn renew_root(&mut self, bring: Bring<'_>, judge: &mut Judge<'_>) -> Result<(), Fault> {
+    fn renew_root(&mut self, bring: Bring<'_>, reporter: &mut Reporter<'_>) -> Result<(), Fault> {
         let Bring::Directory(metadata) = bring else { return Err(Violation::RootNotDirectory.into()) };
         let root = self.cage.root();
-        self.cage.renew(&root, &metadata, &mut Bringing { brought: &mut self.brought, judge })
+        self.cage.renew(&root, &metadata, &mut Bringing { brought: &mut self.brought, reporter })
     }
 
     fn hard_link(
@@ -131,8 +134,8 @@ impl Rootfs {
         place: &Place<'_>,
         target: &EntryPath,
         metadata: Metadata,
-        judge: &mut Judge<'_>,
-    ) -> Result<(), Fault> {
+        reporter: &mut Reporter<'_>,
+    ) -> Result<(), SinkError> {
         let refused = || Escaped::new(target.as_bytes());
         let Some((parent, name)) = target.split_last() else {
             return Err(Violation::HardLinkToDirectory { target: refused() }.into());
@@ -140,23 +143,23 @@ impl Rootfs {
         if let Some(pseudo) = target.pseudo_link() {
             // It is the layer's own: what a tree has of such a name is none.
             return match self.cage.place_apart(pseudo) {
-                Some(apart) => self.link(place, &apart, target, metadata, judge),
+                Some(apart) => self.link(place, &apart, target, metadata, reporter),
                 None => Err(Violation::HardLinkMissing { target: refused() }.into()),
             };
         }
-        let mut looking = Looking { stopped_by: None, judge };
+        let mut looking = Looking { stopped_by: None, reporter };
         let Walked::At(parent) = self.cage.walk(parent, Missing::Stop, &mut looking)? else {
             return match self.skipped.contains(target.as_bytes()) {
-                true => self.skip_link(place, target, judge),
+                true => Ok(self.skip_link(place, target, reporter)?),
                 false => Err(Violation::HardLinkMissing { target: refused() }.into()),
             };
         };
         let target_place = self.cage.place(&parent, name);
         let skipped = self.skipped.contains(&target_place.path()) || self.skipped.contains(target.as_bytes());
         if skipped && !self.cage.exists(&target_place)? {
-            return self.skip_link(place, target, judge);
+            return Ok(self.skip_link(place, target, reporter)?);
         }
-        self.link(place, &target_place, target, metadata, judge)
+        self.link(place, &target_place, target, metadata, reporter)
     }
 
     /// Gives what is at a place one more name.
@@ -166,34 +169,34 @@ impl Rootfs {
         target_place: &Place<'_>,
         target: &EntryPath,
         metadata: Metadata,
-        judge: &mut Judge<'_>,
-    ) -> Result<(), Fault> {
+        reporter: &mut Reporter<'_>,
+    ) -> Result<(), SinkError> {
         // What the header is compared with must be final.
-        self.cage.finish_files().inspect_err(|_| judge.leave_entry())?;
-        let mut delegate = Bringing { brought: &mut self.brought, judge };
+        self.cage.finish_files().map_err(SinkError::Earlier)?;
+        let mut delegate = Bringing { brought: &mut self.brought, reporter };
         let linked = self.cage.hard_link(place, target_place, target, &mut delegate)?;
         if place.id() == target_place.id() {
-            judge.quirk(Quirk::HardLinkRepeated { target: Escaped::new(target.as_bytes()) })?;
+            reporter.quirk(Quirk::HardLinkRepeated { target: Escaped::new(target.as_bytes()) })?;
         }
         self.brought.bring(place.parent().id(), place.id());
         let owner = self.cage.owner_for(metadata.uid, metadata.gid);
         let owner_differs = self.cage.keeps_owners() && linked.owner != owner;
         let mode_differs = !linked.is_symlink && linked.mode != self.adjusted_mode(&metadata, owner);
         if owner_differs || mode_differs {
-            judge.quirk(Quirk::HardLinkMetadata)?;
+            reporter.quirk(Quirk::HardLinkMetadata)?;
         }
         Ok(())
     }
 
-    fn skip_link(&mut self, place: &Place<'_>, target: &EntryPath, judge: &mut Judge<'_>) -> Result<(), Fault> {
-        judge.quirk(Quirk::HardLinkToSkipped { target: Escaped::new(target.as_bytes()) })?;
+    fn skip_link(&mut self, place: &Place<'_>, target: &EntryPath, reporter: &mut Reporter<'_>) -> Result<(), Fault> {
+        reporter.quirk(Quirk::HardLinkToSkipped { target: Escaped::new(target.as_bytes()) })?;
         self.remove_for_skipped(place)
     }
 
     /// What is left out still takes the place of what is there.
-    fn skip(&mut self, path: &EntryPath, judge: &mut Judge<'_>) -> Result<(), Fault> {
+    fn skip(&mut self, path: &EntryPath, reporter: &mut Reporter<'_>) -> Result<(), Fault> {
         let Some((parent, name)) = path.split_last() else { return Err(Violation::RootNotDirectory.into()) };
-        let walked = self.cage.walk(parent, Missing::Stop, &mut Looking { stopped_by: None, judge })?;
+        let walked = self.cage.walk(parent, Missing::Stop, &mut Looking { stopped_by: None, reporter })?;
         match walked {
             Walked::At(parent) => {
                 let place = self.cage.place(&parent, name);
@@ -210,28 +213,28 @@ impl Rootfs {
     }
 
     /// Removes what lower layers have at a path. What this layer brought stays.
-    fn white_out(&mut self, path: &EntryPath, judge: &mut Judge<'_>) -> Result<(), Fault> {
+    fn white_out(&mut self, path: &EntryPath, reporter: &mut Reporter<'_>) -> Result<(), Fault> {
         let Some((parent, name)) = path.split_last() else { return Err(Violation::WhiteoutOfNothing.into()) };
-        match self.find_lower(parent, judge)? {
+        match self.find_lower(parent, reporter)? {
             Some(parent) => {
                 let place = self.cage.place(&parent, name);
-                self.remove_lower(&place, judge)
+                self.remove_lower(&place, reporter)
             }
             None => Ok(()),
         }
     }
 
-    fn make_opaque(&mut self, path: &EntryPath, judge: &mut Judge<'_>) -> Result<(), Fault> {
-        match self.find_lower(path.as_bytes(), judge)? {
+    fn make_opaque(&mut self, path: &EntryPath, reporter: &mut Reporter<'_>) -> Result<(), Fault> {
+        match self.find_lower(path.as_bytes(), reporter)? {
             Some(directory) => {
                 self.skipped.clear_lower(directory.path());
                 let mut clearing = Clearing { brought: &mut self.brought, kept: false };
                 let was_own = clearing.brought.is_own(directory.id());
                 self.cage.clear(&directory, &mut clearing)?;
                 let kept = clearing.kept;
-                let is_told = !judge.is_silent_on(QuirkRule::OpaqueBehindOwn);
+                let is_told = !reporter.is_silent_on(QuirkRule::OpaqueBehindOwn);
                 match is_told && (kept || (was_own && !self.cage.is_empty(&directory)?)) {
-                    true => judge.quirk(Quirk::OpaqueBehindOwn),
+                    true => reporter.quirk(Quirk::OpaqueBehindOwn),
                     false => Ok(()),
                 }
             }
@@ -240,15 +243,15 @@ impl Rootfs {
     }
 
     /// Finds a directory among what lower layers left; `None` when there is nothing to remove.
-    fn find_lower(&mut self, names: &[u8], judge: &mut Judge<'_>) -> Result<Option<Arc<Directory>>, Fault> {
-        match self.cage.walk(names, Missing::Stop, &mut Looking { stopped_by: Some(&self.brought), judge })? {
+    fn find_lower(&mut self, names: &[u8], reporter: &mut Reporter<'_>) -> Result<Option<Arc<Directory>>, Fault> {
+        match self.cage.walk(names, Missing::Stop, &mut Looking { stopped_by: Some(&self.brought), reporter })? {
             Walked::At(directory) => Ok(Some(directory)),
             Walked::Nowhere => Ok(None),
-            Walked::Stopped => judge.quirk(Quirk::WhiteoutBehindOwnLink).map(|()| None),
+            Walked::Stopped => reporter.quirk(Quirk::WhiteoutBehindOwnLink).map(|()| None),
         }
     }
 
-    fn remove_lower(&mut self, place: &Place<'_>, judge: &mut Judge<'_>) -> Result<(), Fault> {
+    fn remove_lower(&mut self, place: &Place<'_>, reporter: &mut Reporter<'_>) -> Result<(), Fault> {
         self.skipped.remove_lower(&place.path());
         let within = place.parent().id();
         match self.brought.standing(within, place.id()) {
@@ -257,14 +260,14 @@ impl Rootfs {
                 if !self.cage.exists(place)? {
                     return Ok(());
                 }
-                judge.quirk(Quirk::WhiteoutOfOwn)?;
+                reporter.quirk(Quirk::WhiteoutOfOwn)?;
                 match self.brought.is_own(within) {
                     true => Ok(()),
                     false => self.clear_at(place).map(drop),
                 }
             }
             Standing::Traversed => {
-                judge.quirk(Quirk::WhiteoutOfOwn)?;
+                reporter.quirk(Quirk::WhiteoutOfOwn)?;
                 if let Some(directory) = self.clear_at(place)? {
                     self.cage.make_like_implied(&directory)?;
                     self.brought.make_implied(within, place.id());
@@ -283,16 +286,21 @@ impl Rootfs {
     }
 
     /// If the caller becomes the owner, a setuid bit must not stay: the program would run as the caller.
-    fn adjust(&mut self, metadata: &mut Metadata, is_directory: bool, judge: &mut Judge<'_>) -> Result<(), Fault> {
+    fn adjust(
+        &mut self,
+        metadata: &mut Metadata,
+        is_directory: bool,
+        reporter: &mut Reporter<'_>,
+    ) -> Result<(), Fault> {
         let owner = self.cage.owner_for(metadata.uid, metadata.gid);
         let falls = owner != (metadata.uid, metadata.gid);
         if falls && self.ownership != Ownership::Recorded {
-            judge.quirk_once(Quirk::OwnerToCaller)?;
+            reporter.quirk_once(Quirk::OwnerToCaller)?;
         }
         let mode =
             if is_directory { self.with_setgid(metadata.mode, owner) } else { self.adjusted_mode(metadata, owner) };
         if mode != metadata.mode {
-            judge.quirk(Quirk::SetIdDropped { mode: Octal(metadata.mode) })?;
+            reporter.quirk(Quirk::SetIdDropped { mode: Octal(metadata.mode) })?;
         }
         metadata.mode = mode;
         (metadata.uid, metadata.gid) = owner;
@@ -313,7 +321,8 @@ impl Rootfs {
 }
 
 impl Sink for Rootfs {
-    fn begin_layer(&mut self, terms: &Terms) -> Result<(), Fault> {
+    fn begin_layer(&mut self, layer: &LayerContext<'_>) -> Result<(), SinkError> {
+        let terms = layer.terms();
         self.state.take_to_begin(self.exposure)?;
         (self.changed, self.bytes) = (false, 0);
         self.skipped.begin_layer();
@@ -336,17 +345,25 @@ impl Sink for Rootfs {
         Ok(())
     }
 
-    fn accept(&mut self, change: Judged<Change>, data: &mut dyn Source, judge: &mut Judge<'_>) -> Result<(), Fault> {
-        self.state.take_in_layer("accept")?;
+    fn change(
+        &mut self,
+        change: Judged<Change>,
+        mut data: Data<'_>,
+        reporter: &mut Reporter<'_>,
+    ) -> Result<(), SinkError> {
+        self.state.take_in_layer("change")?;
         let change = change.into_inner();
-        // That of a file before this one is not at this entry.
-        self.cage.late_fault().inspect_err(|_| judge.leave_entry())?;
+        // An earlier file failed, not this entry.
+        self.cage.late_fault().map_err(SinkError::Earlier)?;
         let is_apart = matches!(change.kind, ChangeKind::PseudoLink { .. });
         let removes = matches!(change.kind, ChangeKind::Whiteout | ChangeKind::OpaqueWhiteout | ChangeKind::Skipped);
-        let result = self.tell_root_time(&change, judge).and_then(|()| self.take(change, data, judge));
-        let result = result.and_then(|()| self.cage.take_unheld().map_or(Ok(()), |unheld| changes_time(judge, unheld)));
+        let result = self.tell_root_time(&change, reporter).and_then(|()| self.take(change, data.stored(), reporter));
+        let result = result.and_then(|()| match self.cage.take_unheld() {
+            Some(unheld) => Ok(changes_time(reporter, unheld)?),
+            None => Ok(()),
+        });
         // What is refused was refused before it took effect, but for its parents and where things go one by one.
-        self.changed |= match &result {
+        self.changed |= match result.as_ref().map_err(SinkError::error) {
             // It is not in the tree.
             _ if is_apart => false,
             Err(error) => match error.rule() {
@@ -361,7 +378,7 @@ impl Sink for Rootfs {
         Ok(())
     }
 
-    fn end_layer(&mut self, checked: &Checked) -> Result<(), Fault> {
+    fn end_layer(&mut self, checked: &Checked) -> Result<(), SinkError> {
         self.state.take_in_layer("end_layer")?;
         self.cage.settle()?;
         // What is staged is synchronized when it takes its name.
@@ -374,25 +391,22 @@ impl Sink for Rootfs {
         Ok(())
     }
 
-    fn abandon_layer(&mut self) {
+    fn abandon_layer(&mut self) -> Effect {
         self.state = State::Failed;
         // The failure that broke the layer off is the one to report.
         let _ = self.cage.settle();
+        if std::mem::take(&mut self.changed) { Effect::Partial } else { Effect::None }
     }
 
-    fn has_changed(&self) -> bool {
-        self.changed
-    }
-
-    fn chore(&mut self) -> Option<Arc<dyn DeferredWork>> {
-        self.cage.puts_off().map(|finishing| finishing as Arc<dyn DeferredWork>)
-    }
-
-    fn spool(&mut self) -> Result<Option<std::fs::File>, Fault> {
+    fn visibility(&self) -> Visibility {
         match self.exposure {
-            Exposure::Staged => Ok(None),
-            Exposure::Visible => self.cage.spool().map(Some),
+            Exposure::Staged => Visibility::AtCommit,
+            Exposure::Visible => Visibility::AtOnce,
         }
+    }
+
+    fn deferred_work(&mut self) -> Option<Arc<dyn DeferredWork>> {
+        self.cage.puts_off().map(|finishing| finishing as Arc<dyn DeferredWork>)
     }
 }
 
@@ -406,57 +420,55 @@ impl Rootfs {
     }
 
     /// The root got its time before a note could be recorded. An entry for the root may still give it another time.
-    fn tell_root_time(&mut self, change: &Change, judge: &mut Judge<'_>) -> Result<(), Fault> {
-        let Some(unheld) = self.cage.take_unheld() else { return Ok(()) };
+    fn tell_root_time(&mut self, change: &Change, reporter: &mut Reporter<'_>) -> Result<(), SinkError> {
+        let Some(Unheld { asked, kept }) = self.cage.take_unheld() else { return Ok(()) };
         if change.path.is_root() {
             return Ok(());
         }
-        let position = judge.position().clone();
-        judge.leave_entry();
-        changes_time(judge, unheld)?;
-        judge.at(position);
-        Ok(())
+        reporter.quirk_of_layer(Quirk::TimeClamped { asked, kept }).map_err(SinkError::Earlier)
     }
 
-    fn take(&mut self, change: Change, data: &mut dyn Source, judge: &mut Judge<'_>) -> Result<(), Fault> {
+    fn take(&mut self, change: Change, data: &mut dyn Source, reporter: &mut Reporter<'_>) -> Result<(), SinkError> {
         let Change { path, kind } = change;
         match kind {
-            ChangeKind::Whiteout => self.white_out(&path, judge),
-            ChangeKind::OpaqueWhiteout => self.make_opaque(&path, judge),
-            ChangeKind::Skipped => self.skip(&path, judge),
+            ChangeKind::Whiteout => Ok(self.white_out(&path, reporter)?),
+            ChangeKind::OpaqueWhiteout => Ok(self.make_opaque(&path, reporter)?),
+            ChangeKind::Skipped => Ok(self.skip(&path, reporter)?),
             ChangeKind::Directory(mut metadata) => {
-                self.adjust(&mut metadata, true, judge)?;
-                self.bring(&path, judge, Bring::Directory(metadata))
+                self.adjust(&mut metadata, true, reporter)?;
+                self.bring(&path, reporter, Bring::Directory(metadata))
             }
             ChangeKind::File { mut metadata, size, sparse } => {
                 self.count(size)?;
-                self.adjust(&mut metadata, false, judge)?;
+                self.adjust(&mut metadata, false, reporter)?;
                 let content = Content { source: data, size, sparse: sparse.as_ref() };
-                self.bring(&path, judge, Bring::File(metadata, content))
+                self.bring(&path, reporter, Bring::File(metadata, content))
             }
             ChangeKind::PseudoLink { mut metadata, size, sparse } => {
                 let name = path.pseudo_link().ok_or(Fault::bug("a pseudo-link is not called like one"))?;
                 self.count(size)?;
-                self.adjust(&mut metadata, false, judge)?;
+                self.adjust(&mut metadata, false, reporter)?;
                 let content = Content { source: data, size, sparse: sparse.as_ref() };
-                let mut delegate = Bringing { brought: &mut self.brought, judge };
-                self.cage.file_apart(name, &metadata, content, &mut delegate)
+                let mut delegate = Bringing { brought: &mut self.brought, reporter };
+                Ok(self.cage.file_apart(name, &metadata, content, &mut delegate)?)
             }
             ChangeKind::Symlink { mut metadata, target } => {
                 // A link's mode means nothing, so no bit of it is left off.
                 metadata.mode = 0o777;
-                self.adjust(&mut metadata, true, judge)?;
-                self.bring(&path, judge, Bring::Special(New::Symlink(target.as_bytes()), metadata))
+                self.adjust(&mut metadata, true, reporter)?;
+                self.bring(&path, reporter, Bring::Special(New::Symlink(target.as_bytes()), metadata))
             }
             ChangeKind::Fifo(mut metadata) => {
-                self.adjust(&mut metadata, false, judge)?;
-                self.bring(&path, judge, Bring::Special(New::Fifo, metadata))
+                self.adjust(&mut metadata, false, reporter)?;
+                self.bring(&path, reporter, Bring::Special(New::Fifo, metadata))
             }
             ChangeKind::Device { mut metadata, device } => {
-                self.adjust(&mut metadata, false, judge)?;
-                self.bring(&path, judge, Bring::Special(New::Device(device), metadata))
+                self.adjust(&mut metadata, false, reporter)?;
+                self.bring(&path, reporter, Bring::Special(New::Device(device), metadata))
             }
-            ChangeKind::HardLink { target, metadata } => self.bring(&path, judge, Bring::HardLink(&target, metadata)),
+            ChangeKind::HardLink { target, metadata } => {
+                self.bring(&path, reporter, Bring::HardLink(&target, metadata))
+            }
         }
     }
 }

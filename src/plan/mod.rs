@@ -3,12 +3,15 @@
 mod contents;
 mod judge;
 mod owner;
+mod reporter;
 mod skipped;
 mod whiteout;
 mod xattr;
 
 pub(crate) use contents::{LayerContents, Standing};
-pub use judge::{Judge, Judged};
-use owner::OVERRIDE_STAT;
-pub(crate) use skipped::{Skippable, Skipped};
+pub use judge::Judged;
+pub(crate) use judge::judge;
+pub(crate) use owner::{lacks_xattr, terms};
+pub use reporter::Reporter;
+pub(crate) use skipped::{Skippable, Skipped, links_to_skippable};
 pub(crate) use whiteout::may_be_made;

@@ -1,6 +1,9 @@
 //! Devices and named pipes that are skipped, so that hard links to them are skipped too.
 
-use crate::words::{Device, Devices, Fifos, Limit, Limits, Policy, QuirkRule, Verdict, Violation};
+use super::reporter::Reporter;
+use crate::words::{
+    Device, Devices, EntryPath, Escaped, Fault, Fifos, Limit, Limits, Policy, Quirk, QuirkRule, Verdict, Violation,
+};
 use std::collections::BTreeSet;
 use std::ops::Bound;
 
@@ -28,6 +31,19 @@ impl Skippable {
             Self::Zero => policy.verdict(QuirkRule::DeviceZero) != Verdict::Refuse,
             Self::Fifo => policy.fifos() == Fifos::Skip,
         }
+    }
+}
+
+/// Reports a hard link to something that the policy skips: the hard link is skipped with it. An audit calls this, which
+/// continues as if such targets were created.
+pub(crate) fn links_to_skippable(
+    skippable: Skippable,
+    target: &EntryPath,
+    reporter: &mut Reporter<'_>,
+) -> Result<(), Fault> {
+    match skippable.is_skipped_by(reporter.policy()) {
+        true => reporter.quirk(Quirk::HardLinkToSkipped { target: Escaped::new(target.as_bytes()) }),
+        false => Ok(()),
     }
 }
 

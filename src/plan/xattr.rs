@@ -2,6 +2,9 @@
 
 use crate::words::{Escaped, Violation, Xattr, Xattrs};
 
+/// Where containers/storage keeps whose a file is meant to be: `UID:GID:MODE:TYPE`, the mode in octal.
+pub(super) const OVERRIDE_STAT: &[u8] = b"user.containers.override_stat";
+
 /// What becomes of an attribute.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Allowed {
@@ -77,7 +80,7 @@ impl Kind {
         match name {
             b"security.capability" => Self::Capability,
             b"system.posix_acl_access" | b"system.posix_acl_default" => Self::Acl,
-            super::OVERRIDE_STAT | b"user.rootlesscontainers" => Self::Control,
+            OVERRIDE_STAT | b"user.rootlesscontainers" => Self::Control,
             _ if !namespaces.iter().any(in_namespace) => Self::Impossible,
             _ if name.starts_with(b"user.") && !name.starts_with(b"user.overlay.") => Self::Free,
             _ => Self::Control,

@@ -119,7 +119,18 @@ impl Expected {
         self.digest.is_some() || self.size.is_some()
     }
 
-    pub(crate) fn size(&self) -> Option<u64> {
+    /// The digest of the blob, if it is known.
+    pub fn digest(&self) -> Option<Digest> {
+        self.digest
+    }
+
+    /// The digest of the uncompressed layer, if it is known.
+    pub fn diff_id(&self) -> Option<Digest> {
+        self.diff_id
+    }
+
+    /// The size of the blob in bytes, if it is known.
+    pub fn size(&self) -> Option<u64> {
         self.size
     }
 

@@ -1,8 +1,8 @@
 //! Reads everything, writes nothing, and tells all that the rules speak of.
 
 use super::layer::{About, Layer};
-use crate::output::{Lower, Sink, TreeModel};
-use crate::plan::{Judge, Skippable};
+use crate::output::{Data, LayerContext, Lower, Sink, SinkError, TreeModel};
+use crate::plan::{Reporter, Skippable, judge};
 use crate::read::{LayerStream, TarReader, Verifying};
 use crate::words::{
     Change, Error, Fault, Finding, Limits, Policy, Position, Quirk, QuirkRule, Report, Rule, Terms, Verdict,
@@ -151,7 +151,7 @@ impl Audit {
         let limits = self.limits.clone();
         let mut tree = self.tree.take();
         if let Some(tree) = &mut tree {
-            tree.begin_layer(&Terms::default()).map_err(|fault| fault.at(base.clone()))?;
+            tree.begin_layer(&LayerContext::new(&Terms::default())).map_err(|error| error.at(base))?;
         }
         let read = self.all(&mut reader, &limits, tree.as_mut(), base, observer);
         if let Some(tree) = &tree {
@@ -201,17 +201,19 @@ impl Audit {
             let mut tell = |finding| findings.push(finding);
             let mut before = Report::default();
             before.bytes_written = self.bytes;
-            let mut judge = Judge::new(&policy, limits, &before).telling(&mut tell);
-            judge.at(position.clone());
-            let result = judge.judge(entry).and_then(|change| {
+            let mut reporter = Reporter::new(&policy, limits).after(&before).observed_by(&mut tell);
+            reporter.set_position(position.clone());
+            let result = judge(entry, &mut reporter).and_then(|change| {
                 let Some(change) = change else { return Ok(()) };
                 observer.change(change.get(), &position);
                 match &mut tree {
-                    Some(tree) => tree.accept(change, &mut &b""[..], &mut judge),
+                    Some(tree) => {
+                        tree.change(change, Data::of(&mut &b""[..]), &mut reporter).map_err(SinkError::into_error)
+                    }
                     None => Ok(()),
                 }
             });
-            self.bytes += judge.into_report().bytes_written;
+            self.bytes += reporter.into_report().bytes_written;
             for finding in findings {
                 self.count(&finding, observer);
             }

@@ -7,7 +7,7 @@ use super::unpacker::Unpacker;
 use super::watched::Watched;
 use crate::image::{BlobReader, Selected};
 use crate::output::Sink;
-use crate::plan::Judge;
+use crate::plan::Reporter;
 use crate::read::Verifying;
 use crate::words::{Error, Fault, LayerPosition, Note, Policy, Position, Report};
 use cap_std::fs::Dir;
@@ -45,8 +45,8 @@ impl Watched<'_> {
                 self.unpack_layers(image, layers.map(|layer| layer?.open(unpacker.within())), report, staged)
             }
             Jobs::Threads(threads) => {
-                let chore = staged.rootfs().chore();
-                side_by_side(threads, unpacker.within(), chore, layers, |opened| {
+                let deferred = staged.rootfs().deferred_work();
+                side_by_side(threads, unpacker.within(), deferred, layers, |opened| {
                     self.unpack_layers(image, opened, report, staged)
                 })
             }
@@ -55,13 +55,12 @@ impl Watched<'_> {
 
     /// Has policy decide what is odd about the image as a whole.
     fn judged(&self, image: &Selected) -> Result<Report, Error> {
-        let before = Report::default();
-        let mut judge = Judge::new(&self.unpacker.policy, self.unpacker.within(), &before);
+        let mut reporter = Reporter::new(&self.unpacker.policy, self.unpacker.within());
         for Note { quirk, position } in image.notes() {
-            judge.at(position.clone());
-            judge.quirk(quirk.clone()).map_err(|fault| fault.at(position.clone()))?;
+            reporter.set_position(position.clone());
+            reporter.quirk(quirk.clone()).map_err(|fault| fault.at(position.clone()))?;
         }
-        Ok(judge.into_report())
+        Ok(reporter.into_report())
     }
 
     fn unpack_layers<S: Verifying>(

@@ -40,17 +40,17 @@ impl Jobs {
 }
 
 /// Reads layers one after another on threads of their own, while `apply` applies them on this one. The next layer is
-/// begun while the last one is still applied, as far as the buffers go. Who reads and has to wait helps with `chore`.
+/// begun while the last one is still applied, as far as the buffers go. Who reads and has to wait does deferred work.
 ///
 /// All threads have ended when this returns, whatever `apply` has taken: it may stop early, or panic.
 ///
 /// # Panics
 ///
-/// With the panic value of the reader, or of the chore, on another thread.
+/// With the panic value of the reader, or of the deferred work, on another thread.
 pub(super) fn side_by_side<R: Read + Send, T>(
     threads: Threads,
     limits: &Limits,
-    chore: Option<Arc<dyn DeferredWork>>,
+    deferred: Option<Arc<dyn DeferredWork>>,
     layers: impl Iterator<Item = Result<Layer<R>, Error>> + Send,
     apply: impl FnOnce(&mut dyn Iterator<Item = Result<Opened<PipedStream>, Error>>) -> T,
 ) -> T {
@@ -61,13 +61,13 @@ pub(super) fn side_by_side<R: Read + Send, T>(
             Threads::Three => {
                 let (call, called) = channel();
                 // Without it, whoever has to wait does what it would have done.
-                let chore = chore.clone();
-                let begun = thread::Builder::new().spawn_scoped(scope, move || help(&called, chore.as_deref()));
+                let deferred = deferred.clone();
+                let begun = thread::Builder::new().spawn_scoped(scope, move || help(&called, deferred.as_deref()));
                 begun.map_or((None, None), |helper| (Some(call), Some(helper)))
             }
         };
         let refused = deliver.clone();
-        let feed = move || feed(Feeder::new(call, chore), limits, layers, &deliver);
+        let feed = move || feed(Feeder::new(call, deferred), limits, layers, &deliver);
         let feeding = match thread::Builder::new().spawn_scoped(scope, feed) {
             Ok(feeding) => Some(feeding),
             Err(error) => {
@@ -112,8 +112,8 @@ fn feed<R: Read>(
 }
 
 /// Hashes the chunks of each queue that arrives, and does deferred work in between.
-fn help(called: &Receiver<Arc<HashQueue>>, chore: Option<&dyn DeferredWork>) {
+fn help(called: &Receiver<Arc<HashQueue>>, deferred: Option<&dyn DeferredWork>) {
     for queue in called {
-        while queue.help() || chore.is_some_and(|chore| chore.help()) {}
+        while queue.help() || deferred.is_some_and(|work| work.help()) {}
     }
 }

@@ -4,10 +4,10 @@ use super::layer::About;
 use super::progress::{Step, Watch, WatchedStream};
 use super::suspicion::Suspicion;
 use super::unpacker::Unpacker;
-use crate::output::Sink;
-use crate::plan::Judge;
+use crate::output::{LayerContext, Sink, SinkError};
+use crate::plan::{Reporter, judge, terms};
 use crate::read::{Blob, Checked, TarReader, Verified, Verifying};
-use crate::words::{Blame, Entry, Error, Fault, Position, Quirk, Report};
+use crate::words::{Blame, Effect, Entry, Error, Fault, Position, Quirk, Report};
 
 /// What came of a layer.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -52,11 +52,11 @@ impl Run<'_, '_> {
     pub(super) fn apply<S: Verifying>(
         self,
         open: impl FnOnce() -> Result<S, Error>,
-        sink: &mut impl Sink,
+        sink: &mut (impl Sink + ?Sized),
     ) -> Result<Applied, Error> {
-        let mut judge = Judge::new(&self.unpacker.policy, self.unpacker.within(), self.before);
-        judge.at(self.about.position());
-        let stream = match self.begin(open, &mut judge, sink) {
+        let mut reporter = Reporter::new(&self.unpacker.policy, self.unpacker.within()).after(self.before);
+        reporter.set_position(self.about.position());
+        let stream = match self.begin(open, &mut reporter, sink) {
             Ok(stream) => stream,
             Err(error) => {
                 sink.abandon_layer();
@@ -65,37 +65,35 @@ impl Run<'_, '_> {
         };
         let stream = WatchedStream::new(stream, self.watch);
         let mut reader = TarReader::new(stream, self.unpacker.within()).with_end_mark(self.about.expected.end_mark());
-        if let Err(error) = self.transfer(&mut reader, &mut judge, sink) {
-            sink.abandon_layer();
+        if let Err(error) = self.transfer(&mut reader, &mut reporter, sink) {
+            let effect = sink.abandon_layer();
             // A damaged blob can break any rule, so the damage is reported instead. If the reader failed, damage cannot
             // be excluded, so the reader's error is reported.
             let is_refused = error.blame() == Blame::Archive;
             let damage = if is_refused { reader.into_inner().damage() } else { None };
-            return Err(with_effect(damage.map_or(error, |fault| self.at_layer(fault)), sink));
+            return Err(with_effect(damage.map_or(error, |fault| self.at_layer(fault)), effect));
         }
-        self.finish(reader, judge, sink).map_err(|fault| {
-            sink.abandon_layer();
-            with_effect(self.at_layer(fault), sink)
-        })
+        self.finish(reader, reporter, sink).map_err(|fault| with_effect(self.at_layer(fault), sink.abandon_layer()))
     }
 
     /// Begins the layer, and opens it. A failure here changes nothing in the tree.
     fn begin<S: Verifying>(
         &self,
         open: impl FnOnce() -> Result<S, Error>,
-        judge: &mut Judge<'_>,
-        sink: &mut impl Sink,
+        reporter: &mut Reporter<'_>,
+        sink: &mut (impl Sink + ?Sized),
     ) -> Result<S, Error> {
         let About { position: layer, stated_compression, .. } = self.about;
-        let terms = judge.terms().map_err(|fault| self.at_layer(fault))?;
-        sink.begin_layer(&terms).map_err(|fault| self.at_layer(fault))?;
+        let terms = terms(reporter).map_err(|fault| self.at_layer(fault))?;
+        let context = LayerContext::new(&terms).with_expected(self.about.expected).with_position_if(layer);
+        sink.begin_layer(&context).map_err(|error| error.at(&self.about.position()))?;
         self.watch.begin(layer, Step::Applying).map_err(|fault| self.at_layer(fault))?;
         let stream = open()?;
         if let Some(stated) = stated_compression
             && stated != stream.format()
         {
             let quirk = Quirk::CompressionDiffers { stated: stated.name(), found: stream.format().name() };
-            judge.quirk(quirk).map_err(|fault| self.at_layer(fault))?;
+            reporter.quirk(quirk).map_err(|fault| self.at_layer(fault))?;
         }
         Ok(stream)
     }
@@ -107,8 +105,8 @@ impl Run<'_, '_> {
     fn transfer<S: Verifying>(
         &self,
         reader: &mut TarReader<S>,
-        judge: &mut Judge<'_>,
-        sink: &mut impl Sink,
+        reporter: &mut Reporter<'_>,
+        sink: &mut (impl Sink + ?Sized),
     ) -> Result<(), Error> {
         let layer = self.about.position;
         let mut suspicion = Suspicion::of(&self.about);
@@ -118,9 +116,8 @@ impl Run<'_, '_> {
                 Ok(None) => return Ok(()),
                 Err(fault) => return Err(fault.at(Position { layer, ..reader.position() })),
             };
-            reader.locate(judge.position_mut());
-            self.take(entry, &mut suspicion, reader, judge, sink)
-                .map_err(|fault| fault.at(judge.position().clone()))?;
+            reader.locate(reporter.position_mut());
+            self.take(entry, &mut suspicion, reader, reporter, sink).map_err(|error| error.at(reporter.position()))?;
         }
     }
 
@@ -129,15 +126,15 @@ impl Run<'_, '_> {
         entry: Entry,
         suspicion: &mut Suspicion,
         reader: &mut TarReader<S>,
-        judge: &mut Judge<'_>,
-        sink: &mut impl Sink,
-    ) -> Result<(), Fault> {
+        reporter: &mut Reporter<'_>,
+        sink: &mut (impl Sink + ?Sized),
+    ) -> Result<(), SinkError> {
         suspicion.see(&entry)?;
-        let bytes_before = judge.bytes_written();
-        let change = judge.judge(entry)?;
-        self.watch.entry(judge.bytes_written() - bytes_before)?;
+        let bytes_before = reporter.report().bytes_written;
+        let change = judge(entry, reporter)?;
+        self.watch.entry(reporter.report().bytes_written - bytes_before)?;
         match change {
-            Some(change) => suspicion.pass(change, reader, judge, sink),
+            Some(change) => suspicion.pass(change, reader, reporter, sink),
             None => Ok(()),
         }
     }
@@ -145,25 +142,28 @@ impl Run<'_, '_> {
     fn finish<S: Verifying>(
         &self,
         reader: TarReader<S>,
-        mut judge: Judge<'_>,
-        sink: &mut impl Sink,
+        mut reporter: Reporter<'_>,
+        sink: &mut (impl Sink + ?Sized),
     ) -> Result<Applied, Fault> {
         let end = Position { layer: self.about.position, ..reader.position() };
         let quirks = reader.end_quirks().to_vec();
         let checked = reader.into_inner().finish()?;
-        judge.at(end);
+        reporter.set_position(end);
         for quirk in quirks {
-            judge.quirk(quirk)?;
+            reporter.quirk(quirk)?;
         }
-        judge.at(self.about.position());
+        reporter.set_position(self.about.position());
         for quirk in checked.quirks.clone() {
-            judge.quirk(quirk)?;
+            reporter.quirk(quirk)?;
         }
-        sink.end_layer(&checked)?;
-        Ok(Applied { report: judge.into_report(), checked })
+        sink.end_layer(&checked).map_err(SinkError::into_error)?;
+        Ok(Applied { report: reporter.into_report(), checked })
     }
 }
 
-fn with_effect(error: Error, sink: &impl Sink) -> Error {
-    if sink.has_changed() { error.in_part() } else { error }
+fn with_effect(error: Error, effect: Effect) -> Error {
+    match effect {
+        Effect::None => error,
+        Effect::Partial => error.in_part(),
+    }
 }

@@ -3,10 +3,10 @@
 use super::layer::About;
 #[cfg(feature = "image")]
 use crate::image::{Evidence, Outline, Witness};
-use crate::output::Sink;
-use crate::plan::{Judge, Judged};
+use crate::output::{Data, Sink, SinkError};
+use crate::plan::{Judged, Reporter};
 use crate::read::{TarReader, Verifying};
-use crate::words::{Change, Entry, Fault};
+use crate::words::{Change, Entry, Fault, Source};
 #[cfg(feature = "image")]
 use crate::words::{Escaped, Misuse};
 
@@ -41,15 +41,15 @@ impl Suspicion {
         &mut self,
         change: Judged<Change>,
         reader: &mut TarReader<S>,
-        judge: &mut Judge<'_>,
-        sink: &mut impl Sink,
-    ) -> Result<(), Fault> {
+        reporter: &mut Reporter<'_>,
+        sink: &mut (impl Sink + ?Sized),
+    ) -> Result<(), SinkError> {
         let Some(evidence) = self.evidence.as_mut().filter(|_| self.wants_content) else {
-            return sink.accept(change, &mut reader.source(), judge);
+            return pass(change, &mut reader.source(), reporter, sink);
         };
         let member = Escaped::new(change.get().path.as_bytes());
         let mut outline = Outline::default();
-        sink.accept(change, &mut Witness::new(reader.source(), &mut outline), judge)?;
+        pass(change, &mut Witness::new(reader.source(), &mut outline), reporter, sink)?;
         evidence.hear(&outline);
         if evidence.suggests_image() { Err(Misuse::ImageAsLayer { member }.into()) } else { Ok(()) }
     }
@@ -71,9 +71,19 @@ impl Suspicion {
         &mut self,
         change: Judged<Change>,
         reader: &mut TarReader<S>,
-        judge: &mut Judge<'_>,
-        sink: &mut impl Sink,
-    ) -> Result<(), Fault> {
-        sink.accept(change, &mut reader.source(), judge)
+        reporter: &mut Reporter<'_>,
+        sink: &mut (impl Sink + ?Sized),
+    ) -> Result<(), SinkError> {
+        pass(change, &mut reader.source(), reporter, sink)
     }
+}
+
+fn pass(
+    change: Judged<Change>,
+    source: &mut dyn Source,
+    reporter: &mut Reporter<'_>,
+    sink: &mut (impl Sink + ?Sized),
+) -> Result<(), SinkError> {
+    let data = Data::of_change(change.get(), source);
+    sink.change(change, data, reporter)
 }

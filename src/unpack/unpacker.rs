@@ -5,10 +5,14 @@ use super::pipeline::Jobs;
 use super::progress::{Progress, Watch};
 use super::run::Applied;
 use super::watched::Watched;
+use crate::cage::create_spool;
 use crate::output::Sink;
-use crate::words::{Error, Limits, Policy};
+use crate::words::{Error, Fault, Limits, Misuse, Policy};
+use std::fs::File;
 use std::io::Read;
 use std::num::NonZeroUsize;
+use std::os::fd::{AsFd, OwnedFd};
+use std::sync::Arc;
 
 /// Applies layers under one policy.
 ///
@@ -34,6 +38,7 @@ pub struct Unpacker {
     pub(super) policy: Policy,
     limits: Limits,
     jobs: Jobs,
+    scratch: Option<Arc<OwnedFd>>,
 }
 
 impl Unpacker {
@@ -60,6 +65,17 @@ impl Unpacker {
         self
     }
 
+    /// Sets a directory for temporary files, which have no names there. Without one, a layer that has to be
+    /// [verified first](Unpacker::apply) and is not [seekable](Layer::seekable) is an error
+    /// ([`Misuse::NoScratch`]). The directory has to have room for the blob.
+    ///
+    /// Any open directory will do: a `cap_std::fs::Dir`, or a [`File`] of one.
+    #[must_use]
+    pub fn with_scratch(mut self, directory: impl Into<OwnedFd>) -> Self {
+        self.scratch = Some(Arc::new(directory.into()));
+        self
+    }
+
     /// Has somebody told how far the unpacking is, who may end it.
     pub fn with_progress<'u>(&'u self, progress: &'u mut dyn Progress) -> Watched<'u> {
         Watched { unpacker: self, watch: Watch::new(progress) }
@@ -67,15 +83,16 @@ impl Unpacker {
 
     /// Applies a layer, all on the calling thread.
     ///
-    /// Where the sink's effects can be seen at once and a digest, size or diff ID is given, the layer is verified
-    /// first: read through once where it is [seekable](Layer::seekable), or kept in a file without a name meanwhile. A
-    /// refusal in the middle leaves what was applied so far, and [`Error::effect`] says whether that is anything; each
-    /// path then has its old or its new state.
+    /// If the sink's changes are [visible at once](crate::Visibility::AtOnce), and a digest, size or diff ID is given,
+    /// the layer is verified first. A [seekable](Layer::seekable) layer is read twice. Any other layer is copied to a
+    /// temporary file in the [scratch directory](Unpacker::with_scratch). A refusal in the middle leaves what was
+    /// applied so far, and [`Error::effect`] says whether that is anything. Each path then has its old or its new
+    /// state.
     ///
     /// # Errors
     ///
     /// The refusal, with its position, or what the system refused.
-    pub fn apply<R: Read>(&self, layer: Layer<R>, sink: &mut impl Sink) -> Result<Applied, Error> {
+    pub fn apply<R: Read>(&self, layer: Layer<R>, sink: &mut (impl Sink + ?Sized)) -> Result<Applied, Error> {
         self.with_progress(&mut ()).apply(layer, sink)
     }
 
@@ -87,8 +104,17 @@ impl Unpacker {
     /// # Errors
     ///
     /// The same.
-    pub fn apply_side_by_side<R: Read + Send>(&self, layer: Layer<R>, sink: &mut impl Sink) -> Result<Applied, Error> {
+    pub fn apply_side_by_side<R: Read + Send>(
+        &self,
+        layer: Layer<R>,
+        sink: &mut (impl Sink + ?Sized),
+    ) -> Result<Applied, Error> {
         self.with_progress(&mut ()).apply_side_by_side(layer, sink)
+    }
+
+    /// Creates a file for a layer that is verified before it is applied.
+    pub(super) fn create_spool(&self) -> Result<File, Fault> {
+        create_spool(self.scratch.as_ref().ok_or(Misuse::NoScratch)?.as_fd())
     }
 
     pub(super) fn threads(&self) -> Jobs {

@@ -6,7 +6,7 @@ use super::progress::Watch;
 use super::run::{Applied, Run};
 use super::spool;
 use super::unpacker::Unpacker;
-use crate::output::Sink;
+use crate::output::{Sink, Visibility};
 use crate::read::Verifying;
 use crate::words::{Error, Fault, Position, Report, Violation};
 use std::fs::File;
@@ -53,7 +53,7 @@ impl Watched<'_> {
     /// # Errors
     ///
     /// The same, and [`Misuse::Cancelled`](crate::Misuse::Cancelled).
-    pub fn apply<R: Read>(&self, layer: Layer<R>, sink: &mut impl Sink) -> Result<Applied, Error> {
+    pub fn apply<R: Read>(&self, layer: Layer<R>, sink: &mut (impl Sink + ?Sized)) -> Result<Applied, Error> {
         match self.verify(layer, sink)? {
             Beforehand::Nothing(layer) => self.run_alone(layer, sink),
             Beforehand::Read(layer) => self.run_alone(layer, sink).map_err(changed),
@@ -66,7 +66,11 @@ impl Watched<'_> {
     /// # Errors
     ///
     /// The same, and [`Misuse::Cancelled`](crate::Misuse::Cancelled).
-    pub fn apply_side_by_side<R: Read + Send>(&self, layer: Layer<R>, sink: &mut impl Sink) -> Result<Applied, Error> {
+    pub fn apply_side_by_side<R: Read + Send>(
+        &self,
+        layer: Layer<R>,
+        sink: &mut (impl Sink + ?Sized),
+    ) -> Result<Applied, Error> {
         let threads = match self.unpacker.threads() {
             Jobs::Alone => return self.apply(layer, sink),
             Jobs::Threads(threads) => threads,
@@ -79,22 +83,25 @@ impl Watched<'_> {
     }
 
     /// Verifies a layer where it must not be applied as it comes.
-    fn verify<R: Read>(&self, layer: Layer<R>, sink: &mut impl Sink) -> Result<Beforehand<R>, Error> {
-        let limits = self.unpacker.within();
-        if !layer.about.expected.checks_anything() {
+    fn verify<R: Read>(&self, layer: Layer<R>, sink: &mut (impl Sink + ?Sized)) -> Result<Beforehand<R>, Error> {
+        if sink.visibility() == Visibility::AtCommit || !layer.about.expected.checks_anything() {
             return Ok(Beforehand::Nothing(layer));
         }
-        let verified = match (sink.spool(), layer.seek) {
-            (Ok(None), _) => Ok(Beforehand::Nothing(layer)),
-            // Where there is no room for a file, the effects can be seen all the same; this needs none.
-            (_, Some(seek)) => spool::read_through(layer, seek, limits, &self.watch).map(Beforehand::Read),
-            (Ok(Some(file)), None) => spool::keep(layer, file, limits, &self.watch).map(Beforehand::Kept),
-            (Err(fault), None) => Err(fault.at(layer.about.position())),
-        };
-        verified.inspect_err(|_| sink.abandon_layer())
+        self.verify_first(layer).inspect_err(|_| {
+            sink.abandon_layer();
+        })
     }
 
-    fn run_alone<R: Read>(&self, layer: Layer<R>, sink: &mut impl Sink) -> Result<Applied, Error> {
+    fn verify_first<R: Read>(&self, layer: Layer<R>) -> Result<Beforehand<R>, Error> {
+        let limits = self.unpacker.within();
+        if let Some(seek) = layer.seek {
+            return spool::read_through(layer, seek, limits, &self.watch).map(Beforehand::Read);
+        }
+        let file = self.unpacker.create_spool().map_err(|fault| fault.at(layer.about.position()))?;
+        spool::keep(layer, file, limits, &self.watch).map(Beforehand::Kept)
+    }
+
+    fn run_alone<R: Read>(&self, layer: Layer<R>, sink: &mut (impl Sink + ?Sized)) -> Result<Applied, Error> {
         let (about, limits) = (layer.about, self.unpacker.within());
         self.run(about, &Report::default(), || Ok(layer.open(limits)?.stream), sink)
     }
@@ -103,10 +110,10 @@ impl Watched<'_> {
         &self,
         threads: Threads,
         layer: Layer<R>,
-        sink: &mut impl Sink,
+        sink: &mut (impl Sink + ?Sized),
     ) -> Result<Applied, Error> {
-        let (about, chore) = (layer.about, sink.chore());
-        side_by_side(threads, self.unpacker.within(), chore, [Ok(layer)].into_iter(), |opened| {
+        let (about, deferred) = (layer.about, sink.deferred_work());
+        side_by_side(threads, self.unpacker.within(), deferred, [Ok(layer)].into_iter(), |opened| {
             let open = || match opened.next() {
                 Some(opened) => opened.map(|Opened { stream, .. }| stream),
                 None => Err(Fault::bug("the thread that reads a layer broke off").at(Position::default())),
@@ -121,7 +128,7 @@ impl Watched<'_> {
         about: About,
         before: &Report,
         open: impl FnOnce() -> Result<S, Error>,
-        sink: &mut impl Sink,
+        sink: &mut (impl Sink + ?Sized),
     ) -> Result<Applied, Error> {
         Run { unpacker: self.unpacker, watch: &self.watch, about, before }.apply(open, sink)
     }

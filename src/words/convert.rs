@@ -34,22 +34,25 @@ impl Error {
 /// `InvalidInput` for misuse. The error is inside.
 impl From<Error> for io::Error {
     fn from(error: Error) -> Self {
-        Self::new(kind_of(&error), error)
+        Self::new(error.io_kind(), error)
     }
 }
 
-fn kind_of(error: &Error) -> io::ErrorKind {
-    match error.kind() {
-        ErrorKind::System(system) => match system.error.kind() {
-            // Readers retry on `Interrupted`: they would retry for ever.
-            io::ErrorKind::Interrupted => io::ErrorKind::Other,
-            kind => kind,
-        },
-        ErrorKind::Misuse(Misuse::Cancelled) => io::ErrorKind::Other,
-        _ => match error.blame() {
-            Blame::Archive => io::ErrorKind::InvalidData,
-            Blame::Caller => io::ErrorKind::InvalidInput,
-            Blame::System | Blame::Bug => io::ErrorKind::Other,
-        },
+impl Error {
+    /// The kind of an [`io::Error`] that carries this error.
+    pub(crate) fn io_kind(&self) -> io::ErrorKind {
+        match self.kind() {
+            ErrorKind::System(system) => match system.error.kind() {
+                // Readers retry on `Interrupted`: they would retry for ever.
+                io::ErrorKind::Interrupted => io::ErrorKind::Other,
+                kind => kind,
+            },
+            ErrorKind::Misuse(Misuse::Cancelled) => io::ErrorKind::Other,
+            _ => match self.blame() {
+                Blame::Archive => io::ErrorKind::InvalidData,
+                Blame::Caller => io::ErrorKind::InvalidInput,
+                Blame::System | Blame::Bug => io::ErrorKind::Other,
+            },
+        }
     }
 }

@@ -2,12 +2,12 @@
 
 use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
 
-/// Work that whoever has nothing else to do may do a piece of.
+/// Work that any thread may do a piece of.
 ///
-/// A [`Sink`](crate::Sink) may put off what nobody waits for, and let the threads do it that read a layer, when they
-/// are ahead.
+/// A [`Rootfs`](crate::Rootfs) defers the writing of small files. The threads that read a layer do it while they wait.
+#[expect(unnameable_types, reason = "sealed: only a sink of this crate can defer work")]
 pub trait DeferredWork: Send + Sync {
-    /// Does the next piece, unless there is none or somebody else is at it; says whether it did.
+    /// Does the next piece, unless there is none or another thread is at it. Returns whether it did.
     fn help(&self) -> bool;
 }
 

@@ -39,6 +39,11 @@ pub enum Misuse {
     /// The input must be a file, but is a pipe or another stream.
     #[error("a stream cannot be read twice; keep it in a file first")]
     NotAFile,
+    /// A layer has to be verified before it is applied, but it cannot be read twice, and there is no directory for a
+    /// temporary copy. [`Unpacker::with_scratch`](crate::Unpacker::with_scratch) gives one, and
+    /// [`Layer::seekable`](crate::Layer::seekable) needs none.
+    #[error("the layer must be verified before it is applied: it needs a seekable reader or a scratch directory")]
+    NoScratch,
     /// The input of `apply` is the archive of an image, not a layer.
     #[error("this is the archive of an image and not a layer: it holds {member}")]
     ImageAsLayer {

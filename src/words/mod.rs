@@ -35,8 +35,7 @@ mod work;
 
 pub use change::{Change, ChangeKind};
 pub use choice::{Devices, Durability, Fifos, Links, SetId, UnknownWord, Xattrs};
-pub use deferred::DeferredWork;
-pub(crate) use deferred::Lock;
+pub(crate) use deferred::{DeferredWork, Lock};
 pub use digest::{Algorithm, Digest};
 pub use entry::{Device, DeviceKind, Entry, EntryKind, Metadata, Timestamp, Xattr};
 pub(crate) use error::Error as Fault;

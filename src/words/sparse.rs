@@ -1,6 +1,7 @@
 //! Where the data of a sparse file lies.
 
 use super::Violation;
+use std::sync::Arc;
 
 /// A run of data in a sparse file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -13,9 +14,11 @@ pub struct Segment {
 
 /// Where the data of a sparse file lies: ascending, without overlap, up to the end of the file. All else are holes.
 ///
+/// A clone shares the segments.
+///
 /// The last segment, of no bytes where the file ends in a hole, ends where the file does.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SparseMap(Vec<Segment>);
+pub struct SparseMap(Arc<[Segment]>);
 
 impl SparseMap {
     /// Takes the segments of a file of so many bytes, holes included, of which so many are stored.
@@ -42,7 +45,7 @@ impl SparseMap {
         if data != stored {
             return Err(Violation::SparseSize { stored, mapped: data });
         }
-        Ok(Self(segments))
+        Ok(Self(segments.into()))
     }
 
     /// The segments, in order.

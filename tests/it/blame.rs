@@ -6,8 +6,8 @@ use crate::support::layer::LayerBuilder;
 use crate::support::open;
 use flate2::{Compression, write::GzEncoder};
 use layercage::{
-    Audit, Blame, Change, Checked, Digest, Effect, Error, Image, Judge, Judged, Layer, LayerStream, Limits, Observer,
-    Policy, Rootfs, Sink, Source, Staged, Terms, Unpacker,
+    Audit, Blame, Change, Checked, Data, Digest, Effect, Error, Image, Judged, Layer, LayerContext, LayerStream,
+    Limits, Observer, Policy, Reporter, Rootfs, Sink, SinkError, Staged, Unpacker,
 };
 use rustix::process::{Resource, Rlimit, setrlimit};
 use sha2::Digest as _;
@@ -133,11 +133,12 @@ fn a_reader_that_fails_at_its_end_is_to_blame_and_not_what_was_refused_before() 
                 // What can be seen at once is verified before it is touched.
                 let place = tempfile::tempdir().unwrap();
                 let mut rootfs = Rootfs::over(&open(place.path())).unwrap();
-                let error = unpacker(threads).apply_side_by_side(layer(), &mut rootfs).unwrap_err();
+                let unpacker = unpacker(threads).with_scratch(open(place.path()));
+                let error = unpacker.apply_side_by_side(layer(), &mut rootfs).unwrap_err();
                 assert_is_the_readers(&error, &what);
                 assert_eq!((error.effect(), fs::read_dir(place.path()).unwrap().count()), (Effect::None, 0), "{what}");
                 let mut staged = Staged::beside(&open(place.path()), "rootfs").unwrap();
-                let error = unpacker(threads).apply_side_by_side(layer(), staged.rootfs()).unwrap_err();
+                let error = unpacker.apply_side_by_side(layer(), staged.rootfs()).unwrap_err();
                 assert_is_the_readers(&error, &format!("{what}, staged"));
             }
             struct Deaf;
@@ -230,20 +231,16 @@ struct Closed;
 struct NobodyThere;
 
 impl Sink for Closed {
-    fn begin_layer(&mut self, _: &Terms) -> Result<(), Error> {
+    fn begin_layer(&mut self, _: &LayerContext<'_>) -> Result<(), SinkError> {
         Ok(())
     }
 
-    fn accept(&mut self, _: Judged<Change>, _: &mut dyn Source, _: &mut Judge<'_>) -> Result<(), Error> {
-        Err(Error::sink(io::Error::new(ErrorKind::BrokenPipe, NobodyThere)))
+    fn change(&mut self, _: Judged<Change>, _: Data<'_>, _: &mut Reporter<'_>) -> Result<(), SinkError> {
+        Err(io::Error::new(ErrorKind::BrokenPipe, NobodyThere))?
     }
 
-    fn end_layer(&mut self, _: &Checked) -> Result<(), Error> {
+    fn end_layer(&mut self, _: &Checked) -> Result<(), SinkError> {
         Ok(())
-    }
-
-    fn spool(&mut self) -> Result<Option<fs::File>, Error> {
-        Ok(None)
     }
 }
 

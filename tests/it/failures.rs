@@ -7,14 +7,13 @@ use crate::support::tree::{self, Listing};
 use crate::support::world::World;
 use crate::support::{is_root, open};
 use layercage::{
-    Change, Checked, DeferredWork, Error, Judge, Judged, Layer, Policy, Position, QuirkRule, Rootfs, Sink, Source,
-    Staged, Terms, Unpacker,
+    Change, Checked, Data, Judged, Layer, LayerContext, Policy, Position, QuirkRule, Reporter, Rootfs, Sink, SinkError,
+    Staged, Unpacker,
 };
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 const NOBODY: u32 = 65534;
@@ -561,31 +560,35 @@ fn competes_for_descriptors() {
     assert!(failures.into_inner() > 0);
 }
 
-/// A staged tree whose files somebody else finishes as soon as each is there, or nobody before the layer's end.
+/// A staged tree whose deferred work is done as soon as there is any, or only when the tree needs it.
 struct Helped<'a> {
     rootfs: &'a mut Rootfs,
     at_once: bool,
-    chore: Option<Arc<dyn DeferredWork>>,
+    help: Box<dyn FnMut()>,
+}
+
+impl<'a> Helped<'a> {
+    fn new(rootfs: &'a mut Rootfs, at_once: bool) -> Self {
+        let work = rootfs.deferred_work().unwrap();
+        Self { rootfs, at_once, help: Box::new(move || while work.help() {}) }
+    }
 }
 
 impl Sink for Helped<'_> {
-    fn begin_layer(&mut self, terms: &Terms) -> Result<(), Error> {
-        self.chore = self.rootfs.chore();
-        self.rootfs.begin_layer(terms)
+    fn begin_layer(&mut self, layer: &LayerContext<'_>) -> Result<(), SinkError> {
+        self.rootfs.begin_layer(layer)
     }
 
-    fn accept(&mut self, change: Judged<Change>, data: &mut dyn Source, judge: &mut Judge<'_>) -> Result<(), Error> {
-        let taken = self.rootfs.accept(change, data, judge);
-        while self.at_once && self.chore.as_ref().unwrap().help() {}
+    fn change(&mut self, change: Judged<Change>, data: Data<'_>, reporter: &mut Reporter<'_>) -> Result<(), SinkError> {
+        let taken = self.rootfs.change(change, data, reporter);
+        if self.at_once {
+            (self.help)();
+        }
         taken
     }
 
-    fn end_layer(&mut self, checked: &Checked) -> Result<(), Error> {
+    fn end_layer(&mut self, checked: &Checked) -> Result<(), SinkError> {
         self.rootfs.end_layer(checked)
-    }
-
-    fn spool(&mut self) -> Result<Option<fs::File>, Error> {
-        self.rootfs.spool()
     }
 }
 
@@ -612,7 +615,7 @@ fn meets_a_file_that_is_too_large() {
     for (layer, at_once, found) in rows {
         let place = tempfile::tempdir().unwrap();
         let mut staged = Staged::beside(&open(place.path()), "rootfs").unwrap();
-        let mut sink = Helped { rootfs: staged.rootfs(), at_once, chore: None };
+        let mut sink = Helped::new(staged.rootfs(), at_once);
         let unpacker = Unpacker::new(Policy::default().refuse(QuirkRule::HardLinkMetadata));
         let error = unpacker.apply(Layer::new(&layer.build()[..]), &mut sink).unwrap_err();
         assert!(format!("{error:#}").starts_with(r#"write("d/large"): File too large"#), "{found}: {error}");

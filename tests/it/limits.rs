@@ -311,7 +311,7 @@ fn places_in_lower_directories_are_counted_once_and_in_one_layer() {
 fn what_is_kept_to_be_verified_first_is_bounded_too() {
     let place = tempfile::tempdir().unwrap();
     let limits = Limits::default().with(Limit::LayerBytes, 1 << 20);
-    let unpacker = Unpacker::new(Policy::default()).limits(limits);
+    let unpacker = Unpacker::new(Policy::default()).limits(limits).with_scratch(open(place.path()));
     let known: [fn(Layer<Counted>) -> Layer<Counted>; 2] =
         [|layer| layer.digest(Digest::Sha256([0; 32])), |layer| layer.blob(Digest::Sha256([0; 32]), u64::MAX)];
     for know in known {

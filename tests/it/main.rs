@@ -36,6 +36,7 @@ mod races;
 mod resolver;
 #[cfg(feature = "sandbox")]
 mod sandbox;
+mod sinks;
 mod staged;
 mod support;
 #[cfg(all(feature = "image", feature = "gzip", feature = "zstd"))]

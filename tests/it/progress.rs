@@ -102,7 +102,8 @@ fn a_cancelled_application_says_whether_it_has_done_anything() {
             let bytes = layer();
             let known = Layer::new(&bytes[..]).digest(digest(&bytes));
             let mut rootfs = Rootfs::over(&open(place.path())).unwrap();
-            unpacker(jobs).with_progress(progress).apply_side_by_side(known, &mut rootfs).unwrap_err()
+            let unpacker = unpacker(jobs).with_scratch(open(place.path()));
+            unpacker.with_progress(progress).apply_side_by_side(known, &mut rootfs).unwrap_err()
         };
         let verifying = apply(&mut |advance: &Advance| match advance {
             Advance { step: Step::Verifying, bytes_read: 100_000.., .. } => ControlFlow::Break(()),
@@ -134,7 +135,7 @@ fn amounts_are_those_of_all_layers_and_do_not_fall_from_one_to_the_next() {
             told.borrow_mut().push(*advance);
             ControlFlow::Continue(())
         };
-        let unpacker = unpacker(jobs);
+        let unpacker = unpacker(jobs).with_scratch(open(place.path()));
         let watched = unpacker.with_progress(&mut tell);
         let mut rootfs = Rootfs::over(&open(place.path())).unwrap();
         let mut sums = Advance::default();

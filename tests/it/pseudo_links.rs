@@ -82,6 +82,7 @@ fn trees(place: &Path) -> Vec<(String, Listing, Report)> {
     let mut found = Vec::new();
     for jobs in [1, 2, 3] {
         let unpacker = Unpacker::new(Policy::default()).jobs(NonZeroUsize::new(jobs).unwrap());
+        let unpacker = unpacker.with_scratch(open(place));
         for way in ["visible", "visible and verified", "staged"] {
             let name = format!("{jobs}-{}", way.replace(' ', "-"));
             let mut report = None;

@@ -83,7 +83,8 @@ fn a_layer_is_verified_beside_a_locked_root_and_leaves_it_so() {
     let right = layercage::Digest::Sha256(sha2::Sha256::digest(&bytes).into());
     let wrong = layercage::Digest::Sha256([0; 32]);
     let mut rootfs = Rootfs::over(&open(&world.root())).unwrap();
-    let unpacker = Unpacker::new(Policy::default());
+    let scratch = tempfile::tempdir().unwrap();
+    let unpacker = Unpacker::new(Policy::default()).with_scratch(open(scratch.path()));
     let refused = unpacker.apply(Layer::new(&bytes[..]).digest(wrong), &mut rootfs).unwrap_err();
     assert_eq!((refused.rule_id(), world.mode(""), world.kind("a")), (Some("digest-mismatch"), 0o500, ""));
     unpacker.apply(Layer::new(&bytes[..]).digest(right), &mut rootfs).unwrap();

@@ -2,7 +2,7 @@
 
 use super::Lower;
 use super::table::{Table, Targets};
-use crate::plan::{Judge, Skippable, Standing, may_be_made};
+use crate::plan::{Reporter, Skippable, Standing, may_be_made};
 use crate::words::{Component, Escaped, Fault, Followed, Limit, Limits, Metadata, Quirk, Violation, Work};
 use std::hash::{BuildHasher, RandomState};
 use std::rc::Rc;
@@ -252,7 +252,7 @@ impl Names {
         names: &[u8],
         purpose: Purpose,
         path: &mut Vec<u8>,
-        judge: &mut Judge<'_>,
+        reporter: &mut Reporter<'_>,
     ) -> Result<Walked, Fault> {
         if purpose == Purpose::Bring
             && let Some((last, at)) = &self.last
@@ -282,7 +282,7 @@ impl Names {
                             at = above;
                             path.truncate(length);
                         }
-                        None => judge.quirk(Quirk::LinkClimbs { target: Escaped::new(&last_target) })?,
+                        None => reporter.quirk(Quirk::LinkClimbs { target: Escaped::new(&last_target) })?,
                     }
                     continue;
                 }
@@ -304,7 +304,7 @@ impl Names {
                 Some(Kind::Link { number }) => {
                     path.truncate(length);
                     let target = self.link_target(number);
-                    judge.quirk(Quirk::LinkParent { target: Escaped::new(&target) })?;
+                    reporter.quirk(Quirk::LinkParent { target: Escaped::new(&target) })?;
                     followed.follow(&target);
                     followed.check_walk(&self.limits)?;
                     self.work.follow(&target, &self.limits)?;

@@ -4,8 +4,9 @@ use super::{digest, names};
 use crate::support::layer::LayerBuilder;
 use crate::support::open;
 use layercage::{
-    Advance, Applied, Blob, Change, Checked, Error, Expected, IdMap, Judge, Judged, Layer, LayerStream, Limit, Limits,
-    Misuse, OwnerMap, Owners, Policy, Rootfs, Sink, Source, Staged, Terms, Unpacker, Verified,
+    Advance, Applied, Blob, Change, Checked, Data, Effect, Error, Expected, IdMap, Judged, Layer, LayerContext,
+    LayerStream, Limit, Limits, Misuse, OwnerMap, Owners, Policy, Reporter, Rootfs, Sink, SinkError, Staged, Terms,
+    Unpacker, Verified,
 };
 use std::fs;
 use std::io::{self, Read};
@@ -27,7 +28,7 @@ fn proven(bytes: &[u8]) -> Layer<&[u8]> {
 }
 
 fn unpacker(policy: Policy, jobs: usize) -> Unpacker {
-    Unpacker::new(policy).jobs(NonZeroUsize::new(jobs).unwrap())
+    Unpacker::new(policy).jobs(NonZeroUsize::new(jobs).unwrap()).with_scratch(open(&std::env::temp_dir()))
 }
 
 fn apply<R: Read + Send>(layer: Layer<R>, rootfs: &mut Rootfs, jobs: usize) -> Result<Applied, Error> {
@@ -70,9 +71,9 @@ fn resets() -> io::Result<usize> {
 #[derive(Clone, Copy, PartialEq)]
 enum Call {
     Begin,
-    Accept,
+    Change,
     End,
-    Spool,
+    None,
 }
 
 /// Whether a sink around a tree hands on that a layer was abandoned.
@@ -91,36 +92,32 @@ struct Around<'a> {
 }
 
 impl Around<'_> {
-    fn behind(&self, call: Call) -> Result<(), Error> {
-        if self.wrong == call { (self.how)() } else { Ok(()) }
+    fn behind(&self, call: Call) -> Result<(), SinkError> {
+        if self.wrong == call { Ok((self.how)()?) } else { Ok(()) }
     }
 }
 
 impl Sink for Around<'_> {
-    fn begin_layer(&mut self, terms: &Terms) -> Result<(), Error> {
-        self.rootfs.begin_layer(terms)?;
+    fn begin_layer(&mut self, layer: &LayerContext<'_>) -> Result<(), SinkError> {
+        self.rootfs.begin_layer(layer)?;
         self.behind(Call::Begin)
     }
 
-    fn accept(&mut self, change: Judged<Change>, data: &mut dyn Source, judge: &mut Judge<'_>) -> Result<(), Error> {
-        self.rootfs.accept(change, data, judge)?;
-        self.behind(Call::Accept)
+    fn change(&mut self, change: Judged<Change>, data: Data<'_>, reporter: &mut Reporter<'_>) -> Result<(), SinkError> {
+        self.rootfs.change(change, data, reporter)?;
+        self.behind(Call::Change)
     }
 
-    fn end_layer(&mut self, checked: &Checked) -> Result<(), Error> {
+    fn end_layer(&mut self, checked: &Checked) -> Result<(), SinkError> {
         self.rootfs.end_layer(checked)?;
         self.behind(Call::End)
     }
 
-    fn abandon_layer(&mut self) {
-        if self.abandons == Abandons::HandedOn {
-            self.rootfs.abandon_layer();
+    fn abandon_layer(&mut self) -> Effect {
+        match self.abandons {
+            Abandons::HandedOn => self.rootfs.abandon_layer(),
+            Abandons::Kept => Effect::Partial,
         }
-    }
-
-    fn spool(&mut self) -> Result<Option<fs::File>, Error> {
-        self.behind(Call::Spool)?;
-        self.rootfs.spool()
     }
 }
 
@@ -190,19 +187,16 @@ const CASES: &[Case] = &[
         around((Call::Begin, Abandons::Kept), fails, tree, jobs)
     }),
     ("a sink around it that fails at an entry and tells nobody", |tree, jobs| {
-        around((Call::Accept, Abandons::Kept), fails, tree, jobs)
+        around((Call::Change, Abandons::Kept), fails, tree, jobs)
     }),
     ("a sink around it that fails behind the end", |tree, jobs| {
         around((Call::End, Abandons::HandedOn), fails, tree, jobs)
-    }),
-    ("a sink around it that fails before the beginning", |tree, jobs| {
-        around((Call::Spool, Abandons::HandedOn), fails, tree, jobs)
     }),
     ("a sink around it that panics at the beginning", |tree, jobs| {
         around((Call::Begin, Abandons::Kept), || panic!("the sink"), tree, jobs)
     }),
     ("a sink around it that panics at an entry", |tree, jobs| {
-        around((Call::Accept, Abandons::Kept), || panic!("the sink"), tree, jobs)
+        around((Call::Change, Abandons::Kept), || panic!("the sink"), tree, jobs)
     }),
 ];
 
@@ -258,22 +252,18 @@ fn a_visible_tree_on_which_a_layer_failed_takes_the_layer_again() {
 struct Hole<'a>(&'a mut Rootfs, Call);
 
 impl Sink for Hole<'_> {
-    fn begin_layer(&mut self, terms: &Terms) -> Result<(), Error> {
-        if self.1 == Call::Begin { Ok(()) } else { self.0.begin_layer(terms) }
+    fn begin_layer(&mut self, layer: &LayerContext<'_>) -> Result<(), SinkError> {
+        if self.1 == Call::Begin { Ok(()) } else { self.0.begin_layer(layer) }
     }
 
-    fn accept(&mut self, change: Judged<Change>, data: &mut dyn Source, judge: &mut Judge<'_>) -> Result<(), Error> {
+    fn change(&mut self, change: Judged<Change>, data: Data<'_>, reporter: &mut Reporter<'_>) -> Result<(), SinkError> {
         // What fails is kept from whoever applies, who goes on.
-        let _ = self.0.accept(change, data, judge);
+        let _ = self.0.change(change, data, reporter);
         Ok(())
     }
 
-    fn end_layer(&mut self, checked: &Checked) -> Result<(), Error> {
+    fn end_layer(&mut self, checked: &Checked) -> Result<(), SinkError> {
         if self.1 == Call::End { Ok(()) } else { self.0.end_layer(checked) }
-    }
-
-    fn spool(&mut self) -> Result<Option<fs::File>, Error> {
-        self.0.spool()
     }
 }
 
@@ -293,20 +283,22 @@ fn calls_in_no_order_that_a_layer_has_make_nothing_visible() {
     let refused_at_an_entry = LayerBuilder::new().file("bad", b"").hard_link("b", "nothing").file("c", b"").build();
     let orders: &[(&str, Calls<'_>)] = &[
         ("an end without a beginning", &|tree| tree.end_layer(&checked(&good)).is_err()),
-        ("a beginning without an end", &|tree| tree.begin_layer(&Terms::new()).is_ok()),
-        ("two beginnings", &|tree| [0; 2].map(|_| tree.begin_layer(&Terms::new()).is_ok()) == [true, false]),
+        ("a beginning without an end", &|tree| tree.begin_layer(&LayerContext::new(&Terms::new())).is_ok()),
+        ("two beginnings", &|tree| {
+            [0; 2].map(|_| tree.begin_layer(&LayerContext::new(&Terms::new())).is_ok()) == [true, false]
+        }),
         ("an end behind what was abandoned", &|tree| {
-            tree.begin_layer(&Terms::new()).unwrap();
+            tree.begin_layer(&LayerContext::new(&Terms::new())).unwrap();
             tree.abandon_layer();
             tree.end_layer(&checked(&good)).is_err()
         }),
         ("two ends", &|tree| {
-            tree.begin_layer(&Terms::new()).unwrap();
+            tree.begin_layer(&LayerContext::new(&Terms::new())).unwrap();
             [0; 2].map(|_| tree.end_layer(&checked(&good)).is_ok()) == [true, false]
         }),
         ("changes outside of a layer", &|tree| hole(tree, Call::Begin, &good).is_err()),
         ("changes and no end", &|tree| hole(tree, Call::End, &good).is_ok()),
-        ("an end in spite of an entry that failed", &|tree| hole(tree, Call::Spool, &refused_at_an_entry).is_err()),
+        ("an end in spite of an entry that failed", &|tree| hole(tree, Call::None, &refused_at_an_entry).is_err()),
     ];
     for (what, call) in orders {
         let place = tempfile::tempdir().unwrap();
@@ -320,7 +312,7 @@ fn calls_in_no_order_that_a_layer_has_make_nothing_visible() {
     }
     let place = tempfile::tempdir().unwrap();
     let refused = Rootfs::over(&open(place.path())).unwrap().end_layer(&checked(&good)).unwrap_err();
-    assert!(matches!(refused.misuse(), Some(Misuse::OutsideLayer { call: "end_layer" })), "{refused}");
+    assert!(matches!(refused.error().misuse(), Some(Misuse::OutsideLayer { call: "end_layer" })), "{refused}");
 }
 
 fn hole(rootfs: &mut Rootfs, without: Call, bytes: &[u8]) -> Result<Applied, Error> {

@@ -1,0 +1,68 @@
+//! What a sink is told about a layer when it begins.
+
+use crate::read::Expected;
+use crate::words::{Digest, LayerPosition, Terms};
+
+/// A layer that is about to be applied: its place in the image, what identifies it, and the terms that hold for it.
+///
+/// Each value is `None` if the caller did not give it. A digest or size that is given here is what the layer has to
+/// have; it is not verified yet.
+#[derive(Debug, Clone, Copy)]
+pub struct LayerContext<'a> {
+    position: Option<LayerPosition>,
+    expected: Expected,
+    terms: &'a Terms,
+}
+
+impl<'a> LayerContext<'a> {
+    /// A layer about which only the terms are known.
+    pub fn new(terms: &'a Terms) -> Self {
+        Self { position: None, expected: Expected::unchecked(), terms }
+    }
+
+    /// Sets the layer's number and the number of layers.
+    #[must_use]
+    pub fn with_position(self, position: LayerPosition) -> Self {
+        Self { position: Some(position), ..self }
+    }
+
+    /// Sets what identifies the layer.
+    #[must_use]
+    pub fn with_expected(self, expected: Expected) -> Self {
+        Self { expected, ..self }
+    }
+
+    pub(crate) fn with_position_if(self, position: Option<LayerPosition>) -> Self {
+        Self { position, ..self }
+    }
+
+    /// The number of the layer, from 1 at the bottom.
+    pub fn number(&self) -> Option<usize> {
+        self.position.map(|position| position.number)
+    }
+
+    /// How many layers the image has.
+    pub fn of(&self) -> Option<usize> {
+        self.position.map(|position| position.of)
+    }
+
+    /// The expected digest of the blob.
+    pub fn digest(&self) -> Option<Digest> {
+        self.expected.digest()
+    }
+
+    /// The expected size of the blob in bytes.
+    pub fn size(&self) -> Option<u64> {
+        self.expected.size()
+    }
+
+    /// The expected digest of the uncompressed layer.
+    pub fn diff_id(&self) -> Option<Digest> {
+        self.expected.diff_id()
+    }
+
+    /// What policy and limits say for the whole layer.
+    pub fn terms(&self) -> &'a Terms {
+        self.terms
+    }
+}
