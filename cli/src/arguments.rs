@@ -1,4 +1,4 @@
-//! What the command takes.
+//! The arguments of the command.
 
 use crate::judging::{Judging, limits, parse_limit, words};
 use crate::selection::Selection;
@@ -10,15 +10,17 @@ use std::path::PathBuf;
 
 /// Unpacks container image layers safely: confined, verified and strict.
 ///
-/// Exit codes: 0 done, 1 the system failed, 2 wrong usage, 3 the image or layer was refused.
+/// Exit codes: 0 done, 1 a system error, 2 a usage error, 3 the image or layer was refused.
 #[derive(Debug, Parser)]
 #[command(name = "layercage", version, arg_required_else_help = true)]
 pub(crate) struct Arguments {
-    /// Print JSON, an object a line: what was asked for on standard output, errors on standard error.
+    /// Print JSON, one object per line: results on standard output, errors on standard error.
     #[arg(long, global = true)]
     pub(crate) json: bool,
-    /// Disable the sandbox of Landlock rules and dropped capabilities, which limits this command to its input and output,
-    /// as far as the kernel can.
+    /// Disable the Landlock and capability sandbox.
+    ///
+    /// As far as the kernel supports it, the sandbox restricts file access to the input and the output directory, forbids
+    /// TCP connections and drops the privileges that the command does not need.
     #[arg(long, global = true)]
     pub(crate) no_sandbox: bool,
     #[command(subcommand)]
@@ -27,24 +29,24 @@ pub(crate) struct Arguments {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Unpack an image into a directory that does not exist yet, or is empty: all of it, or nothing.
+    /// Unpack an image into a directory that is empty or does not exist yet; if it fails, nothing changes.
     Unpack(Unpack),
-    /// Apply one layer over a directory that exists.
+    /// Apply one layer to an existing directory.
     Apply(Apply),
     /// Read an image or a layer to its end and print every finding, not only the first; write nothing.
     ///
-    /// Of an image all is seen that unpacking it would meet, but for what the machine decides: rights, mounts, and what
-    /// its file system can keep. Of a layer only that is told which is so whatever lies below it: not whether a hard
-    /// link's target is there, or what a path leads through whose parents it does not list. What is told of devices is
-    /// told as if they were made.
+    /// For an image, this finds everything that unpacking would find, except what depends on the machine: privileges,
+    /// mounts and what the file system can store. For a layer, it finds what does not depend on the lower layers: it does
+    /// not check whether the target of a hard link exists there, or whether a parent that the layer does not list is a
+    /// link. Devices are checked as if they could be created.
     ///
-    /// Exit code 3 when the policy asked for would refuse it.
+    /// The exit code is 3 if the policy refuses the image or layer.
     Check(Check),
-    /// Print the changes of an image or a layer, one a line.
+    /// Print the changes of an image or a layer, one per line.
     List(List),
-    /// Print the rules by which images are judged, and what each policy does about them.
+    /// Print the rules for images and layers, and what each policy does about them.
     Rules,
-    /// Explain a rule or a limit: what it is about, why it matters, which tools write it, and what to do.
+    /// Explain a rule or a limit: what it means, why it matters, which tools cause it, and what to do.
     Explain {
         /// The id of a rule, as messages show it in brackets, or of a limit, as `--limit` takes it.
         #[arg(value_name = "RULE")]
@@ -65,7 +67,7 @@ pub(crate) struct Unpack {
     /// a position; archives may be compressed; `-` reads one from standard input.
     #[arg(value_name = "IMAGE")]
     pub(crate) image: PathBuf,
-    /// The directory to make. An empty one of that name is replaced.
+    /// The directory to create. An empty directory of that name is replaced.
     #[arg(value_name = "ROOTFS")]
     pub(crate) rootfs: PathBuf,
 }
@@ -81,8 +83,8 @@ pub(crate) struct Apply {
     /// The digest of the uncompressed layer; checked before DIR is touched.
     #[arg(long, value_name = "DIGEST", value_parser = parse_digest)]
     pub(crate) diff_id: Option<Digest>,
-    /// Apply LAYER even if it looks like the archive of an image, which is wrong usage otherwise. A layer whose
-    /// `--digest` or `--diff-id` is given is applied anyway.
+    /// Apply LAYER even if it looks like the archive of an image, which is a usage error otherwise. `--digest` and
+    /// `--diff-id` have the same effect.
     #[arg(long = "as", value_name = "WHAT", value_parser = ["layer"])]
     taken_for: Option<String>,
     #[command(flatten)]
@@ -114,8 +116,8 @@ pub(crate) struct Check {
 
 #[derive(Debug, Args)]
 pub(crate) struct List {
-    /// Print what images INPUT holds instead, one a line: position, kind, platform, digest of the manifest, image ID,
-    /// names.
+    /// Print the images that INPUT holds instead, one per line: position, kind, platform, digest of the manifest, image
+    /// ID, names.
     #[arg(long)]
     pub(crate) images: bool,
     /// Change a limit; an unknown name lists them all.
@@ -136,11 +138,11 @@ impl List {
 pub(crate) struct Input {
     #[command(flatten)]
     pub(crate) selection: Selection,
-    /// Judge INPUT as an image or as a layer, whatever it looks like.
+    /// Read INPUT as an image or as a layer, whatever it looks like.
     ///
-    /// Without this, INPUT is an image when it has `oci-layout` or `index.json`, or the `manifest.json` of `docker
-    /// save`, whether or not all that these name is there; otherwise it is a layer. `--ref`, `--platform`,
-    /// `--manifest-digest`, `--image-id` and a TAG are wrong usage for a layer.
+    /// By default, INPUT is an image if it has `oci-layout`, `index.json`, or the `manifest.json` of `docker save`, even if
+    /// it is incomplete; otherwise it is a layer. `--ref`, `--platform`, `--manifest-digest`, `--image-id` and a TAG are
+    /// usage errors for a layer.
     #[arg(long = "as", value_name = "WHAT", value_parser = words!(What))]
     pub(crate) taken_for: Option<What>,
     /// An image in any of its forms, as `DIR`, `DIR:TAG`, `FILE` or `FILE:TAG`, with or without skopeo's `oci:`,
@@ -150,20 +152,20 @@ pub(crate) struct Input {
     pub(crate) input: PathBuf,
 }
 
-/// With what it is done.
+/// Options for the work itself.
 #[derive(Debug, Args)]
 pub(crate) struct Working {
-    /// Use so many threads: with 1 all is done one after another, more than 3 are not used. As many as there are
-    /// processors by default.
+    /// The number of threads, at most 3; with 1, there is no parallelism. The default is the number of processors.
     #[arg(long, value_name = "THREADS")]
     jobs: Option<NonZeroUsize>,
-    /// Wait until everything is on the disk: before ROOTFS takes its name and after, or when LAYER is applied.
+    /// Synchronize the file system before ROOTFS is renamed into place and its parent directory afterwards, or after LAYER
+    /// is applied.
     #[arg(long)]
     sync: bool,
 }
 
 impl Working {
-    /// The policy asked for, and what is to be on the disk.
+    /// The policy that the options select, with its durability.
     pub(crate) fn policy(&self, judging: &Judging) -> Result<Policy, String> {
         let policy = judging.policy()?;
         Ok(if self.sync { policy.with_durability(Durability::Synced) } else { policy })
@@ -175,5 +177,6 @@ impl Working {
 }
 
 pub(crate) fn parse_digest(text: &str) -> Result<Digest, String> {
-    text.parse().map_err(|_| "a digest is sha256: and 64, or sha512: and 128 lower-case hexadecimal digits".to_owned())
+    text.parse()
+        .map_err(|_| "a digest is sha256: with 64, or sha512: with 128 lower-case hexadecimal digits".to_owned())
 }

@@ -19,40 +19,40 @@ pub(crate) use words;
 
 #[derive(Debug, Args)]
 pub(crate) struct Judging {
-    /// What becomes of oddities: `default` takes all that real images have, `compatible` what containerd
-    /// takes, `paranoid` nothing.
+    /// The preset: `default` accepts quirks that real images are known to have, `compatible` also most that containerd
+    /// accepts, `paranoid` refuses everything that deserves a note.
     #[arg(long, default_value = "default", value_name = "POLICY", value_parser = parse_preset)]
     policy: Preset,
-    /// What becomes of device nodes; `refuse` unless the policy says otherwise.
+    /// How device nodes are handled; the default is `refuse`, or `skip` with `--policy compatible`.
     #[arg(long, value_name = "CHOICE", value_parser = words!(Devices))]
     devices: Option<Devices>,
-    /// What becomes of named pipes; `create` by default.
+    /// How named pipes are handled; the default is `create`.
     #[arg(long, value_name = "CHOICE", value_parser = words!(Fifos))]
     fifos: Option<Fifos>,
-    /// What becomes of setuid, setgid and sticky bits; `keep` by default.
+    /// How setuid, setgid and sticky bits are handled; the default is `keep`.
     #[arg(long, value_name = "CHOICE", value_parser = words!(SetId))]
     setid: Option<SetId>,
-    /// Who owns what is unpacked: whom the layer names, as far as you may give files away (`auto`, the default) or
-    /// without exception (`keep`); you (`caller`); whom a map has for them (`map`); or you, with an attribute that
-    /// says whom the layer names, as fuse-overlayfs reads it (`record`).
+    /// The owner of files: the owner in the layer if privileges allow it, otherwise you (`auto`, the default); always the
+    /// owner in the layer (`keep`); you (`caller`); an id from a map (`map`); or you, with the owner in the layer stored
+    /// in an attribute that fuse-overlayfs reads (`record`).
     #[arg(long, value_name = "CHOICE", value_parser = PossibleValuesParser::new(OWNERS))]
     owners: Option<String>,
-    /// A range of users for `--owners map`, as in `/proc/self/uid_map` with colons: the first of the layer, what it
-    /// becomes, how many. May be given again.
+    /// A range of user ids for `--owners map`, as in `/proc/self/uid_map` but with colons: the first id in the layer, the
+    /// id that it is mapped to, and the count. May be repeated.
     #[arg(long, value_name = "INSIDE:OUTSIDE:COUNT", requires = "gid_map", value_parser = parse_range)]
     uid_map: Vec<IdRange>,
-    /// A range of groups for `--owners map`.
+    /// A range of group ids for `--owners map`. May be repeated.
     #[arg(long, value_name = "INSIDE:OUTSIDE:COUNT", requires = "uid_map", value_parser = parse_range)]
     gid_map: Vec<IdRange>,
-    /// Which extended attributes are set: those that are a layer's to write (`safe`, the default; `refuse` refuses
-    /// others, `require` insists on these), `all` or `none`.
+    /// Which extended attributes are set: those that a layer may write (`safe`, the default), all (`all`) or none
+    /// (`none`). `refuse` refuses attributes that a layer may not write; `require` refuses those that cannot be set.
     #[arg(long, value_name = "CHOICE", value_parser = words!(Xattrs))]
     xattrs: Option<Xattrs>,
-    /// What becomes of symbolic links on the way to what a layer changes: followed inside the root (`follow`), the
-    /// same and stopped at the root where they lead above it (`clamp`), or refused.
+    /// How symbolic links in the parents of a name are handled: followed inside the root (`follow`), also followed but
+    /// stopped at the root if they lead above it (`clamp`), or refused (`refuse`).
     #[arg(long, value_name = "CHOICE", value_parser = words!(Links))]
     links: Option<Links>,
-    /// What becomes of times: `keep`, or `clamp=SECONDS` for none after that one.
+    /// How modification times are handled: `keep`, or `clamp=SECONDS` to lower later times to this one.
     #[arg(long, value_name = "CHOICE", value_parser = parse_mtime)]
     mtime: Option<Mtime>,
     /// The time of directories that no entry lists, in seconds since 1970.

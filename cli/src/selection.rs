@@ -1,25 +1,25 @@
-//! Which of several images is meant.
+//! The choice of one image among several.
 
 use crate::arguments::parse_digest;
 use clap::Args;
 use layercage::{Digest, Escaped, Platform, Selector};
 
-/// The options that say so.
+/// The options that choose an image.
 #[derive(Debug, Args)]
 pub(crate) struct Selection {
-    /// The name of the image: a tag of an image layout, or a reference such as `alpine:3.19`, which may be shortened
-    /// where this leaves no doubt; or `@N`, its position from 0.
+    /// The name of the image: a tag of an image layout, or a reference such as `alpine:3.19`, which may be shortened if
+    /// it stays unambiguous; or `@N`, its position from 0.
     #[arg(long = "ref", value_name = "NAME")]
     reference: Option<String>,
-    /// The platform whose files are meant, or what it runs besides; that of this machine unless it is given. OS or ARCH
-    /// alone is completed by this machine's.
+    /// The platform of the image, or one that can run it; the default is the platform of this machine, which also
+    /// completes OS or ARCH alone.
     #[arg(long, value_name = "OS/ARCH[/VARIANT]", value_parser = parse_platform)]
     platform: Option<Platform>,
-    /// The digest of the manifest, or of an index; all is verified from this one value, whatever the image lists.
+    /// The digest of the manifest or of an index. Everything is verified from this value, whatever the image lists.
     #[arg(long, value_name = "DIGEST", value_parser = parse_digest, conflicts_with = "reference")]
     manifest_digest: Option<Digest>,
     /// The digest of the image's configuration, which `docker images` and `podman images` call IMAGE ID, in full, with
-    /// or without `sha256:`; all is verified from this one value, whatever the image lists.
+    /// or without `sha256:`. Everything is verified from this value, whatever the image lists.
     #[arg(long, value_name = "ID", value_parser = parse_image_id, conflicts_with_all = ["reference", "manifest_digest"])]
     image_id: Option<Digest>,
 }
