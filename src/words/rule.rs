@@ -8,10 +8,10 @@ use std::fmt::{self, Display};
 use std::str::FromStr;
 use std::sync::Arc;
 
-/// What becomes of an archive that shows a quirk.
+/// How an archive that has a quirk is handled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Verdict {
-    /// It passes, and nothing is said.
+    /// It passes without a note.
     Pass,
     /// It passes, and the report has a note.
     Note,
@@ -45,7 +45,7 @@ pub struct Row {
     pub id: &'static str,
     /// What the rule says an archive has.
     pub sentence: &'static str,
-    /// What a person can do about a refusal.
+    /// What the user can do about a refusal.
     pub help: &'static str,
     /// The verdicts of the presets `default`, `compatible` and `paranoid`.
     pub verdicts: [Verdict; 3],
@@ -84,7 +84,7 @@ macro_rules! rules {
         }
 
         impl $ids {
-            /// All of them, in the order of the documentation.
+            /// All rules of this kind, in the order of the documentation.
             pub const ALL: &[Self] = &[$(Self::$variant),*];
 
             /// The row of the table.
@@ -135,7 +135,7 @@ macro_rules! verdicts {
     };
 }
 
-/// Where policy decides, a rule without words of its own can at least be allowed. Otherwise it has its long form.
+/// The help of a rule without its own: a quirk can be allowed, and a violation has an explanation.
 macro_rules! help {
     (always $id:literal) => {
         concat!("`layercage explain ", $id, "` says more")
@@ -148,12 +148,12 @@ macro_rules! help {
     };
 }
 
-/// Nothing odd: only who asks for it hears of it.
+/// Ordinary: it passes unless the policy asks for a note or a refusal.
 const PASSED: [Verdict; 3] = [Verdict::Pass; 3];
 const REFUSED: [Verdict; 3] = [Verdict::Refuse; 3];
 /// Known from real images.
 const NOTED: [Verdict; 3] = [Verdict::Note, Verdict::Note, Verdict::Refuse];
-/// Hostile or ambiguous, but other engines take it.
+/// Hostile or ambiguous, but other engines accept it.
 const COMPATIBLE: [Verdict; 3] = [Verdict::Refuse, Verdict::Note, Verdict::Refuse];
 
 rules! {
@@ -165,7 +165,7 @@ rules! {
         // Names.
         "name-climbs" NameClimbs "a name has a `..` component";
         "name-nul" NameNul "a name contains a NUL byte";
-        "name-empty" NameEmpty "a name is empty where one component is needed";
+        "name-empty" NameEmpty "a name is empty, or is the root, where a file name is needed";
         "component-too-long" ComponentTooLong { bytes: usize } "a component of a name is longer than 255 bytes";
         "root-not-directory" RootNotDirectory "the root of the image is not a directory";
         "link-target-empty" LinkTargetEmpty "a symbolic link has an empty target";
@@ -180,7 +180,7 @@ rules! {
         "hard-link-missing" HardLinkMissing { target: Escaped } "the target of a hard link does not exist in the image"
             help "the target may be in a lower layer: apply the lower layers first";
         "hard-link-to-directory" HardLinkToDirectory { target: Escaped } "the target of a hard link is a directory";
-        "hard-link-to-itself" HardLinkToItself { target: Escaped } "the target of a hard link is the entry itself, and nothing is there";
+        "hard-link-to-itself" HardLinkToItself { target: Escaped } "the target of a hard link is the entry itself, which does not exist yet";
         // Whiteouts.
         "whiteout-of-nothing" WhiteoutOfNothing "a whiteout names nothing: `.wh.` is followed by the end of the name, `.` or `..`";
         "whiteout-in-parent" WhiteoutInParent { component: Escaped } "a component before the last one begins with `.wh.`";
@@ -210,18 +210,18 @@ rules! {
         "lone-zero-block" LoneZeroBlock "one zero block stands in the middle of the archive, and readers differ on whether the archive ends there";
         "compression" Compression { format: &'static str } "unsupported compression"
             help "decompress the layer, or compress it with gzip or zstd";
-        "two-formats" TwoFormats { format: &'static str } "the compressed layer also begins with a tar header, and readers differ on which of the two it is";
+        "two-formats" TwoFormats { format: &'static str } "the compressed layer also begins with a valid tar header, and readers differ on which format it is";
         "compression-corrupt" CompressionCorrupt { format: &'static str } "the compressed data is damaged"
             help "the copy of the layer is damaged: fetch it again";
         "data-after-compression" DataAfterCompression { format: &'static str } "data follows the end of the compressed layer";
         // Digests and manifests.
         "digest-malformed" DigestMalformed { text: Escaped } "a digest is malformed or has an unknown algorithm"
             help "supported are sha256 and sha512, in lower-case hexadecimal digits";
-        "digest-mismatch" DigestMismatch { expected: Box<Digest>, got: Box<Digest> } "the digest of the data is not the expected one"
-            help "the blob is damaged, or is another one than the digest names: fetch it again";
-        "size-mismatch" SizeMismatch { expected: u64, got: SizeSeen } "the size of the blob is not the expected one"
-            help "the blob is damaged, or is another one than the manifest names: fetch it again";
-        "diff-id-mismatch" DiffIdMismatch { expected: Box<Digest>, got: Box<Digest> } "the digest of the uncompressed layer is not the expected diff ID"
+        "digest-mismatch" DigestMismatch { expected: Digest, got: Digest } "the digest of the data is not the expected digest"
+            help "the blob is damaged, or it is another blob: fetch it again";
+        "size-mismatch" SizeMismatch { expected: u64, got: SizeSeen } "the size of the blob is not the expected size"
+            help "the blob is damaged, or it is another blob: fetch it again";
+        "diff-id-mismatch" DiffIdMismatch { expected: Digest, got: Digest } "the digest of the uncompressed layer is not the expected diff ID"
             help "the configuration of the image and its layers do not belong together: fetch the image again";
         "blob-missing" BlobMissing { digest: Digest } "the image names a blob that is missing"
             help "the copy of the image is incomplete: fetch it again";
@@ -229,11 +229,11 @@ rules! {
             help "check the digest given to `--manifest-digest` or `--image-id`, or fetch the image that it names";
         "blob-not-regular" BlobNotRegular { name: Escaped } "a file of the image is not a regular file";
         "blob-outside" BlobOutside { name: Escaped, target: Escaped } "a file of the image is a symbolic link that leads out of the image"
-            help "only files inside the image are opened: copy it with what its links point at (`cp -rL`, or `skopeo copy`)";
+            help "only files inside the image are opened: copy the image with the targets of its links (`cp -rL`, or `skopeo copy`)";
         "foreign-layer-missing" ForeignLayerMissing { digest: Digest, urls: String } "a foreign layer is not part of the image and must be fetched from its URLs"
-            help "copies of the image do not have such a layer: download it, and put it beside the other blobs under its digest";
+            help "copies of an image usually lack such layers: download it, and store it beside the other blobs under its digest";
         "platform-missing" PlatformMissing { platform: String, found: String } "the image lists this platform but does not hold all of its blobs"
-            help "`--platform` chooses another platform; fetch the image for this one, or for all of them, to have it";
+            help "`--platform` chooses another platform; or fetch the image again for this platform, or for all platforms";
         "artifact" Artifact { kind: Escaped } "an artifact or an attestation, not a container image"
             help "it has no file system: choose the image that it belongs to";
         "schema-1" Schema1 "a manifest in the unsupported Docker schema 1"
@@ -242,10 +242,10 @@ rules! {
             help "an image is an OCI layout, an archive of `docker save` or `podman save`, or a `dir:` of skopeo";
         "member-missing" MemberMissing { name: Escaped } "the image names a file that is missing from its archive"
             help "the copy of the image is incomplete: fetch it again";
-        "member-twice" MemberTwice { name: Escaped } "the archive of an image holds two different members of one name";
+        "member-twice" MemberTwice { name: Escaped } "the archive of an image holds two different members with the same name";
         "member-path" MemberPath { path: Escaped } "a name or a link in the archive of an image leads out of it";
         "archive-ambiguous" ArchiveAmbiguous { rule: &'static str, because: String } "readers differ on what the archive around the image holds"
-            help "no policy allows it: fetch the archive again, or write it anew with another tool";
+            help "no policy allows it: fetch the archive again, or write it again with another tool";
         "json" Json { problem: JsonProblem } "a document of the image is malformed";
         "media-type" MediaType { media_type: Escaped } "a media type is unknown or not allowed here";
         "layers-and-diff-ids" LayersAndDiffIds { layers: usize, diff_ids: usize } "the manifest and the configuration disagree on the layers";
@@ -257,14 +257,14 @@ rules! {
 
 rules! {
     by_policy
-    /// What is odd; policy decides whether it passes with a note.
+    /// A quirk; policy decides whether it passes, passes with a note, or is refused.
     Quirk,
     /// The name of a quirk, by which a policy decides it.
     QuirkRule {
         "device-node" DeviceNode { kind: DeviceKind, major: u32, minor: u32 } "a device node"
             help "base images have these: `--devices skip` drops them" = COMPATIBLE;
         "device-zero" DeviceZero "a character device has the number 0:0, which overlay file systems use for whiteouts"
-            help "images that carry the storage of another engine have these: `--devices skip` drops them, and no policy creates one" = COMPATIBLE;
+            help "images that contain the storage of another engine have these: `--devices skip` drops them, and no policy creates them" = COMPATIBLE;
         "fifo" Fifo "a named pipe"
             help "`--fifos skip` drops them" = PASSED;
         "setid" SetId { mode: Octal } "a setuid, setgid or sticky bit"
@@ -274,22 +274,22 @@ rules! {
         "link-climbs" LinkClimbs { target: Escaped } "a parent of the name is a symbolic link that leads above the root"
             help "`--links clamp` stops at the root, as a chroot does" = COMPATIBLE;
         "whiteout-behind-own-link" WhiteoutBehindOwnLink "the parent of a whiteout is a link or a file of the same layer: nothing is removed" = NOTED;
-        "whiteout-of-own" WhiteoutOfOwn "a whiteout applies to lower layers only: what its own layer brings stays" = NOTED;
+        "whiteout-of-own" WhiteoutOfOwn "a whiteout names a path of its own layer: entries of this layer stay, because a whiteout applies to lower layers only" = NOTED;
         "opaque-behind-own" OpaqueBehindOwn "an opaque marker follows entries of its own layer, which stay" = PASSED;
         "aufs-bookkeeping" AufsBookkeeping "an AUFS bookkeeping entry is dropped" = NOTED;
         "aufs-pseudo-link" AufsPseudoLink "an AUFS pseudo-link holds the data of hard links and is not part of the image" = NOTED;
         "duplicate-path" DuplicatePath "a path occurs twice in one layer: the later entry counts" = NOTED;
         "directory-over-link" DirectoryOverLink { target: Escaped } "a directory replaces a symbolic link" = NOTED;
         "hard-link-repeated" HardLinkRepeated { target: Escaped } "the target of a hard link is the entry itself: the existing file stays as it is" = NOTED;
-        "hard-link-metadata" HardLinkMetadata "the header of a hard link differs from that of its target, which counts" = NOTED;
+        "hard-link-metadata" HardLinkMetadata "a hard link has another mode or owner than its target: those of the target count" = NOTED;
         "hard-link-to-skipped" HardLinkToSkipped { target: Escaped } "a hard link to a dropped device or pipe is dropped too" = NOTED;
         "owner-to-caller" OwnerToCaller "the caller becomes the owner" = NOTED;
         "owner-unmapped" OwnerUnmapped { kind: &'static str, id: u32 } "an id is not in the id map: 65534 (nobody) is used"
             help "add the id to `--uid-map` and `--gid-map`, or use `--allow owner-unmapped`" = PASSED;
-        "setid-dropped" SetIdDropped { mode: Octal } "a setuid or setgid bit is dropped, because the file has another owner now" = NOTED;
+        "setid-dropped" SetIdDropped { mode: Octal } "a setuid or setgid bit is dropped, because the owner, the group or the privileges do not allow it" = NOTED;
         "xattr-dropped" XattrDropped { name: Escaped } "an extended attribute is dropped: its name is reserved, or the policy disables it" = NOTED;
         "xattr-name-escaped" XattrNameEscaped { name: Escaped } "the name of an extended attribute contains `%3D` or `%25`, and readers differ on whether these are `=` and `%`" = COMPATIBLE;
-        "acl-dropped" AclDropped { key: Escaped } "an access control list is left out, which layers do not have" = NOTED;
+        "acl-dropped" AclDropped { key: Escaped } "an access control list in text form is dropped, which container engines ignore, too" = NOTED;
         "xattr-unsupported" XattrUnsupported { name: Escaped, error: String } "an extended attribute is dropped: the file system or the privileges do not allow it"
             help "`--xattrs safe` lets it pass with a note" = NOTED;
         "time-clamped" TimeClamped { asked: Timestamp, kept: Timestamp } "a time is changed, because the file system cannot store it"
@@ -298,15 +298,15 @@ rules! {
         "old-sparse-file" OldSparseFile "a sparse file of type S, which some readers refuse" = NOTED;
         "sparse-unaligned" SparseUnaligned { segment: usize } "a sparse segment is not a multiple of 512 bytes, and GNU tar looks for the next one at another offset" = COMPATIBLE;
         "foreign-magic" ForeignMagic { format: &'static str } "the archive begins like another format, and some readers take it for that format" = COMPATIBLE;
-        "header-dialect" HeaderDialect { magic: Escaped } "a header is of no known dialect, and readers differ on its name, device or type" = COMPATIBLE;
-        "gnu-prefix" GnuPrefix "a header with GNU magic has a ustar prefix" = NOTED;
-        "gnu-times" GnuTimes "a header with GNU magic has times where ustar has a prefix, and some readers take them for one" = NOTED;
+        "header-dialect" HeaderDialect { magic: Escaped } "a header has an unknown magic, and readers differ on its name, device or type" = COMPATIBLE;
+        "gnu-prefix" GnuPrefix "a header with GNU magic has a ustar prefix, which counts" = NOTED;
+        "gnu-times" GnuTimes "a header with GNU magic has times where ustar has a name prefix, and some readers take them for a prefix" = NOTED;
         "time-sign" TimeSign "a time has a minus sign after zeros, and readers differ on whether it is zero or malformed" = COMPATIBLE;
         "global-comment" GlobalComment { key: Escaped } "a global header without effect" = NOTED;
         "global-record" GlobalRecord { key: Escaped } "a global header would change entries, and readers differ on whether it does" = COMPATIBLE;
         "pax-key-alike" PaxKeyAlike { key: Escaped } "a PAX key occurs twice with the same value" = NOTED;
         "pax-key-twice" PaxKeyTwice { key: Escaped } "a PAX key occurs twice with different values" = COMPATIBLE;
-        "pax-empty" PaxEmpty { key: Escaped } "a PAX owner, group or time is empty: the header's value counts, though some readers use zero" = NOTED;
+        "pax-empty" PaxEmpty { key: Escaped } "a PAX owner, group or time is empty: the value of the header counts, but some readers use zero" = NOTED;
         "negative-fraction" NegativeFraction { time: Escaped } "a time before 1970 has a fraction, and some readers add it instead of subtracting it" = NOTED;
         "pax-empty-name" PaxEmptyName { key: Escaped } "a PAX name or link target is empty, and readers differ on whether it counts" = COMPATIBLE;
         "pax-empty-size" PaxEmptySize "a PAX size is empty, and readers differ on whether it is zero" = COMPATIBLE;
@@ -314,27 +314,27 @@ rules! {
         "pax-unknown-key" PaxUnknownKey { key: Escaped } "an unknown PAX key has no effect" = NOTED;
         "size-without-data" SizeWithoutData { size: u64 } "an entry has a size, though its type has no data" = COMPATIBLE;
         "data-after-end" DataAfterEnd { at: u64 } "data follows the end of the archive" = COMPATIBLE;
-        "unmarked-end" UnmarkedEnd { bytes: ArchiveBytes } "the archive has no end mark, and no digest shows that it is whole"
+        "unmarked-end" UnmarkedEnd { bytes: ArchiveBytes } "the archive has no end mark, and no digest shows that it is complete"
             help "give its digest (`--digest` or `--diff-id`), or `--allow unmarked-end`" = COMPATIBLE;
         "extended-header-twice" ExtendedHeaderTwice { kind: &'static str } "an entry has two extended headers of one kind" = COMPATIBLE;
         "extended-header-alone" ExtendedHeaderAlone "an extended header has no entry after it" = COMPATIBLE;
         "file-with-slash" FileWithSlash "the name or the hard link target of a non-directory ends in a slash or `/.`, and readers differ on its type" = COMPATIBLE;
-        "size-disagrees" SizeDisagrees { header: u64, pax: u64 } "the two sizes of an entry disagree" = COMPATIBLE;
+        "size-disagrees" SizeDisagrees { header: u64, pax: u64 } "the header and a PAX record of an entry state different sizes" = COMPATIBLE;
         "long-name-trailing" LongNameTrailing "bytes follow the end of a GNU long name" = COMPATIBLE;
-        "path-disagrees" PathDisagrees { gnu: Escaped, pax: Escaped } "a GNU long name and a PAX record disagree" = COMPATIBLE;
-        "ragged-end" RaggedEnd { bytes: u64 } "the archive's last block is cut short" = NOTED;
+        "path-disagrees" PathDisagrees { gnu: Escaped, pax: Escaped } "a GNU long name and a PAX record state different names" = COMPATIBLE;
+        "ragged-end" RaggedEnd { bytes: u64 } "the last block of the archive is incomplete" = NOTED;
         "one-zero-block" OneZeroBlock "the archive ends with one zero block" = NOTED;
-        "no-padding" NoPadding "the archive ends right after the data of its last file, without padding or end mark; a digest shows that it is whole" = NOTED;
+        "no-padding" NoPadding "the archive ends right after the data of its last file, without padding or end mark; a digest shows that it is complete" = NOTED;
         "estargz-index" EstargzIndex "the index of an eStargz layer follows the end of the archive and is not part of the layer" = NOTED;
-        "no-end-blocks" NoEndBlocks "the archive has no end mark; a digest shows that it is whole" = NOTED;
-        "gzip-padding" GzipPadding "zero bytes follow the compressed layer" = NOTED;
-        "lists-disagree" ListsDisagree { because: String } "`index.json` and `manifest.json` name two images, and readers differ on which of them they take"
+        "no-end-blocks" NoEndBlocks "the archive has no end mark; a digest shows that it is complete" = NOTED;
+        "gzip-padding" GzipPadding "zeros follow the compressed data" = NOTED;
+        "lists-disagree" ListsDisagree { because: String } "`index.json` and `manifest.json` name different images, and readers differ on which of them they use"
             help "`--manifest-digest` says which image is meant; `--allow lists-disagree` takes the one that containerd takes" = COMPATIBLE;
         "config-media-type" ConfigMediaType { media_type: Escaped } "a configuration has a media type that registries used for Docker 1.10" = NOTED;
-        "platform-unstated" PlatformUnstated { missing: &'static str } "a configuration does not state its whole platform: it matches any" = NOTED;
+        "platform-unstated" PlatformUnstated { missing: &'static str } "a configuration lacks `os` or `architecture`: it matches any platform" = NOTED;
         "layout-unmarked" LayoutUnmarked "an image layout has no file `oci-layout`" = NOTED;
         "index-unversioned" IndexUnversioned "`index.json` states no `schemaVersion`" = NOTED;
-        "compression-differs" CompressionDiffers { stated: &'static str, found: &'static str } "the compression is not the one that the media type states" = NOTED;
+        "compression-differs" CompressionDiffers { stated: &'static str, found: &'static str } "the compression is not what the media type states" = NOTED;
     }
 }
 
@@ -348,7 +348,7 @@ impl Display for Octal {
     }
 }
 
-/// How long an archive is. Of one that has nothing in it, a message says so.
+/// The length of an archive. A message says if it is empty.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct ArchiveBytes(pub u64);
 
@@ -433,13 +433,13 @@ impl Rule {
         self.row().id
     }
 
-    /// What a person can do about it: the help of the rule's row, or of what was found where that says more.
+    /// What the user can do about it: the help of what was found if there is one, otherwise of the rule's row.
     pub fn help(&self) -> Option<&'static str> {
         let found = match self {
             Self::Violation(Violation::NotATar { found }) => found.help(),
             Self::Violation(Violation::NotAnImage { because }) => because.help,
             Self::Quirk(Quirk::UnmarkedEnd { bytes: ArchiveBytes(0) }) => {
-                "the file is empty: write or fetch it again. A layer of nothing is accepted with its digest"
+                "the file is empty: write or fetch it again. An empty layer is accepted with its digest"
             }
             _ => "",
         };

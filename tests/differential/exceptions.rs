@@ -164,7 +164,7 @@ pub(crate) fn explain(peer: &str, difference: &Difference) -> Option<&'static Ex
 }
 
 const GNU_PREFIX: &str =
-    "has no ustar prefix in a header with GNU magic, where Go before 1.9 wrote one (the quirk `gnu-prefix`)";
+    "has no ustar prefix in a header with GNU magic, where Go before 1.8 could write one (the quirk `gnu-prefix`)";
 
 const EMPTY_NUMBER: &str = "takes an empty owner, group or time in a PAX record for zero (the quirk `pax-empty`)";
 
