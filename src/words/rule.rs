@@ -217,11 +217,11 @@ rules! {
         // Digests and manifests.
         "digest-malformed" DigestMalformed { text: Escaped } "a digest is malformed or has an unknown algorithm"
             help "supported are sha256 and sha512, in lower-case hexadecimal digits";
-        "digest-mismatch" DigestMismatch { expected: Digest, got: Digest } "the digest of the data is not the expected digest"
+        "digest-mismatch" DigestMismatch { expected: Box<Digest>, got: Box<Digest> } "the digest of the data is not the expected digest"
             help "the blob is damaged, or it is another blob: fetch it again";
         "size-mismatch" SizeMismatch { expected: u64, got: SizeSeen } "the size of the blob is not the expected size"
             help "the blob is damaged, or it is another blob: fetch it again";
-        "diff-id-mismatch" DiffIdMismatch { expected: Digest, got: Digest } "the digest of the uncompressed layer is not the expected diff ID"
+        "diff-id-mismatch" DiffIdMismatch { expected: Box<Digest>, got: Box<Digest> } "the digest of the uncompressed layer is not the expected diff ID"
             help "the configuration of the image and its layers do not belong together: fetch the image again";
         "blob-missing" BlobMissing { digest: Digest } "the image names a blob that is missing"
             help "the copy of the image is incomplete: fetch it again";

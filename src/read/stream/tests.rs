@@ -244,7 +244,7 @@ fn a_blob_that_is_too_long_is_not_read_on() {
     let error = stream.read_to_end(&mut out).unwrap_err();
     assert_eq!(
         Fault::of_reader(error).kind().to_string(),
-        "the size of the blob is not the expected one: expected 1048576, got more"
+        "the size of the blob is not the expected size: expected 1048576, got more"
     );
     assert!(out.len() <= 1 << 20);
     // The stream is dead: nothing can turn this into a proof.
