@@ -7,11 +7,11 @@
 
 use super::content::Content;
 use super::directory::{self, Opened};
+use super::failed::{At, swapped};
 use super::metadata::strip_acls;
 use super::temporary::Temporaries;
 use super::{Cage, Directory, Exposure, Place, WalkDelegate, sys};
 use crate::words::{Component, DirectoryId, Fault, Metadata, PlaceId};
-use rustix::io::Errno;
 use std::hash::BuildHasher;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
@@ -45,7 +45,7 @@ impl Cage {
         if self.exists(&place)? {
             delegate.replaces(place.parent.id(), place.id())?;
             // Nobody sees it: names that it was given in the tree stay.
-            sys::unlink(place.at(), place.name()).map_err(sys::fault("unlinkat", &place.path()))?;
+            sys::unlink(place.at(), place.name()).at(&place.path())?;
         }
         self.file(&place, metadata, content, delegate)
     }
@@ -60,7 +60,7 @@ impl Cage {
             return Ok(Arc::clone(&apart.directory));
         }
         let (around, name) = self.around_apart()?;
-        sys::create_directory(around.as_fd(), &name).map_err(sys::fault("mkdirat", &name))?;
+        sys::create_directory(around.as_fd(), &name).at(&name)?;
         let opened = self.open_apart(around.as_fd(), &name);
         let directory = opened.inspect_err(|_| {
             let _ = sys::remove_directory(around.as_fd(), &name);
@@ -74,7 +74,7 @@ impl Cage {
         let Opened::Directory { fd, status, mode_now } =
             directory::open(around, name, self.root.status.mount, self.me)?
         else {
-            return Err(Fault::system("openat", name, Errno::STALE));
+            return Err(swapped(name));
         };
         // Nothing of a default ACL above the tree, or of its root, leaks into what gets a name in it.
         strip_acls(fd.as_fd())?;
@@ -118,7 +118,7 @@ impl Cage {
 }
 
 fn duplicate(handle: BorrowedFd<'_>) -> Result<OwnedFd, Fault> {
-    sys::duplicate(handle).map_err(sys::fault("fcntl", APART))
+    sys::duplicate(handle).at(APART)
 }
 
 #[cfg(test)]

@@ -11,11 +11,12 @@
 //! two removals. But a layer may also bring an empty directory of that name. So a second socket beside the directory,
 //! its **guard**, exists while the mark does not. A directory without mark and guard is left alone.
 
+use super::failed::{At, Failed, swapped};
 use super::sys::{self, Origin, Status};
 use super::{directory, directory::Me, remove::Names};
 use crate::words::{DIGITS, Fault, has_digits};
-use rustix::fs::{FileType, FlockOperation, flock};
-use rustix::io::{Errno, retry_on_intr};
+use rustix::fs::{FileType, FlockOperation};
+use rustix::io::Errno;
 use std::hash::{BuildHasher, RandomState};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
@@ -50,10 +51,10 @@ impl Claim {
             let guard = guard(&name);
             let has_sockets = match sys::create_socket(parent, &guard) {
                 Ok(()) => true,
-                Err(Errno::EXIST) => continue,
+                Err(Failed { errno: Errno::EXIST, .. }) => continue,
                 // FAT and some FUSE file systems. There a kill leaves the directory permanently.
-                Err(Errno::PERM | Errno::OPNOTSUPP | Errno::NOSYS | Errno::INVAL) => false,
-                Err(errno) => return Err(Fault::system("mknodat", &guard, errno)),
+                Err(Failed { errno: Errno::PERM | Errno::OPNOTSUPP | Errno::NOSYS | Errno::INVAL, .. }) => false,
+                Err(failed) => return Err(failed.at(&guard)),
             };
             let made = make(parent, &name, has_sockets, me);
             if has_sockets {
@@ -84,16 +85,14 @@ impl Claim {
             // matter.
             let _ = sys::create_socket(parent, &guard);
             match sys::unlink(self.directory.as_fd(), mark) {
-                Ok(()) | Err(Errno::NOENT) => (),
-                Err(errno) => return Err(Fault::system("unlinkat", mark, errno)),
+                Ok(()) | Err(Failed { errno: Errno::NOENT, .. }) => (),
+                Err(failed) => return Err(failed.at(mark)),
             }
         }
         let removed = match sys::status_at(parent, &self.name) {
-            Ok(named) if named.identity == self.identity => {
-                sys::remove_directory(parent, &self.name).map_err(sys::fault("rmdir", &self.name))
-            }
-            Ok(_) | Err(Errno::NOENT) => Ok(()),
-            Err(errno) => Err(Fault::system("statx", &self.name, errno)),
+            Ok(named) if named.identity == self.identity => sys::remove_directory(parent, &self.name).at(&self.name),
+            Ok(_) | Err(Failed { errno: Errno::NOENT, .. }) => Ok(()),
+            Err(failed) => Err(failed.at(&self.name)),
         };
         if let Some(mark) = &self.mark {
             if removed.is_err() {
@@ -114,8 +113,8 @@ impl Claim {
 /// Creates a directory of this name, locks and marks it; `None` if the cleanup of another run was faster.
 fn make(parent: BorrowedFd<'_>, name: &[u8], has_sockets: bool, me: Me) -> Result<Option<Claim>, Fault> {
     match sys::create_directory(parent, name) {
-        Err(Errno::EXIST) => return Ok(None),
-        other => other.map_err(sys::fault("mkdirat", name))?,
+        Err(Failed { errno: Errno::EXIST, .. }) => return Ok(None),
+        other => other.at(name)?,
     }
     take(parent, name, has_sockets, me).inspect_err(|_| {
         // Removes only an empty directory: a user who moved another one here could have removed that one, too.
@@ -131,41 +130,41 @@ fn make(parent: BorrowedFd<'_>, name: &[u8], has_sockets: bool, me: Me) -> Resul
 /// that others put into it later are not removed: we remove only what we created, by name.
 fn take(parent: BorrowedFd<'_>, name: &[u8], has_sockets: bool, me: Me) -> Result<Option<Claim>, Fault> {
     let handle = match sys::open_handle(parent, name) {
-        Err(Errno::NOENT) => return Ok(None),
-        other => other.map_err(sys::fault("openat", name))?,
+        Err(Failed { errno: Errno::NOENT, .. }) => return Ok(None),
+        other => other.at(name)?,
     };
-    let found = sys::status(handle.as_fd()).map_err(sys::fault("statx", name))?;
-    let swapped = || Fault::system("openat", name, Errno::STALE).about("which is not the directory that was made");
+    let found = sys::status(handle.as_fd()).at(name)?;
+    let another = || swapped(name).about("which is not the directory that was made");
     if found.kind != FileType::Directory {
-        return Err(swapped());
+        return Err(another());
     }
     if found.uid != me.uid {
         let fault = Fault::system("mkdirat", name, Errno::PERM);
         return Err(fault.about("what we make in this file system belongs to somebody else"));
     }
     if found.mode & !MADE != 0 {
-        return Err(swapped());
+        return Err(another());
     }
-    let mount = sys::status(parent).map_err(sys::fault("statx", name))?.mount;
+    let mount = sys::status(parent).at(name)?.mount;
     // A umask may deny access even to us.
     let directory = directory::unlock(handle.as_fd(), name, Some(mount), me)?;
     if !lock(&directory, FlockOperation::NonBlockingLockExclusive, name)? || !sys::names(parent, name, found.identity) {
         return Ok(None);
     }
     // Through a second descriptor: its mode may still prevent us from opening it.
-    let listed = sys::duplicate(directory.as_fd()).map_err(sys::fault("fcntl", name))?;
+    let listed = sys::duplicate(directory.as_fd()).at(name)?;
     if Names::own(listed, name)?.next()?.is_some() {
-        return Err(swapped());
+        return Err(another());
     }
     if found.mode != PRIVATE {
         // Also clears a setgid bit from the parent.
-        sys::set_mode(directory.as_fd(), PRIVATE).map_err(sys::fault("fchmod", name))?;
+        sys::set_mode(directory.as_fd(), PRIVATE).at(name)?;
     }
     let mark = has_sockets.then(|| mark(directory.as_fd(), name)).transpose()?;
     if let Some(mark) = &mark {
         match sys::create_socket(directory.as_fd(), mark) {
-            Err(Errno::NOENT) => return Ok(None),
-            other => other.map_err(sys::fault("mknodat", mark))?,
+            Err(Failed { errno: Errno::NOENT, .. }) => return Ok(None),
+            other => other.at(mark)?,
         }
     }
     Ok(Some(Claim { directory, name: name.into(), identity: found.identity, mark }))
@@ -240,14 +239,14 @@ fn open_marked(parent: BorrowedFd<'_>, name: &[u8], me: Me) -> Result<Option<Mar
 
 /// Opens a directory of ours on the mount of `parent`; `None` for anything else.
 fn open_own(parent: BorrowedFd<'_>, name: &[u8], me: Me) -> Result<Option<(OwnedFd, Status)>, Fault> {
-    let status = |handle| sys::status(handle).map_err(sys::fault("statx", name));
+    let status = |handle| sys::status(handle).at(name);
     // An `O_PATH` handle: it calls no driver and triggers no automount, for any type of file.
-    let handle = sys::open_handle(parent, name).map_err(sys::fault("openat", name))?;
+    let handle = sys::open_handle(parent, name).at(name)?;
     let found = status(handle.as_fd())?;
     if found.kind != FileType::Directory || found.uid != me.uid || found.mount != status(parent)?.mount {
         return Ok(None);
     }
-    let directory = sys::open_directory(handle.as_fd(), b".").map_err(sys::fault("openat", name))?;
+    let directory = sys::open_directory(handle.as_fd(), b".").at(name)?;
     Ok(Some((directory, found)))
 }
 
@@ -257,8 +256,8 @@ fn remove_guarded(parent: BorrowedFd<'_>, name: &[u8], guard: &[u8], me: Me) -> 
         return Ok(false);
     }
     match sys::status_at(parent, name) {
-        Err(Errno::NOENT) => (),
-        Err(errno) => return Err(Fault::system("statx", name, errno)),
+        Err(Failed { errno: Errno::NOENT, .. }) => (),
+        Err(failed) => return Err(failed.at(name)),
         Ok(found) if found.kind != FileType::Directory || found.uid != me.uid => return Ok(false),
         Ok(_) => {
             let opened = open_own(parent, name, me);
@@ -274,25 +273,22 @@ fn remove_guarded(parent: BorrowedFd<'_>, name: &[u8], guard: &[u8], me: Me) -> 
             match sys::remove_directory(parent, name) {
                 // A directory with a mark is removed together with its guard. With any other content it belongs to no
                 // run.
-                Ok(()) | Err(Errno::NOENT | Errno::NOTEMPTY | Errno::EXIST) => (),
-                Err(errno) => return Err(Fault::system("rmdir", name, errno)),
+                Ok(()) | Err(Failed { errno: Errno::NOENT | Errno::NOTEMPTY | Errno::EXIST, .. }) => (),
+                Err(failed) => return Err(failed.at(name)),
             }
         }
     }
-    sys::unlink(parent, guard).map(|()| true).map_err(sys::fault("unlinkat", guard))
+    sys::unlink(parent, guard).map(|()| true).at(guard)
 }
 
 /// Takes a lock. Returns whether it was free.
 fn lock(directory: &OwnedFd, how: FlockOperation, name: &[u8]) -> Result<bool, Fault> {
-    match retry_on_intr(|| flock(directory, how)) {
-        Err(Errno::WOULDBLOCK) => Ok(false),
-        other => other.map(|()| true).map_err(sys::fault("flock", name)),
-    }
+    sys::lock(directory.as_fd(), how).at(name)
 }
 
 /// The name of the mark in a directory.
 fn mark(directory: BorrowedFd<'_>, name: &[u8]) -> Result<Vec<u8>, Fault> {
-    let Origin { inode, seconds, nanoseconds } = sys::origin(directory).map_err(sys::fault("statx", name))?;
+    let Origin { inode, seconds, nanoseconds } = sys::origin(directory).at(name)?;
     Ok(format!("layercage-{inode:x}-{seconds:x}-{nanoseconds:x}").into_bytes())
 }
 

@@ -1,8 +1,8 @@
 //! What is in a file.
 
+use super::failed::At;
 use super::sys;
 use crate::words::{Fault, Source, SparseMap};
-use rustix::io::Errno;
 use std::os::fd::BorrowedFd;
 
 /// What is to be in a file.
@@ -46,7 +46,7 @@ impl<'a> Content<'a> {
                 }
             }
         }
-        sys::set_size(file, self.size).map_err(sys::fault("ftruncate", name))
+        sys::set_size(file, self.size).at(name)
     }
 
     /// Writes one chunk, and says how much that was.
@@ -56,16 +56,12 @@ impl<'a> Content<'a> {
         if chunk.is_empty() {
             return Ok(0);
         }
-        let (call, written) = match offset {
-            None => ("write", sys::write(file, chunk)),
-            Some(offset) => ("pwrite64", sys::write_at(file, chunk, offset)),
+        let written = match offset {
+            None => sys::write(file, chunk),
+            Some(offset) => sys::write_at(file, chunk, offset),
         };
-        match written.map_err(sys::fault(call, name))? {
-            0 => Err(Fault::system(call, name, Errno::NOSPC)),
-            bytes => {
-                self.source.consume(bytes);
-                Ok(bytes as u64)
-            }
-        }
+        let bytes = written.at(name)?;
+        self.source.consume(bytes);
+        Ok(bytes as u64)
     }
 }

@@ -2,6 +2,7 @@
 
 use super::content::Content;
 use super::directory::Opened;
+use super::failed::{At, Failed, swapped};
 use super::finish::Path;
 use super::metadata::strip_acls;
 use super::replace::{Installed, Made, made};
@@ -41,8 +42,8 @@ impl Cage {
         self.install(place, delegate, |cage, name, delegate| {
             let file = match sys::create_file(place.at(), name) {
                 Ok(file) => file,
-                Err(Errno::EXIST) => return Ok(Made::InTheWay),
-                Err(errno) => return Err(Fault::system("openat", name, errno)),
+                Err(Failed { errno: Errno::EXIST, .. }) => return Ok(Made::InTheWay),
+                Err(failed) => return Err(failed.at(name)),
             };
             // What attributes cannot be set is for the delegate to say, now; and they come behind content and owner.
             let waits = cage.finishing.is_some() && metadata.xattrs.is_empty();
@@ -84,8 +85,8 @@ impl Cage {
                 return Ok(Made::InTheWay);
             }
             let mut finish = |cage: &mut Self| {
-                let handle = sys::open_handle(place.at(), name).map_err(sys::fault("openat", name))?;
-                let status = sys::status(handle.as_fd()).map_err(sys::fault("statx", name))?;
+                let handle = sys::open_handle(place.at(), name).at(name)?;
+                let status = sys::status(handle.as_fd()).at(name)?;
                 // Whoever swaps the name meanwhile must not have us change a file that has names elsewhere.
                 if status.links != 1 || !is_new(new, status.kind, status.device) {
                     return Err(differs(place.at(), name, new, &status));
@@ -108,17 +109,17 @@ impl Cage {
     /// What it inherits of a default ACL could not be taken off again without opening it.
     fn create_apart(&mut self, place: &Place<'_>, name: &[u8], new: New<'_>) -> Result<Made<()>, Fault> {
         let apart = self.temporary(&place.parent)?;
-        sys::create_directory(place.at(), &apart).map_err(sys::fault("mkdirat", &apart))?;
+        sys::create_directory(place.at(), &apart).at(&apart)?;
         // The next run removes it with what is in it.
         self.condemn(place.at(), &apart).inspect_err(|_| undo_directory(place.at(), &apart))?;
         let create = || {
             let opened = directory::open(place.at(), &apart, self.root.status.mount, self.me)?;
             let Opened::Directory { fd, .. } = opened else {
-                return Err(Fault::system("openat", &apart, Errno::STALE));
+                return Err(swapped(&apart));
             };
             strip_acls(fd.as_fd())?;
             create(fd.as_fd(), name, new)?;
-            let linked = made("linkat", name, sys::link(fd.as_fd(), name, place.at(), name));
+            let linked = made(name, sys::link(fd.as_fd(), name, place.at(), name));
             undo(fd.as_fd(), name);
             linked
         };
@@ -139,16 +140,20 @@ impl Cage {
         let refused = || Escaped::new(written.as_bytes());
         let is_itself = place.id() == target.id();
         let status = match sys::status_at(target.at(), target.name()) {
-            Err(Errno::NOENT) if is_itself => return Err(Violation::HardLinkToItself { target: refused() }.into()),
-            Err(Errno::NOENT) => return Err(Violation::HardLinkMissing { target: refused() }.into()),
-            other => other.map_err(sys::fault("statx", target.name()))?,
+            Err(Failed { errno: Errno::NOENT, .. }) if is_itself => {
+                return Err(Violation::HardLinkToItself { target: refused() }.into());
+            }
+            Err(Failed { errno: Errno::NOENT, .. }) => {
+                return Err(Violation::HardLinkMissing { target: refused() }.into());
+            }
+            other => other.at(target.name())?,
         };
         if status.kind == FileType::Directory {
             return Err(Violation::HardLinkToDirectory { target: refused() }.into());
         }
         if !is_itself {
             self.install(place, delegate, |_, name, _| {
-                made("linkat", name, sys::link(target.at(), target.name(), place.at(), name))
+                made(name, sys::link(target.at(), target.name(), place.at(), name))
             })?
             .done()?;
         }
@@ -190,7 +195,7 @@ impl Cage {
         delegate: &mut dyn WalkDelegate,
     ) -> Result<Made<Directory>, Fault> {
         self.limits.check_path(&place.path())?;
-        let Made::Done(()) = made("mkdirat", name, sys::create_directory(place.at(), name))? else {
+        let Made::Done(()) = made(name, sys::create_directory(place.at(), name))? else {
             return Ok(Made::InTheWay);
         };
         let mut finish = || {
@@ -233,7 +238,7 @@ impl Cage {
         let place = self.place(parent, name);
         self.limits.check_path(&place.path())?;
         parent.touch();
-        sys::create_directory(place.at(), place.name()).map_err(sys::fault("mkdirat", place.name()))?;
+        sys::create_directory(place.at(), place.name()).at(place.name())?;
         let mut finish = |cage: &mut Self| {
             let directory = cage.open_new(&place, place.name())?;
             cage.imply(&directory, parent.has_default_acl(), Some(delegate))?;
@@ -250,16 +255,16 @@ impl Cage {
                 let id = self.new_directory_id(&place.parent, place.id());
                 Ok(Directory::new(fd, id, place.path(), status, mode_now, false))
             }
-            _ => Err(Fault::system("openat", name, Errno::STALE)),
+            _ => Err(swapped(name)),
         }
     }
 }
 
 fn create(at: BorrowedFd<'_>, name: &[u8], new: New<'_>) -> Result<Made<()>, Fault> {
     match new {
-        New::Symlink(target) => made("symlinkat", name, sys::create_symlink(at, name, target)),
-        New::Fifo => made("mknodat", name, sys::create_fifo(at, name)),
-        New::Device(device) => made("mknodat", name, sys::create_device(at, name, device)),
+        New::Symlink(target) => made(name, sys::create_symlink(at, name, target)),
+        New::Fifo => made(name, sys::create_fifo(at, name)),
+        New::Device(device) => made(name, sys::create_device(at, name, device)),
     }
 }
 

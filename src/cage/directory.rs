@@ -1,5 +1,6 @@
 //! Open directories, and what is still owed to them when they are left.
 
+use super::failed::{At, Failed};
 use super::proc;
 use super::sys::{self, Status};
 use crate::words::{DirectoryId, Escaped, Fault, Timestamp, Violation};
@@ -89,7 +90,7 @@ impl Directory {
 
     /// Looks at the mode that it has now, and lets us work in it whatever that is.
     pub(super) fn open_up(&self, me: Me) -> Result<(), Fault> {
-        let status = sys::status(self.fd.as_fd()).map_err(sys::fault("statx", &self.path))?;
+        let status = sys::status(self.fd.as_fd()).at(&self.path)?;
         self.lock().mode_now = me.open_up(self.fd.as_fd(), &status, &self.path)?;
         Ok(())
     }
@@ -104,14 +105,14 @@ impl Directory {
     pub(super) fn settle(&self) -> Result<(), Fault> {
         let mut owed = self.lock();
         if owed.mode != owed.mode_now {
-            sys::set_mode(self.fd.as_fd(), owed.mode).map_err(sys::fault("fchmod", &self.path))?;
+            sys::set_mode(self.fd.as_fd(), owed.mode).at(&self.path)?;
             owed.mode_now = owed.mode;
         }
         if owed.touched {
             match sys::set_mtime(self.fd.as_fd(), owed.mtime, false) {
                 // Somebody else's directory, which we may write to and no entry named, has a new time then.
-                Err(Errno::PERM) if !owed.named => (),
-                other => other.map_err(sys::fault("futimens", &self.path))?,
+                Err(Failed { errno: Errno::PERM, .. }) if !owed.named => (),
+                other => other.at(&self.path)?,
             }
             owed.touched = false;
         }
@@ -146,23 +147,23 @@ pub(super) fn open(at: BorrowedFd<'_>, name: &[u8], mount: u64, me: Me) -> Resul
     for _ in 0..16 {
         let fd = match sys::open_directory(at, name) {
             Ok(fd) => fd,
-            Err(Errno::ACCESS) => match open_locked(at, name, mount, me)? {
+            Err(Failed { errno: Errno::ACCESS, .. }) => match open_locked(at, name, mount, me)? {
                 Some(fd) => fd,
                 None => continue,
             },
-            Err(Errno::NOENT) => return Ok(Opened::Missing),
-            Err(Errno::NOTDIR | Errno::LOOP) => match sys::read_link(at, name) {
+            Err(Failed { errno: Errno::NOENT, .. }) => return Ok(Opened::Missing),
+            Err(Failed { errno: Errno::NOTDIR | Errno::LOOP, .. }) => match sys::read_link(at, name) {
                 Ok(target) => return Ok(Opened::Link(target)),
-                Err(Errno::INVAL) => match sys::status_at(at, name) {
+                Err(Failed { errno: Errno::INVAL, .. }) => match sys::status_at(at, name) {
                     Ok(status) if status.kind == FileType::Directory => continue,
                     _ => return Ok(Opened::Other),
                 },
-                Err(Errno::NOENT) => continue,
-                Err(errno) => return Err(Fault::system("readlinkat", name, errno)),
+                Err(Failed { errno: Errno::NOENT, .. }) => continue,
+                Err(failed) => return Err(failed.at(name)),
             },
-            Err(errno) => return Err(Fault::system("openat", name, errno)),
+            Err(failed) => return Err(failed.at(name)),
         };
-        let status = sys::status(fd.as_fd()).map_err(sys::fault("statx", name))?;
+        let status = sys::status(fd.as_fd()).at(name)?;
         if status.mount != mount {
             return Err(Violation::MountCrossed { at: Escaped::new(name) }.into());
         }
@@ -175,8 +176,8 @@ pub(super) fn open(at: BorrowedFd<'_>, name: &[u8], mount: u64, me: Me) -> Resul
 /// Opens a directory of ours whose mode keeps us out.
 fn open_locked(at: BorrowedFd<'_>, name: &[u8], mount: u64, me: Me) -> Result<Option<OwnedFd>, Fault> {
     let handle = match sys::open_handle(at, name) {
-        Err(Errno::NOENT) => return Ok(None),
-        other => other.map_err(sys::fault("openat", name))?,
+        Err(Failed { errno: Errno::NOENT, .. }) => return Ok(None),
+        other => other.at(name)?,
     };
     unlock(handle.as_fd(), name, Some(mount), me).map(Some)
 }
@@ -184,19 +185,19 @@ fn open_locked(at: BorrowedFd<'_>, name: &[u8], mount: u64, me: Me) -> Result<Op
 /// Opens what a handle names: a directory that may be ours and keep us out. One on another mount than `mount`
 /// is not even touched.
 pub(super) fn unlock(handle: BorrowedFd<'_>, name: &[u8], mount: Option<u64>, me: Me) -> Result<OwnedFd, Fault> {
-    let status = sys::status(handle).map_err(sys::fault("statx", name))?;
+    let status = sys::status(handle).at(name)?;
     if mount.is_some_and(|mount| mount != status.mount) {
         return Err(Violation::MountCrossed { at: Escaped::new(name) }.into());
     }
     match sys::open_directory(handle, b".") {
-        Err(Errno::ACCESS) => (),
-        other => return other.map_err(sys::fault("openat", name)),
+        Err(Failed { errno: Errno::ACCESS, .. }) => (),
+        other => return other.at(name),
     }
     if status.kind != FileType::Directory || status.uid != me.uid {
         return Err(Fault::system("openat", name, Errno::ACCESS));
     }
     proc::set_mode(handle, status.mode | 0o700, name)?;
-    let fd = sys::open_directory(handle, b".").map_err(sys::fault("openat", name));
+    let fd = sys::open_directory(handle, b".").at(name);
     // The mode goes back at once: the caller sees the one that is to be restored, and opens up for itself.
     let restored = proc::set_mode(handle, status.mode, name);
     fd.and_then(|fd| restored.map(|()| fd))
@@ -236,7 +237,7 @@ impl Me {
             return Ok(status.mode);
         }
         let mode = status.mode | 0o700;
-        sys::set_mode(fd, mode).map_err(sys::fault("fchmod", name))?;
+        sys::set_mode(fd, mode).at(name)?;
         Ok(mode)
     }
 }

@@ -1,10 +1,10 @@
 //! Files that are made and no more: their content, owner, mode and time can wait until somebody has the time.
 
 use super::content::Content;
+use super::failed::Failed;
 use super::metadata::PendingOwner;
 use super::sys;
 use crate::words::{DeferredWork, Fault, Lock, Misuse, Timestamp};
-use rustix::io::Errno;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 /// How many files wait at most, each held open; as many again may be worked on by each of [`HELPERS`]. So many small ones
@@ -122,26 +122,26 @@ pub(super) struct Last {
 impl Last {
     /// Sets all of it: the mode behind the owner, since a setuid bit may not be on a file that is not final, and the time.
     pub(super) fn give(self, file: BorrowedFd<'_>) -> Result<(), Unset> {
-        let unset = |call, owner| move |errno| Unset { call, owner, errno };
-        self.owner.map_or(Ok(()), |pending| pending.give(file)).map_err(unset("fchownat", self.owner))?;
-        sys::set_mode(file, self.mode).map_err(unset("fchmod", None))?;
-        sys::set_mtime(file, self.mtime, false).map_err(unset("futimens", None))
+        let unset = |owner| move |failed| Unset { failed, owner };
+        self.owner.map_or(Ok(()), |pending| pending.give(file)).map_err(unset(self.owner))?;
+        sys::set_mode(file, self.mode).map_err(unset(None))?;
+        sys::set_mtime(file, self.mtime, false).map_err(unset(None))
     }
 }
 
 /// What could not be set, of a file whose name is needed only now.
 #[derive(Debug)]
 pub(super) struct Unset {
-    call: &'static str,
+    failed: Failed,
+    /// The owner, if it is the owner that could not be set.
     owner: Option<PendingOwner>,
-    errno: Errno,
 }
 
 impl Unset {
     pub(super) fn of(self, name: &[u8]) -> Fault {
         match self.owner {
-            Some(owner) => owner.fault(self.errno, name).about(&owner.to_string()),
-            None => Fault::system(self.call, name, self.errno),
+            Some(owner) => owner.fault(self.failed, name).about(&owner.to_string()),
+            None => self.failed.at(name),
         }
     }
 }

@@ -4,6 +4,7 @@
 //! `chown` to any other id fails with `EINVAL`, and on an id-mapped mount with `EOVERFLOW`. `/proc/self/uid_map` lists
 //! the ids, but Landlock forbids to read it, and it does not cover mounts. So we try `chown` on an unnamed file.
 
+use super::failed::Failed;
 use super::{Cage, sys};
 use crate::words::Ownership;
 use rustix::io::Errno;
@@ -68,7 +69,10 @@ impl Cage {
             Id::Group(gid) => (None, Some(gid)),
         };
         // Any other failure (a quota, for example) is reported later, for the real file.
-        let can = !matches!(sys::set_owner(probe.as_fd(), uid, gid), Err(Errno::INVAL | Errno::OVERFLOW));
+        let can = !matches!(
+            sys::set_owner(probe.as_fd(), uid, gid),
+            Err(Failed { errno: Errno::INVAL | Errno::OVERFLOW, .. })
+        );
         if known.len() >= KEPT {
             known.clear();
         }

@@ -3,6 +3,7 @@
 //! No setuid bit is ever on a file whose content or owner is not final.
 
 use super::directory::{ACCESS_ACL, DEFAULT_ACL};
+use super::failed::{At, Failed};
 use super::finish::Last;
 use super::{Cage, Directory, Unheld, WalkDelegate, proc, sys};
 use crate::words::{Fault, Metadata, Xattr};
@@ -78,7 +79,7 @@ impl Cage {
             (Some(unheld), None) => self.unheld = Some(unheld),
         }
         implied.xattrs.iter().try_for_each(|Xattr { name, value }| {
-            set_xattr(directory.as_fd(), 0o700, name, value).map_err(|errno| unset_xattr(name, errno))
+            set_xattr(directory.as_fd(), 0o700, name, value).map_err(|failed| unset_xattr(name, failed))
         })?;
         match implied.xattrs.is_empty() {
             true => Ok(()),
@@ -106,9 +107,9 @@ impl Cage {
     /// Removes what an entry over a directory that is there does not repeat.
     pub(super) fn remove_other_xattrs(&self, directory: &Directory, kept: &[Xattr]) -> Result<(), Fault> {
         let fd = directory.as_fd();
-        for name in sys::list_xattrs(fd).map_err(sys::fault("flistxattr", directory.path()))? {
+        for name in sys::list_xattrs(fd).at(directory.path())? {
             if is_of_layers(&name) && !kept.iter().any(|xattr| xattr.name == name) {
-                sys::remove_xattr(fd, &name).map_err(sys::fault("fremovexattr", &name))?;
+                sys::remove_xattr(fd, &name).at(&name)?;
             }
         }
         Ok(())
@@ -124,7 +125,7 @@ impl Cage {
         metadata: &Metadata,
         delegate: &mut dyn WalkDelegate,
     ) -> Result<(), Fault> {
-        let status = sys::status(handle).map_err(sys::fault("statx", b""))?;
+        let status = sys::status(handle).at(b"")?;
         self.give(handle, Some((status.uid, status.gid)), metadata)?;
         for xattr in &metadata.xattrs {
             delegate.lacks_xattr(&xattr.name, Errno::NOTSUP.into())?;
@@ -133,7 +134,7 @@ impl Cage {
             proc::set_mode(handle, metadata.mode, b"")?;
         }
         self.check_time(handle, metadata.mtime, true, delegate)?;
-        sys::set_mtime(handle, metadata.mtime, true).map_err(sys::fault("utimensat", b""))
+        sys::set_mtime(handle, metadata.mtime, true).at(b"")
     }
 
     fn owner_of(&self, metadata: &Metadata) -> (u32, u32) {
@@ -159,7 +160,7 @@ impl Cage {
         if let Some(known) = known {
             return Ok(*known);
         }
-        let status = sys::status(file).map_err(sys::fault("statx", b""))?;
+        let status = sys::status(file).at(b"")?;
         Ok(*known.insert((status.uid, status.gid) == (uid, gid)))
     }
 }
@@ -172,18 +173,18 @@ pub(super) struct PendingOwner {
 }
 
 impl PendingOwner {
-    pub(super) fn give(self, fd: BorrowedFd<'_>) -> Result<(), Errno> {
+    pub(super) fn give(self, fd: BorrowedFd<'_>) -> Result<(), Failed> {
         match sys::set_owner(fd, self.is_asked_for.then_some(self.to.0), Some(self.to.1)) {
             // Whoever may not give files away may not be able to take them from a group of BSD manners either.
-            Err(Errno::PERM) if !self.is_asked_for => Ok(()),
+            Err(Failed { errno: Errno::PERM, .. }) if !self.is_asked_for => Ok(()),
             other => other,
         }
     }
 
     /// The error for a failed `chown`.
-    pub(super) fn fault(self, errno: Errno, name: &[u8]) -> Fault {
-        let fault = Fault::system("fchownat", name, errno);
-        match errno {
+    pub(super) fn fault(self, failed: Failed, name: &[u8]) -> Fault {
+        let fault = failed.at(name);
+        match failed.errno {
             // The kernel's errors for ids that the caller's user namespace does not map.
             Errno::INVAL => fault.with_help(
                 "the user namespace has no such owner; `--owners caller` keeps all files the caller's, `--owners map` \
@@ -201,7 +202,7 @@ impl PendingOwner {
 
 fn give(pending: Option<PendingOwner>, fd: BorrowedFd<'_>) -> Result<(), Fault> {
     let Some(pending) = pending else { return Ok(()) };
-    pending.give(fd).map_err(|errno| pending.fault(errno, pending.to_string().as_bytes()))
+    pending.give(fd).map_err(|failed| pending.fault(failed, pending.to_string().as_bytes()))
 }
 
 impl Display for PendingOwner {
@@ -218,9 +219,11 @@ fn is_of_layers(name: &[u8]) -> bool {
 }
 
 /// Sets an extended attribute. Where the umask, or an ACL just set, keeps even us out, the mode is `private` for it.
-fn set_xattr(fd: BorrowedFd<'_>, private: u32, name: &[u8], value: &[u8]) -> Result<(), Errno> {
+fn set_xattr(fd: BorrowedFd<'_>, private: u32, name: &[u8], value: &[u8]) -> Result<(), Failed> {
     match sys::set_xattr(fd, name, value) {
-        Err(Errno::ACCESS) => sys::set_mode(fd, private).and_then(|()| sys::set_xattr(fd, name, value)),
+        Err(Failed { errno: Errno::ACCESS, .. }) => {
+            sys::set_mode(fd, private).and_then(|()| sys::set_xattr(fd, name, value))
+        }
         other => other,
     }
 }
@@ -233,22 +236,24 @@ fn set_xattrs(
 ) -> Result<(), Fault> {
     for Xattr { name, value } in xattrs {
         match set_xattr(fd, private, name, value) {
-            Err(errno @ (Errno::NOTSUP | Errno::PERM | Errno::ACCESS)) => delegate.lacks_xattr(name, errno.into())?,
-            // The user namespace may not map an id in an ACL, or the root id of a file capability. The value itself is
-            // well-formed: that was checked before.
-            Err(errno @ Errno::INVAL) if is_acl(name) || name == CAPABILITY => {
+            Err(Failed { errno: errno @ (Errno::NOTSUP | Errno::PERM | Errno::ACCESS), .. }) => {
                 delegate.lacks_xattr(name, errno.into())?
             }
-            other => other.map_err(|errno| unset_xattr(name, errno))?,
+            // The user namespace may not map an id in an ACL, or the root id of a file capability. The value itself is
+            // well-formed: that was checked before.
+            Err(Failed { errno: errno @ Errno::INVAL, .. }) if is_acl(name) || name == CAPABILITY => {
+                delegate.lacks_xattr(name, errno.into())?
+            }
+            other => other.map_err(|failed| unset_xattr(name, failed))?,
         }
     }
     Ok(())
 }
 
 /// The error for an extended attribute that could not be set, where the policy has no choice.
-fn unset_xattr(name: &[u8], errno: Errno) -> Fault {
-    let fault = Fault::system("fsetxattr", name, errno);
-    match errno {
+fn unset_xattr(name: &[u8], failed: Failed) -> Fault {
+    let fault = failed.at(name);
+    match failed.errno {
         // ext4 stores all attributes of a file in its inode and one block. If they do not fit, the error is the same as
         // for a full disk.
         Errno::NOSPC | Errno::TOOBIG | Errno::RANGE => fault.with_help(
@@ -266,8 +271,8 @@ fn is_acl(name: &[u8]) -> bool {
 pub(super) fn strip_acls(fd: BorrowedFd<'_>) -> Result<(), Fault> {
     for name in [ACCESS_ACL, DEFAULT_ACL] {
         match sys::remove_xattr(fd, name) {
-            Ok(()) | Err(Errno::NODATA | Errno::NOTSUP | Errno::ACCESS) => (),
-            Err(errno) => return Err(Fault::system("fremovexattr", name, errno)),
+            Ok(()) | Err(Failed { errno: Errno::NODATA | Errno::NOTSUP | Errno::ACCESS, .. }) => (),
+            Err(failed) => return Err(failed.at(name)),
         }
     }
     Ok(())

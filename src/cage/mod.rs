@@ -9,6 +9,7 @@ mod claim;
 mod content;
 mod create;
 mod directory;
+mod failed;
 mod finish;
 mod grants;
 mod metadata;
@@ -45,6 +46,7 @@ pub(crate) use walk::{Missing, Walked};
 use crate::words::{Component, DirectoryId, Fault, Limits, Metadata, Ownership, PlaceId, PlaceSet, Terms, Work};
 use apart::Apart;
 use directory::{Me, Opened};
+use failed::At;
 pub(crate) use finish::Finishing;
 use grants::Grants;
 use recent::Recent;
@@ -155,7 +157,7 @@ impl Cage {
     pub(crate) fn over(root: BorrowedFd<'_>, exposure: Exposure) -> Result<Self, Fault> {
         let me = Me::find_out();
         let fd = directory::unlock(root, b".", None, me).map_err(|fault| fault.about("the root of the tree"))?;
-        let status = sys::status(fd.as_fd()).map_err(sys::fault("statx", b"."))?;
+        let status = sys::status(fd.as_fd()).at(b".")?;
         let acl = sys::has_xattr(fd.as_fd(), directory::DEFAULT_ACL);
         let root = Arc::new(Directory::new(fd, DirectoryId::ROOT, Box::default(), status, status.mode, acl));
         let Terms { limits, ownership, implied, .. } = Terms::new();
@@ -248,7 +250,7 @@ impl Cage {
 
     /// Waits until everything is on the disk.
     pub(crate) fn sync(&self) -> Result<(), Fault> {
-        sys::sync_file_system(self.root.as_fd()).map_err(sys::fault("syncfs", b"."))
+        sys::sync_file_system(self.root.as_fd()).at(b".")
     }
 
     /// From now on files are filled and finished when somebody has the time: whoever asked, or [`Cage::settle`]. `None` where

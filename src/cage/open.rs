@@ -1,8 +1,10 @@
 //! Opens what may be read: regular files, and nothing that a name could be swapped for.
 
+use super::failed::{At, Failed};
+use super::sys;
 use crate::words::{Component, EntryPath, Fault};
-use rustix::fs::{FileType, Mode, OFlags, fstat, openat, readlinkat};
-use rustix::io::{Errno, retry_on_intr};
+use rustix::fs::FileType;
+use rustix::io::Errno;
 use std::fs::File;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
@@ -32,19 +34,19 @@ pub(crate) fn open_regular(directory: BorrowedFd<'_>, path: &EntryPath) -> Resul
     let mut parent: Option<OwnedFd> = None;
     for step in path.components().take(steps) {
         let here = parent.as_ref().map_or(directory, AsFd::as_fd);
-        parent = Some(open_at(here, step, OFlags::PATH | OFlags::DIRECTORY)?);
+        parent = Some(open_at(here, step, sys::open_directory_handle)?);
     }
     let here = parent.as_ref().map_or(directory, AsFd::as_fd);
 
     // A handle that only names shows what is there before anything is opened for reading.
-    require_regular(&open_at(here, name, OFlags::PATH)?, name)?;
+    require_regular(&open_at(here, name, sys::open_handle)?, name)?;
     open_file(here, name)
 }
 
 /// Opens what a handle showed to be a regular file. It is looked at again, since another process may have replaced it
 /// in between: O_NONBLOCK, because it may be a FIFO by now.
 fn open_file(directory: BorrowedFd<'_>, name: Component<'_>) -> Result<File, NotOpened> {
-    let file = open_at(directory, name, OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY)?;
+    let file = open_at(directory, name, sys::open_file)?;
     require_regular(&file, name)?;
     Ok(File::from(file))
 }
@@ -85,7 +87,7 @@ pub(crate) fn open_inside(directory: BorrowedFd<'_>, path: &EntryPath, most_link
         // The target of a link is no name that was parsed before.
         let name = Component::parse(&name).map_err(|_| NotOpened::Missing)?;
         // A handle that only names what is there: no FIFO blocks and no driver runs.
-        let handle = open_at(here, name, OFlags::PATH)?;
+        let handle = open_at(here, name, sys::open_handle)?;
         match kind_of(&handle, name)? {
             FileType::Directory => above.push(handle),
             FileType::Symlink => {
@@ -94,9 +96,8 @@ pub(crate) fn open_inside(directory: BorrowedFd<'_>, path: &EntryPath, most_link
                     return Err(NotOpened::Loop);
                 }
                 // Of the very link that was looked at, whatever has that name by now.
-                let target = retry_on_intr(|| readlinkat(&handle, "", Vec::new()))
-                    .map_err(|errno| NotOpened::System(Fault::system("readlinkat", name.as_bytes(), errno)))?;
-                last_target = target.into_bytes();
+                let target = sys::read_link(handle.as_fd(), b"").at(name.as_bytes());
+                last_target = target.map_err(NotOpened::System)?;
                 if last_target.starts_with(b"/") {
                     return Err(NotOpened::LeadsOut(last_target));
                 }
@@ -126,19 +127,21 @@ pub(crate) fn open_directory(directory: BorrowedFd<'_>, path: &EntryPath) -> Res
     let mut here: Option<OwnedFd> = None;
     for step in path.components() {
         let parent = here.as_ref().map_or(directory, AsFd::as_fd);
-        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let opened = retry_on_intr(|| openat(parent, step.as_bytes(), flags, Mode::empty()));
-        here = Some(opened.map_err(|errno| Fault::system("openat", step.as_bytes(), errno))?);
+        here = Some(sys::open_directory(parent, step.as_bytes()).at(step.as_bytes())?);
     }
     here.map(File::from).ok_or(Fault::bug("a path without components was to be opened"))
 }
 
-fn open_at(directory: BorrowedFd<'_>, name: Component<'_>, flags: OFlags) -> Result<OwnedFd, NotOpened> {
-    let flags = flags | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    retry_on_intr(|| openat(directory, name.as_bytes(), flags, Mode::empty())).map_err(|errno| match errno {
+/// Opens one component with one of the functions of `sys.rs`, none of which follows a link.
+fn open_at(
+    directory: BorrowedFd<'_>,
+    name: Component<'_>,
+    open: fn(BorrowedFd<'_>, &[u8]) -> Result<OwnedFd, Failed>,
+) -> Result<OwnedFd, NotOpened> {
+    open(directory, name.as_bytes()).map_err(|failed| match failed.errno {
         Errno::NOENT => NotOpened::Missing,
         Errno::NOTDIR | Errno::LOOP => NotOpened::NotRegular,
-        errno => NotOpened::System(Fault::system("openat", name.as_bytes(), errno)),
+        _ => NotOpened::System(failed.at(name.as_bytes())),
     })
 }
 
@@ -150,15 +153,14 @@ fn require_regular(file: &OwnedFd, name: Component<'_>) -> Result<(), NotOpened>
 }
 
 fn kind_of(file: &OwnedFd, name: Component<'_>) -> Result<FileType, NotOpened> {
-    let found = fstat(file).map_err(|errno| NotOpened::System(Fault::system("fstat", name.as_bytes(), errno)))?;
-    Ok(FileType::from_raw_mode(found.st_mode))
+    sys::status(file.as_fd()).at(name.as_bytes()).map(|found| found.kind).map_err(NotOpened::System)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::words::Limits;
-    use rustix::fs::{CWD, mkfifoat};
+    use rustix::fs::{CWD, Mode, mkfifoat};
     use std::io::Read;
     use std::os::unix::fs::symlink;
 

@@ -1,5 +1,6 @@
 //! Where an effect happens.
 
+use super::failed::Failed;
 use super::{Cage, Directory, path_of, sys};
 use crate::words::{Component, Fault, PlaceId};
 use rustix::io::Errno;
@@ -55,8 +56,8 @@ impl Cage {
     pub(crate) fn exists(&self, place: &Place<'_>) -> Result<bool, Fault> {
         match sys::status_at(place.at(), place.name()) {
             Ok(_) => Ok(true),
-            Err(Errno::NOENT) => Ok(false),
-            Err(errno) => Err(Fault::system("statx", &place.path(), errno)),
+            Err(Failed { errno: Errno::NOENT, .. }) => Ok(false),
+            Err(failed) => Err(failed.at(&place.path())),
         }
     }
 

@@ -5,10 +5,11 @@
 //! is below it is opened one component at a time, with nothing mounted over any of them. Landlock lets all of this
 //! through, since these handles only name.
 
-use super::sys::{self, fault};
+use super::failed::{At, is_one_of};
+use super::sys;
 use crate::words::Fault;
-use rustix::fs::{AtFlags, FileType, FsWord, Mode, OFlags, PROC_SUPER_MAGIC, chmodat, fstatfs, openat};
-use rustix::io::{Errno, retry_on_intr};
+use rustix::fs::{FileType, FsWord, PROC_SUPER_MAGIC};
+use rustix::io::Errno;
 use rustix::path::DecInt;
 use rustix::thread::{Pid, gettid};
 use std::cell::Cell;
@@ -39,11 +40,10 @@ pub(super) fn set_mode(handle: BorrowedFd<'_>, mode: u32, name: &[u8]) -> Result
         _ => Own { thread, handles: own_handles(PROC)? },
     };
     let number = DecInt::from_fd(handle);
-    let mode = Mode::from_raw_mode(mode);
-    let set = retry_on_intr(|| chmodat(&own.handles, number.as_c_str(), mode, AtFlags::empty()));
+    let set = sys::set_mode_at(own.handles.as_fd(), number.as_c_str(), mode);
     // A thread that is about to end keeps nothing any more.
     let _ = KEPT.try_with(|kept| kept.set(Some(own)));
-    set.map_err(fault("fchmodat", name))
+    set.at(name)
 }
 
 /// Opens the directory of the calling thread's handles.
@@ -51,33 +51,27 @@ pub(super) fn set_mode(handle: BorrowedFd<'_>, mode: u32, name: &[u8]) -> Result
 /// If `/proc` is missing or not the kernel's own, the error says what it is needed for: a bare chroot and some
 /// sandboxes have none.
 fn own_handles(proc: &[u8]) -> Result<OwnedFd, Fault> {
-    handles_below(proc).map_err(|fault| match fault.io_error() {
-        Some(error) if is_missing(error) => fault.with_help(
+    // Mounting `/proc` does not fix other errors, such as too many open files.
+    let missing = [Errno::NOENT, Errno::NOTDIR, Errno::LOOP, Errno::INVAL, Errno::NOTSUP];
+    handles_below(proc).map_err(|fault| match is_one_of(&fault, &missing) {
+        true => fault.with_help(
             "the modes of FIFOs, devices and closed directories are set through `/proc`: mount procfs there and run again",
         ),
-        _ => fault,
+        false => fault,
     })
-}
-
-/// Whether `/proc` is missing or something else is there. Mounting `/proc` does not fix other errors, such as too many
-/// open files.
-fn is_missing(error: &std::io::Error) -> bool {
-    let missing = [Errno::NOENT, Errno::NOTDIR, Errno::LOOP, Errno::INVAL, Errno::NOTSUP];
-    missing.iter().any(|errno| error.raw_os_error() == Some(errno.raw_os_error()))
 }
 
 fn handles_below(proc: &[u8]) -> Result<OwnedFd, Fault> {
     let root = open_real(proc)?;
-    let mount = sys::status(root.as_fd()).map_err(fault("statx", proc))?.mount;
+    let mount = sys::status(root.as_fd()).at(proc)?.mount;
     // Ours and not the process's: a thread may have handles of its own.
-    let own = sys::read_link(root.as_fd(), b"thread-self").map_err(fault("readlinkat", b"/proc/thread-self"))?;
+    let own = sys::read_link(root.as_fd(), b"thread-self").at(b"/proc/thread-self")?;
     own.split(|&byte| byte == b'/').chain([&b"fd"[..]]).try_fold(root, |parent, component| {
-        let opened = match component {
-            b"" | b"." | b".." => Err(Errno::NOTSUP),
-            component => open(parent.as_fd(), component),
-        };
-        let opened = opened.map_err(fault("openat", component))?;
-        match sys::status(opened.as_fd()).map_err(fault("statx", component))?.mount {
+        if matches!(component, b"" | b"." | b"..") {
+            return Err(unreal(component));
+        }
+        let opened = sys::open_directory_handle(parent.as_fd(), component).at(component)?;
+        match sys::status(opened.as_fd()).at(component)?.mount {
             same if same == mount => Ok(opened),
             _ => Err(unreal(component)),
         }
@@ -86,10 +80,10 @@ fn handles_below(proc: &[u8]) -> Result<OwnedFd, Fault> {
 
 /// Opens the root of the kernel's procfs, and of nothing else.
 fn open_real(proc: &[u8]) -> Result<OwnedFd, Fault> {
-    let root = open(rustix::fs::CWD, proc).map_err(fault("openat", proc))?;
-    let file_system = retry_on_intr(|| fstatfs(&root)).map_err(fault("fstatfs", proc))?;
-    let status = sys::status(root.as_fd()).map_err(fault("statx", proc))?;
-    let is_real = file_system.f_type == FsWord::from(PROC_SUPER_MAGIC)
+    let root = sys::open_directory_handle(rustix::fs::CWD, proc).at(proc)?;
+    let file_system = sys::file_system_type(root.as_fd()).at(proc)?;
+    let status = sys::status(root.as_fd()).at(proc)?;
+    let is_real = file_system == FsWord::from(PROC_SUPER_MAGIC)
         && status.kind == FileType::Directory
         && status.identity.1 == ROOT_INODE;
     if is_real { Ok(root) } else { Err(unreal(proc)) }
@@ -97,12 +91,6 @@ fn open_real(proc: &[u8]) -> Result<OwnedFd, Fault> {
 
 fn unreal(name: &[u8]) -> Fault {
     Fault::system("openat", name, Errno::NOTSUP).about("which is not the kernel's own")
-}
-
-/// Opens a directory to go on from.
-fn open(at: BorrowedFd<'_>, name: &[u8]) -> Result<OwnedFd, Errno> {
-    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    retry_on_intr(|| openat(at, name, flags, Mode::empty()))
 }
 
 #[cfg(test)]

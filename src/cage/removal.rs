@@ -5,6 +5,7 @@
 
 use super::Cage;
 use super::directory::{self, Me, Opened};
+use super::failed::{At, Failed, lacks_descriptors};
 use super::remove::Names;
 use super::sys::{self, Origin, Status};
 use crate::words::{Escaped, Fault, Violation};
@@ -33,10 +34,10 @@ impl Cage {
     /// Removes `name`, whatever it is. Directories that stay because that fails have the modes that they had.
     pub(super) fn remove_tree(&mut self, at: BorrowedFd<'_>, name: &[u8]) -> Result<(), Unremoved> {
         match sys::unlink(at, name) {
-            Ok(()) | Err(Errno::NOENT) => return Ok(()),
-            Err(Errno::ISDIR | Errno::PERM) => (),
-            Err(errno) => {
-                return Err(Unremoved { fault: Fault::system("unlinkat", name, errno), in_part: false });
+            Ok(()) | Err(Failed { errno: Errno::NOENT, .. }) => return Ok(()),
+            Err(Failed { errno: Errno::ISDIR | Errno::PERM, .. }) => (),
+            Err(failed) => {
+                return Err(Unremoved { fault: failed.at(name), in_part: false });
             }
         }
         let (mut stack, mut in_part) = (Vec::new(), false);
@@ -54,9 +55,9 @@ impl Cage {
         condemned: Origin,
     ) -> Result<(), Unremoved> {
         match sys::unlink(at, name) {
-            Ok(()) | Err(Errno::NOENT) => return Ok(()),
-            Err(Errno::ISDIR | Errno::PERM) => (),
-            Err(errno) => return Err(Unremoved { fault: Fault::system("unlinkat", name, errno), in_part: false }),
+            Ok(()) | Err(Failed { errno: Errno::NOENT, .. }) => return Ok(()),
+            Err(Failed { errno: Errno::ISDIR | Errno::PERM, .. }) => (),
+            Err(failed) => return Err(Unremoved { fault: failed.at(name), in_part: false }),
         }
         let (mut stack, mut in_part) = (Vec::new(), false);
         let result = match self.open_removal(at, name) {
@@ -68,8 +69,8 @@ impl Cage {
             Ok(Some(removal)) => {
                 removal.restore();
                 match sys::remove_directory(at, name) {
-                    Err(Errno::NOTEMPTY | Errno::EXIST) => Ok(()),
-                    other => other.map_err(sys::fault("rmdir", name)),
+                    Err(Failed { errno: Errno::NOTEMPTY | Errno::EXIST, .. }) => Ok(()),
+                    other => other.at(name),
                 }
             }
             other => other.map(drop),
@@ -97,9 +98,9 @@ impl Cage {
             match removal.names.next()? {
                 Some((child, FileType::Directory)) => self.descend(stack, &child, in_part)?,
                 Some((child, _)) => match sys::unlink(removal.fd()?, &child) {
-                    Ok(()) | Err(Errno::NOENT) => (removal.progress, *in_part) = (true, true),
-                    Err(Errno::ISDIR | Errno::PERM) => self.descend(stack, &child, in_part)?,
-                    Err(errno) => return Err(Fault::system("unlinkat", &child, errno)),
+                    Ok(()) | Err(Failed { errno: Errno::NOENT, .. }) => (removal.progress, *in_part) = (true, true),
+                    Err(Failed { errno: Errno::ISDIR | Errno::PERM, .. }) => self.descend(stack, &child, in_part)?,
+                    Err(failed) => return Err(failed.at(&child)),
                 },
                 None => {
                     let parent = match stack.len().checked_sub(2).and_then(|above| stack.get(above)) {
@@ -108,7 +109,7 @@ impl Cage {
                     };
                     let Some(removal) = stack.last() else { break };
                     match sys::remove_directory(parent, &removal.name) {
-                        Ok(()) | Err(Errno::NOENT) => {
+                        Ok(()) | Err(Failed { errno: Errno::NOENT, .. }) => {
                             *in_part = true;
                             stack.pop();
                             if let Some(parent) = stack.last_mut() {
@@ -116,13 +117,13 @@ impl Cage {
                             }
                         }
                         // Reading a directory while it changes may skip names: once more, as long as it helps.
-                        Err(Errno::NOTEMPTY | Errno::EXIST) if removal.progress => {
+                        Err(Failed { errno: Errno::NOTEMPTY | Errno::EXIST, .. }) if removal.progress => {
                             if let Some(removal) = stack.last_mut() {
                                 removal.names.rewind();
                                 removal.progress = false;
                             }
                         }
-                        Err(errno) => return Err(Fault::system("rmdir", &removal.name, errno)),
+                        Err(failed) => return Err(failed.at(&removal.name)),
                     }
                 }
             }
@@ -135,7 +136,7 @@ impl Cage {
         let (Some(parent), Some(top)) = (stack.last(), stack.first()) else { return Ok(()) };
         let removal = match self.open_removal(parent.fd()?, name) {
             // The name is read again together with its directory.
-            Err(fault) if stack.len() > 2 && sys::lacks_descriptors(&fault) => {
+            Err(fault) if stack.len() > 2 && lacks_descriptors(&fault) => {
                 return self.move_up_last(stack, in_part);
             }
             other => other?,
@@ -149,7 +150,7 @@ impl Cage {
         let temporary = self.temporary_name();
         let moved = sys::rename(parent.fd()?, name, top.fd()?, &temporary);
         removal.restore();
-        moved.map_err(sys::fault("renameat", name))?;
+        moved.at(name)?;
         *in_part = true;
         for removal in stack {
             removal.progress = true;
@@ -162,7 +163,7 @@ impl Cage {
         let temporary = self.temporary_name();
         let [top, .., parent, last] = stack.as_slice() else { return Ok(()) };
         let moved = sys::rename(parent.fd()?, &last.name, top.fd()?, &temporary);
-        moved.map_err(sys::fault("renameat", &last.name))?;
+        moved.at(&last.name)?;
         last.restore();
         stack.pop();
         *in_part = true;
@@ -205,13 +206,13 @@ impl Cage {
                 continue;
             };
             let found = match sys::status_at(removal.fd()?, &child) {
-                Err(Errno::NOENT) => continue,
-                found => found.map_err(sys::fault("statx", &child))?,
+                Err(Failed { errno: Errno::NOENT, .. }) => continue,
+                found => found.at(&child)?,
             };
             if found.mount != self.root.status.mount {
                 return Err(Violation::MountCrossed { at: Escaped::new(&child) }.into());
             }
-            removal.may_lose(&found, self.me).map_err(sys::fault("unlinkat", &child))?;
+            removal.may_lose(&found, self.me).at(&child)?;
             if found.kind == FileType::Directory && stack.len() < DEEPEST {
                 let inner = stack.last().map(|removal| self.open_removal(removal.fd()?, &child)).transpose()?;
                 stack.extend(inner.flatten());
@@ -238,7 +239,7 @@ impl Removal {
     }
 
     fn fd(&self) -> Result<BorrowedFd<'_>, Fault> {
-        self.names.fd().map_err(sys::fault("dirfd", &self.name))
+        self.names.fd().at(&self.name)
     }
 
     /// Takes back what let us work in it. That this fails changes nothing about what is reported.
@@ -251,14 +252,15 @@ impl Removal {
     }
 
     /// Whether the kernel would let us remove this from it.
-    fn may_lose(&self, child: &Status, me: Me) -> Result<(), Errno> {
+    fn may_lose(&self, child: &Status, me: Me) -> Result<(), Failed> {
+        let unlink = |errno| Failed { call: "unlinkat", errno };
         let sticks = self.status.mode & 0o1000 != 0 && ![self.status.uid, child.uid].contains(&me.uid);
         if child.is_fixed || self.status.is_fixed || (sticks && !me.overrides) {
-            return Err(Errno::PERM);
+            return Err(unlink(Errno::PERM));
         }
         match me.overrides || self.status.uid == me.uid {
             true => Ok(()),
-            false => self.names.fd().and_then(sys::may_change),
+            false => self.names.fd().and_then(sys::may_change).map_err(|failed| unlink(failed.errno)),
         }
     }
 }

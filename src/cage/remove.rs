@@ -1,9 +1,10 @@
 //! What can be taken away: a tree at a place, or from a directory all but what is to be kept.
 
+use super::failed::{At, Failed, swapped};
 use super::{Cage, Directory, Exposure, Place, Step, sys};
 use crate::words::{Component, DirectoryId, Fault, PlaceId};
 use rustix::fs::{Dir, FileType};
-use rustix::io::{Errno, retry_on_intr};
+use rustix::io::Errno;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 
@@ -24,12 +25,12 @@ impl Cage {
         place.parent().touch();
         if self.exposure == Exposure::Visible {
             match sys::unlink(place.at(), place.name()) {
-                Ok(()) | Err(Errno::NOENT) => {
+                Ok(()) | Err(Failed { errno: Errno::NOENT, .. }) => {
                     self.forget(&place.path());
                     return Ok(());
                 }
-                Err(Errno::ISDIR | Errno::PERM) => return self.take_away(place),
-                Err(errno) => return Err(Fault::system("unlinkat", place.name(), errno)),
+                Err(Failed { errno: Errno::ISDIR | Errno::PERM, .. }) => return self.take_away(place),
+                Err(failed) => return Err(failed.at(place.name())),
             }
         }
         self.forget(&place.path());
@@ -134,7 +135,7 @@ impl Cage {
         let end = path.iter().rposition(|&byte| byte == b'/').unwrap_or(0);
         let Some(directory) = self.reopen(path.get(..end).unwrap_or_default())? else {
             // It was walked through a moment ago: somebody else is changing the tree.
-            return Err(Fault::system("openat", path, Errno::STALE));
+            return Err(swapped(path));
         };
         let names = Names::from_position(directory.as_fd(), directory.path(), position)?;
         Ok(Level::Open { directory, names })
@@ -203,13 +204,13 @@ pub(super) struct Names {
 
 impl Names {
     pub(super) fn of(directory: BorrowedFd<'_>, path: &[u8]) -> Result<Self, Fault> {
-        let stream = retry_on_intr(|| Dir::read_from(directory)).map_err(sys::fault("openat", path))?;
+        let stream = sys::list(directory).at(path)?;
         Ok(Self { stream, path: path.into(), position: 0 })
     }
 
     /// The names in a directory. Uses the descriptor of the directory and no other.
     pub(super) fn own(directory: OwnedFd, path: &[u8]) -> Result<Self, Fault> {
-        let stream = Dir::new(directory).map_err(sys::fault("fdopendir", path))?;
+        let stream = sys::into_list(directory).at(path)?;
         Ok(Self { stream, path: path.into(), position: 0 })
     }
 
@@ -219,22 +220,20 @@ impl Names {
     }
 
     /// The directory.
-    pub(super) fn fd(&self) -> Result<BorrowedFd<'_>, Errno> {
-        self.stream.fd()
+    pub(super) fn fd(&self) -> Result<BorrowedFd<'_>, Failed> {
+        sys::list_fd(&self.stream)
     }
 
     /// The names from a position on.
     fn from_position(directory: BorrowedFd<'_>, path: &[u8], position: u64) -> Result<Self, Fault> {
         let names = Self::of(directory, path)?;
-        let seek = || sys::seek(names.stream.fd()?, position);
-        seek().map_err(sys::fault("lseek", path))?;
+        names.fd().and_then(|list| sys::seek(list, position)).at(path)?;
         Ok(Self { position, ..names })
     }
 
     pub(super) fn next(&mut self) -> Result<Option<Name>, Fault> {
         loop {
-            let Some(entry) = self.stream.read() else { return Ok(None) };
-            let entry = entry.map_err(sys::fault("getdents64", &self.path))?;
+            let Some(entry) = sys::next_name(&mut self.stream).at(&self.path)? else { return Ok(None) };
             self.position = entry.offset().cast_unsigned();
             match entry.file_name().to_bytes() {
                 b"." | b".." => (),

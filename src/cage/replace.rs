@@ -13,6 +13,7 @@
 //! (overlayfs one of its lower layers', often) has it removed where it is. A staged tree is not looked through:
 //! it goes as a whole when anything fails.
 
+use super::failed::{At, Failed};
 use super::{Cage, Exposure, Place, WalkDelegate, sys};
 use crate::words::Fault;
 use rustix::fs::RenameFlags;
@@ -74,20 +75,20 @@ impl Cage {
         match sys::rename(at, temporary, at, place.name()) {
             // Two names of one inode: POSIX has the call do nothing.
             Ok(()) => match sys::unlink(at, temporary) {
-                Ok(()) | Err(Errno::NOENT) => Ok(Ok(())),
-                Err(errno) => Ok(Err(Fault::system("unlinkat", temporary, errno))),
+                Ok(()) | Err(Failed { errno: Errno::NOENT, .. }) => Ok(Ok(())),
+                Err(failed) => Ok(Err(failed.at(temporary))),
             },
-            Err(Errno::ISDIR | Errno::NOTDIR | Errno::NOTEMPTY | Errno::EXIST) => {
+            Err(Failed { errno: Errno::ISDIR | Errno::NOTDIR | Errno::NOTEMPTY | Errno::EXIST, .. }) => {
                 self.prepare_removal(place)?;
                 self.condemn(at, place.name())?;
                 match exchange(at, temporary, place.name()) {
                     Ok(()) => (),
-                    Err(Errno::XDEV) => {
+                    Err(Failed { errno: Errno::XDEV, .. }) => {
                         self.remove_tree(at, place.name())?;
-                        sys::rename(at, temporary, at, place.name()).map_err(sys::fault("renameat", place.name()))?;
+                        sys::rename(at, temporary, at, place.name()).at(place.name())?;
                         return Ok(Ok(()));
                     }
-                    Err(errno) => return Err(Fault::system("renameat2", place.name(), errno)),
+                    Err(failed) => return Err(failed.at(place.name())),
                 }
                 match self.remove_tree(at, temporary) {
                     Ok(()) => Ok(Ok(())),
@@ -98,7 +99,7 @@ impl Cage {
                     }
                 }
             }
-            Err(errno) => Err(Fault::system("renameat", place.name(), errno)),
+            Err(failed) => Err(failed.at(place.name())),
         }
     }
 
@@ -110,9 +111,9 @@ impl Cage {
         self.condemn(at, place.name())?;
         match sys::rename(at, place.name(), at, &temporary) {
             Ok(()) => (),
-            Err(Errno::NOENT) => return Ok(()),
-            Err(Errno::XDEV) => return Ok(self.remove_tree(at, place.name())?),
-            Err(errno) => return Err(Fault::system("renameat", place.name(), errno)),
+            Err(Failed { errno: Errno::NOENT, .. }) => return Ok(()),
+            Err(Failed { errno: Errno::XDEV, .. }) => return Ok(self.remove_tree(at, place.name())?),
+            Err(failed) => return Err(failed.at(place.name())),
         }
         self.remove_tree(at, &temporary).map_err(|old| {
             if old.in_part || sys::rename(at, &temporary, at, place.name()).is_err() {
@@ -152,28 +153,28 @@ pub(super) enum Made<T> {
 }
 
 /// Turns "there already" into an answer.
-pub(super) fn made(call: &'static str, name: &[u8], result: Result<(), Errno>) -> Result<Made<()>, Fault> {
+pub(super) fn made(name: &[u8], result: Result<(), Failed>) -> Result<Made<()>, Fault> {
     match result {
         Ok(()) => Ok(Made::Done(())),
-        Err(Errno::EXIST) => Ok(Made::InTheWay),
-        Err(errno) => Err(Fault::system(call, name, errno)),
+        Err(Failed { errno: Errno::EXIST, .. }) => Ok(Made::InTheWay),
+        Err(failed) => Err(failed.at(name)),
     }
 }
 
 /// Swaps two names; file systems that cannot do it at one stroke get it in three, taken back on failure.
-fn exchange(at: BorrowedFd<'_>, new: &[u8], name: &[u8]) -> Result<(), Errno> {
+fn exchange(at: BorrowedFd<'_>, new: &[u8], name: &[u8]) -> Result<(), Failed> {
     match sys::rename_with(at, new, name, RenameFlags::EXCHANGE) {
-        Err(Errno::INVAL | Errno::NOSYS) => {
+        Err(Failed { errno: Errno::INVAL | Errno::NOSYS, .. }) => {
             let aside = [new, b"~"].concat();
             sys::rename(at, name, at, &aside)?;
-            if let Err(errno) = sys::rename(at, new, at, name) {
+            if let Err(failed) = sys::rename(at, new, at, name) {
                 sys::rename(at, &aside, at, name)?;
-                return Err(errno);
+                return Err(failed);
             }
-            if let Err(errno) = sys::rename(at, &aside, at, new) {
+            if let Err(failed) = sys::rename(at, &aside, at, new) {
                 sys::rename(at, name, at, new)?;
                 sys::rename(at, &aside, at, name)?;
-                return Err(errno);
+                return Err(failed);
             }
             Ok(())
         }

@@ -1,5 +1,6 @@
 //! Files without names, for what is kept while it is looked through.
 
+use super::failed::{At, Failed};
 use super::sys;
 use crate::words::Fault;
 use rustix::io::Errno;
@@ -12,12 +13,12 @@ use std::os::fd::BorrowedFd;
 /// File systems without such files get one with a name, which it loses at once.
 pub(crate) fn create_spool(directory: BorrowedFd<'_>) -> Result<File, Fault> {
     match sys::create_nameless(directory) {
-        Err(Errno::OPNOTSUPP | Errno::ISDIR | Errno::NOENT) => {
+        Err(Failed { errno: Errno::OPNOTSUPP | Errno::ISDIR | Errno::NOENT, .. }) => {
             let name = format!(".lc-{:016x}", RandomState::new().hash_one(0)).into_bytes();
-            let file = sys::create_spool(directory, &name).map_err(sys::fault("openat", &name))?;
-            sys::unlink(directory, &name).map_err(sys::fault("unlinkat", &name))?;
+            let file = sys::create_spool(directory, &name).at(&name)?;
+            sys::unlink(directory, &name).at(&name)?;
             Ok(file.into())
         }
-        file => file.map(File::from).map_err(sys::fault("openat", b"(a file without a name)")),
+        file => file.map(File::from).at(b"(a file without a name)"),
     }
 }

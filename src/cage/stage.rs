@@ -3,6 +3,7 @@
 use super::apart::APART;
 use super::claim::{self, Claim, Purpose};
 use super::directory::Me;
+use super::failed::{At, lacks_descriptors};
 use super::metadata::strip_acls;
 use super::target::{self, Target};
 use super::{Cage, Exposure, sys};
@@ -56,12 +57,12 @@ impl Stage {
 
     fn make(parent: BorrowedFd<'_>, target: &[u8]) -> Result<Self, Fault> {
         // A handle of cap-std only names: this one is to be read from, too.
-        let parent = sys::open_directory(parent, b".").map_err(sys::fault("openat", b"."))?;
+        let parent = sys::open_directory(parent, b".").at(b".")?;
         let target = Target::find(parent.as_fd(), target)?;
         let me = Me::find_out();
         // Without enough descriptors to remove a stage, none is created.
         let reserve = std::iter::repeat_with(|| sys::duplicate(parent.as_fd())).take(RESERVE);
-        let mut reserve = reserve.collect::<Result<Vec<_>, _>>().map_err(sys::fault("fcntl", b"."))?;
+        let mut reserve = reserve.collect::<Result<Vec<_>, _>>().at(b".")?;
         // One that cannot be removed, with a mount in it say, is left for whoever can.
         claim::each_dead(parent.as_fd(), STAGE, me, |dead| drop(remove(parent.as_fd(), &dead)))?;
         let claim = Claim::make(parent.as_fd(), STAGE, me)?;
@@ -78,7 +79,7 @@ impl Stage {
     /// A cage around the tree.
     pub(crate) fn cage(&self) -> Result<Cage, Fault> {
         let mut cage = Cage::over(self.tree()?, Exposure::Staged)?;
-        cage.stage = Some(sys::duplicate(self.claim.directory.as_fd()).map_err(sys::fault("fcntl", &self.claim.name))?);
+        cage.stage = Some(sys::duplicate(self.claim.directory.as_fd()).at(&self.claim.name)?);
         let root = cage.root();
         // The root is implied until an entry names it.
         cage.imply(&root, false, None)?;
@@ -91,37 +92,37 @@ impl Stage {
     }
 
     fn tree_identity(&self) -> Result<(u64, u64), Fault> {
-        Ok(sys::status(self.tree()?).map_err(sys::fault("statx", self.target.name()))?.identity)
+        Ok(sys::status(self.tree()?).at(self.target.name())?.identity)
     }
 
     /// Gives the tree its name, unless that name was taken meanwhile.
     pub(crate) fn commit(self, durability: Durability) -> Result<(), Fault> {
         let stage = self.claim.directory.as_fd();
         if durability == Durability::Synced {
-            sys::sync_file_system(self.tree()?).map_err(sys::fault("syncfs", self.target.name()))?;
+            sys::sync_file_system(self.tree()?).at(self.target.name())?;
         }
         self.put_in_place(stage)?;
         if durability == Durability::Synced
-            && let Err(errno) = sys::sync(self.parent.as_fd())
+            && let Err(failed) = sys::sync(self.parent.as_fd())
         {
             // Nobody can say whether the name is there after a crash: it is taken back, and dropping removes the tree.
             self.take_back(stage)?;
-            return Err(Fault::system("fsync", b".", errno));
+            return Err(failed.at(b"."));
         }
         // Dropping removes what was around it.
         Ok(())
     }
 
     fn put_in_place(&self, stage: BorrowedFd<'_>) -> Result<(), Fault> {
-        let status = sys::status(self.tree()?).map_err(sys::fault("statx", self.target.name()))?;
+        let status = sys::status(self.tree()?).at(self.target.name())?;
         // Its `..` is written anew, for which it must be writable.
         let mode_now = self.me.open_up(self.tree()?, &status, self.target.name())?;
         self.target.give(self.parent.as_fd(), (stage, TREE))?;
         if mode_now != status.mode
-            && let Err(errno) = sys::set_mode(self.tree()?, status.mode)
+            && let Err(failed) = sys::set_mode(self.tree()?, status.mode)
         {
             self.take_back(stage)?;
-            return Err(Fault::system("fchmod", self.target.name(), errno));
+            return Err(failed.at(self.target.name()));
         }
         Ok(())
     }
@@ -130,10 +131,10 @@ impl Stage {
     /// directory is created again.
     fn take_back(&self, stage: BorrowedFd<'_>) -> Result<(), Fault> {
         let (parent, name) = (self.parent.as_fd(), self.target.name());
-        let status = sys::status(self.tree()?).map_err(sys::fault("statx", name))?;
+        let status = sys::status(self.tree()?).at(name)?;
         if sys::names(parent, name, status.identity) {
             self.me.open_up(self.tree()?, &status, name)?;
-            sys::carry((parent, name), (stage, TREE)).map_err(sys::fault("renameat2", name))?;
+            sys::carry((parent, name), (stage, TREE)).at(name)?;
             self.target.restore(parent, stage, self.me)?;
         }
         Ok(())
@@ -152,7 +153,7 @@ impl Drop for Stage {
         // Leftovers are removed by the next run …
         while let Err(fault) = remove(self.parent.as_fd(), &self.claim)
             // … but another thread may have taken the reserved descriptors. It will fail or end soon, too.
-            && sys::lacks_descriptors(&fault)
+            && lacks_descriptors(&fault)
             && let Some(&pause) = pauses.next()
         {
             std::thread::sleep(Duration::from_millis(pause));

@@ -2,10 +2,15 @@
 //!
 //! Every call takes a directory handle and one component, or an open handle alone. The one exception is `proc.rs`.
 
-use crate::words::{Device, DeviceKind, Fault, Timestamp};
-use rustix::fs::{self, AtFlags, FileType, Mode, OFlags, RenameFlags, StatxFlags, Timespec, Timestamps};
+use super::failed::Failed;
+use crate::words::{Device, DeviceKind, Timestamp};
+use rustix::fs::{
+    self, AtFlags, Dir, DirEntry, FileType, FlockOperation, FsWord, Mode, OFlags, RenameFlags, StatxFlags, Timespec,
+    Timestamps,
+};
 use rustix::io::{Errno, retry_on_intr};
 use rustix::process::{Resource, getrlimit};
+use std::ffi::{CStr, CString};
 use std::os::fd::{BorrowedFd, OwnedFd};
 
 const DIRECTORY: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
@@ -37,18 +42,23 @@ pub(super) struct Status {
     pub(super) is_fixed: bool,
 }
 
-/// Names the call of a failure.
-pub(super) fn fault<'a>(call: &'static str, name: &'a [u8]) -> impl Fn(Errno) -> Fault + 'a {
-    move |errno| Fault::system(call, name, errno)
+/// Makes a system call, again if a signal interrupted it. A failure carries the name of the call.
+fn call<T>(name: &'static str, call: impl FnMut() -> rustix::io::Result<T>) -> Result<T, Failed> {
+    retry_on_intr(call).map_err(|errno| Failed { call: name, errno })
 }
 
-pub(super) fn open_directory(at: BorrowedFd<'_>, name: &[u8]) -> Result<OwnedFd, Errno> {
-    retry_on_intr(|| fs::openat(at, name, DIRECTORY, Mode::empty()))
+pub(super) fn open_directory(at: BorrowedFd<'_>, name: &[u8]) -> Result<OwnedFd, Failed> {
+    call("openat", || fs::openat(at, name, DIRECTORY, Mode::empty()))
+}
+
+/// A handle that only names a directory: enough to open what is in it, and nothing else.
+pub(super) fn open_directory_handle(at: BorrowedFd<'_>, name: &[u8]) -> Result<OwnedFd, Failed> {
+    call("openat", || fs::openat(at, name, HANDLE | OFlags::DIRECTORY, Mode::empty()))
 }
 
 /// A handle that only names an inode, of any type: opening it runs no driver and waits for nobody.
-pub(super) fn open_handle(at: BorrowedFd<'_>, name: &[u8]) -> Result<OwnedFd, Errno> {
-    retry_on_intr(|| fs::openat(at, name, HANDLE, Mode::empty()))
+pub(super) fn open_handle(at: BorrowedFd<'_>, name: &[u8]) -> Result<OwnedFd, Failed> {
+    call("openat", || fs::openat(at, name, HANDLE, Mode::empty()))
 }
 
 /// Identifies an inode of a file system. If the file system stores birth times, this also excludes earlier and later
@@ -62,32 +72,26 @@ pub(super) struct Origin {
 }
 
 /// The origin of the file at `handle`.
-pub(super) fn origin(handle: BorrowedFd<'_>) -> Result<Origin, Errno> {
+pub(super) fn origin(handle: BorrowedFd<'_>) -> Result<Origin, Failed> {
     origin_of(handle, b"", AtFlags::EMPTY_PATH)
 }
 
 /// The origin of the file at `name`. A link is not followed.
-pub(super) fn origin_at(at: BorrowedFd<'_>, name: &[u8]) -> Result<Origin, Errno> {
+pub(super) fn origin_at(at: BorrowedFd<'_>, name: &[u8]) -> Result<Origin, Failed> {
     origin_of(at, name, AtFlags::SYMLINK_NOFOLLOW)
 }
 
-fn origin_of(at: BorrowedFd<'_>, name: &[u8], flags: AtFlags) -> Result<Origin, Errno> {
+fn origin_of(at: BorrowedFd<'_>, name: &[u8], flags: AtFlags) -> Result<Origin, Failed> {
     let wanted = StatxFlags::INO | StatxFlags::BTIME;
-    let found = retry_on_intr(|| fs::statx(at, name, flags | AtFlags::NO_AUTOMOUNT, wanted))?;
+    let found = call("statx", || fs::statx(at, name, flags | AtFlags::NO_AUTOMOUNT, wanted))?;
     let is_kept = found.stx_mask & StatxFlags::BTIME.bits() != 0;
     let (seconds, nanoseconds) = if is_kept { (found.stx_btime.tv_sec, found.stx_btime.tv_nsec) } else { (0, 0) };
     Ok(Origin { inode: found.stx_ino, seconds, nanoseconds })
 }
 
-/// Whether a call failed because the process, or the machine, may open no more files.
-pub(super) fn lacks_descriptors(fault: &Fault) -> bool {
-    let code = fault.io_error().and_then(|error| error.raw_os_error());
-    [Errno::MFILE, Errno::NFILE].iter().any(|errno| code == Some(errno.raw_os_error()))
-}
-
 /// A second descriptor for the file of a handle.
-pub(super) fn duplicate(handle: BorrowedFd<'_>) -> Result<OwnedFd, Errno> {
-    rustix::io::fcntl_dupfd_cloexec(handle, 0)
+pub(super) fn duplicate(handle: BorrowedFd<'_>) -> Result<OwnedFd, Failed> {
+    call("fcntl", || rustix::io::fcntl_dupfd_cloexec(handle, 0))
 }
 
 /// How many files the process may have open; `None` where there is no limit.
@@ -95,50 +99,52 @@ pub(super) fn most_open_files() -> Option<u64> {
     getrlimit(Resource::Nofile).current
 }
 
-pub(super) fn create_file(at: BorrowedFd<'_>, name: &[u8]) -> Result<OwnedFd, Errno> {
-    retry_on_intr(|| fs::openat(at, name, NEW_FILE, PRIVATE_FILE))
+pub(super) fn create_file(at: BorrowedFd<'_>, name: &[u8]) -> Result<OwnedFd, Failed> {
+    call("openat", || fs::openat(at, name, NEW_FILE, PRIVATE_FILE))
 }
 
 /// Opens a file to read it. Whoever swapped it for a FIFO does not have us wait.
-pub(super) fn open_file(at: BorrowedFd<'_>, name: &[u8]) -> Result<OwnedFd, Errno> {
+pub(super) fn open_file(at: BorrowedFd<'_>, name: &[u8]) -> Result<OwnedFd, Failed> {
     let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
-    retry_on_intr(|| fs::openat(at, name, flags, Mode::empty()))
+    call("openat", || fs::openat(at, name, flags, Mode::empty()))
 }
 
 /// A file without a name, on the file system of `at`, that goes when its handle does.
-pub(super) fn create_nameless(at: BorrowedFd<'_>) -> Result<OwnedFd, Errno> {
-    retry_on_intr(|| fs::openat(at, ".", OFlags::RDWR | OFlags::TMPFILE | OFlags::CLOEXEC, PRIVATE_FILE))
+pub(super) fn create_nameless(at: BorrowedFd<'_>) -> Result<OwnedFd, Failed> {
+    call("openat", || fs::openat(at, ".", OFlags::RDWR | OFlags::TMPFILE | OFlags::CLOEXEC, PRIVATE_FILE))
 }
 
 /// An unnamed file in memory, on no visible file system.
-pub(super) fn create_in_memory() -> Result<OwnedFd, Errno> {
-    retry_on_intr(|| fs::memfd_create("layercage", fs::MemfdFlags::CLOEXEC))
+pub(super) fn create_in_memory() -> Result<OwnedFd, Failed> {
+    call("memfd_create", || fs::memfd_create("layercage", fs::MemfdFlags::CLOEXEC))
 }
 
 /// A file to write and then read again.
-pub(super) fn create_spool(at: BorrowedFd<'_>, name: &[u8]) -> Result<OwnedFd, Errno> {
+pub(super) fn create_spool(at: BorrowedFd<'_>, name: &[u8]) -> Result<OwnedFd, Failed> {
     let flags = NEW_FILE.difference(OFlags::WRONLY).union(OFlags::RDWR);
-    retry_on_intr(|| fs::openat(at, name, flags, PRIVATE_FILE))
+    call("openat", || fs::openat(at, name, flags, PRIVATE_FILE))
 }
 
-pub(super) fn create_directory(at: BorrowedFd<'_>, name: &[u8]) -> Result<(), Errno> {
-    retry_on_intr(|| fs::mkdirat(at, name, PRIVATE_DIRECTORY))
+pub(super) fn create_directory(at: BorrowedFd<'_>, name: &[u8]) -> Result<(), Failed> {
+    call("mkdirat", || fs::mkdirat(at, name, PRIVATE_DIRECTORY))
 }
 
-pub(super) fn create_symlink(at: BorrowedFd<'_>, name: &[u8], target: &[u8]) -> Result<(), Errno> {
-    retry_on_intr(|| fs::symlinkat(target, at, name))
+pub(super) fn create_symlink(at: BorrowedFd<'_>, name: &[u8], target: &[u8]) -> Result<(), Failed> {
+    call("symlinkat", || fs::symlinkat(target, at, name))
 }
 
-pub(super) fn create_fifo(at: BorrowedFd<'_>, name: &[u8]) -> Result<(), Errno> {
-    retry_on_intr(|| fs::mknodat(at, name, FileType::Fifo, PRIVATE_FILE, 0))
+pub(super) fn create_fifo(at: BorrowedFd<'_>, name: &[u8]) -> Result<(), Failed> {
+    call("mknodat", || fs::mknodat(at, name, FileType::Fifo, PRIVATE_FILE, 0))
 }
 
-pub(super) fn create_socket(at: BorrowedFd<'_>, name: &[u8]) -> Result<(), Errno> {
-    retry_on_intr(|| fs::mknodat(at, name, FileType::Socket, PRIVATE_FILE, 0))
+pub(super) fn create_socket(at: BorrowedFd<'_>, name: &[u8]) -> Result<(), Failed> {
+    call("mknodat", || fs::mknodat(at, name, FileType::Socket, PRIVATE_FILE, 0))
 }
 
-pub(super) fn create_device(at: BorrowedFd<'_>, name: &[u8], device: Device) -> Result<(), Errno> {
-    retry_on_intr(|| fs::mknodat(at, name, device_type(device), PRIVATE_FILE, fs::makedev(device.major, device.minor)))
+pub(super) fn create_device(at: BorrowedFd<'_>, name: &[u8], device: Device) -> Result<(), Failed> {
+    call("mknodat", || {
+        fs::mknodat(at, name, device_type(device), PRIVATE_FILE, fs::makedev(device.major, device.minor))
+    })
 }
 
 pub(super) fn device_type(device: Device) -> FileType {
@@ -149,24 +155,24 @@ pub(super) fn device_type(device: Device) -> FileType {
 }
 
 /// One more name for what is at `from`, which is not followed.
-pub(super) fn link(from: BorrowedFd<'_>, name: &[u8], to: BorrowedFd<'_>, new: &[u8]) -> Result<(), Errno> {
-    retry_on_intr(|| fs::linkat(from, name, to, new, AtFlags::empty()))
+pub(super) fn link(from: BorrowedFd<'_>, name: &[u8], to: BorrowedFd<'_>, new: &[u8]) -> Result<(), Failed> {
+    call("linkat", || fs::linkat(from, name, to, new, AtFlags::empty()))
 }
 
-pub(super) fn unlink(at: BorrowedFd<'_>, name: &[u8]) -> Result<(), Errno> {
-    retry_on_intr(|| fs::unlinkat(at, name, AtFlags::empty()))
+pub(super) fn unlink(at: BorrowedFd<'_>, name: &[u8]) -> Result<(), Failed> {
+    call("unlinkat", || fs::unlinkat(at, name, AtFlags::empty()))
 }
 
-pub(super) fn remove_directory(at: BorrowedFd<'_>, name: &[u8]) -> Result<(), Errno> {
-    retry_on_intr(|| fs::unlinkat(at, name, AtFlags::REMOVEDIR))
+pub(super) fn remove_directory(at: BorrowedFd<'_>, name: &[u8]) -> Result<(), Failed> {
+    call("rmdir", || fs::unlinkat(at, name, AtFlags::REMOVEDIR))
 }
 
-pub(super) fn rename(from: BorrowedFd<'_>, old: &[u8], to: BorrowedFd<'_>, new: &[u8]) -> Result<(), Errno> {
-    retry_on_intr(|| fs::renameat(from, old, to, new))
+pub(super) fn rename(from: BorrowedFd<'_>, old: &[u8], to: BorrowedFd<'_>, new: &[u8]) -> Result<(), Failed> {
+    call("renameat", || fs::renameat(from, old, to, new))
 }
 
-pub(super) fn rename_with(at: BorrowedFd<'_>, old: &[u8], new: &[u8], flags: RenameFlags) -> Result<(), Errno> {
-    retry_on_intr(|| fs::renameat_with(at, old, at, new, flags))
+pub(super) fn rename_with(at: BorrowedFd<'_>, old: &[u8], new: &[u8], flags: RenameFlags) -> Result<(), Failed> {
+    call("renameat2", || fs::renameat_with(at, old, at, new, flags))
 }
 
 /// Whether a name is that of an inode, at this moment.
@@ -175,33 +181,33 @@ pub(super) fn names(at: BorrowedFd<'_>, name: &[u8], identity: (u64, u64)) -> bo
 }
 
 /// Moves what is at a name in one directory to a name in another, where nothing is.
-pub(super) fn carry(from: (BorrowedFd<'_>, &[u8]), to: (BorrowedFd<'_>, &[u8])) -> Result<(), Errno> {
-    retry_on_intr(|| fs::renameat_with(from.0, from.1, to.0, to.1, RenameFlags::NOREPLACE))
+pub(super) fn carry(from: (BorrowedFd<'_>, &[u8]), to: (BorrowedFd<'_>, &[u8])) -> Result<(), Failed> {
+    call("renameat2", || fs::renameat_with(from.0, from.1, to.0, to.1, RenameFlags::NOREPLACE))
 }
 
 /// Whether we may make and remove names in a directory, as far as its mode and ACL say.
-pub(super) fn may_change(directory: BorrowedFd<'_>) -> Result<(), Errno> {
+pub(super) fn may_change(directory: BorrowedFd<'_>) -> Result<(), Failed> {
     let wanted = fs::Access::WRITE_OK | fs::Access::EXEC_OK;
-    retry_on_intr(|| fs::accessat(directory, ".", wanted, AtFlags::EACCESS))
+    call("faccessat2", || fs::accessat(directory, ".", wanted, AtFlags::EACCESS))
 }
 
 /// What a symbolic link points at; `EINVAL` for anything else.
-pub(super) fn read_link(at: BorrowedFd<'_>, name: &[u8]) -> Result<Vec<u8>, Errno> {
-    retry_on_intr(|| fs::readlinkat(at, name, Vec::new())).map(std::ffi::CString::into_bytes)
+pub(super) fn read_link(at: BorrowedFd<'_>, name: &[u8]) -> Result<Vec<u8>, Failed> {
+    call("readlinkat", || fs::readlinkat(at, name, Vec::new())).map(CString::into_bytes)
 }
 
-pub(super) fn status(handle: BorrowedFd<'_>) -> Result<Status, Errno> {
+pub(super) fn status(handle: BorrowedFd<'_>) -> Result<Status, Failed> {
     statx(handle, b"", AtFlags::EMPTY_PATH)
 }
 
 /// What is at `name`, which is not followed.
-pub(super) fn status_at(at: BorrowedFd<'_>, name: &[u8]) -> Result<Status, Errno> {
+pub(super) fn status_at(at: BorrowedFd<'_>, name: &[u8]) -> Result<Status, Failed> {
     statx(at, name, AtFlags::SYMLINK_NOFOLLOW)
 }
 
-fn statx(at: BorrowedFd<'_>, name: &[u8], flags: AtFlags) -> Result<Status, Errno> {
+fn statx(at: BorrowedFd<'_>, name: &[u8], flags: AtFlags) -> Result<Status, Failed> {
     let wanted = StatxFlags::BASIC_STATS | StatxFlags::MNT_ID;
-    let found = retry_on_intr(|| fs::statx(at, name, flags | AtFlags::NO_AUTOMOUNT, wanted))?;
+    let found = call("statx", || fs::statx(at, name, flags | AtFlags::NO_AUTOMOUNT, wanted))?;
     let device = fs::makedev(found.stx_dev_major, found.stx_dev_minor);
     let has_mount = found.stx_mask & StatxFlags::MNT_ID.bits() != 0;
     Ok(Status {
@@ -219,76 +225,165 @@ fn statx(at: BorrowedFd<'_>, name: &[u8], flags: AtFlags) -> Result<Status, Errn
 }
 
 /// Sets the owner of what `handle` names, without following; `O_PATH` handles will do.
-pub(super) fn set_owner(handle: BorrowedFd<'_>, uid: Option<u32>, gid: Option<u32>) -> Result<(), Errno> {
+pub(super) fn set_owner(handle: BorrowedFd<'_>, uid: Option<u32>, gid: Option<u32>) -> Result<(), Failed> {
     let (uid, gid) = (uid.map(fs::Uid::from_raw), gid.map(fs::Gid::from_raw));
-    retry_on_intr(|| fs::chownat(handle, "", uid, gid, AtFlags::EMPTY_PATH))
+    call("fchownat", || fs::chownat(handle, "", uid, gid, AtFlags::EMPTY_PATH))
 }
 
-pub(super) fn set_mode(handle: BorrowedFd<'_>, mode: u32) -> Result<(), Errno> {
-    retry_on_intr(|| fs::fchmod(handle, Mode::from_raw_mode(mode)))
+pub(super) fn set_mode(handle: BorrowedFd<'_>, mode: u32) -> Result<(), Failed> {
+    call("fchmod", || fs::fchmod(handle, Mode::from_raw_mode(mode)))
+}
+
+/// Sets the mode of a file, following links: only `proc.rs` may do that.
+pub(super) fn set_mode_at(at: BorrowedFd<'_>, name: &CStr, mode: u32) -> Result<(), Failed> {
+    call("fchmodat", || fs::chmodat(at, name, Mode::from_raw_mode(mode), AtFlags::empty()))
 }
 
 /// Sets the time of last modification of what `handle` names; `O_PATH` handles will do (Linux 5.8).
-pub(super) fn set_mtime(handle: BorrowedFd<'_>, mtime: Timestamp, is_path: bool) -> Result<(), Errno> {
+pub(super) fn set_mtime(handle: BorrowedFd<'_>, mtime: Timestamp, is_path: bool) -> Result<(), Failed> {
     let times = Timestamps {
         last_access: Timespec { tv_sec: 0, tv_nsec: fs::UTIME_OMIT },
         last_modification: Timespec { tv_sec: mtime.seconds, tv_nsec: mtime.nanoseconds.into() },
     };
     match is_path {
-        true => retry_on_intr(|| fs::utimensat(handle, "", &times, AtFlags::EMPTY_PATH)),
-        false => retry_on_intr(|| fs::futimens(handle, &times)),
+        true => call("utimensat", || fs::utimensat(handle, "", &times, AtFlags::EMPTY_PATH)),
+        false => call("futimens", || fs::futimens(handle, &times)),
     }
 }
 
-pub(super) fn set_xattr(handle: BorrowedFd<'_>, name: &[u8], value: &[u8]) -> Result<(), Errno> {
-    retry_on_intr(|| fs::fsetxattr(handle, name, value, fs::XattrFlags::empty()))
+pub(super) fn set_xattr(handle: BorrowedFd<'_>, name: &[u8], value: &[u8]) -> Result<(), Failed> {
+    call("fsetxattr", || fs::fsetxattr(handle, name, value, fs::XattrFlags::empty()))
 }
 
-pub(super) fn remove_xattr(handle: BorrowedFd<'_>, name: &[u8]) -> Result<(), Errno> {
-    retry_on_intr(|| fs::fremovexattr(handle, name))
+pub(super) fn remove_xattr(handle: BorrowedFd<'_>, name: &[u8]) -> Result<(), Failed> {
+    call("fremovexattr", || fs::fremovexattr(handle, name))
 }
 
 pub(super) fn has_xattr(handle: BorrowedFd<'_>, name: &[u8]) -> bool {
-    retry_on_intr(|| fs::fgetxattr(handle, name, &mut [0_u8; 0][..])).is_ok()
+    call("fgetxattr", || fs::fgetxattr(handle, name, &mut [0_u8; 0][..])).is_ok()
 }
 
 /// The names of all extended attributes.
-pub(super) fn list_xattrs(handle: BorrowedFd<'_>) -> Result<Vec<Vec<u8>>, Errno> {
+pub(super) fn list_xattrs(handle: BorrowedFd<'_>) -> Result<Vec<Vec<u8>>, Failed> {
     let mut list = vec![0; 64 << 10]; // XATTR_LIST_MAX
-    let length = match retry_on_intr(|| fs::flistxattr(handle, list.as_mut_slice())) {
-        Err(Errno::NOTSUP) => 0,
+    let length = match call("flistxattr", || fs::flistxattr(handle, list.as_mut_slice())) {
+        Err(Failed { errno: Errno::NOTSUP, .. }) => 0,
         other => other?,
     };
     let names = list.get(..length).unwrap_or_default().split(|&byte| byte == 0);
     Ok(names.filter(|name| !name.is_empty()).map(<[u8]>::to_vec).collect())
 }
 
-pub(super) fn write_at(file: BorrowedFd<'_>, bytes: &[u8], offset: u64) -> Result<usize, Errno> {
-    retry_on_intr(|| rustix::io::pwrite(file, bytes, offset))
+/// Writes at an offset. A full file system may write nothing and report no error: that is ENOSPC, too.
+pub(super) fn write_at(file: BorrowedFd<'_>, bytes: &[u8], offset: u64) -> Result<usize, Failed> {
+    some("pwrite64", call("pwrite64", || rustix::io::pwrite(file, bytes, offset))?)
 }
 
-pub(super) fn set_size(file: BorrowedFd<'_>, size: u64) -> Result<(), Errno> {
-    retry_on_intr(|| fs::ftruncate(file, size))
+pub(super) fn set_size(file: BorrowedFd<'_>, size: u64) -> Result<(), Failed> {
+    call("ftruncate", || fs::ftruncate(file, size))
 }
 
-pub(super) fn write(file: BorrowedFd<'_>, bytes: &[u8]) -> Result<usize, Errno> {
-    retry_on_intr(|| rustix::io::write(file, bytes))
+pub(super) fn write(file: BorrowedFd<'_>, bytes: &[u8]) -> Result<usize, Failed> {
+    some("write", call("write", || rustix::io::write(file, bytes))?)
 }
 
-pub(super) fn read(file: BorrowedFd<'_>, bytes: &mut [u8]) -> Result<usize, Errno> {
-    retry_on_intr(|| rustix::io::read(file, &mut *bytes))
+/// The number of bytes written, which is not to be zero.
+fn some(call: &'static str, written: usize) -> Result<usize, Failed> {
+    if written == 0 { Err(Failed { call, errno: Errno::NOSPC }) } else { Ok(written) }
+}
+
+pub(super) fn read(file: BorrowedFd<'_>, bytes: &mut [u8]) -> Result<usize, Failed> {
+    call("read", || rustix::io::read(file, &mut *bytes))
+}
+
+/// Reads a directory through a descriptor of its own, from the first name on.
+pub(super) fn list(directory: BorrowedFd<'_>) -> Result<Dir, Failed> {
+    call("openat", || Dir::read_from(directory))
+}
+
+/// Reads a directory through its own descriptor.
+pub(super) fn into_list(directory: OwnedFd) -> Result<Dir, Failed> {
+    Dir::new(directory).map_err(|errno| Failed { call: "fdopendir", errno })
+}
+
+pub(super) fn next_name(list: &mut Dir) -> Result<Option<DirEntry>, Failed> {
+    list.read().transpose().map_err(|errno| Failed { call: "getdents64", errno })
+}
+
+/// The descriptor of a directory that is read.
+pub(super) fn list_fd(list: &Dir) -> Result<BorrowedFd<'_>, Failed> {
+    list.fd().map_err(|errno| Failed { call: "dirfd", errno })
 }
 
 /// Goes on reading a directory at a position that it gave.
-pub(super) fn seek(directory: BorrowedFd<'_>, position: u64) -> Result<(), Errno> {
-    fs::seek(directory, fs::SeekFrom::Start(position)).map(drop)
+pub(super) fn seek(directory: BorrowedFd<'_>, position: u64) -> Result<(), Failed> {
+    call("lseek", || fs::seek(directory, fs::SeekFrom::Start(position))).map(drop)
+}
+
+/// Takes a lock. Returns whether it was free.
+pub(super) fn lock(file: BorrowedFd<'_>, how: FlockOperation) -> Result<bool, Failed> {
+    match call("flock", || fs::flock(file, how)) {
+        Err(Failed { errno: Errno::WOULDBLOCK, .. }) => Ok(false),
+        other => other.map(|()| true),
+    }
+}
+
+/// The type of the file system of a handle, as a magic number.
+pub(super) fn file_system_type(handle: BorrowedFd<'_>) -> Result<FsWord, Failed> {
+    call("fstatfs", || fs::fstatfs(handle)).map(|found| found.f_type)
 }
 
 /// Writes all of the file system of `handle` to the disk.
-pub(super) fn sync_file_system(handle: BorrowedFd<'_>) -> Result<(), Errno> {
-    retry_on_intr(|| fs::syncfs(handle))
+pub(super) fn sync_file_system(handle: BorrowedFd<'_>) -> Result<(), Failed> {
+    call("syncfs", || fs::syncfs(handle))
 }
 
-pub(super) fn sync(handle: BorrowedFd<'_>) -> Result<(), Errno> {
-    retry_on_intr(|| fs::fsync(handle))
+pub(super) fn sync(handle: BorrowedFd<'_>) -> Result<(), Failed> {
+    call("fsync", || fs::fsync(handle))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::fd::AsFd;
+
+    #[test]
+    fn a_failed_call_knows_its_name_and_the_caller_adds_the_path() {
+        let place = tempfile::tempdir().unwrap();
+        std::fs::write(place.path().join("full"), "").unwrap();
+        let directory: OwnedFd = std::fs::File::open(place.path()).unwrap().into();
+        let at = directory.as_fd();
+        // A handle that only names takes no content, no mode and no lock.
+        let handle = open_handle(at, b"full").unwrap();
+        let file = handle.as_fd();
+        let (none, full) = (&b"none"[..], &b"full"[..]);
+        let failures = [
+            ("openat", open_directory(at, none).map(drop)),
+            ("openat", create_file(at, full).map(drop)),
+            ("statx", status_at(at, none).map(drop)),
+            ("mkdirat", create_directory(at, full)),
+            ("symlinkat", create_symlink(at, full, b"target")),
+            ("mknodat", create_fifo(at, full)),
+            ("linkat", link(at, none, at, b"new")),
+            ("unlinkat", unlink(at, none)),
+            ("rmdir", remove_directory(at, none)),
+            ("renameat", rename(at, none, at, b"new")),
+            ("renameat2", rename_with(at, none, full, RenameFlags::EXCHANGE)),
+            ("renameat2", carry((at, none), (at, b"new"))),
+            ("readlinkat", read_link(at, full).map(drop)),
+            ("fchmod", set_mode(file, 0o600)),
+            ("fsetxattr", set_xattr(file, b"user.x", b"")),
+            ("write", write(file, b"x").map(drop)),
+            ("pwrite64", write_at(file, b"x", 0).map(drop)),
+            ("ftruncate", set_size(file, 1)),
+            ("read", read(file, &mut [0]).map(drop)),
+            ("flock", lock(file, FlockOperation::NonBlockingLockShared).map(drop)),
+            ("fsync", sync(file)),
+        ];
+        for (call, failure) in failures {
+            let failed = failure.expect_err(call);
+            assert_eq!(failed.call, call);
+            assert_eq!(failed.at(b"a/b").to_string(), format!(r#"{call}("a/b")"#));
+        }
+    }
 }

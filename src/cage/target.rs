@@ -9,6 +9,7 @@
 //! put another *empty* directory there, and that one is replaced. No file can be lost this way.
 
 use super::directory::{self, Me, Opened};
+use super::failed::{At, Failed, swapped};
 use super::remove::Names;
 use super::sys::{self, Status};
 use crate::words::{Escaped, Fault, Misuse, Occupant};
@@ -75,21 +76,23 @@ impl Target {
     fn take_free(&self, parent: BorrowedFd<'_>, from: (BorrowedFd<'_>, &[u8])) -> Result<(), Fault> {
         match sys::carry(from, (parent, &self.name)) {
             // A file or directory that appeared meanwhile stays, even an empty directory: another process uses it.
-            Err(Errno::EXIST) => Err(self.occupied(parent)),
-            other => other.map_err(sys::fault("renameat2", &self.name)),
+            Err(Failed { errno: Errno::EXIST, .. }) => Err(self.occupied(parent)),
+            other => other.at(&self.name),
         }
     }
 
     fn replace(&self, parent: BorrowedFd<'_>, from: (BorrowedFd<'_>, &[u8])) -> Result<(), Fault> {
         match sys::rename(from.0, from.1, parent, &self.name) {
-            Err(Errno::NOTEMPTY | Errno::EXIST) => Err(exists(&self.name, Occupant::FullDirectory)),
-            // A mount appeared since our check, or the kernel does not report mounts (before 5.8).
-            Err(Errno::BUSY) => Err(exists(&self.name, Occupant::MountPoint)),
-            Err(Errno::NOTDIR) => Err(self.occupied(parent)),
-            Err(errno @ (Errno::PERM | Errno::ACCESS)) => {
-                Err(Fault::system("renameat", &self.name, errno).with_help(PROTECTED))
+            Err(Failed { errno: Errno::NOTEMPTY | Errno::EXIST, .. }) => {
+                Err(exists(&self.name, Occupant::FullDirectory))
             }
-            other => other.map_err(sys::fault("renameat", &self.name)),
+            // A mount appeared since our check, or the kernel does not report mounts (before 5.8).
+            Err(Failed { errno: Errno::BUSY, .. }) => Err(exists(&self.name, Occupant::MountPoint)),
+            Err(Failed { errno: Errno::NOTDIR, .. }) => Err(self.occupied(parent)),
+            Err(failed @ Failed { errno: Errno::PERM | Errno::ACCESS, .. }) => {
+                Err(failed.at(&self.name).with_help(PROTECTED))
+            }
+            other => other.at(&self.name),
         }
     }
 
@@ -109,22 +112,22 @@ impl Target {
         let made = make_directory(stage, SUBSTITUTE, me)?;
         match sys::carry((stage, SUBSTITUTE), (parent, &self.name)) {
             // The name was taken by another process. Dropping the stage removes this directory.
-            Err(Errno::EXIST) => return Ok(()),
-            other => other.map_err(sys::fault("renameat2", &self.name))?,
+            Err(Failed { errno: Errno::EXIST, .. }) => return Ok(()),
+            other => other.at(&self.name)?,
         }
         // If we may not change its owner, it stays ours.
         let _ = sys::set_owner(made.as_fd(), Some(before.uid), Some(before.gid));
-        sys::set_mode(made.as_fd(), before.mode).map_err(sys::fault("fchmod", &self.name))
+        sys::set_mode(made.as_fd(), before.mode).at(&self.name)
     }
 }
 
 /// Makes a directory in a stage, and opens it.
 pub(super) fn make_directory(stage: BorrowedFd<'_>, name: &[u8], me: Me) -> Result<OwnedFd, Fault> {
-    sys::create_directory(stage, name).map_err(sys::fault("mkdirat", name))?;
-    let mount = sys::status(stage).map_err(sys::fault("statx", name))?.mount;
+    sys::create_directory(stage, name).at(name)?;
+    let mount = sys::status(stage).at(name)?.mount;
     match directory::open(stage, name, mount, me)? {
         Opened::Directory { fd, .. } => Ok(fd),
-        _ => Err(Fault::system("openat", name, Errno::STALE)),
+        _ => Err(swapped(name)),
     }
 }
 
@@ -133,11 +136,11 @@ fn exists(name: &[u8], occupant: Occupant) -> Fault {
 }
 
 fn look(parent: BorrowedFd<'_>, name: &[u8]) -> Result<Found, Fault> {
-    let status = |handle| sys::status(handle).map_err(sys::fault("statx", name));
+    let status = |handle| sys::status(handle).at(name);
     // An `O_PATH` handle: it calls no driver, does not block on a FIFO, and follows no link.
     let handle = match sys::open_handle(parent, name) {
-        Err(Errno::NOENT) => return Ok(Found::Nothing),
-        other => other.map_err(sys::fault("openat", name))?,
+        Err(Failed { errno: Errno::NOENT, .. }) => return Ok(Found::Nothing),
+        other => other.at(name)?,
     };
     let found = status(handle.as_fd())?;
     Ok(if found.mount != status(parent)?.mount {
@@ -157,7 +160,7 @@ fn look(parent: BorrowedFd<'_>, name: &[u8]) -> Result<Found, Fault> {
 /// `rename`.
 fn is_empty(directory: BorrowedFd<'_>, name: &[u8]) -> Result<bool, Fault> {
     match sys::open_directory(directory, b".") {
-        Err(Errno::ACCESS) => Ok(true),
-        other => Ok(Names::own(other.map_err(sys::fault("openat", name))?, name)?.next()?.is_none()),
+        Err(Failed { errno: Errno::ACCESS, .. }) => Ok(true),
+        other => Ok(Names::own(other.at(name)?, name)?.next()?.is_none()),
     }
 }

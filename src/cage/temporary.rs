@@ -10,6 +10,7 @@
 
 use super::apart::APART;
 use super::claim::{self, Claim, Purpose};
+use super::failed::{At, Failed, is_one_of};
 use super::sys::{self, Origin};
 use super::{Cage, Directory, Exposure, remove::Names};
 use crate::words::{self, DirectoryId, Fault};
@@ -70,7 +71,7 @@ impl Cage {
                 // A file system without sockets.
                 Ok(None) => Temporaries::Unmarked,
                 // Whoever may not write to the root may be allowed to somewhere below it.
-                Err(error) if error.io_error().is_some_and(is_denied) => Temporaries::Unmarked,
+                Err(fault) if is_one_of(&fault, &[Errno::ACCESS, Errno::PERM, Errno::ROFS]) => Temporaries::Unmarked,
                 Err(fault) => return Err(fault),
             };
         }
@@ -81,8 +82,8 @@ impl Cage {
     pub(super) fn condemn(&mut self, at: BorrowedFd<'_>, name: &[u8]) -> Result<(), Fault> {
         let Temporaries::Marked(marker) = &mut self.temporaries else { return Ok(()) };
         match sys::origin_at(at, name) {
-            Err(Errno::NOENT) => Ok(()),
-            origin => marker.condemn(origin.map_err(sys::fault("statx", name))?),
+            Err(Failed { errno: Errno::NOENT, .. }) => Ok(()),
+            origin => marker.condemn(origin.at(name)?),
         }
     }
 
@@ -164,7 +165,7 @@ impl Marker {
         if !claim.is_marked() {
             return claim.remove(root).map(|()| None);
         }
-        match sys::create_file(claim.directory.as_fd(), PLACE).map_err(sys::fault("openat", PLACE)) {
+        match sys::create_file(claim.directory.as_fd(), PLACE).at(PLACE) {
             Ok(place) => Ok(Some(Self { claim, place, names: None, is_needed: false })),
             Err(fault) => {
                 let _ = remove(root, &claim);
@@ -180,7 +181,7 @@ impl Marker {
     }
 
     fn write(&self, record: &[u8], offset: u64) -> Result<(), Fault> {
-        match sys::write_at(self.place.as_fd(), record, offset).map_err(sys::fault("pwrite64", PLACE))? {
+        match sys::write_at(self.place.as_fd(), record, offset).at(PLACE)? {
             bytes if bytes == record.len() => Ok(()),
             _ => Err(Fault::system("pwrite64", PLACE, Errno::NOSPC)),
         }
@@ -212,8 +213,8 @@ fn read_place(claim: &Claim) -> Result<Option<(Origin, Vec<u8>)>, Fault> {
     }
     // A longer path is none that a limit lets through.
     let mut record = vec![0; 64 << 10];
-    let file = sys::open_file(at, PLACE).map_err(sys::fault("openat", PLACE))?;
-    let length = sys::read(file.as_fd(), &mut record).map_err(sys::fault("read", PLACE))?;
+    let file = sys::open_file(at, PLACE).at(PLACE)?;
+    let length = sys::read(file.as_fd(), &mut record).at(PLACE)?;
     record.truncate(length);
     Ok(parse_place(&record).map(|(condemned, path)| (condemned, path.to_vec())))
 }
@@ -235,12 +236,7 @@ fn parse_place(record: &[u8]) -> Option<(Origin, &[u8])> {
 /// Removes the directory of a run, unless it has other content.
 fn remove(root: BorrowedFd<'_>, claim: &Claim) -> Result<(), Fault> {
     match sys::unlink(claim.directory.as_fd(), PLACE) {
-        Ok(()) | Err(Errno::NOENT) => claim.remove(root),
-        Err(errno) => Err(Fault::system("unlinkat", PLACE, errno)),
+        Ok(()) | Err(Failed { errno: Errno::NOENT, .. }) => claim.remove(root),
+        Err(failed) => Err(failed.at(PLACE)),
     }
-}
-
-fn is_denied(error: &std::io::Error) -> bool {
-    let denied = [Errno::ACCESS, Errno::PERM, Errno::ROFS];
-    denied.iter().any(|errno| error.raw_os_error() == Some(errno.raw_os_error()))
 }

@@ -5,9 +5,9 @@
 //! the resolution of the file system: one second on ext4 with small inodes, two on vfat. This is not tested for each
 //! file: a stored time shows that nearer times, and times that are as coarse, can be stored, too.
 
+use super::failed::Failed;
 use super::{Cage, WalkDelegate, sys};
 use crate::words::{Fault, Timestamp};
-use rustix::io::Errno;
 use std::os::fd::BorrowedFd;
 
 /// The times that a file system can store, as far as tested.
@@ -82,9 +82,9 @@ impl Cage {
         if self.times.are_known_to_hold(time) {
             return Ok(None);
         }
-        let failed = |call| move |errno: Errno| Fault::system(call, time.to_string().as_bytes(), errno);
-        sys::set_mtime(handle, time, is_path).map_err(failed("utimensat"))?;
-        let kept = sys::status(handle).map_err(failed("statx"))?.mtime;
+        let failed = |failed: Failed| failed.at(time.to_string().as_bytes());
+        sys::set_mtime(handle, time, is_path).map_err(failed)?;
+        let kept = sys::status(handle).map_err(failed)?.mtime;
         if kept != time {
             return Ok(Some(Unheld { asked: time, kept }));
         }

@@ -4,10 +4,10 @@
 //! do, an absolute one from the root handle, and `..` (which only links have) pops a component of the path
 //! walked so far. What the kernel would call is never asked to resolve anything but a single component.
 
+use super::failed::swapped;
 use super::recent::Waypoint;
 use super::{Cage, Directory, Step, WalkDelegate};
 use crate::words::{Component, DirectoryId, Escaped, Fault, Followed, PlaceId, Violation};
-use rustix::io::Errno;
 use std::collections::VecDeque;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -172,7 +172,7 @@ impl Cage {
             match self.step(&at, Component::parse(part)?)? {
                 Step::Directory(directory, _) => trail.keep(std::mem::replace(&mut at, directory)),
                 // It was walked through a moment ago: somebody else is changing the tree.
-                _ => return Err(Fault::system("openat", path, Errno::STALE)),
+                _ => return Err(swapped(path)),
             }
         }
         Ok(Some(at))
