@@ -179,7 +179,7 @@ impl Finishing {
 
     /// Has a file wait, with its content; gives it back where there is no room.
     fn queue(&self, file: OwnedFd, content: &[u8], last: Last, path: Path<'_>) -> Result<(), OwnedFd> {
-        let Waiting { files, unfinished, .. } = &mut *self.waiting.wait();
+        let Waiting { files, unfinished, .. } = &mut *self.waiting.lock();
         if files.files.len() >= self.most || files.bytes.len() + content.len() > WAITING_BYTES {
             return Err(file);
         }
@@ -191,10 +191,10 @@ impl Finishing {
     /// Finishes all that wait, those that others are at included; says what went wrong, as [`Finishing::fault`] does.
     pub(super) fn finish_all(&self) -> Result<(), Fault> {
         for batch in &self.batches {
-            self.finish_batch(&mut batch.wait());
+            self.finish_batch(&mut batch.lock());
         }
         self.fault()?;
-        match self.waiting.wait().unfinished {
+        match self.waiting.lock().unfinished {
             0 => Ok(()),
             _ => Err(Fault::bug("files that were put off are not finished")),
         }
@@ -202,7 +202,7 @@ impl Finishing {
 
     /// What went wrong first with any file; who has been told, and goes on, is told that he cannot.
     pub(super) fn fault(&self) -> Result<(), Fault> {
-        let failure = &mut self.waiting.wait().failure;
+        let failure = &mut self.waiting.lock().failure;
         if let Failure::None = failure {
             return Ok(());
         }
@@ -214,10 +214,10 @@ impl Finishing {
 
     /// Finishes all that wait at this moment; says whether there were any.
     fn finish_batch(&self, batch: &mut Files) -> bool {
-        std::mem::swap(batch, &mut self.waiting.wait().files);
+        std::mem::swap(batch, &mut self.waiting.lock().files);
         let files = batch.files.len();
         let finished = batch.finish();
-        let mut waiting = self.waiting.wait();
+        let mut waiting = self.waiting.lock();
         waiting.unfinished -= files.min(waiting.unfinished);
         if let (Err(fault), Failure::None) = (finished, &waiting.failure) {
             waiting.failure = Failure::Untold(fault);
@@ -227,8 +227,8 @@ impl Finishing {
 }
 
 impl DeferredWork for Finishing {
-    fn help(&self) -> bool {
-        let free = self.batches.iter().find_map(Lock::take);
+    fn run_one(&self) -> bool {
+        let free = self.batches.iter().find_map(Lock::try_lock);
         free.is_some_and(|mut batch| self.finish_batch(&mut batch))
     }
 }
@@ -277,7 +277,7 @@ mod tests {
         let path = |number: usize| place.path().join(number.to_string());
         std::thread::scope(|scope| {
             for _ in 0..=HELPERS {
-                scope.spawn(|| (0..1_000).filter(|_| finishing.help()).count());
+                scope.spawn(|| (0..1_000).filter(|_| finishing.run_one()).count());
             }
             for number in 0..5 * WAITING {
                 let file = open(&path(number), OFlags::CREATE | OFlags::WRONLY);
@@ -289,7 +289,7 @@ mod tests {
             }
         });
         finishing.finish_all().unwrap();
-        assert!(!finishing.help());
+        assert!(!finishing.run_one());
         for number in 0..5 * WAITING {
             let status = std::fs::metadata(path(number)).unwrap();
             assert_eq!((status.mode() & 0o7777, status.mtime(), status.mtime_nsec()), (0o640, 7, 9), "{number}");
@@ -304,7 +304,7 @@ mod tests {
         for number in 0..2 * WAITING {
             let file = open(&place.path().join(number.to_string()), OFlags::CREATE | OFlags::WRONLY);
             put_off(&finishing, file, &[7; 40 << 10][..], 40 << 10).unwrap();
-            let waiting = finishing.waiting.wait();
+            let waiting = finishing.waiting.lock();
             assert!(waiting.files.files.len() <= WAITING, "{number}");
             assert!(waiting.files.bytes.len() <= WAITING_BYTES + WAITING * "etc/f".len(), "{number}");
         }
@@ -319,7 +319,7 @@ mod tests {
             let finishing = Finishing::new();
             let file = open(&place.path().join("f"), OFlags::PATH);
             put_off(&finishing, file, content, content.len() as u64).unwrap();
-            assert!(finishing.help());
+            assert!(finishing.run_one());
             let fault = finishing.fault().unwrap_err();
             assert!(fault.to_string().starts_with(&format!(r#"{call}("etc/f")"#)), "{fault}");
             let again = finishing.finish_all().unwrap_err();

@@ -184,7 +184,7 @@ impl Pump<'_> {
     fn run<R: Read + MayBlock>(self, reader: &mut Unpacked<R>, to: Sender<Arc<Chunk>>) -> Result<(), Fault> {
         let mut to = Some(to);
         loop {
-            let mut buffer = self.pool.take(|| self.queues.help() || self.queues.await_turn())?;
+            let mut buffer = self.pool.take(|| self.queues.run_one() || self.queues.await_turn())?;
             let mut filled = 0;
             let mut end = Ok(false);
             while let Some(free) = buffer.get_mut(filled..).filter(|free| !free.is_empty()) {

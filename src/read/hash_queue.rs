@@ -29,7 +29,7 @@ impl HashQueue {
     /// Adds a chunk at the end.
     pub(crate) fn add(self: &Arc<Self>, chunk: &Arc<Chunk>) {
         if self.is_hashed {
-            self.waiting.wait().push_back(Arc::clone(chunk));
+            self.waiting.lock().push_back(Arc::clone(chunk));
             // Fails if the hashing thread has ended. The threads that wait then hash instead.
             let _ = self.call.as_ref().map(|call| call.send(Arc::clone(self)));
         }
@@ -37,7 +37,7 @@ impl HashQueue {
 
     /// Hashes the remaining chunks, and returns the digest; `None` the second time, or without a hasher.
     pub(crate) fn finish(&self) -> Option<Digest> {
-        let mut hasher = self.hasher.wait();
+        let mut hasher = self.hasher.lock();
         while self.hash_next(&mut hasher) {}
         hasher.take().map(Hasher::finish)
     }
@@ -45,8 +45,8 @@ impl HashQueue {
     /// Hashes the next chunk, after waiting for a thread that is hashing one. `false` if the queue is empty: then no
     /// chunk is in the hands of a hashing thread either, unless the caller itself has to free it.
     pub(crate) fn await_turn(&self) -> bool {
-        let is_empty = self.waiting.wait().is_empty();
-        !is_empty && self.hash_next(&mut self.hasher.wait())
+        let is_empty = self.waiting.lock().is_empty();
+        !is_empty && self.hash_next(&mut self.hasher.lock())
     }
 
     /// Whether a thread does nothing but hash.
@@ -55,7 +55,7 @@ impl HashQueue {
     }
 
     fn hash_next(&self, hasher: &mut Option<Hasher>) -> bool {
-        let next = self.waiting.wait().pop_front();
+        let next = self.waiting.lock().pop_front();
         match (hasher, next) {
             (Some(hasher), Some(chunk)) => {
                 hasher.update(&chunk);
@@ -68,8 +68,8 @@ impl HashQueue {
 
 impl DeferredWork for HashQueue {
     /// Hashes the next chunk.
-    fn help(&self) -> bool {
-        self.hasher.take().is_some_and(|mut hasher| self.hash_next(&mut hasher))
+    fn run_one(&self) -> bool {
+        self.hasher.try_lock().is_some_and(|mut hasher| self.hash_next(&mut hasher))
     }
 }
 
@@ -82,8 +82,8 @@ pub(crate) struct Queues {
 }
 
 impl Queues {
-    pub(crate) fn help(&self) -> bool {
-        self.unpacked.help() || self.blob.help() || self.deferred.as_ref().is_some_and(|work| work.help())
+    pub(crate) fn run_one(&self) -> bool {
+        self.unpacked.run_one() || self.blob.run_one() || self.deferred.as_ref().is_some_and(|work| work.run_one())
     }
 
     /// Hashes the next chunk of either queue; see [`HashQueue::await_turn`].
@@ -111,16 +111,16 @@ mod tests {
             let queue = queue(is_called.then_some(call));
             let mut pool = Pool::new(2);
             for _ in 0..2 {
-                let buffer = pool.take(|| queue.help()).unwrap();
+                let buffer = pool.take(|| queue.run_one()).unwrap();
                 let chunk = pool.chunk(buffer, 3);
                 queue.add(&chunk);
             }
             let (busy, found_busy) = channel();
             std::thread::scope(|scope| {
-                let turn = queue.hasher.wait();
+                let turn = queue.hasher.lock();
                 let waiting = Arc::clone(&queue);
                 let taker = scope.spawn(move || {
-                    let help = || waiting.help() || busy.send(()).is_err() || waiting.await_turn();
+                    let help = || waiting.run_one() || busy.send(()).is_err() || waiting.await_turn();
                     pool.take(help).unwrap().len()
                 });
                 // The waiting thread could not hash, because the hasher is locked. This thread unlocks it, and hashes
@@ -139,9 +139,9 @@ mod tests {
         let mut whole = Hasher::new(Algorithm::Sha256);
         std::thread::scope(|scope| {
             let helper = Arc::clone(&queue);
-            scope.spawn(move || (0..10_000).filter(|_| helper.help()).count());
+            scope.spawn(move || (0..10_000).filter(|_| helper.run_one()).count());
             for number in 0..200_u8 {
-                let mut buffer = pool.take(|| queue.help()).unwrap();
+                let mut buffer = pool.take(|| queue.run_one()).unwrap();
                 buffer[..3].fill(number);
                 whole.update(&buffer[..3]);
                 let chunk = pool.chunk(buffer, 3);

@@ -100,7 +100,7 @@ impl PipedStream {
             match self.arriving.try_recv() {
                 Ok(chunk) => return Some(chunk),
                 Err(TryRecvError::Disconnected) => return None,
-                Err(TryRecvError::Empty) if self.queues.help() => (),
+                Err(TryRecvError::Empty) if self.queues.run_one() => (),
                 // The feeding thread may wait for buffers that are all still in the queue. Without a hashing thread, it
                 // may be this one that has to hash them.
                 Err(TryRecvError::Empty) if !self.queues.blob.is_called() && self.queues.await_turn() => (),

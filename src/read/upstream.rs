@@ -66,7 +66,7 @@ impl<'p, R: Read> ChunkReader<'p, R> {
         }
         // Returns the buffer to the pool before the next one is taken.
         self.current = None;
-        let mut buffer = self.pool.take(|| self.queue.help() || self.queue.await_turn())?;
+        let mut buffer = self.pool.take(|| self.queue.run_one() || self.queue.await_turn())?;
         let got = self.reader.read(&mut buffer);
         // The chunk returns the buffer to the pool even if the read failed.
         let chunk = self.pool.chunk(buffer, *got.as_ref().unwrap_or(&0));

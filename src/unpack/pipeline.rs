@@ -114,6 +114,6 @@ fn feed<R: Read>(
 /// Hashes the chunks of each queue that arrives, and does deferred work in between.
 fn help(called: &Receiver<Arc<HashQueue>>, deferred: Option<&dyn DeferredWork>) {
     for queue in called {
-        while queue.help() || deferred.is_some_and(|work| work.help()) {}
+        while queue.run_one() || deferred.is_some_and(|work| work.run_one()) {}
     }
 }

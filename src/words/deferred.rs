@@ -1,4 +1,4 @@
-//! Work that can wait.
+//! Deferred work, and the lock around it.
 
 use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
 
@@ -7,13 +7,14 @@ use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
 /// A [`Rootfs`](crate::Rootfs) defers the writing of small files. The threads that read a layer do it while they wait.
 #[expect(unnameable_types, reason = "sealed: only a sink of this crate can defer work")]
 pub trait DeferredWork: Send + Sync {
-    /// Does the next piece, unless there is none or another thread is at it. Returns whether it did.
-    fn help(&self) -> bool;
+    /// Does the next piece, unless there is none or another thread is doing it. Returns whether it did.
+    fn run_one(&self) -> bool;
 }
 
-/// What one thread at a time works on, and the others pass by.
+/// A mutex that ignores poisoning.
 ///
-/// A thread that panicked over it leaves it as it is: whoever works on it sees to it that nothing wrong comes of that.
+/// A thread that panics leaves the value as it is, so each user must keep it valid at every point where a panic may
+/// happen.
 #[derive(Debug, Default)]
 pub(crate) struct Lock<T>(Mutex<T>);
 
@@ -22,13 +23,13 @@ impl<T> Lock<T> {
         Self(Mutex::new(value))
     }
 
-    /// Waits until nobody else is at it.
-    pub(crate) fn wait(&self) -> MutexGuard<'_, T> {
+    /// Waits until no other thread holds the lock.
+    pub(crate) fn lock(&self) -> MutexGuard<'_, T> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// `None` while somebody else is at it.
-    pub(crate) fn take(&self) -> Option<MutexGuard<'_, T>> {
+    /// Returns `None` while another thread holds the lock.
+    pub(crate) fn try_lock(&self) -> Option<MutexGuard<'_, T>> {
         match self.0.try_lock() {
             Ok(value) => Some(value),
             Err(TryLockError::Poisoned(poisoned)) => Some(poisoned.into_inner()),

@@ -570,7 +570,7 @@ struct Helped<'a> {
 impl<'a> Helped<'a> {
     fn new(rootfs: &'a mut Rootfs, at_once: bool) -> Self {
         let work = rootfs.deferred_work().unwrap();
-        Self { rootfs, at_once, help: Box::new(move || while work.help() {}) }
+        Self { rootfs, at_once, help: Box::new(move || while work.run_one() {}) }
     }
 }
 

@@ -48,7 +48,7 @@ const LONG: u64 = 1 << 30;
 struct Waits(ThreadId, Sender<()>);
 
 impl DeferredWork for Waits {
-    fn help(&self) -> bool {
+    fn run_one(&self) -> bool {
         if thread::current().id() != self.0 {
             self.1.send(()).unwrap_or_default();
         }
