@@ -75,13 +75,13 @@ pub(crate) struct Unpack {
 #[derive(Debug, Args)]
 pub(crate) struct Apply {
     /// The digest of LAYER as it is stored; checked before DIR is touched.
-    #[arg(long, value_name = "DIGEST", value_parser = parse_digest)]
+    #[arg(long, value_name = "DIGEST")]
     pub(crate) digest: Option<Digest>,
     /// The size of LAYER in bytes; checked before DIR is touched.
     #[arg(long, value_name = "BYTES")]
     pub(crate) size: Option<u64>,
     /// The digest of the uncompressed layer; checked before DIR is touched.
-    #[arg(long, value_name = "DIGEST", value_parser = parse_digest)]
+    #[arg(long, value_name = "DIGEST")]
     pub(crate) diff_id: Option<Digest>,
     /// Apply LAYER even if it looks like the archive of an image, which is a usage error otherwise. `--digest` and
     /// `--diff-id` have the same effect.
@@ -174,9 +174,4 @@ impl Working {
     pub(crate) fn jobs(&self) -> NonZeroUsize {
         self.jobs.or_else(|| std::thread::available_parallelism().ok()).unwrap_or(NonZeroUsize::MIN)
     }
-}
-
-pub(crate) fn parse_digest(text: &str) -> Result<Digest, String> {
-    text.parse()
-        .map_err(|_| "a digest is sha256: with 64, or sha512: with 128 lower-case hexadecimal digits".to_owned())
 }

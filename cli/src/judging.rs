@@ -4,14 +4,14 @@
 use clap::Args;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use layercage::{
-    BadIdMap, Devices, Fifos, IdMap, IdRange, Limit, Limits, Links, Mtime, OwnerMap, Owners, Policy, Preset, QuirkRule,
-    SetId, Timestamp, Verdict, ViolationRule, Xattrs,
+    Devices, Fifos, IdMap, IdRange, Limit, Limits, Links, Mtime, OwnerMap, Owners, OwnersKind, Policy, Preset,
+    QuirkRule, SetId, Timestamp, Verdict, ViolationRule, Xattrs,
 };
 
 /// Takes the words of a choice.
 macro_rules! words {
     ($choice:ty) => {
-        PossibleValuesParser::new(<$choice>::ALL.iter().map(|choice| choice.word()))
+        PossibleValuesParser::new(<$choice>::ALL.iter().map(|choice| choice.name()))
             .try_map(|word| word.parse::<$choice>())
     };
 }
@@ -21,7 +21,7 @@ pub(crate) use words;
 pub(crate) struct Judging {
     /// The preset: `default` accepts quirks that real images are known to have, `compatible` also most that containerd
     /// accepts, `paranoid` refuses everything that deserves a note.
-    #[arg(long, default_value = "default", value_name = "POLICY", value_parser = parse_preset)]
+    #[arg(long, default_value = "default", value_name = "POLICY", value_parser = words!(Preset))]
     policy: Preset,
     /// How device nodes are handled; the default is `refuse`, or `skip` with `--policy compatible`.
     #[arg(long, value_name = "CHOICE", value_parser = words!(Devices))]
@@ -35,14 +35,14 @@ pub(crate) struct Judging {
     /// The owner of files: the owner in the layer if privileges allow it, otherwise you (`auto`, the default); always the
     /// owner in the layer (`keep`); you (`caller`); an id from a map (`map`); or you, with the owner in the layer stored
     /// in an attribute that fuse-overlayfs reads (`record`).
-    #[arg(long, value_name = "CHOICE", value_parser = PossibleValuesParser::new(OWNERS))]
-    owners: Option<String>,
+    #[arg(long, value_name = "CHOICE", value_parser = words!(OwnersKind))]
+    owners: Option<OwnersKind>,
     /// A range of user ids for `--owners map`, as in `/proc/self/uid_map` but with colons: the first id in the layer, the
     /// id that it is mapped to, and the count. May be repeated.
-    #[arg(long, value_name = "INSIDE:OUTSIDE:COUNT", requires = "gid_map", value_parser = parse_range)]
+    #[arg(long, value_name = "INSIDE:OUTSIDE:COUNT", requires = "gid_map")]
     uid_map: Vec<IdRange>,
     /// A range of group ids for `--owners map`. May be repeated.
-    #[arg(long, value_name = "INSIDE:OUTSIDE:COUNT", requires = "uid_map", value_parser = parse_range)]
+    #[arg(long, value_name = "INSIDE:OUTSIDE:COUNT", requires = "uid_map")]
     gid_map: Vec<IdRange>,
     /// Which extended attributes are set: those that a layer may write (`safe`, the default), all (`all`) or none
     /// (`none`). `refuse` refuses attributes that a layer may not write; `require` refuses those that cannot be set.
@@ -53,10 +53,10 @@ pub(crate) struct Judging {
     #[arg(long, value_name = "CHOICE", value_parser = words!(Links))]
     links: Option<Links>,
     /// How modification times are handled: `keep`, or `clamp=SECONDS` to lower later times to this one.
-    #[arg(long, value_name = "CHOICE", value_parser = parse_mtime)]
+    #[arg(long, value_name = "CHOICE")]
     mtime: Option<Mtime>,
     /// The time of directories that no entry lists, in seconds since 1970.
-    #[arg(long, value_name = "SECONDS", allow_negative_numbers = true, value_parser = parse_time)]
+    #[arg(long, value_name = "SECONDS", allow_negative_numbers = true)]
     epoch: Option<Timestamp>,
     /// Let a quirk pass with a note, whatever the policy says; `layercage rules` lists them.
     #[arg(long, value_name = "RULE", value_parser = parse_rule)]
@@ -68,8 +68,6 @@ pub(crate) struct Judging {
     #[arg(long, value_name = "NAME=AMOUNT", value_parser = parse_limit)]
     limit: Vec<(Limit, u64)>,
 }
-
-const OWNERS: [&str; 5] = ["auto", "keep", "caller", "map", "record"];
 
 impl Judging {
     /// The policy asked for; or why there is none that does all of it.
@@ -97,22 +95,19 @@ impl Judging {
         Ok(policy)
     }
 
-    /// A map means `--owners map`; any other choice has no use for one.
+    /// Ranges without `--owners` mean `--owners map`. No other choice takes ranges.
     fn owners(&self) -> Result<Option<Owners>, String> {
         let has_map = !self.uid_map.is_empty();
-        Ok(Some(match self.owners.as_deref() {
-            None if !has_map => return Ok(None),
-            None | Some("map") if has_map => {
-                let map = |ranges: &[IdRange]| IdMap::new(ranges.iter().copied()).map_err(|bad| bad.to_string());
-                Owners::Map(OwnerMap { uids: map(&self.uid_map)?, gids: map(&self.gid_map)? })
-            }
-            Some("map") => return Err("`--owners map` needs `--uid-map` and `--gid-map`".to_owned()),
-            _ if has_map => return Err("`--uid-map` and `--gid-map` go with `--owners map`".to_owned()),
-            Some("keep") => Owners::Keep,
-            Some("caller") => Owners::Caller,
-            Some("record") => Owners::Record,
-            _ => Owners::Auto,
-        }))
+        let map = |ranges: &[IdRange]| IdMap::new(ranges.iter().copied()).map_err(|bad| bad.to_string());
+        let map = match has_map {
+            true => Some(OwnerMap { uids: map(&self.uid_map)?, gids: map(&self.gid_map)? }),
+            false => None,
+        };
+        let Some(kind) = self.owners.or(has_map.then_some(OwnersKind::Map)) else { return Ok(None) };
+        Owners::new(kind, map).map(Some).ok_or_else(|| match has_map {
+            true => "`--uid-map` and `--gid-map` go with `--owners map`".to_owned(),
+            false => "`--owners map` needs `--uid-map` and `--gid-map`".to_owned(),
+        })
     }
 
     pub(crate) fn limits(&self) -> Limits {
@@ -125,16 +120,15 @@ pub(crate) fn limits(changed: &[(Limit, u64)]) -> Limits {
 }
 
 fn parse_rule(id: &str) -> Result<QuirkRule, String> {
-    if ViolationRule::ALL.iter().any(|rule| rule.row().id == id) {
+    if id.parse::<ViolationRule>().is_ok() {
         return Err("this rule holds under every policy".to_owned());
     }
-    let found = QuirkRule::ALL.iter().find(|rule| rule.row().id == id);
-    found.copied().ok_or_else(|| "there is no such rule; `layercage rules` lists them".to_owned())
+    id.parse().map_err(|_| "there is no such rule; `layercage rules` lists them".to_owned())
 }
 
 pub(crate) fn parse_limit(text: &str) -> Result<(Limit, u64), String> {
     let (name, amount) = text.split_once('=').ok_or("NAME=AMOUNT is needed")?;
-    let limit = Limit::ALL.iter().find(|limit| limit.id() == name).ok_or_else(|| {
+    let limit: Limit = name.parse().map_err(|_| {
         let default = |limit: &Limit| match limit.default() {
             Limit::OFF => "off".to_owned(),
             amount => amount.to_string(),
@@ -143,25 +137,7 @@ pub(crate) fn parse_limit(text: &str) -> Result<(Limit, u64), String> {
         format!("the limits and their defaults are {}", all.join(", "))
     })?;
     match amount {
-        "off" => Ok((*limit, Limit::OFF)),
-        _ => {
-            amount.parse().map(|amount| (*limit, amount)).map_err(|_| "a decimal number or `off` is needed".to_owned())
-        }
+        "off" => Ok((limit, Limit::OFF)),
+        _ => amount.parse().map(|amount| (limit, amount)).map_err(|_| "a decimal number or `off` is needed".to_owned()),
     }
-}
-
-fn parse_preset(word: &str) -> Result<Preset, String> {
-    word.parse().map_err(|_| "one of default, compatible, paranoid is needed".to_owned())
-}
-
-fn parse_range(text: &str) -> Result<IdRange, BadIdMap> {
-    text.parse()
-}
-
-fn parse_mtime(text: &str) -> Result<Mtime, String> {
-    text.parse().map_err(|_| "`keep` or `clamp=` and seconds since 1970 are needed".to_owned())
-}
-
-fn parse_time(text: &str) -> Result<Timestamp, String> {
-    text.parse().map_err(|_| "seconds since 1970 are needed".to_owned())
 }

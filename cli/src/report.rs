@@ -72,7 +72,7 @@ pub(crate) fn print(Done { report, sandboxed, image }: &Done) -> io::Result<()> 
 /// Prints what images there are, one a line.
 pub(crate) fn images(manifests: &[ListedManifest], mut output: Output) -> io::Result<()> {
     if output.json {
-        output.line(|| json!({"type": "input", "what": What::Image.word()}), String::new);
+        output.line(|| json!({"type": "input", "what": What::Image.name()}), String::new);
     }
     let digest = "sha256:".len() + 64;
     output.heading(|| {
@@ -89,7 +89,7 @@ pub(crate) fn images(manifests: &[ListedManifest], mut output: Output) -> io::Re
                 let names: Vec<_> = listed.names().map(|name| Escaped::new(name.as_bytes()).to_string()).collect();
                 let names = or_dash(Some(names.join(", ")).filter(|names| !names.is_empty()));
                 let position = format!("@{}", listed.position());
-                let kind = listed.kind().word();
+                let kind = listed.kind().name();
                 let problem = listed.problem().map(|problem| format!(" ({problem:#})")).unwrap_or_default();
                 format!(
                     "{position:<4} {kind:<11} {platform:<15} {manifest:<digest$} {image_id:<digest$} {names}{problem}"
@@ -134,10 +134,10 @@ impl Seen {
         }
     }
 
-    fn word(self) -> &'static str {
+    fn name(self) -> &'static str {
         match self {
             Self::Bytes(_) => "bytes",
-            seen => seen.what().word(),
+            seen => seen.what().name(),
         }
     }
 
@@ -178,13 +178,13 @@ impl Findings {
     /// Prints what the policy asked for and what each preset would do, and says whether the former refuses.
     pub(crate) fn summary(&mut self, audit: &Audit, seen: Seen) -> io::Result<bool> {
         let word = |policy: &Policy| if audit.is_refused_by(policy) { "refuses" } else { "takes" };
-        let presets = [Preset::Default, Preset::Compatible, Preset::Paranoid];
-        let presets = presets.map(|preset| (preset.to_string(), word(&Policy::preset(preset))));
+        let presets = Preset::ALL.iter().map(|&preset| (preset.name(), word(&Policy::preset(preset))));
+        let presets: Vec<_> = presets.collect();
         let (findings, asked) = (audit.findings(), word(&self.policy));
         self.output.line(
             || {
-                let presets: Map<_, _> = presets.iter().map(|(name, word)| (name.clone(), json!(word))).collect();
-                let (what, seen) = (seen.what().word(), seen.word());
+                let presets: Map<_, _> = presets.iter().map(|(name, word)| ((*name).to_owned(), json!(word))).collect();
+                let (what, seen) = (seen.what().name(), seen.name());
                 json!({"type": "summary", "findings": findings, "what": what, "seen": seen, "policy": asked,
                     "presets": presets})
             },
@@ -228,7 +228,7 @@ impl Observer for Findings {
             },
             || {
                 let help = help.map(|help| format!("\n  help: {help}")).unwrap_or_default();
-                format!("{} {finding}{help}", verdict.word())
+                format!("{} {finding}{help}", verdict.name())
             },
         );
     }
@@ -262,7 +262,7 @@ impl Judgement for Listing {
     fn taken_for(&mut self, what: What) {
         self.what = Some(what);
         if self.output.json {
-            self.output.line(|| json!({"type": "input", "what": what.word()}), String::new);
+            self.output.line(|| json!({"type": "input", "what": what.name()}), String::new);
         }
     }
 }

@@ -12,7 +12,7 @@ pub(crate) fn print(mut output: Output) -> io::Result<()> {
     let quirks = QuirkRule::ALL.iter().map(|rule| ("quirk", rule.row()));
     let violations = ViolationRule::ALL.iter().map(|rule| ("violation", rule.row()));
     for (kind, row) in quirks.chain(violations) {
-        output.line(|| object(kind, &row), || line(row.id, row.verdicts.map(Verdict::word), row.sentence));
+        output.line(|| object(kind, &row), || line(row.id, row.verdicts.map(Verdict::name), row.sentence));
     }
     output.finish()
 }
@@ -66,7 +66,7 @@ impl Explained {
                 format!("{}: {}\n\nA violation: refused under every policy.", row.id, row.sentence)
             }
             Explainable::Rule(_, row) => {
-                let [default, compatible, paranoid] = row.verdicts.map(Verdict::word);
+                let [default, compatible, paranoid] = row.verdicts.map(Verdict::name);
                 format!(
                     "{}: {}\n\nA quirk, which policy decides: default {default}, compatible {compatible}, paranoid \
                      {paranoid}.",
@@ -100,8 +100,7 @@ fn line(id: &str, [default, compatible, paranoid]: [&str; 3], sentence: &str) ->
 }
 
 fn object(kind: &str, row: &Row) -> Value {
-    let presets = [Preset::Default, Preset::Compatible, Preset::Paranoid];
-    let verdicts = presets.map(|preset| (preset.to_string(), json!(row.verdict(preset).word())));
+    let verdicts = Preset::ALL.iter().map(|&preset| (preset.to_string(), json!(row.verdict(preset))));
     let mut object = json!({"type": "rule", "id": row.id, "kind": kind, "sentence": row.sentence});
     if let Value::Object(object) = &mut object {
         object.insert("help".to_owned(), json!(row.help));

@@ -1,6 +1,5 @@
 //! The choice of one image among several.
 
-use crate::arguments::parse_digest;
 use clap::Args;
 use layercage::{Digest, Escaped, Platform, Selector};
 
@@ -13,10 +12,10 @@ pub(crate) struct Selection {
     reference: Option<String>,
     /// The platform of the image, or one that can run it; the default is the platform of this machine, which also
     /// completes OS or ARCH alone.
-    #[arg(long, value_name = "OS/ARCH[/VARIANT]", value_parser = parse_platform)]
+    #[arg(long, value_name = "OS/ARCH[/VARIANT]")]
     platform: Option<Platform>,
     /// The digest of the manifest or of an index. Everything is verified from this value, whatever the image lists.
-    #[arg(long, value_name = "DIGEST", value_parser = parse_digest, conflicts_with = "reference")]
+    #[arg(long, value_name = "DIGEST", conflicts_with = "reference")]
     manifest_digest: Option<Digest>,
     /// The digest of the image's configuration, which `docker images` and `podman images` call IMAGE ID, in full, with
     /// or without `sha256:`. Everything is verified from this value, whatever the image lists.
@@ -71,11 +70,6 @@ fn position(name: &str) -> Result<Option<usize>, String> {
     let position = number.and_then(|number| number.parse().ok());
     let shown = || Escaped::new(name.as_bytes());
     position.map(Some).ok_or_else(|| format!("{} is no position: that is `@` and a number from 0, as in `@0`", shown()))
-}
-
-fn parse_platform(text: &str) -> Result<Platform, String> {
-    text.parse()
-        .map_err(|_| "os/arch or os/arch/variant is needed, such as linux/arm/v7, or one of them alone".to_owned())
 }
 
 fn parse_image_id(text: &str) -> Result<Digest, String> {

@@ -103,7 +103,7 @@ fn an_archive_is_unpacked_whatever_its_name_and_its_tag_may_follow() {
         (vec!["an:odd:name:none"], 2, "docker.io/bench/small:1.0"),
         (vec!["another:name"], 1, "cannot open another:name"),
         (vec!["--platform", "linus", "an:odd:name"], 2, "os/arch"),
-        (vec!["--manifest-digest", "sha256:0", "an:odd:name"], 2, "a digest is sha256:"),
+        (vec!["--manifest-digest", "sha256:0", "an:odd:name"], 2, "not a digest: expected `sha256:`"),
     ] {
         let (got, _, stderr) = ended(&[&["unpack"], &arguments[..], &["rootfs"]].concat(), place.path());
         assert_eq!(got, code, "{arguments:?}: {stderr}");

@@ -94,6 +94,7 @@ fn document(descriptor: &Descriptor, image: &Path, limits: &Limits) -> Value {
     let digest = match descriptor.digest() {
         layercage::Digest::Sha256(_) => hex(&Sha256::digest(&bytes)),
         layercage::Digest::Sha512(_) => hex(&Sha512::digest(&bytes)),
+        digest => panic!("no image has a digest such as {digest}"),
     };
     assert_eq!(digest, descriptor.digest().hex());
     serde_json::from_slice(&bytes).unwrap()

@@ -3,49 +3,21 @@
 use super::docker;
 use super::files::Files;
 use super::open::{Form, Image};
-use crate::words::{Error, UnknownWord};
-use std::fmt::{self, Display};
-use std::str::FromStr;
+use crate::words::{Error, words};
 
-/// A form that images have on disk, as skopeo calls it where it stands before a path (`oci:debian:stable`).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum ImageForm {
-    /// An OCI image layout in a directory.
-    Oci,
-    /// An OCI image layout in an archive.
-    OciArchive,
-    /// An archive with the `manifest.json` of `docker save`. Since version 25 it is an image layout as well.
-    DockerArchive,
-    /// The directory that `skopeo copy … dir:` makes.
-    Dir,
-}
-
-impl ImageForm {
-    /// All of them.
-    pub const ALL: &[Self] = &[Self::Oci, Self::OciArchive, Self::DockerArchive, Self::Dir];
-
-    /// The word for it: `oci`, `oci-archive`, `docker-archive` or `dir`.
-    pub fn word(self) -> &'static str {
-        match self {
-            Self::Oci => "oci",
-            Self::OciArchive => "oci-archive",
-            Self::DockerArchive => "docker-archive",
-            Self::Dir => "dir",
-        }
-    }
-}
-
-impl Display for ImageForm {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.word())
-    }
-}
-
-impl FromStr for ImageForm {
-    type Err = UnknownWord;
-
-    fn from_str(word: &str) -> Result<Self, UnknownWord> {
-        Self::ALL.iter().copied().find(|form| form.word() == word).ok_or(UnknownWord)
+words! {
+    "a form of images":
+    /// A form that images have on disk, as skopeo calls it in front of a path (`oci:debian:stable`).
+    #[non_exhaustive]
+    enum ImageForm {
+        /// An OCI image layout in a directory.
+        Oci "oci",
+        /// An OCI image layout in an archive.
+        OciArchive "oci-archive",
+        /// An archive with the `manifest.json` of `docker save`. Since version 25 it is an image layout as well.
+        DockerArchive "docker-archive",
+        /// The directory that `skopeo copy … dir:` makes.
+        Dir "dir",
     }
 }
 

@@ -5,33 +5,23 @@ use super::manifest::{Config, Descriptor, IN_TOTO, Manifest, parse_index};
 use super::media_type::MediaType;
 use super::open::{Form, Image, in_blob};
 use super::platform::{Platform, kept};
-use crate::words::{Digest, Error, Fault, Limit, Violation};
+use crate::words::{Digest, Error, Fault, Limit, Violation, words};
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-/// What a manifest is for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum ManifestKind {
-    /// A file system: what [`Image::select`] chooses from.
-    Image,
-    /// What BuildKit says about an image beside it: its provenance, or a list of its contents.
-    Attestation,
-    /// Something else that registries keep: a signature, a chart.
-    Artifact,
-    /// An index that cannot be read, so that nobody knows what it lists.
-    Index,
-}
-
-impl ManifestKind {
-    /// The word for it: `image`, `attestation`, `artifact` or `index`, as data has it.
-    pub fn word(self) -> &'static str {
-        match self {
-            Self::Image => "image",
-            Self::Attestation => "attestation",
-            Self::Artifact => "artifact",
-            Self::Index => "index",
-        }
+words! {
+    "a kind of manifest":
+    /// What a manifest is for.
+    #[non_exhaustive]
+    enum ManifestKind {
+        /// A file system: [`Image::select`] chooses from these.
+        Image "image",
+        /// A document of BuildKit about an image beside it: its provenance, or a list of its contents.
+        Attestation "attestation",
+        /// Another document that registries keep: a signature, a chart.
+        Artifact "artifact",
+        /// An index that cannot be read, so that its content is unknown.
+        Index "index",
     }
 }
 

@@ -263,7 +263,12 @@ impl Config {
         Ok(Self {
             platform: config.platform(),
             unstated: config.unstated(),
-            diff_ids: config.rootfs.diff_ids.iter().map(|text| text.parse()).collect::<Result<_, _>>()?,
+            diff_ids: config
+                .rootfs
+                .diff_ids
+                .iter()
+                .map(|text| Violation::parse_digest(text))
+                .collect::<Result<_, _>>()?,
         })
     }
 }
@@ -295,7 +300,7 @@ impl TryFrom<RawDescriptor> for Descriptor {
         let stated = Some(raw.artifact_type)
             .filter(|stated| !stated.is_empty() && MediaType::parse(stated) != Some(MediaType::Config));
         Ok(Self {
-            digest: raw.digest.parse()?,
+            digest: Violation::parse_digest(&raw.digest)?,
             size: raw.size,
             artifact: docker.or_else(|| stated.map(Into::into)),
             // Others may have some too, but these are in every copy of the image.

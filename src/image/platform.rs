@@ -156,6 +156,11 @@ fn version(variant: &str) -> Option<(u8, u8)> {
     Some((major.parse().ok()?, minor.parse().ok()?))
 }
 
+const UNKNOWN: UnknownWord = UnknownWord::of_form(
+    "a platform",
+    "`os/arch` or `os/arch/variant`, such as `linux/arm/v7`, or a known name of one of the two",
+);
+
 impl FromStr for Platform {
     type Err = UnknownWord;
 
@@ -164,13 +169,13 @@ impl FromStr for Platform {
     fn from_str(text: &str) -> Result<Self, UnknownWord> {
         let parts: Vec<_> = text.split('/').collect();
         if parts.iter().any(|part| part.is_empty()) {
-            return Err(UnknownWord);
+            return Err(UNKNOWN);
         }
         match parts.as_slice() {
             [word] => Self::of_one_word(word),
-            [os, architecture] => Self::new(os, architecture, "").ok_or(UnknownWord),
-            [os, architecture, variant] => Self::new(os, architecture, variant).ok_or(UnknownWord),
-            _ => Err(UnknownWord),
+            [os, architecture] => Self::new(os, architecture, "").ok_or(UNKNOWN),
+            [os, architecture, variant] => Self::new(os, architecture, variant).ok_or(UNKNOWN),
+            _ => Err(UNKNOWN),
         }
     }
 }
@@ -229,14 +234,14 @@ impl Platform {
     /// a platform, so it is no platform.
     fn of_one_word(word: &str) -> Result<Self, UnknownWord> {
         let host = Self::host();
-        let with_system = Self::new(word, &host.architecture, &host.variant).ok_or(UnknownWord)?;
+        let with_system = Self::new(word, &host.architecture, &host.variant).ok_or(UNKNOWN)?;
         if KNOWN_SYSTEMS.contains(&&*with_system.os) {
             return Ok(with_system);
         }
-        let with_architecture = Self::new(&host.os, word, "").ok_or(UnknownWord)?;
+        let with_architecture = Self::new(&host.os, word, "").ok_or(UNKNOWN)?;
         match KNOWN_ARCHITECTURES.contains(&&*with_architecture.architecture) {
             true => Ok(with_architecture),
-            false => Err(UnknownWord),
+            false => Err(UNKNOWN),
         }
     }
 }
@@ -325,7 +330,7 @@ mod tests {
         }
         for text in ["", "linux/", "/amd64", "linux/amd64/", "linux/arm/v7/x", "//", "linus", "amd46", "v7", "unknown"]
         {
-            assert_eq!(text.parse::<Platform>(), Err(UnknownWord), "{text}");
+            assert_eq!(text.parse::<Platform>(), Err(UNKNOWN), "{text}");
         }
     }
 

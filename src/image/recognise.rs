@@ -5,51 +5,42 @@ use super::evidence::{Evidence, Witness};
 use super::headers::Headers;
 use super::outline::Outline;
 use crate::read::{Format, TarReader};
-use crate::words::{Error, Fault, Limits, Misuse, Position, UnknownWord};
-use std::fmt::{self, Display};
+use crate::words::{Error, Fault, Limits, Misuse, Position, words};
 use std::fs::File;
 use std::io::BufRead;
-use std::str::FromStr;
 
-/// What a file is: the archive of an image, or a layer.
-///
-/// Both are tar archives. A file is an image if it has `oci-layout`, `index.json`, or the `manifest.json` of `docker
-/// save`. The files that these name may be missing. Anything else is a layer.
-///
-/// The answer depends on the whole file, and errs on the safe side: a file that an engine would load as an image must
-/// not be called a layer. (One form is not recognised: `a/index.json` where `a` is a link to the top of the archive.)
-/// So an incomplete, damaged or refused archive is an image, too:
-///
-/// - `index.json` may be the last of ten million members, and two members may have the same name. Links with these
-///   names count. Directories do not.
-/// - A `manifest.json` is that of `docker save` if it is a list and an element is an object with a string `Config` or a
-///   list `Layers`. The rest may be malformed. Keys are compared as in Go, ignoring case.
-/// - Any `manifest.json` counts if there are also members named like parts of an image (`blobs/sha256/HEX`,
-///   `HEX/layer.tar`, `HEX.json` and so on). So does the `repositories` of Docker before 1.10. In a truncated archive
-///   such members alone are enough.
-///
-/// A layer may have its own file `index.json` at its top, or a link `manifest.json`. Only the user can know that it is
-/// a layer: the command has `--as layer` for this case.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum What {
-    /// One image or several. [`Image::open_archive`](super::Image::open_archive) opens it, or reports what is wrong.
-    Image,
-    /// A layer, or a file that is not an archive.
-    Layer,
+words! {
+    "a kind of input":
+    /// What a file is: the archive of an image, or a layer.
+    ///
+    /// Both are tar archives. A file is an image if it has `oci-layout`, `index.json`, or the `manifest.json` of `docker
+    /// save`. The files that these name may be missing. Anything else is a layer.
+    ///
+    /// The answer depends on the whole file, and errs on the safe side: a file that an engine would load as an image must
+    /// not be called a layer. (One form is not recognised: `a/index.json` where `a` is a link to the top of the archive.)
+    /// So an incomplete, damaged or refused archive is an image, too:
+    ///
+    /// - `index.json` may be the last of ten million members, and two members may have the same name. Links with these
+    ///   names count. Directories do not.
+    /// - A `manifest.json` is that of `docker save` if it is a list and an element is an object with a string `Config` or a
+    ///   list `Layers`. The rest may be malformed. Keys are compared as in Go, ignoring case.
+    /// - Any `manifest.json` counts if there are also members named like parts of an image (`blobs/sha256/HEX`,
+    ///   `HEX/layer.tar`, `HEX.json` and so on). So does the `repositories` of Docker before 1.10. In a truncated archive
+    ///   such members alone are enough.
+    ///
+    /// A layer may have its own file `index.json` at its top, or a link `manifest.json`. Only the user can know that it is
+    /// a layer: the command has `--as layer` for this case.
+    ///
+    /// The enum is exhaustive on purpose.
+    enum What {
+        /// One image or several. [`Image::open_archive`](super::Image::open_archive) opens it, or reports what is wrong.
+        Image "image",
+        /// A layer, or a file that is not an archive.
+        Layer "layer",
+    }
 }
 
 impl What {
-    /// Both values.
-    pub const ALL: &[Self] = &[Self::Image, Self::Layer];
-
-    /// The word `image` or `layer`, as in options and data.
-    pub fn word(self) -> &'static str {
-        match self {
-            Self::Image => "image",
-            Self::Layer => "layer",
-        }
-    }
-
     /// Inspects a file, plain or compressed with gzip or zstd. It is read from its first byte, at any file position.
     ///
     /// Reads all headers of a plain archive, or all bytes of a compressed one. Writes nothing, and stores no names. It
@@ -71,20 +62,6 @@ impl What {
     /// causes an error.
     pub fn of(file: &File, limits: &Limits) -> Result<Self, Error> {
         look(file, limits).map(|seen| seen.what)
-    }
-}
-
-impl Display for What {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.word())
-    }
-}
-
-impl FromStr for What {
-    type Err = UnknownWord;
-
-    fn from_str(word: &str) -> Result<Self, UnknownWord> {
-        Self::ALL.iter().copied().find(|what| what.word() == word).ok_or(UnknownWord)
     }
 }
 

@@ -23,7 +23,7 @@ impl Serialize for ListedManifest {
         let mut map = serializer.serialize_map(None)?;
         map.serialize_entry("type", "manifest")?;
         map.serialize_entry("position", &self.position())?;
-        map.serialize_entry("kind", self.kind().word())?;
+        map.serialize_entry("kind", self.kind().name())?;
         map.serialize_entry("platform", &self.platform().map(ToString::to_string))?;
         map.serialize_entry("manifest", &self.manifest_digest().map(ToString::to_string))?;
         map.serialize_entry("config", &self.image_id().map(ToString::to_string))?;

@@ -1,51 +1,11 @@
 //! The choices that a policy has in single matters: one word each, as options and data write it.
 
-use super::Verdict;
-use std::fmt::{self, Display};
-use std::str::FromStr;
+use super::{Verdict, words};
 
-/// A word that names no choice.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("not one of the choices")]
-pub struct UnknownWord;
-
-macro_rules! choices {
-    ($($(#[$doc:meta])* $name:ident { $($(#[$variant_doc:meta])* $variant:ident $word:literal,)+ })+) => {$(
-        $(#[$doc])*
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-        pub enum $name {
-            $($(#[$variant_doc])* $variant,)+
-        }
-
-        impl $name {
-            /// All of them.
-            pub const ALL: &[Self] = &[$(Self::$variant),+];
-
-            #[doc = concat!("The word for it:" $(, " `", $word, "`",)","+ " as it is written in options and data.")]
-            pub fn word(self) -> &'static str {
-                match self { $(Self::$variant => $word),+ }
-            }
-        }
-
-        impl Display for $name {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str(self.word())
-            }
-        }
-
-        impl FromStr for $name {
-            type Err = UnknownWord;
-
-            fn from_str(word: &str) -> Result<Self, UnknownWord> {
-                Self::ALL.iter().copied().find(|choice| choice.word() == word).ok_or(UnknownWord)
-            }
-        }
-    )+};
-}
-
-choices! {
+words! {
+    "a way to handle devices":
     /// What becomes of character and block devices.
-    Devices {
+    enum Devices {
         /// The layer is refused.
         Refuse "refuse",
         /// Nothing is made, with a note; what a lower layer has at that path goes all the same.
@@ -54,8 +14,9 @@ choices! {
         Create "create",
     }
 
+    "a way to handle named pipes":
     /// What becomes of named pipes.
-    Fifos {
+    enum Fifos {
         /// They are made.
         Create "create",
         /// Nothing is made, with a note, as for a device.
@@ -64,8 +25,9 @@ choices! {
         Refuse "refuse",
     }
 
+    "a way to handle setuid, setgid and sticky bits":
     /// What becomes of setuid, setgid and sticky bits, of files and directories.
-    SetId {
+    enum SetId {
         /// They are kept: an image needs them. They are set once content and owner are final.
         Keep "keep",
         /// They are left off, with a note.
@@ -74,8 +36,9 @@ choices! {
         Refuse "refuse",
     }
 
+    "a way to handle links":
     /// What becomes of symbolic links on the way to what a layer changes.
-    Links {
+    enum Links {
         /// They are followed inside the root, as a container would see them; one that leads above it is refused.
         Follow "follow",
         /// They are followed, and one that leads above the root ends at the root, with a note.
@@ -84,10 +47,11 @@ choices! {
         Refuse "refuse",
     }
 
+    "a choice of extended attributes":
     /// What becomes of extended attributes.
     ///
     /// Whatever is chosen, a capability or ACL that is malformed is refused.
-    Xattrs {
+    enum Xattrs {
         /// `user.*`, `security.capability` and `system.posix_acl_*` are set. What only a storage driver or the
         /// host may write (`user.overlay.*`, `user.containers.override_stat`, `trusted.*`, `security.selinux` …)
         /// is left out, and so is what the file system or our rights do not allow; each with a note.
@@ -103,9 +67,10 @@ choices! {
         None "none",
     }
 
+    "a durability":
     /// What is on the disk when a tree takes its name, or when a layer has been applied to one that has it.
     #[derive(Default)]
-    Durability {
+    enum Durability {
         /// Whatever the kernel has written by then: after a crash of the machine, files may lack their content.
         #[default]
         Kernel "kernel",

@@ -1,25 +1,19 @@
 //! Digests as descriptors and configurations write them.
 
-use super::{Escaped, Violation};
+use super::{UnknownWord, words};
 use std::fmt::{self, Display};
 use std::str::FromStr;
 
-/// A digest algorithm that image-spec registers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Algorithm {
-    /// SHA-256, which every image uses.
-    Sha256,
-    /// SHA-512.
-    Sha512,
-}
-
-impl Algorithm {
-    /// The word before the colon, and the folder below `blobs/`.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Sha256 => "sha256",
-            Self::Sha512 => "sha512",
-        }
+words! {
+    "a digest algorithm":
+    /// A digest algorithm that image-spec registers. Its name is the word before the colon of a digest, and the directory
+    /// below `blobs/` in an image layout.
+    #[non_exhaustive]
+    enum Algorithm {
+        /// SHA-256, which every image uses.
+        Sha256 "sha256",
+        /// SHA-512.
+        Sha512 "sha512",
     }
 }
 
@@ -33,9 +27,10 @@ impl Algorithm {
 /// let text = "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
 /// assert_eq!(text.parse::<Digest>()?.to_string(), text);
 /// assert!("sha256:../../etc/passwd".parse::<Digest>().is_err());
-/// # Ok::<(), layercage::Violation>(())
+/// # Ok::<(), layercage::UnknownWord>(())
 /// ```
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
 pub enum Digest {
     /// A SHA-256 value.
     Sha256([u8; 32]),
@@ -73,17 +68,18 @@ impl Display for Digest {
 }
 
 impl FromStr for Digest {
-    type Err = Violation;
+    type Err = UnknownWord;
 
-    fn from_str(text: &str) -> Result<Self, Violation> {
-        let malformed = || Violation::DigestMalformed { text: Escaped::new(text.as_bytes()) };
-        let (algorithm, digits) = text.split_once(':').ok_or_else(malformed)?;
-        match algorithm {
-            "sha256" => from_hex(digits).map(Self::Sha256),
-            "sha512" => from_hex(digits).map(Self::Sha512),
-            _ => None,
-        }
-        .ok_or_else(malformed)
+    fn from_str(text: &str) -> Result<Self, UnknownWord> {
+        const UNKNOWN: UnknownWord =
+            UnknownWord::of_form("a digest", "`sha256:` with 64, or `sha512:` with 128 lower-case hexadecimal digits");
+        let (algorithm, digits) = text.split_once(':').ok_or(UNKNOWN)?;
+        let digest = match algorithm.parse() {
+            Ok(Algorithm::Sha256) => from_hex(digits).map(Self::Sha256),
+            Ok(Algorithm::Sha512) => from_hex(digits).map(Self::Sha512),
+            Err(_) => None,
+        };
+        digest.ok_or(UNKNOWN)
     }
 }
 

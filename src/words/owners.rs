@@ -1,10 +1,12 @@
 //! Who owns what is unpacked: the choice, and maps of ids.
 
+use super::words;
 use std::fmt::{self, Display};
 use std::str::FromStr;
 
 /// How the owners of files are handled.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
+#[non_exhaustive]
 pub enum Owners {
     /// The numeric ids of the layer, if we may change owners and still write to the files (`CAP_CHOWN`,
     /// `CAP_DAC_OVERRIDE`, `CAP_FOWNER`). Otherwise the caller owns all files, with one note.
@@ -31,15 +33,53 @@ pub enum Owners {
     Record,
 }
 
+words! {
+    "a choice of owners":
+    /// The choices of [`Owners`], without the map.
+    #[derive(Default)]
+    #[non_exhaustive]
+    enum OwnersKind {
+        /// [`Owners::Auto`].
+        #[default]
+        Auto "auto",
+        /// [`Owners::Keep`].
+        Keep "keep",
+        /// [`Owners::Caller`].
+        Caller "caller",
+        /// [`Owners::Map`].
+        Map "map",
+        /// [`Owners::Record`].
+        Record "record",
+    }
+}
+
 impl Owners {
-    /// The word for it: `auto`, `keep`, `caller`, `map` or `record`, as it is written in options and data.
-    pub fn word(&self) -> &'static str {
+    /// The choice without the map.
+    pub fn kind(&self) -> OwnersKind {
         match self {
-            Self::Auto => "auto",
-            Self::Keep => "keep",
-            Self::Caller => "caller",
-            Self::Map(_) => "map",
-            Self::Record => "record",
+            Self::Auto => OwnersKind::Auto,
+            Self::Keep => OwnersKind::Keep,
+            Self::Caller => OwnersKind::Caller,
+            Self::Map(_) => OwnersKind::Map,
+            Self::Record => OwnersKind::Record,
+        }
+    }
+
+    /// The word for the choice: `auto`, `keep`, `caller`, `map` or `record`.
+    pub fn name(&self) -> &'static str {
+        self.kind().name()
+    }
+
+    /// A choice with the map that [`OwnersKind::Map`] needs. `None` if the map is missing, or if there is one and the
+    /// choice has no use for it.
+    pub fn new(kind: OwnersKind, map: Option<OwnerMap>) -> Option<Self> {
+        match (kind, map) {
+            (OwnersKind::Map, Some(map)) => Some(Self::Map(map)),
+            (OwnersKind::Map, None) | (_, Some(_)) => None,
+            (OwnersKind::Auto, None) => Some(Self::Auto),
+            (OwnersKind::Keep, None) => Some(Self::Keep),
+            (OwnersKind::Caller, None) => Some(Self::Caller),
+            (OwnersKind::Record, None) => Some(Self::Record),
         }
     }
 }

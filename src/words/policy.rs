@@ -1,42 +1,11 @@
 //! What a caller wants done about what is odd.
 
-use super::{Devices, Durability, Fifos, Links, Owners, QuirkRule, SetId, Timestamp, UnknownWord, Verdict, Xattrs};
+use super::{
+    Devices, Durability, Fifos, Links, Owners, Preset, QuirkRule, SetId, Timestamp, UnknownWord, Verdict, Xattrs,
+};
 use std::collections::BTreeMap;
 use std::fmt::{self, Display};
 use std::str::FromStr;
-
-/// A named set of verdicts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
-pub enum Preset {
-    /// Strict on what is hostile or ambiguous, tolerant of every oddity known from real images.
-    #[default]
-    Default,
-    /// What containerd accepts: devices are skipped, links that climb past the root end at the root.
-    Compatible,
-    /// Every note is a refusal.
-    Paranoid,
-}
-
-impl Display for Preset {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Default => "default",
-            Self::Compatible => "compatible",
-            Self::Paranoid => "paranoid",
-        })
-    }
-}
-
-impl FromStr for Preset {
-    type Err = UnknownWord;
-
-    fn from_str(word: &str) -> Result<Self, UnknownWord> {
-        [Self::Default, Self::Compatible, Self::Paranoid]
-            .into_iter()
-            .find(|preset| preset.to_string() == word)
-            .ok_or(UnknownWord)
-    }
-}
 
 /// What a caller wants done about what is odd: plain data, started from a [`Preset`].
 ///
@@ -88,14 +57,17 @@ impl Display for Mtime {
     }
 }
 
+const UNKNOWN_MTIME: UnknownWord =
+    UnknownWord::of_form("a way to handle times", "`keep`, or `clamp=` and a number of seconds since 1970");
+
 impl FromStr for Mtime {
     type Err = UnknownWord;
 
     fn from_str(word: &str) -> Result<Self, UnknownWord> {
         match word.strip_prefix("clamp=") {
-            Some(latest) => latest.parse().map(Self::Clamp),
+            Some(latest) => latest.parse().map(Self::Clamp).map_err(|_| UNKNOWN_MTIME),
             None if word == "keep" => Ok(Self::Keep),
-            None => Err(UnknownWord),
+            None => Err(UNKNOWN_MTIME),
         }
     }
 }
@@ -324,7 +296,7 @@ mod tests {
 
     #[test]
     fn the_device_that_is_a_whiteout_is_skipped_with_the_others_and_never_made() {
-        for preset in [Preset::Default, Preset::Compatible, Preset::Paranoid] {
+        for preset in Preset::ALL.iter().copied() {
             let policy = || Policy::preset(preset);
             assert_eq!(policy().verdict(QuirkRule::DeviceZero), QuirkRule::DeviceZero.row().verdict(preset));
             for (devices, verdict) in
@@ -355,7 +327,7 @@ mod tests {
 
     #[test]
     fn every_choice_is_found_again_in_the_verdicts_that_it_means() {
-        for preset in [Preset::Default, Preset::Compatible, Preset::Paranoid] {
+        for preset in Preset::ALL.iter().copied() {
             let policy = || Policy::preset(preset);
             Devices::ALL.iter().for_each(|&choice| assert_eq!(policy().with_devices(choice).devices(), choice));
             Fifos::ALL.iter().for_each(|&choice| assert_eq!(policy().with_fifos(choice).fifos(), choice));

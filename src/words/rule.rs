@@ -3,40 +3,9 @@
 //! A *violation* is refused under every policy. A *quirk* has a verdict that policy sets. Everything that
 //! speaks of rules (messages, policies, documentation, tests) reads this table.
 
-use super::{DeviceKind, Digest, Escaped, FileKind, Limit, Preset, Timestamp, UnknownWord};
+use super::{DeviceKind, Digest, Escaped, FileKind, Limit, Preset, Timestamp, Verdict, named};
 use std::fmt::{self, Display};
-use std::str::FromStr;
 use std::sync::Arc;
-
-/// How an archive that has a quirk is handled.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Verdict {
-    /// It passes without a note.
-    Pass,
-    /// It passes, and the report has a note.
-    Note,
-    /// It is refused.
-    Refuse,
-}
-
-impl Verdict {
-    /// The word for it: `pass`, `note` or `refuse`.
-    pub fn word(self) -> &'static str {
-        match self {
-            Self::Pass => "pass",
-            Self::Note => "note",
-            Self::Refuse => "refuse",
-        }
-    }
-}
-
-impl FromStr for Verdict {
-    type Err = UnknownWord;
-
-    fn from_str(word: &str) -> Result<Self, UnknownWord> {
-        [Self::Pass, Self::Note, Self::Refuse].into_iter().find(|verdict| verdict.word() == word).ok_or(UnknownWord)
-    }
-}
 
 /// One row of the table of rules.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -64,7 +33,7 @@ impl Row {
 }
 
 macro_rules! rules {
-    ($decided:ident $(#[$doc:meta])* $kind:ident, $(#[$id_doc:meta])* $ids:ident { $(
+    ($decided:ident $what:literal $(#[$doc:meta])* $kind:ident, $(#[$id_doc:meta])* $ids:ident { $(
         $id:literal $variant:ident $({ $($field:ident: $type:ty),+ })? $sentence:literal $(help $help:literal)? $(= $verdicts:expr)?;
     )* }) => {
         $(#[$doc])*
@@ -87,6 +56,11 @@ macro_rules! rules {
             /// All rules of this kind, in the order of the documentation.
             pub const ALL: &[Self] = &[$(Self::$variant),*];
 
+            /// The stable id, as messages and options write it.
+            pub fn id(self) -> &'static str {
+                match self { $(Self::$variant => $id),* }
+            }
+
             /// The row of the table.
             pub fn row(self) -> Row {
                 match self { $(Self::$variant => Row {
@@ -94,6 +68,8 @@ macro_rules! rules {
                 }),* }
             }
         }
+
+        named!($ids, $what, id, [$($id),*]);
 
         impl $kind {
             /// Which rule it is, without the data.
@@ -103,7 +79,7 @@ macro_rules! rules {
 
             /// The rule's stable id.
             pub fn id(&self) -> &'static str {
-                self.rule().row().id
+                self.rule().id()
             }
 
             /// The data that the sentence speaks of, by their names.
@@ -157,7 +133,7 @@ const NOTED: [Verdict; 3] = [Verdict::Note, Verdict::Note, Verdict::Refuse];
 const COMPATIBLE: [Verdict; 3] = [Verdict::Refuse, Verdict::Note, Verdict::Refuse];
 
 rules! {
-    always
+    always "a violation"
     /// What is refused under every policy.
     Violation,
     /// The name of a violation, for tables.
@@ -256,7 +232,7 @@ rules! {
 }
 
 rules! {
-    by_policy
+    by_policy "a quirk"
     /// A quirk; policy decides whether it passes, passes with a note, or is refused.
     Quirk,
     /// The name of a quirk, by which a policy decides it.
@@ -335,6 +311,14 @@ rules! {
         "layout-unmarked" LayoutUnmarked "an image layout has no file `oci-layout`" = NOTED;
         "index-unversioned" IndexUnversioned "`index.json` states no `schemaVersion`" = NOTED;
         "compression-differs" CompressionDiffers { stated: &'static str, found: &'static str } "the compression is not what the media type states" = NOTED;
+    }
+}
+
+impl Violation {
+    /// Parses a digest that an archive contains.
+    #[cfg(feature = "image")]
+    pub(crate) fn parse_digest(text: &str) -> Result<Digest, Self> {
+        text.parse().map_err(|_| Self::DigestMalformed { text: Escaped::new(text.as_bytes()) })
     }
 }
 

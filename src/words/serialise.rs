@@ -2,14 +2,69 @@
 
 mod policy;
 
-use super::{Error, Escaped, Finding, Limit, Limits, Note, Position, Preset, Report, Rule};
-use serde::de::{Deserialize, Deserializer, Error as _};
+use super::{
+    Digest, Error, Escaped, Finding, IdRange, Limit, Limits, Mtime, Note, Position, Preset, Report, Rule, Timestamp,
+    from_text,
+};
+use serde::de::{Deserialize, Deserializer};
 use serde::ser::{Serialize, SerializeMap, Serializer};
 use std::collections::BTreeMap;
 
 impl Serialize for Escaped {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_str(&self.unquoted())
+    }
+}
+
+/// The text: `sha256:…`.
+impl Serialize for Digest {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Digest {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        from_text(deserializer)
+    }
+}
+
+/// The text: seconds with nine digits after the point.
+impl Serialize for Timestamp {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Timestamp {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        from_text(deserializer)
+    }
+}
+
+/// `keep`, or `clamp=` and a time.
+impl Serialize for Mtime {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Mtime {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        from_text(deserializer)
+    }
+}
+
+/// `INSIDE:OUTSIDE:COUNT`.
+impl Serialize for IdRange {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for IdRange {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        from_text(deserializer)
     }
 }
 
@@ -49,7 +104,7 @@ impl Serialize for Report {
 impl Serialize for super::SandboxStatus {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut map = serializer.serialize_map(None)?;
-        map.serialize_entry("forbidden", &self.forbidden.iter().map(|forbidden| forbidden.word()).collect::<Vec<_>>())?;
+        map.serialize_entry("forbidden", &self.forbidden)?;
         map.serialize_entry("capabilities", &self.capabilities)?;
         map.end()
     }
@@ -87,7 +142,7 @@ fn place<M: SerializeMap>(map: &mut M, position: &Position) -> Result<(), M::Err
         map.serialize_entry("layers", &layer.of)?;
     }
     if let Some(blob) = blob {
-        map.serialize_entry("blob", &blob.to_string())?;
+        map.serialize_entry("blob", blob)?;
     }
     if let Some(entry) = entry {
         map.serialize_entry("entry", entry)?;
@@ -104,7 +159,7 @@ fn place<M: SerializeMap>(map: &mut M, position: &Position) -> Result<(), M::Err
 fn rule<M: SerializeMap>(map: &mut M, rule: &Rule) -> Result<(), M::Error> {
     map.serialize_entry("rule", rule.id())?;
     map.serialize_entry("kind", if matches!(rule, Rule::Quirk(_)) { "quirk" } else { "violation" })?;
-    map.serialize_entry("default", rule.verdict(Preset::Default).word())?;
+    map.serialize_entry("default", &rule.verdict(Preset::Default))?;
     map.serialize_entry("message", &rule.to_string())?;
     map.serialize_entry("data", &rule.data().into_iter().collect::<BTreeMap<_, _>>())
 }
@@ -112,19 +167,14 @@ fn rule<M: SerializeMap>(map: &mut M, rule: &Rule) -> Result<(), M::Error> {
 /// An object: a number for each limit by its id. What is not named has its default.
 impl Serialize for Limits {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_map(Limit::ALL.iter().map(|&limit| (limit.id(), self.most(limit))))
+        serializer.collect_map(Limit::ALL.iter().map(|&limit| (limit, self.most(limit))))
     }
 }
 
 impl<'de> Deserialize<'de> for Limits {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let amounts = BTreeMap::<String, u64>::deserialize(deserializer)?;
-        amounts.into_iter().try_fold(Self::default(), |limits, (id, most)| {
-            let limit = Limit::ALL.iter().find(|limit| limit.id() == id);
-            limit
-                .map(|&limit| limits.with(limit, most))
-                .ok_or_else(|| D::Error::custom(format!("no limit is called {id}")))
-        })
+        let amounts = BTreeMap::<Limit, u64>::deserialize(deserializer)?;
+        Ok(amounts.into_iter().fold(Self::default(), |limits, (limit, most)| limits.with(limit, most)))
     }
 }
 

@@ -16,7 +16,7 @@ fn the_page_of_rules_is_made_from_the_table() {
          ## Quirks\n\n| rule | what an archive has | default | compatible | paranoid |\n|---|---|---|---|---|\n",
     );
     for Row { id, sentence, verdicts, .. } in QuirkRule::ALL.iter().map(|rule| rule.row()) {
-        let [default, compatible, paranoid] = verdicts.map(Verdict::word);
+        let [default, compatible, paranoid] = verdicts.map(Verdict::name);
         writeln!(page, "| [`{id}`](#{id}) | {sentence} | {default} | {compatible} | {paranoid} |").unwrap();
     }
     page.push_str("\n## Violations\n\n| rule | what an archive has |\n|---|---|\n");
@@ -60,11 +60,11 @@ fn the_page_of_policies_has_every_choice() {
     use layercage::{Devices, Fifos, Links, SetId, Xattrs};
     let words = |choices: &[&'static str]| choices.to_vec();
     let rows = [
-        ("devices", Devices::ALL.iter().map(|choice| choice.word()).collect()),
-        ("fifos", Fifos::ALL.iter().map(|choice| choice.word()).collect()),
-        ("setid", SetId::ALL.iter().map(|choice| choice.word()).collect()),
-        ("xattrs", Xattrs::ALL.iter().map(|choice| choice.word()).collect()),
-        ("links", Links::ALL.iter().map(|choice| choice.word()).collect()),
+        ("devices", Devices::ALL.iter().map(|choice| choice.name()).collect()),
+        ("fifos", Fifos::ALL.iter().map(|choice| choice.name()).collect()),
+        ("setid", SetId::ALL.iter().map(|choice| choice.name()).collect()),
+        ("xattrs", Xattrs::ALL.iter().map(|choice| choice.name()).collect()),
+        ("links", Links::ALL.iter().map(|choice| choice.name()).collect()),
         ("owners", words(&["auto", "keep", "caller", "map", "record"])),
         ("mtime", words(&["keep", "clamp=SECONDS"])),
     ];

@@ -154,7 +154,7 @@ fn runs_into_the_sandbox() {
     ];
     for (what, attempt) in others {
         match forbids(what) {
-            true => assert_denied(what.word(), &attempt()),
+            true => assert_denied(what.name(), &attempt()),
             false => eprintln!("skipped, since this kernel's Landlock does not know it: {what}"),
         }
     }

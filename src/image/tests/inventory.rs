@@ -11,7 +11,7 @@ fn lines(world: &World) -> Vec<Line> {
     let line = |listed: &crate::image::ListedManifest| {
         let platform = listed.platform().map(ToString::to_string).unwrap_or_default();
         let names = listed.names().map(str::to_owned).collect();
-        (listed.position(), listed.kind().word(), platform, names, listed.problem().and_then(Error::rule_id))
+        (listed.position(), listed.kind().name(), platform, names, listed.problem().and_then(Error::rule_id))
     };
     listed.iter().map(line).collect()
 }

@@ -1,65 +1,65 @@
 //! A policy as data: an object of words, as the options of the command have them.
 
-use crate::words::{IdMap, OwnerMap, Owners, Policy, QuirkRule};
+use crate::words::{
+    Devices, Durability, Fifos, IdMap, IdRange, Links, Mtime, OwnerMap, Owners, OwnersKind, Policy, Preset, QuirkRule,
+    SetId, Timestamp, Verdict, Xattrs,
+};
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::collections::BTreeMap;
-use std::fmt::Display;
-use std::str::FromStr;
 
-/// `preset`, each matter that was decided by its own name, and in `rules` the verdicts decided one by one.
+/// `preset`, each choice that was made by its own name, and in `rules` the verdicts of single rules.
 #[derive(Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 struct Data {
-    preset: Option<String>,
+    preset: Preset,
     #[serde(skip_serializing_if = "Option::is_none")]
-    devices: Option<String>,
+    devices: Option<Devices>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    fifos: Option<String>,
+    fifos: Option<Fifos>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    setid: Option<String>,
+    setid: Option<SetId>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    links: Option<String>,
+    links: Option<Links>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    owners: Option<String>,
+    owners: Option<OwnersKind>,
     /// Only where `owners` is `map`.
     #[serde(skip_serializing_if = "Option::is_none")]
-    uid_map: Option<Vec<String>>,
+    uid_map: Option<Vec<IdRange>>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    gid_map: Option<Vec<String>>,
+    gid_map: Option<Vec<IdRange>>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    xattrs: Option<String>,
+    xattrs: Option<Xattrs>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    mtime: Option<String>,
+    mtime: Option<Mtime>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    epoch: Option<String>,
+    epoch: Option<Timestamp>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    durability: Option<String>,
-    rules: BTreeMap<String, String>,
+    durability: Option<Durability>,
+    rules: BTreeMap<QuirkRule, Verdict>,
 }
 
 impl Serialize for Policy {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let choices = &self.choices;
-        let ranges = |map: &IdMap| map.ranges().iter().map(ToString::to_string).collect();
         let (uid_map, gid_map) = match &choices.owners {
-            Some(Owners::Map(OwnerMap { uids, gids })) => (Some(ranges(uids)), Some(ranges(gids))),
+            Some(Owners::Map(OwnerMap { uids, gids })) => (Some(uids.ranges().into()), Some(gids.ranges().into())),
             _ => (None, None),
         };
         Data {
-            preset: Some(self.preset.to_string()),
-            devices: text(choices.devices),
-            fifos: text(choices.fifos),
-            setid: text(choices.set_id),
-            links: text(choices.links),
-            owners: choices.owners.as_ref().map(|owners| owners.word().to_owned()),
+            preset: self.preset,
+            devices: choices.devices,
+            fifos: choices.fifos,
+            setid: choices.set_id,
+            links: choices.links,
+            owners: choices.owners.as_ref().map(Owners::kind),
             uid_map,
             gid_map,
-            xattrs: text(choices.xattrs),
-            mtime: text(choices.mtime),
-            epoch: text(choices.epoch),
-            durability: text(choices.durability),
-            rules: self.verdicts.iter().map(|(rule, verdict)| (rule.row().id.into(), verdict.word().into())).collect(),
+            xattrs: choices.xattrs,
+            mtime: choices.mtime,
+            epoch: choices.epoch,
+            durability: choices.durability,
+            rules: self.verdicts.clone(),
         }
         .serialize(serializer)
     }
@@ -68,62 +68,43 @@ impl Serialize for Policy {
 impl<'de> Deserialize<'de> for Policy {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let data = Data::deserialize(deserializer)?;
-        let mut policy = Self { preset: word(data.preset)?.unwrap_or_default(), ..Self::default() };
+        let mut policy = Self { preset: data.preset, verdicts: data.rules, ..Self::default() };
         let choices = &mut policy.choices;
-        choices.devices = word(data.devices)?;
-        choices.fifos = word(data.fifos)?;
-        choices.set_id = word(data.setid)?;
-        choices.links = word(data.links)?;
-        choices.owners = owners(data.owners.as_deref(), data.uid_map, data.gid_map)?;
-        choices.xattrs = word(data.xattrs)?;
-        choices.mtime = word(data.mtime)?;
-        choices.epoch = word(data.epoch)?;
-        choices.durability = word(data.durability)?;
-        for (id, verdict) in data.rules {
-            let rule = QuirkRule::ALL.iter().find(|rule| rule.row().id == id);
-            let rule = rule.ok_or_else(|| D::Error::custom(format!("no quirk is called {id}")))?;
-            policy.verdicts.extend(word(Some(verdict))?.map(|verdict| (*rule, verdict)));
-        }
+        choices.devices = data.devices;
+        choices.fifos = data.fifos;
+        choices.set_id = data.setid;
+        choices.links = data.links;
+        choices.owners = owners(data.owners, data.uid_map, data.gid_map).map_err(D::Error::custom)?;
+        choices.xattrs = data.xattrs;
+        choices.mtime = data.mtime;
+        choices.epoch = data.epoch;
+        choices.durability = data.durability;
         Ok(policy)
     }
 }
 
-fn text(choice: Option<impl Display>) -> Option<String> {
-    choice.map(|choice| choice.to_string())
-}
-
-fn word<T: FromStr, E: serde::de::Error>(text: Option<String>) -> Result<Option<T>, E> {
-    let parse = |text: String| text.parse().map_err(|_| E::custom(format!("{text} is not one of the choices")));
-    text.map(parse).transpose()
-}
-
-fn owners<E: serde::de::Error>(
-    word: Option<&str>,
-    uids: Option<Vec<String>>,
-    gids: Option<Vec<String>>,
-) -> Result<Option<Owners>, E> {
-    let map = |ranges: Vec<String>| {
-        let ranges: Result<Vec<_>, _> = ranges.iter().map(|range| range.parse()).collect();
-        ranges.and_then(IdMap::new).map_err(E::custom)
+fn owners(
+    kind: Option<OwnersKind>,
+    uids: Option<Vec<IdRange>>,
+    gids: Option<Vec<IdRange>>,
+) -> Result<Option<Owners>, String> {
+    const INCOMPLETE: &str = "uid_map and gid_map go with owners: map, and it with both";
+    let map = |ranges: Vec<IdRange>| IdMap::new(ranges).map_err(|bad| bad.to_string());
+    let map = match (uids, gids) {
+        (Some(uids), Some(gids)) => Some(OwnerMap { uids: map(uids)?, gids: map(gids)? }),
+        (None, None) => None,
+        _ => return Err(INCOMPLETE.to_owned()),
     };
-    match (word, uids, gids) {
-        (Some("map"), Some(uids), Some(gids)) => Ok(Some(Owners::Map(OwnerMap { uids: map(uids)?, gids: map(gids)? }))),
-        (Some("map"), ..) | (_, Some(_), _) | (_, _, Some(_)) => {
-            Err(E::custom("uid_map and gid_map go with owners: map, and it with both"))
-        }
-        (None, None, None) => Ok(None),
-        (Some("auto"), ..) => Ok(Some(Owners::Auto)),
-        (Some("keep"), ..) => Ok(Some(Owners::Keep)),
-        (Some("caller"), ..) => Ok(Some(Owners::Caller)),
-        (Some("record"), ..) => Ok(Some(Owners::Record)),
-        (Some(other), ..) => Err(E::custom(format!("{other} is not one of the choices"))),
+    match (kind, map) {
+        (None, None) => Ok(None),
+        (None, Some(_)) => Err(INCOMPLETE.to_owned()),
+        (Some(kind), map) => Owners::new(kind, map).map(Some).ok_or_else(|| INCOMPLETE.to_owned()),
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::words::{Devices, Durability, Fifos, Links, Mtime, SetId, Timestamp, Xattrs};
     use serde_json::{from_str, json, to_value};
 
     #[test]

@@ -1,0 +1,108 @@
+//! Every amount that an archive chooses.
+
+use super::named;
+
+macro_rules! limits {
+    ($($(#[$doc:meta])* $variant:ident $id:literal = $default:expr;)*) => {
+        /// An amount that an archive picks.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        #[non_exhaustive]
+        pub enum Limit {
+            $($(#[$doc])* $variant,)*
+        }
+
+        impl Limit {
+            /// All limits, in the order of the documentation.
+            pub const ALL: &[Self] = &[$(Self::$variant),*];
+
+            /// What an amount is compared with that has no limit.
+            pub const OFF: u64 = u64::MAX;
+
+            /// The stable name, as messages and options write it.
+            pub fn id(self) -> &'static str {
+                match self { $(Self::$variant => $id),* }
+            }
+
+            /// What is enforced when nothing else is asked for; real images stay far below.
+            pub fn default(self) -> u64 {
+                match self { $(Self::$variant => $default),* }
+            }
+        }
+
+        named!(Limit, "a limit", id, [$($id),*]);
+    };
+}
+
+limits! {
+    /// Entries in one layer.
+    Entries "entries" = 10_000_000;
+    /// Implied directories of one layer: parents of a name that no entry lists. One name can create 2,048. A Debian
+    /// system with compilers has about 33,000 directories in total, listed or not.
+    ImpliedDirectories "implied-directories" = 500_000;
+    /// Headers of every kind in one layer: those of entries, extended and global ones.
+    Headers "headers" = 40_000_000;
+    /// Bytes of one layer, as it is stored and when it is uncompressed.
+    LayerBytes "layer-bytes" = 1 << 40;
+    /// Uncompressed bytes of a layer for each byte of its blob that was read, at any time after the first
+    /// mebibyte: a few blocks of zeros compress a thousandfold.
+    ExpansionRatio "expansion-ratio" = Self::OFF;
+    /// Bytes of file content that one image writes.
+    ImageBytes "image-bytes" = 1 << 40;
+    /// Bytes of one file.
+    FileBytes "file-bytes" = 256 << 30;
+    /// Bytes of one name as the archive writes it.
+    PathBytes "path-bytes" = 4_096;
+    /// Components of one name.
+    PathDepth "path-depth" = 2_048;
+    /// Bytes of one extended header.
+    ExtendedHeaderBytes "extended-header-bytes" = 1 << 20;
+    /// Runs of data in one sparse file.
+    SparseSegments "sparse-segments" = 500_000;
+    /// Extended attributes of one entry.
+    Xattrs "xattrs" = 128;
+    /// Bytes of the names and values of one entry's extended attributes.
+    XattrBytes "xattr-bytes" = 256 << 10;
+    /// Symbolic links followed to find one place.
+    LinkHops "link-hops" = 40;
+    /// Symbolic links followed in one layer.
+    LayerLinkHops "layer-link-hops" = 10_000_000;
+    /// Components of the targets of symbolic links followed in one layer. They count each time that a link is followed.
+    /// A target may have 2,048 components.
+    LayerLinkSteps "layer-link-steps" = 100_000_000;
+    /// Directories opened in one layer on the way to its names, and on the way back up from them. One that is still open
+    /// from before does not count: only long ways that have nothing in common cost many. Each counts once more for every
+    /// 16 levels that it lies below the root.
+    LayerOpens "layer-opens" = 5_000_000;
+    /// Steps that finding the places of all names of one image takes: each component of a link's target is one, each
+    /// directory that is opened 100, and each directory that no entry lists 300.
+    ImageSteps "image-steps" = 2_000_000_000;
+    /// Places in directories of lower layers that one layer brings something to, remembered for its whiteouts. What lies in
+    /// a directory that the layer itself makes does not count.
+    LayerPlaces "layer-places" = 2_500_000;
+    /// Bytes of the names of devices and named pipes that are skipped in one image, and 64 more for each: hard links to
+    /// them are skipped, too.
+    SkippedBytes "skipped-bytes" = 16 << 20;
+    /// Bytes of memory for the tree of an audit: 30 to 60 for each name, plus the targets of links. Above this limit
+    /// the audit continues without the tree, and says so. Nothing is refused.
+    AuditBytes "audit-bytes" = 56 << 20;
+    /// Layers of one image.
+    Layers "layers" = 500;
+    /// Bytes of an index, a manifest or a configuration.
+    ManifestBytes "manifest-bytes" = 4 << 20;
+    /// Values in an index, a manifest or a configuration: items of lists and members of objects, including unused ones.
+    /// They are counted before the document is parsed.
+    DocumentValues "document-values" = 200_000;
+    /// Manifests and indexes that are read to select one manifest.
+    Manifests "manifests" = 100_000;
+    /// Indexes within one another.
+    IndexDepth "index-depth" = 4;
+    /// Members of the archive of an image.
+    ArchiveMembers "archive-members" = 100_000;
+    /// Bytes of the names of the members of the archive of an image, of the targets of links, and of the maps of sparse
+    /// members.
+    ArchiveNameBytes "archive-name-bytes" = 16 << 20;
+    /// Bytes of the archive of an image that is compressed, or comes as a stream, and is kept in a file meanwhile.
+    ArchiveBytes "archive-bytes" = 1 << 40;
+    /// Bytes of the window that a zstd frame asks for.
+    ZstdWindowBytes "zstd-window-bytes" = 128 << 20;
+}
