@@ -4,6 +4,7 @@ mod arguments;
 mod judging;
 mod opened;
 mod progress;
+mod remedy;
 mod report;
 mod rules;
 mod run;

@@ -2,6 +2,7 @@
 //!
 //! docs/json.md describes the objects.
 
+use crate::remedy;
 use crate::tell;
 use layercage::{
     Audit, Change, ChangeKind, Escaped, Finding, ListedManifest, Metadata, Observer, Policy, Position, Preset, Report,
@@ -158,8 +159,8 @@ struct Helped(BTreeSet<&'static str>);
 
 impl Helped {
     /// What to do about it, the first time that the rule occurs.
-    fn first(&mut self, rule: &Rule) -> Option<&'static str> {
-        rule.help().filter(|_| self.0.insert(rule.id()))
+    fn first(&mut self, rule: &Rule) -> Option<String> {
+        self.0.insert(rule.id()).then(|| remedy::of_rule(rule))
     }
 }
 
@@ -221,13 +222,13 @@ impl Observer for Findings {
         self.output.line(
             || {
                 let mut object = json!(finding);
-                if let (Some(help), Value::Object(members)) = (help, &mut object) {
+                if let (Some(help), Value::Object(members)) = (&help, &mut object) {
                     members.insert("help".to_owned(), json!(help));
                 }
                 object
             },
             || {
-                let help = help.map(|help| format!("\n  help: {help}")).unwrap_or_default();
+                let help = help.as_ref().map(|help| format!("\n  help: {help}")).unwrap_or_default();
                 format!("{} {finding}{help}", verdict.name())
             },
         );
@@ -297,7 +298,7 @@ impl Observer for Listing {
     fn finding(&mut self, finding: &Finding) {
         if let Rule::Violation(_) = finding.rule {
             self.refused = true;
-            tell::refusal(finding, self.helped.first(&finding.rule), self.output.json);
+            tell::refusal(finding, self.helped.first(&finding.rule).as_deref(), self.output.json);
         }
     }
 }

@@ -1,5 +1,6 @@
 //! `layercage rules` and `layercage explain`: the table of rules and what is behind each, as text or as JSON.
 
+use crate::remedy;
 use crate::report::Output;
 use layercage::{Escaped, Limit, Preset, QuirkRule, Row, Verdict, ViolationRule, explanation};
 use serde_json::{Map, Value, json};
@@ -9,10 +10,9 @@ use std::io;
 /// are refused always.
 pub(crate) fn print(mut output: Output) -> io::Result<()> {
     output.heading(|| line("RULE", ["default", "compatible", "paranoid"], "WHAT IS MET"));
-    let quirks = QuirkRule::ALL.iter().map(|rule| ("quirk", rule.row()));
-    let violations = ViolationRule::ALL.iter().map(|rule| ("violation", rule.row()));
-    for (kind, row) in quirks.chain(violations) {
-        output.line(|| object(kind, &row), || line(row.id, row.verdicts.map(Verdict::name), row.sentence));
+    for rule in all() {
+        let row = rule.row;
+        output.line(|| object(&rule), || line(row.id, row.verdicts.map(Verdict::name), row.sentence));
     }
     output.finish()
 }
@@ -24,16 +24,32 @@ pub(crate) struct Explained {
 }
 
 enum Explainable {
-    Rule(&'static str, Row),
+    Rule(Listed),
     Limit(Limit),
+}
+
+/// A rule of either kind.
+struct Listed {
+    kind: &'static str,
+    row: Row,
+    help: String,
+}
+
+fn all() -> impl Iterator<Item = Listed> {
+    let quirk = |rule: &QuirkRule| {
+        let row = rule.row();
+        let help = remedy::sentence(row.advice, &rule.remedies()).unwrap_or_default();
+        Listed { kind: "quirk", row, help }
+    };
+    let violation =
+        |rule: &ViolationRule| Listed { kind: "violation", row: rule.row(), help: remedy::of_violation(*rule) };
+    QuirkRule::ALL.iter().map(quirk).chain(ViolationRule::ALL.iter().map(violation))
 }
 
 /// Finds what has this id. The brackets that messages put around it may stay.
 pub(crate) fn find(id: &str) -> Option<Explained> {
     let id = id.strip_prefix('[').and_then(|id| id.strip_suffix(']')).unwrap_or(id);
-    let quirks = QuirkRule::ALL.iter().map(|rule| ("quirk", rule.row()));
-    let rules = quirks.chain(ViolationRule::ALL.iter().map(|rule| ("violation", rule.row())));
-    let rules = rules.map(|(kind, row)| (row.id, Explainable::Rule(kind, row)));
+    let rules = all().map(|rule| (rule.row.id, Explainable::Rule(rule)));
     let limits = Limit::ALL.iter().map(|limit| (limit.id(), Explainable::Limit(*limit)));
     let (_, what) = rules.chain(limits).find(|(known, _)| *known == id)?;
     Some(Explained { what, text: explanation(id)? })
@@ -41,9 +57,7 @@ pub(crate) fn find(id: &str) -> Option<Explained> {
 
 /// Says that nothing has this id, and which ids come close.
 pub(crate) fn unknown(id: &str) -> String {
-    let quirks = QuirkRule::ALL.iter().map(|rule| rule.row().id);
-    let rules = quirks.chain(ViolationRule::ALL.iter().map(|rule| rule.row().id));
-    let ids = rules.chain(Limit::ALL.iter().map(|limit| limit.id()));
+    let ids = all().map(|rule| rule.row.id).chain(Limit::ALL.iter().map(|limit| limit.id()));
     let words: Vec<_> = id.split(|char: char| !char.is_ascii_alphanumeric()).filter(|word| word.len() > 2).collect();
     let close: Vec<_> = ids.filter(|known| words.iter().any(|word| known.contains(word))).take(5).collect();
     let close = match close.is_empty() {
@@ -62,10 +76,10 @@ impl Explained {
 
     fn head(&self) -> String {
         match &self.what {
-            Explainable::Rule("violation", row) => {
+            Explainable::Rule(Listed { kind: "violation", row, .. }) => {
                 format!("{}: {}\n\nA violation: refused under every policy.", row.id, row.sentence)
             }
-            Explainable::Rule(_, row) => {
+            Explainable::Rule(Listed { row, .. }) => {
                 let [default, compatible, paranoid] = row.verdicts.map(Verdict::name);
                 format!(
                     "{}: {}\n\nA quirk, which policy decides: default {default}, compatible {compatible}, paranoid \
@@ -82,7 +96,7 @@ impl Explained {
 
     fn object(&self) -> Value {
         let mut object = match &self.what {
-            Explainable::Rule(kind, row) => object(kind, row),
+            Explainable::Rule(rule) => object(rule),
             Explainable::Limit(limit) => {
                 let default = Some(limit.default()).filter(|&amount| amount != Limit::OFF);
                 json!({"type": "limit", "id": limit.id(), "default": default})
@@ -99,11 +113,11 @@ fn line(id: &str, [default, compatible, paranoid]: [&str; 3], sentence: &str) ->
     format!("{id:<26} {default:<8} {compatible:<11} {paranoid:<9} {sentence}")
 }
 
-fn object(kind: &str, row: &Row) -> Value {
+fn object(Listed { kind, row, help }: &Listed) -> Value {
     let verdicts = Preset::ALL.iter().map(|&preset| (preset.to_string(), json!(row.verdict(preset))));
     let mut object = json!({"type": "rule", "id": row.id, "kind": kind, "sentence": row.sentence});
     if let Value::Object(object) = &mut object {
-        object.insert("help".to_owned(), json!(row.help));
+        object.insert("help".to_owned(), json!(help));
         object.insert("verdicts".to_owned(), Value::Object(Map::from_iter(verdicts)));
     }
     object

@@ -1,6 +1,7 @@
 //! What a person is told: one line that says what, where and why, a second that says what to do.
 
 use crate::arguments::Arguments;
+use crate::remedy;
 use crate::signals::{Signal, Signals};
 use clap::Parser as _;
 use layercage::{Effect, Error, Escaped, Finding, Report};
@@ -125,9 +126,9 @@ impl Failure {
 
     pub(crate) fn exit_code(&self) -> u8 {
         match self {
-            Self::Refused { error, .. } => error.blame().exit_code(),
+            Self::Refused { error, .. } => remedy::exit_code(error),
             Self::Signalled { signal, .. } => signal.exit_code(),
-            Self::Sandbox(error) => error.blame().exit_code(),
+            Self::Sandbox(error) => remedy::exit_code(error),
             Self::Open { .. } | Self::Output(_) | Self::Report { .. } | Self::Signals(_) => 1,
             Self::Usage(_) => 2,
         }
@@ -137,12 +138,11 @@ impl Failure {
 /// Says why the command failed: in two lines for people, or in an object.
 pub(crate) fn failure(failure: &Failure, json: bool) {
     match failure {
-        Failure::Refused { error, .. } if json => say(&json!(**error)),
+        Failure::Refused { error, .. } if json => say(&error_object(error)),
         _ if json => say(&object(failure)),
         Failure::Refused { error, left } => {
             say(&format_args!("layercage: {}", failure.line()));
-            let help: Vec<_> =
-                error.help().map(str::to_owned).into_iter().chain(left.sentence(error.effect())).collect();
+            let help: Vec<_> = remedy::of_error(error).into_iter().chain(left.sentence(error.effect())).collect();
             if !help.is_empty() {
                 say(&format_args!("layercage: help: {}", help.join(". ")));
             }
@@ -162,6 +162,16 @@ pub(crate) fn failure(failure: &Failure, json: bool) {
     }
 }
 
+/// An error of the library as JSON: its own object, with the exit code and what to do.
+pub(crate) fn error_object(error: &Error) -> Value {
+    let mut object = json!(error);
+    if let Value::Object(members) = &mut object {
+        members.insert("exit_code".to_owned(), json!(remedy::exit_code(error)));
+        members.extend(remedy::of_error(error).map(|help| ("help".to_owned(), json!(help))));
+    }
+    object
+}
+
 /// What is no answer of the library's, as JSON.
 fn object(failure: &Failure) -> Value {
     let mut object = json!({"type": "error", "exit_code": failure.exit_code(), "message": failure.line()});
@@ -174,7 +184,7 @@ fn object(failure: &Failure) -> Value {
 /// Says that something was met that is always refused; `help` says what to do about it where it was not said before.
 pub(crate) fn refusal(finding: &Finding, help: Option<&str>, json: bool) {
     match json {
-        true => say(&json!(Error::from(finding.rule.clone()).at(finding.position.clone()))),
+        true => say(&error_object(&Error::from(finding.rule.clone()).at(finding.position.clone()))),
         false => {
             say(&format_args!("layercage: refused {finding}"));
             help.into_iter().for_each(|help| say(&format_args!("layercage: help: {help}")));

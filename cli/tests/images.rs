@@ -114,7 +114,7 @@ fn images_without_names_are_chosen_by_image_id_and_by_position() {
             3,
             "[pinned-manifest-missing]",
         ),
-        (&["--manifest-digest", &whole, "a.tar"], 3, "it is an image ID, which `--image-id` takes"),
+        (&["--manifest-digest", &whole, "a.tar"], 3, "it is an image ID"),
     ] {
         let (got, _, stderr) = ended(&[&["unpack"], arguments, &["rootfs"]].concat(), place.path());
         assert!(got == code && stderr.contains(said), "{arguments:?}: {stderr}");

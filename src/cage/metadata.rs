@@ -6,7 +6,7 @@ use super::directory::{ACCESS_ACL, DEFAULT_ACL};
 use super::failed::{At, Failed};
 use super::finish::Last;
 use super::{Cage, Directory, Unheld, WalkDelegate, proc, sys};
-use crate::words::{Fault, Metadata, Xattr};
+use crate::words::{Fault, Metadata, OwnersKind, Remedy, Xattr, Xattrs};
 use rustix::fs::FileType;
 use rustix::io::Errno;
 use std::fmt::{self, Display};
@@ -186,15 +186,15 @@ impl PendingOwner {
         let fault = failed.at(name);
         match failed.errno {
             // The kernel's errors for ids that the caller's user namespace does not map.
-            Errno::INVAL => fault.with_help(
-                "the user namespace has no such owner; `--owners caller` keeps all files the caller's, `--owners map` \
-                 gives them to owners that it has",
-            ),
+            Errno::INVAL => fault
+                .with_advice("the user namespace has no such owner")
+                .with_remedies(&[Remedy::Owners(OwnersKind::Caller), Remedy::Owners(OwnersKind::Map)]),
             // Root may do it, and so may the root of a user namespace with the ids that this one maps.
-            Errno::PERM => fault.with_help(
-                "changing owners needs privileges: run as root, or in `unshare -r --map-auto` or `podman unshare`. \
-                 `--owners caller` keeps all files the caller's, `--owners record` writes the owners into an attribute",
-            ),
+            Errno::PERM => fault
+                .with_advice(
+                    "changing owners needs privileges: run as root, or in `unshare -r --map-auto` or `podman unshare`",
+                )
+                .with_remedies(&[Remedy::Owners(OwnersKind::Caller), Remedy::Owners(OwnersKind::Record)]),
             _ => fault,
         }
     }
@@ -256,10 +256,10 @@ fn unset_xattr(name: &[u8], failed: Failed) -> Fault {
     match failed.errno {
         // ext4 stores all attributes of a file in its inode and one block. If they do not fit, the error is the same as
         // for a full disk.
-        Errno::NOSPC | Errno::TOOBIG | Errno::RANGE => fault.with_help(
+        Errno::NOSPC | Errno::TOOBIG | Errno::RANGE => fault.with_advice(
             "the file system has no room for this extended attribute: it is full, or keeps less for one file (ext4: 4 KiB \
-             for all of a file's); `--xattrs none` drops all extended attributes, XFS and Btrfs take larger ones",
-        ),
+             for all of a file's); XFS and Btrfs take larger ones",
+        ).with_remedies(&[Remedy::Xattrs(Xattrs::None)]),
         _ => fault,
     }
 }

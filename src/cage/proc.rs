@@ -54,7 +54,7 @@ fn own_handles(proc: &[u8]) -> Result<OwnedFd, Fault> {
     // Mounting `/proc` does not fix other errors, such as too many open files.
     let missing = [Errno::NOENT, Errno::NOTDIR, Errno::LOOP, Errno::INVAL, Errno::NOTSUP];
     handles_below(proc).map_err(|fault| match is_one_of(&fault, &missing) {
-        true => fault.with_help(
+        true => fault.with_advice(
             "the modes of FIFOs, devices and closed directories are set through `/proc`: mount procfs there and run again",
         ),
         false => fault,
@@ -147,11 +147,11 @@ mod tests {
         assert!(refused(&at("missing")).contains("No such file"));
         own_handles(PROC).unwrap();
         for path in ["fake", "link", "file", "missing"] {
-            let help = fault(&at(path)).at(Default::default()).help().unwrap_or_default();
-            assert!(help.contains("mount procfs"), "{path}: {help}");
+            let advice = fault(&at(path)).at(Default::default()).advice().unwrap_or_default();
+            assert!(advice.contains("mount procfs"), "{path}: {advice}");
         }
         // Do not suggest a mount for an error that a mount does not fix.
         let long = fault(Path::new(&"x".repeat(300)));
-        assert_eq!((long.blame(), long.at(Default::default()).help()), (crate::words::Blame::System, None));
+        assert_eq!((long.blame(), long.at(Default::default()).advice()), (crate::words::Blame::System, None));
     }
 }

@@ -90,7 +90,7 @@ impl Target {
             Err(Failed { errno: Errno::BUSY, .. }) => Err(exists(&self.name, Occupant::MountPoint)),
             Err(Failed { errno: Errno::NOTDIR, .. }) => Err(self.occupied(parent)),
             Err(failed @ Failed { errno: Errno::PERM | Errno::ACCESS, .. }) => {
-                Err(failed.at(&self.name).with_help(PROTECTED))
+                Err(failed.at(&self.name).with_advice(PROTECTED))
             }
             other => other.at(&self.name),
         }

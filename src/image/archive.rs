@@ -86,23 +86,23 @@ impl Archive {
 }
 
 const EMPTY: Because =
-    Because { what: "the file is empty", help: "write or fetch it again: whatever wrote it has failed" };
+    Because { what: "the file is empty", advice: Some("write or fetch it again: whatever wrote it has failed") };
 
 /// What is given most often in place of an image.
 const LAYER: Because = Because {
     what: "this is the tar archive of a single layer or of a file system, such as `docker export` writes",
-    help: "`layercage apply` applies it to a directory; `docker save` writes an image",
+    advice: Some("`apply` applies it to a directory; `docker save` writes an image"),
 };
 
 const INCOMPLETE: Because = Because {
     what: "it has neither `oci-layout` nor `manifest.json`, though other parts of an image are there",
-    help: "the copy of the image is incomplete: fetch or pack it again",
+    advice: Some("the copy of the image is incomplete: fetch or pack it again"),
 };
 
 /// The files of an archive of `docker save`, of which engines before 25 wrote no layout.
 pub(super) const UNPACKED_SAVE: Because = Because {
     what: "this is the directory of an unpacked archive of `docker save`",
-    help: "name the archive itself, or pack the directory again: `tar -C DIR -cf FILE .`",
+    advice: Some("name the archive itself, or pack the directory again: `tar -C DIR -cf FILE .`"),
 };
 
 /// Reads all headers, and nothing of what lies between them.

@@ -17,10 +17,10 @@ pub(super) fn pinned_elsewhere(digest: Digest, found: String) -> Error {
 }
 
 /// What a digest is that was given for one of a manifest.
-pub(super) const A_CONFIGURATION: &str = "a configuration of that digest: it is an image ID, which `--image-id` takes";
+pub(super) const A_CONFIGURATION: &str = "a configuration of that digest: it is an image ID";
 
 /// What a digest is that was given for one of a configuration.
-const A_MANIFEST: &str = "a manifest of that digest, which `--manifest-digest` takes";
+const A_MANIFEST: &str = "a manifest of that digest: it is not an image ID";
 
 impl Image {
     /// Finds what a digest pins: a manifest, or an index.

@@ -22,7 +22,7 @@ impl Error {
 
     /// An allocation failed. The system is to blame, because the request was within the limits.
     pub(crate) fn out_of_memory(what: &str) -> Self {
-        Self::system("malloc", b"", io::Error::from_raw_os_error(ENOMEM)).naming(what).with_help(
+        Self::system("malloc", b"", io::Error::from_raw_os_error(ENOMEM)).naming(what).with_advice(
             "nothing is wrong with the layer: give the process more memory (`ulimit -v`, `memory.max` of its cgroup) and \
              run again",
         )

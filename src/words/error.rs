@@ -1,32 +1,23 @@
 //! What went wrong, where, and whose fault it is.
 
 use super::cause::causes;
-use super::{Escaped, Misuse, Position, Quirk, Rule, Violation};
+use super::{Escaped, Misuse, Position, Quirk, Remedy, Rule, Violation, words};
 use std::error::Error as StdError;
 use std::fmt::{self, Display};
 use std::io;
 
-/// Which party is to blame for an error.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Blame {
-    /// The image or layer: it was refused.
-    Archive,
-    /// The caller: wrong arguments, wrong order of calls.
-    Caller,
-    /// The system: I/O, permission, space.
-    System,
-    /// This library: please report it.
-    Bug,
-}
-
-impl Blame {
-    /// The exit code of the command: 3, 2, 1 and 1.
-    pub fn exit_code(self) -> u8 {
-        match self {
-            Self::Archive => 3,
-            Self::Caller => 2,
-            Self::System | Self::Bug => 1,
-        }
+words! {
+    "a party":
+    /// The party that is to blame for an error. The enum is exhaustive on purpose.
+    enum Blame {
+        /// The image or layer: it was refused.
+        Archive "archive",
+        /// The caller: wrong arguments, wrong order of calls.
+        Caller "caller",
+        /// The system: I/O, permission, space.
+        System "system",
+        /// This library: please report it.
+        Bug "bug",
     }
 }
 
@@ -69,8 +60,10 @@ pub struct SystemError {
     pub arguments: String,
     /// The error that the system returned.
     pub error: io::Error,
-    /// What a person can do about it, if anything.
-    pub help: Option<&'static str>,
+    /// What a person can do about it outside of this library, if anything.
+    pub advice: Option<&'static str>,
+    /// The choices with which this call is not made.
+    pub remedies: &'static [Remedy],
 }
 
 /// What a layer that failed has done to its sink.
@@ -85,8 +78,8 @@ pub enum Effect {
 /// An error: a kind, a [`Position`] and a [`Blame`]. It is the only error type of this library's operations.
 ///
 /// `Display` is one line, without the [`source`](std::error::Error::source): printing the whole chain repeats nothing.
-/// `{:#}` is one line with all causes. [`Error::help`] suggests what to do. `Debug` is for people, too: it prints that
-/// line and the help, for a `main` that returns the error.
+/// `{:#}` is one line with all causes. [`Error::advice`] and [`Error::remedies`] say what to do. `Debug` is for
+/// people, too: it prints that line and what to do, for a `main` that returns the error.
 ///
 /// The source of a failed system call is its [`io::Error`]. The source of a reader failure is an [`io::Error`] of the
 /// same kind. Its source in turn is the reader's own error, if there is one. A search along the chain finds both.
@@ -144,12 +137,16 @@ impl StdError for Error {
     }
 }
 
+/// The line with all causes, and below it what to do.
 impl fmt::Debug for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{self:#}")?;
-        match self.help() {
-            Some(help) => write!(f, "\nhelp: {help}"),
-            None => Ok(()),
+        let remedies: Vec<_> = self.remedies().iter().map(Remedy::to_string).collect();
+        match (self.advice(), remedies.join("; or ")) {
+            (None, remedies) if remedies.is_empty() => Ok(()),
+            (Some(advice), remedies) if remedies.is_empty() => write!(f, "\nhelp: {advice}"),
+            (Some(advice), remedies) => write!(f, "\nhelp: {advice}: {remedies}"),
+            (None, remedies) => write!(f, "\nhelp: {remedies}"),
         }
     }
 }
@@ -188,7 +185,7 @@ impl Error {
     /// A system call that failed on `name` in some directory.
     pub fn system(call: &'static str, name: &[u8], error: impl Into<io::Error>) -> Self {
         let arguments = Escaped::new(name).to_string();
-        ErrorKind::System(SystemError { call, arguments, error: error.into(), help: None }).into()
+        ErrorKind::System(SystemError { call, arguments, error: error.into(), advice: None, remedies: &[] }).into()
     }
 
     /// Creates the error for a failure of the caller's own sink. `error` becomes the source.
@@ -260,13 +257,26 @@ impl Error {
         self.0.effect
     }
 
-    /// What a person can do about it, if anything.
-    pub fn help(&self) -> Option<&'static str> {
+    /// What a person can do about it outside of this library, if anything. [`Error::remedies`] has what this library
+    /// can do.
+    pub fn advice(&self) -> Option<&'static str> {
         match self.kind() {
-            ErrorKind::Refused(rule) => rule.help(),
-            ErrorKind::System(system) => system.help,
-            ErrorKind::Misuse(misuse) => misuse.help(),
+            ErrorKind::Refused(rule) => rule.advice(),
+            ErrorKind::System(system) => system.advice,
+            ErrorKind::Misuse(misuse) => misuse.advice(),
             _ => None,
+        }
+    }
+
+    /// What the caller can choose so that the operation succeeds, the most fitting first; empty if there is nothing.
+    /// [`Error::advice`] has what can be done outside of this library.
+    pub fn remedies(&self) -> Vec<Remedy> {
+        match self.kind() {
+            ErrorKind::Refused(rule) => rule.remedies(),
+            ErrorKind::System(system) => system.remedies.to_vec(),
+            ErrorKind::Misuse(Misuse::ImageAsLayer { .. }) => vec![Remedy::UnpackImage, Remedy::ApplyAsLayer],
+            ErrorKind::Misuse(Misuse::NothingSelected { by, .. }) => vec![Remedy::Select(*by)],
+            _ => Vec::new(),
         }
     }
 
@@ -318,12 +328,21 @@ impl Error {
         self
     }
 
-    /// Adds the help text for a failed system call. It is added where the call fails, because its purpose is known
-    /// there.
+    /// Adds what a person can do about a failed system call. It is added where the call fails, because its purpose is
+    /// known there.
     #[must_use]
-    pub(crate) fn with_help(mut self, help: &'static str) -> Self {
+    pub(crate) fn with_advice(mut self, advice: &'static str) -> Self {
         if let ErrorKind::System(system) = &mut self.0.kind {
-            system.help = Some(help);
+            system.advice = Some(advice);
+        }
+        self
+    }
+
+    /// Adds the choices with which a failed system call is not made.
+    #[must_use]
+    pub(crate) fn with_remedies(mut self, remedies: &'static [Remedy]) -> Self {
+        if let ErrorKind::System(system) = &mut self.0.kind {
+            system.remedies = remedies;
         }
         self
     }

@@ -9,7 +9,7 @@ use std::fmt::{self, Display};
 type Signature = (usize, &'static [u8]);
 
 macro_rules! kinds {
-    ($($(#[$doc:meta])* $variant:ident $name:literal help $help:literal $signatures:expr;)*) => {
+    ($($(#[$doc:meta])* $variant:ident $name:literal advice $advice:literal $signatures:expr;)*) => {
         /// What a file is that is not a tar archive, as far as its first bytes say.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
         #[non_exhaustive]
@@ -27,8 +27,8 @@ macro_rules! kinds {
             }
 
             /// What a user can do with such a file.
-            pub fn help(self) -> &'static str {
-                match self { $(Self::$variant => $help),* }
+            pub fn advice(self) -> &'static str {
+                match self { $(Self::$variant => $advice),* }
             }
 
             fn signatures(self) -> &'static [Signature] {
@@ -41,135 +41,135 @@ macro_rules! kinds {
 kinds! {
     /// Text that a shell has re-encoded: Windows PowerShell's `>` writes UTF-16 and loses what is no text.
     Utf16 "UTF-16 text, as `>` writes it in Windows PowerShell"
-        help "PowerShell's `>` has changed the bytes for good: write the file again with `docker save -o FILE IMAGE`"
+        advice "PowerShell's `>` has changed the bytes for good: write the file again with `docker save -o FILE IMAGE`"
         &[(0, b"\xff\xfe"), (0, b"\xfe\xff")];
     /// An index, a manifest or a configuration of an image.
     ImageDocument "a JSON document of an image"
-        help "an index or a manifest alone is no image: name the directory or the archive that holds it"
+        advice "an index or a manifest alone is no image: name the directory or the archive that holds it"
         &[];
     /// Any other JSON.
     Json "a JSON document"
-        help "registries answer errors as JSON: read the file, then fetch the blob again"
+        advice "registries answer errors as JSON: read the file, then fetch the blob again"
         &[];
     /// A page, which servers send in place of a file.
     Html "an HTML page"
-        help "a server sent a page in place of the file: read it, then check the address and the login"
+        advice "a server sent a page in place of the file: read it, then check the address and the login"
         &[];
     /// XML, which object stores send in place of a file.
     Xml "an XML document"
-        help "object stores answer errors as XML: read the file, then fetch the blob again"
+        advice "object stores answer errors as XML: read the file, then fetch the blob again"
         &[];
     /// What Git LFS keeps in place of a large file.
     LfsPointer "a Git LFS pointer"
-        help "it stands for the file: `git lfs pull` fetches it"
+        advice "it stands for the file: `git lfs pull` fetches it"
         &[(0, b"version https://git-lfs.github.com/spec/")];
     /// A QEMU disk.
     Qcow2 "a QEMU disk image (qcow2)"
-        help "a disk of a virtual machine is no container image: `guestfish` and `virt-tar-out` read it"
+        advice "a disk of a virtual machine is no container image: `guestfish` and `virt-tar-out` read it"
         &[(0, b"QFI\xfb")];
     /// Another disk of a virtual machine.
     VirtualDisk "a disk image of a virtual machine (VMDK, VDI, VHD or VHDX)"
-        help "a disk of a virtual machine is no container image: `guestfish` and `virt-tar-out` read it"
+        advice "a disk of a virtual machine is no container image: `guestfish` and `virt-tar-out` read it"
         &[(0, b"KDMV"), (64, b"\x7f\x10\xda\xbe"), (0, b"conectix"), (0, b"vhdxfile")];
     /// A file system of snaps, live systems, Singularity and Apptainer.
     Squashfs "a squashfs file system"
-        help "`unsquashfs` unpacks it, and `sqfs2tar FILE > layer.tar` makes a layer of it"
+        advice "`unsquashfs` unpacks it, and `sqfs2tar FILE > layer.tar` makes a layer of it"
         &[(0, b"hsqs"), (0, b"sqsh")];
     /// A container of Singularity or Apptainer.
     Sif "a Singularity image (SIF)"
-        help "`apptainer sif dump` gives the squashfs file system in it"
+        advice "`apptainer sif dump` gives the squashfs file system in it"
         &[(32, b"SIF_MAGIC")];
     /// A read-only file system.
     Erofs "an EROFS file system"
-        help "a file system is no layer: mount it, or unpack it with `fsck.erofs --extract=DIR`"
+        advice "a file system is no layer: mount it, or unpack it with `fsck.erofs --extract=DIR`"
         &[(1024, b"\xe2\xe1\xf5\xe0")];
     /// A Linux file system.
     Ext "an ext2, ext3 or ext4 file system"
-        help "a file system is no layer: mount it read-only, and pack what it holds with tar"
+        advice "a file system is no layer: mount it read-only, and pack what it holds with tar"
         &[(1080, b"\x53\xef")];
     /// Another Linux file system.
     Xfs "an XFS file system"
-        help "a file system is no layer: mount it read-only, and pack what it holds with tar"
+        advice "a file system is no layer: mount it read-only, and pack what it holds with tar"
         &[(0, b"XFSB")];
     /// Another Linux file system.
     Btrfs "a Btrfs file system"
-        help "a file system is no layer: mount it read-only, and pack what it holds with tar"
+        advice "a file system is no layer: mount it read-only, and pack what it holds with tar"
         &[(65_600, b"_BHRfS_M")];
     /// A CD or DVD.
     Iso "an ISO 9660 image (CD or DVD)"
-        help "a CD image is no layer: `bsdtar -xf` and `xorriso` read it"
+        advice "a CD image is no layer: `bsdtar -xf` and `xorriso` read it"
         &[(32_769, b"CD001")];
     /// A disk with partitions.
     Disk "a disk image with a partition table"
-        help "a disk is no layer: `guestfish` and `virt-tar-out` read what its partitions hold"
+        advice "a disk is no layer: `guestfish` and `virt-tar-out` read what its partitions hold"
         &[(510, b"\x55\xaa")];
     /// A zip archive, which jar, whl and apk (Android) are, too.
     Zip "a zip archive"
-        help "a layer is a tar archive: unzip it, and pack what it holds with tar"
+        advice "a layer is a tar archive: unzip it, and pack what it holds with tar"
         &[(0, b"PK\x03\x04"), (0, b"PK\x05\x06"), (0, b"PK\x07\x08")];
     /// A 7-Zip archive.
     SevenZip "a 7z archive"
-        help "a layer is a tar archive: unpack it with 7z, and pack what it holds with tar"
+        advice "a layer is a tar archive: unpack it with 7z, and pack what it holds with tar"
         &[(0, b"7z\xbc\xaf\x27\x1c")];
     /// A RAR archive.
     Rar "a RAR archive"
-        help "a layer is a tar archive: unpack it, and pack what it holds with tar"
+        advice "a layer is a tar archive: unpack it, and pack what it holds with tar"
         &[(0, b"Rar!\x1a\x07")];
     /// A package of Red Hat, Fedora or SUSE.
     Rpm "an RPM package"
-        help "`rpm2archive` makes a compressed tar archive of it"
+        advice "`rpm2archive` makes a compressed tar archive of it"
         &[(0, b"\xed\xab\xee\xdb")];
     /// A package of Debian or Ubuntu.
     Deb "a Debian package"
-        help "`dpkg-deb --fsys-tarfile FILE` gives the tar archive in it"
+        advice "`dpkg-deb --fsys-tarfile FILE` gives the tar archive in it"
         &[(0, b"!<arch>\ndebian-binary")];
     /// A library of object files.
     Ar "an ar archive"
-        help "a layer is a tar archive: `ar x` unpacks this one"
+        advice "a layer is a tar archive: `ar x` unpacks this one"
         &[(0, b"!<arch>\n")];
     /// A cpio archive, which initial RAM disks are.
     Cpio "a cpio archive"
-        help "a layer is a tar archive: unpack it with cpio, and pack what it holds with tar"
+        advice "a layer is a tar archive: unpack it with cpio, and pack what it holds with tar"
         &[(0, b"070701"), (0, b"070702"), (0, b"070707"), (0, b"\xc7\x71")];
     /// A program or a library of Linux.
     Elf "an ELF program or library"
-        help "a program is no layer: check the name of the file"
+        advice "a program is no layer: check the name of the file"
         &[(0, b"\x7fELF")];
     /// A document.
     Pdf "a PDF document"
-        help "a document is no layer: check the name of the file"
+        advice "a document is no layer: check the name of the file"
         &[(0, b"%PDF-")];
     /// Compressed once more, inside what was decompressed.
     Gzip "gzip once more"
-        help "the layer is compressed twice: decompress it once"
+        advice "the layer is compressed twice: decompress it once"
         &[(0, b"\x1f\x8b")];
     /// Compressed once more, inside what was decompressed.
     Zstd "zstd once more"
-        help "the layer is compressed twice: decompress it once"
+        advice "the layer is compressed twice: decompress it once"
         &[(0, b"\x28\xb5\x2f\xfd")];
     /// Compressed with xz, inside what was decompressed.
     Xz "xz inside another compression"
-        help "the layer is compressed twice: decompress it, and compress it once with gzip or zstd"
+        advice "the layer is compressed twice: decompress it, and compress it once with gzip or zstd"
         &[(0, b"\xfd7zXZ\0")];
     /// Compressed with bzip2, inside what was decompressed.
     Bzip2 "bzip2 inside another compression"
-        help "the layer is compressed twice: decompress it, and compress it once with gzip or zstd"
+        advice "the layer is compressed twice: decompress it, and compress it once with gzip or zstd"
         &[(4, b"1AY&SY")];
     /// Compressed with LZ4, inside what was decompressed.
     Lz4 "lz4 inside another compression"
-        help "the layer is compressed twice: decompress it, and compress it once with gzip or zstd"
+        advice "the layer is compressed twice: decompress it, and compress it once with gzip or zstd"
         &[(0, b"\x04\x22\x4d\x18")];
     /// Text of any other kind.
     Text "plain text"
-        help "a layer is a tar archive: read the file, it may say why the download failed"
+        advice "a layer is a tar archive: read the file, it may say why the download failed"
         &[];
     /// Fewer bytes than the smallest archive has, and nothing that is known.
     TooShort "less than one block of 512 bytes"
-        help "no archive is that short: check how the file was made"
+        advice "no archive is that short: check how the file was made"
         &[];
     /// Nothing that is known.
     Unknown "bytes of no known format"
-        help "a layer is a tar archive, plain or compressed with gzip or zstd"
+        advice "a layer is a tar archive, plain or compressed with gzip or zstd"
         &[];
 }
 
@@ -262,7 +262,7 @@ mod tests {
     #[test]
     fn every_signature_is_found_by_its_own_kind_and_within_reach() {
         for kind in FileKind::ALL {
-            assert!(!kind.name().is_empty() && !kind.help().is_empty(), "{kind:?}");
+            assert!(!kind.name().is_empty() && !kind.advice().is_empty(), "{kind:?}");
             for &(place, signature) in kind.signatures() {
                 assert!(place + signature.len() <= FileKind::REACH, "{kind:?}");
                 let mut file = vec![0; place];

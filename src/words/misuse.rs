@@ -1,6 +1,6 @@
 //! What callers do wrong.
 
-use super::{Escaped, Occupant};
+use super::{Escaped, Occupant, words};
 
 /// What a caller did wrong.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -81,43 +81,29 @@ pub enum Misuse {
     Poisoned,
 }
 
-/// The part of a selection that fits no image, or does not tell images apart.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum SelectBy {
-    /// The platform: there are images for other platforms.
-    Platform,
-    /// The reference name: there are images of other names.
-    Name,
-    /// The position: the list is shorter.
-    Position,
-    /// Any of them: more than one image fits.
-    Any,
-}
-
-impl SelectBy {
-    fn help(self) -> &'static str {
-        match self {
-            Self::Platform => "`--platform OS/ARCH[/VARIANT]` takes one for another platform",
-            Self::Name => {
-                "`--ref NAME`, or IMAGE:NAME, takes one by its name; `layercage list --images IMAGE` lists all"
-            }
-            Self::Position => "positions count from 0; `layercage list --images IMAGE` lists them",
-            Self::Any => {
-                "`--ref NAME` chooses by name, `--image-id ID` or `--manifest-digest DIGEST` by digest, IMAGE:@N by \
-                 position; `layercage list --images IMAGE` lists all"
-            }
-        }
+words! {
+    "a part of a selection":
+    /// The part of a selection that fits no image, or does not tell images apart.
+    #[non_exhaustive]
+    enum SelectBy {
+        /// The platform: there are images for other platforms.
+        Platform "platform",
+        /// The reference name: there are images of other names.
+        Name "name",
+        /// The position: the list is shorter.
+        Position "position",
+        /// The digest: another one is needed, or only a digest says which image is meant.
+        Digest "digest",
+        /// Any of them: more than one image fits.
+        Any "any",
     }
 }
 
 impl Misuse {
-    /// What a person can do about it, if anything.
-    pub(super) fn help(&self) -> Option<&'static str> {
+    /// What a person can do about it outside of this library, if anything.
+    pub(super) fn advice(&self) -> Option<&'static str> {
         match self {
-            Self::ImageAsLayer { .. } => Some("`layercage unpack` takes images; `--as layer` applies it all the same"),
-            Self::TargetExists { occupant, .. } => Some(occupant.help()),
-            Self::NothingSelected { by, .. } => Some(by.help()),
+            Self::TargetExists { occupant, .. } => Some(occupant.advice()),
             _ => None,
         }
     }

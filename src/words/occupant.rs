@@ -19,8 +19,8 @@ pub enum Occupant {
 }
 
 impl Occupant {
-    /// Returns a help text for the user.
-    pub(super) fn help(self) -> &'static str {
+    /// What a person can do about it.
+    pub(super) fn advice(self) -> &'static str {
         match self {
             Self::FullDirectory => "choose another name, or empty the directory: an empty one is replaced",
             Self::MountPoint => "a mount point cannot be replaced; name a new directory inside it, or unmount it",

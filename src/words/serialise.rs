@@ -3,8 +3,8 @@
 mod policy;
 
 use super::{
-    Digest, Error, Escaped, Finding, IdRange, Limit, Limits, Mtime, Note, Position, Preset, Report, Rule, Timestamp,
-    from_text,
+    Digest, Error, Escaped, Finding, IdRange, Limit, Limits, Mtime, Note, Position, Preset, Remedy, Report, Rule,
+    Timestamp, from_text,
 };
 use serde::de::{Deserialize, Deserializer};
 use serde::ser::{Serialize, SerializeMap, Serializer};
@@ -115,13 +115,56 @@ impl Serialize for Error {
         let mut map = serializer.serialize_map(None)?;
         map.serialize_entry("type", "error")?;
         place(&mut map, self.position())?;
-        map.serialize_entry("exit_code", &self.blame().exit_code())?;
+        map.serialize_entry("blame", &self.blame())?;
         match self.rule() {
             Some(refused) => rule(&mut map, refused)?,
             None => map.serialize_entry("message", &self.message())?,
         }
-        if let Some(help) = self.help() {
-            map.serialize_entry("help", help)?;
+        if let Some(advice) = self.advice() {
+            map.serialize_entry("advice", advice)?;
+        }
+        let remedies = self.remedies();
+        if !remedies.is_empty() {
+            map.serialize_entry("remedies", &remedies)?;
+        }
+        map.end()
+    }
+}
+
+/// An object: its `remedy`, and what that is about.
+impl Serialize for Remedy {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(None)?;
+        let mut choose = |option: &str, choice: &str| {
+            map.serialize_entry("remedy", "choose")?;
+            map.serialize_entry("option", option)?;
+            map.serialize_entry("choice", choice)
+        };
+        match self {
+            Self::Devices(choice) => choose("devices", choice.name())?,
+            Self::Fifos(choice) => choose("fifos", choice.name())?,
+            Self::SetId(choice) => choose("setid", choice.name())?,
+            Self::Links(choice) => choose("links", choice.name())?,
+            Self::Xattrs(choice) => choose("xattrs", choice.name())?,
+            Self::Owners(choice) => choose("owners", choice.name())?,
+            Self::Allow(rule) => {
+                map.serialize_entry("remedy", "allow")?;
+                map.serialize_entry("rule", rule)?;
+            }
+            Self::Raise { limit, at_least } => {
+                map.serialize_entry("remedy", "raise")?;
+                map.serialize_entry("limit", limit)?;
+                map.serialize_entry("at_least", at_least)?;
+            }
+            Self::Select(by) => {
+                map.serialize_entry("remedy", "select")?;
+                map.serialize_entry("by", by)?;
+            }
+            Self::MapId => map.serialize_entry("remedy", "map-id")?,
+            Self::ClampTimes => map.serialize_entry("remedy", "clamp-times")?,
+            Self::ExpectDigest => map.serialize_entry("remedy", "expect-digest")?,
+            Self::UnpackImage => map.serialize_entry("remedy", "unpack-image")?,
+            Self::ApplyAsLayer => map.serialize_entry("remedy", "apply-as-layer")?,
         }
         map.end()
     }

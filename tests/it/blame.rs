@@ -288,7 +288,7 @@ fn assert_is_for_lack_of_memory(error: &Error, what: &str) {
     assert_eq!((error.blame(), error.rule_id()), (Blame::System, None), "{what}: {error:#}");
     let source = std::error::Error::source(error).and_then(|source| source.downcast_ref::<io::Error>()).unwrap();
     assert_eq!(source.kind(), ErrorKind::OutOfMemory, "{what}: {error:#}");
-    let help = error.help().unwrap_or_default();
+    let help = error.advice().unwrap_or_default();
     assert!(help.contains("ulimit -v") && help.contains("nothing is wrong with the layer"), "{help}");
 }
 

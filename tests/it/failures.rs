@@ -380,16 +380,16 @@ fn is_told_what_it_may_not_use() {
     let Some(place) = std::env::var_os("PLACE").map(PathBuf::from) else { return };
     for name in ["closed", "read-only"] {
         let refused = Staged::beside(&open(&place.join(name)), "rootfs").unwrap_err();
-        assert_eq!(refused.blame().exit_code(), 1);
+        assert_eq!(refused.blame(), layercage::Blame::System);
         assert!(refused.to_string().contains("to be filled and then called \"rootfs\""), "{refused}");
     }
     let refused = Rootfs::over(&open(&place.join("closed"))).unwrap_err();
-    assert_eq!(refused.blame().exit_code(), 1);
+    assert_eq!(refused.blame(), layercage::Blame::System);
     assert!(refused.to_string().contains("the root of the tree"), "{refused}");
     let file = layer().file("a", b"").build();
     let mut rootfs = Rootfs::over(&open(&place.join("read-only"))).unwrap();
     let refused = Unpacker::new(Policy::default()).apply(Layer::new(&file[..]), &mut rootfs).unwrap_err();
-    assert_eq!(refused.blame().exit_code(), 1, "{refused}");
+    assert_eq!(refused.blame(), layercage::Blame::System, "{refused}");
 }
 
 #[test]

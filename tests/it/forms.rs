@@ -405,9 +405,9 @@ fn an_image_id_chooses_in_every_form_and_each_form_has_its_word() {
         );
         assert_eq!(listed.names().next(), name);
         // A digest of one kind in the place of the other.
-        assert_not_pinned(image.select(&Selector::host().manifest_digest(id)), "which `--image-id` takes");
+        assert_not_pinned(image.select(&Selector::host().manifest_digest(id)), "it is an image ID");
         if has_manifest {
-            assert_not_pinned(image.select(&Selector::host().image_id(manifest)), "which `--manifest-digest` takes");
+            assert_not_pinned(image.select(&Selector::host().image_id(manifest)), "it is not an image ID");
         }
     }
 }
@@ -415,7 +415,7 @@ fn an_image_id_chooses_in_every_form_and_each_form_has_its_word() {
 /// What came is not what was pinned: the image is refused, as if its bytes were others.
 fn assert_not_pinned(result: Result<Selected, Error>, says: &str) {
     let error = result.unwrap_err();
-    assert_eq!((error.rule_id(), error.blame().exit_code()), (Some("pinned-manifest-missing"), 3), "{error}");
+    assert_eq!((error.rule_id(), error.blame()), (Some("pinned-manifest-missing"), Blame::Archive), "{error}");
     assert!(error.to_string().contains(says), "{error}");
 }
 

@@ -119,7 +119,7 @@ fn a_file_that_is_put_into_the_target_during_the_commit_is_never_lost() {
                 let occupant = Occupant::FullDirectory;
                 let expected = Misuse::TargetExists { name: layercage::Escaped::new(b"rootfs"), occupant };
                 assert_eq!(error.misuse(), Some(&expected));
-                assert_eq!(error.blame().exit_code(), 2);
+                assert_eq!(error.blame(), layercage::Blame::Caller);
                 kept += 1;
             }
         }

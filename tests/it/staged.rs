@@ -324,7 +324,7 @@ fn no_target_and_no_image_has_the_name_of_a_stage() {
         ];
         for refused in refused {
             assert!(matches!(refused.misuse(), Some(Misuse::ReservedName { .. })), "{refused}");
-            assert_eq!(refused.blame().exit_code(), 2);
+            assert_eq!(refused.blame(), layercage::Blame::Caller);
         }
     }
     for name in [".layercage-0123456789abcde", ".layercage-0123456789abcdeg", "x.layercage-0123456789abcdef"] {

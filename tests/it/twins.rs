@@ -339,8 +339,8 @@ fn lists_that_name_two_images_are_refused_unless_policy_takes_containerds() {
             for policy in [Policy::default(), paranoid()] {
                 let error = unpack(&image, &asked, &policy).expect_err(name);
                 assert_eq!(
-                    (error.rule_id(), error.blame().exit_code()),
-                    (Some("lists-disagree"), 3),
+                    (error.rule_id(), error.blame()),
+                    (Some("lists-disagree"), layercage::Blame::Archive),
                     "{name}: {error}"
                 );
                 assert!(error.to_string().contains(r#""manifest.json": "#), "{name}: {error}");

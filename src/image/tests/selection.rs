@@ -1,6 +1,7 @@
 //! Which of several images is the one that is meant.
 
 use super::*;
+use crate::words::{Blame, Remedy, SelectBy};
 
 /// Both sides of the refusal.
 fn nothing(result: Result<Selected, Error>) -> (String, String) {
@@ -87,9 +88,7 @@ fn images_without_names_are_told_apart_by_their_digests_and_positions() {
     let expected = format!("@0 without a name ({}), @1 without a name ({}): say which", digest(&one), digest(&other));
     assert_eq!(found, expected);
     let error = image.select(&wanted()).unwrap_err();
-    for option in ["`--ref NAME`", "`--image-id ID`", "`--manifest-digest DIGEST`", "IMAGE:@N"] {
-        assert!(error.help().unwrap().contains(option), "{error:?}");
-    }
+    assert_eq!(error.remedies(), [Remedy::Select(SelectBy::Any)]);
     for (position, expected) in [(0, &one), (1, &other)] {
         let selected = image.select(&wanted().position(position)).unwrap();
         assert_eq!(selected.manifest().unwrap().digest().to_string(), digest(expected));
@@ -103,7 +102,8 @@ fn images_without_names_are_told_apart_by_their_digests_and_positions() {
     let (wanted_at, found) = nothing(image.select(&wanted().position(3)));
     assert_eq!(wanted_at, "position 3");
     assert!(found.starts_with("3 positions: @0 without a name (sha256:"), "{found}");
-    assert!(image.select(&wanted().position(3)).unwrap_err().help().unwrap().contains("from 0"));
+    let error = image.select(&wanted().position(3)).unwrap_err();
+    assert_eq!(error.remedies(), [Remedy::Select(SelectBy::Position)]);
 }
 
 #[test]
@@ -147,9 +147,9 @@ fn an_image_id_is_found_wherever_its_configuration_is_named() {
     let message = refused(&wanted().image_id(riscv.0));
     assert!(message.ends_with(&format!("found {}, {}", amd64.0, s390x.0)), "{message}");
     let manifest = amd64.1["digest"].as_str().unwrap().parse().unwrap();
-    assert!(refused(&wanted().image_id(manifest)).ends_with("which `--manifest-digest` takes"));
+    assert!(refused(&wanted().image_id(manifest)).ends_with("it is not an image ID"));
     let message = refused(&wanted().manifest_digest(amd64.0));
-    assert!(message.ends_with("it is an image ID, which `--image-id` takes"), "{message}");
+    assert!(message.ends_with("it is an image ID"), "{message}");
     assert!(refused(&wanted().manifest_digest(riscv.0)).contains("image ID"), "one that no manifest names, too");
     assert!(!refused(&wanted().manifest_digest(ABSENT.parse().unwrap())).contains("image ID"));
     // Both digests must hold.
@@ -408,7 +408,7 @@ fn a_foreign_layer_that_is_not_here_is_named_with_its_urls() {
         assert_eq!(error.rule_id(), Some("foreign-layer-missing"));
         let message = error.to_string();
         assert!(message.ends_with(r#"urls "https://a.example/1", "https://b.example/\x1b[2J""#), "{message}");
-        assert!(!error.help().unwrap().contains("fetch it again"));
+        assert!(!error.advice().unwrap().contains("fetch it again"));
     }
     let many: Vec<_> = (0..1_000).map(|number| format!("https://{number}/{}", "x".repeat(1_000))).collect();
     let message = foreign("application/vnd.oci.image.layer.nondistributable.v1.tar", &json!(many)).to_string();
@@ -441,7 +441,7 @@ fn an_index_of_which_one_platform_is_here_says_which() {
         let image = world.open_within(Limits::default()).unwrap();
         let error = image.select(&Selector::host().platform(platform.parse().unwrap())).err()?;
         assert_eq!(error.rule_id(), Some("platform-missing"), "{error}");
-        assert!(error.help().unwrap().contains("--platform") && error.blame().exit_code() == 3);
+        assert_eq!((error.remedies(), error.blame()), (vec![Remedy::Select(SelectBy::Platform)], Blame::Archive));
         let (_, said) =
             error.to_string().split_once(": platform ").map(|(at, said)| (at.to_owned(), said.to_owned()))?;
         Some(said)

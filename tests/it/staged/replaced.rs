@@ -12,11 +12,11 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 fn occupant(error: &Error) -> Occupant {
-    assert_eq!(error.blame().exit_code(), 2, "{error}");
+    assert_eq!(error.blame(), layercage::Blame::Caller, "{error}");
     match error.misuse() {
         Some(Misuse::TargetExists { name, occupant }) => {
             assert_eq!(name.to_string(), "\"rootfs\"");
-            assert!(error.help().is_some(), "{error}");
+            assert!(error.advice().is_some(), "{error}");
             *occupant
         }
         _ => panic!("{error}"),
@@ -303,7 +303,7 @@ fn an_empty_directory_of_another_user_in_a_sticky_directory_is_refused_with_a_re
 fn stages_in_a_sticky_directory() {
     let Some(place) = std::env::var_os("PLACE").map(PathBuf::from) else { return };
     let refused = commit(beside(&place).unwrap()).unwrap_err();
-    assert_eq!(refused.blame().exit_code(), 1, "{refused}");
+    assert_eq!(refused.blame(), layercage::Blame::System, "{refused}");
     assert!(refused.to_string().contains("renameat(\"rootfs\""), "{refused}");
-    assert!(refused.help().unwrap().contains("sticky bit"), "{refused}");
+    assert!(refused.advice().unwrap().contains("sticky bit"), "{refused}");
 }
