@@ -270,7 +270,7 @@ impl Judgement for Listing {
 
 impl Observer for Listing {
     fn change(&mut self, change: &Change, position: &Position) {
-        let Change { path, kind } = change;
+        let Change { path, kind, .. } = change;
         let path = if path.is_root() { b"." } else { path.as_bytes() };
         let (word, metadata, size, target) = describe(kind);
         self.output.line(
@@ -321,7 +321,7 @@ fn describe(kind: &ChangeKind) -> Described<'_> {
 }
 
 fn attributes(metadata: &Metadata) -> [(String, Value); 5] {
-    let Metadata { mode, uid, gid, mtime, xattrs } = metadata;
+    let Metadata { mode, uid, gid, mtime, xattrs, .. } = metadata;
     let names: Vec<_> = xattrs.iter().map(|xattr| name(&xattr.name)).collect();
     [
         ("mode".to_owned(), json!(format!("{mode:04o}"))),

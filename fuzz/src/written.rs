@@ -13,7 +13,8 @@ pub(crate) fn reads_back(entry: &Entry, content: &[u8]) {
     again.iter_mut().for_each(|entry| entry.quirks.retain(|quirk| !matches!(quirk, Quirk::NegativeFraction { .. })));
     let mut quirks = entry.quirks.clone();
     quirks.retain(|quirk| is_of_the_value(quirk, entry));
-    let expected = Entry { number: 1, offset: 0, quirks, ..entry.clone() };
+    let mut expected = entry.clone();
+    (expected.number, expected.offset, expected.quirks) = (1, 0, quirks);
     assert_eq!(again, Some(expected));
     let mut source = reader.source();
     assert_eq!(source.chunk().map(<[u8]>::to_vec).unwrap(), content);

@@ -4,6 +4,7 @@ use super::{Device, EntryPath, LinkTarget, Metadata, SparseMap};
 
 /// What an entry does to the tree that the lower layers left.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Change {
     /// Where: for a whiteout the path that it removes, for an opaque whiteout the directory.
     pub path: EntryPath,
@@ -11,7 +12,14 @@ pub struct Change {
     pub kind: ChangeKind,
 }
 
-/// The kinds of changes.
+impl Change {
+    /// A change of this kind at a path.
+    pub fn new(path: EntryPath, kind: ChangeKind) -> Self {
+        Self { path, kind }
+    }
+}
+
+/// The kinds of changes. The enum is exhaustive on purpose: a sink has to decide about each kind.
 ///
 /// Follows image-spec, layer.md, "Change Types" and "Representing Changes".
 #[derive(Debug, Clone, PartialEq, Eq)]

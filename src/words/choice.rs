@@ -5,6 +5,8 @@ use super::{Verdict, words};
 words! {
     "a way to handle devices":
     /// What becomes of character and block devices.
+    ///
+    /// The enum is exhaustive on purpose: each choice is one verdict.
     enum Devices {
         /// The layer is refused.
         Refuse "refuse",
@@ -16,6 +18,8 @@ words! {
 
     "a way to handle named pipes":
     /// What becomes of named pipes.
+    ///
+    /// The enum is exhaustive on purpose: each choice is one verdict.
     enum Fifos {
         /// They are made.
         Create "create",
@@ -27,6 +31,8 @@ words! {
 
     "a way to handle setuid, setgid and sticky bits":
     /// What becomes of setuid, setgid and sticky bits, of files and directories.
+    ///
+    /// The enum is exhaustive on purpose: each choice is one verdict.
     enum SetId {
         /// They are kept: an image needs them. They are set once content and owner are final.
         Keep "keep",
@@ -38,6 +44,7 @@ words! {
 
     "a way to handle links":
     /// What becomes of symbolic links on the way to what a layer changes.
+    #[non_exhaustive]
     enum Links {
         /// They are followed inside the root, as a container would see them; one that leads above it is refused.
         Follow "follow",
@@ -51,6 +58,7 @@ words! {
     /// What becomes of extended attributes.
     ///
     /// Whatever is chosen, a capability or ACL that is malformed is refused.
+    #[non_exhaustive]
     enum Xattrs {
         /// `user.*`, `security.capability` and `system.posix_acl_*` are set. What only a storage driver or the
         /// host may write (`user.overlay.*`, `user.containers.override_stat`, `trusted.*`, `security.selinux` …)
@@ -70,6 +78,7 @@ words! {
     "a durability":
     /// What is on the disk when a tree takes its name, or when a layer has been applied to one that has it.
     #[derive(Default)]
+    #[non_exhaustive]
     enum Durability {
         /// Whatever the kernel has written by then: after a crash of the machine, files may lack their content.
         #[default]

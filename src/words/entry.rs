@@ -4,6 +4,7 @@ use super::{Device, EntryPath, LinkTarget, Quirk, SparseMap, Timestamp};
 
 /// One entry of a layer, typed: what the archive says, before anybody asked what it means.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Entry {
     /// Its place among the entries of the layer, from 1.
     pub number: u64,
@@ -19,7 +20,7 @@ pub struct Entry {
     pub quirks: Vec<Quirk>,
 }
 
-/// The type of an entry.
+/// The type of an entry. The enum is exhaustive on purpose: a program that matches it should be told of a new type.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum EntryKind {
     /// A regular file.
@@ -48,7 +49,10 @@ pub enum EntryKind {
 }
 
 /// What an inode carries beside its content.
-#[derive(Debug, Clone, PartialEq, Eq)]
+///
+/// The default is the metadata of root's files without permissions, of 1970-01-01: set the fields that differ.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[non_exhaustive]
 pub struct Metadata {
     /// Permission bits with setuid, setgid and sticky: `0o7777` at most.
     pub mode: u32,

@@ -58,11 +58,6 @@ impl Escaped {
         }
         text
     }
-
-    /// The bytes kept, as they stood in the archive.
-    pub fn bytes(&self) -> &[u8] {
-        &self.bytes
-    }
 }
 
 impl Display for Escaped {

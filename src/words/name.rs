@@ -1,7 +1,14 @@
 //! Names from an archive: parsed once, valid ever after.
 
 use super::{Escaped, Limit, Limits, Violation};
+use std::cmp::Ordering;
+#[cfg(unix)]
+use std::ffi::OsStr;
 use std::fmt::{self, Display};
+#[cfg(unix)]
+use std::os::unix::ffi::OsStrExt;
+#[cfg(unix)]
+use std::path::Path;
 
 /// What the last component of a whiteout begins with.
 pub(crate) const WHITEOUT: &[u8] = b".wh.";
@@ -10,7 +17,7 @@ pub(crate) const WHITEOUT: &[u8] = b".wh.";
 ///
 /// In the name of an [`Entry`](crate::Entry) the last component of a whiteout (`.wh.NAME`) may have up to 259 bytes: there
 /// the limit is that of `NAME`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Component<'a>(&'a [u8]);
 
 impl<'a> Component<'a> {
@@ -117,6 +124,14 @@ impl EntryPath {
         &self.0
     }
 
+    /// The path relative to the root; `.` for the root itself. Without a confined resolver such as openat2 it leads
+    /// through links of the image, which may point anywhere.
+    #[cfg(unix)]
+    pub fn as_path(&self) -> &Path {
+        let bytes: &[u8] = if self.is_root() { b"." } else { &self.0 };
+        Path::new(OsStr::from_bytes(bytes))
+    }
+
     /// Whether this is the root of the image.
     pub fn is_root(&self) -> bool {
         self.0.is_empty()
@@ -169,14 +184,6 @@ impl EntryPath {
     pub fn pseudo_link(&self) -> Option<Component<'_>> {
         self.split_last().filter(|(parent, _)| *parent == PSEUDO_LINKS).map(|(_, name)| name)
     }
-
-    /// Whether `self` is `ancestor` or lies below it.
-    pub fn is_within(&self, ancestor: &Self) -> bool {
-        match self.0.strip_prefix(ancestor.0.as_slice()) {
-            Some(rest) => rest.is_empty() || ancestor.is_root() || rest.first() == Some(&b'/'),
-            None => false,
-        }
-    }
 }
 
 /// Whether a name without NUL is a path as it stands: what most are, seen at one look.
@@ -191,6 +198,37 @@ fn slashes(name: &[u8]) -> u64 {
     name.iter().map(|&byte| u64::from(byte == b'/')).sum()
 }
 
+/// Paths are in the order of their components: a directory comes right before what lies in it.
+impl Ord for EntryPath {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.components().cmp(other.components())
+    }
+}
+
+impl PartialOrd for EntryPath {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl AsRef<[u8]> for EntryPath {
+    fn as_ref(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl AsRef<[u8]> for Component<'_> {
+    fn as_ref(&self) -> &[u8] {
+        self.0
+    }
+}
+
+impl AsRef<[u8]> for LinkTarget {
+    fn as_ref(&self) -> &[u8] {
+        &self.0
+    }
+}
+
 impl Display for EntryPath {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         Escaped::new(if self.is_root() { b"." } else { &self.0 }).fmt(f)
@@ -199,7 +237,7 @@ impl Display for EntryPath {
 
 /// What a symbolic link points at: 1 to 4095 bytes without NUL, stored as they are and interpreted only
 /// when a later name leads through the link.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct LinkTarget(Box<[u8]>);
 
 impl LinkTarget {
@@ -299,11 +337,14 @@ mod tests {
     }
 
     #[test]
-    fn a_path_is_within_itself_its_parents_and_the_root() {
-        let path = parse(b"a/b").unwrap();
-        assert!(path.is_within(&parse(b"").unwrap()) && path.is_within(&parse(b"a").unwrap()) && path.is_within(&path));
-        assert!(!parse(b"ab").unwrap().is_within(&parse(b"a").unwrap()));
-        assert_eq!(path.parent().unwrap().as_bytes(), b"a");
+    fn paths_are_in_the_order_of_their_components() {
+        let mut paths = ["a-b", "a/c", "b", "a", "", "a/b/c"].map(|path| parse(path.as_bytes()).unwrap());
+        paths.sort();
+        assert_eq!(
+            paths.each_ref().map(|path| path.as_path().to_str().unwrap()),
+            [".", "a", "a/b/c", "a/c", "a-b", "b"]
+        );
+        assert_eq!(parse(b"a/b").unwrap().parent().unwrap().as_bytes(), b"a");
         assert_eq!(parse(b"a").unwrap().parent().unwrap().as_bytes(), b"");
     }
 }

@@ -39,6 +39,7 @@ pub(super) struct Choices {
 
 /// What becomes of times.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[non_exhaustive]
 pub enum Mtime {
     /// They are kept, to the nanosecond.
     #[default]

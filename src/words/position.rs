@@ -13,7 +13,8 @@ pub struct LayerPosition {
 }
 
 /// Where in an image something is. Each part is set if it is known.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
+#[non_exhaustive]
 pub struct Position {
     /// The layer.
     pub layer: Option<LayerPosition>,

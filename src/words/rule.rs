@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 /// One row of the table of rules.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Row {
     /// The stable id, as messages and options write it.
     pub id: &'static str,
@@ -42,7 +43,7 @@ macro_rules! rules {
         #[non_exhaustive]
         pub enum $kind {
             $(#[doc = concat!("`", $id, "`: ", $sentence, ".")] $variant $({ $(
-                #[doc = concat!("The ", stringify!($field), " that the sentence speaks of.")] $field: $type
+                #[doc = field!($field)] $field: $type
             ),+ })?,)*
         }
 
@@ -100,6 +101,163 @@ macro_rules! rules {
         }
 
         impl std::error::Error for $kind {}
+    };
+}
+
+/// What a field holds. A field of a new name needs a row here.
+macro_rules! field {
+    (amount) => {
+        "The amount that was seen."
+    };
+    (asked) => {
+        "The time in the archive."
+    };
+    (at) => {
+        "Where: an offset in bytes, or a name."
+    };
+    (because) => {
+        "The reason."
+    };
+    (bytes) => {
+        "The length in bytes."
+    };
+    (component) => {
+        "The component."
+    };
+    (computed) => {
+        "The value that the bytes give."
+    };
+    (diff_ids) => {
+        "The number of diff IDs in the configuration."
+    };
+    (digest) => {
+        "The digest of the document or layer."
+    };
+    (error) => {
+        "The error of the system."
+    };
+    (expected) => {
+        "The value that was expected."
+    };
+    (field) => {
+        "The name of the header field."
+    };
+    (flag) => {
+        "The type flag."
+    };
+    (format) => {
+        "The name of the format."
+    };
+    (found) => {
+        "What was found instead."
+    };
+    (gnu) => {
+        "The value of the GNU long name."
+    };
+    (got) => {
+        "The value that was computed or counted."
+    };
+    (header) => {
+        "The value in the header."
+    };
+    (hops) => {
+        "The number of links that were followed."
+    };
+    (id) => {
+        "The id in the layer."
+    };
+    (kept) => {
+        "The time that is kept."
+    };
+    (key) => {
+        "The key of the record."
+    };
+    (kind) => {
+        "The kind."
+    };
+    (layers) => {
+        "The number of layers in the manifest."
+    };
+    (limit) => {
+        "The limit."
+    };
+    (magic) => {
+        "The magic of the header."
+    };
+    (major) => {
+        "The major number."
+    };
+    (mapped) => {
+        "The number of bytes that the map has."
+    };
+    (meaning) => {
+        "The meaning of the type flag."
+    };
+    (media_type) => {
+        "The media type."
+    };
+    (minor) => {
+        "The minor number."
+    };
+    (missing) => {
+        "The part of the platform that is missing."
+    };
+    (mode) => {
+        "The mode."
+    };
+    (most) => {
+        "The largest amount that is allowed."
+    };
+    (name) => {
+        "The name, escaped."
+    };
+    (parent) => {
+        "The path of the parent."
+    };
+    (path) => {
+        "The path."
+    };
+    (pax) => {
+        "The value in the PAX header."
+    };
+    (platform) => {
+        "The platform."
+    };
+    (problem) => {
+        "The problem that the parser found."
+    };
+    (record) => {
+        "The record as it is written."
+    };
+    (rule) => {
+        "The id of the rule that is broken inside the archive."
+    };
+    (segment) => {
+        "The number of the segment, from 1."
+    };
+    (size) => {
+        "The size in bytes."
+    };
+    (stated) => {
+        "What the media type states."
+    };
+    (stored) => {
+        "The value that the archive states."
+    };
+    (target) => {
+        "The target of the link."
+    };
+    (text) => {
+        "The text that is not a digest."
+    };
+    (time) => {
+        "The time as it is written."
+    };
+    (urls) => {
+        "The URLs of the layer."
+    };
+    (value) => {
+        "The value as it is written."
     };
 }
 

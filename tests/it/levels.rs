@@ -14,7 +14,7 @@ const NAMES: &[(&str, &[&str])] = &[
     ("rustix", &["cage", "sandbox"]),
     ("landlock", &["sandbox"]),
     ("std::fs", &["cage", "output", "image", "unpack"]),
-    ("std::os", &["cage", "sandbox", "output", "image", "unpack"]),
+    ("std::os", &["words", "cage", "sandbox", "output", "image", "unpack"]),
     ("std::process", &[]),
     ("std::env", &["image"]),
     ("std::net", &[]),
