@@ -28,6 +28,7 @@ mod plan;
 mod read;
 #[cfg(feature = "sandbox")]
 mod sandbox;
+mod tree;
 mod unpack;
 mod words;
 

@@ -5,14 +5,12 @@
 //! gives their inode a name in the tree by `linkat` between the two directories, which takes no privilege and no
 //! `/proc`, as a file without a name would. The directory goes when the layer ends, or with what is left of a dead run.
 
-use super::content::Content;
 use super::directory::{self, Opened};
 use super::failed::{At, swapped};
 use super::metadata::strip_acls;
 use super::temporary::Temporaries;
-use super::{Cage, Directory, Exposure, Place, WalkDelegate, sys};
-use crate::words::{Component, DirectoryId, Fault, Metadata, PlaceId};
-use std::hash::BuildHasher;
+use super::{Cage, Directory, Exposure, sys};
+use crate::words::{Fault, PlaceId};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 
@@ -31,33 +29,17 @@ pub(super) struct Apart {
     name: Vec<u8>,
 }
 
+impl Apart {
+    pub(super) fn is(&self, directory: &Directory) -> bool {
+        self.directory.id() == directory.id()
+    }
+}
+
 impl Cage {
-    /// Makes a regular file that is not in the tree, and is gone when the layer ends.
-    pub(crate) fn file_apart(
-        &mut self,
-        name: Component<'_>,
-        metadata: &Metadata,
-        content: Content<'_>,
-        delegate: &mut dyn WalkDelegate,
-    ) -> Result<(), Fault> {
-        let directory = self.apart()?;
-        let place = self.place(&directory, name);
-        if self.exists(&place)? {
-            delegate.replaces(place.parent.id(), place.id())?;
-            // Nobody sees it: names that it was given in the tree stay.
-            sys::unlink(place.at(), place.name()).at(&place.path())?;
-        }
-        self.file(&place, metadata, content, delegate)
-    }
-
-    /// The place of such a file; `None` where the layer has brought none.
-    pub(crate) fn place_apart<'n>(&self, name: Component<'n>) -> Option<Place<'n>> {
-        self.apart.as_ref().map(|apart| self.place(&apart.directory, name))
-    }
-
-    fn apart(&mut self) -> Result<Arc<Directory>, Fault> {
-        if let Some(apart) = &self.apart {
-            return Ok(Arc::clone(&apart.directory));
+    /// The directory for files that are not in the tree. It is made when there is none.
+    pub(super) fn open_or_make_apart(&mut self) -> Result<Arc<Directory>, Fault> {
+        if let Some(apart) = self.apart_directory() {
+            return Ok(apart);
         }
         let (around, name) = self.around_apart()?;
         sys::create_directory(around.as_fd(), &name).at(&name)?;
@@ -70,6 +52,11 @@ impl Cage {
         Ok(directory)
     }
 
+    /// The same directory, if there is one.
+    pub(super) fn apart_directory(&self) -> Option<Arc<Directory>> {
+        self.apart.as_ref().map(|apart| Arc::clone(&apart.directory))
+    }
+
     fn open_apart(&self, around: BorrowedFd<'_>, name: &[u8]) -> Result<Directory, Fault> {
         let Opened::Directory { fd, status, mode_now } =
             directory::open(around, name, self.root.status.mount, self.me)?
@@ -78,8 +65,7 @@ impl Cage {
         };
         // Nothing of a default ACL above the tree, or of its root, leaks into what gets a name in it.
         strip_acls(fd.as_fd())?;
-        // All in it is the layer's own.
-        let id = DirectoryId::at(PlaceId(self.key.hash_one(APART)), true);
+        let id = PlaceId(self.key.hash(APART));
         Ok(Directory::new(fd, id, SHOWN.into(), status, mode_now, false))
     }
 
@@ -124,24 +110,11 @@ fn duplicate(handle: BorrowedFd<'_>) -> Result<OwnedFd, Fault> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cage::tests::Anything;
-    use crate::cage::{Keep, Lower, New};
-    use crate::words::{Terms, Timestamp};
-
-    /// Nothing stays.
-    struct Nothing;
-
-    impl Lower for Nothing {
-        fn keep(&mut self, _: DirectoryId, _: PlaceId) -> Keep {
-            Keep::Nothing
-        }
-
-        fn is_clear(&self, _: DirectoryId) -> bool {
-            false
-        }
-
-        fn cleared(&mut self, _: DirectoryId) {}
-    }
+    use crate::cage::create::New;
+    use crate::cage::tests::{ANYHOW, component, metadata, own};
+    use crate::plan::LayerContents;
+    use crate::tree::{Content, Over, Tree};
+    use crate::words::Terms;
 
     #[test]
     fn where_no_mark_can_be_made_the_files_lie_in_the_root_and_outlive_its_clearing() {
@@ -151,23 +124,24 @@ mod tests {
         cage.begin(&Terms::new()).unwrap();
         // As on a file system without sockets.
         cage.temporaries = Temporaries::Unmarked;
-        let name = |name: &'static str| Component::parse(name.as_bytes()).unwrap();
-        let metadata = Metadata { mode: 0o640, uid: 0, gid: 0, mtime: Timestamp::default(), xattrs: Vec::new() };
+        let metadata = metadata(0o640);
         let mut bytes = &b"data"[..];
-        cage.file_apart(name("1"), &metadata, Content::of(&mut bytes), &mut Anything).unwrap();
-        let root = cage.root();
-        let other = cage.place(&root, name("other"));
-        cage.special(&other, New::Fifo, &metadata, &mut Anything).unwrap();
+        let apart = own(cage.open_or_make_apart().unwrap());
+        let data = cage.place(&apart, component("1"));
+        let mut content = Content::of(&mut bytes);
+        cage.make_file(&data, (&metadata, ANYHOW), &mut content, Over::Nothing).unwrap();
+        let root = own(cage.root_directory());
+        let other = cage.place(&root, component("other"));
+        cage.make_special(&other, (&metadata, ANYHOW), New::Fifo, Over::Nothing).unwrap();
         assert_eq!(std::fs::read_dir(tree.path()).unwrap().count(), 2);
-        cage.clear(&root, &mut Nothing).unwrap();
-        assert!(cage.is_empty(&root).unwrap(), "it is none of the tree's");
-        let path = crate::words::EntryPath::parse(b".wh..wh.plnk/1", &Default::default()).unwrap();
-        let (data, link) = (cage.place_apart(name("1")).unwrap(), cage.place(&root, name("a")));
-        cage.hard_link(&link, &data, &path, &mut Anything).unwrap();
+        cage.clear_lower(&root.dir, &LayerContents::nothing()).unwrap();
+        assert!(cage.is_empty(&root.dir).unwrap(), "it is none of the tree's");
+        let link = cage.place(&root, component("a"));
+        cage.make_link(&link, &data, Over::Nothing).unwrap();
         cage.settle().unwrap();
         let names: Vec<_> = std::fs::read_dir(tree.path()).unwrap().map(|name| name.unwrap().file_name()).collect();
         assert_eq!(names, ["a"]);
         assert_eq!(std::fs::read(tree.path().join("a")).unwrap(), b"data");
-        assert!(cage.place_apart(name("1")).is_none(), "the next layer knows nothing of it");
+        assert!(cage.apart_directory().is_none(), "the next layer knows nothing of it");
     }
 }

@@ -2,18 +2,9 @@
 
 use super::failed::At;
 use super::sys;
-use crate::words::{Fault, Source, SparseMap};
+use crate::tree::Content;
+use crate::words::Fault;
 use std::os::fd::BorrowedFd;
-
-/// What is to be in a file.
-pub(crate) struct Content<'a> {
-    /// Its data, in order.
-    pub(crate) source: &'a mut dyn Source,
-    /// The size of the file, with its holes.
-    pub(crate) size: u64,
-    /// Where the data goes when there are holes.
-    pub(crate) sparse: Option<&'a SparseMap>,
-}
 
 impl<'a> Content<'a> {
     /// What `source` still has, without holes.

@@ -1,14 +1,14 @@
 //! What can be made at a place: one function a kind, complete or not at all.
 
-use super::content::Content;
 use super::directory::Opened;
 use super::failed::{At, Failed, swapped};
 use super::finish::Path;
-use super::metadata::strip_acls;
-use super::replace::{Installed, Made, made};
+use super::metadata::{Inherited, strip_acls};
+use super::replace::{Attempt, Installed, made};
 use super::sys::Status;
-use super::{Cage, Directory, Place, Step, WalkDelegate, directory, sys};
-use crate::words::{Component, Device, EntryPath, Escaped, Fault, Metadata, Violation};
+use super::{Cage, Directory, Place, directory, sys};
+use crate::tree::{Content, Done, Exactness, InTheWay, Inexact, Made, Old, Over, Step};
+use crate::words::{Device, Fault, Metadata};
 use rustix::fs::FileType;
 use rustix::io::Errno;
 use std::os::fd::{AsFd, BorrowedFd};
@@ -16,99 +16,109 @@ use std::sync::Arc;
 
 /// What is made without data, and through no handle of its own.
 #[derive(Debug, Clone, Copy)]
-pub(crate) enum New<'a> {
+pub(super) enum New<'a> {
     Symlink(&'a [u8]),
     Fifo,
     Device(Device),
 }
 
-/// What a hard link was made to.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Linked {
-    pub(crate) mode: u32,
-    pub(crate) owner: (u32, u32),
-    pub(crate) is_symlink: bool,
-}
-
 impl Cage {
     /// Makes a regular file.
-    pub(crate) fn file(
+    pub(super) fn make_file(
         &mut self,
         place: &Place<'_>,
-        metadata: &Metadata,
-        mut content: Content<'_>,
-        delegate: &mut dyn WalkDelegate,
-    ) -> Result<(), Fault> {
-        self.install(place, delegate, |cage, name, delegate| {
+        (metadata, exactness): (&Metadata, Exactness),
+        content: &mut Content<'_>,
+        over: Over,
+    ) -> Result<Made, Fault> {
+        let attempt = self.install(place, over, |cage, name| {
             let file = match sys::create_file(place.at(), name) {
                 Ok(file) => file,
-                Err(Failed { errno: Errno::EXIST, .. }) => return Ok(Made::InTheWay),
+                Err(Failed { errno: Errno::EXIST, .. }) => return Ok(Attempt::InTheWay),
                 Err(failed) => return Err(failed.at(name)),
             };
-            // What attributes cannot be set is for the delegate to say, now; and they come behind content and owner.
+            // Whether the attributes can be set must be known now, and they come after content and owner.
             let waits = cage.finishing.is_some() && metadata.xattrs.is_empty();
             let mut prepare = |cage: &mut Self| {
-                let mut last = cage.begin_file(file.as_fd(), &place.parent, metadata, delegate)?;
-                if !waits {
+                let (mut last, time) = cage.begin_file(file.as_fd(), place.dir(), metadata)?;
+                let mut inexact = Inexact { time, xattrs: Vec::new() };
+                if !waits && !inexact.is_refused_by(exactness) {
                     content.fill(file.as_fd(), name)?;
-                    cage.prepare_file(file.as_fd(), &mut last, metadata, delegate)?;
+                    inexact.xattrs = cage.prepare_file(file.as_fd(), &mut last, metadata)?;
                 }
-                Ok(last)
+                Ok((last, inexact))
             };
-            let prepared = prepare(cage);
-            if let (Ok(last), Some(finishing)) = (&prepared, &cage.finishing) {
-                let path = Path { directory: place.parent.path(), name: place.name() };
-                return finishing.put_off(file, waits.then_some(&mut content), *last, path).map(Made::Done);
+            let (last, inexact) = match prepare(cage) {
+                Ok((_, inexact)) if inexact.is_refused_by(exactness) => {
+                    undo_own(place.at(), name, file.as_fd());
+                    return Ok(Attempt::Undone(inexact));
+                }
+                Ok(prepared) => prepared,
+                Err(fault) => {
+                    undo_own(place.at(), name, file.as_fd());
+                    return Err(fault);
+                }
+            };
+            if let Some(finishing) = &cage.finishing {
+                let path = Path { directory: place.dir().path(), name: place.bytes() };
+                finishing.put_off(file, waits.then_some(&mut *content), last, path)?;
+                return Ok(Attempt::Done(inexact));
             }
-            prepared
-                .and_then(|last| last.give(file.as_fd()).map_err(|unset| unset.of(name)))
-                .map(Made::Done)
-                .inspect_err(|_| undo_own(place.at(), name, file.as_fd()))
-        })?
-        .done()
+            match last.give(file.as_fd()) {
+                Ok(()) => Ok(Attempt::Done(inexact)),
+                Err(unset) => {
+                    undo_own(place.at(), name, file.as_fd());
+                    Err(unset.of(name))
+                }
+            }
+        })?;
+        installed(attempt)
     }
 
     /// Makes a symbolic link, a FIFO or a device node.
-    pub(crate) fn special(
+    pub(super) fn make_special(
         &mut self,
         place: &Place<'_>,
+        (metadata, exactness): (&Metadata, Exactness),
         new: New<'_>,
-        metadata: &Metadata,
-        delegate: &mut dyn WalkDelegate,
-    ) -> Result<(), Fault> {
-        self.install(place, delegate, |cage, name, delegate| {
+        over: Over,
+    ) -> Result<Made, Fault> {
+        let attempt = self.install(place, over, |cage, name| {
             let created = match new {
-                New::Fifo | New::Device(_) if place.parent.has_default_acl() => cage.create_apart(place, name, new)?,
+                New::Fifo | New::Device(_) if place.dir().has_default_acl() => cage.create_apart(place, name, new)?,
                 _ => create(place.at(), name, new)?,
             };
-            if let Made::InTheWay = created {
-                return Ok(Made::InTheWay);
+            if let Attempt::InTheWay = created {
+                return Ok(Attempt::InTheWay);
             }
-            let mut finish = |cage: &mut Self| {
+            let finish = |cage: &mut Self| {
                 let handle = sys::open_handle(place.at(), name).at(name)?;
                 let status = sys::status(handle.as_fd()).at(name)?;
-                // Whoever swaps the name meanwhile must not have us change a file that has names elsewhere.
+                // Another process may swap the name meanwhile, for that of a file that has names elsewhere.
                 if status.links != 1 || !is_new(new, status.kind, status.device) {
                     return Err(differs(place.at(), name, new, &status));
                 }
-                cage.finish_special(handle.as_fd(), &place.parent, metadata, delegate)
+                cage.finish_special(handle.as_fd(), place.dir(), metadata)
             };
-            finish(cage).map(Made::Done).inspect_err(|_| {
-                // Unless the name is somebody else's by now.
-                let there = sys::status_at(place.at(), name);
-                if there.is_ok_and(|there| there.links == 1 && is_new(new, there.kind, there.device)) {
-                    undo(place.at(), name);
-                }
-            })
-        })?
-        .done()
+            let finished = finish(cage);
+            if finished.as_ref().is_ok_and(|inexact| !inexact.is_refused_by(exactness)) {
+                return finished.map(Attempt::Done);
+            }
+            // Unless the name is somebody else's by now.
+            let there = sys::status_at(place.at(), name);
+            if there.is_ok_and(|there| there.links == 1 && is_new(new, there.kind, there.device)) {
+                undo(place.at(), name);
+            }
+            finished.map(Attempt::Undone)
+        })?;
+        installed(attempt)
     }
 
     /// Makes something in a directory of its own, and gives it its name from there.
     ///
     /// What it inherits of a default ACL could not be taken off again without opening it.
-    fn create_apart(&mut self, place: &Place<'_>, name: &[u8], new: New<'_>) -> Result<Made<()>, Fault> {
-        let apart = self.temporary(&place.parent)?;
+    fn create_apart(&mut self, place: &Place<'_>, name: &[u8], new: New<'_>) -> Result<Attempt<()>, Fault> {
+        let apart = self.temporary(place.dir())?;
         sys::create_directory(place.at(), &apart).at(&apart)?;
         // The next run removes it with what is in it.
         self.condemn(place.at(), &apart).inspect_err(|_| undo_directory(place.at(), &apart))?;
@@ -128,139 +138,128 @@ impl Cage {
         created
     }
 
-    /// Makes one more name for what is at `target`, which is not followed; its inode stays as it is. Where the two are
-    /// one place, what is there stays.
-    pub(crate) fn hard_link(
-        &mut self,
-        place: &Place<'_>,
-        target: &Place<'_>,
-        written: &EntryPath,
-        delegate: &mut dyn WalkDelegate,
-    ) -> Result<Linked, Fault> {
-        let refused = || Escaped::new(written.as_bytes());
-        let is_itself = place.id() == target.id();
-        let status = match sys::status_at(target.at(), target.name()) {
-            Err(Failed { errno: Errno::NOENT, .. }) if is_itself => {
-                return Err(Violation::HardLinkToItself { target: refused() }.into());
-            }
-            Err(Failed { errno: Errno::NOENT, .. }) => {
-                return Err(Violation::HardLinkMissing { target: refused() }.into());
-            }
-            other => other.at(target.name())?,
-        };
-        if status.kind == FileType::Directory {
-            return Err(Violation::HardLinkToDirectory { target: refused() }.into());
-        }
-        if !is_itself {
-            self.install(place, delegate, |_, name, _| {
-                made(name, sys::link(target.at(), target.name(), place.at(), name))
-            })?
-            .done()?;
-        }
-        Ok(Linked { mode: status.mode, owner: (status.uid, status.gid), is_symlink: status.kind == FileType::Symlink })
+    /// Makes one more name for what is at `to`, which is not followed. Its inode stays as it is.
+    pub(super) fn make_link(&mut self, place: &Place<'_>, to: &Place<'_>, over: Over) -> Result<Made, Fault> {
+        let attempt = self.install(place, over, |_, name| {
+            let linked = made(name, sys::link(to.at(), to.bytes(), place.at(), name))?;
+            Ok(linked.map(|()| Inexact::default()))
+        })?;
+        installed(attempt)
     }
 
-    /// Makes a directory, or gives the one that is there these attributes and keeps what is in it.
-    pub(crate) fn directory(
+    /// Makes a directory, or gives the one that is there these attributes and keeps its content.
+    pub(super) fn make_directory(
         &mut self,
         place: &Place<'_>,
-        metadata: &Metadata,
-        delegate: &mut dyn WalkDelegate,
-    ) -> Result<Arc<Directory>, Fault> {
+        (metadata, exactness): (&Metadata, Exactness),
+        over: Over,
+    ) -> Result<Made, Fault> {
+        let new = |cage: &mut Self, name: &[u8]| cage.new_directory(place, name, (metadata, exactness));
         if !self.is_held(place) {
-            place.parent.touch();
-            if let Made::Done(directory) = self.new_directory(place, place.name(), metadata, delegate)? {
-                return self.enrol(place, directory, delegate);
+            place.dir().touch();
+            match new(self, place.bytes())? {
+                Attempt::Done((directory, inexact)) => {
+                    self.count_effect(place.dir());
+                    self.hold(place.id(), directory)?;
+                    return Ok(Made::Done(Done { old: Old::Nothing, inexact }));
+                }
+                Attempt::Undone(inexact) => return Ok(Made::Undone(inexact)),
+                Attempt::InTheWay => (),
             }
         }
-        match self.step(&place.parent, place.component())? {
-            Step::Directory(directory, _) => {
-                self.renew(&directory, metadata, delegate)?;
-                return Ok(directory);
+        match self.look(place)? {
+            Step::Directory(directory) => {
+                let inexact = self.renew(&directory, metadata)?;
+                return Ok(Made::Done(Done { old: Old::Kept, inexact }));
             }
-            Step::Link(target, _) => delegate.turns_link(&target)?,
-            Step::Missing(_) | Step::Other(_) => (),
+            Step::Symlink(target) if over == Over::Nothing => {
+                return Ok(Made::InTheWay(InTheWay::Symlink { target }));
+            }
+            Step::Symlink(_) | Step::Missing | Step::Other => (),
         }
-        let Installed { made, old } =
-            self.install(place, delegate, |cage, name, delegate| cage.new_directory(place, name, metadata, delegate))?;
-        let directory = self.enrol(place, made, delegate)?;
-        old.map(|()| directory)
+        match self.install(place, over, new)? {
+            Attempt::Done(Installed { made: (directory, inexact), old, leftover }) => {
+                // It is there, whatever became of the old one: it must get its mode and time.
+                self.hold(place.id(), directory)?;
+                leftover.map_or(Ok(Made::Done(Done { old, inexact })), Err)
+            }
+            Attempt::InTheWay => Ok(Made::InTheWay(InTheWay::Other)),
+            Attempt::Undone(inexact) => Ok(Made::Undone(inexact)),
+        }
     }
 
     fn new_directory(
         &mut self,
         place: &Place<'_>,
         name: &[u8],
-        metadata: &Metadata,
-        delegate: &mut dyn WalkDelegate,
-    ) -> Result<Made<Directory>, Fault> {
-        self.limits.check_path(&place.path())?;
-        let Made::Done(()) = made(name, sys::create_directory(place.at(), name))? else {
-            return Ok(Made::InTheWay);
+        (metadata, exactness): (&Metadata, Exactness),
+    ) -> Result<Attempt<(Directory, Inexact)>, Fault> {
+        let Attempt::Done(()) = made(name, sys::create_directory(place.at(), name))? else {
+            return Ok(Attempt::InTheWay);
         };
         let mut finish = || {
             let directory = self.open_new(place, name)?;
-            self.finish_directory(&directory, place.parent.has_default_acl(), metadata, delegate)?;
-            Ok(Made::Done(directory))
+            let inexact = self.finish_directory(&directory, Inherited::from(place.dir()), metadata)?;
+            Ok((directory, inexact))
         };
-        finish().inspect_err(|_| undo_directory(place.at(), name))
-    }
-
-    /// Holds a directory that was made, and says so.
-    fn enrol(
-        &mut self,
-        place: &Place<'_>,
-        directory: Directory,
-        delegate: &mut dyn WalkDelegate,
-    ) -> Result<Arc<Directory>, Fault> {
-        delegate.made(place.parent.id(), place.id());
-        self.hold(place.id(), directory)
+        let finished: Result<_, Fault> = finish();
+        match finished {
+            Ok((_, inexact)) if inexact.is_refused_by(exactness) => {
+                undo_directory(place.at(), name);
+                Ok(Attempt::Undone(inexact))
+            }
+            Ok(finished) => Ok(Attempt::Done(finished)),
+            Err(fault) => {
+                undo_directory(place.at(), name);
+                Err(fault)
+            }
+        }
     }
 
     /// Gives a directory that is there new metadata: attributes that the new ones lack go.
-    pub(crate) fn renew(
-        &mut self,
-        directory: &Directory,
-        metadata: &Metadata,
-        delegate: &mut dyn WalkDelegate,
-    ) -> Result<(), Fault> {
+    pub(super) fn renew(&mut self, directory: &Directory, metadata: &Metadata) -> Result<Inexact, Fault> {
+        self.count_effect(directory);
         self.remove_other_xattrs(directory, &metadata.xattrs)?;
-        self.finish_directory(directory, false, metadata, delegate)
+        self.finish_directory(directory, Inherited::Nothing, metadata)
     }
 
     /// Makes a parent that no entry lists.
-    pub(super) fn make_implied(
-        &mut self,
-        parent: &Arc<Directory>,
-        name: Component<'_>,
-        delegate: &mut dyn WalkDelegate,
-    ) -> Result<Arc<Directory>, Fault> {
-        let place = self.place(parent, name);
-        self.limits.check_path(&place.path())?;
-        parent.touch();
-        sys::create_directory(place.at(), place.name()).at(place.name())?;
-        let mut finish = |cage: &mut Self| {
-            let directory = cage.open_new(&place, place.name())?;
-            cage.imply(&directory, parent.has_default_acl(), Some(delegate))?;
-            Ok(directory)
+    pub(super) fn make_implied(&mut self, place: &Place<'_>) -> Result<(Arc<Directory>, Inexact), Fault> {
+        place.dir().touch();
+        sys::create_directory(place.at(), place.bytes()).at(place.bytes())?;
+        let finish = |cage: &mut Self| {
+            let directory = cage.open_new(place, place.bytes())?;
+            let inexact = cage.finish_implied(&directory, Inherited::from(place.dir()))?;
+            Ok((directory, inexact))
         };
-        let directory = finish(self).inspect_err(|_: &Fault| undo_directory(place.at(), place.name()))?;
-        self.hold(place.id(), directory)
+        let finished = finish(self).inspect_err(|_: &Fault| undo_directory(place.at(), place.bytes()));
+        let (directory, inexact) = finished?;
+        self.count_effect(place.dir());
+        Ok((self.hold(place.id(), directory)?, inexact))
     }
 
     /// Opens a directory just made at a place, under its final or a temporary name.
-    fn open_new(&mut self, place: &Place<'_>, name: &[u8]) -> Result<Directory, Fault> {
+    fn open_new(&self, place: &Place<'_>, name: &[u8]) -> Result<Directory, Fault> {
         match directory::open(place.at(), name, self.root.status.mount, self.me)? {
             Opened::Directory { fd, status, mode_now } => {
-                let id = self.new_directory_id(&place.parent, place.id());
-                Ok(Directory::new(fd, id, place.path(), status, mode_now, false))
+                Ok(Directory::new(fd, place.id(), place.path(), status, mode_now, false))
             }
             _ => Err(swapped(name)),
         }
     }
 }
 
-fn create(at: BorrowedFd<'_>, name: &[u8], new: New<'_>) -> Result<Made<()>, Fault> {
+/// What an effect returns whose old state leaves nothing to be done.
+fn installed(attempt: Attempt<Installed<Inexact>>) -> Result<Made, Fault> {
+    match attempt {
+        Attempt::Done(Installed { made: inexact, old, leftover: None }) => Ok(Made::Done(Done { old, inexact })),
+        Attempt::Done(Installed { leftover: Some(fault), .. }) => Err(fault),
+        Attempt::InTheWay => Ok(Made::InTheWay(InTheWay::Other)),
+        Attempt::Undone(inexact) => Ok(Made::Undone(inexact)),
+    }
+}
+
+fn create(at: BorrowedFd<'_>, name: &[u8], new: New<'_>) -> Result<Attempt<()>, Fault> {
     match new {
         New::Symlink(target) => made(name, sys::create_symlink(at, name, target)),
         New::Fifo => made(name, sys::create_fifo(at, name)),
@@ -315,8 +314,9 @@ fn undo_directory(at: BorrowedFd<'_>, name: &[u8]) {
 mod tests {
     use super::*;
     use crate::cage::Exposure;
-    use crate::cage::tests::Anything;
-    use crate::words::{DeviceKind, Timestamp};
+    use crate::cage::tests::{ANYHOW, component, metadata, own};
+    use crate::tree::Tree;
+    use crate::words::DeviceKind;
 
     /// Makes a device in a new tree, past the judge; says what went wrong, and which names there are then.
     fn make(device: Device, exposure: Exposure) -> (Result<(), Fault>, Vec<String>) {
@@ -324,12 +324,12 @@ mod tests {
         std::fs::write(place.path().join("old"), "").unwrap();
         let directory = std::fs::File::open(place.path()).unwrap();
         let mut cage = Cage::over(directory.as_fd(), exposure).unwrap();
-        let root = cage.root();
-        let metadata = Metadata { mode: 0o600, uid: 0, gid: 0, mtime: Timestamp::default(), xattrs: Vec::new() };
+        let root = own(cage.root_directory());
         let mut result = Ok(());
-        for name in [&b"new"[..], b"old"] {
-            let at = cage.place(&root, Component::parse(name).unwrap());
-            result = result.and(cage.special(&at, New::Device(device), &metadata, &mut Anything));
+        for name in ["new", "old"] {
+            let at = cage.place(&root, component(name));
+            let made = cage.make_special(&at, (&metadata(0o600), ANYHOW), New::Device(device), Over::Anything);
+            result = result.and(made.map(drop));
         }
         cage.settle().unwrap();
         let names = std::fs::read_dir(place.path()).unwrap();

@@ -3,7 +3,7 @@
 use super::failed::{At, Failed};
 use super::proc;
 use super::sys::{self, Status};
-use crate::words::{DirectoryId, Escaped, Fault, Timestamp, Violation};
+use crate::words::{Escaped, Fault, PlaceId, Timestamp, Violation};
 use rustix::fs::FileType;
 use rustix::io::Errno;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -22,7 +22,7 @@ pub(super) const ACCESS_ACL: &[u8] = b"system.posix_acl_access";
 #[derive(Debug)]
 pub(crate) struct Directory {
     fd: OwnedFd,
-    id: DirectoryId,
+    id: PlaceId,
     /// The components from the root, joined by slashes.
     path: Box<[u8]>,
     pub(super) status: Status,
@@ -45,14 +45,14 @@ struct Owed {
 }
 
 impl Directory {
-    pub(super) fn new(fd: OwnedFd, id: DirectoryId, path: Box<[u8]>, status: Status, mode_now: u32, acl: bool) -> Self {
+    pub(super) fn new(fd: OwnedFd, id: PlaceId, path: Box<[u8]>, status: Status, mode_now: u32, acl: bool) -> Self {
         let owner = (status.uid, status.gid);
         let owed = Owed { mode: status.mode, mtime: status.mtime, mode_now, owner, touched: false, named: false };
         Self { fd, id, path, status, has_default_acl: AtomicBool::new(acl), owed: Mutex::new(owed) }
     }
 
-    /// Names this directory for as long as it exists.
-    pub(crate) fn id(&self) -> DirectoryId {
+    /// Its place. What replaces it has the same.
+    pub(crate) fn id(&self) -> PlaceId {
         self.id
     }
 

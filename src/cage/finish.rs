@@ -1,9 +1,9 @@
 //! Files that are made and no more: their content, owner, mode and time can wait until somebody has the time.
 
-use super::content::Content;
 use super::failed::Failed;
 use super::metadata::PendingOwner;
 use super::sys;
+use crate::tree::Content;
 use crate::words::{DeferredWork, Fault, Lock, Misuse, Timestamp};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 

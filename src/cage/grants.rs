@@ -34,7 +34,7 @@ impl Cage {
     /// Returns the owner for a user id and group id of a layer: these ids, or the caller's if they cannot be set.
     ///
     /// With `Ownership::Possible`, each id that the user namespace does not map is replaced by the caller's.
-    pub(crate) fn owner_for(&mut self, uid: u32, gid: u32) -> (u32, u32) {
+    pub(super) fn owner_for(&mut self, uid: u32, gid: u32) -> (u32, u32) {
         let caller = self.caller();
         match self.ownership {
             _ if !self.keeps_owners() => caller,

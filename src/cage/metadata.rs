@@ -5,12 +5,26 @@
 use super::directory::{ACCESS_ACL, DEFAULT_ACL};
 use super::failed::{At, Failed};
 use super::finish::Last;
-use super::{Cage, Directory, Unheld, WalkDelegate, proc, sys};
+use super::{Cage, Directory, proc, sys};
+use crate::tree::{ClampedTime, Inexact, UnsetXattr};
 use crate::words::{Fault, Metadata, OwnersKind, Remedy, Xattr, Xattrs};
 use rustix::fs::FileType;
 use rustix::io::Errno;
 use std::fmt::{self, Display};
 use std::os::fd::{AsFd, BorrowedFd};
+
+/// Whether a new directory has a default ACL of the directory around it, which is none of the layer's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Inherited {
+    Nothing,
+    DefaultAcl,
+}
+
+impl Inherited {
+    pub(super) fn from(parent: &Directory) -> Self {
+        if parent.has_default_acl() { Self::DefaultAcl } else { Self::Nothing }
+    }
+}
 
 impl Cage {
     /// Takes off a new file what it has of its directory, and says what it is still to get when it has its content.
@@ -19,15 +33,14 @@ impl Cage {
         file: BorrowedFd<'_>,
         parent: &Directory,
         metadata: &Metadata,
-        delegate: &mut dyn WalkDelegate,
-    ) -> Result<Last, Fault> {
+    ) -> Result<(Last, Option<ClampedTime>), Fault> {
         if parent.has_default_acl() {
             strip_acls(file)?;
         }
         // Its time is set after its content, which may be long after its entry.
-        self.check_time(file, metadata.mtime, false, delegate)?;
+        let clamped = self.try_time(file, metadata.mtime, false)?;
         let now = if parent.leaks() || !self.is_ours(file, parent)? { None } else { Some((self.me.uid, self.me.gid)) };
-        Ok(Last { owner: self.pending(now, metadata), mode: metadata.mode, mtime: metadata.mtime })
+        Ok((Last { owner: self.pending(now, metadata), mode: metadata.mode, mtime: metadata.mtime }, clamped))
     }
 
     /// Gives a regular file that has its content all but its mode and time.
@@ -36,65 +49,50 @@ impl Cage {
         file: BorrowedFd<'_>,
         last: &mut Last,
         metadata: &Metadata,
-        delegate: &mut dyn WalkDelegate,
-    ) -> Result<(), Fault> {
+    ) -> Result<Vec<UnsetXattr>, Fault> {
         give(last.owner.take(), file)?;
-        set_xattrs(file, 0o600, &metadata.xattrs, delegate)
+        set_xattrs(file, 0o600, &metadata.xattrs)
     }
 
     /// Completes a directory, but for its mode and time: it gets these when it is left.
     pub(super) fn finish_directory(
         &mut self,
         directory: &Directory,
-        inherited: bool,
+        inherited: Inherited,
         metadata: &Metadata,
-        delegate: &mut dyn WalkDelegate,
-    ) -> Result<(), Fault> {
-        if let Some(unheld) = self.prepare_directory(directory, inherited, metadata)? {
-            delegate.changes_time(unheld)?;
-        }
-        set_xattrs(directory.as_fd(), 0o700, &metadata.xattrs, delegate)?;
+    ) -> Result<Inexact, Fault> {
+        let time = self.prepare_directory(directory, inherited, metadata)?;
+        let xattrs = set_xattrs(directory.as_fd(), 0o700, &metadata.xattrs)?;
         if !metadata.xattrs.is_empty() {
             // An ACL makes the mode its own, and others may have asked for another; the entry's is still to come.
             directory.open_up(self.me)?;
         }
         directory.set_default_acl(metadata.xattrs.iter().any(|xattr| xattr.name == DEFAULT_ACL));
-        Ok(())
+        Ok(Inexact { time, xattrs })
     }
 
     /// Makes a directory one that no entry lists, but for what is in it and attributes that it may have.
-    ///
-    /// There is no delegate here: [`Cage::take_unheld`] returns a time that the file system cannot store.
-    pub(super) fn imply(
-        &mut self,
-        directory: &Directory,
-        inherited: bool,
-        delegate: Option<&mut dyn WalkDelegate>,
-    ) -> Result<(), Fault> {
+    pub(super) fn finish_implied(&mut self, directory: &Directory, inherited: Inherited) -> Result<Inexact, Fault> {
         let mut implied = self.implied.clone();
         (implied.uid, implied.gid) = self.owner_for(implied.uid, implied.gid);
-        match (self.prepare_directory(directory, inherited, &implied)?, delegate) {
-            (None, _) => (),
-            (Some(unheld), Some(delegate)) => delegate.changes_time(unheld)?,
-            (Some(unheld), None) => self.unheld = Some(unheld),
-        }
+        let time = self.prepare_directory(directory, inherited, &implied)?;
         implied.xattrs.iter().try_for_each(|Xattr { name, value }| {
             set_xattr(directory.as_fd(), 0o700, name, value).map_err(|failed| unset_xattr(name, failed))
         })?;
-        match implied.xattrs.is_empty() {
-            true => Ok(()),
-            false => directory.open_up(self.me),
+        if !implied.xattrs.is_empty() {
+            directory.open_up(self.me)?;
         }
+        Ok(Inexact { time, xattrs: Vec::new() })
     }
 
     /// Completes a directory but for its extended attributes, its mode and time.
     fn prepare_directory(
         &mut self,
         directory: &Directory,
-        inherited: bool,
+        inherited: Inherited,
         metadata: &Metadata,
-    ) -> Result<Option<Unheld>, Fault> {
-        if inherited {
+    ) -> Result<Option<ClampedTime>, Fault> {
+        if inherited == Inherited::DefaultAcl {
             strip_acls(directory.as_fd())?;
         }
         self.give(directory.as_fd(), Some(directory.owner()), metadata)?;
@@ -123,22 +121,17 @@ impl Cage {
         handle: BorrowedFd<'_>,
         parent: &Directory,
         metadata: &Metadata,
-        delegate: &mut dyn WalkDelegate,
-    ) -> Result<(), Fault> {
+    ) -> Result<Inexact, Fault> {
         let status = sys::status(handle).at(b"")?;
         self.give(handle, Some((status.uid, status.gid)), metadata)?;
-        for xattr in &metadata.xattrs {
-            delegate.lacks_xattr(&xattr.name, Errno::NOTSUP.into())?;
-        }
+        let unset = |xattr: &Xattr| UnsetXattr { name: xattr.name.clone(), error: Errno::NOTSUP.into() };
+        let xattrs = metadata.xattrs.iter().map(unset).collect();
         if status.kind != FileType::Symlink && (status.mode != metadata.mode || parent.has_default_acl()) {
             proc::set_mode(handle, metadata.mode, b"")?;
         }
-        self.check_time(handle, metadata.mtime, true, delegate)?;
-        sys::set_mtime(handle, metadata.mtime, true).at(b"")
-    }
-
-    fn owner_of(&self, metadata: &Metadata) -> (u32, u32) {
-        if self.keeps_owners() { (metadata.uid, metadata.gid) } else { self.caller() }
+        let time = self.try_time(handle, metadata.mtime, true)?;
+        sys::set_mtime(handle, metadata.mtime, true).at(b"")?;
+        Ok(Inexact { time, xattrs })
     }
 
     /// Sets the owner where it is not what it is to be.
@@ -228,26 +221,29 @@ fn set_xattr(fd: BorrowedFd<'_>, private: u32, name: &[u8], value: &[u8]) -> Res
     }
 }
 
-fn set_xattrs(
-    fd: BorrowedFd<'_>,
-    private: u32,
-    xattrs: &[Xattr],
-    delegate: &mut dyn WalkDelegate,
-) -> Result<(), Fault> {
+/// Sets extended attributes, and returns those that the file system or the privileges do not allow.
+fn set_xattrs(fd: BorrowedFd<'_>, private: u32, xattrs: &[Xattr]) -> Result<Vec<UnsetXattr>, Fault> {
+    let mut unset = Vec::new();
     for Xattr { name, value } in xattrs {
         match set_xattr(fd, private, name, value) {
-            Err(Failed { errno: errno @ (Errno::NOTSUP | Errno::PERM | Errno::ACCESS), .. }) => {
-                delegate.lacks_xattr(name, errno.into())?
+            Ok(()) => (),
+            Err(Failed { errno, .. }) if is_unsettable(name, errno) => {
+                unset.push(UnsetXattr { name: name.clone(), error: errno.into() });
             }
-            // The user namespace may not map an id in an ACL, or the root id of a file capability. The value itself is
-            // well-formed: that was checked before.
-            Err(Failed { errno: errno @ Errno::INVAL, .. }) if is_acl(name) || name == CAPABILITY => {
-                delegate.lacks_xattr(name, errno.into())?
-            }
-            other => other.map_err(|failed| unset_xattr(name, failed))?,
+            Err(failed) => return Err(unset_xattr(name, failed)),
         }
     }
-    Ok(())
+    Ok(unset)
+}
+
+fn is_unsettable(name: &[u8], errno: Errno) -> bool {
+    match errno {
+        Errno::NOTSUP | Errno::PERM | Errno::ACCESS => true,
+        // The user namespace may not map an id in an ACL, or the root id of a file capability. The value itself is
+        // well-formed: that was checked before.
+        Errno::INVAL => is_acl(name) || name == CAPABILITY,
+        _ => false,
+    }
 }
 
 /// The error for an extended attribute that could not be set, where the policy has no choice.

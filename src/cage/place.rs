@@ -1,71 +1,25 @@
-//! Where an effect happens.
+//! Places of the cage: an open directory, and a name in it.
 
-use super::failed::Failed;
-use super::{Cage, Directory, path_of, sys};
-use crate::words::{Component, Fault, PlaceId};
-use rustix::io::Errno;
+use super::Directory;
+use crate::tree::{self, path_of};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
 
-/// A parent that is open, and one component in it: what every effect of the cage takes.
-///
-/// Only the cage makes one, so that no effect can be handed a path.
-#[derive(Debug)]
-pub(crate) struct Place<'n> {
-    pub(super) parent: Arc<Directory>,
-    name: Component<'n>,
-    id: PlaceId,
-}
+pub(super) type Place<'a> = tree::Place<'a, Arc<Directory>>;
 
-impl<'n> Place<'n> {
-    /// The directory that it is in.
-    pub(crate) fn parent(&self) -> &Arc<Directory> {
-        &self.parent
+impl<'a> Place<'a> {
+    /// The handle of the directory.
+    pub(super) fn at(&self) -> BorrowedFd<'a> {
+        self.dir().as_fd()
     }
 
-    /// Names it, as a value.
-    pub(crate) fn id(&self) -> PlaceId {
-        self.id
+    /// The name in it.
+    pub(super) fn bytes(&self) -> &'a [u8] {
+        self.name().as_bytes()
     }
 
-    /// The components from the root, links on the way resolved.
-    pub(crate) fn path(&self) -> Box<[u8]> {
-        path_of(&self.parent, self.name)
-    }
-
-    pub(super) fn name(&self) -> &'n [u8] {
-        self.name.as_bytes()
-    }
-
-    pub(super) fn component(&self) -> Component<'n> {
-        self.name
-    }
-
-    pub(super) fn at(&self) -> BorrowedFd<'_> {
-        self.parent.as_fd()
-    }
-}
-
-impl Cage {
-    /// The place of a name in a directory.
-    pub(crate) fn place<'n>(&self, parent: &Arc<Directory>, name: Component<'n>) -> Place<'n> {
-        Place { parent: Arc::clone(parent), name, id: self.place_id(parent.id(), name) }
-    }
-
-    /// Whether anything is there; a link is not followed.
-    pub(crate) fn exists(&self, place: &Place<'_>) -> Result<bool, Fault> {
-        match sys::status_at(place.at(), place.name()) {
-            Ok(_) => Ok(true),
-            Err(Failed { errno: Errno::NOENT, .. }) => Ok(false),
-            Err(failed) => Err(failed.at(&place.path())),
-        }
-    }
-
-    /// The directory at a place; `None` for anything else.
-    pub(crate) fn enter(&mut self, place: &Place<'_>) -> Result<Option<Arc<Directory>>, Fault> {
-        match self.step(&place.parent, place.name)? {
-            super::Step::Directory(directory, _) => Ok(Some(directory)),
-            _ => Ok(None),
-        }
+    /// The components from the root, with links resolved.
+    pub(super) fn path(&self) -> Box<[u8]> {
+        path_of(self.dir().path(), self.name())
     }
 }

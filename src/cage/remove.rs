@@ -1,58 +1,54 @@
 //! What can be taken away: a tree at a place, or from a directory all but what is to be kept.
 
 use super::failed::{At, Failed, swapped};
-use super::{Cage, Directory, Exposure, Place, Step, sys};
-use crate::words::{Component, DirectoryId, Fault, PlaceId};
+use super::metadata::Inherited;
+use super::{Cage, Directory, Exposure, Place, sys};
+use crate::plan::{Holds, LayerContents, Standing};
+use crate::tree::{Branch, Cleared, Inexact, Step, Tree};
+use crate::words::{Component, Fault};
 use rustix::fs::{Dir, FileType};
 use rustix::io::Errno;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 
-/// What is to become of something in a directory that is cleared.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Keep {
-    /// It goes, with all that is in it.
-    Nothing,
-    /// It stays, and a directory is cleared in turn.
-    Cleared,
-    /// A directory stays as one that no entry lists, and is cleared in turn.
-    Implied,
-}
-
 impl Cage {
     /// Removes what is at a place, with all that is in it and without following anything. Nothing there is fine.
-    pub(crate) fn remove(&mut self, place: &Place<'_>) -> Result<(), Fault> {
-        place.parent().touch();
+    pub(super) fn remove_at(&mut self, place: &Place<'_>) -> Result<(), Fault> {
+        place.dir().touch();
+        self.count_effect(place.dir());
         if self.exposure == Exposure::Visible {
-            match sys::unlink(place.at(), place.name()) {
+            match sys::unlink(place.at(), place.bytes()) {
                 Ok(()) | Err(Failed { errno: Errno::NOENT, .. }) => {
                     self.forget(&place.path());
                     return Ok(());
                 }
                 Err(Failed { errno: Errno::ISDIR | Errno::PERM, .. }) => return self.take_away(place),
-                Err(failed) => return Err(failed.at(place.name())),
+                Err(failed) => return Err(failed.at(place.bytes())),
             }
         }
         self.forget(&place.path());
-        Ok(self.remove_tree(place.at(), place.name())?)
+        Ok(self.remove_tree(place.at(), place.bytes())?)
     }
 
     /// Makes a directory one that no entry lists: what the lower layers gave it goes, but not what is in it.
-    pub(crate) fn make_like_implied(&mut self, directory: &Directory) -> Result<(), Fault> {
+    pub(crate) fn make_like_implied(&mut self, directory: &Directory) -> Result<Inexact, Fault> {
+        self.count_effect(directory);
         self.remove_other_xattrs(directory, &self.implied.xattrs)?;
-        self.imply(directory, false, None)
+        self.finish_implied(directory, Inherited::Nothing)
     }
 
-    /// Removes from a directory what `lower` does not keep. What stays is looked at once in a layer.
-    pub(crate) fn clear(&mut self, directory: &Arc<Directory>, lower: &mut dyn Lower) -> Result<(), Fault> {
-        if lower.is_clear(directory.id()) {
-            return Ok(());
-        }
+    /// Removes from a directory what the layer has not brought. What stays is cleared in turn.
+    pub(super) fn clear_lower(
+        &mut self,
+        directory: &Arc<Directory>,
+        contents: &LayerContents,
+    ) -> Result<Cleared, Fault> {
+        let mut cleared = Cleared::default();
         let mut levels = Vec::new();
-        levels.extend(self.clear_level(directory, lower)?);
+        levels.extend(self.clear_level(directory, contents, &mut cleared)?);
         while let Some(level) = levels.last_mut() {
-            if let Some(inner) = self.next_unclear(level, lower)? {
-                let level = self.clear_level(&inner, lower)?;
+            if let Some(inner) = self.next_unclear(level, contents)? {
+                let level = self.clear_level(&inner, contents, &mut cleared)?;
                 // A way down may be longer than handles may be open, and a list of what is to do longer than memory.
                 if level.is_some()
                     && let Some(far) = levels.len().checked_sub(OPEN).and_then(|far| levels.get_mut(far))
@@ -69,15 +65,19 @@ impl Cage {
                 *level = self.reopen_level(directory.path(), position)?;
             }
         }
-        Ok(())
+        Ok(cleared)
     }
 
-    /// Clears a directory itself; what is to be cleared in it, if anything, is found on the level that this gives.
-    fn clear_level(&mut self, directory: &Arc<Directory>, lower: &mut dyn Lower) -> Result<Option<Level>, Fault> {
+    /// Clears a directory itself. What is to be cleared in it, if anything, is found on the level that this returns.
+    fn clear_level(
+        &mut self,
+        directory: &Arc<Directory>,
+        contents: &LayerContents,
+        cleared: &mut Cleared,
+    ) -> Result<Option<Level>, Fault> {
         let mut keeps_directories = false;
         // Reading a directory while it changes may skip names: once more, as long as it helps.
-        while self.clear_once(directory, lower, &mut keeps_directories)? {}
-        lower.cleared(directory.id());
+        while self.clear_once(directory, contents, cleared, &mut keeps_directories)? {}
         let names = keeps_directories.then(|| Names::of(directory.as_fd(), directory.path())).transpose()?;
         Ok(names.map(|names| Level::Open { directory: Arc::clone(directory), names }))
     }
@@ -86,26 +86,33 @@ impl Cage {
     fn clear_once(
         &mut self,
         directory: &Arc<Directory>,
-        lower: &mut dyn Lower,
+        contents: &LayerContents,
+        cleared: &mut Cleared,
         keeps_directories: &mut bool,
     ) -> Result<bool, Fault> {
         let mut removed = false;
         let mut names = Names::of(directory.as_fd(), directory.path())?;
+        // Only a directory that holds something of lower layers is cleared.
+        let within = Branch { dir: Arc::clone(directory), holds: Holds::Lower };
         while let Some((name, kind)) = names.next()? {
             if self.is_marker(directory, &name) {
                 continue;
             }
-            let place = self.place(directory, Component::parse(&name)?);
-            let keep = lower.keep(directory.id(), place.id());
-            if keep == Keep::Nothing {
-                self.remove(&place)?;
+            let place = self.place(&within, Component::parse(&name)?);
+            let standing = place.standing(contents);
+            if standing == Standing::Lower {
+                self.remove_at(&place)?;
                 removed = true;
-            } else if may_be_directory(kind) {
+                continue;
+            }
+            cleared.keeps_own = true;
+            if may_be_directory(kind) {
                 *keeps_directories = true;
-                if keep == Keep::Implied
-                    && let Some(inner) = self.enter(&place)?
+                if standing == Standing::Traversed
+                    && let Step::Directory(inner) = self.look(&place)?
                 {
-                    self.make_like_implied(&inner)?;
+                    let inexact = self.make_like_implied(&inner)?;
+                    cleared.inexact.time = cleared.inexact.time.or(inexact.time);
                 }
             }
         }
@@ -113,15 +120,16 @@ impl Cage {
     }
 
     /// The next directory of a level that is still to be cleared.
-    fn next_unclear(&mut self, level: &mut Level, lower: &dyn Lower) -> Result<Option<Arc<Directory>>, Fault> {
+    fn next_unclear(&mut self, level: &mut Level, contents: &LayerContents) -> Result<Option<Arc<Directory>>, Fault> {
         let Level::Open { directory, names } = level else {
             return Err(Fault::bug("a closed level of a directory to be cleared is read"));
         };
+        let within = Branch { dir: Arc::clone(directory), holds: Holds::Lower };
         while let Some((name, kind)) = names.next()? {
             if may_be_directory(kind) && !self.is_marker(directory, &name) {
-                let place = self.place(directory, Component::parse(&name)?);
-                if let Some(inner) = self.enter(&place)?
-                    && !lower.is_clear(inner.id())
+                let place = self.place(&within, Component::parse(&name)?);
+                if contents.below(Holds::Lower, place.id()) == Holds::Lower
+                    && let Step::Directory(inner) = self.look(&place)?
                 {
                     return Ok(Some(inner));
                 }
@@ -143,25 +151,16 @@ impl Cage {
 
     /// The directory at a path whose components were walked before.
     pub(super) fn reopen(&mut self, path: &[u8]) -> Result<Option<Arc<Directory>>, Fault> {
-        let mut at = self.root();
+        let mut at = Branch { dir: self.root_directory(), holds: Holds::Lower };
         for part in path.split(|&byte| byte == b'/').filter(|part| !part.is_empty()) {
-            match self.step(&at, Component::parse(part)?)? {
-                Step::Directory(directory, _) => at = directory,
+            let place = self.place(&at, Component::parse(part)?);
+            match self.look(&place)? {
+                Step::Directory(dir) => at = Branch { dir, holds: Holds::Lower },
                 _ => return Ok(None),
             }
         }
-        Ok(Some(at))
+        Ok(Some(at.dir))
     }
-}
-
-/// What a layer's changes know of lower layers, as far as clearing a directory needs it.
-pub(crate) trait Lower {
-    /// What is to become of what is at a place.
-    fn keep(&mut self, within: DirectoryId, place: PlaceId) -> Keep;
-    /// Whether a directory has nothing in it that could go.
-    fn is_clear(&self, directory: DirectoryId) -> bool;
-    /// From now on it has not.
-    fn cleared(&mut self, directory: DirectoryId);
 }
 
 /// How many levels of a directory that is cleared are held open.

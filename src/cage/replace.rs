@@ -14,7 +14,8 @@
 //! it goes as a whole when anything fails.
 
 use super::failed::{At, Failed};
-use super::{Cage, Exposure, Place, WalkDelegate, sys};
+use super::{Cage, Exposure, Place, sys};
+use crate::tree::{Inexact, Old, Over};
 use crate::words::Fault;
 use rustix::fs::RenameFlags;
 use rustix::io::Errno;
@@ -23,14 +24,27 @@ use std::os::fd::BorrowedFd;
 /// What was made at a place.
 pub(super) struct Installed<T> {
     pub(super) made: T,
-    /// Whether what it replaced is gone.
-    pub(super) old: Result<(), Fault>,
+    pub(super) old: Old,
+    /// Why what it replaced is not gone.
+    pub(super) leftover: Option<Fault>,
 }
 
-impl<T> Installed<T> {
-    /// What was made, where nothing is left to be said about the old one.
-    pub(super) fn done(self) -> Result<T, Fault> {
-        self.old.map(|()| self.made)
+/// What came of making something under a name.
+pub(super) enum Attempt<T> {
+    Done(T),
+    /// Something is there already.
+    InTheWay,
+    /// An attribute is not as it must be; what was made is gone again.
+    Undone(Inexact),
+}
+
+impl<T> Attempt<T> {
+    pub(super) fn map<U>(self, with: impl FnOnce(T) -> U) -> Attempt<U> {
+        match self {
+            Self::Done(made) => Attempt::Done(with(made)),
+            Self::InTheWay => Attempt::InTheWay,
+            Self::Undone(inexact) => Attempt::Undone(inexact),
+        }
     }
 }
 
@@ -43,24 +57,34 @@ impl Cage {
     pub(super) fn install<T>(
         &mut self,
         place: &Place<'_>,
-        delegate: &mut dyn WalkDelegate,
-        mut make: impl FnMut(&mut Self, &[u8], &mut dyn WalkDelegate) -> Result<Made<T>, Fault>,
-    ) -> Result<Installed<T>, Fault> {
-        place.parent.touch();
-        if let Made::Done(made) = make(self, place.name(), delegate)? {
-            return Ok(Installed { made, old: Ok(()) });
+        over: Over,
+        mut make: impl FnMut(&mut Self, &[u8]) -> Result<Attempt<T>, Fault>,
+    ) -> Result<Attempt<Installed<T>>, Fault> {
+        place.dir().touch();
+        match make(self, place.bytes())? {
+            Attempt::Done(made) => {
+                self.count_effect(place.dir());
+                return Ok(Attempt::Done(Installed { made, old: Old::Nothing, leftover: None }));
+            }
+            Attempt::Undone(inexact) => return Ok(Attempt::Undone(inexact)),
+            Attempt::InTheWay if over == Over::Nothing => return Ok(Attempt::InTheWay),
+            Attempt::InTheWay => (),
         }
-        delegate.replaces(place.parent.id(), place.id())?;
         for _ in 0..16 {
-            let temporary = self.temporary(&place.parent)?;
-            if let Made::Done(made) = make(self, &temporary, delegate)? {
-                return match self.replace(place, &temporary) {
-                    Ok(old) => Ok(Installed { made, old }),
-                    Err(fault) => {
-                        self.discard(place.at(), &temporary);
-                        Err(fault)
-                    }
-                };
+            let temporary = self.temporary(place.dir())?;
+            match make(self, &temporary)? {
+                Attempt::Done(made) => {
+                    self.count_effect(place.dir());
+                    return match self.replace(place, &temporary) {
+                        Ok(old) => Ok(Attempt::Done(Installed { made, old: Old::Replaced, leftover: old.err() })),
+                        Err(fault) => {
+                            self.discard(place.at(), &temporary);
+                            Err(fault)
+                        }
+                    };
+                }
+                Attempt::Undone(inexact) => return Ok(Attempt::Undone(inexact)),
+                Attempt::InTheWay => (),
             }
         }
         Err(Fault::system("openat", b".lc-*", Errno::EXIST))
@@ -69,10 +93,8 @@ impl Cage {
     /// Puts what is complete under a temporary name into its place, and says whether the old one is gone. When
     /// that fails the old one has its place, and the new one its temporary name.
     fn replace(&mut self, place: &Place<'_>, temporary: &[u8]) -> Result<Result<(), Fault>, Fault> {
-        // What was there may have been a link that led to the last parent.
-        self.recent.forget();
         let at = place.at();
-        match sys::rename(at, temporary, at, place.name()) {
+        match sys::rename(at, temporary, at, place.bytes()) {
             // Two names of one inode: POSIX has the call do nothing.
             Ok(()) => match sys::unlink(at, temporary) {
                 Ok(()) | Err(Failed { errno: Errno::NOENT, .. }) => Ok(Ok(())),
@@ -80,26 +102,26 @@ impl Cage {
             },
             Err(Failed { errno: Errno::ISDIR | Errno::NOTDIR | Errno::NOTEMPTY | Errno::EXIST, .. }) => {
                 self.prepare_removal(place)?;
-                self.condemn(at, place.name())?;
-                match exchange(at, temporary, place.name()) {
+                self.condemn(at, place.bytes())?;
+                match exchange(at, temporary, place.bytes()) {
                     Ok(()) => (),
                     Err(Failed { errno: Errno::XDEV, .. }) => {
-                        self.remove_tree(at, place.name())?;
-                        sys::rename(at, temporary, at, place.name()).at(place.name())?;
+                        self.remove_tree(at, place.bytes())?;
+                        sys::rename(at, temporary, at, place.bytes()).at(place.bytes())?;
                         return Ok(Ok(()));
                     }
-                    Err(failed) => return Err(failed.at(place.name())),
+                    Err(failed) => return Err(failed.at(place.bytes())),
                 }
                 match self.remove_tree(at, temporary) {
                     Ok(()) => Ok(Ok(())),
-                    Err(old) if !old.in_part && exchange(at, temporary, place.name()).is_ok() => Err(old.fault),
+                    Err(old) if !old.in_part && exchange(at, temporary, place.bytes()).is_ok() => Err(old.fault),
                     Err(old) => {
                         self.leave_for_next_run();
                         Ok(Err(old.fault))
                     }
                 }
             }
-            Err(failed) => Err(failed.at(place.name())),
+            Err(failed) => Err(failed.at(place.bytes())),
         }
     }
 
@@ -107,16 +129,16 @@ impl Cage {
     pub(super) fn take_away(&mut self, place: &Place<'_>) -> Result<(), Fault> {
         self.prepare_removal(place)?;
         let at = place.at();
-        let temporary = self.temporary(&place.parent)?;
-        self.condemn(at, place.name())?;
-        match sys::rename(at, place.name(), at, &temporary) {
+        let temporary = self.temporary(place.dir())?;
+        self.condemn(at, place.bytes())?;
+        match sys::rename(at, place.bytes(), at, &temporary) {
             Ok(()) => (),
             Err(Failed { errno: Errno::NOENT, .. }) => return Ok(()),
-            Err(Failed { errno: Errno::XDEV, .. }) => return Ok(self.remove_tree(at, place.name())?),
-            Err(failed) => return Err(failed.at(place.name())),
+            Err(Failed { errno: Errno::XDEV, .. }) => return Ok(self.remove_tree(at, place.bytes())?),
+            Err(failed) => return Err(failed.at(place.bytes())),
         }
         self.remove_tree(at, &temporary).map_err(|old| {
-            if old.in_part || sys::rename(at, &temporary, at, place.name()).is_err() {
+            if old.in_part || sys::rename(at, &temporary, at, place.bytes()).is_err() {
                 self.leave_for_next_run();
             }
             old.fault
@@ -132,7 +154,7 @@ impl Cage {
             }
             Exposure::Visible => {
                 self.release(&place.path())?;
-                self.check_removable(place.at(), place.name())
+                self.check_removable(place.at(), place.bytes())
             }
         }
     }
@@ -145,18 +167,11 @@ impl Cage {
     }
 }
 
-/// What a maker says.
-pub(super) enum Made<T> {
-    Done(T),
-    /// Something is there already.
-    InTheWay,
-}
-
 /// Turns "there already" into an answer.
-pub(super) fn made(name: &[u8], result: Result<(), Failed>) -> Result<Made<()>, Fault> {
+pub(super) fn made(name: &[u8], result: Result<(), Failed>) -> Result<Attempt<()>, Fault> {
     match result {
-        Ok(()) => Ok(Made::Done(())),
-        Err(Failed { errno: Errno::EXIST, .. }) => Ok(Made::InTheWay),
+        Ok(()) => Ok(Attempt::Done(())),
+        Err(Failed { errno: Errno::EXIST, .. }) => Ok(Attempt::InTheWay),
         Err(failed) => Err(failed.at(name)),
     }
 }

@@ -4,7 +4,7 @@ use super::apart::APART;
 use super::claim::{self, Claim, Purpose};
 use super::directory::Me;
 use super::failed::{At, lacks_descriptors};
-use super::metadata::strip_acls;
+use super::metadata::{Inherited, strip_acls};
 use super::target::{self, Target};
 use super::{Cage, Exposure, sys};
 use crate::words::{self, Component, Durability, Escaped, Fault, Misuse};
@@ -80,9 +80,9 @@ impl Stage {
     pub(crate) fn cage(&self) -> Result<Cage, Fault> {
         let mut cage = Cage::over(self.tree()?, Exposure::Staged)?;
         cage.stage = Some(sys::duplicate(self.claim.directory.as_fd()).at(&self.claim.name)?);
-        let root = cage.root();
+        let root = cage.root_directory();
         // The root is implied until an entry names it.
-        cage.imply(&root, false, None)?;
+        cage.finish_implied(&root, Inherited::Nothing)?;
         Ok(cage)
     }
 

@@ -13,7 +13,7 @@ use super::claim::{self, Claim, Purpose};
 use super::failed::{At, Failed, is_one_of};
 use super::sys::{self, Origin};
 use super::{Cage, Directory, Exposure, remove::Names};
-use crate::words::{self, DirectoryId, Fault};
+use crate::words::{self, Fault, PlaceId};
 use rustix::fs::FileType;
 use rustix::io::Errno;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -45,7 +45,7 @@ pub(super) struct Marker {
     claim: Claim,
     place: OwnedFd,
     /// The directory that it names.
-    names: Option<DirectoryId>,
+    names: Option<PlaceId>,
     /// Whether a temporary name is left behind, for the next run to remove.
     is_needed: bool,
 }
@@ -122,7 +122,7 @@ impl Cage {
 
     /// Removes what dead runs left in a tree.
     pub(super) fn remove_dead_temporaries(&mut self) -> Result<(), Fault> {
-        let root = self.root();
+        let root = self.root_directory();
         let any_guards = claim::each_dead(root.as_fd(), RUN, self.me, |claim| {
             // What cannot be removed is left for whoever can: it is not what this layer is about.
             let apart = self.remove_tree(claim.directory.as_fd(), APART);

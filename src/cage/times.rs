@@ -6,7 +6,8 @@
 //! file: a stored time shows that nearer times, and times that are as coarse, can be stored, too.
 
 use super::failed::Failed;
-use super::{Cage, WalkDelegate, sys};
+use super::{Cage, sys};
+use crate::tree::ClampedTime;
 use crate::words::{Fault, Timestamp};
 use std::os::fd::BorrowedFd;
 
@@ -18,13 +19,6 @@ pub(super) struct Times {
     latest: i64,
     /// The finest step that is held, as [`step`] counts.
     finest: u8,
-}
-
-/// A time that the file system cannot store, and the time that it stored instead.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Unheld {
-    pub(crate) asked: Timestamp,
-    pub(crate) kept: Timestamp,
 }
 
 impl Times {
@@ -78,7 +72,7 @@ impl Cage {
         handle: BorrowedFd<'_>,
         time: Timestamp,
         is_path: bool,
-    ) -> Result<Option<Unheld>, Fault> {
+    ) -> Result<Option<ClampedTime>, Fault> {
         if self.times.are_known_to_hold(time) {
             return Ok(None);
         }
@@ -86,26 +80,10 @@ impl Cage {
         sys::set_mtime(handle, time, is_path).map_err(failed)?;
         let kept = sys::status(handle).map_err(failed)?.mtime;
         if kept != time {
-            return Ok(Some(Unheld { asked: time, kept }));
+            return Ok(Some(ClampedTime { asked: time, kept }));
         }
         self.times.hold(time);
         Ok(None)
-    }
-
-    /// The same, and asks the delegate whether a difference is allowed.
-    pub(super) fn check_time(
-        &mut self,
-        handle: BorrowedFd<'_>,
-        time: Timestamp,
-        is_path: bool,
-        delegate: &mut dyn WalkDelegate,
-    ) -> Result<(), Fault> {
-        self.try_time(handle, time, is_path)?.map_or(Ok(()), |unheld| delegate.changes_time(unheld))
-    }
-
-    /// A time that was not stored while no delegate was available, returned once.
-    pub(crate) fn take_unheld(&mut self) -> Option<Unheld> {
-        self.unheld.take()
     }
 }
 

@@ -3,7 +3,6 @@
 mod audit;
 mod context;
 mod data;
-mod delegate;
 mod rootfs;
 mod sink;
 mod sink_error;

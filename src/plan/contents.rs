@@ -1,6 +1,6 @@
 //! What the layer being applied has brought so far.
 
-use crate::words::{DirectoryId, Limit, Limits, PlaceId, PlaceSet, Violation};
+use crate::words::{Limit, Limits, PlaceId, PlaceSet, Violation};
 
 /// How a place stands to the layer being applied.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -13,7 +13,16 @@ pub(crate) enum Standing {
     Lower,
 }
 
-/// What the layer being applied has brought so far, keyed by the places that names resolve to.
+/// Whether a directory can hold anything of lower layers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Holds {
+    /// It can.
+    Lower,
+    /// It cannot: the layer made or cleared the directory, or one above it.
+    OwnAlone,
+}
+
+/// What the layer being applied has brought so far, by the places that names resolve to.
 ///
 /// Nothing is kept for what lies in directories that hold nothing of lower layers, and nothing at all of a layer over
 /// an empty tree. So memory is bounded by the content of lower layers and by the names of the layer's entries. A tree
@@ -24,20 +33,17 @@ pub(crate) struct LayerContents {
     alone: bool,
     places: PlaceSet,
     passages: PlaceSet,
-    /// Directories that were cleared: they hold nothing of lower layers any more.
-    cleared: PlaceSet<DirectoryId>,
-    is_something: bool,
+    /// Directories that hold nothing of lower layers, in directories that do. Whatever lies below them is the layer's
+    /// own, too. Once a directory is here it stays: what replaces it is made by the layer.
+    own: PlaceSet,
+    /// How many of those were cleared. The others are among the places.
+    cleared: usize,
 }
 
 impl LayerContents {
     /// What a layer has brought before its first entry.
     pub(crate) fn nothing() -> Self {
         Self::default()
-    }
-
-    /// Whether the layer has brought anything, a parent that no entry lists included.
-    pub(crate) fn is_something(&self) -> bool {
-        self.is_something
     }
 
     /// The same, where there is nothing of lower layers: all is its own.
@@ -47,12 +53,22 @@ impl LayerContents {
 
     /// Says when more is kept than the limit allows.
     pub(crate) fn check(&self, limits: &Limits) -> Result<(), Violation> {
-        limits.check(Limit::LayerPlaces, (self.places.len() + self.passages.len() + self.cleared.len()) as u64)
+        limits.check(Limit::LayerPlaces, (self.places.len() + self.passages.len() + self.cleared) as u64)
     }
 
-    /// How a place in a directory stands to the layer.
-    pub(crate) fn standing(&self, within: DirectoryId, place: PlaceId) -> Standing {
-        if self.is_own(within) || self.places.contains(place) {
+    /// What the root holds.
+    pub(crate) fn root(&self) -> Holds {
+        if self.alone { Holds::OwnAlone } else { self.below(Holds::Lower, PlaceId::ROOT) }
+    }
+
+    /// What the directory at a place holds, where the place is in a directory that holds `within`.
+    pub(crate) fn below(&self, within: Holds, place: PlaceId) -> Holds {
+        if within == Holds::OwnAlone || self.own.contains(place) { Holds::OwnAlone } else { Holds::Lower }
+    }
+
+    /// How a place stands to the layer, in a directory that holds `within`.
+    pub(crate) fn standing(&self, within: Holds, place: PlaceId) -> Standing {
+        if within == Holds::OwnAlone || self.places.contains(place) {
             Standing::Own
         } else if self.passages.contains(place) {
             Standing::Traversed
@@ -62,79 +78,86 @@ impl LayerContents {
     }
 
     /// The layer brings something to a place.
-    pub(crate) fn bring(&mut self, within: DirectoryId, place: PlaceId) {
-        self.is_something = true;
-        if !self.is_own(within) {
+    pub(crate) fn bring(&mut self, within: Holds, place: PlaceId) {
+        if within == Holds::Lower {
             self.places.insert(place);
         }
     }
 
-    /// The layer brings something to somewhere below a directory at a place.
-    pub(crate) fn pass(&mut self, within: DirectoryId, place: PlaceId) {
-        if !self.is_own(within) && !self.places.contains(place) {
+    /// The layer makes a directory at a place where none was: all in it is its own.
+    pub(crate) fn bring_directory(&mut self, within: Holds, place: PlaceId) {
+        if within == Holds::Lower {
+            self.places.insert(place);
+            self.own.insert(place);
+        }
+    }
+
+    /// The layer brings something to somewhere below the directory at a place.
+    pub(crate) fn pass(&mut self, within: Holds, place: PlaceId) {
+        if within == Holds::Lower && !self.places.contains(place) {
             self.passages.insert(place);
         }
     }
 
-    /// Records that a directory holds nothing of lower layers any more.
-    pub(crate) fn clear(&mut self, directory: DirectoryId) {
-        if !self.is_own(directory) {
-            self.cleared.insert(directory);
+    /// The directory at a place, which held `held`, holds nothing of lower layers any more.
+    pub(crate) fn clear(&mut self, held: Holds, place: PlaceId) {
+        if held == Holds::Lower && self.own.insert(place) {
+            self.cleared += 1;
         }
-    }
-
-    /// Whether a directory holds nothing of lower layers: the layer created or cleared it.
-    pub(crate) fn is_own(&self, directory: DirectoryId) -> bool {
-        self.alone || directory.is_new() || self.cleared.contains(directory)
-    }
-
-    /// A directory of a lower layer is from now on a parent that no entry lists.
-    pub(crate) fn make_implied(&mut self, within: DirectoryId, place: PlaceId) {
-        self.bring(within, place);
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use Holds::{Lower, OwnAlone};
 
     #[test]
     fn a_place_is_own_by_itself_or_by_its_directory() {
-        let (shared, made) = (DirectoryId(0), DirectoryId::at(PlaceId(8), true));
         let mut brought = LayerContents::nothing();
-        brought.bring(shared, PlaceId(1));
-        brought.pass(shared, PlaceId(2));
-        brought.pass(shared, PlaceId(1));
-        assert_eq!(brought.standing(shared, PlaceId(1)), Standing::Own);
-        assert_eq!(brought.standing(shared, PlaceId(2)), Standing::Traversed);
-        assert_eq!(brought.standing(shared, PlaceId(3)), Standing::Lower);
-        assert_eq!(brought.standing(made, PlaceId(4)), Standing::Own);
-        brought.make_implied(shared, PlaceId(2));
-        assert_eq!(brought.standing(shared, PlaceId(2)), Standing::Own);
-        brought.clear(shared);
-        assert_eq!(brought.standing(shared, PlaceId(3)), Standing::Own);
+        brought.bring(Lower, PlaceId(1));
+        brought.pass(Lower, PlaceId(2));
+        brought.pass(Lower, PlaceId(1));
+        assert_eq!(brought.standing(Lower, PlaceId(1)), Standing::Own);
+        assert_eq!(brought.standing(Lower, PlaceId(2)), Standing::Traversed);
+        assert_eq!(brought.standing(Lower, PlaceId(3)), Standing::Lower);
+        assert_eq!(brought.standing(OwnAlone, PlaceId(4)), Standing::Own);
+        brought.bring(Lower, PlaceId(2));
+        assert_eq!(brought.standing(Lower, PlaceId(2)), Standing::Own);
     }
 
     #[test]
-    fn what_lies_in_directories_of_its_own_costs_nothing() {
+    fn a_directory_that_is_made_or_cleared_holds_the_layers_own_and_all_below_it_does() {
         let mut brought = LayerContents::nothing();
-        let (made, cleared) = (DirectoryId::at(PlaceId(8), true), DirectoryId::at(PlaceId(8), false));
-        brought.clear(cleared);
-        for own in [made, cleared] {
-            brought.bring(own, PlaceId(1));
-            brought.pass(own, PlaceId(2));
-            brought.clear(own);
+        assert_eq!(brought.root(), Lower);
+        brought.bring_directory(Lower, PlaceId(1));
+        brought.bring(Lower, PlaceId(2));
+        brought.clear(Lower, PlaceId(3));
+        assert_eq!([1, 2, 3].map(|place| brought.below(Lower, PlaceId(place))), [OwnAlone, Lower, OwnAlone]);
+        assert_eq!(brought.below(OwnAlone, PlaceId(4)), OwnAlone);
+        brought.clear(Lower, PlaceId::ROOT);
+        assert_eq!(brought.root(), OwnAlone);
+    }
+
+    #[test]
+    fn what_lies_in_directories_of_its_own_costs_nothing_and_each_place_counts_once() {
+        let mut brought = LayerContents::nothing();
+        brought.clear(Lower, PlaceId(8));
+        brought.bring_directory(Lower, PlaceId(9));
+        for place in 0..100 {
+            brought.bring(OwnAlone, PlaceId(place));
+            brought.bring_directory(OwnAlone, PlaceId(place));
+            brought.pass(OwnAlone, PlaceId(place));
+            brought.clear(OwnAlone, PlaceId(place));
         }
-        assert_eq!((brought.places.len(), brought.passages.len(), brought.cleared.len()), (0, 0, 1));
+        let most = |most| brought.check(&Limits::default().with(Limit::LayerPlaces, most));
+        assert!(most(2).is_ok() && most(1).is_err());
+        assert_eq!(brought.own.len(), 2);
     }
 
     #[test]
-    fn over_nothing_all_is_own_and_nothing_is_kept() {
-        let mut brought = LayerContents::over_nothing();
-        brought.clear(DirectoryId(4));
-        brought.bring(DirectoryId(2), PlaceId(1));
-        brought.pass(DirectoryId(2), PlaceId(2));
-        assert_eq!(brought.standing(DirectoryId(3), PlaceId(3)), Standing::Own);
-        assert_eq!((brought.places.len(), brought.passages.len(), brought.cleared.len()), (0, 0, 0));
+    fn over_nothing_all_is_own() {
+        let brought = LayerContents::over_nothing();
+        assert_eq!(brought.standing(brought.root(), PlaceId(3)), Standing::Own);
     }
 }

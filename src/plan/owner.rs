@@ -119,10 +119,15 @@ fn record(metadata: &mut Metadata, of: Of, reporter: &mut Reporter<'_>) -> Resul
     Ok(())
 }
 
-/// An extended attribute could not be set: it is left out, or that is too much.
+/// The extended attribute that must be set whatever policy says of others: the one that records the owner.
+pub(crate) fn needed_xattr(reporter: &Reporter<'_>) -> Option<&'static [u8]> {
+    (*reporter.policy().owners() == Owners::Record).then_some(OVERRIDE_STAT)
+}
+
+/// An extended attribute could not be set: it is dropped, or policy refuses that.
 pub(crate) fn lacks_xattr(reporter: &mut Reporter<'_>, name: &[u8], error: std::io::Error) -> Result<(), Fault> {
     // Without the record, nothing says whose the file is.
-    if name == OVERRIDE_STAT && *reporter.policy().owners() == Owners::Record {
+    if needed_xattr(reporter) == Some(name) {
         return Err(Fault::system("fsetxattr", name, error));
     }
     reporter.quirk(Quirk::XattrUnsupported { name: Escaped::new(name), error: error.to_string() })

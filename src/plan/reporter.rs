@@ -141,6 +141,11 @@ impl<'p> Reporter<'p> {
         self.observer.is_none() && self.policy.verdict(rule) == Verdict::Pass
     }
 
+    /// Whether policy refuses a quirk of this rule.
+    pub(crate) fn refuses(&self, rule: QuirkRule) -> bool {
+        self.observer.is_none() && self.policy.verdict(rule) == Verdict::Refuse
+    }
+
     /// Counts one more entry.
     pub(crate) fn count_entry(&mut self) {
         self.report.entries += 1;

@@ -69,9 +69,9 @@ limits! {
     /// Components of the targets of symbolic links followed in one layer. They count each time that a link is followed.
     /// A target may have 2,048 components.
     LayerLinkSteps "layer-link-steps" = 100_000_000;
-    /// Directories opened in one layer on the way to its names, and on the way back up from them. One that is still open
-    /// from before does not count: only long ways that have nothing in common cost many. Each counts once more for every
-    /// 16 levels that it lies below the root.
+    /// Directories opened in one layer on the way to its names, and on the way back up from them. The last 64 that were
+    /// used do not count: only long ways that have nothing in common cost many. Each counts once more for every 16 levels
+    /// that it lies below the root.
     LayerOpens "layer-opens" = 5_000_000;
     /// Steps that finding the places of all names of one image takes: each component of a link's target is one, each
     /// directory that is opened 100, and each directory that no entry lists 300.

@@ -58,7 +58,7 @@ pub(crate) use name::WHITEOUT;
 pub use name::{Component, EntryPath, LinkTarget};
 pub use occupant::Occupant;
 pub use owners::{BadIdMap, IdMap, IdRange, OwnerMap, Owners, OwnersKind};
-pub use place_id::{DirectoryId, PlaceId};
+pub(crate) use place_id::{PlaceId, PlaceKey};
 pub(crate) use place_set::PlaceSet;
 pub use policy::{Mtime, Policy};
 pub use position::{LayerPosition, Position};

@@ -2,42 +2,36 @@
 
 use super::PlaceId;
 use std::collections::HashSet;
-use std::hash::Hash;
 
 /// How many places are sorted into a run at a time.
 const RUN: usize = 1 << 18;
 
-/// A set of places or directories, eight bytes each. The latest are in a hash set, the rest in sorted runs.
+/// A set of places, eight bytes each. The latest are in a hash set, the rest in sorted runs.
 ///
 /// A hash set alone would take up to twenty bytes a place, and half as much again while it grows. That is too much for
 /// a layer with millions of files in a directory of a lower layer.
-#[derive(Debug)]
-pub(crate) struct PlaceSet<T = PlaceId> {
-    recent: HashSet<T>,
-    runs: Vec<Box<[T]>>,
+#[derive(Debug, Default)]
+pub(crate) struct PlaceSet {
+    recent: HashSet<PlaceId>,
+    runs: Vec<Box<[PlaceId]>>,
 }
 
-impl<T> Default for PlaceSet<T> {
-    fn default() -> Self {
-        Self { recent: HashSet::new(), runs: Vec::new() }
-    }
-}
-
-impl<T: Copy + Ord + Hash> PlaceSet<T> {
-    /// Adds a place, once: a layer may bring the same places again and again, and more of them than are hashed.
-    pub(crate) fn insert(&mut self, place: T) {
+impl PlaceSet {
+    /// Adds a place, and returns whether it is new to the set. A layer may bring the same places again and again, and
+    /// more of them than are hashed.
+    pub(crate) fn insert(&mut self, place: PlaceId) -> bool {
         if self.runs.iter().any(|run| run.binary_search(&place).is_ok()) {
-            return;
+            return false;
         }
         if self.recent.len() == RUN && !self.recent.contains(&place) {
             let mut run: Vec<_> = self.recent.drain().collect();
             run.sort_unstable();
             self.runs.push(run.into());
         }
-        self.recent.insert(place);
+        self.recent.insert(place)
     }
 
-    pub(crate) fn contains(&self, place: T) -> bool {
+    pub(crate) fn contains(&self, place: PlaceId) -> bool {
         self.recent.contains(&place) || self.runs.iter().any(|run| run.binary_search(&place).is_ok())
     }
 
@@ -55,7 +49,7 @@ mod tests {
     fn what_was_added_is_found_in_whichever_run_it_lies() {
         let mut set = PlaceSet::default();
         let places = 0..3 * RUN as u64 + 5;
-        places.clone().for_each(|place| set.insert(PlaceId(place * 7)));
+        places.clone().for_each(|place| assert!(set.insert(PlaceId(place * 7))));
         assert_eq!((set.runs.len(), set.recent.len()), (3, 5));
         assert!(
             places.step_by(1000).all(|place| set.contains(PlaceId(place * 7)) && !set.contains(PlaceId(place * 7 + 1)))
@@ -66,7 +60,7 @@ mod tests {
     fn what_comes_again_and_again_is_kept_once() {
         let mut set = PlaceSet::default();
         let places = 0..RUN as u64 * 2;
-        (0..3).for_each(|_| places.clone().for_each(|place| set.insert(PlaceId(place))));
+        (0..3).for_each(|round| places.clone().for_each(|place| assert_eq!(set.insert(PlaceId(place)), round == 0)));
         assert_eq!(set.len(), 2 * RUN);
     }
 }

@@ -5,8 +5,17 @@ use std::fs;
 use std::path::Path;
 
 /// Each module and its level.
-const MODULES: &[(&str, u8)] =
-    &[("words", 0), ("read", 1), ("plan", 1), ("sandbox", 1), ("cage", 3), ("image", 4), ("output", 4), ("unpack", 5)];
+const MODULES: &[(&str, u8)] = &[
+    ("words", 0),
+    ("read", 1),
+    ("plan", 1),
+    ("sandbox", 1),
+    ("tree", 2),
+    ("cage", 3),
+    ("image", 4),
+    ("output", 4),
+    ("unpack", 5),
+];
 
 /// Each name that only some modules may say, and those modules.
 const NAMES: &[(&str, &[&str])] = &[

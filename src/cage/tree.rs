@@ -1,0 +1,118 @@
+//! The cage as a [`Tree`]: the disk, one path component at a time.
+
+use super::create::New;
+use super::failed::{At, Failed};
+use super::remove::Names;
+use super::{Cage, Directory, Place, sys};
+use crate::plan::LayerContents;
+use crate::tree::{Cleared, Granted, Inexact, Inode, Made, Node, NodeKind, Over, Repeats, SetIdBits, Step, Tree};
+use crate::words::{Fault, Metadata, PlaceId, PlaceKey};
+use rustix::fs::FileType;
+use rustix::io::Errno;
+use std::os::fd::AsFd;
+use std::sync::Arc;
+
+impl Tree for Cage {
+    type Dir = Arc<Directory>;
+
+    fn root(&self) -> Arc<Directory> {
+        self.root_directory()
+    }
+
+    fn id(&self, dir: &Arc<Directory>) -> PlaceId {
+        dir.id()
+    }
+
+    fn path<'d>(&self, dir: &'d Arc<Directory>) -> &'d [u8] {
+        dir.path()
+    }
+
+    fn key(&self) -> &PlaceKey {
+        &self.key
+    }
+
+    fn step(&mut self, at: &Place<'_>) -> Result<Step<Arc<Directory>>, Fault> {
+        self.look(at)
+    }
+
+    fn exists(&self, at: &Place<'_>) -> Result<bool, Fault> {
+        match sys::status_at(at.at(), at.bytes()) {
+            Ok(_) => Ok(true),
+            Err(Failed { errno: Errno::NOENT, .. }) => Ok(false),
+            Err(failed) => Err(failed.at(&at.path())),
+        }
+    }
+
+    fn is_empty(&self, dir: &Arc<Directory>) -> Result<bool, Fault> {
+        let mut names = Names::of(dir.as_fd(), dir.path())?;
+        while let Some((name, _)) = names.next()? {
+            if !self.is_marker(dir, &name) {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    fn granted(&mut self, metadata: &Metadata, bits: SetIdBits) -> Granted {
+        self.grant(metadata, bits)
+    }
+
+    fn inode(&mut self, at: &Place<'_>, header: &Metadata) -> Result<Inode, Fault> {
+        let status = match sys::status_at(at.at(), at.bytes()) {
+            Err(Failed { errno: Errno::NOENT, .. }) => return Ok(Inode::Missing),
+            other => other.at(at.bytes())?,
+        };
+        if status.kind == FileType::Directory {
+            return Ok(Inode::Directory);
+        }
+        let granted = self.grant(header, SetIdBits::Program);
+        let owner_differs = self.keeps_owners() && (status.uid, status.gid) != (granted.uid, granted.gid);
+        // The mode of a symbolic link means nothing.
+        let mode_differs = status.kind != FileType::Symlink && status.mode != granted.mode;
+        Ok(Inode::File(if owner_differs || mode_differs { Repeats::Otherwise } else { Repeats::Alike }))
+    }
+
+    fn make(&mut self, at: &Place<'_>, node: &mut Node<'_, '_>, over: Over) -> Result<Made, Fault> {
+        let attributes = (node.metadata, node.exactness);
+        match &mut node.kind {
+            NodeKind::Directory => self.make_directory(at, attributes, over),
+            NodeKind::File(content) => self.make_file(at, attributes, content, over),
+            NodeKind::Symlink(target) => self.make_special(at, attributes, New::Symlink(target), over),
+            NodeKind::Fifo => self.make_special(at, attributes, New::Fifo, over),
+            NodeKind::Device(device) => self.make_special(at, attributes, New::Device(*device), over),
+        }
+    }
+
+    fn imply(&mut self, at: &Place<'_>) -> Result<(Arc<Directory>, Inexact), Fault> {
+        self.make_implied(at)
+    }
+
+    fn make_like_implied(&mut self, dir: &Arc<Directory>) -> Result<Inexact, Fault> {
+        Self::make_like_implied(self, dir)
+    }
+
+    fn renew_root(&mut self, metadata: &Metadata) -> Result<Inexact, Fault> {
+        let root = self.root_directory();
+        self.renew(&root, metadata)
+    }
+
+    fn link(&mut self, at: &Place<'_>, to: &Place<'_>, over: Over) -> Result<Made, Fault> {
+        self.make_link(at, to, over)
+    }
+
+    fn remove(&mut self, at: &Place<'_>) -> Result<(), Fault> {
+        self.remove_at(at)
+    }
+
+    fn clear(&mut self, dir: &Arc<Directory>, contents: &LayerContents) -> Result<Cleared, Fault> {
+        self.clear_lower(dir, contents)
+    }
+
+    fn make_apart(&mut self) -> Result<Arc<Directory>, Fault> {
+        self.open_or_make_apart()
+    }
+
+    fn apart(&self) -> Option<Arc<Directory>> {
+        self.apart_directory()
+    }
+}

@@ -1,0 +1,300 @@
+//! Level 2, what a layer means: changes to effects on any tree. No I/O.
+//!
+//! Path resolution, replacement, whiteouts, opaque directories, hard links, skipped entries, implied parents and
+//! pseudo-links are written once, here, over a [`Tree`]. The disk is one tree, the names
+//! that an audit keeps in memory are another. A tree knows no layers and no policy: it does one effect at one [`Place`], and returns what
+//! it could not do exactly. The [`Applier`] decides and reports.
+
+mod applier;
+mod bring;
+mod hard_link;
+mod open_model;
+mod place;
+mod recent;
+mod report;
+mod to_do;
+mod walk;
+mod whiteout;
+
+pub(crate) use applier::Applier;
+pub(crate) use place::{Branch, Place, path_of};
+
+use crate::plan::LayerContents;
+use crate::words::{Component, Device, Fault, Metadata, PlaceId, PlaceKey, Source, SparseMap, Timestamp};
+
+/// A tree that layers are applied to.
+///
+/// Every effect takes a [`Place`]: a directory that the walk reached and one component in it. No effect takes a path,
+/// and none follows a symbolic link.
+pub(crate) trait Tree {
+    /// A directory. Clones are the same directory.
+    type Dir: Clone;
+
+    /// The root.
+    fn root(&self) -> Self::Dir;
+
+    /// The place of a directory.
+    fn id(&self, dir: &Self::Dir) -> PlaceId;
+
+    /// The components of a directory from the root, joined by slashes, with links resolved.
+    fn path<'d>(&self, dir: &'d Self::Dir) -> &'d [u8];
+
+    /// The key of the places.
+    fn key(&self) -> &PlaceKey;
+
+    /// The place of a name in a directory.
+    fn place<'a>(&self, within: &'a Branch<Self::Dir>, name: Component<'a>) -> Place<'a, Self::Dir> {
+        Place::new(self.key().place(self.id(&within.dir), name), within, name)
+    }
+
+    /// What is at a place.
+    fn step(&mut self, at: &Place<'_, Self::Dir>) -> Result<Step<Self::Dir>, Fault>;
+
+    /// Whether anything is known to be at a place.
+    fn exists(&self, at: &Place<'_, Self::Dir>) -> Result<bool, Fault>;
+
+    /// Whether a directory is known to be empty.
+    fn is_empty(&self, dir: &Self::Dir) -> Result<bool, Fault>;
+
+    /// The owner and mode that new files get for this metadata. Trees whose owners nobody may change have others than
+    /// asked for.
+    fn granted(&mut self, metadata: &Metadata, bits: SetIdBits) -> Granted {
+        let _ = bits;
+        Granted { uid: metadata.uid, gid: metadata.gid, mode: metadata.mode }
+    }
+
+    /// What a hard link to a place would name. `header` is the metadata that the hard link's entry repeats, as the
+    /// archive states it.
+    fn inode(&mut self, at: &Place<'_, Self::Dir>, header: &Metadata) -> Result<Inode, Fault>;
+
+    /// Records that the layer brings something to a directory of the tree: the directories on the way to it stay, even
+    /// when the content of lower layers is cleared.
+    fn pass(&mut self, dir: &Self::Dir) {
+        let _ = dir;
+    }
+
+    /// Makes something at a place. A directory over a directory gives it the new metadata and keeps its content.
+    /// Anything else takes the place of what is there in one step, if `over` allows it.
+    fn make(&mut self, at: &Place<'_, Self::Dir>, node: &mut Node<'_, '_>, over: Over) -> Result<Made, Fault>;
+
+    /// Makes a parent directory that no entry lists, where nothing is.
+    fn imply(&mut self, at: &Place<'_, Self::Dir>) -> Result<(Self::Dir, Inexact), Fault>;
+
+    /// Makes a directory one that no entry lists: what the lower layers gave it goes, but not its content.
+    fn make_like_implied(&mut self, dir: &Self::Dir) -> Result<Inexact, Fault>;
+
+    /// Gives the root new metadata.
+    fn renew_root(&mut self, metadata: &Metadata) -> Result<Inexact, Fault>;
+
+    /// Gives what is at `to` one more name, which takes the place of what is there if `over` allows it.
+    fn link(&mut self, at: &Place<'_, Self::Dir>, to: &Place<'_, Self::Dir>, over: Over) -> Result<Made, Fault>;
+
+    /// Removes what is at a place, with its content. It may be missing.
+    fn remove(&mut self, at: &Place<'_, Self::Dir>) -> Result<(), Fault>;
+
+    /// Removes what lower layers have in a directory. What this layer brought stays, and so do the directories on the
+    /// way to that, as directories that no entry lists.
+    fn clear(&mut self, dir: &Self::Dir, contents: &LayerContents) -> Result<Cleared, Fault>;
+
+    /// The directory for the layer's files that are not in the tree. It is made when there is none yet.
+    fn make_apart(&mut self) -> Result<Self::Dir, Fault>;
+
+    /// The same directory, if there is one.
+    fn apart(&self) -> Option<Self::Dir>;
+}
+
+/// What is at a place.
+#[derive(Debug)]
+pub(crate) enum Step<D> {
+    Directory(D),
+    /// A symbolic link, with its target.
+    Symlink(Vec<u8>),
+    /// Something else that is not a directory.
+    Other,
+    Missing,
+}
+
+/// What is made at a place.
+#[derive(Debug)]
+pub(crate) struct Node<'a, 'k> {
+    pub(crate) kind: NodeKind<'k>,
+    pub(crate) metadata: &'a Metadata,
+    pub(crate) exactness: Exactness,
+}
+
+/// The kind of what is made at a place.
+#[derive(Debug)]
+pub(crate) enum NodeKind<'a> {
+    Directory,
+    File(Content<'a>),
+    Symlink(&'a [u8]),
+    Fifo,
+    Device(Device),
+}
+
+/// The content of a file.
+pub(crate) struct Content<'a> {
+    /// Its data, in order.
+    pub(crate) source: &'a mut dyn Source,
+    /// The size of the file, with its holes.
+    pub(crate) size: u64,
+    /// Where the data is, if the file has holes.
+    pub(crate) sparse: Option<&'a SparseMap>,
+}
+
+impl std::fmt::Debug for Content<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Content").field("size", &self.size).finish_non_exhaustive()
+    }
+}
+
+/// Which attributes policy wants exactly as they are asked for. If a tree cannot set one of these, it leaves the place as
+/// it was.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Exactness {
+    pub(crate) xattrs: ExactXattrs,
+    pub(crate) time: ExactTime,
+}
+
+/// Which extended attributes must be set.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum ExactXattrs {
+    Any,
+    /// The one of this name.
+    Named(&'static [u8]),
+    All,
+}
+
+impl ExactXattrs {
+    /// Whether the attribute of this name must be set.
+    pub(crate) fn need(self, name: &[u8]) -> bool {
+        match self {
+            Self::Any => false,
+            Self::Named(needed) => name == needed,
+            Self::All => true,
+        }
+    }
+}
+
+/// Whether the time must be stored as asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum ExactTime {
+    Nearest,
+    Exact,
+}
+
+/// Whether something may take the place of what is there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Over {
+    /// Only where nothing is, or a directory over a directory.
+    Nothing,
+    Anything,
+}
+
+/// What came of making something.
+#[derive(Debug)]
+pub(crate) enum Made {
+    Done(Done),
+    /// Something is there, which [`Over::Nothing`] protects. Nothing has changed.
+    InTheWay(InTheWay),
+    /// An attribute that must be exact cannot be. Nothing has changed.
+    Undone(Inexact),
+}
+
+/// Something was made.
+#[derive(Debug)]
+pub(crate) struct Done {
+    pub(crate) old: Old,
+    pub(crate) inexact: Inexact,
+}
+
+/// What became of what was at the place before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Old {
+    /// There was nothing.
+    Nothing,
+    /// It is gone.
+    Replaced,
+    /// It was a directory (or may have been one, in a lower layer that is not known): it stays, with its content.
+    Kept,
+}
+
+/// What is in the way.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum InTheWay {
+    /// A symbolic link, in the way of a directory.
+    Symlink {
+        target: Vec<u8>,
+    },
+    Other,
+}
+
+/// The attributes that are not as they were asked for.
+#[derive(Debug, Default)]
+pub(crate) struct Inexact {
+    pub(crate) time: Option<ClampedTime>,
+    pub(crate) xattrs: Vec<UnsetXattr>,
+}
+
+impl Inexact {
+    /// Whether one of them must be exact.
+    pub(crate) fn is_refused_by(&self, exactness: Exactness) -> bool {
+        let time = self.time.is_some() && exactness.time == ExactTime::Exact;
+        time || self.xattrs.iter().any(|xattr| exactness.xattrs.need(&xattr.name))
+    }
+}
+
+/// A time that the file system cannot store, and the time that it stored instead.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct ClampedTime {
+    pub(crate) asked: Timestamp,
+    pub(crate) kept: Timestamp,
+}
+
+/// An extended attribute that cannot be set.
+#[derive(Debug)]
+pub(crate) struct UnsetXattr {
+    pub(crate) name: Vec<u8>,
+    pub(crate) error: std::io::Error,
+}
+
+/// What setuid and setgid bits mean on what is made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum SetIdBits {
+    /// On a directory, a setgid bit hands down the group.
+    Directory,
+    /// On a program, they give the rights of the owner. If the program gets another owner, they must go.
+    Program,
+}
+
+/// The owner and mode that a file gets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Granted {
+    pub(crate) uid: u32,
+    pub(crate) gid: u32,
+    pub(crate) mode: u32,
+}
+
+/// What a hard link would name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Inode {
+    Missing,
+    Directory,
+    /// Something that may have many names.
+    File(Repeats),
+}
+
+/// Whether the header of a hard link repeats the owner and mode of its target.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Repeats {
+    Alike,
+    Otherwise,
+}
+
+/// What came of clearing a directory.
+#[derive(Debug, Default)]
+pub(crate) struct Cleared {
+    /// Whether something of the layer's own stays in it.
+    pub(crate) keeps_own: bool,
+    pub(crate) inexact: Inexact,
+}
