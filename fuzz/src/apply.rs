@@ -139,7 +139,7 @@ fn in_order(
     sizes: &[u8],
 ) -> Vec<Result<Report, String>> {
     let root = world.root();
-    let mut rootfs = Rootfs::over(&open(&root)).unwrap();
+    let mut rootfs = Rootfs::over(open(&root)).unwrap();
     let mut results = Vec::new();
     let mut before = list(&root);
     for (layer, &told) in layers.iter().zip(told) {
@@ -241,7 +241,7 @@ fn staged(layers: &[Vec<u8>], policy: &Policy, expected: Option<Listing>) {
     let parent = world.root();
     let unpacker = Unpacker::new(policy.clone());
     let result = (|| {
-        let mut staged = Staged::beside(&open(&parent), "tree")?;
+        let mut staged = Staged::beside(open(&parent), "tree")?;
         let mut proofs = Vec::new();
         for layer in layers {
             let known = Layer::new(&layer[..]).blob(sha256(layer), layer.len() as u64).diff_id(sha256(layer));

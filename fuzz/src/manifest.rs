@@ -114,7 +114,7 @@ fn is_plain(descriptor: &Descriptor, image: &Path) -> bool {
 fn unpack(selected: &Selected, place: &Path) {
     let target = place.join("target");
     fs::create_dir(&target).unwrap();
-    let result = selected.unpack_into(&open(&target), "rootfs", &Policy::default());
+    let result = selected.unpack_into(open(&target), "rootfs", &Policy::default());
     let names: Vec<_> = fs::read_dir(&target).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     match result {
         Ok(report) => {

@@ -40,7 +40,7 @@ pub struct Rootfs {
 }
 
 impl Rootfs {
-    /// The tree at `directory`, as it is.
+    /// The tree at `directory`, as it is: a `cap_std::fs::Dir`, or any other handle of an open directory.
     ///
     /// A layer whose digest, size or diff ID is given is read through and verified before the tree is touched.
     ///
@@ -50,7 +50,7 @@ impl Rootfs {
     /// # Errors
     ///
     /// What the system refuses.
-    pub fn over(directory: &cap_std::fs::Dir) -> Result<Self, crate::Error> {
+    pub fn over(directory: impl AsFd) -> Result<Self, crate::Error> {
         let cage = Cage::over(directory.as_fd(), Exposure::Visible).map_err(|fault| fault.at(Default::default()))?;
         Ok(Self::new(cage, Exposure::Visible))
     }

@@ -10,12 +10,13 @@ use crate::output::Sink;
 use crate::plan::Reporter;
 use crate::read::Verifying;
 use crate::words::{Error, Fault, LayerPosition, Note, Policy, Position, Report};
-use cap_std::fs::Dir;
 use std::ffi::OsStr;
+use std::os::fd::AsFd;
 
 impl Unpacker {
     /// Unpacks an image as the directory `name` in `parent`. That directory must be empty, or must not exist. Uses as
-    /// many threads as [`Unpacker::jobs`] allows: the next layer is opened while a layer is applied.
+    /// many threads as [`Unpacker::jobs`] allows: the next layer is opened while a layer is applied. `parent` is a
+    /// `cap_std::fs::Dir`, or any other handle of an open directory.
     ///
     /// All layers are applied in a staging directory and verified. Then the tree takes its name in one step. A failure
     /// before that leaves nothing behind.
@@ -24,7 +25,7 @@ impl Unpacker {
     ///
     /// The first refusal, with its position; [`Misuse::TargetExists`](crate::Misuse::TargetExists); what the
     /// system refuses.
-    pub fn unpack(&self, image: &Selected, parent: &Dir, name: impl AsRef<OsStr>) -> Result<Report, Error> {
+    pub fn unpack(&self, image: &Selected, parent: impl AsFd, name: impl AsRef<OsStr>) -> Result<Report, Error> {
         self.with_progress(&mut ()).unpack(image, parent, name)
     }
 }
@@ -35,7 +36,7 @@ impl Watched<'_> {
     /// # Errors
     ///
     /// The same, and [`Misuse::Cancelled`](crate::Misuse::Cancelled), which leaves nothing behind either.
-    pub fn unpack(&self, image: &Selected, parent: &Dir, name: impl AsRef<OsStr>) -> Result<Report, Error> {
+    pub fn unpack(&self, image: &Selected, parent: impl AsFd, name: impl AsRef<OsStr>) -> Result<Report, Error> {
         let unpacker = self.unpacker;
         let report = self.judged(image)?;
         let mut staged = Staged::beside(parent, name)?.durability(unpacker.policy.durability());
@@ -91,7 +92,7 @@ impl Selected {
     /// # Errors
     ///
     /// The same.
-    pub fn unpack_into(&self, parent: &Dir, name: impl AsRef<OsStr>, policy: &Policy) -> Result<Report, Error> {
+    pub fn unpack_into(&self, parent: impl AsFd, name: impl AsRef<OsStr>, policy: &Policy) -> Result<Report, Error> {
         Unpacker::new(policy.clone()).limits(self.image().limits().clone()).unpack(self, parent, name)
     }
 

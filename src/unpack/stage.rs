@@ -4,7 +4,6 @@ use crate::cage::Stage;
 use crate::output::Rootfs;
 use crate::read::{Blob, Verified};
 use crate::words::{Durability, Error, Misuse, Position};
-use cap_std::fs::Dir;
 use std::os::fd::AsFd;
 
 /// A root filesystem that is filled in a staging directory, and becomes visible on [`Staged::commit`]. If it is dropped
@@ -42,14 +41,14 @@ pub struct Staged {
 
 impl Staged {
     /// Creates a staging directory in `parent`, for a tree that will be called `name` there. Leftovers of killed runs
-    /// are removed first.
+    /// are removed first. `parent` is a `cap_std::fs::Dir`, or any other handle of an open directory.
     ///
     /// # Errors
     ///
     /// [`Misuse::TargetExists`] if the name is taken by anything but an empty directory: its
     /// [`Occupant`](crate::Occupant) says by what. [`Misuse::NotAComponent`], [`Misuse::ReservedName`], and system
     /// errors.
-    pub fn beside(parent: &Dir, name: impl AsRef<std::ffi::OsStr>) -> Result<Self, Error> {
+    pub fn beside(parent: impl AsFd, name: impl AsRef<std::ffi::OsStr>) -> Result<Self, Error> {
         use std::os::unix::ffi::OsStrExt;
         let make = || {
             let stage = Stage::beside(parent.as_fd(), name.as_ref().as_bytes())?;

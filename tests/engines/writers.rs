@@ -260,7 +260,7 @@ impl World {
     fn apply(&self) -> Result<Listing, layercage::Error> {
         let place = self.0.path().join("ours");
         std::fs::create_dir(&place).unwrap();
-        let mut rootfs = Rootfs::over(&Dir::open_ambient_dir(&place, ambient_authority()).unwrap())?;
+        let mut rootfs = Rootfs::over(Dir::open_ambient_dir(&place, ambient_authority()).unwrap())?;
         let layer = Layer::new(File::open(self.0.path().join("work/archive")).unwrap());
         let applied = Unpacker::new(Policy::default().with_devices(Devices::Create)).apply(layer, &mut rootfs);
         let listing = list_and_remove(&place);

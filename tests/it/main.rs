@@ -2,6 +2,7 @@
 
 #![allow(clippy::disallowed_methods, reason = "tests set up the worlds around the code, and look at them afterwards")]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic, reason = "tests")]
+#![allow(clippy::needless_borrows_for_generic_args, reason = "handles are borrowed alike, the last time too")]
 #![cfg_attr(
     not(all(feature = "image", feature = "gzip", feature = "zstd")),
     allow(dead_code, reason = "some tests need these features, and what they stand on is not needed without")

@@ -6,9 +6,10 @@ mod replaced;
 use crate::child;
 use crate::support::layer::{Attributes, LayerBuilder, mode};
 use crate::support::{is_root, open, tree};
-use layercage::{Digest, Durability, Layer, Misuse, Policy, Staged, Unpacker};
+use layercage::{Digest, Durability, Layer, Misuse, Policy, Rootfs, Staged, Unpacker};
 use sha2::{Digest as _, Sha256};
 use std::fs;
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
@@ -31,6 +32,29 @@ fn a_tree_is_visible_after_its_commit_and_not_before() {
     staged.commit(vec![proof]).unwrap();
     assert_eq!(names(place.path()), ["rootfs"]);
     assert_eq!(fs::read(place.path().join("rootfs/etc/hostname")).unwrap(), b"a\n");
+}
+
+#[test]
+fn any_handle_of_a_directory_will_do() {
+    let place = tempfile::tempdir().unwrap();
+    let bytes = LayerBuilder::new().file("etc/hostname", b"a\n").build();
+    let unpacker = Unpacker::new(Policy::default());
+    let fd = OwnedFd::from(fs::File::open(place.path()).unwrap());
+    for (name, mut staged) in [
+        ("cap-std", Staged::beside(open(place.path()), "cap-std").unwrap()),
+        ("borrowed", Staged::beside(&open(place.path()), "borrowed").unwrap()),
+        ("std", Staged::beside(fs::File::open(place.path()).unwrap(), "std").unwrap()),
+        ("fd", Staged::beside(fd, "fd").unwrap()),
+    ] {
+        let layer = || Layer::new(&bytes[..]).diff_id_alone(digest(&bytes));
+        let proof = unpacker.apply(layer(), staged.rootfs()).unwrap().verified().unwrap();
+        staged.commit(vec![proof]).unwrap();
+        assert_eq!(fs::read(place.path().join(name).join("etc/hostname")).unwrap(), b"a\n");
+        fs::remove_dir_all(place.path().join(name).join("etc")).unwrap();
+        let mut again = Rootfs::over(fs::File::open(place.path().join(name)).unwrap()).unwrap();
+        unpacker.apply(Layer::new(&bytes[..]), &mut again).unwrap();
+        assert_eq!(fs::read(place.path().join(name).join("etc/hostname")).unwrap(), b"a\n");
+    }
 }
 
 #[test]

@@ -31,7 +31,7 @@ pub(crate) fn is_root(what: &str) -> bool {
 /// Makes a tree of layers beside its place, as `rootfs` in there, every layer with all that proves it.
 pub(crate) fn stage(place: &Path, policy: &Policy, layers: &[LayerBuilder]) {
     use sha2::Digest as _;
-    let mut staged = Staged::beside(&open(place), "rootfs").unwrap();
+    let mut staged = Staged::beside(open(place), "rootfs").unwrap();
     let unpacker = Unpacker::new(policy.clone());
     let proofs = layers.iter().map(|layer| {
         let bytes = layer.clone().build();

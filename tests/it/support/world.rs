@@ -65,7 +65,7 @@ impl World {
     /// Applies layers one after another to one tree; the result is that of the last.
     pub(crate) fn apply(&self, layers: &[LayerBuilder], policy: &Policy) -> Result<Applied, Error> {
         let unpacker = Unpacker::new(policy.clone());
-        let mut rootfs = Rootfs::over(&open(&self.root()))?;
+        let mut rootfs = Rootfs::over(open(&self.root()))?;
         let (last, lower) = layers.split_last().unwrap();
         for layer in lower {
             unpacker.apply(Layer::new(&layer.clone().build()[..]), &mut rootfs).unwrap();
