@@ -14,6 +14,7 @@ mod audit;
 #[cfg(all(feature = "image", feature = "gzip", feature = "zstd"))]
 mod blame;
 mod child;
+mod cycles;
 #[cfg(all(feature = "image", feature = "gzip", feature = "zstd"))]
 mod damage;
 mod docs;

@@ -5,6 +5,7 @@ pub(crate) mod forms;
 pub(crate) mod layer;
 #[cfg(all(feature = "image", feature = "gzip", feature = "zstd"))]
 pub(crate) mod layout;
+pub(crate) mod source;
 pub(crate) mod tree;
 pub(crate) mod world;
 
