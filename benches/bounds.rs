@@ -226,10 +226,10 @@ fn run(name: &str, items: u64) -> ExitCode {
     let mut audit = Audit::new(Limits::default()).with_tree(Lower::Nothing);
     let before = processor_seconds();
     let done = match over {
-        Over::Nothing | Over::Window => unpacker.apply(Layer::new(reader), &mut Nowhere).map(drop),
+        Over::Nothing | Over::Window => unpacker.session().apply_local(Layer::new(reader), &mut Nowhere).map(drop),
         Over::Audit => audit.layer(Layer::new(reader), &mut Unheard),
         Over::Tree | Over::TreeInUse | Over::Passages => {
-            unpacker.apply(Layer::new(reader), &mut Rootfs::over(&root).unwrap()).map(drop)
+            unpacker.session().apply_local(Layer::new(reader), &mut Rootfs::over(&root).unwrap()).map(drop)
         }
         Over::Image => select(&archive),
     };

@@ -122,7 +122,7 @@ fn run(name: &str, amount: u64) -> ExitCode {
     let unpacker = Unpacker::new(Policy::default());
     let mut sink = Rootfs::over(&root).unwrap();
     let before = processor_seconds();
-    unpacker.apply(Layer::new(build(amount)), &mut sink).unwrap();
+    unpacker.session().apply_local(Layer::new(build(amount)), &mut sink).unwrap();
     println!("{}", processor_seconds() - before);
     ExitCode::SUCCESS
 }

@@ -42,7 +42,7 @@ pub use plan::{Judged, Reporter};
 pub use read::{Blob, Checked, EndMark, Expected, Format, LayerStream, TarReader, Verified};
 #[cfg(feature = "sandbox")]
 pub use sandbox::Sandbox;
-pub use unpack::{Advance, Applied, Audit, Layer, Observer, Progress, Staged, Step, Unpacker, Watched};
+pub use unpack::{Advance, Applied, Audit, Layer, Observer, Progress, Session, Staged, Step, Unpacker};
 pub use words::*;
 
 #[cfg(all(doctest, feature = "image", feature = "gzip", feature = "zstd"))]

@@ -348,7 +348,7 @@ fn apply(case: &Case, policy: &Policy, root: &Path) -> Result<Applied, Error> {
         let applied = Unpacker::new(Policy::default()).apply(Layer::new(&lower[..]), &mut rootfs).unwrap();
         assert!(notes(&applied).is_empty(), "{}: something is wrong with the lower layer", case.name);
     }
-    let unpacker = Unpacker::new(policy.clone()).limits(limits(case)).with_scratch(root);
+    let unpacker = Unpacker::new(policy.clone()).with_limits(limits(case)).with_scratch(root);
     unpacker.apply(told(case), &mut rootfs)
 }
 
@@ -411,7 +411,7 @@ impl Observer for Found {
 /// where all of them take the layer, nothing is.
 fn audit(case: &Case) -> Option<String> {
     let mut found = Found::default();
-    Audit::new(limits(case)).policy(auditing()).layer(told(case), &mut found).unwrap();
+    Audit::new(limits(case)).with_policy(auditing()).layer(told(case), &mut found).unwrap();
     let of_the_tree = [Limit::LayerLinkHops, Limit::LayerLinkSteps, Limit::ImpliedDirectories, Limit::ImageSteps];
     let limit_of_the_tree = of_the_tree.iter().any(|limit| sets(case, *limit)) || is_of_unpacking(case);
     let is_seen = |rule: &&str| !(OF_THE_TREE.contains(rule) || limit_of_the_tree && *rule == "limit");
@@ -435,7 +435,7 @@ fn is_of_unpacking(case: &Case) -> bool {
 /// The same over the lower layer, of which nothing is unknown: now the rules about a tree count too.
 fn audit_with_tree(case: &Case) -> Option<String> {
     let mut found = Found::default();
-    let mut audit = Audit::new(limits(case)).policy(auditing()).with_tree(Lower::Nothing);
+    let mut audit = Audit::new(limits(case)).with_policy(auditing()).with_tree(Lower::Nothing);
     if let Some(lower) = &case.lower {
         audit.layer(Layer::new(&lower[..]), &mut found).unwrap();
         assert!(found.0.is_empty(), "{}: {:?} in the lower layer", case.name, found.0);

@@ -165,6 +165,6 @@ fn layercage(jobs: NonZeroUsize, image: &Path, target: &Path) {
     let image = Image::open(&open(image)).unwrap();
     let selected = image.select(&Selector::host()).unwrap();
     let parent = open(target.parent().unwrap());
-    let unpacker = Unpacker::new(Policy::default().with_devices(Devices::Create)).jobs(jobs);
+    let unpacker = Unpacker::new(Policy::default().with_devices(Devices::Create)).with_jobs(jobs);
     unpacker.unpack(&selected, &parent, target.file_name().unwrap()).unwrap();
 }

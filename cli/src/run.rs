@@ -39,7 +39,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<u8, Failure> {
             let policy = check.judging.policy().map_err(Failure::usage)?;
             let mut findings = Findings::new(Output::new(arguments.json), policy.clone());
             let limits = check.judging.limits();
-            let audit = Audit::new(limits.clone()).policy(policy);
+            let audit = Audit::new(limits.clone()).with_policy(policy);
             let (audit, seen) = run_audit(&check.input, sandbox, &limits, audit, Tree::Seen, &mut findings)?;
             let refused = findings.summary(&audit, seen).map_err(Failure::output)?;
             Ok(if refused { 3 } else { 0 })
@@ -285,9 +285,10 @@ fn run_unpack(unpack: &Unpack, sandbox: SandboxChoice, json: bool) -> Result<Don
     // Until here there is nothing to clean up.
     let signals = Signals::catch(ignored).map_err(Failure::signals)?;
     let report = Unpacker::new(policy)
-        .limits(unpack.judging.limits())
-        .jobs(jobs)
-        .with_progress(&mut Watcher::new(&signals, json))
+        .with_limits(unpack.judging.limits())
+        .with_jobs(jobs)
+        .session()
+        .with_progress(Watcher::new(&signals, json))
         .unpack(&selected, &parent, name)
         .map_err(|error| Failure::ended(error, left(), &signals))?;
     Ok(Done { report, sandboxed, image: Some(selected) })
@@ -307,7 +308,7 @@ fn run_apply(apply: &Apply, sandbox: SandboxChoice, json: bool) -> Result<Done, 
     // Standard input is taken as it comes, whatever it is: somebody else may be at it, too.
     let is_file = apply.layer.as_os_str() != "-" && file.metadata().is_ok_and(|metadata| metadata.is_file());
     let signals = Signals::catch(Ignored::find_out()).map_err(Failure::signals)?;
-    let unpacker = Unpacker::new(policy.clone()).limits(apply.judging.limits()).jobs(apply.working.jobs());
+    let unpacker = Unpacker::new(policy.clone()).with_limits(apply.judging.limits()).with_jobs(apply.working.jobs());
     // A layer from a pipe is verified first, from a copy.
     let scratch = match is_file {
         true => None,
@@ -316,16 +317,15 @@ fn run_apply(apply: &Apply, sandbox: SandboxChoice, json: bool) -> Result<Done, 
     let around = Sandbox::for_policy(&policy).write(&directory);
     let sandboxed = sandbox.enter(scratch.iter().fold(around, Sandbox::write))?;
     let unpacker = scratch.into_iter().fold(unpacker, Unpacker::with_scratch);
-    let mut watcher = Watcher::new(&signals, json);
     let ended = |error| Failure::ended(error, Left::Applied(apply.directory.clone()), &signals);
     let mut rootfs = Rootfs::over(&directory).map_err(ended)?;
-    let watched = unpacker.with_progress(&mut watcher);
+    let mut session = unpacker.session().with_progress(Watcher::new(&signals, json));
     let applied = match is_file {
-        true => watched.apply_side_by_side(known(Layer::new(file).seekable(), apply), &mut rootfs),
+        true => session.apply(known(Layer::new(file).seekable(), apply), &mut rootfs),
         false => {
             let waiting = signals.clone();
             let layer = Layer::new(signals.interrupt(file)).on_abandoned(move || waiting.leave_off());
-            watched.apply_side_by_side(known(layer, apply), &mut rootfs)
+            session.apply(known(layer, apply), &mut rootfs)
         }
     };
     Ok(Done { report: applied.map_err(ended)?.into_report(), sandboxed, image: None })

@@ -45,7 +45,7 @@ pub fn apply(data: &[u8]) {
     let results = in_order(&layers, &told, &world, &alone, |layer| layer.to_vec(), &[]);
     let compressed = |layer: &[u8]| if choice & 2 == 0 { layer.to_vec() } else { compress::gzip(layer) };
     let threads = if choice & 16 == 0 { 1 } else { 2 + usize::from(choice >> 5 & 1) };
-    let beside = alone.clone().jobs(NonZeroUsize::new(threads).unwrap());
+    let beside = alone.clone().with_jobs(NonZeroUsize::new(threads).unwrap());
     let again = in_order(&layers, &told, &other, &beside, compressed, sizes);
     assert_eq!(results, again, "in pieces and on {threads} threads the same comes of it");
     assert_same(&list(&world.root()), &list(&other.root()), "two roots, and the same layers");
@@ -144,7 +144,7 @@ fn in_order(
     let mut before = list(&root);
     for (layer, &told) in layers.iter().zip(told) {
         let blob = stored(layer);
-        let applied = unpacker.apply_side_by_side(tell(told, &blob, layer, sizes), &mut rootfs);
+        let applied = unpacker.apply(tell(told, &blob, layer, sizes), &mut rootfs);
         let after = list(&root);
         no_litter(&after);
         match applied {

@@ -2,7 +2,7 @@
 
 use crate::words::{Segment, SparseMap};
 use std::fs::File;
-use std::io::{self, Read};
+use std::io::{self, Read, Seek, SeekFrom};
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 
@@ -14,6 +14,7 @@ use std::sync::Arc;
 #[derive(Debug, Clone)]
 pub struct BlobReader {
     file: Arc<File>,
+    start: u64,
     at: u64,
     end: u64,
     spread: Option<Spread>,
@@ -25,18 +26,20 @@ struct Spread {
     map: Arc<SparseMap>,
     /// The segment that is read now, or comes next.
     segment: usize,
+    /// Where the data of the first segment begins in the archive.
+    first: u64,
     /// Where the data of that segment begins in the archive.
     stored_at: u64,
 }
 
 impl BlobReader {
     pub(super) fn new(file: Arc<File>, at: u64, size: u64) -> Self {
-        Self { file, at, end: at.saturating_add(size), spread: None }
+        Self { file, start: at, at, end: at.saturating_add(size), spread: None }
     }
 
     /// Reads a sparse file of `size` bytes with its holes, whose data begins at `stored_at`.
     pub(super) fn sparse(file: Arc<File>, stored_at: u64, size: u64, map: Arc<SparseMap>) -> Self {
-        Self { file, at: 0, end: size, spread: Some(Spread { map, segment: 0, stored_at }) }
+        Self { file, start: 0, at: 0, end: size, spread: Some(Spread { map, segment: 0, first: stored_at, stored_at }) }
     }
 
     /// How many bytes are still to come, unless somebody cuts the file short meanwhile.
@@ -63,7 +66,7 @@ impl Read for BlobReader {
     fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
         let at_most = |bytes: u64| usize::try_from(bytes).unwrap_or(usize::MAX);
         let out = out.get_mut(..at_most(self.end - self.at).min(out.len())).unwrap_or_default();
-        let Self { file, at, end, spread } = self;
+        let Self { file, at, end, spread, .. } = self;
         let got = match spread {
             None => file.read_at(out, *at)?,
             Some(spread) => match spread.segment_at(*at) {
@@ -82,6 +85,24 @@ impl Read for BlobReader {
         };
         *at += got as u64;
         Ok(got)
+    }
+}
+
+/// Positions behind the end are an error.
+impl Seek for BlobReader {
+    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+        let at = match to {
+            SeekFrom::Start(offset) => self.start.checked_add(offset),
+            SeekFrom::Current(offset) => self.at.checked_add_signed(offset),
+            SeekFrom::End(offset) => self.end.checked_add_signed(offset),
+        };
+        let at = at.filter(|at| (self.start..=self.end).contains(at));
+        self.at = at.ok_or(io::Error::from(io::ErrorKind::InvalidInput))?;
+        if let Some(spread) = &mut self.spread {
+            // The segments are found again from the first one.
+            (spread.segment, spread.stored_at) = (0, spread.first);
+        }
+        Ok(self.at - self.start)
     }
 }
 
@@ -120,6 +141,13 @@ mod tests {
                     }
                 }
                 assert_eq!(got, *expected, "{step} bytes at once");
+                for start in 0..=expected.len() {
+                    assert_eq!(reader.seek(SeekFrom::Start(start as u64)).unwrap(), start as u64);
+                    let mut rest = Vec::new();
+                    reader.read_to_end(&mut rest).unwrap();
+                    assert_eq!(rest, expected[start..], "from byte {start}");
+                }
+                assert!(reader.seek(SeekFrom::Start(size + 1)).is_err() && reader.seek(SeekFrom::Current(1)).is_err());
             }
         }
     }

@@ -1,5 +1,7 @@
 //! What a sink is told about a layer when it begins.
 
+#[cfg(feature = "image")]
+use crate::image::LayerDescriptor;
 use crate::read::Expected;
 use crate::words::{Digest, LayerPosition, Terms};
 
@@ -12,12 +14,20 @@ pub struct LayerContext<'a> {
     position: Option<LayerPosition>,
     expected: Expected,
     terms: &'a Terms,
+    #[cfg(feature = "image")]
+    layer: Option<&'a LayerDescriptor>,
 }
 
 impl<'a> LayerContext<'a> {
     /// A layer about which only the terms are known.
     pub fn new(terms: &'a Terms) -> Self {
-        Self { position: None, expected: Expected::unchecked(), terms }
+        Self {
+            position: None,
+            expected: Expected::unchecked(),
+            terms,
+            #[cfg(feature = "image")]
+            layer: None,
+        }
     }
 
     /// Sets the layer's number and the number of layers.
@@ -32,8 +42,18 @@ impl<'a> LayerContext<'a> {
         Self { expected, ..self }
     }
 
-    pub(crate) fn with_position_if(self, position: Option<LayerPosition>) -> Self {
-        Self { position, ..self }
+    /// Sets what the image says of the layer.
+    #[cfg(feature = "image")]
+    #[must_use]
+    pub fn with_layer(self, layer: &'a LayerDescriptor) -> Self {
+        Self { layer: Some(layer), ..self }
+    }
+
+    /// What the image says of the layer: its [descriptor](LayerDescriptor::descriptor) with the media type, for
+    /// instance.
+    #[cfg(feature = "image")]
+    pub fn layer(&self) -> Option<&'a LayerDescriptor> {
+        self.layer
     }
 
     /// The number of the layer, from 1 at the bottom.

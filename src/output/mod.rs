@@ -1,4 +1,4 @@
-//! Level 4, outputs: changes go through a [`Sink`] to wherever they take effect.
+//! Level 5, outputs: changes go through a [`Sink`] to wherever they take effect.
 
 mod audit;
 mod context;

@@ -85,9 +85,8 @@ impl Audit {
     /// Tells what this policy does not let pass in silence (a named pipe, say, where it refuses them), instead of
     /// the default one.
     #[must_use]
-    pub fn policy(mut self, policy: Policy) -> Self {
-        self.policy = policy;
-        self
+    pub fn with_policy(self, policy: Policy) -> Self {
+        Self { policy, ..self }
     }
 
     /// Sees what depends on the tree, too, in the layers read from now on: each lies on the one before, and the first
@@ -279,7 +278,7 @@ impl Audit {
         for note in image.notes() {
             self.tell(note.quirk.clone().into(), note.position.clone(), observer)?;
         }
-        for layer in image.numbered_layers() {
+        for layer in super::numbered::numbered(image, super::numbered::stored(image)) {
             match layer {
                 Ok(layer) => self.layer(layer, observer)?,
                 Err(error) => self.refusal(error, observer)?,

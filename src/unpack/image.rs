@@ -1,113 +1,162 @@
-//! A whole image, all or nothing.
+//! Whole images: applied to any sink, or unpacked all or nothing.
 
 use super::layer::{Layer, Opened};
+use super::numbered::{numbered, stored};
 use super::pipeline::{Jobs, side_by_side};
+use super::session::Session;
 use super::stage::Staged;
 use super::unpacker::Unpacker;
-use super::watched::Watched;
-use crate::image::{BlobReader, Selected};
-use crate::output::Sink;
+use crate::image::{LayerDescriptor, Selected};
+use crate::output::{Sink, Visibility};
 use crate::plan::Reporter;
-use crate::read::Verifying;
-use crate::words::{Error, Fault, LayerPosition, Note, Policy, Position, Report};
+use crate::read::{Checked, Verifying};
+use crate::words::{Error, Fault, Note, Policy, Report};
 use std::ffi::OsStr;
+use std::io::{self, Read};
 use std::os::fd::AsFd;
 
 impl Unpacker {
-    /// Unpacks an image as the directory `name` in `parent`. That directory must be empty, or must not exist. Uses as
-    /// many threads as [`Unpacker::jobs`] allows: the next layer is opened while a layer is applied. `parent` is a
-    /// `cap_std::fs::Dir`, or any other handle of an open directory.
+    /// Unpacks an image as the directory `name` in `parent`, in a session of its own: see [`Session::unpack`].
+    /// `parent` is a `cap_std::fs::Dir`, or any other handle of an open directory.
+    ///
+    /// # Errors
+    ///
+    /// The same.
+    pub fn unpack(&self, image: &Selected, parent: impl AsFd, name: impl AsRef<OsStr>) -> Result<Report, Error> {
+        self.session().unpack(image, parent, name)
+    }
+}
+
+impl Session<'_> {
+    /// Unpacks an image as the directory `name` in `parent`. That directory must be empty, or must not exist.
     ///
     /// All layers are applied in a staging directory and verified. Then the tree takes its name in one step. A failure
     /// before that leaves nothing behind.
     ///
     /// # Errors
     ///
-    /// The first refusal, with its position; [`Misuse::TargetExists`](crate::Misuse::TargetExists); what the
-    /// system refuses.
-    pub fn unpack(&self, image: &Selected, parent: impl AsFd, name: impl AsRef<OsStr>) -> Result<Report, Error> {
-        self.with_progress(&mut ()).unpack(image, parent, name)
+    /// The first refusal, with its position; [`Misuse::TargetExists`](crate::Misuse::TargetExists);
+    /// [`Misuse::Cancelled`](crate::Misuse::Cancelled); a failure of the system.
+    pub fn unpack(mut self, image: &Selected, parent: impl AsFd, name: impl AsRef<OsStr>) -> Result<Report, Error> {
+        self.note_image(image)?;
+        let mut staged = Staged::beside(parent, name)?.with_durability(self.unpacker().policy().durability());
+        let checked = self.apply_layers(image, numbered(image, stored(image)), staged.rootfs())?;
+        staged.commit(checked.into_iter().map(Checked::verified).collect::<Result<_, _>>()?)?;
+        Ok(self.into_report())
     }
-}
 
-impl Watched<'_> {
-    /// Unpacks an image as [`Unpacker::unpack`] does.
+    /// Applies all layers of an image to a sink, with the positions, expectations and notes that the image has for
+    /// them. Returns what was verified of each layer, for [`Staged::commit`].
+    ///
+    /// It uses as many threads as [`Unpacker::with_jobs`] allows: the next layer is read while a layer is applied. To
+    /// a sink whose changes are [visible at once](Visibility::AtOnce), each layer is applied only when it is verified,
+    /// and the layers are read twice.
     ///
     /// # Errors
     ///
-    /// The same, and [`Misuse::Cancelled`](crate::Misuse::Cancelled), which leaves nothing behind either.
-    pub fn unpack(&self, image: &Selected, parent: impl AsFd, name: impl AsRef<OsStr>) -> Result<Report, Error> {
-        let unpacker = self.unpacker;
-        let report = self.judged(image)?;
-        let mut staged = Staged::beside(parent, name)?.durability(unpacker.policy.durability());
-        let layers = image.numbered_layers();
-        match unpacker.threads() {
-            Jobs::Alone => {
-                self.unpack_layers(image, layers.map(|layer| layer?.open(unpacker.within())), report, staged)
-            }
-            Jobs::Threads(threads) => {
-                let deferred = staged.rootfs().deferred_work();
-                side_by_side(threads, unpacker.within(), deferred, layers, |opened| {
-                    self.unpack_layers(image, opened, report, staged)
+    /// As for [`Session::apply`], and what is wrong with the image. The sink abandons the layer that failed; the layers
+    /// before it have ended.
+    pub fn apply_image(&mut self, image: &Selected, sink: &mut (impl Sink + ?Sized)) -> Result<Vec<Checked>, Error> {
+        self.apply_numbered(image, numbered(image, stored(image)).map(|layer| Ok(layer?.seekable())), sink)
+    }
+
+    /// Applies all layers of an image like [`Session::apply_image`], but with readers from the caller: downloads, for
+    /// instance. `open` is called for one layer after another, from 0 at the bottom. With several
+    /// [jobs](Unpacker::with_jobs) it is called on another thread, and may start the next download while a layer is
+    /// applied.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Session::apply_image`]. An error of `open` is that of the layer.
+    pub fn apply_image_from<R: Read + Send>(
+        &mut self,
+        image: &Selected,
+        mut open: impl FnMut(usize, &LayerDescriptor) -> io::Result<R> + Send,
+        sink: &mut (impl Sink + ?Sized),
+    ) -> Result<Vec<Checked>, Error> {
+        let open = move |index, layer: &LayerDescriptor| open(index, layer).map_err(Fault::of_reader);
+        self.apply_numbered(image, numbered(image, open), sink)
+    }
+
+    fn apply_numbered<R: Read + Send>(
+        &mut self,
+        image: &Selected,
+        layers: impl Iterator<Item = Result<Layer<R>, Error>> + Send,
+        sink: &mut (impl Sink + ?Sized),
+    ) -> Result<Vec<Checked>, Error> {
+        self.note_image(image).inspect_err(|_| {
+            sink.abandon_layer();
+        })?;
+        match sink.visibility() {
+            Visibility::AtCommit => self.apply_layers(image, layers, sink),
+            Visibility::AtOnce => layers
+                .map(|layer| {
+                    let layer = layer.inspect_err(|_| {
+                        sink.abandon_layer();
+                    })?;
+                    Ok(self.apply(layer, sink)?.into_checked())
                 })
-            }
+                .collect(),
         }
     }
 
-    /// Has policy decide what is odd about the image as a whole.
-    fn judged(&self, image: &Selected) -> Result<Report, Error> {
-        let mut reporter = Reporter::new(&self.unpacker.policy, self.unpacker.within());
+    /// Has policy decide about the quirks of the image as a whole.
+    fn note_image(&mut self, image: &Selected) -> Result<(), Error> {
+        let unpacker = self.unpacker();
+        let mut reporter = Reporter::new(unpacker.policy(), unpacker.limits()).after(self.report());
         for Note { quirk, position } in image.notes() {
             reporter.set_position(position.clone());
             reporter.quirk(quirk.clone()).map_err(|fault| fault.at(position.clone()))?;
         }
-        Ok(reporter.into_report())
+        let report = reporter.into_report();
+        self.add_notes(report);
+        Ok(())
     }
 
-    fn unpack_layers<S: Verifying>(
-        &self,
+    /// Applies layers that need not be verified first.
+    fn apply_layers<R: Read + Send>(
+        &mut self,
         image: &Selected,
+        layers: impl Iterator<Item = Result<Layer<R>, Error>> + Send,
+        sink: &mut (impl Sink + ?Sized),
+    ) -> Result<Vec<Checked>, Error> {
+        let limits = self.unpacker().limits().clone();
+        let checked = match self.unpacker().threads() {
+            Jobs::Alone => self.apply_opened(layers.map(|layer| layer?.open(&limits)), sink),
+            Jobs::Threads(threads) => {
+                let deferred = sink.deferred_work();
+                side_by_side(threads, &limits, deferred, layers, |opened| self.apply_opened(opened, sink))
+            }
+        }?;
+        match checked.len() == image.layers().len() {
+            true => Ok(checked),
+            false => Err(Fault::bug("the thread that reads the layers broke off")),
+        }
+    }
+
+    fn apply_opened<S: Verifying>(
+        &mut self,
         layers: impl Iterator<Item = Result<Opened<S>, Error>>,
-        mut report: Report,
-        mut staged: Staged,
-    ) -> Result<Report, Error> {
-        let mut proofs = Vec::new();
+        sink: &mut (impl Sink + ?Sized),
+    ) -> Result<Vec<Checked>, Error> {
+        let mut checked = Vec::new();
         for layer in layers {
-            let Opened { about, stream } = layer?;
-            let applied = self.run(about, &report, || Ok(stream), staged.rootfs())?;
-            report.merge(applied.report().clone());
-            proofs.push(applied.verified()?);
+            let Opened { about, blob_bytes, stream } = layer.inspect_err(|_| {
+                sink.abandon_layer();
+            })?;
+            checked.push(self.run(about, blob_bytes, || Ok(stream), sink)?.into_checked());
         }
-        if proofs.len() != image.layers().len() {
-            return Err(Fault::bug("the thread that reads the layers broke off").at(Position::default()));
-        }
-        staged.commit(proofs)?;
-        Ok(report)
+        Ok(checked)
     }
 }
 
 impl Selected {
-    /// Unpacks the image as [`Unpacker::unpack`] does, on the calling thread and within the limits of the image.
+    /// Unpacks the image as [`Session::unpack`] does, on the calling thread and within the limits of the image.
     ///
     /// # Errors
     ///
     /// The same.
     pub fn unpack_into(&self, parent: impl AsFd, name: impl AsRef<OsStr>, policy: &Policy) -> Result<Report, Error> {
-        Unpacker::new(policy.clone()).limits(self.image().limits().clone()).unpack(self, parent, name)
-    }
-
-    /// The layers, opened one after another, with all that is known of them; or why one cannot be opened.
-    pub(super) fn numbered_layers(&self) -> impl Iterator<Item = Result<Layer<BlobReader>, Error>> {
-        let of = self.layers().len();
-        self.layers().iter().enumerate().map(move |(index, layer)| {
-            let position = Some(LayerPosition { number: index + 1, of });
-            let reader = self.image().open_layer(layer);
-            let reader = reader.map_err(|fault| fault.at(Position { layer: position, ..Position::default() }))?;
-            let known = match layer.descriptor() {
-                Some(blob) => Layer::new(reader).blob(*blob.digest(), blob.size()).diff_id(*layer.diff_id()),
-                None => Layer::new(reader).diff_id_alone(*layer.diff_id()),
-            };
-            Ok(known.numbered(position, layer.compression()))
-        })
+        Unpacker::new(policy.clone()).with_limits(self.image().limits().clone()).unpack(self, parent, name)
     }
 }

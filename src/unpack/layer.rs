@@ -1,7 +1,11 @@
 //! A layer to be applied: where its bytes come from, and what is known about them beforehand.
 
+use super::blob_bytes::{BlobBytes, Counted};
+#[cfg(feature = "image")]
+use crate::image::LayerDescriptor;
+use crate::output::LayerContext;
 use crate::read::{Abandoned, Expected, Format, LayerStream};
-use crate::words::{Digest, Error, LayerPosition, Limits, Position};
+use crate::words::{Digest, Error, LayerPosition, Limits, Position, Terms};
 use std::fmt;
 use std::io::{Read, SeekFrom};
 use std::sync::Arc;
@@ -20,6 +24,8 @@ pub struct Layer<R> {
     /// How to go back to its first byte, where the reader can.
     pub(super) seek: Option<Seek<R>>,
     pub(super) told: OnAbandoned,
+    /// Bytes read so far.
+    pub(super) blob_bytes: BlobBytes,
 }
 
 /// The callback for when no more input of a layer is needed.
@@ -36,11 +42,14 @@ impl fmt::Debug for OnAbandoned {
 pub(super) type Seek<R> = fn(&mut R, SeekFrom) -> std::io::Result<u64>;
 
 /// What is known about a layer before it is read.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(super) struct About {
     pub(super) expected: Expected,
     pub(super) position: Option<LayerPosition>,
     pub(super) stated_compression: Option<Format>,
+    /// What the image says of the layer.
+    #[cfg(feature = "image")]
+    pub(super) described: Option<Arc<LayerDescriptor>>,
     /// Whether the layer is refused if it is the archive of an image.
     #[cfg(feature = "image")]
     pub(super) refuses_images: bool,
@@ -49,6 +58,15 @@ pub(super) struct About {
 impl About {
     pub(super) fn position(&self) -> Position {
         Position { layer: self.position, ..Position::default() }
+    }
+
+    /// What a sink is told when the layer begins.
+    pub(super) fn context<'a>(&'a self, terms: &'a Terms) -> LayerContext<'a> {
+        let context = LayerContext::new(terms).with_expected(self.expected);
+        let context = self.position.into_iter().fold(context, LayerContext::with_position);
+        #[cfg(feature = "image")]
+        let context = self.described.iter().fold(context, |context, layer| context.with_layer(layer));
+        context
     }
 }
 
@@ -59,6 +77,8 @@ pub(super) struct Opened<S> {
         expect(dead_code, reason = "only layers of an image come without their caller")
     )]
     pub(super) about: About,
+    #[cfg_attr(not(feature = "image"), expect(dead_code, reason = "as above"))]
+    pub(super) blob_bytes: BlobBytes,
     pub(super) stream: S,
 }
 
@@ -70,14 +90,16 @@ impl<R: Read> Layer<R> {
             position: None,
             stated_compression: None,
             #[cfg(feature = "image")]
+            described: None,
+            #[cfg(feature = "image")]
             refuses_images: false,
         };
-        Self { reader, about, seek: None, told: OnAbandoned::default() }
+        Self { reader, about, seek: None, told: OnAbandoned::default(), blob_bytes: BlobBytes::default() }
     }
 
     /// Sets a callback that is called when no more input is needed: at the end of the layer, or after a refusal.
-    /// [`Unpacker::apply_side_by_side`](crate::Unpacker::apply_side_by_side) reads the layer on a separate thread,
-    /// which may be blocked in the reader. The callback can wake the reader. Any error that the reader then returns is
+    /// With [several jobs](crate::Unpacker::with_jobs) the layer is read on a separate thread, which may be blocked in the
+    /// reader. The callback can wake the reader. Any error that the reader then returns is
     /// ignored.
     ///
     /// It is called on any thread, at most once. With a single thread it is not called.
@@ -128,7 +150,7 @@ impl<R: Read> Layer<R> {
     /// save` writes gigabytes of blobs before anything else. The members before it may already be applied. A real layer
     /// may contain such names, too. Do not use this for a layer that is identified by an image or a digest.
     ///
-    /// [`Unpacker::apply`](crate::Unpacker::apply) then fails with
+    /// [`Session::apply`](crate::Session::apply) then fails with
     /// [`Misuse::ImageAsLayer`](crate::Misuse::ImageAsLayer).
     #[cfg(feature = "image")]
     #[must_use]
@@ -137,18 +159,21 @@ impl<R: Read> Layer<R> {
         self
     }
 
-    /// Its place in an image, and how its media type says it is compressed.
+    /// Sets the place in an image, and what the image says of the layer.
     #[cfg(feature = "image")]
-    pub(super) fn numbered(mut self, position: Option<LayerPosition>, stated: Option<Format>) -> Self {
-        (self.about.position, self.about.stated_compression) = (position, stated);
+    pub(super) fn of_image(mut self, position: LayerPosition, layer: &LayerDescriptor) -> Self {
+        self.about.position = Some(position);
+        self.about.stated_compression = layer.compression();
+        self.about.described = Some(Arc::new(layer.clone()));
         self
     }
 
     /// Looks at its first bytes.
-    pub(super) fn open(self, limits: &Limits) -> Result<Opened<LayerStream<R>>, Error> {
-        let Self { reader, about, .. } = self;
+    pub(super) fn open(self, limits: &Limits) -> Result<Opened<LayerStream<Counted<R>>>, Error> {
+        let Self { reader, about, blob_bytes, .. } = self;
+        let reader = Counted::new(reader, blob_bytes.clone());
         let stream = LayerStream::open(reader, about.expected, limits).map_err(|fault| fault.at(about.position()))?;
-        Ok(Opened { about, stream })
+        Ok(Opened { about, blob_bytes, stream })
     }
 }
 

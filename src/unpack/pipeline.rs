@@ -1,5 +1,6 @@
 //! Layers read by other threads than the one that applies them.
 
+use super::blob_bytes::Counted;
 use super::layer::{Layer, Opened};
 use crate::read::{Feeder, HashQueue, PipedStream};
 use crate::words::{DeferredWork, Error, Fault, Limits, Position};
@@ -11,10 +12,9 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
 
 /// How many threads may be used.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Jobs {
     /// The calling one.
-    #[default]
     Alone,
     /// So many, the calling one among them.
     Threads(Threads),
@@ -99,10 +99,16 @@ fn feed<R: Read>(
     for layer in layers {
         let mut wanted = true;
         match layer {
-            Ok(Layer { reader, about, told, .. }) => feeder.feed(reader, about.expected, limits, told.0, |stream| {
-                let opened = stream.map(|stream| Opened { about, stream }).map_err(|fault| fault.at(about.position()));
-                wanted = deliver.send(opened).is_ok();
-            }),
+            Ok(Layer { reader, about, told, blob_bytes, .. }) => {
+                let reader = Counted::new(reader, blob_bytes.clone());
+                feeder.feed(reader, about.expected, limits, told.0, |stream| {
+                    let opened = match stream {
+                        Ok(stream) => Ok(Opened { about, blob_bytes, stream }),
+                        Err(fault) => Err(fault.at(about.position())),
+                    };
+                    wanted = deliver.send(opened).is_ok();
+                });
+            }
             Err(error) => wanted = deliver.send(Err(error)).is_ok(),
         }
         if !wanted {

@@ -1,26 +1,68 @@
 //! How far an unpacking is, and ending it early.
 
+use super::blob_bytes::BlobBytes;
 use crate::read::{Checked, Format, Verifying};
 use crate::words::{Fault, LayerPosition, Misuse};
 use std::cell::{Cell, RefCell};
 use std::io::{self, BufRead, Read};
 use std::ops::ControlFlow;
 
-/// Is told how far an unpacking is, and may end it: see [`Unpacker::with_progress`](crate::Unpacker::with_progress).
+/// Observes the progress of a [`Session`](crate::Session), and may cancel it: see
+/// [`Session::with_progress`](crate::Session::with_progress).
+///
+/// # A reader that blocks
+///
+/// The observer is called between reads. While the reader of a layer blocks, it is not called, so that it can neither
+/// draw nor cancel. To cancel then, let the reader return an error. `Error::from(Misuse::Cancelled)` as an
+/// [`io::Error`] ends the layer with [`Misuse::Cancelled`], as if the observer had cancelled. Any other error, one of
+/// the kind [`TimedOut`](io::ErrorKind::TimedOut) for instance, becomes the source of the layer's error. An error of
+/// the kind [`Interrupted`](io::ErrorKind::Interrupted) does not end the layer: the reader is called again.
+///
+/// ```
+/// # use layercage::{Error, Layer, Misuse, Policy, Rootfs, Unpacker};
+/// # use std::io::{self, Read};
+/// # use std::sync::atomic::{AtomicBool, Ordering};
+/// /// Reads a download until the user presses Ctrl-C.
+/// struct Download<'a>(&'a AtomicBool);
+///
+/// impl Read for Download<'_> {
+///     fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+///         if self.0.load(Ordering::Relaxed) {
+///             return Err(Error::from(Misuse::Cancelled).into());
+///         }
+///         # let _ = out;
+///         // Wait for bytes, but not for long: then look again.
+///         # Ok(0)
+///     }
+/// }
+/// # let directory = tempfile::tempdir()?;
+/// # let rootfs = cap_std::fs::Dir::open_ambient_dir(directory.path(), cap_std::ambient_authority())?;
+/// # let mut sink = Rootfs::over(&rootfs)?;
+///
+/// let pressed = AtomicBool::new(true);
+/// let error = Unpacker::new(Policy::default()).apply(Layer::new(Download(&pressed)), &mut sink).unwrap_err();
+/// assert_eq!(error.misuse(), Some(&Misuse::Cancelled));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub trait Progress {
-    /// Called on the thread that applies, for each entry and each quarter of a megabyte that is read: often, so that it
-    /// should be quick.
+    /// Called on the thread that applies, for each entry and each 256 KiB that are read: often, so it should be quick.
     ///
-    /// With [`ControlFlow::Break`] the unpacking ends with [`Misuse::Cancelled`]. An image leaves nothing
-    /// behind then; of a layer that is applied to a tree in use, what was applied so far stays, as with any other
-    /// failure.
+    /// [`ControlFlow::Break`] cancels: the layer fails with [`Misuse::Cancelled`]. An image that is unpacked leaves
+    /// nothing behind. In a directory that is in use, the changes so far stay, as with any other failure.
     fn advanced(&mut self, advance: &Advance) -> ControlFlow<()>;
 }
 
-/// Watches nothing, and ends nothing.
+/// Observes nothing, and never cancels.
 impl Progress for () {
     fn advanced(&mut self, _: &Advance) -> ControlFlow<()> {
         ControlFlow::Continue(())
+    }
+}
+
+/// The same observer.
+impl Progress for &mut (dyn Progress + Send + '_) {
+    fn advanced(&mut self, advance: &Advance) -> ControlFlow<()> {
+        (**self).advanced(advance)
     }
 }
 
@@ -30,8 +72,8 @@ impl<F: FnMut(&Advance) -> ControlFlow<()>> Progress for F {
     }
 }
 
-/// The progress of an unpacking. The amounts are totals over all layers that one [`Watched`](crate::Watched) has
-/// applied, including failed layers. They never decrease.
+/// How far a session is. The first amounts are totals over all layers of the session, failed layers included. They
+/// never decrease. The amounts of the blob are those of the current layer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 #[non_exhaustive]
 pub struct Advance {
@@ -46,6 +88,11 @@ pub struct Advance {
     pub bytes_written: u64,
     /// Entries that were begun.
     pub entries: u64,
+    /// Bytes of the current layer's blob that were read in this step. With several threads, this is ahead of what is
+    /// applied.
+    pub blob_bytes_read: u64,
+    /// The expected size of the current layer's blob, if it was given: the end of a progress bar.
+    pub blob_size: Option<u64>,
 }
 
 /// What is done with a layer.
@@ -58,17 +105,42 @@ pub enum Step {
     Applying,
 }
 
-/// Whoever is told, and what was told last.
+/// The observer, and the last state that it was given.
 pub(super) struct Watch<'p> {
-    progress: RefCell<&'p mut dyn Progress>,
+    progress: RefCell<Box<dyn Progress + Send + 'p>>,
     now: Cell<Advance>,
     /// Bytes read in the other step.
     read_otherwise: Cell<u64>,
+    /// Counts the bytes of the current blob, on the thread that reads it.
+    blob_bytes: RefCell<BlobBytes>,
+}
+
+impl std::fmt::Debug for Watch<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Watch").field("now", &self.now).finish_non_exhaustive()
+    }
 }
 
 impl<'p> Watch<'p> {
-    pub(super) fn new(progress: &'p mut dyn Progress) -> Self {
-        Self { progress: RefCell::new(progress), now: Cell::default(), read_otherwise: Cell::default() }
+    pub(super) fn new(progress: Box<dyn Progress + Send + 'p>) -> Self {
+        Self {
+            progress: RefCell::new(progress),
+            now: Cell::default(),
+            read_otherwise: Cell::default(),
+            blob_bytes: RefCell::default(),
+        }
+    }
+
+    /// Replaces the observer.
+    pub(super) fn with_progress<'q>(self, progress: Box<dyn Progress + Send + 'q>) -> Watch<'q> {
+        let Self { now, read_otherwise, blob_bytes, .. } = self;
+        Watch { progress: RefCell::new(progress), now, read_otherwise, blob_bytes }
+    }
+
+    /// Sets the blob of the current layer.
+    pub(super) fn set_blob(&self, bytes: BlobBytes, size: Option<u64>) {
+        self.blob_bytes.replace(bytes);
+        self.now.set(Advance { blob_size: size, ..self.now.get() });
     }
 
     /// What comes next is done with this layer.
@@ -97,7 +169,8 @@ impl<'p> Watch<'p> {
     }
 
     fn tell(&self, advance: impl FnOnce(Advance) -> Advance) -> Result<(), Fault> {
-        let now = advance(self.now.get());
+        let blob_bytes_read = self.blob_bytes.borrow().get();
+        let now = Advance { blob_bytes_read, ..advance(self.now.get()) };
         self.now.set(now);
         let Ok(mut progress) = self.progress.try_borrow_mut() else {
             return Err(Fault::bug("progress was told while it was told"));
@@ -110,13 +183,13 @@ impl<'p> Watch<'p> {
 }
 
 /// A layer's bytes, watched as they are used.
-pub(super) struct WatchedStream<'w, 'p, S> {
+pub(super) struct ObservedStream<'w, 'p, S> {
     stream: S,
     watch: &'w Watch<'p>,
     untold: u64,
 }
 
-impl<'w, 'p, S> WatchedStream<'w, 'p, S> {
+impl<'w, 'p, S> ObservedStream<'w, 'p, S> {
     /// So often somebody is told, however small the pieces are in which bytes are used.
     const BYTES: u64 = 256 << 10;
 
@@ -125,7 +198,7 @@ impl<'w, 'p, S> WatchedStream<'w, 'p, S> {
     }
 }
 
-impl<S: BufRead> Read for WatchedStream<'_, '_, S> {
+impl<S: BufRead> Read for ObservedStream<'_, '_, S> {
     fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
         let bytes = self.fill_buf()?.read(out)?;
         self.consume(bytes);
@@ -133,7 +206,7 @@ impl<S: BufRead> Read for WatchedStream<'_, '_, S> {
     }
 }
 
-impl<S: BufRead> BufRead for WatchedStream<'_, '_, S> {
+impl<S: BufRead> BufRead for ObservedStream<'_, '_, S> {
     fn fill_buf(&mut self) -> io::Result<&[u8]> {
         if self.untold >= Self::BYTES {
             self.watch.read(std::mem::take(&mut self.untold))?;
@@ -147,7 +220,7 @@ impl<S: BufRead> BufRead for WatchedStream<'_, '_, S> {
     }
 }
 
-impl<S: Verifying> Verifying for WatchedStream<'_, '_, S> {
+impl<S: Verifying> Verifying for ObservedStream<'_, '_, S> {
     fn format(&self) -> Format {
         self.stream.format()
     }

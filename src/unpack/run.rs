@@ -1,15 +1,14 @@
 //! One layer: read, judged, handed to a sink, in one pass.
 
 use super::layer::About;
-use super::progress::{Step, Watch, WatchedStream};
+use super::progress::{ObservedStream, Step, Watch};
 use super::suspicion::Suspicion;
-use super::unpacker::Unpacker;
-use crate::output::{LayerContext, Sink, SinkError};
+use crate::output::{Sink, SinkError};
 use crate::plan::{Reporter, judge, terms};
 use crate::read::{Blob, Checked, TarReader, Verified, Verifying};
-use crate::words::{Blame, Effect, Entry, Error, Fault, Position, Quirk, Report};
+use crate::words::{Blame, Effect, Entry, Error, Fault, Limits, Policy, Position, Quirk, Report};
 
-/// What came of a layer.
+/// A layer that was applied: its report, and what was verified.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Applied {
     report: Report,
@@ -17,21 +16,32 @@ pub struct Applied {
 }
 
 impl Applied {
-    /// What was tolerated, adjusted or skipped.
+    /// What was tolerated, adjusted or skipped in this layer.
     pub fn report(&self) -> &Report {
         &self.report
     }
 
-    /// The same, for keeps.
+    /// Returns the report.
     pub fn into_report(self) -> Report {
         self.report
     }
 
-    /// The proof that this was the layer meant.
+    #[cfg(feature = "image")]
+    pub(super) fn into_checked(self) -> Checked {
+        self.checked
+    }
+
+    /// Sizes, digests and the proof of the layer. [`Checked::diff_id`] is there if it was expected or
+    /// [computed](crate::Expected::compute_diff_id).
+    pub fn checked(&self) -> &Checked {
+        &self.checked
+    }
+
+    /// The proof that this was the expected layer.
     ///
     /// # Errors
     ///
-    /// [`Misuse::Unproven`](crate::Misuse::Unproven) when digest, size or diff ID was not given.
+    /// [`Misuse::Unproven`](crate::Misuse::Unproven) if too little was expected for a proof.
     pub fn verified(self) -> Result<Verified<Blob>, Error> {
         self.checked.verified()
     }
@@ -39,10 +49,11 @@ impl Applied {
 
 /// The application of one layer.
 pub(super) struct Run<'a, 'p> {
-    pub(super) unpacker: &'a Unpacker,
+    pub(super) policy: &'a Policy,
+    pub(super) limits: &'a Limits,
     pub(super) watch: &'a Watch<'p>,
     pub(super) about: About,
-    /// What came of the lower layers of the image.
+    /// The report of the layers before it in the session.
     pub(super) before: &'a Report,
 }
 
@@ -54,7 +65,7 @@ impl Run<'_, '_> {
         open: impl FnOnce() -> Result<S, Error>,
         sink: &mut (impl Sink + ?Sized),
     ) -> Result<Applied, Error> {
-        let mut reporter = Reporter::new(&self.unpacker.policy, self.unpacker.within()).after(self.before);
+        let mut reporter = Reporter::new(self.policy, self.limits).after(self.before);
         reporter.set_position(self.about.position());
         let stream = match self.begin(open, &mut reporter, sink) {
             Ok(stream) => stream,
@@ -63,8 +74,8 @@ impl Run<'_, '_> {
                 return Err(error);
             }
         };
-        let stream = WatchedStream::new(stream, self.watch);
-        let mut reader = TarReader::new(stream, self.unpacker.within()).with_end_mark(self.about.expected.end_mark());
+        let stream = ObservedStream::new(stream, self.watch);
+        let mut reader = TarReader::new(stream, self.limits).with_end_mark(self.about.expected.end_mark());
         if let Err(error) = self.transfer(&mut reader, &mut reporter, sink) {
             let effect = sink.abandon_layer();
             // A damaged blob can break any rule, so the damage is reported instead. If the reader failed, damage cannot
@@ -85,8 +96,7 @@ impl Run<'_, '_> {
     ) -> Result<S, Error> {
         let About { position: layer, stated_compression, .. } = self.about;
         let terms = terms(reporter).map_err(|fault| self.at_layer(fault))?;
-        let context = LayerContext::new(&terms).with_expected(self.about.expected).with_position_if(layer);
-        sink.begin_layer(&context).map_err(|error| error.at(&self.about.position()))?;
+        sink.begin_layer(&self.about.context(&terms)).map_err(|error| error.at(&self.about.position()))?;
         self.watch.begin(layer, Step::Applying).map_err(|fault| self.at_layer(fault))?;
         let stream = open()?;
         if let Some(stated) = stated_compression

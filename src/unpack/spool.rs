@@ -1,5 +1,6 @@
 //! Verification before the first effect, for what goes where it can be seen.
 
+use super::blob_bytes::{BlobBytes, Counted};
 use super::layer::{Layer, OnAbandoned, Seek};
 use super::progress::{Step, Watch};
 use crate::read::LayerStream;
@@ -15,15 +16,18 @@ pub(super) fn keep<R: Read>(
     limits: &Limits,
     watch: &Watch<'_>,
 ) -> Result<Layer<File>, Error> {
-    let Layer { reader, about, .. } = layer;
-    let mut tee = Watched { reader: Tee { reader, file }, watch };
+    let Layer { reader, about, blob_bytes, .. } = layer;
+    let reader = Counted::new(reader, blob_bytes.clone());
+    watch.set_blob(blob_bytes, about.expected.size());
+    let mut tee = Observed { reader: Tee { reader, file }, watch };
     let mut verify = || {
         watch.begin(about.position, Step::Verifying)?;
         LayerStream::open(&mut tee, about.expected, limits)?.finish()?;
         io::Seek::rewind(&mut tee.reader.file).map_err(|error| Fault::system("lseek", SPOOLED, error))
     };
     verify().map_err(|fault: Fault| fault.at(about.position()))?;
-    Ok(Layer { reader: tee.reader.file, about, seek: None, told: OnAbandoned::default() })
+    let (told, blob_bytes) = (OnAbandoned::default(), BlobBytes::default());
+    Ok(Layer { reader: tee.reader.file, about, seek: None, told, blob_bytes })
 }
 
 /// Reads a layer through where it lies, and goes back to where it began.
@@ -33,15 +37,17 @@ pub(super) fn read_through<R: Read>(
     limits: &Limits,
     watch: &Watch<'_>,
 ) -> Result<Layer<R>, Error> {
-    let Layer { mut reader, about, told, .. } = layer;
+    let Layer { mut reader, about, told, blob_bytes, .. } = layer;
+    watch.set_blob(blob_bytes.clone(), about.expected.size());
     let mut verify = || {
         watch.begin(about.position, Step::Verifying)?;
         let start = seek(&mut reader, SeekFrom::Current(0)).map_err(lseek)?;
-        LayerStream::open(Watched { reader: &mut reader, watch }, about.expected, limits)?.finish()?;
+        let counted = Counted::new(&mut reader, blob_bytes.clone());
+        LayerStream::open(Observed { reader: counted, watch }, about.expected, limits)?.finish()?;
         seek(&mut reader, SeekFrom::Start(start)).map_err(lseek)
     };
     verify().map_err(|fault: Fault| fault.at(about.position()))?;
-    Ok(Layer { reader, about, seek: Some(seek), told })
+    Ok(Layer { reader, about, seek: Some(seek), told, blob_bytes: BlobBytes::default() })
 }
 
 const SPOOLED: &[u8] = b"(spooled layer)";
@@ -51,12 +57,12 @@ fn lseek(error: io::Error) -> Fault {
 }
 
 /// Hands on what it reads, and tells how much that is.
-struct Watched<'w, 'p, R> {
+struct Observed<'w, 'p, R> {
     reader: R,
     watch: &'w Watch<'p>,
 }
 
-impl<R: Read> Read for Watched<'_, '_, R> {
+impl<R: Read> Read for Observed<'_, '_, R> {
     fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
         let bytes = self.reader.read(out)?;
         self.watch.read(bytes as u64)?;

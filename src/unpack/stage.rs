@@ -21,12 +21,12 @@ use std::os::fd::AsFd;
 /// # use layercage::{Digest, Layer, Policy, Staged, Unpacker};
 /// # fn layers() -> Vec<(std::fs::File, Digest, u64, Digest)> { vec![] }
 /// let parent = Dir::open_ambient_dir(".", ambient_authority())?;
-/// let unpacker = Unpacker::new(Policy::default());
+/// let mut session = Unpacker::new(Policy::default()).session();
 /// let mut staged = Staged::beside(&parent, "rootfs")?;
 /// let mut proofs = Vec::new();
 /// for (reader, digest, size, diff_id) in layers() {
 ///     let layer = Layer::new(reader).blob(digest, size).diff_id(diff_id);
-///     proofs.push(unpacker.apply(layer, staged.rootfs())?.verified()?);
+///     proofs.push(session.apply(layer, staged.rootfs())?.verified()?);
 /// }
 /// staged.commit(proofs)?; // visible only now
 /// # Ok::<(), Box<dyn std::error::Error>>(())
@@ -61,7 +61,7 @@ impl Staged {
     /// Sets the minimum durability of the tree when it takes its name. **[`Durability::Kernel`]** by default. If the
     /// policy of any layer requests more ([`Policy::with_durability`](crate::Policy::with_durability)), that applies.
     #[must_use]
-    pub fn durability(self, durability: Durability) -> Self {
+    pub fn with_durability(self, durability: Durability) -> Self {
         Self { durability, ..self }
     }
 

@@ -152,7 +152,9 @@ fn unpack(layers: &[&[u8]], root: &Path) -> Result<(), Error> {
     let mut rootfs = Rootfs::over(&root)?;
     for layer in layers {
         let diff_id = format!("sha256:{}", sha256(layer)).parse().unwrap();
-        Unpacker::new(ours::policy()).limits(ours::limits()).apply(Layer::new(*layer).diff_id(diff_id), &mut rootfs)?;
+        Unpacker::new(ours::policy())
+            .with_limits(ours::limits())
+            .apply(Layer::new(*layer).diff_id(diff_id), &mut rootfs)?;
     }
     Ok(())
 }

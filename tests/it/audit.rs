@@ -85,7 +85,7 @@ fn audit(audit: &mut Audit, layer: &LayerBuilder) -> Found {
 /// The notes of a layer, or all that is known of the refusal.
 fn apply(rootfs: &mut Rootfs, layer: &LayerBuilder, limits: &Limits) -> Result<Found, Error> {
     let applied =
-        Unpacker::new(policy()).limits(limits.clone()).apply(Layer::new(&layer.clone().build()[..]), rootfs)?;
+        Unpacker::new(policy()).with_limits(limits.clone()).apply(Layer::new(&layer.clone().build()[..]), rootfs)?;
     let notes = applied.report().notes().iter().filter(|note| note.quirk.rule() != QuirkRule::OwnerToCaller);
     Ok(notes.map(|note| (note.position.entry.unwrap_or_default(), note.quirk.id())).collect())
 }
@@ -94,11 +94,11 @@ fn apply(rootfs: &mut Rootfs, layer: &LayerBuilder, limits: &Limits) -> Result<F
 fn agree(layers: &[Vec<Said>], limits: &Limits) -> Result<(), TestCaseError> {
     let world = World::new();
     let mut rootfs = Rootfs::over(&open(&world.root())).unwrap();
-    let mut all = Audit::new(limits.clone()).policy(policy()).with_tree(Lower::Nothing);
+    let mut all = Audit::new(limits.clone()).with_policy(policy()).with_tree(Lower::Nothing);
     for layer in layers {
         let (said, layer) = (layer, archive(layer));
         let seen = audit(&mut all, &layer);
-        let alone = audit(&mut Audit::new(limits.clone()).policy(policy()).with_tree(Lower::Unknown), &layer);
+        let alone = audit(&mut Audit::new(limits.clone()).with_policy(policy()).with_tree(Lower::Unknown), &layer);
         match apply(&mut rootfs, &layer, limits) {
             Ok(met) => {
                 let (seen, met) = (first_climb(seen), first_climb(met));
@@ -266,7 +266,7 @@ fn hard_links_to_what_is_skipped_are_told_and_summed_up_where_that_is_skipped() 
     ] {
         // Whatever the audit itself is asked for, the summary is about the policy.
         for asked in [policy.clone(), Policy::default(), Policy::paranoid().with_devices(Devices::Create)] {
-            let mut audited = Audit::new(Limits::default()).policy(asked.clone()).with_tree(Lower::Nothing);
+            let mut audited = Audit::new(Limits::default()).with_policy(asked.clone()).with_tree(Lower::Nothing);
             let found = audit(&mut audited, &layer);
             assert_eq!(audited.is_refused_by(&policy), is_skipped, "{sentence}");
             assert!(!audited.is_refused_by(&policy.clone().allow(QuirkRule::HardLinkToSkipped)), "{sentence}");

@@ -115,7 +115,7 @@ fn assert_is_the_readers(error: &Error, what: &str) {
 }
 
 fn unpacker(threads: usize) -> Unpacker {
-    Unpacker::new(Policy::default()).jobs(NonZeroUsize::new(threads).unwrap())
+    Unpacker::new(Policy::default()).with_jobs(NonZeroUsize::new(threads).unwrap())
 }
 
 #[test]
@@ -134,11 +134,11 @@ fn a_reader_that_fails_at_its_end_is_to_blame_and_not_what_was_refused_before() 
                 let place = tempfile::tempdir().unwrap();
                 let mut rootfs = Rootfs::over(&open(place.path())).unwrap();
                 let unpacker = unpacker(threads).with_scratch(open(place.path()));
-                let error = unpacker.apply_side_by_side(layer(), &mut rootfs).unwrap_err();
+                let error = unpacker.apply(layer(), &mut rootfs).unwrap_err();
                 assert_is_the_readers(&error, &what);
                 assert_eq!((error.effect(), fs::read_dir(place.path()).unwrap().count()), (Effect::None, 0), "{what}");
                 let mut staged = Staged::beside(&open(place.path()), "rootfs").unwrap();
-                let error = unpacker.apply_side_by_side(layer(), staged.rootfs()).unwrap_err();
+                let error = unpacker.apply(layer(), staged.rootfs()).unwrap_err();
                 assert_is_the_readers(&error, &format!("{what}, staged"));
             }
             struct Deaf;
@@ -157,10 +157,10 @@ fn a_reader_that_ends_well_leaves_a_damaged_blob_its_blame() {
             let mut staged = Staged::beside(&open(place.path()), "rootfs").unwrap();
             let layer = || Layer::new(&sent.instead[..]);
             let named = layer().digest(sha256(&sent.blob));
-            let error = unpacker(threads).apply_side_by_side(named, staged.rootfs()).unwrap_err();
+            let error = unpacker(threads).apply(named, staged.rootfs()).unwrap_err();
             assert_eq!(error.rule_id(), Some("digest-mismatch"), "{}: {error}", sent.what);
             let mut staged = Staged::beside(&open(place.path()), "other").unwrap();
-            match unpacker(threads).apply_side_by_side(layer(), staged.rootfs()) {
+            match unpacker(threads).apply(layer(), staged.rootfs()) {
                 Err(error) => assert_eq!(error.blame(), Blame::Archive, "{}: {error}", sent.what),
                 // In the content of a file, where only a digest would show it.
                 Ok(_) => assert!(sent.what.ends_with("a flipped byte"), "{}", sent.what),
@@ -191,7 +191,7 @@ fn a_reader_that_fails_in_the_middle_is_not_read_on() {
             let place = tempfile::tempdir().unwrap();
             let mut staged = Staged::beside(&open(place.path()), "rootfs").unwrap();
             let layer = Layer::new(Faltering(Cursor::new(blob.clone()), false)).digest(sha256(&blob));
-            let error = unpacker(threads).apply_side_by_side(layer, staged.rootfs()).unwrap_err();
+            let error = unpacker(threads).apply(layer, staged.rootfs()).unwrap_err();
             assert_is_the_readers(&error, &format!("{threads} threads"));
         }
     }
@@ -214,7 +214,7 @@ fn a_panic_of_a_reader_keeps_its_message_on_any_number_of_threads() {
             let place = tempfile::tempdir().unwrap();
             let mut staged = Staged::beside(&open(place.path()), "rootfs").unwrap();
             let unpacker = unpacker(threads);
-            let apply = || unpacker.apply_side_by_side(Layer::new(start.chain(Panicking)), staged.rootfs()).map(drop);
+            let apply = || unpacker.apply(Layer::new(start.chain(Panicking)), staged.rootfs()).map(drop);
             let panic = catch_unwind(AssertUnwindSafe(apply)).unwrap_err();
             assert_eq!(panic.downcast_ref(), Some(&"what the reader has to say"), "{threads} threads");
             drop(staged);
@@ -315,7 +315,7 @@ fn has_no_room_for_a_window() {
         let mut staged = Staged::beside(&open(place.path()), "rootfs").unwrap();
         let layer = Layer::new(LARGE_WINDOW);
         let layer = if digest { layer.digest(sha256(LARGE_WINDOW)) } else { layer };
-        let error = unpacker(threads).apply_side_by_side(layer, staged.rootfs()).unwrap_err();
+        let error = unpacker(threads).apply(layer, staged.rootfs()).unwrap_err();
         assert_is_for_lack_of_memory(&error, &format!("{threads} threads"));
     }
 }

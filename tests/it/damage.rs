@@ -24,7 +24,7 @@ fn unpack(layout: &Path, parent: &Path) -> Result<(), Error> {
 
 fn unpack_on(threads: usize, layout: &Path, parent: &Path) -> Result<(), Error> {
     let selected = Image::open_ambient(layout, ambient_authority())?.select(&Selector::host())?;
-    let unpacker = Unpacker::new(Policy::default()).jobs(NonZeroUsize::new(threads).unwrap());
+    let unpacker = Unpacker::new(Policy::default()).with_jobs(NonZeroUsize::new(threads).unwrap());
     unpacker.unpack(&selected, &open(parent), "rootfs").map(drop)
 }
 

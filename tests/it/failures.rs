@@ -292,7 +292,7 @@ fn replace_and_then<'a>(root: &Path, then: impl FnOnce() + 'a) {
     let bytes = layer().file("etc/file", b"new").file("large", &vec![7; 8 << 20]).build();
     let reader = Interrupted { bytes: &bytes, left: 1 << 20, then: Some(Box::new(then)) };
     let mut rootfs = Rootfs::over(&open(root)).unwrap();
-    Unpacker::new(Policy::default()).apply(Layer::new(reader), &mut rootfs).unwrap();
+    Unpacker::new(Policy::default()).session().apply_local(Layer::new(reader), &mut rootfs).unwrap();
 }
 
 /// Runs in a process of its own, which ends in the middle.

@@ -13,8 +13,8 @@ const MODULES: &[(&str, u8)] = &[
     ("tree", 2),
     ("cage", 3),
     ("image", 4),
-    ("output", 4),
-    ("unpack", 5),
+    ("output", 5),
+    ("unpack", 6),
 ];
 
 /// Each name that only some modules may say, and those modules.

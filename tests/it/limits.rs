@@ -101,7 +101,7 @@ fn zeros_in_zstd() -> Vec<u8> {
 
 fn apply(layer: &[u8], limits: Limits) -> Result<(), layercage::Error> {
     let place = tempfile::tempdir().unwrap();
-    let unpacker = Unpacker::new(Policy::default()).limits(limits);
+    let unpacker = Unpacker::new(Policy::default()).with_limits(limits);
     unpacker.apply(Layer::new(layer), &mut Rootfs::over(&open(place.path())).unwrap()).map(drop)
 }
 
@@ -109,7 +109,8 @@ fn apply(layer: &[u8], limits: Limits) -> Result<(), layercage::Error> {
 fn names_of_what_is_skipped_are_counted_through_all_layers() {
     let apply = |most| {
         let place = tempfile::tempdir().unwrap();
-        let unpacker = Unpacker::new(Policy::compatible()).limits(Limits::default().with(Limit::SkippedBytes, most));
+        let unpacker =
+            Unpacker::new(Policy::compatible()).with_limits(Limits::default().with(Limit::SkippedBytes, most));
         let mut rootfs = Rootfs::over(&open(place.path())).unwrap();
         let twice = LayerBuilder::new().device("dev/a", 1, 3).device("dev/a", 1, 3).build();
         unpacker.apply(Layer::new(&twice[..]), &mut rootfs).unwrap();
@@ -126,17 +127,14 @@ fn names_of_what_is_skipped_are_counted_through_all_layers() {
 type Way = fn(&Unpacker, &[u8], &mut Rootfs) -> Result<Applied, Error>;
 
 const WAYS: &[(&str, Way)] = &[
-    ("alone", |unpacker, layer, rootfs| unpacker.apply(Layer::new(layer), rootfs)),
-    ("side by side", |unpacker, layer, rootfs| unpacker.apply_side_by_side(Layer::new(layer), rootfs)),
-    ("watched", |unpacker, layer, rootfs| unpacker.with_progress(&mut ()).apply(Layer::new(layer), rootfs)),
-    ("watched side by side", |unpacker, layer, rootfs| {
-        unpacker.with_progress(&mut ()).apply_side_by_side(Layer::new(layer), rootfs)
-    }),
+    ("side by side", |unpacker, layer, rootfs| unpacker.apply(Layer::new(layer), rootfs)),
+    ("locally", |unpacker, layer, rootfs| unpacker.session().apply_local(Layer::new(layer), rootfs)),
+    ("watched", |unpacker, layer, rootfs| unpacker.session().with_progress(()).apply(Layer::new(layer), rootfs)),
 ];
 
 fn image_bytes(most: u64) -> Unpacker {
     let limits = Limits::default().with(Limit::ImageBytes, most);
-    Unpacker::new(Policy::default()).limits(limits).jobs(NonZeroUsize::new(2).unwrap())
+    Unpacker::new(Policy::default()).with_limits(limits).with_jobs(NonZeroUsize::new(2).unwrap())
 }
 
 /// How much is too much, where that is what refused a layer.
@@ -254,7 +252,7 @@ fn an_audit_refuses_at_the_entry_where_applying_does_by_the_same_limit() {
 fn directories_that_are_there_are_not_implied() {
     let place = tempfile::tempdir().unwrap();
     let mut rootfs = Rootfs::over(&open(place.path())).unwrap();
-    let unpacker = Unpacker::new(Policy::default()).limits(Limits::default().with(Limit::ImpliedDirectories, 2));
+    let unpacker = Unpacker::new(Policy::default()).with_limits(Limits::default().with(Limit::ImpliedDirectories, 2));
     for layer in [LayerBuilder::new().file("a/b/f", b""), LayerBuilder::new().file("a/b/c/d/f", b"").dir("a/b/c")] {
         unpacker.apply(Layer::new(&layer.build()[..]), &mut rootfs).unwrap();
     }
@@ -270,7 +268,7 @@ fn steps_are_counted_through_all_layers_of_a_tree_and_an_audit_counts_alike() {
     let (first, second) = (layer(1), layer(2));
     let apply = |most| {
         let place = tempfile::tempdir().unwrap();
-        let unpacker = Unpacker::new(Policy::default()).limits(Limits::default().with(Limit::ImageSteps, most));
+        let unpacker = Unpacker::new(Policy::default()).with_limits(Limits::default().with(Limit::ImageSteps, most));
         let mut rootfs = Rootfs::over(&open(place.path())).unwrap();
         unpacker.apply(Layer::new(&first[..]), &mut rootfs).unwrap();
         unpacker.apply(Layer::new(&second[..]), &mut rootfs).map_err(|error| error.position().entry)
@@ -295,7 +293,7 @@ fn steps_are_counted_through_all_layers_of_a_tree_and_an_audit_counts_alike() {
 fn places_in_lower_directories_are_counted_once_and_in_one_layer() {
     let place = tempfile::tempdir().unwrap();
     let mut rootfs = Rootfs::over(&open(place.path())).unwrap();
-    let unpacker = Unpacker::new(Policy::default()).limits(Limits::default().with(Limit::LayerPlaces, 3));
+    let unpacker = Unpacker::new(Policy::default()).with_limits(Limits::default().with(Limit::LayerPlaces, 3));
     let lower = LayerBuilder::new().file("d/a", b"").file("d/b", b"").file("d/c", b"").file("d/e", b"");
     unpacker.apply(Layer::new(&lower.build()[..]), &mut rootfs).unwrap();
     let again = LayerBuilder::new().file("d/a", b"").file("d/b", b"").file("d/a", b"").file("d/b", b"").build();
@@ -311,13 +309,13 @@ fn places_in_lower_directories_are_counted_once_and_in_one_layer() {
 fn what_is_kept_to_be_verified_first_is_bounded_too() {
     let place = tempfile::tempdir().unwrap();
     let limits = Limits::default().with(Limit::LayerBytes, 1 << 20);
-    let unpacker = Unpacker::new(Policy::default()).limits(limits).with_scratch(open(place.path()));
+    let unpacker = Unpacker::new(Policy::default()).with_limits(limits).with_scratch(open(place.path()));
     let known: [fn(Layer<Counted>) -> Layer<Counted>; 2] =
         [|layer| layer.digest(Digest::Sha256([0; 32])), |layer| layer.blob(Digest::Sha256([0; 32]), u64::MAX)];
     for know in known {
         let bytes = Rc::new(Cell::new(0));
         let layer = know(Layer::new(Counted(Rc::clone(&bytes))));
-        let error = unpacker.apply(layer, &mut Rootfs::over(&open(place.path())).unwrap()).unwrap_err();
+        let error = unpacker.session().apply_local(layer, &mut Rootfs::over(&open(place.path())).unwrap()).unwrap_err();
         assert_eq!(error.rule_id(), Some("limit"), "{error}");
         assert!(bytes.get() <= (1 << 20) + 2, "{}", bytes.get());
         assert_eq!(std::fs::read_dir(place.path()).unwrap().count(), 0);

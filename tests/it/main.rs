@@ -38,6 +38,7 @@ mod races;
 mod resolver;
 #[cfg(feature = "sandbox")]
 mod sandbox;
+mod sessions;
 mod sinks;
 mod staged;
 mod support;

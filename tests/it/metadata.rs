@@ -137,7 +137,7 @@ fn applies_over_short_times() {
         let bytes = dated().build();
         let mut staged = Staged::beside(&open(&mount), "staged").unwrap();
         let applied = unpacker(&Policy::default())
-            .jobs(2.try_into().unwrap())
+            .with_jobs(2.try_into().unwrap())
             .apply(Layer::new(&bytes[..]), staged.rootfs())
             .unwrap();
         let report = applied.report().clone();

@@ -203,7 +203,7 @@ impl Observer for Told {
 fn an_audit_tells_what_its_policy_minds_and_knows_what_others_would_refuse() {
     let bytes = layer().fifo("p").file_with("su", b"", &Attributes { uid: 9, ..mode(0o4755) }).build();
     let look = |policy: Policy| {
-        let (mut audit, mut told) = (Audit::new(Limits::default()).policy(policy), Told::default());
+        let (mut audit, mut told) = (Audit::new(Limits::default()).with_policy(policy), Told::default());
         audit.layer(Layer::new(&bytes[..]), &mut told).unwrap();
         assert_eq!(audit.findings(), told.0.len() as u64);
         (audit, told.0)

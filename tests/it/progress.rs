@@ -9,23 +9,23 @@ use layercage::{
     Advance, Blame, Digest, Effect, Error, Image, Layer, Misuse, Policy, Progress, Rootfs, Selector, Step, Unpacker,
 };
 use sha2::{Digest as _, Sha256};
-use std::cell::RefCell;
 use std::fs;
 use std::io::{self, Cursor, Read, Seek, SeekFrom};
 use std::num::NonZeroUsize;
 use std::ops::ControlFlow;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
+use std::sync::Mutex;
 
 fn unpacker(jobs: usize) -> Unpacker {
-    Unpacker::new(Policy::default()).jobs(NonZeroUsize::new(jobs).unwrap())
+    Unpacker::new(Policy::default()).with_jobs(NonZeroUsize::new(jobs).unwrap())
 }
 
-fn unpack(place: &Path, jobs: usize, progress: &mut dyn Progress) -> Result<layercage::Report, Error> {
+fn unpack(place: &Path, jobs: usize, progress: impl Progress + Send) -> Result<layercage::Report, Error> {
     let world = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/images/world");
     let image = Image::open(&Dir::open_ambient_dir(world, ambient_authority()).unwrap())?;
     let selected = image.select(&Selector::host().reference("latest"))?;
-    unpacker(jobs).with_progress(progress).unpack(&selected, &open(place), "rootfs")
+    unpacker(jobs).session().with_progress(progress).unpack(&selected, &open(place), "rootfs")
 }
 
 /// Ends it when it has been called so often.
@@ -79,7 +79,7 @@ fn a_cancelled_unpacking_leaves_nothing_at_whatever_moment_and_on_however_many_t
     for jobs in 1..=3 {
         for moment in [0, 1, 2, calls / 3, calls / 2, calls - 2, calls - 1] {
             let place = tempfile::tempdir().unwrap();
-            assert_cancelled(&unpack(place.path(), jobs, &mut after(moment)).unwrap_err());
+            assert_cancelled(&unpack(place.path(), jobs, after(moment)).unwrap_err());
             assert_eq!(fs::read_dir(place.path()).unwrap().count(), 0, "{jobs} threads, call {moment} of {calls}");
         }
     }
@@ -98,12 +98,12 @@ fn layer() -> Vec<u8> {
 fn a_cancelled_application_says_whether_it_has_done_anything() {
     for jobs in 1..=3 {
         let place = tempfile::tempdir().unwrap();
-        let apply = |progress: &mut dyn Progress| {
+        let apply = |progress: &mut (dyn Progress + Send)| {
             let bytes = layer();
             let known = Layer::new(&bytes[..]).digest(digest(&bytes));
             let mut rootfs = Rootfs::over(&open(place.path())).unwrap();
             let unpacker = unpacker(jobs).with_scratch(open(place.path()));
-            unpacker.with_progress(progress).apply_side_by_side(known, &mut rootfs).unwrap_err()
+            unpacker.session().with_progress(progress).apply(known, &mut rootfs).unwrap_err()
         };
         let verifying = apply(&mut |advance: &Advance| match advance {
             Advance { step: Step::Verifying, bytes_read: 100_000.., .. } => ControlFlow::Break(()),
@@ -130,29 +130,30 @@ fn amounts_are_those_of_all_layers_and_do_not_fall_from_one_to_the_next() {
     let layers = [layer(), LayerBuilder::new().file("b", &[7; 300_000]).dir("d").build(), layer()];
     for jobs in 1..=3 {
         let place = tempfile::tempdir().unwrap();
-        let told = RefCell::new(Vec::new());
-        let mut tell = |advance: &Advance| {
-            told.borrow_mut().push(*advance);
+        let told = Mutex::new(Vec::new());
+        let tell = |advance: &Advance| {
+            told.lock().unwrap().push(*advance);
             ControlFlow::Continue(())
         };
         let unpacker = unpacker(jobs).with_scratch(open(place.path()));
-        let watched = unpacker.with_progress(&mut tell);
+        let mut watched = unpacker.session().with_progress(tell);
         let mut rootfs = Rootfs::over(&open(place.path())).unwrap();
         let mut sums = Advance::default();
         let mut verified = 0;
         for bytes in &layers {
             // One that fails counts as far as it came.
-            watched.apply_side_by_side(Layer::new(&bytes[..1_100]), &mut rootfs).unwrap_err();
-            sums = *told.borrow().last().unwrap();
+            watched.apply(Layer::new(&bytes[..1_100]), &mut rootfs).unwrap_err();
+            sums = *told.lock().unwrap().last().unwrap();
             let known = Layer::new(&bytes[..]).blob(digest(bytes), bytes.len() as u64);
-            let report = watched.apply_side_by_side(known, &mut rootfs).unwrap().into_report();
-            let last = *told.borrow().last().unwrap();
+            let report = watched.apply(known, &mut rootfs).unwrap().into_report();
+            let last = *told.lock().unwrap().last().unwrap();
             let expected = (sums.entries + report.entries, sums.bytes_written + report.bytes_written);
             assert_eq!((last.entries, last.bytes_written), expected);
             assert_eq!(last.bytes_read, sums.bytes_read + bytes.len() as u64);
             verified += bytes.len() as u64;
         }
-        let told = told.into_inner();
+        drop(watched);
+        let told = told.into_inner().unwrap();
         assert!(told.is_sorted_by_key(|advance| advance.entries));
         assert!(told.is_sorted_by_key(|advance| advance.bytes_written));
         for (step, least) in [(Step::Verifying, verified), (Step::Applying, sums.bytes_read)] {
@@ -199,7 +200,7 @@ fn a_seekable_layer_is_verified_where_it_lies_and_read_again() {
         reader.seek(SeekFrom::Start(6)).unwrap();
         let apply = |layer: Layer<&mut Twice>| {
             let mut rootfs = Rootfs::over(&open(place.path())).unwrap();
-            unpacker(jobs).apply_side_by_side(layer.seekable(), &mut rootfs)
+            unpacker(jobs).apply(layer.seekable(), &mut rootfs)
         };
         let wrong = apply(Layer::new(&mut reader).digest(digest(b"another"))).unwrap_err();
         assert_eq!((wrong.rule_id(), wrong.effect()), (Some("digest-mismatch"), Effect::None));
@@ -250,7 +251,7 @@ fn a_layer_that_is_changed_between_its_two_readings_is_found_out() {
         let mut reader = Twice { first: Cursor::new(bytes.clone()), second: Some(other), read: 0 };
         let mut rootfs = Rootfs::over(&open(place.path())).unwrap();
         let layer = Layer::new(&mut reader).digest(digest(&bytes)).seekable();
-        let error = unpacker(jobs).apply_side_by_side(layer, &mut rootfs).unwrap_err();
+        let error = unpacker(jobs).apply(layer, &mut rootfs).unwrap_err();
         assert_eq!((error.blame(), error.effect()), (Blame::System, Effect::Partial));
         assert!(format!("{error:#}").contains("changed it after it was verified"), "{error:#}");
     }

@@ -81,7 +81,7 @@ fn trees(place: &Path) -> Vec<(String, Listing, Report)> {
     };
     let mut found = Vec::new();
     for jobs in [1, 2, 3] {
-        let unpacker = Unpacker::new(Policy::default()).jobs(NonZeroUsize::new(jobs).unwrap());
+        let unpacker = Unpacker::new(Policy::default()).with_jobs(NonZeroUsize::new(jobs).unwrap());
         let unpacker = unpacker.with_scratch(open(place));
         for way in ["visible", "visible and verified", "staged"] {
             let name = format!("{jobs}-{}", way.replace(' ', "-"));
@@ -92,7 +92,7 @@ fn trees(place: &Path) -> Vec<(String, Listing, Report)> {
                 let proofs = bytes.iter().map(|bytes| {
                     let (digest, size) = known(bytes);
                     let layer = Layer::new(&bytes[..]).blob(digest, size).diff_id(digest);
-                    let applied = unpacker.apply_side_by_side(layer, staged.rootfs()).unwrap();
+                    let applied = unpacker.apply(layer, staged.rootfs()).unwrap();
                     report = Some(applied.report().clone());
                     applied.verified().unwrap()
                 });
@@ -106,7 +106,7 @@ fn trees(place: &Path) -> Vec<(String, Listing, Report)> {
                     let (digest, size) = known(bytes);
                     let layer = Layer::new(&bytes[..]);
                     let layer = if way == "visible" { layer } else { layer.blob(digest, size) };
-                    let applied = unpacker.apply_side_by_side(layer, &mut rootfs).unwrap();
+                    let applied = unpacker.apply(layer, &mut rootfs).unwrap();
                     report = Some(applied.into_report());
                 }
             }

@@ -63,7 +63,7 @@ impl Sink for Recorder {
 }
 
 fn unpacker(jobs: usize) -> Unpacker {
-    Unpacker::new(Policy::default()).jobs(NonZeroUsize::new(jobs).unwrap())
+    Unpacker::new(Policy::default()).with_jobs(NonZeroUsize::new(jobs).unwrap())
 }
 
 #[test]
@@ -81,7 +81,7 @@ fn a_sink_is_called_in_order_and_abandons_the_layer_once_whatever_fails() {
         for fails_at in 1..=whole.len() + 1 {
             let mut sink = Recorder { fails_at: Some(fails_at), ..Recorder::default() };
             let known = || Layer::new(&bytes[..]).size(size as u64);
-            let applied = unpacker(jobs).apply_side_by_side(known(), &mut sink);
+            let applied = unpacker(jobs).apply(known(), &mut sink);
             if fails_at > whole.len() {
                 applied.unwrap();
                 assert_eq!(sink.calls, whole);
@@ -93,11 +93,11 @@ fn a_sink_is_called_in_order_and_abandons_the_layer_once_whatever_fails() {
             assert_eq!((last.as_str(), before), ("abandon", &whole[..fails_at]), "{jobs} threads");
             // The next layer may begin.
             (sink.calls, sink.fails_at) = (Vec::new(), None);
-            unpacker(jobs).apply_side_by_side(known(), &mut sink).unwrap();
+            unpacker(jobs).apply(known(), &mut sink).unwrap();
             assert_eq!(sink.calls, whole, "{jobs} threads");
         }
         let mut sink = Recorder::default();
-        unpacker(jobs).apply_side_by_side(Layer::new(&bytes[..1_600]), &mut sink).unwrap_err();
+        unpacker(jobs).apply(Layer::new(&bytes[..1_600]), &mut sink).unwrap_err();
         assert_eq!(sink.calls, ["begin None None", whole[1].as_str(), whole[2].as_str(), "abandon"]);
     }
 }
@@ -118,7 +118,7 @@ fn a_sink_behind_a_pointer_is_the_sink() {
     let (mut direct, mut recorder) = (Recorder::default(), Recorder::default());
     unpacker(1).apply(Layer::new(&bytes[..]), &mut direct).unwrap();
     let object: &mut dyn Sink = &mut recorder;
-    unpacker(2).apply_side_by_side(Layer::new(&bytes[..]), object).unwrap();
+    unpacker(2).apply(Layer::new(&bytes[..]), object).unwrap();
     assert_eq!(recorder.calls, direct.calls);
     recorder.calls.clear();
     let mut boxed: Box<dyn Sink + '_> = Box::new(&mut recorder);

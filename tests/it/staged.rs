@@ -96,9 +96,9 @@ fn commits_a_synced_tree() {
         let proofs = proofs.collect();
         staged.commit(proofs).unwrap();
     };
-    commit(staged("by_itself").durability(Durability::Synced), &[]);
+    commit(staged("by_itself").with_durability(Durability::Synced), &[]);
     commit(staged("by_one_layer"), &[Durability::Kernel, Durability::Synced, Durability::Kernel]);
-    commit(staged("raised").durability(Durability::Synced), &[Durability::Kernel]);
+    commit(staged("raised").with_durability(Durability::Synced), &[Durability::Kernel]);
     commit(staged("other"), &[Durability::Kernel]);
 }
 
@@ -450,7 +450,7 @@ fn stages_locked_roots() {
         let bytes = LayerBuilder::new().dir_with(".", &mode(bits)).file("file", b"").build();
         for durability in [Durability::Kernel, Durability::Synced] {
             let proven = Layer::new(&bytes[..]).blob(digest(&bytes), bytes.len() as u64).diff_id(digest(&bytes));
-            let mut staged = Staged::beside(&open(&place), format!("{bits:o}")).unwrap().durability(durability);
+            let mut staged = Staged::beside(&open(&place), format!("{bits:o}")).unwrap().with_durability(durability);
             let proof = Unpacker::new(Policy::default()).apply(proven, staged.rootfs()).unwrap().verified().unwrap();
             staged.commit(vec![proof]).unwrap();
             if durability == Durability::Kernel {

@@ -314,15 +314,15 @@ fn an_image_that_is_applied_as_a_layer_is_refused_before_its_first_blob() {
     for (bytes, jobs) in images.iter().flat_map(|bytes| [(bytes.clone(), 1), (gzip(bytes), 3)]) {
         let place = tempfile::tempdir().unwrap();
         let directory = open(place.path());
-        let unpacker = Unpacker::new(Policy::default()).jobs(jobs.try_into().unwrap());
+        let unpacker = Unpacker::new(Policy::default()).with_jobs(jobs.try_into().unwrap());
         let layer = || Layer::new(&bytes[..]);
         let mut rootfs = Rootfs::over(&directory).unwrap();
-        let error = unpacker.apply_side_by_side(layer().refuse_images(), &mut rootfs).unwrap_err();
+        let error = unpacker.apply(layer().refuse_images(), &mut rootfs).unwrap_err();
         assert!(matches!(error.misuse(), Some(Misuse::ImageAsLayer { .. })), "{error}");
         assert!(error.remedies().contains(&layercage::Remedy::UnpackImage), "{error:?}");
         assert!(!place.path().join("blobs/sha256").read_dir().is_ok_and(|mut blobs| blobs.next().is_some()));
         // It is said to be a layer: it is applied.
-        unpacker.apply_side_by_side(layer(), &mut Rootfs::over(&directory).unwrap()).unwrap();
+        unpacker.apply(layer(), &mut Rootfs::over(&directory).unwrap()).unwrap();
     }
     let place = tempfile::tempdir().unwrap();
     let layer = web().file("oci/index.json", b"").build();

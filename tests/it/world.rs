@@ -25,7 +25,7 @@ fn unpacked_on(threads: usize) -> (Listing, layercage::Report) {
     let place = tempfile::tempdir().unwrap();
     let image = Image::open(&open(&images().join("world"))).unwrap();
     let selected = image.select(&Selector::host().reference("latest")).unwrap();
-    let unpacker = Unpacker::new(Policy::default()).jobs(NonZeroUsize::new(threads).unwrap());
+    let unpacker = Unpacker::new(Policy::default()).with_jobs(NonZeroUsize::new(threads).unwrap());
     let report = unpacker.unpack(&selected, &open(place.path()), "rootfs").unwrap();
     let listing = tree::list(&place.path().join("rootfs"));
     let beside: Vec<_> = fs::read_dir(place.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();

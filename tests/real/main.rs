@@ -91,7 +91,7 @@ fn an_audit_refuses_no_real_image_and_notes_what_is_known() {
             let image = Image::open_ambient(form, ambient_authority()).unwrap();
             let selected = image.select(&Selector::host()).unwrap();
             let mut noted = Noted::default();
-            let mut audit = Audit::new(Limits::default()).policy(policy.clone()).with_tree(Lower::Nothing);
+            let mut audit = Audit::new(Limits::default()).with_policy(policy.clone()).with_tree(Lower::Nothing);
             audit.image(&selected, &mut noted).unwrap();
             assert!(audit.has_seen_tree() && !audit.is_refused_by(&policy), "{}: {:?}", form.display(), noted.0);
             assert_eq!(noted.0, known.iter().copied().collect(), "{}", form.display());

@@ -28,11 +28,11 @@ fn proven(bytes: &[u8]) -> Layer<&[u8]> {
 }
 
 fn unpacker(policy: Policy, jobs: usize) -> Unpacker {
-    Unpacker::new(policy).jobs(NonZeroUsize::new(jobs).unwrap()).with_scratch(open(&std::env::temp_dir()))
+    Unpacker::new(policy).with_jobs(NonZeroUsize::new(jobs).unwrap()).with_scratch(open(&std::env::temp_dir()))
 }
 
 fn apply<R: Read + Send>(layer: Layer<R>, rootfs: &mut Rootfs, jobs: usize) -> Result<Applied, Error> {
-    unpacker(Policy::default(), jobs).apply_side_by_side(layer, rootfs)
+    unpacker(Policy::default(), jobs).apply(layer, rootfs)
 }
 
 /// The proof of the good layer, as it comes of a tree of its own.
@@ -128,7 +128,7 @@ fn around(
     jobs: usize,
 ) -> Result<Applied, Error> {
     let mut sink = Around { rootfs, wrong, how, abandons };
-    unpacker(Policy::default(), jobs).apply_side_by_side(proven(&bad()), &mut sink)
+    unpacker(Policy::default(), jobs).apply(proven(&bad()), &mut sink)
 }
 
 fn fails() -> Result<(), Error> {
@@ -136,11 +136,11 @@ fn fails() -> Result<(), Error> {
 }
 
 fn watched(
-    mut told: impl FnMut(&Advance) -> ControlFlow<()>,
+    told: impl FnMut(&Advance) -> ControlFlow<()> + Send,
     rootfs: &mut Rootfs,
     jobs: usize,
 ) -> Result<Applied, Error> {
-    unpacker(Policy::default(), jobs).with_progress(&mut told).apply_side_by_side(proven(&bad()), rootfs)
+    unpacker(Policy::default(), jobs).session().with_progress(told).apply(proven(&bad()), rootfs)
 }
 
 /// A sentence, and how the application of a layer to this tree on so many threads fails.
@@ -160,12 +160,12 @@ const CASES: &[Case] = &[
     }),
     ("beyond a limit", |tree, jobs| {
         let limits = Limits::default().with(Limit::FileBytes, 10);
-        unpacker(Policy::default(), jobs).limits(limits).apply_side_by_side(proven(&bad()), tree)
+        unpacker(Policy::default(), jobs).with_limits(limits).apply(proven(&bad()), tree)
     }),
     ("with owners that have no root, which nothing begins with", |tree, jobs| {
         let ids = || IdMap::new(["1:1:1".parse().unwrap()]).unwrap();
         let policy = Policy::default().with_owners(Owners::Map(OwnerMap { uids: ids(), gids: ids() }));
-        unpacker(policy, jobs).apply_side_by_side(proven(&bad()), tree)
+        unpacker(policy, jobs).apply(proven(&bad()), tree)
     }),
     ("a reader that fails at once", |tree, jobs| read_until(0, resets, tree, jobs)),
     ("a reader that fails behind an entry", |tree, jobs| read_until(300_000, resets, tree, jobs)),

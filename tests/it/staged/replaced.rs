@@ -64,7 +64,7 @@ fn an_empty_directory_is_replaced_by_the_tree_with_the_metadata_of_its_own_root(
             let root = place.path().join("rootfs");
             make_empty(&root, bits);
             let before = identity(&root);
-            let staged = beside(place.path()).unwrap().durability(durability);
+            let staged = beside(place.path()).unwrap().with_durability(durability);
             assert_eq!(identity(&root), before, "{bits:o}");
             commit(staged).unwrap();
             let after = identity(&root);

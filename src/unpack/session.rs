@@ -1,0 +1,238 @@
+//! What spans the layers of one image: limits, counters, progress and the report.
+
+use super::blob_bytes::BlobBytes;
+use super::layer::{About, Layer, Opened};
+use super::pipeline::{Jobs, Threads, side_by_side};
+use super::progress::{Progress, Watch};
+use super::run::{Applied, Run};
+use super::spool;
+use super::unpacker::Unpacker;
+use crate::output::{Sink, Visibility};
+use crate::read::Verifying;
+use crate::words::{Error, Fault, Report, Violation};
+use std::fs::File;
+use std::io::{self, Read};
+
+/// Applies layers one after another, to any [`Sink`].
+///
+/// A session counts what spans its layers: [`Limit::ImageBytes`](crate::Limit::ImageBytes), the progress and the
+/// report. Use one session for the layers of one image. [`Unpacker::session`] starts one.
+///
+/// A layer that fails adds nothing to the report and to the bytes of the image. The session remains usable. Whether
+/// the sink does depends on the sink: a [`Staged`](crate::Staged) tree can then only be dropped.
+///
+/// ```
+/// # use layercage::{Digest, Error, Layer, Policy, Staged, Unpacker};
+/// # use cap_std::{ambient_authority, fs::Dir};
+/// # use std::io::Read;
+/// # fn unpack(layers: Vec<(Box<dyn Read + Send>, Digest, u64, Digest)>, parent: &Dir) -> Result<(), Error> {
+/// let mut session = Unpacker::new(Policy::default()).session();
+/// let mut staged = Staged::beside(parent, "rootfs")?;
+/// let mut proofs = Vec::new();
+/// for (reader, digest, size, diff_id) in layers {
+///     let layer = Layer::new(reader).blob(digest, size).diff_id(diff_id);
+///     proofs.push(session.apply(layer, staged.rootfs())?.verified()?);
+/// }
+/// staged.commit(proofs)?; // visible only now
+/// println!("{} entries", session.report().entries);
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug)]
+#[must_use = "nothing is applied yet"]
+pub struct Session<'p> {
+    pub(super) unpacker: Unpacker,
+    watch: Watch<'p>,
+    report: Report,
+}
+
+impl Unpacker {
+    /// Starts a session: the layers of one image, with limits, counters and a report of their own.
+    pub fn session(&self) -> Session<'static> {
+        Session { unpacker: self.clone(), watch: Watch::new(Box::new(())), report: Report::default() }
+    }
+
+    /// Applies a single layer, in a session of its own: see [`Session::apply`].
+    ///
+    /// # Errors
+    ///
+    /// The same.
+    pub fn apply<R: Read + Send>(&self, layer: Layer<R>, sink: &mut (impl Sink + ?Sized)) -> Result<Applied, Error> {
+        self.session().apply(layer, sink)
+    }
+}
+
+/// How a layer is verified before it is applied.
+enum Beforehand<R> {
+    /// Not at all: nothing is known of it, or nothing is visible before it is complete.
+    Nothing(Layer<R>),
+    /// It was read where it lies, and is read again.
+    Read(Layer<R>),
+    /// It was copied.
+    Kept(Layer<File>),
+}
+
+impl<'p> Session<'p> {
+    /// Attaches a progress observer. The observer may cancel. A `&mut (dyn Progress + Send)` is an observer, too.
+    ///
+    /// ```
+    /// # use layercage::{Advance, Error, Layer, Policy, Rootfs, Unpacker};
+    /// # use cap_std::{ambient_authority, fs::Dir};
+    /// use std::ops::ControlFlow;
+    ///
+    /// # let directory = tempfile::tempdir()?;
+    /// # let rootfs = Dir::open_ambient_dir(directory.path(), ambient_authority())?;
+    /// # let archive = [0; 1024];
+    /// let mut session = Unpacker::new(Policy::default()).session().with_progress(|advance: &Advance| {
+    ///     if let Some(size) = advance.blob_size {
+    ///         eprint!("\r{} of {size} bytes", advance.blob_bytes_read);
+    ///     }
+    ///     if advance.entries > 1_000 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    /// });
+    /// session.apply(Layer::new(&archive[..]), &mut Rootfs::over(&rootfs)?)?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn with_progress<'q>(self, progress: impl Progress + Send + 'q) -> Session<'q> {
+        Session { unpacker: self.unpacker, watch: self.watch.with_progress(Box::new(progress)), report: self.report }
+    }
+
+    /// The policy, the limits and the other settings.
+    pub fn unpacker(&self) -> &Unpacker {
+        &self.unpacker
+    }
+
+    /// What was tolerated, adjusted or skipped in all layers that were applied.
+    pub fn report(&self) -> &Report {
+        &self.report
+    }
+
+    /// Ends the session and returns its report.
+    pub fn into_report(self) -> Report {
+        self.report
+    }
+
+    /// Applies a layer. It uses as many threads as [`Unpacker::with_jobs`] allows; with one, all happens on the calling
+    /// thread. The sink is called on the calling thread only.
+    ///
+    /// If the sink's changes are [visible at once](Visibility::AtOnce), and a digest, size or diff ID is given, the
+    /// layer is verified first. A [seekable](Layer::seekable) layer is read twice. Any other layer is copied to a
+    /// temporary file in the [scratch directory](Unpacker::with_scratch). A refusal in the middle leaves what was
+    /// applied so far, and [`Error::effect`] says whether that is anything. Each path then has its old or its new
+    /// state.
+    ///
+    /// Whatever ends the application, a panic of the sink included, ends the other threads before this returns. A
+    /// thread that is blocked in the layer's reader ends when the reader returns. [`Layer::on_abandoned`] can wake it.
+    ///
+    /// # Errors
+    ///
+    /// The refusal, with its position; a failure of the system, the reader or the sink;
+    /// [`Misuse::Cancelled`](crate::Misuse::Cancelled); [`Misuse::NoScratch`](crate::Misuse::NoScratch).
+    pub fn apply<R: Read + Send>(
+        &mut self,
+        layer: Layer<R>,
+        sink: &mut (impl Sink + ?Sized),
+    ) -> Result<Applied, Error> {
+        let threads = match self.unpacker.threads() {
+            Jobs::Alone => return self.apply_local(layer, sink),
+            Jobs::Threads(threads) => threads,
+        };
+        match self.verify(layer, sink)? {
+            Beforehand::Nothing(layer) => self.run_beside(threads, layer, sink),
+            Beforehand::Read(layer) => self.run_beside(threads, layer, sink).map_err(changed),
+            Beforehand::Kept(layer) => self.run_beside(threads, layer, sink),
+        }
+    }
+
+    /// Applies a layer whose reader cannot be sent to another thread. Everything happens on the calling thread, however
+    /// many jobs are allowed.
+    ///
+    /// # Errors
+    ///
+    /// The same as for [`Session::apply`].
+    pub fn apply_local<R: Read>(&mut self, layer: Layer<R>, sink: &mut (impl Sink + ?Sized)) -> Result<Applied, Error> {
+        match self.verify(layer, sink)? {
+            Beforehand::Nothing(layer) => self.run_alone(layer, sink),
+            Beforehand::Read(layer) => self.run_alone(layer, sink).map_err(changed),
+            Beforehand::Kept(layer) => self.run_alone(layer, sink),
+        }
+    }
+
+    /// Verifies a layer that must not be applied as it comes.
+    fn verify<R: Read>(&self, layer: Layer<R>, sink: &mut (impl Sink + ?Sized)) -> Result<Beforehand<R>, Error> {
+        if sink.visibility() == Visibility::AtCommit || !layer.about.expected.checks_anything() {
+            return Ok(Beforehand::Nothing(layer));
+        }
+        self.verify_first(layer).inspect_err(|_| {
+            sink.abandon_layer();
+        })
+    }
+
+    fn verify_first<R: Read>(&self, layer: Layer<R>) -> Result<Beforehand<R>, Error> {
+        let limits = self.unpacker.limits();
+        if let Some(seek) = layer.seek {
+            return spool::read_through(layer, seek, limits, &self.watch).map(Beforehand::Read);
+        }
+        let file = self.unpacker.create_spool().map_err(|fault| fault.at(layer.about.position()))?;
+        spool::keep(layer, file, limits, &self.watch).map(Beforehand::Kept)
+    }
+
+    fn run_alone<R: Read>(&mut self, layer: Layer<R>, sink: &mut (impl Sink + ?Sized)) -> Result<Applied, Error> {
+        let (about, blob, limits) = (layer.about.clone(), layer.blob_bytes.clone(), self.unpacker.limits().clone());
+        self.run(about, blob, || Ok(layer.open(&limits)?.stream), sink)
+    }
+
+    fn run_beside<R: Read + Send>(
+        &mut self,
+        threads: Threads,
+        layer: Layer<R>,
+        sink: &mut (impl Sink + ?Sized),
+    ) -> Result<Applied, Error> {
+        let (about, blob, deferred) = (layer.about.clone(), layer.blob_bytes.clone(), sink.deferred_work());
+        let limits = self.unpacker.limits().clone();
+        side_by_side(threads, &limits, deferred, [Ok(layer)].into_iter(), |opened| {
+            let open = || match opened.next() {
+                Some(opened) => opened.map(|Opened { stream, .. }| stream),
+                None => Err(Fault::bug("the thread that reads a layer broke off")),
+            };
+            self.run(about, blob, open, sink)
+        })
+    }
+
+    /// Applies a layer that `open` opens, over the layers before it.
+    pub(super) fn run<S: Verifying>(
+        &mut self,
+        about: About,
+        blob: BlobBytes,
+        open: impl FnOnce() -> Result<S, Error>,
+        sink: &mut (impl Sink + ?Sized),
+    ) -> Result<Applied, Error> {
+        self.watch.set_blob(blob, about.expected.size());
+        let run = Run {
+            policy: self.unpacker.policy(),
+            limits: self.unpacker.limits(),
+            watch: &self.watch,
+            about,
+            before: &self.report,
+        };
+        let applied = run.apply(open, sink)?;
+        self.report.merge(applied.report().clone());
+        Ok(applied)
+    }
+
+    /// Adds notes that belong to no layer.
+    #[cfg(feature = "image")]
+    pub(super) fn add_notes(&mut self, report: Report) {
+        self.report.merge(report);
+    }
+}
+
+/// A mismatch when a layer is read again: it matched a moment ago, so the bytes were changed.
+fn changed(error: Error) -> Error {
+    match error.violation() {
+        Some(Violation::DigestMismatch { .. } | Violation::DiffIdMismatch { .. } | Violation::SizeMismatch { .. }) => {
+            let why = io::Error::other("somebody changed it after it was verified");
+            error.replaced(Fault::system("read", b"(the layer, again)", why))
+        }
+        _ => error,
+    }
+}

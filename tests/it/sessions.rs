@@ -1,0 +1,356 @@
+//! Sessions: what spans layers, whole images to sinks of users, progress and cancelling.
+
+use crate::support::forms::sha256;
+use crate::support::layer::LayerBuilder;
+use crate::support::{open, tree};
+use cap_std::ambient_authority;
+use cap_std::fs::Dir;
+use layercage::{
+    Advance, Blame, Change, ChangeKind, Checked, Data, Effect, Error, Image, Judged, Layer, LayerContext, Limit,
+    Limits, Misuse, Policy, Reporter, Rootfs, Selected, Selector, Session, Sink, SinkError, Staged, Step, Unpacker,
+    Visibility,
+};
+use sha2::{Digest as _, Sha256};
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::{self, Cursor, Read};
+use std::num::NonZeroUsize;
+use std::ops::ControlFlow;
+use std::path::Path;
+use std::sync::Mutex;
+
+fn unpacker(jobs: usize) -> Unpacker {
+    Unpacker::new(Policy::default()).with_jobs(NonZeroUsize::new(jobs).unwrap())
+}
+
+fn world() -> Selected {
+    let world = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/images/world");
+    let image = Image::open(&Dir::open_ambient_dir(world, ambient_authority()).unwrap()).unwrap();
+    image.select(&Selector::host().reference("latest")).unwrap()
+}
+
+/// Lists every file of every layer with the hash of its content and its position.
+#[derive(Default)]
+struct Listing {
+    layer: usize,
+    begun: Vec<(Option<usize>, Option<usize>, Option<String>)>,
+    /// Layer, entry, path, hash.
+    files: Vec<(usize, u64, Vec<u8>, Vec<u8>)>,
+    ended: usize,
+    visibility: Option<Visibility>,
+}
+
+impl Sink for Listing {
+    fn begin_layer(&mut self, layer: &LayerContext<'_>) -> Result<(), SinkError> {
+        self.layer = layer.number().unwrap();
+        assert_eq!(layer.size(), layer.layer().unwrap().descriptor().map(|blob| blob.size()));
+        assert_eq!(layer.diff_id(), Some(*layer.layer().unwrap().diff_id()));
+        self.begun.push((layer.number(), layer.of(), layer.digest().map(|digest| digest.to_string())));
+        Ok(())
+    }
+
+    fn change(
+        &mut self,
+        change: Judged<Change>,
+        mut data: Data<'_>,
+        reporter: &mut Reporter<'_>,
+    ) -> Result<(), SinkError> {
+        let position = reporter.position();
+        assert_eq!(position.layer.unwrap().number, self.layer);
+        if let ChangeKind::File { .. } = change.get().kind {
+            let mut content = Vec::new();
+            data.read_to_end(&mut content)?;
+            let path = change.get().path.as_bytes().to_vec();
+            self.files.push((self.layer, position.entry.unwrap(), path, Sha256::digest(&content).to_vec()));
+        }
+        Ok(())
+    }
+
+    fn end_layer(&mut self, checked: &Checked) -> Result<(), SinkError> {
+        assert!(checked.proof().is_some());
+        self.ended += 1;
+        Ok(())
+    }
+
+    fn visibility(&self) -> Visibility {
+        self.visibility.unwrap_or(Visibility::AtCommit)
+    }
+}
+
+/// The same, read with the crate `tar` from the layers of the image.
+fn expected_files(selected: &Selected) -> Vec<(usize, u64, Vec<u8>, Vec<u8>)> {
+    let mut files = Vec::new();
+    for (number, layer) in (1..).zip(selected.layers()) {
+        let mut blob = Vec::new();
+        selected.image().open_layer(layer).unwrap().read_to_end(&mut blob).unwrap();
+        let mut plain = Vec::new();
+        let expected = layercage::Expected::unchecked();
+        let mut stream = layercage::LayerStream::open(&blob[..], expected, &Limits::default()).unwrap();
+        stream.read_to_end(&mut plain).unwrap();
+        for (entry, found) in (1..).zip(tar::Archive::new(&plain[..]).entries().unwrap()) {
+            let mut found = found.unwrap();
+            let path = found.path_bytes().into_owned();
+            let path = path.strip_prefix(b"./").unwrap_or(&path).to_vec();
+            if found.header().entry_type().is_file() && !path.windows(4).any(|part| part == b".wh.") {
+                let mut content = Vec::new();
+                found.read_to_end(&mut content).unwrap();
+                files.push((number, entry, path, Sha256::digest(&content).to_vec()));
+            }
+        }
+    }
+    files
+}
+
+#[test]
+fn a_sink_of_a_users_gets_a_whole_image_with_positions_and_content() {
+    let selected = world();
+    let expected = expected_files(&selected);
+    assert!(expected.len() > 3, "{expected:?}");
+    for jobs in 1..=3 {
+        for visibility in [Visibility::AtCommit, Visibility::AtOnce] {
+            let mut sink = Listing { visibility: Some(visibility), ..Listing::default() };
+            let mut session = unpacker(jobs).session();
+            let checked = session.apply_image(&selected, &mut sink).unwrap();
+            assert_eq!(sink.files, expected, "{jobs} threads, {visibility:?}");
+            let numbers: Vec<_> = sink.begun.iter().map(|(number, of, _)| (number.unwrap(), of.unwrap())).collect();
+            assert_eq!(numbers, (1..=6).map(|number| (number, 6)).collect::<Vec<_>>());
+            assert_eq!((sink.ended, checked.len()), (6, 6));
+            let place = tempfile::tempdir().unwrap();
+            let report = unpacker(jobs).unpack(&selected, &open(place.path()), "rootfs").unwrap();
+            assert_eq!(session.report().entries, report.entries);
+            tree::unlock(place.path());
+        }
+    }
+}
+
+#[test]
+fn layers_that_the_caller_opens_make_the_same_tree() {
+    let selected = world();
+    let place = tempfile::tempdir().unwrap();
+    unpacker(1).unpack(&selected, &open(place.path()), "stored").unwrap();
+    for jobs in 1..=3 {
+        let mut staged = Staged::beside(&open(place.path()), format!("opened{jobs}")).unwrap();
+        let opened = Mutex::new(Vec::new());
+        let open_layer = |index, layer: &layercage::LayerDescriptor| {
+            opened.lock().unwrap().push(index);
+            let mut blob = Vec::new();
+            selected.image().open_layer(layer)?.read_to_end(&mut blob)?;
+            Ok(Cursor::new(blob))
+        };
+        let mut session = unpacker(jobs).session();
+        let checked = session.apply_image_from(&selected, open_layer, staged.rootfs()).unwrap();
+        staged.commit(checked.into_iter().map(|checked| checked.verified().unwrap()).collect()).unwrap();
+        assert_eq!(opened.into_inner().unwrap(), [0, 1, 2, 3, 4, 5]);
+        let [stored, opened] = ["stored".to_owned(), format!("opened{jobs}")].map(|name| place.path().join(name));
+        assert_eq!(tree::differences(&tree::list(&stored), &tree::list(&opened)), [""; 0], "{jobs} threads");
+        // One that cannot be opened ends the image, and the tree with it.
+        let mut staged = Staged::beside(&open(place.path()), "lost").unwrap();
+        let fails = |index, layer: &layercage::LayerDescriptor| match index {
+            2 => Err(io::ErrorKind::ConnectionRefused.into()),
+            _ => Ok(selected.image().open_layer(layer)?),
+        };
+        let error = unpacker(jobs).session().apply_image_from(&selected, fails, staged.rootfs()).unwrap_err();
+        assert_eq!((error.blame(), error.position().layer.unwrap().number), (Blame::System, 3), "{error:#}");
+        let error = staged.commit(Vec::new()).unwrap_err();
+        assert_eq!(error.misuse(), Some(&Misuse::Poisoned));
+    }
+    tree::unlock(place.path());
+}
+
+/// Takes everything.
+#[derive(Default)]
+struct Any(Vec<String>);
+
+impl Sink for Any {
+    fn begin_layer(&mut self, _: &LayerContext<'_>) -> Result<(), SinkError> {
+        Ok(())
+    }
+
+    fn change(&mut self, change: Judged<Change>, _: Data<'_>, _: &mut Reporter<'_>) -> Result<(), SinkError> {
+        self.0.push(change.get().path.to_string());
+        Ok(())
+    }
+
+    fn end_layer(&mut self, _: &Checked) -> Result<(), SinkError> {
+        Ok(())
+    }
+
+    fn abandon_layer(&mut self) -> Effect {
+        Effect::None
+    }
+}
+
+#[test]
+fn the_bytes_of_an_image_are_those_of_all_layers_of_a_session_that_were_applied() {
+    let layer = LayerBuilder::new().file("a", &[7; 10]).build();
+    let broken = &layer[..layer.len() - 1_024 - 500];
+    for jobs in 1..=3 {
+        let limits = Limits::default().with(Limit::ImageBytes, 25);
+        let mut session = unpacker(jobs).with_limits(limits).session();
+        session.apply(Layer::new(&layer[..]), &mut Any::default()).unwrap();
+        session.apply(Layer::new(broken), &mut Any::default()).unwrap_err();
+        session.apply_local(Layer::new(&layer[..]), &mut Any::default()).unwrap();
+        let error = session.apply(Layer::new(&layer[..]), &mut Any::default()).unwrap_err();
+        assert_eq!(error.rule_id(), Some("limit"), "{error}");
+        assert_eq!((session.report().entries, session.report().bytes_written), (2, 20));
+        // A session of its own begins anew.
+        session.unpacker().apply(Layer::new(&layer[..]), &mut Any::default()).unwrap();
+    }
+}
+
+#[test]
+fn a_session_goes_on_after_a_layer_that_failed() {
+    let good = LayerBuilder::new().file("a", b"a").file("a", b"b").build();
+    let bad = LayerBuilder::new().file("b", b"").hard_link("c", "nothing").build();
+    for jobs in 1..=3 {
+        let place = tempfile::tempdir().unwrap();
+        let mut rootfs = Rootfs::over(&open(place.path())).unwrap();
+        let mut session = unpacker(jobs).session();
+        session.apply(Layer::new(&good[..]), &mut rootfs).unwrap();
+        let error = session.apply(Layer::new(&bad[..]), &mut rootfs).unwrap_err();
+        assert_eq!((error.rule_id(), error.effect()), (Some("hard-link-missing"), Effect::Partial));
+        session.apply(Layer::new(&good[..]), &mut rootfs).unwrap();
+        assert_eq!((session.report().entries, session.report().count("duplicate-path")), (4, 2));
+    }
+}
+
+#[test]
+fn sessions_on_two_threads_do_not_meet() {
+    fn assert_send<T: Send + 'static>(value: T) -> T {
+        value
+    }
+    let place = tempfile::tempdir().unwrap();
+    let unpacker = unpacker(2);
+    std::thread::scope(|scope| {
+        for name in ["one", "two"] {
+            let mut session = assert_send::<Session<'static>>(unpacker.session());
+            let mut staged = Staged::beside(&open(place.path()), name).unwrap();
+            scope.spawn(move || {
+                let mut proofs = Vec::new();
+                for index in 0..20 {
+                    let bytes = LayerBuilder::new().file(&format!("{name}{index}"), name.as_bytes()).build();
+                    let layer = Layer::new(Cursor::new(bytes.clone())).blob(sha256(&bytes), bytes.len() as u64);
+                    let applied = session.apply(layer.diff_id(sha256(&bytes)), staged.rootfs()).unwrap();
+                    proofs.push(applied.verified().unwrap());
+                }
+                assert_eq!(session.report().entries, 20);
+                staged.commit(proofs).unwrap();
+            });
+        }
+    });
+    for name in ["one", "two"] {
+        let names: Vec<_> =
+            fs::read_dir(place.path().join(name)).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        assert!(names.len() == 20 && names.iter().all(|found| found.to_str().unwrap().starts_with(name)), "{names:?}");
+    }
+}
+
+#[test]
+fn progress_tells_how_much_of_each_blob_was_read_in_both_steps() {
+    let plain = LayerBuilder::new().file("a", &vec![7; 3 << 20]).build();
+    let zipped = crate::support::forms::gzip(&plain);
+    for jobs in 1..=3 {
+        for blob in [&plain, &zipped] {
+            let place = tempfile::tempdir().unwrap();
+            let mut told: Vec<Advance> = Vec::new();
+            let mut observe = |advance: &Advance| {
+                told.push(*advance);
+                ControlFlow::Continue(())
+            };
+            let mut session = unpacker(jobs).with_scratch(open(place.path())).session().with_progress(&mut observe);
+            let mut rootfs = Rootfs::over(&open(place.path())).unwrap();
+            let size = blob.len() as u64;
+            for _ in 0..2 {
+                session.apply(Layer::new(Cursor::new(blob)).blob(sha256(blob), size).seekable(), &mut rootfs).unwrap();
+                session.apply(Layer::new(Cursor::new(blob)).blob(sha256(blob), size), &mut rootfs).unwrap();
+            }
+            session.apply(Layer::new(Cursor::new(blob)), &mut rootfs).unwrap();
+            drop(session);
+            assert!(told.iter().all(|now| now.blob_size.is_none_or(|size| now.blob_bytes_read <= size)));
+            let mut ends = BTreeMap::new();
+            for pair in told.windows(2) {
+                let (now, next) = (pair[0], pair[1]);
+                if now.step != next.step || next.blob_size.is_none() && now.blob_size.is_some() {
+                    *ends.entry((now.step == Step::Verifying, now.blob_bytes_read)).or_insert(0) += 1;
+                }
+            }
+            assert_eq!(ends, BTreeMap::from([((false, size), 4), ((true, size), 4)]), "{jobs} threads");
+            let last = told.last().unwrap();
+            assert_eq!((last.blob_bytes_read, last.blob_size), (size, None));
+        }
+    }
+}
+
+#[test]
+fn a_reader_cancels_with_an_error_and_is_called_again_when_it_was_interrupted() {
+    struct Reader(Vec<io::Error>, Cursor<Vec<u8>>);
+    impl Read for Reader {
+        fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+            self.0.pop().map_or_else(|| self.1.read(out), Err)
+        }
+    }
+    let bytes = LayerBuilder::new().file("a", b"a").build();
+    for jobs in 1..=3 {
+        let apply = |error: io::Error| {
+            let reader = Reader(vec![error, io::ErrorKind::Interrupted.into()], Cursor::new(bytes.clone()));
+            unpacker(jobs).apply(Layer::new(reader), &mut Any::default())
+        };
+        assert_eq!(apply(io::ErrorKind::Interrupted.into()).unwrap().report().entries, 1);
+        let cancelled = apply(Error::from(Misuse::Cancelled).into()).unwrap_err();
+        assert_eq!((cancelled.misuse(), cancelled.blame()), (Some(&Misuse::Cancelled), Blame::Caller));
+        let stalled = apply(io::ErrorKind::TimedOut.into()).unwrap_err();
+        assert_eq!(stalled.blame(), Blame::System);
+        let source = std::error::Error::source(&stalled).and_then(|source| source.downcast_ref::<io::Error>());
+        assert_eq!(source.unwrap().kind(), io::ErrorKind::TimedOut);
+    }
+}
+
+/// The threads of this process are many while tests run. So the reader asks which thread it is on.
+#[test]
+fn several_jobs_are_never_silently_one_thread() {
+    struct Where<'a>(Cursor<Vec<u8>>, &'a Mutex<Option<std::thread::ThreadId>>);
+    impl Read for Where<'_> {
+        fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+            *self.1.lock().unwrap() = Some(std::thread::current().id());
+            self.0.read(out)
+        }
+    }
+    let bytes = LayerBuilder::new().file("a", b"a").build();
+    let here = std::thread::current().id();
+    for jobs in 1..=4 {
+        let seen = Mutex::new(None);
+        let layer = || Layer::new(Where(Cursor::new(bytes.clone()), &seen));
+        unpacker(jobs).apply(layer(), &mut Any::default()).unwrap();
+        assert_eq!(*seen.lock().unwrap() == Some(here), jobs == 1, "{jobs} jobs");
+        unpacker(jobs).session().apply_local(layer(), &mut Any::default()).unwrap();
+        assert_eq!(*seen.lock().unwrap(), Some(here), "{jobs} jobs, locally");
+    }
+    assert_eq!(unpacker(4).jobs().get(), 4);
+}
+
+#[test]
+fn an_image_is_applied_to_a_directory_in_use_layer_by_layer_without_a_copy() {
+    let selected = world();
+    let place = tempfile::tempdir().unwrap();
+    let root = open(place.path());
+
+    for jobs in 1..=3 {
+        let name = format!("root{jobs}");
+        fs::create_dir(place.path().join(&name)).unwrap();
+        let mut rootfs = Rootfs::over(&open(&place.path().join(&name))).unwrap();
+        let mut session = unpacker(jobs).session();
+        session.apply_image(&selected, &mut rootfs).unwrap();
+        drop(rootfs);
+        unpacker(jobs).unpack(&selected, &root, "staged").unwrap();
+        let [got, expected] = [name, "staged".to_owned()].map(|name| {
+            let mut listing = tree::list(&place.path().join(name));
+            // The root is the caller's here, and the image's there.
+            listing.remove(&b"."[..]);
+            listing
+        });
+        assert_eq!(tree::differences(&expected, &got), [""; 0], "{jobs} threads");
+        tree::unlock(&place.path().join("staged"));
+        fs::remove_dir_all(place.path().join("staged")).unwrap();
+    }
+    tree::unlock(place.path());
+}
