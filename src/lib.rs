@@ -37,7 +37,7 @@ pub use image::{
     BlobReader, Descriptor, Image, ImageForm, LayerDescriptor, ListedManifest, ManifestKind, Platform, Scratch,
     Selected, Selector, What,
 };
-pub use output::{Data, LayerContext, Lower, Piece, Rootfs, Sink, SinkError, Visibility};
+pub use output::{Data, Filter, LayerContext, Lower, Piece, Rootfs, Sink, SinkError, Tee, Visibility};
 pub use plan::{Judged, Reporter};
 pub use read::{Blob, Checked, EndMark, Expected, Format, LayerStream, TarReader, Verified};
 #[cfg(feature = "sandbox")]

@@ -3,15 +3,21 @@
 mod audit;
 mod context;
 mod data;
+mod filter;
+mod left_out;
+mod replay;
 mod rootfs;
 mod sink;
 mod sink_error;
 mod state;
+mod tee;
 
 pub use audit::Lower;
 pub(crate) use audit::TreeModel;
 pub use context::LayerContext;
 pub use data::{Data, Piece};
+pub use filter::Filter;
 pub use rootfs::Rootfs;
 pub use sink::{Sink, Visibility};
 pub use sink_error::SinkError;
+pub use tee::Tee;

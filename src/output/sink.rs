@@ -21,7 +21,8 @@ use std::sync::Arc;
 /// If anything fails, in these methods or elsewhere, [`Sink::abandon_layer`] is called once instead of the remaining
 /// calls. It is called without `begin_layer` if the layer fails before it begins, while it is verified for instance.
 /// After `end_layer` or `abandon_layer`, the next layer may begin. Nothing is called after a panic.
-/// [`Sink::visibility`] may be called at any time.
+/// [`Sink::visibility`] may be called at any time. In a [`Tee`](crate::Tee), `abandon_layer` also follows `end_layer` if
+/// the other sink failed there.
 ///
 /// A caller that calls these methods itself can break this order. A sink that cannot continue then returns
 /// [`Misuse::OutsideLayer`](crate::Misuse::OutsideLayer) or [`Misuse::Poisoned`](crate::Misuse::Poisoned), as

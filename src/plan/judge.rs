@@ -23,6 +23,11 @@ impl<T> Judged<T> {
     pub fn into_inner(self) -> T {
         self.0
     }
+
+    /// Makes another value of one that policy lets pass.
+    pub(crate) fn map(self, change: impl FnOnce(T) -> T) -> Self {
+        Self(change(self.0))
+    }
 }
 
 /// Returns what an entry changes; `None` if it changes nothing.

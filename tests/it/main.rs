@@ -14,6 +14,8 @@ mod audit;
 #[cfg(all(feature = "image", feature = "gzip", feature = "zstd"))]
 mod blame;
 mod child;
+#[cfg(all(feature = "image", feature = "gzip", feature = "zstd"))]
+mod composed;
 mod cycles;
 #[cfg(all(feature = "image", feature = "gzip", feature = "zstd"))]
 mod damage;
@@ -38,7 +40,9 @@ mod races;
 mod resolver;
 #[cfg(feature = "sandbox")]
 mod sandbox;
+#[cfg(all(feature = "image", feature = "gzip", feature = "zstd"))]
 mod sessions;
+#[cfg(all(feature = "image", feature = "gzip", feature = "zstd"))]
 mod sinks;
 mod staged;
 mod support;

@@ -1,0 +1,210 @@
+//! A sink that is given only a part of each layer.
+
+use super::context::LayerContext;
+use super::data::Data;
+use super::left_out::{LeftOut, Link};
+use super::sink::{Sink, Visibility};
+use super::sink_error::SinkError;
+use crate::plan::{Judged, Reporter};
+use crate::read::Checked;
+use crate::words::{Change, ChangeKind, DeferredWork, Effect, EntryPath, Escaped, Misuse};
+use std::fmt;
+use std::fs::File;
+use std::sync::Arc;
+
+/// Gives a sink the changes of some paths, and drops the others.
+///
+/// The paths are the names in the archive. They are not resolved: an entry `bin/sh` behind a link `bin -> usr/bin` has
+/// the path `bin/sh`. A whiteout has the path that it removes.
+///
+/// # Hard links
+///
+/// A hard link that is kept may lead to a file that is dropped. By default this is an error,
+/// [`Misuse::LinkToFiltered`]. With [`Filter::with_copies`], the first such link becomes the file itself, and further
+/// links become hard links to the first. For that, the files that are dropped are copied to a file of bounded size,
+/// because a link may come at any time.
+///
+/// ```
+/// # use layercage::{EntryPath, Error, Filter, Layer, Limits, Policy, Rootfs, Unpacker};
+/// # use cap_std::{ambient_authority, fs::Dir};
+/// # let directory = tempfile::tempdir()?;
+/// # let rootfs = Dir::open_ambient_dir(directory.path(), ambient_authority())?;
+/// # let mut archive = tar::Builder::new(Vec::new());
+/// # for name in ["etc/hostname", "usr/bin/true"] {
+/// #     let mut header = tar::Header::new_gnu();
+/// #     header.set_mode(0o644);
+/// #     header.set_size(2);
+/// #     archive.append_data(&mut header, name, &b"a\n"[..])?;
+/// # }
+/// # let archive = archive.into_inner()?;
+/// let mut tree = Rootfs::over(&rootfs)?;
+/// let mut filter = Filter::below(&mut tree, EntryPath::parse(b"etc", &Limits::default())?);
+/// Unpacker::new(Policy::default()).apply(Layer::new(&archive[..]), &mut filter)?;
+/// assert!(rootfs.exists("etc/hostname") && !rootfs.exists("usr"));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub struct Filter<'f, S> {
+    sink: S,
+    keep: Box<dyn FnMut(&EntryPath) -> bool + Send + 'f>,
+    /// `None` if a hard link to a file that is dropped is an error.
+    copies: Option<LeftOut>,
+}
+
+impl<S: fmt::Debug> fmt::Debug for Filter<'_, S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Filter").field("sink", &self.sink).field("copies", &self.copies).finish_non_exhaustive()
+    }
+}
+
+impl<'f, S: Sink> Filter<'f, S> {
+    /// Keeps the paths for which `keep` returns true. It has to return the same for the same path each time.
+    ///
+    /// It should keep the parents of each path that it keeps. Otherwise the attributes of these directories are lost,
+    /// and a whiteout of one removes nothing.
+    pub fn new(sink: S, keep: impl FnMut(&EntryPath) -> bool + Send + 'f) -> Self {
+        Self { sink, keep: Box::new(keep), copies: None }
+    }
+
+    /// Keeps a path, all that lies below it, and its parents.
+    pub fn below(sink: S, prefix: EntryPath) -> Self {
+        Self::new(sink, move |path| is_within(path, &prefix) || is_within(&prefix, path))
+    }
+
+    /// Makes hard links to files that are dropped into copies.
+    ///
+    /// `scratch` has to be open for reading and writing; a file without a name will do. It keeps the content of the
+    /// files that are dropped, over all layers. `most` bounds the bytes that are kept, with 256 bytes and the path for
+    /// each name. What is beyond is not kept, and a link to it is [`Misuse::LinkToFiltered`] again.
+    #[must_use]
+    pub fn with_copies(self, scratch: File, most: u64) -> Self {
+        Self { copies: Some(LeftOut::new(scratch, most)), ..self }
+    }
+
+    /// Returns the sink.
+    pub fn into_inner(self) -> S {
+        self.sink
+    }
+
+    fn keeps(&mut self, path: &EntryPath) -> bool {
+        (self.keep)(path)
+    }
+
+    /// Gives the sink a hard link to what it may not have.
+    fn link(
+        &mut self,
+        change: Judged<Change>,
+        target: &EntryPath,
+        reporter: &mut Reporter<'_>,
+    ) -> Result<(), SinkError> {
+        let missing = || Misuse::LinkToFiltered { target: Escaped::new(target.as_bytes()) };
+        let path = change.get().path.clone();
+        let found = self.copies.as_mut().and_then(|copies| copies.link(&path, target));
+        match found.ok_or_else(missing)? {
+            Link::To(first) => {
+                let change = change.map(|change| linked_to(change, first));
+                self.sink.change(change, Data::of(&mut &b""[..]), reporter)
+            }
+            Link::First(kind, mut content) => {
+                if let ChangeKind::File { size, .. } = &kind {
+                    reporter.count_content(*size)?;
+                }
+                let change = change.map(|change| Change { kind, ..change });
+                let data = Data::of_change(change.get(), &mut content);
+                self.sink.change(change, data, reporter)
+            }
+        }
+    }
+
+    fn drop_change(&mut self, change: &Change, mut data: Data<'_>) -> Result<(), SinkError> {
+        let is_target_kept = match &change.kind {
+            ChangeKind::HardLink { target, .. } => self.keeps(target),
+            _ => false,
+        };
+        let Some(copies) = &mut self.copies else { return Ok(()) };
+        match &change.kind {
+            ChangeKind::HardLink { target, .. } if target != &change.path => {
+                copies.follow(change);
+                copies.keep_link(&change.path, target, is_target_kept);
+                Ok(())
+            }
+            ChangeKind::HardLink { .. } => Ok(()),
+            _ => {
+                copies.follow(change);
+                Ok(copies.keep(change, data.stored())?)
+            }
+        }
+    }
+}
+
+/// Whether a path is a directory or lies below it.
+fn is_within(path: &EntryPath, directory: &EntryPath) -> bool {
+    match path.as_bytes().strip_prefix(directory.as_bytes()) {
+        Some(rest) => directory.is_root() || rest.is_empty() || rest.starts_with(b"/"),
+        None => false,
+    }
+}
+
+fn linked_to(change: Change, target: EntryPath) -> Change {
+    let kind = match change.kind {
+        ChangeKind::HardLink { metadata, .. } => ChangeKind::HardLink { target, metadata },
+        other => other,
+    };
+    Change { kind, ..change }
+}
+
+impl<S: Sink> Sink for Filter<'_, S> {
+    fn begin_layer(&mut self, layer: &LayerContext<'_>) -> Result<(), SinkError> {
+        if let Some(copies) = &mut self.copies {
+            copies.begin_layer();
+        }
+        self.sink.begin_layer(layer)
+    }
+
+    fn change(&mut self, change: Judged<Change>, data: Data<'_>, reporter: &mut Reporter<'_>) -> Result<(), SinkError> {
+        let Change { path, kind, .. } = change.get();
+        // The data of AUFS hard links has a name that no image has. It is kept for the links that lead to it.
+        if matches!(kind, ChangeKind::PseudoLink { .. }) {
+            return self.sink.change(change, data, reporter);
+        }
+        if !self.keeps(path) {
+            return self.drop_change(change.get(), data);
+        }
+        let target = match kind {
+            ChangeKind::HardLink { target, .. } if target.pseudo_link().is_none() => Some(target.clone()),
+            _ => None,
+        };
+        match (&mut self.copies, &target) {
+            // GNU tar names a file twice like this: the sink sees a link to itself.
+            (Some(copies), Some(target)) if copies.is_linked(target, path) => {
+                let itself = path.clone();
+                let change = change.map(|change| linked_to(change, itself));
+                return self.sink.change(change, data, reporter);
+            }
+            (Some(copies), _) => copies.follow(change.get()),
+            (None, _) => (),
+        }
+        match target {
+            Some(target) if !self.keeps(&target) => self.link(change, &target, reporter),
+            _ => self.sink.change(change, data, reporter),
+        }
+    }
+
+    fn end_layer(&mut self, checked: &Checked) -> Result<(), SinkError> {
+        self.sink.end_layer(checked)
+    }
+
+    fn abandon_layer(&mut self) -> Effect {
+        if let Some(copies) = &mut self.copies {
+            copies.abandon_layer();
+        }
+        self.sink.abandon_layer()
+    }
+
+    fn visibility(&self) -> Visibility {
+        self.sink.visibility()
+    }
+
+    fn deferred_work(&mut self) -> Option<Arc<dyn DeferredWork>> {
+        self.sink.deferred_work()
+    }
+}

@@ -1,0 +1,235 @@
+//! What a filter left out, for the hard links that need it.
+
+use super::replay::FileSource;
+use crate::words::{Change, ChangeKind, EntryPath, Error, Source, SparseMap};
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::ops::Bound;
+use std::os::unix::fs::FileExt;
+
+/// What a name costs beside its bytes and its content.
+const OVERHEAD: u64 = 256;
+
+/// Inodes that were left out, by all their names, in a bounded file.
+#[derive(Debug)]
+pub(super) struct LeftOut {
+    file: File,
+    /// The first free byte of the file.
+    end: u64,
+    /// Bytes that may be kept, and were kept.
+    most: u64,
+    used: u64,
+    layer: u64,
+    inodes: Vec<Inode>,
+    /// Names that were left out.
+    names: Paths,
+    /// Names under which the sink has such an inode.
+    linked: Paths,
+}
+
+/// An inode that was left out.
+#[derive(Debug)]
+struct Inode {
+    /// What it is; `None` if the sink has it under a name of its own.
+    kind: Option<ChangeKind>,
+    /// Where its stored bytes begin in the file, and their number.
+    content: (u64, u64),
+    /// The name under which the sink has it.
+    at: Option<EntryPath>,
+}
+
+/// How a hard link to an inode is made.
+pub(super) enum Link<'l> {
+    /// To the name under which the sink has it.
+    To(EntryPath),
+    /// As the first name: with what it is, and its content.
+    First(ChangeKind, FileSource<'l>),
+}
+
+impl LeftOut {
+    pub(super) fn new(file: File, most: u64) -> Self {
+        let (names, linked) = Default::default();
+        Self { file, end: 0, most, used: 0, layer: 0, inodes: Vec::new(), names, linked }
+    }
+
+    pub(super) fn begin_layer(&mut self) {
+        self.layer += 1;
+    }
+
+    /// Forgets what the current layer brought.
+    pub(super) fn abandon_layer(&mut self) {
+        self.names.forget(self.layer);
+        for inode in self.linked.forget(self.layer) {
+            self.unlink(inode);
+        }
+    }
+
+    /// Follows a change: what it replaces or removes is no target any more.
+    pub(super) fn follow(&mut self, change: &Change) {
+        let path = change.path.as_bytes();
+        // Other names of the inodes may be left.
+        self.names.follow(path, &change.kind, self.layer);
+        for inode in self.linked.follow(path, &change.kind, self.layer) {
+            self.unlink(inode);
+        }
+    }
+
+    /// Whether the sink has what was left out at `target` under the name `path`.
+    pub(super) fn is_linked(&self, target: &EntryPath, path: &EntryPath) -> bool {
+        let inode = self.names.get(target).and_then(|inode| self.inodes.get(inode));
+        inode.is_some_and(|inode| inode.at.as_ref() == Some(path))
+    }
+
+    /// The sink has an inode no more.
+    fn unlink(&mut self, inode: usize) {
+        if let Some(inode) = self.inodes.get_mut(inode) {
+            inode.at = None;
+        }
+    }
+
+    /// Keeps an inode that is left out, if there is room.
+    pub(super) fn keep(&mut self, change: &Change, source: &mut dyn Source) -> Result<(), Error> {
+        let (metadata, stored) = match &change.kind {
+            ChangeKind::File { metadata, size, sparse } => (metadata, stored(*size, sparse.as_ref())),
+            ChangeKind::Symlink { metadata, .. } | ChangeKind::Device { metadata, .. } | ChangeKind::Fifo(metadata) => {
+                (metadata, 0)
+            }
+            _ => return Ok(()),
+        };
+        let xattrs = metadata.xattrs.iter().map(|xattr| (xattr.name.len() + xattr.value.len()) as u64).sum::<u64>();
+        if !self.has_room(&change.path, xattrs.saturating_add(stored)) {
+            return Ok(());
+        }
+        let begin = self.end;
+        self.copy(source)?;
+        let kind = Some(change.kind.clone());
+        let inode = self.add(Inode { kind, content: (begin, self.end - begin), at: None });
+        self.names.insert(&change.path, self.layer, inode);
+        Ok(())
+    }
+
+    /// Keeps a further name of an inode. `target` was left out too, or the sink has it.
+    pub(super) fn keep_link(&mut self, path: &EntryPath, target: &EntryPath, is_target_kept: bool) {
+        if !self.has_room(path, 0) {
+            return;
+        }
+        let inode = match self.names.get(target) {
+            Some(inode) => inode,
+            None if is_target_kept => {
+                let inode = self.add(Inode { kind: None, content: (0, 0), at: Some(target.clone()) });
+                self.linked.insert(target, self.layer, inode);
+                inode
+            }
+            None => return,
+        };
+        self.names.insert(path, self.layer, inode);
+    }
+
+    /// How a hard link at `path` gets to what was left out at `target`; `None` if that was not kept.
+    pub(super) fn link(&mut self, path: &EntryPath, target: &EntryPath) -> Option<Link<'_>> {
+        let number = self.names.get(target)?;
+        let inode = self.inodes.get_mut(number)?;
+        if let Some(at) = &inode.at {
+            return Some(Link::To(at.clone()));
+        }
+        let kind = inode.kind.clone()?;
+        inode.at = Some(path.clone());
+        let (begin, length) = inode.content;
+        self.linked.insert(path, self.layer, number);
+        Some(Link::First(kind, FileSource::new(&self.file, begin, length)))
+    }
+
+    fn has_room(&mut self, path: &EntryPath, more: u64) -> bool {
+        let cost = (path.as_bytes().len() as u64).saturating_add(OVERHEAD).saturating_add(more);
+        let used = self.used.saturating_add(cost);
+        let has_room = used <= self.most;
+        if has_room {
+            self.used = used;
+        }
+        has_room
+    }
+
+    fn add(&mut self, inode: Inode) -> usize {
+        self.inodes.push(inode);
+        self.inodes.len() - 1
+    }
+
+    fn copy(&mut self, source: &mut dyn Source) -> Result<(), Error> {
+        loop {
+            let chunk = source.chunk()?;
+            if chunk.is_empty() {
+                return Ok(());
+            }
+            let written = self.file.write_all_at(chunk, self.end);
+            written.map_err(|error| Error::system("pwrite64", b"(kept content)", error))?;
+            let bytes = chunk.len();
+            self.end += bytes as u64;
+            source.consume(bytes);
+        }
+    }
+}
+
+/// The bytes of a file that an archive stores.
+fn stored(size: u64, sparse: Option<&SparseMap>) -> u64 {
+    sparse.map_or(size, |map| map.segments().iter().map(|segment| segment.length).sum())
+}
+
+/// Inodes by path, with the layer that brought each name.
+#[derive(Debug, Default)]
+struct Paths(BTreeMap<Box<[u8]>, (u64, usize)>);
+
+impl Paths {
+    fn get(&self, path: &EntryPath) -> Option<usize> {
+        self.0.get(path.as_bytes()).map(|&(_, inode)| inode)
+    }
+
+    fn insert(&mut self, path: &EntryPath, layer: u64, inode: usize) {
+        self.0.insert(path.as_bytes().into(), (layer, inode));
+    }
+
+    /// Removes the names that a layer brought, and returns their inodes.
+    fn forget(&mut self, layer: u64) -> Vec<usize> {
+        let mut forgotten = Vec::new();
+        self.0.retain(|_, &mut (brought_by, inode)| {
+            let stays = brought_by != layer;
+            forgotten.extend((!stays).then_some(inode));
+            stays
+        });
+        forgotten
+    }
+
+    /// Removes the names that a change replaces or removes, and returns their inodes.
+    fn follow(&mut self, path: &[u8], kind: &ChangeKind, layer: u64) -> Vec<usize> {
+        let (mut removed, is_lower) = (Vec::new(), |brought_by: u64| brought_by < layer);
+        match kind {
+            _ if self.0.is_empty() => (),
+            ChangeKind::PseudoLink { .. } => (),
+            ChangeKind::Directory(_) => removed.extend(self.remove(path, |_| true)),
+            ChangeKind::OpaqueWhiteout => self.remove_below(path, is_lower, &mut removed),
+            ChangeKind::Whiteout => {
+                removed.extend(self.remove(path, is_lower));
+                self.remove_below(path, is_lower, &mut removed);
+            }
+            _ => {
+                removed.extend(self.remove(path, |_| true));
+                self.remove_below(path, |_| true, &mut removed);
+            }
+        }
+        removed
+    }
+
+    fn remove(&mut self, path: &[u8], which: impl Fn(u64) -> bool) -> Option<usize> {
+        let &(layer, inode) = self.0.get(path)?;
+        which(layer).then(|| self.0.remove(path)).flatten().map(|_| inode)
+    }
+
+    fn remove_below(&mut self, directory: &[u8], which: impl Fn(u64) -> bool, removed: &mut Vec<usize>) {
+        let prefix = if directory.is_empty() { Vec::new() } else { [directory, b"/"].concat() };
+        let range = self.0.range::<[u8], _>((Bound::Included(prefix.as_slice()), Bound::Unbounded));
+        let below = range.take_while(|(path, _)| path.starts_with(&prefix));
+        let going = below.filter(|(_, (layer, _))| which(*layer)).map(|(path, _)| path.clone()).collect::<Vec<_>>();
+        for path in going {
+            removed.extend(self.0.remove(&path).map(|(_, inode)| inode));
+        }
+    }
+}
