@@ -244,7 +244,7 @@ fn run(name: &str, items: u64) -> ExitCode {
 fn select(archive: &Path) -> Result<(), Error> {
     let image = Image::open_archive(File::open(archive).unwrap(), || unreachable!(), Limits::default())?;
     let selected = image.select(&Selector::host().platform("linux/amd64".parse().unwrap()))?;
-    selected.layers().iter().for_each(|layer| drop(image.open_layer(layer).unwrap()));
+    selected.layers().iter().for_each(|layer| drop(selected.open_layer(layer).unwrap()));
     Ok(())
 }
 

@@ -34,8 +34,8 @@ mod words;
 
 #[cfg(feature = "image")]
 pub use image::{
-    BlobReader, Descriptor, Image, ImageForm, LayerDescriptor, ListedManifest, ManifestKind, Platform, Scratch,
-    Selected, Selector, What,
+    BlobReader, Descriptor, HistoryEntry, Image, ImageConfig, ImageForm, LayerDescriptor, ListedManifest, ManifestKind,
+    Platform, Scratch, Selected, Selector, What,
 };
 pub use output::{Data, Filter, LayerContext, Lower, Piece, Rootfs, Sink, SinkError, Tee, Visibility};
 pub use plan::{Judged, Reporter};

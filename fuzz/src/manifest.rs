@@ -49,6 +49,7 @@ fn is_refusal(error: &Error) {
 fn check(selected: &Selected, image: &Path, limits: &Limits) {
     let manifest = document(selected.manifest().unwrap(), image, limits);
     let config = document(selected.config(), image, limits);
+    let _ = selected.image_config();
     let layers = selected.layers();
     assert!(layers.len() as u64 <= limits.most(Limit::Layers));
 
@@ -65,7 +66,7 @@ fn check(selected: &Selected, image: &Path, limits: &Limits) {
 
     for layer in layers {
         let descriptor = layer.descriptor().unwrap();
-        if let Ok(file) = selected.image().open_layer(layer) {
+        if let Ok(file) = selected.open_layer(layer) {
             assert_eq!(file.bytes_left(), descriptor.size());
             assert!(is_plain(descriptor, image), "a blob was opened through a link");
         }

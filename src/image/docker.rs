@@ -3,15 +3,19 @@
 //! There are no manifests and no digests of layers: a configuration's diff IDs name its layers, and its own
 //! digest, the image ID, names it. Since version 25 the archive is an image layout as well, and read as one.
 
+use super::agree::{Document, require_as_many};
 use super::document::{self, or_null, strict};
+use super::layer::{LayerDescriptor, LayerPlace};
 use super::manifest::{Config, Descriptor};
 use super::open::{Image, digest_of, in_file};
 use super::pinned::{A_CONFIGURATION, pinned_elsewhere};
 use super::reference::{self, Called};
-use super::select::{Candidate, LayerDescriptor, LayerPlace, Selected, best, nothing};
+use super::select::{Candidate, best, nothing};
+use super::selected::Selected;
 use super::selector::Selector;
 use crate::words::{
-    Algorithm, Digest, EntryPath, Error, Escaped, Fault, Limit, Limits, Position, Quirk, SelectBy, Violation,
+    Algorithm, Digest, EntryPath, Error, Escaped, Fault, LayerPosition, Limit, Limits, Position, Quirk, SelectBy,
+    Violation,
 };
 use serde::Deserialize;
 use std::collections::{BTreeSet, HashMap, HashSet};
@@ -140,7 +144,7 @@ fn named_digest(name: &EntryPath) -> Option<Digest> {
 
 /// A configuration as it was read.
 pub(super) struct Read {
-    pub(super) descriptor: Descriptor,
+    pub(super) document: Document,
     pub(super) config: Config,
 }
 
@@ -187,7 +191,7 @@ impl Image {
                     if others.len() > reference::SHOWN + 1 {
                         others.pop_last();
                     }
-                    *configs.entry(&image.config).insert_entry((*read.descriptor.digest(), rank)).get()
+                    *configs.entry(&image.config).insert_entry((*read.document.descriptor.digest(), rank)).get()
                 }
             };
             candidates.extend(rank.map(|rank| Candidate {
@@ -201,7 +205,7 @@ impl Image {
             return Err(nothing(selector.wanted(), reference::list(others.into_iter()), SelectBy::Platform));
         };
         let read = self.read_config(image)?;
-        let got = *read.descriptor.digest();
+        let got = *read.document.descriptor.digest();
         if got != digest {
             let position = Position { path: Some(Escaped::new(image.config.as_bytes())), ..Position::default() };
             return Err(
@@ -227,7 +231,7 @@ impl Image {
                 continue;
             }
             match self.read_config(image) {
-                Ok(read) if read.descriptor.digest() == digest => return Ok(Some((image, read))),
+                Ok(read) if read.document.descriptor.digest() == digest => return Ok(Some((image, read))),
                 // Another one may be damaged or missing.
                 Err(error) if image.config_digest.is_some() || !error.is_refusal() => {
                     return Err(error);
@@ -257,7 +261,8 @@ impl Image {
                 return Err(Violation::DigestMismatch { expected: expected.into(), got: got.into() }.into());
             }
             let descriptor = Descriptor::found(CONFIG_TYPE.to_owned(), got, bytes.len() as u64);
-            Ok(Read { descriptor, config: Config::parse(&bytes)? })
+            let config = Config::parse(&bytes)?;
+            Ok(Read { document: Document::new(descriptor, bytes), config })
         };
         let position = Position { path: Some(Escaped::new(name)), ..Position::default() };
         read().map_err(|fault: Fault| fault.at(position))
@@ -265,16 +270,15 @@ impl Image {
 
     fn selected(&self, image: &DockerImage, read: Read) -> Result<Selected, Error> {
         let placed = |violation: Violation| Fault::from(violation).at(in_file(MANIFEST_NAME));
-        let (layers, diff_ids) = (image.layers.len(), read.config.diff_ids.len());
-        self.limits().check(Limit::Layers, layers as u64).map_err(placed)?;
-        if layers != diff_ids {
-            return Err(placed(Violation::LayersAndDiffIds { layers, diff_ids }));
-        }
-        let layers = image.layers.iter().zip(&read.config.diff_ids);
-        let layers =
-            layers.map(|(name, diff_id)| LayerDescriptor::new(LayerPlace::Member(name.clone()), None, *diff_id));
-        let layers = layers.collect();
-        let mut selected = Selected::new(self, None, (read.descriptor, read.config.platform), layers);
+        let of = image.layers.len();
+        self.limits().check(Limit::Layers, of as u64).map_err(placed)?;
+        require_as_many(of, read.config.diff_ids.len()).map_err(placed)?;
+        let layers = image.layers.iter().zip(&read.config.diff_ids).enumerate().map(|(index, (name, diff_id))| {
+            let position = LayerPosition { number: index + 1, of };
+            LayerDescriptor::new(LayerPlace::Member(name.clone()), position, None, *diff_id)
+        });
+        let config = (read.document, read.config.platform);
+        let mut selected = Selected::new(self.limits(), None, config, layers.collect()).within(self);
         if let Some(missing) = read.config.unstated {
             let position = Position { path: Some(Escaped::new(image.config.as_bytes())), ..Position::default() };
             selected.add_note(Quirk::PlatformUnstated { missing }, position);

@@ -8,8 +8,9 @@ use crate::words::{Escaped, JsonProblem, Limit, Limits, Violation};
 use serde::de::{
     Deserialize, DeserializeOwned, DeserializeSeed, Deserializer, Error, IntoDeserializer, MapAccess, Visitor,
 };
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::fmt::{self, Display};
+use std::marker::PhantomData;
 use std::sync::Arc;
 
 /// Refuses a document of more values than [`Limit::DocumentValues`], before anything is kept of it.
@@ -183,32 +184,57 @@ pub(super) fn texts<'de, D: Deserializer<'de>, const N: usize>(
     deserializer: D,
     wanted: [&'static str; N],
 ) -> Result<[Option<Box<str>>; N], D::Error> {
-    struct Texts<const N: usize>([&'static str; N]);
-
-    impl<'de, const N: usize> Visitor<'de> for Texts<N> {
-        type Value = [Option<Box<str>>; N];
-
-        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            f.write_str("an object of strings")
+    let mut texts = [const { None }; N];
+    deserializer.deserialize_any(Unique::new(|key: &str, value: String| {
+        if let Some((_, text)) = wanted.iter().zip(&mut texts).find(|(wanted, _)| **wanted == key) {
+            *text = Some(value.into());
         }
+    }))?;
+    Ok(texts)
+}
 
-        fn visit_unit<E: Error>(self) -> Result<Self::Value, E> {
-            Ok([const { None }; N])
-        }
+/// Reads an object with unique keys. `null` is an empty object.
+pub(super) fn unique<'de, V: Deserialize<'de>, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<BTreeMap<String, V>, D::Error> {
+    let mut members = BTreeMap::new();
+    deserializer.deserialize_any(Unique::new(|key: &str, value: V| {
+        members.insert(key.to_owned(), value);
+    }))?;
+    Ok(members)
+}
 
-        fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<Self::Value, M::Error> {
-            let (mut seen, mut texts) = (HashSet::new(), [const { None }; N]);
-            while let Some((key, value)) = map.next_entry::<String, String>()? {
-                if let Some((_, text)) = self.0.iter().zip(&mut texts).find(|(wanted, _)| **wanted == key) {
-                    *text = Some(value.into());
-                }
-                once(&mut seen, key)?;
-            }
-            Ok(texts)
-        }
+/// Calls `take` with each member of an object with unique keys.
+struct Unique<V, T> {
+    take: T,
+    value: PhantomData<V>,
+}
+
+impl<V, T: FnMut(&str, V)> Unique<V, T> {
+    fn new(take: T) -> Self {
+        Self { take, value: PhantomData }
+    }
+}
+
+impl<'de, V: Deserialize<'de>, T: FnMut(&str, V)> Visitor<'de> for Unique<V, T> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
     }
 
-    deserializer.deserialize_any(Texts(wanted))
+    fn visit_unit<E: Error>(self) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_map<M: MapAccess<'de>>(mut self, mut map: M) -> Result<(), M::Error> {
+        let mut seen = HashSet::new();
+        while let Some((key, value)) = map.next_entry::<String, V>()? {
+            (self.take)(&key, value);
+            once(&mut seen, key)?;
+        }
+        Ok(())
+    }
 }
 
 /// Reads a value whose absence Go's writers spell `null`.

@@ -7,7 +7,7 @@ use super::manifest::{Config, Descriptor, Manifest, parse_index};
 use super::media_type::MediaType;
 use super::open::{Image, in_blob};
 use super::reference::{SHOWN, list};
-use super::select::Selected;
+use super::selected::Selected;
 use super::selector::Selector;
 use crate::words::{Digest, Error, Fault, Limit, Violation};
 use std::collections::{BTreeSet, HashSet};

@@ -266,9 +266,9 @@ impl Inventory<'_> {
                 }
                 None => match refused(self.image.read_config(image))? {
                     Ok(found) => {
-                        listed.config = Some(*found.descriptor.digest());
+                        listed.config = Some(*found.document.descriptor.digest());
                         listed.platform = found.config.platform;
-                        read.insert(image.config(), (*found.descriptor.digest(), listed.platform.clone()));
+                        read.insert(image.config(), (*found.document.descriptor.digest(), listed.platform.clone()));
                     }
                     Err(problem) => listed.problem = Some(problem),
                 },

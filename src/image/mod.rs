@@ -1,9 +1,11 @@
 //! Level 4, where layers come from: read-only, regular files alone, everything checked against its digest
 //! before it is used.
 
+mod agree;
 mod alike;
 mod archive;
 mod blob;
+mod config;
 mod docker;
 mod document;
 mod evidence;
@@ -12,6 +14,7 @@ mod form;
 mod headers;
 mod held;
 mod inventory;
+mod layer;
 mod manifest;
 mod media_type;
 mod members;
@@ -22,6 +25,7 @@ mod platform;
 mod recognise;
 mod reference;
 mod select;
+mod selected;
 mod selector;
 #[cfg(feature = "serde")]
 mod serialise;
@@ -31,13 +35,15 @@ mod twin;
 mod walk;
 
 pub use blob::BlobReader;
+pub use config::{HistoryEntry, ImageConfig};
 pub(crate) use evidence::{Evidence, Witness};
 pub use form::ImageForm;
 pub use inventory::{ListedManifest, ManifestKind};
+pub use layer::LayerDescriptor;
 pub use manifest::Descriptor;
 pub use open::{Image, Scratch};
 pub(crate) use outline::Outline;
 pub use platform::Platform;
 pub use recognise::What;
-pub use select::{LayerDescriptor, Selected};
+pub use selected::Selected;
 pub use selector::Selector;

@@ -3,15 +3,16 @@
 //! The forms: an image layout (image-spec, image-layout.md) as a directory or in an archive; the archive of
 //! `docker save`; the directory of `skopeo copy … dir:`.
 
+use super::agree::check_bytes;
 use super::archive::{Archive, UNPACKED_SAVE, kept};
 use super::blob::BlobReader;
 use super::docker::{self, DockerImage};
 use super::document::{self, strict};
 use super::files::{Files, read};
+use super::layer::{LayerDescriptor, LayerPlace};
 use super::manifest::{Descriptor, lists_manifests, stated_type};
 use super::media_type::MediaType;
 use super::recognise::What;
-use super::select::{LayerDescriptor, LayerPlace};
 use crate::cage::{NotOpened, create_spool, open_directory, open_regular};
 use crate::read::Hasher;
 use crate::words::{
@@ -271,13 +272,8 @@ impl Image {
         Ok(file)
     }
 
-    /// Opens a layer, whose bytes are still to be checked: those of `docker save` have no descriptor.
-    ///
-    /// # Errors
-    ///
-    /// As for [`Image::open_blob`]; [`Violation::MemberMissing`], [`Violation::MemberPath`] and
-    /// [`Violation::LinkLoop`] for an archive of `docker save`.
-    pub fn open_layer(&self, layer: &LayerDescriptor) -> Result<BlobReader, Error> {
+    /// Opens a layer. Those of `docker save` have no descriptor.
+    pub(super) fn open_layer(&self, layer: &LayerDescriptor) -> Result<BlobReader, Error> {
         match (layer.place(), &*self.files) {
             (LayerPlace::Blob(descriptor), _) => self.open_blob(descriptor),
             (LayerPlace::Member(name), Files::Archive(archive)) => archive.open_existing(name, &self.limits),
@@ -305,13 +301,17 @@ impl Image {
         descriptor: &Descriptor,
         parse: impl FnOnce(&[u8]) -> Result<T, Violation>,
     ) -> Result<T, Error> {
-        let placed = |fault: Fault| fault.at(in_blob(descriptor.digest()));
+        let bytes = self.document_bytes(descriptor)?;
+        parse(&bytes).map_err(|violation| Fault::from(violation).at(in_blob(descriptor.digest())))
+    }
+
+    /// The bytes of a document, which have the size and the digest of its descriptor.
+    pub(super) fn document_bytes(&self, descriptor: &Descriptor) -> Result<Vec<u8>, Error> {
         let open = || {
             self.limits.check(Limit::ManifestBytes, descriptor.size())?;
             self.verified(self.open_blob(descriptor)?, descriptor.digest())
         };
-        let bytes = open().map_err(placed)?;
-        parse(&bytes).map_err(|violation| placed(violation.into()))
+        open().map_err(|fault: Fault| fault.at(in_blob(descriptor.digest())))
     }
 
     /// The descriptor of a manifest, or an index, of which the digest alone is known; `None` when it is not here.
@@ -338,11 +338,7 @@ impl Image {
 
     fn verified(&self, file: BlobReader, digest: &Digest) -> Result<Vec<u8>, Fault> {
         let bytes = read(file, b"(blob)")?;
-        let (expected, got) = (*digest, digest_of(digest.algorithm(), &bytes));
-        if got != expected {
-            return Err(Violation::DigestMismatch { expected: expected.into(), got: got.into() }.into());
-        }
-        document::check_values(&bytes, &self.limits)?;
+        check_bytes(&bytes, digest, &self.limits)?;
         Ok(bytes)
     }
 

@@ -5,7 +5,7 @@ use super::manifest::{Config, Descriptor, Manifest, parse_index};
 use super::media_type::MediaType;
 use super::open::{Form, Image, in_file};
 use super::reference::{SHOWN, list};
-use super::select::Selected;
+use super::selected::Selected;
 use super::selector::Selector;
 use crate::words::{Digest, Error, Fault, Limit, Position, Violation};
 use std::collections::HashSet;

@@ -4,136 +4,17 @@
 //! good, as image-spec asks (image-index.md, "platform"). Between the descriptors of `index.json` no such order is meant: they may be different images, so where
 //! more than one fits, a reference name has to say which.
 
-use super::manifest::{Config, Descriptor, Manifest, Root, artifact, media_type};
+use super::agree::{Document, agreed};
+use super::manifest::{Descriptor, Root};
 use super::media_type::MediaType;
-use super::open::{Form, Image, in_blob, in_file};
+use super::open::{Form, Image, in_file};
 use super::pinned::pinned_elsewhere;
-use super::platform::Platform;
 use super::reference::{list, named_or};
+use super::selected::Selected;
 use super::selector::{Selector, which};
 use super::walk::Walk;
-use crate::read::Format;
-use crate::words::{
-    Digest, EntryPath, Error, Escaped, Fault, Limit, Misuse, Note, Position, Quirk, SelectBy, Violation,
-};
+use crate::words::{Error, Fault, Misuse, Position, Quirk, SelectBy};
 use std::collections::HashSet;
-
-/// A manifest and its configuration: read, checked against their digests, and in agreement.
-///
-/// Only [`Image::select`] makes one.
-#[derive(Debug, Clone)]
-pub struct Selected {
-    image: Image,
-    manifest: Option<Descriptor>,
-    config: Descriptor,
-    /// What the configuration states.
-    platform: Option<Platform>,
-    name: Option<Box<str>>,
-    layers: Vec<LayerDescriptor>,
-    notes: Vec<Note>,
-}
-
-impl Selected {
-    pub(super) fn new(
-        image: &Image,
-        manifest: Option<Descriptor>,
-        (config, platform): (Descriptor, Option<Platform>),
-        layers: Vec<LayerDescriptor>,
-    ) -> Self {
-        Self { image: image.clone(), manifest, config, platform, name: None, layers, notes: Vec::new() }
-    }
-
-    /// The same, found under a name.
-    pub(super) fn under(self, name: Option<&str>) -> Self {
-        Self { name: name.map(Into::into), ..self }
-    }
-
-    pub(super) fn add_note(&mut self, quirk: Quirk, position: Position) {
-        self.notes.push(Note { quirk, position });
-    }
-
-    /// The image of which this is one.
-    pub fn image(&self) -> &Image {
-        &self.image
-    }
-
-    /// The manifest that was selected; `None` in an archive of `docker save` that is no image layout as well.
-    pub fn manifest(&self) -> Option<&Descriptor> {
-        self.manifest.as_ref()
-    }
-
-    /// The configuration. Its digest is what Docker calls the image ID.
-    pub fn config(&self) -> &Descriptor {
-        &self.config
-    }
-
-    /// The platform that the configuration states; `None` when it states none.
-    pub fn platform(&self) -> Option<&Platform> {
-        self.platform.as_ref()
-    }
-
-    /// A name under which the image lists it, the longest one; text from the image, to be escaped before it is shown.
-    /// `None` when it has none, or was selected by a digest, whatever its name.
-    pub fn name(&self) -> Option<&str> {
-        self.name.as_deref()
-    }
-
-    /// What is odd about how the image names it, and where. [`Unpacker::unpack`](crate::Unpacker::unpack) has policy
-    /// decide it; whoever applies the layers himself does that too.
-    pub fn notes(&self) -> &[Note] {
-        &self.notes
-    }
-
-    /// The layers, the lowest first.
-    pub fn layers(&self) -> &[LayerDescriptor] {
-        &self.layers
-    }
-}
-
-/// A layer as the manifest and the configuration describe it; [`Image::open_layer`] opens it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct LayerDescriptor {
-    place: LayerPlace,
-    compression: Option<Format>,
-    diff_id: Digest,
-}
-
-/// Where the bytes of a layer are.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum LayerPlace {
-    /// In a blob, which the manifest describes.
-    Blob(Descriptor),
-    /// In a member of an archive, of which just the name is known.
-    Member(EntryPath),
-}
-
-impl LayerDescriptor {
-    pub(super) fn new(place: LayerPlace, compression: Option<Format>, diff_id: Digest) -> Self {
-        Self { place, compression, diff_id }
-    }
-
-    pub(super) fn place(&self) -> &LayerPlace {
-        &self.place
-    }
-
-    /// Its blob; `None` in an archive of `docker save`, which names layers by their diff IDs alone.
-    pub fn descriptor(&self) -> Option<&Descriptor> {
-        match &self.place {
-            LayerPlace::Blob(descriptor) => Some(descriptor),
-            LayerPlace::Member(_) => None,
-        }
-    }
-
-    /// How its media type says it is compressed; `None` where it has none.
-    pub fn compression(&self) -> Option<Format> {
-        self.compression
-    }
-
-    /// The digest of the uncompressed layer.
-    pub fn diff_id(&self) -> &Digest {
-        &self.diff_id
-    }
-}
 
 /// Something that fits what is asked for.
 pub(super) struct Candidate<K, T> {
@@ -185,8 +66,8 @@ impl Image {
     /// incomplete, or not an image.
     pub fn select(&self, selector: &Selector) -> Result<Selected, Error> {
         let mut selected = self.select_alone(selector)?;
-        selected.notes.extend(self.note());
-        selected.notes.extend(self.disagreement(&selected, selector)?);
+        selected.add_notes(self.note());
+        selected.add_notes(self.disagreement(&selected, selector)?);
         Ok(selected)
     }
 
@@ -207,8 +88,8 @@ impl Image {
             }
         }?;
         match selector.pinned_config() {
-            Some(digest) if digest != selected.config.digest() => {
-                Err(pinned_elsewhere(*digest, selected.config.digest().to_string()))
+            Some(digest) if digest != selected.config().digest() => {
+                Err(pinned_elsewhere(*digest, selected.config().digest().to_string()))
             }
             _ => Ok(selected),
         }
@@ -247,38 +128,7 @@ impl Image {
     }
 
     pub(super) fn read_manifest(&self, descriptor: &Descriptor) -> Result<Selected, Error> {
-        let manifest = self.document(descriptor, |bytes| Manifest::parse(bytes, descriptor))?;
-        let placed = |violation: Violation| Fault::from(violation).at(in_blob(descriptor.digest()));
-        if let Some(kind) = manifest.artifact() {
-            return Err(placed(artifact(kind)));
-        }
-        self.limits().check(Limit::Layers, manifest.layers.len() as u64).map_err(placed)?;
-        let config = self.document(&manifest.config, Config::parse)?;
-        let (platform, unstated) = (config.platform.clone(), config.unstated);
-        let (layers, diff_ids) = (manifest.layers.len(), config.diff_ids.len());
-        if layers != diff_ids {
-            return Err(placed(Violation::LayersAndDiffIds { layers, diff_ids }));
-        }
-        let layers = manifest
-            .layers
-            .into_iter()
-            .zip(config.diff_ids)
-            .map(|(descriptor, diff_id)| match MediaType::parse(descriptor.media_type()) {
-                Some(MediaType::Layer(compression)) => {
-                    Ok(LayerDescriptor::new(LayerPlace::Blob(descriptor), Some(compression), diff_id))
-                }
-                _ => Err(placed(media_type(descriptor.media_type()))),
-            })
-            .collect::<Result<_, _>>()?;
-        let (media_type, config_at) = (manifest.config.media_type(), in_blob(manifest.config.digest()));
-        let old = MediaType::is_old_config(media_type).then(|| Escaped::new(media_type.as_bytes()));
-        let mut selected = Selected::new(self, Some(descriptor.clone()), (manifest.config, platform), layers);
-        if let Some(media_type) = old {
-            selected.add_note(Quirk::ConfigMediaType { media_type }, in_blob(descriptor.digest()));
-        }
-        if let Some(missing) = unstated {
-            selected.add_note(Quirk::PlatformUnstated { missing }, config_at);
-        }
-        Ok(selected)
+        let manifest = Document::new(descriptor.clone(), self.document_bytes(descriptor)?);
+        Ok(agreed(self.limits(), manifest, |config| self.document_bytes(config))?.within(self))
     }
 }

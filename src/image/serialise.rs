@@ -1,7 +1,7 @@
 //! Images as data for machines, described in docs/json.md.
 
 use super::inventory::ListedManifest;
-use super::select::Selected;
+use super::selected::Selected;
 use crate::words::Escaped;
 use serde::ser::{Serialize, SerializeMap, Serializer};
 

@@ -4,6 +4,8 @@
 #[cfg(test)]
 mod cases;
 #[cfg(test)]
+mod documents;
+#[cfg(test)]
 mod inventory;
 #[cfg(test)]
 mod selection;
@@ -167,10 +169,10 @@ fn a_layer_is_described_by_both_documents_and_opened_by_its_descriptor() {
     assert_eq!(only.descriptor().unwrap().size(), 10);
     assert_eq!(selected.config().digest().to_string(), manifest["config"]["digest"]);
     let mut content = String::new();
-    image.open_layer(only).unwrap().read_to_string(&mut content).unwrap();
+    selected.open_layer(only).unwrap().read_to_string(&mut content).unwrap();
     assert_eq!(content, "compressed");
 
-    let rule = || image.open_layer(only).err().map(|fault| fault.at(Default::default()).rule_id());
+    let rule = || selected.open_layer(only).err().map(|fault| fault.at(Default::default()).rule_id());
     write(world.blob_at(&layer), "longer than that").unwrap();
     assert_eq!(rule(), Some(Some("size-mismatch")));
     remove_file(world.blob_at(&layer)).unwrap();

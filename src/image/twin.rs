@@ -4,9 +4,10 @@
 //! reader and its version. Where the lists answer one question by two images, two readers see two images.
 
 use super::docker;
+use super::layer::LayerPlace;
 use super::manifest::Descriptor;
 use super::open::{Form, Image, blob_name, digest_of, in_file};
-use super::select::{LayerPlace, Selected};
+use super::selected::Selected;
 use super::selector::Selector;
 use crate::words::{Algorithm, Digest, EntryPath, Error, Fault, Misuse, Note, Quirk, Violation};
 use std::collections::{HashMap, HashSet};
@@ -48,7 +49,8 @@ impl Image {
                 Some(known) => *known,
                 None => {
                     let read = self.read_config(image)?;
-                    let known = (*read.descriptor.digest(), read.config.platform.as_ref() == selected.platform());
+                    let known =
+                        (*read.document.descriptor.digest(), read.config.platform.as_ref() == selected.platform());
                     *configs.entry(image.config()).insert_entry(known).get()
                 }
             };

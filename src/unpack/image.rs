@@ -157,6 +157,6 @@ impl Selected {
     ///
     /// The same.
     pub fn unpack_into(&self, parent: impl AsFd, name: impl AsRef<OsStr>, policy: &Policy) -> Result<Report, Error> {
-        Unpacker::new(policy.clone()).with_limits(self.image().limits().clone()).unpack(self, parent, name)
+        Unpacker::new(policy.clone()).with_limits(self.limits().clone()).unpack(self, parent, name)
     }
 }

@@ -56,6 +56,13 @@ pub enum Misuse {
         /// The member that shows that it is an image.
         member: Escaped,
     },
+    /// The layers of an image were to be opened of which only the documents are here
+    /// ([`Selected::from_documents`](crate::Selected::from_documents)).
+    #[error("the layers of this image are not on disk: it was made of a manifest and a configuration alone")]
+    LayersElsewhere,
+    /// An image index was given in place of a manifest.
+    #[error("this is an image index and not a manifest: choose one of the manifests that it lists")]
+    IndexAsManifest,
     /// A layer was not checked against every value that a proof needs.
     #[error("the layer was applied without {missing}, so nothing proves that it is the right one")]
     Unproven {

@@ -256,7 +256,7 @@ fn what_is_opened_may_go_to_other_threads_and_be_read_at_once() {
     let selected = goes_anywhere(image.select(&Selector::host()).unwrap());
     let threads: Vec<_> = (selected.layers().iter().chain(selected.layers()))
         .map(|layer| {
-            let (mut reader, diff_id): (BlobReader, _) = (image.open_layer(layer).unwrap(), *layer.diff_id());
+            let (mut reader, diff_id): (BlobReader, _) = (selected.open_layer(layer).unwrap(), *layer.diff_id());
             std::thread::spawn(move || {
                 let mut bytes = Vec::new();
                 reader.read_to_end(&mut bytes).unwrap();

@@ -20,6 +20,8 @@ mod cycles;
 #[cfg(all(feature = "image", feature = "gzip", feature = "zstd"))]
 mod damage;
 mod docs;
+#[cfg(all(feature = "image", feature = "gzip", feature = "zstd"))]
+mod documents;
 mod failures;
 #[cfg(all(feature = "image", feature = "gzip", feature = "zstd"))]
 mod forms;

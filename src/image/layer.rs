@@ -1,0 +1,63 @@
+//! A layer as the documents of its image describe it.
+
+use super::manifest::Descriptor;
+use crate::read::Format;
+use crate::words::{Digest, EntryPath, LayerPosition};
+
+/// A layer as the manifest and the configuration describe it. [`Selected::open_layer`](super::Selected::open_layer)
+/// opens it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LayerDescriptor {
+    place: LayerPlace,
+    position: LayerPosition,
+    compression: Option<Format>,
+    diff_id: Digest,
+}
+
+/// Where the bytes of a layer are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum LayerPlace {
+    /// In a blob, which the manifest describes.
+    Blob(Descriptor),
+    /// In a member of an archive, of which just the name is known.
+    Member(EntryPath),
+}
+
+impl LayerDescriptor {
+    pub(super) fn new(
+        place: LayerPlace,
+        position: LayerPosition,
+        compression: Option<Format>,
+        diff_id: Digest,
+    ) -> Self {
+        Self { place, position, compression, diff_id }
+    }
+
+    pub(super) fn place(&self) -> &LayerPlace {
+        &self.place
+    }
+
+    /// The number of the layer, and how many layers the image has. The lowest layer has the number 1.
+    pub fn position(&self) -> LayerPosition {
+        self.position
+    }
+
+    /// The descriptor of its blob: digest, size and media type. `None` in an archive of `docker save`, which names
+    /// layers by their diff IDs alone.
+    pub fn descriptor(&self) -> Option<&Descriptor> {
+        match &self.place {
+            LayerPlace::Blob(descriptor) => Some(descriptor),
+            LayerPlace::Member(_) => None,
+        }
+    }
+
+    /// The compression that its media type states; `None` if it has no media type.
+    pub fn compression(&self) -> Option<Format> {
+        self.compression
+    }
+
+    /// The digest of the uncompressed layer.
+    pub fn diff_id(&self) -> &Digest {
+        &self.diff_id
+    }
+}
