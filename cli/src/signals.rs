@@ -36,15 +36,16 @@ impl Signals {
         let signals = Self { which: Arc::default(), wake, waker, left_off: Arc::default() };
         let came = Arc::new(AtomicBool::new(false));
         for signal in [SIGINT, SIGTERM, SIGHUP].into_iter().filter(|signal| !ignored.has(*signal)) {
-            // In this order: the first one finds that none has come.
-            signal_hook::flag::register_conditional_default(signal, Arc::clone(&came))?;
-            signal_hook::flag::register(signal, Arc::clone(&came))?;
+            // The number is registered first: a signal that comes between two of these calls must not be lost.
             signal_hook::flag::register_usize(
                 signal,
                 Arc::clone(&signals.which),
                 usize::try_from(signal).unwrap_or(0),
             )?;
             pipe::register(signal, signals.waker.try_clone()?)?;
+            // In this order, so that the first signal does not find its own flag.
+            signal_hook::flag::register_conditional_default(signal, Arc::clone(&came))?;
+            signal_hook::flag::register(signal, Arc::clone(&came))?;
         }
         Ok(signals)
     }
@@ -131,6 +132,10 @@ impl<R: Read + AsFd> Read for Interruptible<R> {
             PollFd::from_borrowed_fd(self.signals.wake.as_fd(), PollFlags::IN),
         ];
         loop {
+            // Before the wait, too: a signal that came while the handlers were registered woke nothing.
+            if self.signals.are_to_end() {
+                return Err(Error::from(Misuse::Cancelled).into());
+            }
             match poll(&mut either, None) {
                 Err(Errno::INTR) => continue,
                 other => other?,
