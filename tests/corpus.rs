@@ -57,6 +57,7 @@ const WITHOUT_A_CASE: &[(&str, &str)] = &[
     ("member-twice", "the members of an image's archive are found by name"),
     ("archive-ambiguous", "an image lies in an archive"),
     ("member-path", "an image in an archive names members"),
+    ("member-link-missing", "an image in an archive names members"),
     ("not-an-image", "an image has a layout"),
     ("json", "an image has documents"),
     ("media-type", "a media type stands in a manifest"),

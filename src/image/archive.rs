@@ -2,7 +2,7 @@
 
 use super::blob::BlobReader;
 use super::headers::Headers;
-use super::members::{Member, Members};
+use super::members::{Member, Members, Place};
 use super::recognise::{What, look};
 use crate::read::{Expected, Format, LayerStream, TarReader};
 use crate::words::{
@@ -109,6 +109,7 @@ pub(super) const UNPACKED_SAVE: Because = Because {
 pub(super) fn headers(file: &Arc<File>, limits: &Limits, members: &mut Members) -> Result<(), Error> {
     let length = file.metadata().map_err(|error| system("fstat", error).at(Position::default()))?.len();
     let mut reader = TarReader::new(Headers::of(Arc::clone(file)), &of_archives(limits));
+    let mut sparse_bytes: u64 = 0;
     loop {
         let entry = reader.next_entry();
         let position = reader.position();
@@ -119,6 +120,11 @@ pub(super) fn headers(file: &Arc<File>, limits: &Limits, members: &mut Members) 
                 && place.at.checked_add(place.stored()).is_none_or(|end| end > length)
             {
                 return Err(Violation::Truncated.into());
+            }
+            // Holes take no byte of the archive: a member of 7 KB may have 4 TiB, and hours are spent on reading them.
+            if let Member::File(Place { size, map: Some(_), .. }) = &member {
+                sparse_bytes = sparse_bytes.saturating_add(*size);
+                limits.check(Limit::ArchiveBytes, sparse_bytes)?;
             }
             reader.jump();
             members.add(&path, member, limits, file)
@@ -142,12 +148,16 @@ pub(super) fn at_end<R: BufRead>(reader: &TarReader<R>) -> Result<(), Error> {
     judged.map_err(|violation| Fault::from(violation).at(reader.position()))
 }
 
-/// No policy speaks of the archive around an image, and no report has its notes: oddities that real archives are
-/// known to have pass, others do not, whatever is allowed for layers.
+/// Judges a quirk of the archive around an image. No policy applies to it and no report has its notes: quirks that real
+/// archives have pass, all others are refused, whatever is allowed for layers.
 fn judge(quirk: &Quirk) -> Result<(), Violation> {
-    match Policy::default().verdict(quirk.rule()) {
-        Verdict::Refuse => Err(Violation::ArchiveAmbiguous { rule: quirk.id(), because: quirk.to_string() }),
-        Verdict::Note | Verdict::Pass => Ok(()),
+    match (quirk, Policy::default().verdict(quirk.rule())) {
+        // A layer may have this index behind its end mark. No writer puts it behind the archive of an image: there it is
+        // a member that `tar -i` finds and other readers do not.
+        (Quirk::EstargzIndex, _) | (_, Verdict::Refuse) => {
+            Err(Violation::ArchiveAmbiguous { rule: quirk.id(), because: quirk.to_string() })
+        }
+        (_, Verdict::Note | Verdict::Pass) => Ok(()),
     }
 }
 

@@ -132,7 +132,7 @@ impl Members {
         limits.check(Limit::ArchiveNameBytes, self.name_bytes)?;
         let member = match member {
             Member::HardLink(target) => {
-                let linked = self.linked(&target, limits);
+                let linked = self.linked(name, &target, limits);
                 self.name_bytes += linked.kept() as u64;
                 limits.check(Limit::ArchiveNameBytes, self.name_bytes)?;
                 linked
@@ -162,11 +162,14 @@ impl Members {
 
     /// What a hard link makes of its name. Its target is a member before it, as in a layer: writers that see a file
     /// for the second time write a link to its first name. The link then is that member under another name.
-    fn linked(&self, target: &[u8], limits: &Limits) -> Member {
+    fn linked(&self, name: &EntryPath, target: &[u8], limits: &Limits) -> Member {
         let shown = || Escaped::new(target);
         let found = EntryPath::parse(target, limits).and_then(|path| Ok(self.find(&path)?.map(|(_, held)| held)));
         match found.map(|held| held.map(|held| &held.member)) {
-            Ok(None) => Member::Broken(Box::new(Violation::HardLinkMissing { target: shown() })),
+            Ok(None) => {
+                let member = Escaped::new(name.as_bytes());
+                Member::Broken(Box::new(Violation::MemberLinkMissing { member, target: shown() }))
+            }
             Ok(Some(Member::Directory)) => Member::Broken(Box::new(Violation::HardLinkToDirectory { target: shown() })),
             // Another name for the link, from where its target may lead elsewhere.
             Ok(Some(Member::Link(link))) => {
@@ -330,7 +333,10 @@ mod tests {
             ("pipe", EntryKind::Fifo),
             ("to-pipe", hard_link("pipe")),
         ]);
-        let missing = |target: &str| Err(Violation::HardLinkMissing { target: Escaped::new(target.as_bytes()) });
+        let missing = |member: &str, target: &str| {
+            let [member, target] = [member, target].map(|name| Escaped::new(name.as_bytes()));
+            Err(Violation::MemberLinkMissing { member, target })
+        };
         assert_eq!([found(&members, "x/same"), found(&members, "again")], [Ok(Some(1)), Ok(Some(1))]);
         assert_eq!(found(&members, "a/file"), Ok(Some(1)), "a link to itself, where the file is there");
         assert_eq!(
@@ -338,8 +344,8 @@ mod tests {
             Ok(Some(6)),
             "a link to a symbolic link, which leads on from its own place"
         );
-        assert_eq!(found(&members, "early"), missing("a/file"));
-        assert_eq!(found(&members, "to-directory"), missing("d"));
+        assert_eq!(found(&members, "early"), missing("early", "a/file"));
+        assert_eq!(found(&members, "to-directory"), missing("to-directory", "d"));
         let directory = Violation::HardLinkToDirectory { target: Escaped::new(b"d/") };
         assert_eq!(found(&members, "to-directory-now"), Err(directory));
         assert_eq!(found(&members, "climbs").unwrap_err().id(), "name-climbs");

@@ -274,13 +274,16 @@ impl Image {
 
     /// Opens a layer. Those of `docker save` have no descriptor.
     pub(super) fn open_layer(&self, layer: &LayerDescriptor) -> Result<BlobReader, Error> {
-        match (layer.place(), &*self.files) {
+        let opened = match (layer.place(), &*self.files) {
             (LayerPlace::Blob(descriptor), _) => self.open_blob(descriptor),
             (LayerPlace::Member(name), Files::Archive(archive)) => archive.open_existing(name, &self.limits),
             (LayerPlace::Member(name), Files::Directory(_)) => {
                 Err(Violation::MemberMissing { name: Escaped::new(name.as_bytes()) }.into())
             }
-        }
+        }?;
+        // A layer that is too large is refused before its first byte is read.
+        self.limits.check(Limit::LayerBytes, opened.bytes_left())?;
+        Ok(opened)
     }
 
     /// What is enforced while this image is read.

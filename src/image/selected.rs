@@ -119,7 +119,7 @@ impl Selected {
     ///
     /// # Errors
     ///
-    /// As for [`Image::open_blob`]. For an archive of `docker save`:
+    /// As for [`Image::open_blob`]; [`Limit::LayerBytes`](crate::Limit::LayerBytes). For an archive of `docker save`:
     /// [`Violation::MemberMissing`](crate::Violation::MemberMissing),
     /// [`Violation::MemberPath`](crate::Violation::MemberPath) and
     /// [`Violation::LinkLoop`](crate::Violation::LinkLoop). [`Misuse::LayersElsewhere`] if the image was made by

@@ -101,7 +101,8 @@ limits! {
     /// Bytes of the names of the members of the archive of an image, of the targets of links, and of the maps of sparse
     /// members.
     ArchiveNameBytes "archive-name-bytes" = 16 << 20;
-    /// Bytes of the archive of an image that is compressed, or comes as a stream, and is kept in a file meanwhile.
+    /// Bytes of the archive of an image that is compressed or comes as a stream, and is kept in a file meanwhile. Also
+    /// the sizes, holes included, of all sparse members of such an archive or of a plain one.
     ArchiveBytes "archive-bytes" = 1 << 40;
     /// Bytes of the window that a zstd frame asks for.
     ZstdWindowBytes "zstd-window-bytes" = 128 << 20;

@@ -106,6 +106,9 @@ macro_rules! rules {
 
 /// What a field holds. A field of a new name needs a row here.
 macro_rules! field {
+    (member) => {
+        "The name of the member."
+    };
     (amount) => {
         "The amount that was seen."
     };
@@ -374,7 +377,10 @@ rules! {
         "member-missing" MemberMissing { name: Escaped } "the image names a file that is missing from its archive"
             advice "the copy of the image is incomplete: fetch it again";
         "member-twice" MemberTwice { name: Escaped } "the archive of an image holds two different members with the same name";
-        "member-path" MemberPath { path: Escaped } "a name or a link in the archive of an image leads out of it";
+        "member-path" MemberPath { path: Escaped } "a name or a link in the archive of an image leads out of it"
+            advice "do not trust the archive; if you packed it yourself, pack it again with relative links that stay inside";
+        "member-link-missing" MemberLinkMissing { member: Escaped, target: Escaped } "a hard link in the archive of an image has no target in front of it"
+            advice "the target must be an earlier member of the same archive: pack the archive again";
         "archive-ambiguous" ArchiveAmbiguous { rule: &'static str, because: String } "readers differ on what the archive around the image holds"
             advice "no policy allows it: fetch the archive again, or write it again with another tool";
         "json" Json { problem: JsonProblem } "a document of the image is malformed";

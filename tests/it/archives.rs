@@ -277,12 +277,12 @@ const DOCKER: &[Case] = &[
     (
         "a layer that is a hard link to a later member",
         || Docker::new().add(|a| a.hard_link("id/layer.tar", "l").file("l", &layer(b"1"))).build(),
-        Some("hard-link-missing"),
+        Some("member-link-missing"),
     ),
     (
         "a layer that is a hard link to the machine",
         || Docker::new().add(|a| a.hard_link("id/layer.tar", "/etc/passwd")).build(),
-        Some("hard-link-missing"),
+        Some("member-link-missing"),
     ),
     (
         "a layer that is a hard link that climbs",
@@ -297,7 +297,7 @@ const DOCKER: &[Case] = &[
     (
         "a layer that is a hard link to itself",
         || Docker::new().add(|a| a.hard_link("id/layer.tar", "id/layer.tar")).build(),
-        Some("hard-link-missing"),
+        Some("member-link-missing"),
     ),
     (
         "a layer and a hard link to itself",
@@ -518,14 +518,89 @@ fn judged(name: &str, bytes: &[u8]) -> Option<&'static str> {
 #[test]
 fn a_layer_of_holes_counts_with_its_holes() {
     let place = tempfile::tempdir().unwrap();
-    let size = 1 << 60;
-    let archive = Docker::new().add(|a| sparse_map(a, "id/layer.tar", &[(size, 0)], size, b"")).build();
+    let size = 1 << 40;
+    let archive =
+        Docker::new().add(|a| sparse_map(a, "id/layer.tar", &[(0, 1024), (size, 0)], size, &[1; 1024])).build();
     fs::write(place.path().join("image"), archive).unwrap();
-    let limits = Limits::default().with(Limit::LayerBytes, 1 << 20);
+    let limits = Limits::default().with(Limit::LayerBytes, size - 1);
     let image = Image::open_at(&open(place.path()), "image", limits).unwrap();
     let selected = image.select(&Selector::host()).unwrap();
-    let error = selected.unpack_into(&open(place.path()), "rootfs", &Policy::default()).unwrap_err();
+    let [only] = selected.layers() else { panic!("{selected:?}") };
+    let error = selected.open_layer(only).unwrap_err();
     assert_eq!(error.rule_id(), Some("limit"), "{error}");
+    assert!(error.to_string().contains("layer-bytes") && error.to_string().contains("layer 1 of 1"), "{error}");
+}
+
+#[test]
+fn a_stored_layer_that_is_too_large_is_refused_before_it_is_read() {
+    let place = tempfile::tempdir().unwrap();
+    let bytes = layer(b"1").len() as u64;
+    fs::write(place.path().join("image"), Docker::new().whole().build()).unwrap();
+    let rule = |most| {
+        let limits = Limits::default().with(Limit::LayerBytes, most);
+        let image = Image::open_at(&open(place.path()), "image", limits).unwrap();
+        let selected = image.select(&Selector::host()).unwrap();
+        selected.open_layer(&selected.layers()[0]).err().map(|error| error.rule_id().unwrap())
+    };
+    assert_eq!([rule(bytes), rule(bytes - 1)], [None, Some("limit")]);
+}
+
+/// Reading holes takes as long as reading bytes, so their sizes count together before any is read.
+#[test]
+fn the_sizes_of_all_members_with_holes_count_against_the_limit_on_the_archive() {
+    let place = tempfile::tempdir().unwrap();
+    let hole = |a, name| sparse_map(a, name, &[(0, 512), (1 << 30, 0)], 1 << 30, &[0; 512]);
+    let rule = |archive: LayerBuilder, most| {
+        fs::write(place.path().join("image"), Docker::new().whole().add(|_| archive).build()).unwrap();
+        let limits = Limits::default().with(Limit::ArchiveBytes, most);
+        Image::open_at(&open(place.path()), "image", limits).err().map(|error| error.rule_id().unwrap())
+    };
+    let two = || hole(hole(LayerBuilder::new(), "a"), "b");
+    assert_eq!(rule(two(), 2 << 30), None);
+    assert_eq!(rule(two(), (2 << 30) - 1), Some("limit"));
+    assert_eq!(rule(hole(LayerBuilder::new(), "a"), 1 << 30), None);
+    let four_tebibytes = sparse_map(LayerBuilder::new(), "l.tar", &[(0, 1024), (1 << 42, 0)], 1 << 42, &[0; 1024]);
+    assert_eq!(rule(four_tebibytes, Limit::ArchiveBytes.default()), Some("limit"));
+}
+
+#[test]
+fn a_hard_link_without_its_target_is_named_with_it_and_lower_layers_are_not_mentioned() {
+    let place = tempfile::tempdir().unwrap();
+    fs::write(place.path().join("image"), Docker::new().add(|a| a.hard_link("id/layer.tar", "x.tar")).build()).unwrap();
+    let selected = select(&place.path().join("image")).unwrap();
+    let error = selected.open_layer(&selected.layers()[0]).unwrap_err();
+    assert_eq!(error.rule_id(), Some("member-link-missing"), "{error}");
+    let message = error.to_string();
+    assert!(message.contains("\"id/layer.tar\"") && message.contains("\"x.tar\""), "{message}");
+    assert!(!error.advice().unwrap().contains("lower"), "{error:?}");
+}
+
+#[test]
+fn a_link_that_leads_out_of_the_archive_has_a_help_of_its_own() {
+    let place = tempfile::tempdir().unwrap();
+    for target in ["/etc/passwd", "../../etc/passwd"] {
+        fs::write(place.path().join("image"), Docker::new().add(|a| a.symlink("id/layer.tar", target)).build())
+            .unwrap();
+        let selected = select(&place.path().join("image")).unwrap();
+        let error = selected.open_layer(&selected.layers()[0]).unwrap_err();
+        assert_eq!(error.rule_id(), Some("member-path"), "{error}");
+        assert!(error.advice().unwrap().contains("relative links that stay inside"), "{error:?}");
+    }
+}
+
+/// `tar -i` and readers that go on behind the end mark find a member there, other readers do not.
+#[test]
+fn the_index_of_an_estargz_layer_is_no_part_of_the_archive_around_an_image() {
+    let index = || LayerBuilder::new().file("stargz.index.json", b"{}").build();
+    let behind = |archive: Vec<u8>| [archive, index()].concat();
+    let (place, layout) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    small(layout.path());
+    for archive in [Docker::new().whole().build(), forms::oci_archive(layout.path(), "", |archive| archive)] {
+        fs::write(place.path().join("image"), behind(archive)).unwrap();
+        let error = select(&place.path().join("image")).unwrap_err();
+        assert_eq!(error.rule_id(), Some("archive-ambiguous"), "{error}");
+        assert!(error.to_string().contains("estargz-index"), "{error}");
+    }
 }
 
 #[test]
@@ -632,7 +707,7 @@ fn a_blob_may_be_a_link_that_stays_inside_and_nothing_else() {
         (|a, name, blob| a.file("x", blob).symlink(name, "x"), Some("member-missing")),
         (|a, name, _| a.file("x", b"other").symlink(name, "../../x"), Some("size-mismatch")),
         (|a, name, blob| a.file("x", blob).hard_link(name, "x"), None),
-        (|a, name, blob| a.hard_link(name, "x").file("x", blob), Some("hard-link-missing")),
+        (|a, name, blob| a.hard_link(name, "x").file("x", blob), Some("member-link-missing")),
         (|a, name, blob| sparse(a, name, blob), None),
         (|a, name, _| a.fifo(name), Some("blob-not-regular")),
     ];
