@@ -11,9 +11,10 @@
 //! two removals. But a layer may also bring an empty directory of that name. So a second socket beside the directory,
 //! its **guard**, exists while the mark does not. A directory without mark and guard is left alone.
 
+use super::directory::{self, Caller};
 use super::failed::{At, Failed, swapped};
+use super::names::Names;
 use super::sys::{self, Origin, Status};
-use super::{directory, directory::Me, remove::Names};
 use crate::words::{DIGITS, Fault, has_digits};
 use rustix::fs::{FileType, FlockOperation};
 use rustix::io::Errno;
@@ -45,7 +46,7 @@ pub(super) struct Claim {
 
 impl Claim {
     /// Makes one in `parent`.
-    pub(super) fn make(parent: BorrowedFd<'_>, Purpose(prefix): Purpose, me: Me) -> Result<Self, Fault> {
+    pub(super) fn make(parent: BorrowedFd<'_>, Purpose(prefix): Purpose, caller: Caller) -> Result<Self, Fault> {
         for _ in 0..16 {
             let name = [prefix, format!("{:016x}", RandomState::new().hash_one(0)).as_bytes()].concat();
             let guard = guard(&name);
@@ -56,7 +57,7 @@ impl Claim {
                 Err(Failed { errno: Errno::PERM | Errno::OPNOTSUPP | Errno::NOSYS | Errno::INVAL, .. }) => false,
                 Err(failed) => return Err(failed.at(&guard)),
             };
-            let made = make(parent, &name, has_sockets, me);
+            let made = make(parent, &name, has_sockets, caller);
             if has_sockets {
                 let _ = sys::unlink(parent, &guard);
             }
@@ -111,12 +112,12 @@ impl Claim {
 }
 
 /// Creates a directory of this name, locks and marks it; `None` if the cleanup of another run was faster.
-fn make(parent: BorrowedFd<'_>, name: &[u8], has_sockets: bool, me: Me) -> Result<Option<Claim>, Fault> {
+fn make(parent: BorrowedFd<'_>, name: &[u8], has_sockets: bool, caller: Caller) -> Result<Option<Claim>, Fault> {
     match sys::create_directory(parent, name) {
         Err(Failed { errno: Errno::EXIST, .. }) => return Ok(None),
         other => other.at(name)?,
     }
-    take(parent, name, has_sockets, me).inspect_err(|_| {
+    take(parent, name, has_sockets, caller).inspect_err(|_| {
         // Removes only an empty directory: a user who moved another one here could have removed that one, too.
         let _ = sys::remove_directory(parent, name);
     })
@@ -128,7 +129,7 @@ fn make(parent: BorrowedFd<'_>, name: &[u8], has_sockets: bool, me: Me) -> Resul
 /// can have replaced it by another directory of ours. That directory must lose no data. It is changed only if it is
 /// empty and has a mode that mkdir could have produced. That user could also have removed an empty directory. Files
 /// that others put into it later are not removed: we remove only what we created, by name.
-fn take(parent: BorrowedFd<'_>, name: &[u8], has_sockets: bool, me: Me) -> Result<Option<Claim>, Fault> {
+fn take(parent: BorrowedFd<'_>, name: &[u8], has_sockets: bool, caller: Caller) -> Result<Option<Claim>, Fault> {
     let handle = match sys::open_handle(parent, name) {
         Err(Failed { errno: Errno::NOENT, .. }) => return Ok(None),
         other => other.at(name)?,
@@ -138,7 +139,7 @@ fn take(parent: BorrowedFd<'_>, name: &[u8], has_sockets: bool, me: Me) -> Resul
     if found.kind != FileType::Directory {
         return Err(another());
     }
-    if found.uid != me.uid {
+    if found.uid != caller.uid {
         let fault = Fault::system("mkdirat", name, Errno::PERM);
         return Err(fault.about("what we make in this file system belongs to somebody else"));
     }
@@ -147,7 +148,7 @@ fn take(parent: BorrowedFd<'_>, name: &[u8], has_sockets: bool, me: Me) -> Resul
     }
     let mount = sys::status(parent).at(name)?.mount;
     // A umask may deny access even to us.
-    let directory = directory::unlock(handle.as_fd(), name, Some(mount), me)?;
+    let directory = directory::unlock(handle.as_fd(), name, Some(mount), caller)?;
     if !lock(&directory, FlockOperation::NonBlockingLockExclusive, name)? || !sys::names(parent, name, found.identity) {
         return Ok(None);
     }
@@ -177,14 +178,14 @@ fn take(parent: BorrowedFd<'_>, name: &[u8], has_sockets: bool, me: Me) -> Resul
 pub(super) fn each_dead(
     parent: BorrowedFd<'_>,
     purpose: Purpose,
-    me: Me,
+    caller: Caller,
     mut found: impl FnMut(Claim),
 ) -> Result<bool, Fault> {
     let mut names = Names::of(parent, b".")?;
     let mut any_guards = false;
     while let Some((name, _)) = names.next()? {
         if purpose.is_that_of(&name) {
-            if let Ok(Some(Marked { directory, identity, mark })) = open_marked(parent, &name, me)
+            if let Ok(Some(Marked { directory, identity, mark })) = open_marked(parent, &name, caller)
                 && let Ok(true) = lock(&directory, FlockOperation::NonBlockingLockExclusive, &name)
             {
                 let claim = Claim { directory, name: name.into(), identity, mark: Some(mark) };
@@ -196,7 +197,7 @@ pub(super) fn each_dead(
         } else if let Some(unmarked) = name.strip_suffix(GUARD)
             && purpose.is_that_of(unmarked)
         {
-            any_guards |= remove_guarded(parent, unmarked, &name, me).unwrap_or(false);
+            any_guards |= remove_guarded(parent, unmarked, &name, caller).unwrap_or(false);
         }
     }
     Ok(any_guards)
@@ -205,8 +206,8 @@ pub(super) fn each_dead(
 /// Whether a name in `parent` is that of a directory of a live run of the same user.
 ///
 /// Any user may be able to lock a directory that a layer brought. So it must have a mark, too.
-pub(super) fn is_alive(parent: BorrowedFd<'_>, purpose: Purpose, name: &[u8], me: Me) -> bool {
-    let is_locked = || match open_marked(parent, name, me)? {
+pub(super) fn is_alive(parent: BorrowedFd<'_>, purpose: Purpose, name: &[u8], caller: Caller) -> bool {
+    let is_locked = || match open_marked(parent, name, caller)? {
         Some(marked) => Ok(!lock(&marked.directory, FlockOperation::NonBlockingLockShared, name)?),
         None => Ok::<_, Fault>(false),
     };
@@ -227,23 +228,23 @@ struct Marked {
 
 /// Opens a directory that a run of ours created and marked; `None` for anything else. Changes nothing in it: it may be
 /// another user's tree.
-fn open_marked(parent: BorrowedFd<'_>, name: &[u8], me: Me) -> Result<Option<Marked>, Fault> {
-    let Some((directory, Status { identity, mode, .. })) = open_own(parent, name, me)? else { return Ok(None) };
+fn open_marked(parent: BorrowedFd<'_>, name: &[u8], caller: Caller) -> Result<Option<Marked>, Fault> {
+    let Some((directory, Status { identity, mode, .. })) = open_own(parent, name, caller)? else { return Ok(None) };
     if mode != PRIVATE {
         return Ok(None);
     }
     let mark = mark(directory.as_fd(), name)?;
-    let is_valid = is_own_socket(directory.as_fd(), &mark, me);
+    let is_valid = is_own_socket(directory.as_fd(), &mark, caller);
     Ok(is_valid.then_some(Marked { directory, identity, mark }))
 }
 
 /// Opens a directory of ours on the mount of `parent`; `None` for anything else.
-fn open_own(parent: BorrowedFd<'_>, name: &[u8], me: Me) -> Result<Option<(OwnedFd, Status)>, Fault> {
+fn open_own(parent: BorrowedFd<'_>, name: &[u8], caller: Caller) -> Result<Option<(OwnedFd, Status)>, Fault> {
     let status = |handle| sys::status(handle).at(name);
     // An `O_PATH` handle: it calls no driver and triggers no automount, for any type of file.
     let handle = sys::open_handle(parent, name).at(name)?;
     let found = status(handle.as_fd())?;
-    if found.kind != FileType::Directory || found.uid != me.uid || found.mount != status(parent)?.mount {
+    if found.kind != FileType::Directory || found.uid != caller.uid || found.mount != status(parent)?.mount {
         return Ok(None);
     }
     let directory = sys::open_directory(handle.as_fd(), b".").at(name)?;
@@ -251,16 +252,16 @@ fn open_own(parent: BorrowedFd<'_>, name: &[u8], me: Me) -> Result<Option<(Owned
 }
 
 /// Removes a guard, and its directory if that is empty and not locked by a run. Returns whether it did.
-fn remove_guarded(parent: BorrowedFd<'_>, name: &[u8], guard: &[u8], me: Me) -> Result<bool, Fault> {
-    if !is_own_socket(parent, guard, me) {
+fn remove_guarded(parent: BorrowedFd<'_>, name: &[u8], guard: &[u8], caller: Caller) -> Result<bool, Fault> {
+    if !is_own_socket(parent, guard, caller) {
         return Ok(false);
     }
     match sys::status_at(parent, name) {
         Err(Failed { errno: Errno::NOENT, .. }) => (),
         Err(failed) => return Err(failed.at(name)),
-        Ok(found) if found.kind != FileType::Directory || found.uid != me.uid => return Ok(false),
+        Ok(found) if found.kind != FileType::Directory || found.uid != caller.uid => return Ok(false),
         Ok(_) => {
-            let opened = open_own(parent, name, me);
+            let opened = open_own(parent, name, caller);
             // A umask may deny us access to an empty directory. If its run is alive, that run makes another one.
             if let Ok(None) = opened {
                 return Ok(false);
@@ -297,7 +298,7 @@ fn guard(name: &[u8]) -> Vec<u8> {
 }
 
 /// Whether a name is that of a socket of ours with a single link.
-fn is_own_socket(at: BorrowedFd<'_>, name: &[u8], me: Me) -> bool {
+fn is_own_socket(at: BorrowedFd<'_>, name: &[u8], caller: Caller) -> bool {
     sys::status_at(at, name)
-        .is_ok_and(|found| found.kind == FileType::Socket && found.uid == me.uid && found.links == 1)
+        .is_ok_and(|found| found.kind == FileType::Socket && found.uid == caller.uid && found.links == 1)
 }

@@ -1,12 +1,13 @@
 //! What can be made at a place: one function a kind, complete or not at all.
 
-use super::directory::Opened;
+use super::attributes::{Inherited, strip_acls};
+use super::directory::{Directory, Opened};
 use super::failed::{At, Failed, swapped};
-use super::finish::Path;
-use super::metadata::{Inherited, strip_acls};
+use super::place::{Path, Place};
 use super::replace::{Attempt, Installed, made};
+use super::state::Cage;
 use super::sys::Status;
-use super::{Cage, Directory, Place, directory, sys};
+use super::{directory, sys};
 use crate::tree::{Content, Done, Exactness, InTheWay, Inexact, Made, Old, Over, Step};
 use crate::words::{Device, Fault, Metadata};
 use rustix::fs::FileType;
@@ -38,7 +39,7 @@ impl Cage {
                 Err(failed) => return Err(failed.at(name)),
             };
             // Whether the attributes can be set must be known now, and they come after content and owner.
-            let waits = cage.finishing.is_some() && metadata.xattrs.is_empty();
+            let waits = cage.deferred.is_some() && metadata.xattrs.is_empty();
             let mut prepare = |cage: &mut Self| {
                 let (mut last, time) = cage.begin_file(file.as_fd(), place.dir(), metadata)?;
                 let mut inexact = Inexact { time, xattrs: Vec::new() };
@@ -59,16 +60,16 @@ impl Cage {
                     return Err(fault);
                 }
             };
-            if let Some(finishing) = &cage.finishing {
+            if let Some(deferred) = &cage.deferred {
                 let path = Path { directory: place.dir().path(), name: place.bytes() };
-                finishing.put_off(file, waits.then_some(&mut *content), last, path)?;
+                deferred.defer(file, waits.then_some(&mut *content), last, path)?;
                 return Ok(Attempt::Done(inexact));
             }
-            match last.give(file.as_fd()) {
+            match last.apply(file.as_fd()) {
                 Ok(()) => Ok(Attempt::Done(inexact)),
                 Err(unset) => {
                     undo_own(place.at(), name, file.as_fd());
-                    Err(unset.of(name))
+                    Err(unset.at(name))
                 }
             }
         })?;
@@ -123,7 +124,7 @@ impl Cage {
         // The next run removes it with what is in it.
         self.condemn(place.at(), &apart).inspect_err(|_| undo_directory(place.at(), &apart))?;
         let create = || {
-            let opened = directory::open(place.at(), &apart, self.root.status.mount, self.me)?;
+            let opened = directory::open(place.at(), &apart, self.root.status.mount, self.caller)?;
             let Opened::Directory { fd, .. } = opened else {
                 return Err(swapped(&apart));
             };
@@ -155,12 +156,12 @@ impl Cage {
         over: Over,
     ) -> Result<Made, Fault> {
         let new = |cage: &mut Self, name: &[u8]| cage.new_directory(place, name, (metadata, exactness));
-        if !self.is_held(place) {
+        if !self.held.contains(place.id()) {
             place.dir().touch();
             match new(self, place.bytes())? {
                 Attempt::Done((directory, inexact)) => {
                     self.count_effect(place.dir());
-                    self.hold(place.id(), directory)?;
+                    self.held.add(place.id(), directory)?;
                     return Ok(Made::Done(Done { old: Old::Nothing, inexact }));
                 }
                 Attempt::Undone(inexact) => return Ok(Made::Undone(inexact)),
@@ -180,7 +181,7 @@ impl Cage {
         match self.install(place, over, new)? {
             Attempt::Done(Installed { made: (directory, inexact), old, leftover }) => {
                 // It is there, whatever became of the old one: it must get its mode and time.
-                self.hold(place.id(), directory)?;
+                self.held.add(place.id(), directory)?;
                 leftover.map_or(Ok(Made::Done(Done { old, inexact })), Err)
             }
             Attempt::InTheWay => Ok(Made::InTheWay(InTheWay::Other)),
@@ -199,7 +200,7 @@ impl Cage {
         };
         let mut finish = || {
             let directory = self.open_new(place, name)?;
-            let inexact = self.finish_directory(&directory, Inherited::from(place.dir()), metadata)?;
+            let inexact = self.finish_directory(&directory, Inherited::from_parent(place.dir()), metadata)?;
             Ok((directory, inexact))
         };
         let finished: Result<_, Fault> = finish();
@@ -229,18 +230,18 @@ impl Cage {
         sys::create_directory(place.at(), place.bytes()).at(place.bytes())?;
         let finish = |cage: &mut Self| {
             let directory = cage.open_new(place, place.bytes())?;
-            let inexact = cage.finish_implied(&directory, Inherited::from(place.dir()))?;
+            let inexact = cage.finish_implied(&directory, Inherited::from_parent(place.dir()))?;
             Ok((directory, inexact))
         };
         let finished = finish(self).inspect_err(|_: &Fault| undo_directory(place.at(), place.bytes()));
         let (directory, inexact) = finished?;
         self.count_effect(place.dir());
-        Ok((self.hold(place.id(), directory)?, inexact))
+        Ok((self.held.add(place.id(), directory)?, inexact))
     }
 
     /// Opens a directory just made at a place, under its final or a temporary name.
     fn open_new(&self, place: &Place<'_>, name: &[u8]) -> Result<Directory, Fault> {
-        match directory::open(place.at(), name, self.root.status.mount, self.me)? {
+        match directory::open(place.at(), name, self.root.status.mount, self.caller)? {
             Opened::Directory { fd, status, mode_now } => {
                 Ok(Directory::new(fd, place.id(), place.path(), status, mode_now, false))
             }

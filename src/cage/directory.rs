@@ -2,7 +2,7 @@
 
 use super::failed::{At, Failed};
 use super::proc;
-use super::sys::{self, Status};
+use super::sys::{self, HandleKind, Status};
 use crate::words::{Escaped, Fault, PlaceId, Timestamp, Violation};
 use rustix::fs::FileType;
 use rustix::io::Errno;
@@ -89,9 +89,9 @@ impl Directory {
     }
 
     /// Looks at the mode that it has now, and lets us work in it whatever that is.
-    pub(super) fn open_up(&self, me: Me) -> Result<(), Fault> {
+    pub(super) fn open_up(&self, caller: Caller) -> Result<(), Fault> {
         let status = sys::status(self.fd.as_fd()).at(&self.path)?;
-        self.lock().mode_now = me.open_up(self.fd.as_fd(), &status, &self.path)?;
+        self.lock().mode_now = caller.open_up(self.fd.as_fd(), &status, &self.path)?;
         Ok(())
     }
 
@@ -109,7 +109,7 @@ impl Directory {
             owed.mode_now = owed.mode;
         }
         if owed.touched {
-            match sys::set_mtime(self.fd.as_fd(), owed.mtime, false) {
+            match sys::set_mtime(self.fd.as_fd(), owed.mtime, HandleKind::Open) {
                 // Somebody else's directory, which we may write to and no entry named, has a new time then.
                 Err(Failed { errno: Errno::PERM, .. }) if !owed.named => (),
                 other => other.at(&self.path)?,
@@ -142,12 +142,12 @@ pub(super) enum Opened {
 ///
 /// Whoever is not root may find directories of mode 0000 or 0555 that are his own: they are opened up, and
 /// their mode comes back when they are left.
-pub(super) fn open(at: BorrowedFd<'_>, name: &[u8], mount: u64, me: Me) -> Result<Opened, Fault> {
+pub(super) fn open(at: BorrowedFd<'_>, name: &[u8], mount: u64, caller: Caller) -> Result<Opened, Fault> {
     // A name that somebody keeps exchanging is not waited for for ever.
     for _ in 0..16 {
         let fd = match sys::open_directory(at, name) {
             Ok(fd) => fd,
-            Err(Failed { errno: Errno::ACCESS, .. }) => match open_locked(at, name, mount, me)? {
+            Err(Failed { errno: Errno::ACCESS, .. }) => match open_locked(at, name, mount, caller)? {
                 Some(fd) => fd,
                 None => continue,
             },
@@ -167,24 +167,29 @@ pub(super) fn open(at: BorrowedFd<'_>, name: &[u8], mount: u64, me: Me) -> Resul
         if status.mount != mount {
             return Err(Violation::MountCrossed { at: Escaped::new(name) }.into());
         }
-        let mode_now = me.open_up(fd.as_fd(), &status, name)?;
+        let mode_now = caller.open_up(fd.as_fd(), &status, name)?;
         return Ok(Opened::Directory { fd, status, mode_now });
     }
     Err(Fault::system("openat", name, Errno::AGAIN))
 }
 
 /// Opens a directory of ours whose mode keeps us out.
-fn open_locked(at: BorrowedFd<'_>, name: &[u8], mount: u64, me: Me) -> Result<Option<OwnedFd>, Fault> {
+fn open_locked(at: BorrowedFd<'_>, name: &[u8], mount: u64, caller: Caller) -> Result<Option<OwnedFd>, Fault> {
     let handle = match sys::open_handle(at, name) {
         Err(Failed { errno: Errno::NOENT, .. }) => return Ok(None),
         other => other.at(name)?,
     };
-    unlock(handle.as_fd(), name, Some(mount), me).map(Some)
+    unlock(handle.as_fd(), name, Some(mount), caller).map(Some)
 }
 
 /// Opens what a handle names: a directory that may be ours and keep us out. One on another mount than `mount`
 /// is not even touched.
-pub(super) fn unlock(handle: BorrowedFd<'_>, name: &[u8], mount: Option<u64>, me: Me) -> Result<OwnedFd, Fault> {
+pub(super) fn unlock(
+    handle: BorrowedFd<'_>,
+    name: &[u8],
+    mount: Option<u64>,
+    caller: Caller,
+) -> Result<OwnedFd, Fault> {
     let status = sys::status(handle).at(name)?;
     if mount.is_some_and(|mount| mount != status.mount) {
         return Err(Violation::MountCrossed { at: Escaped::new(name) }.into());
@@ -193,7 +198,7 @@ pub(super) fn unlock(handle: BorrowedFd<'_>, name: &[u8], mount: Option<u64>, me
         Err(Failed { errno: Errno::ACCESS, .. }) => (),
         other => return other.at(name),
     }
-    if status.kind != FileType::Directory || status.uid != me.uid {
+    if status.kind != FileType::Directory || status.uid != caller.uid {
         return Err(Fault::system("openat", name, Errno::ACCESS));
     }
     proc::set_mode(handle, status.mode | 0o700, name)?;
@@ -203,22 +208,22 @@ pub(super) fn unlock(handle: BorrowedFd<'_>, name: &[u8], mount: Option<u64>, me
     fd.and_then(|fd| restored.map(|()| fd))
 }
 
-/// Who we are towards the file system, found out once.
+/// The ids and privileges of this process, read once.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Me {
+pub(super) struct Caller {
     pub(super) uid: u32,
     pub(super) gid: u32,
-    /// Whether modes do not hold us back (`CAP_DAC_OVERRIDE`).
+    /// Whether file modes do not apply to us (`CAP_DAC_OVERRIDE`).
     pub(super) overrides: bool,
-    /// Whether we may give files away, and work on what is no longer ours (`CAP_CHOWN`, `CAP_DAC_OVERRIDE` and
+    /// Whether we may change owners, and then still work on the file (`CAP_CHOWN`, `CAP_DAC_OVERRIDE` and
     /// `CAP_FOWNER`).
     pub(super) chowns: bool,
-    /// Whether a setgid bit stays on what belongs to a group that we are not in (`CAP_FSETID`).
+    /// Whether a setgid bit stays on files of a group that we are not in (`CAP_FSETID`).
     pub(super) sets_any_gid: bool,
 }
 
-impl Me {
-    pub(super) fn find_out() -> Self {
+impl Caller {
+    pub(super) fn current() -> Self {
         use rustix::thread::{CapabilitySet, capabilities};
         let uid = rustix::process::geteuid().as_raw();
         let has = |wanted| capabilities(None).map_or(uid == 0, |sets| sets.effective.contains(wanted));
@@ -231,7 +236,12 @@ impl Me {
         }
     }
 
-    /// Lets us work in a directory of ours; gives the mode that it has now.
+    /// The uid and gid.
+    pub(super) fn ids(self) -> (u32, u32) {
+        (self.uid, self.gid)
+    }
+
+    /// Adds the owner's permissions to a directory of ours that lacks them. Returns its mode.
     pub(super) fn open_up(self, fd: BorrowedFd<'_>, status: &Status, name: &[u8]) -> Result<u32, Fault> {
         if self.overrides || status.uid != self.uid || status.mode & 0o700 == 0o700 {
             return Ok(status.mode);

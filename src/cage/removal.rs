@@ -1,26 +1,26 @@
-//! Whole trees on their way out: removed without following anything, and looked through before where that matters.
+//! Removes whole trees. No symbolic link is followed. A tree in use is checked before.
 //!
 //! A directory needs one descriptor while its content is removed, and two more for a moment if its mode denies us
 //! access. If no descriptors are left, deep directories are moved up. With three levels open any tree can be removed.
 
-use super::Cage;
-use super::directory::{self, Me, Opened};
+use super::directory::{self, Caller, Opened};
 use super::failed::{At, Failed, lacks_descriptors};
-use super::remove::Names;
+use super::names::Names;
 use super::sys::{self, Origin, Status};
+use super::temporary_names::TemporaryNames;
 use crate::words::{Escaped, Fault, Violation};
 use rustix::fs::FileType;
 use rustix::io::Errno;
 use std::os::fd::BorrowedFd;
 
-/// How deep handles are held while a tree is removed; what lies deeper is moved up first.
+/// The number of levels whose handles are held while a tree is removed. Deeper directories are moved up first.
 const DEEPEST: usize = 32;
 
-/// Why a tree is not removed.
+/// A tree that was not removed.
 #[derive(Debug)]
 pub(super) struct Unremoved {
     pub(super) fault: Fault,
-    /// Whether anything of it is gone.
+    /// Whether a part of it was removed.
     pub(super) in_part: bool,
 }
 
@@ -30,8 +30,17 @@ impl From<Unremoved> for Fault {
     }
 }
 
-impl Cage {
-    /// Removes `name`, whatever it is. Directories that stay because that fails have the modes that they had.
+/// Removes trees on one mount.
+#[derive(Debug)]
+pub(super) struct Remover<'a> {
+    pub(super) mount: u64,
+    pub(super) caller: Caller,
+    /// For directories that are moved up.
+    pub(super) names: &'a mut TemporaryNames,
+}
+
+impl Remover<'_> {
+    /// Removes `name`, of any type. If that fails, the directories that stay get their modes back.
     pub(super) fn remove_tree(&mut self, at: BorrowedFd<'_>, name: &[u8]) -> Result<(), Unremoved> {
         match sys::unlink(at, name) {
             Ok(()) | Err(Failed { errno: Errno::NOENT, .. }) => return Ok(()),
@@ -116,7 +125,7 @@ impl Cage {
                                 parent.progress = true;
                             }
                         }
-                        // Reading a directory while it changes may skip names: once more, as long as it helps.
+                        // Reading a directory while it changes may skip names: read again as long as that helps.
                         Err(Failed { errno: Errno::NOTEMPTY | Errno::EXIST, .. }) if removal.progress => {
                             if let Some(removal) = stack.last_mut() {
                                 removal.names.rewind();
@@ -131,7 +140,7 @@ impl Cage {
         Ok(())
     }
 
-    /// Goes into a directory that is to be removed, or moves it up when this is deep enough.
+    /// Opens a directory that is to be removed, or moves it up if this is the deepest level.
     fn descend(&mut self, stack: &mut Vec<Removal>, name: &[u8], in_part: &mut bool) -> Result<(), Fault> {
         let (Some(parent), Some(top)) = (stack.last(), stack.first()) else { return Ok(()) };
         let removal = match self.open_removal(parent.fd()?, name) {
@@ -146,8 +155,9 @@ impl Cage {
             stack.push(removal);
             return Ok(());
         }
-        // Moving a directory rewrites its `..`, for which it must be writable; opening it saw to that.
-        let temporary = self.temporary_name();
+        // The kernel rewrites the `..` of a directory that it moves, so the directory must be writable. Opening it made
+        // it so.
+        let temporary = self.names.next();
         let moved = sys::rename(parent.fd()?, name, top.fd()?, &temporary);
         removal.restore();
         moved.at(name)?;
@@ -160,7 +170,7 @@ impl Cage {
 
     /// Moves the deepest open directory up, to free its descriptor.
     fn move_up_last(&mut self, stack: &mut Vec<Removal>, in_part: &mut bool) -> Result<(), Fault> {
-        let temporary = self.temporary_name();
+        let temporary = self.names.next();
         let [top, .., parent, last] = stack.as_slice() else { return Ok(()) };
         let moved = sys::rename(parent.fd()?, &last.name, top.fd()?, &temporary);
         moved.at(&last.name)?;
@@ -174,28 +184,29 @@ impl Cage {
     }
 
     fn open_removal(&self, at: BorrowedFd<'_>, name: &[u8]) -> Result<Option<Removal>, Fault> {
-        match directory::open(at, name, self.root.status.mount, self.me)? {
+        match directory::open(at, name, self.mount, self.caller)? {
             Opened::Directory { fd, status, mode_now } => {
                 let names = Names::own(fd, name)?;
                 Ok(Some(Removal { name: name.into(), names, status, mode_now, progress: false }))
             }
             Opened::Missing => Ok(None),
-            // A file that may not be removed, by an immutable flag say.
+            // A file that may not be removed, because of an immutable flag for example.
             Opened::Link(_) | Opened::Other => Err(Fault::system("unlinkat", name, Errno::PERM)),
         }
     }
 
-    /// Finds out what would keep [`Cage::remove_tree`] from removing a directory, before anything of it is gone.
+    /// Finds what would stop [`Remover::remove_tree`], before anything is removed: another mount, a protected file,
+    /// another user's directory.
     ///
-    /// What lies more than 32 levels down is not looked at, and what comes up later is not foreseen.
+    /// Levels below 32 are not checked, and another process may change the tree afterwards.
     pub(super) fn check_removable(&self, at: BorrowedFd<'_>, name: &[u8]) -> Result<(), Fault> {
         let mut stack = Vec::new();
-        let found = self.foresee(at, name, &mut stack);
+        let found = self.check(at, name, &mut stack);
         stack.iter().rev().for_each(Removal::restore);
         found
     }
 
-    fn foresee(&self, at: BorrowedFd<'_>, name: &[u8], stack: &mut Vec<Removal>) -> Result<(), Fault> {
+    fn check(&self, at: BorrowedFd<'_>, name: &[u8], stack: &mut Vec<Removal>) -> Result<(), Fault> {
         if !matches!(sys::status_at(at, name), Ok(status) if status.kind == FileType::Directory) {
             return Ok(());
         }
@@ -209,10 +220,10 @@ impl Cage {
                 Err(Failed { errno: Errno::NOENT, .. }) => continue,
                 found => found.at(&child)?,
             };
-            if found.mount != self.root.status.mount {
+            if found.mount != self.mount {
                 return Err(Violation::MountCrossed { at: Escaped::new(&child) }.into());
             }
-            removal.may_lose(&found, self.me).at(&child)?;
+            removal.check_child(&found, self.caller).at(&child)?;
             if found.kind == FileType::Directory && stack.len() < DEEPEST {
                 let inner = stack.last().map(|removal| self.open_removal(removal.fd()?, &child)).transpose()?;
                 stack.extend(inner.flatten());
@@ -222,14 +233,14 @@ impl Cage {
     }
 }
 
-/// A directory on its way out.
+/// A directory that is being removed.
 struct Removal {
     name: Box<[u8]>,
-    /// What is in it, and its handle.
+    /// The names in it, and its handle.
     names: Names,
     status: Status,
     mode_now: u32,
-    /// Whether anything was removed since its names were last read from the start.
+    /// Whether anything was removed since the names were last read from the start.
     progress: bool,
 }
 
@@ -242,7 +253,7 @@ impl Removal {
         self.names.fd().at(&self.name)
     }
 
-    /// Takes back what let us work in it. That this fails changes nothing about what is reported.
+    /// Restores the mode. A failure is ignored: the error that led here is reported.
     fn restore(&self) {
         if self.mode_now != self.status.mode
             && let Ok(fd) = self.names.fd()
@@ -251,14 +262,14 @@ impl Removal {
         }
     }
 
-    /// Whether the kernel would let us remove this from it.
-    fn may_lose(&self, child: &Status, me: Me) -> Result<(), Failed> {
+    /// Returns the error with which the kernel would refuse to remove a child.
+    fn check_child(&self, child: &Status, caller: Caller) -> Result<(), Failed> {
         let unlink = |errno| Failed { call: "unlinkat", errno };
-        let sticks = self.status.mode & 0o1000 != 0 && ![self.status.uid, child.uid].contains(&me.uid);
-        if child.is_fixed || self.status.is_fixed || (sticks && !me.overrides) {
+        let sticks = self.status.mode & 0o1000 != 0 && ![self.status.uid, child.uid].contains(&caller.uid);
+        if child.is_fixed || self.status.is_fixed || (sticks && !caller.overrides) {
             return Err(unlink(Errno::PERM));
         }
-        match me.overrides || self.status.uid == me.uid {
+        match caller.overrides || self.status.uid == caller.uid {
             true => Ok(()),
             false => self.names.fd().and_then(sys::may_change).map_err(|failed| unlink(failed.errno)),
         }

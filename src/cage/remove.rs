@@ -1,14 +1,18 @@
 //! What can be taken away: a tree at a place, or from a directory all but what is to be kept.
 
-use super::failed::{At, Failed, swapped};
-use super::metadata::Inherited;
-use super::{Cage, Directory, Exposure, Place, sys};
+use super::attributes::Inherited;
+use super::directory::Directory;
+use super::failed::{Failed, swapped};
+use super::names::Names;
+use super::place::Place;
+use super::state::{Cage, Exposure};
+use super::sys;
 use crate::plan::{Holds, LayerContents, Standing};
 use crate::tree::{Branch, Cleared, Inexact, Step, Tree};
 use crate::words::{Component, Fault};
-use rustix::fs::{Dir, FileType};
+use rustix::fs::FileType;
 use rustix::io::Errno;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::AsFd;
 use std::sync::Arc;
 
 impl Cage {
@@ -19,15 +23,15 @@ impl Cage {
         if self.exposure == Exposure::Visible {
             match sys::unlink(place.at(), place.bytes()) {
                 Ok(()) | Err(Failed { errno: Errno::NOENT, .. }) => {
-                    self.forget(&place.path());
+                    self.held.forget(&place.path());
                     return Ok(());
                 }
                 Err(Failed { errno: Errno::ISDIR | Errno::PERM, .. }) => return self.take_away(place),
                 Err(failed) => return Err(failed.at(place.bytes())),
             }
         }
-        self.forget(&place.path());
-        Ok(self.remove_tree(place.at(), place.bytes())?)
+        self.held.forget(&place.path());
+        Ok(self.remover().remove_tree(place.at(), place.bytes())?)
     }
 
     /// Makes a directory one that no entry lists: what the lower layers gave it goes, but not what is in it.
@@ -188,56 +192,4 @@ impl Level {
 
 fn may_be_directory(kind: FileType) -> bool {
     matches!(kind, FileType::Directory | FileType::Unknown)
-}
-
-/// A name, and what the directory says is there; it need not know.
-type Name = (Box<[u8]>, FileType);
-
-/// The names in a directory, without `.` and `..`, read bit by bit.
-pub(super) struct Names {
-    stream: Dir,
-    path: Box<[u8]>,
-    /// Where the next name is, in terms of the file system.
-    position: u64,
-}
-
-impl Names {
-    pub(super) fn of(directory: BorrowedFd<'_>, path: &[u8]) -> Result<Self, Fault> {
-        let stream = sys::list(directory).at(path)?;
-        Ok(Self { stream, path: path.into(), position: 0 })
-    }
-
-    /// The names in a directory. Uses the descriptor of the directory and no other.
-    pub(super) fn own(directory: OwnedFd, path: &[u8]) -> Result<Self, Fault> {
-        let stream = sys::into_list(directory).at(path)?;
-        Ok(Self { stream, path: path.into(), position: 0 })
-    }
-
-    /// Restarts the reading.
-    pub(super) fn rewind(&mut self) {
-        self.stream.rewind();
-    }
-
-    /// The directory.
-    pub(super) fn fd(&self) -> Result<BorrowedFd<'_>, Failed> {
-        sys::list_fd(&self.stream)
-    }
-
-    /// The names from a position on.
-    fn from_position(directory: BorrowedFd<'_>, path: &[u8], position: u64) -> Result<Self, Fault> {
-        let names = Self::of(directory, path)?;
-        names.fd().and_then(|list| sys::seek(list, position)).at(path)?;
-        Ok(Self { position, ..names })
-    }
-
-    pub(super) fn next(&mut self) -> Result<Option<Name>, Fault> {
-        loop {
-            let Some(entry) = sys::next_name(&mut self.stream).at(&self.path)? else { return Ok(None) };
-            self.position = entry.offset().cast_unsigned();
-            match entry.file_name().to_bytes() {
-                b"." | b".." => (),
-                name => return Ok(Some((name.into(), entry.file_type()))),
-            }
-        }
-    }
 }

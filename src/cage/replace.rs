@@ -14,7 +14,9 @@
 //! it goes as a whole when anything fails.
 
 use super::failed::{At, Failed};
-use super::{Cage, Exposure, Place, sys};
+use super::place::Place;
+use super::state::{Cage, Exposure};
+use super::sys;
 use crate::tree::{Inexact, Old, Over};
 use crate::words::Fault;
 use rustix::fs::RenameFlags;
@@ -106,13 +108,13 @@ impl Cage {
                 match exchange(at, temporary, place.bytes()) {
                     Ok(()) => (),
                     Err(Failed { errno: Errno::XDEV, .. }) => {
-                        self.remove_tree(at, place.bytes())?;
+                        self.remover().remove_tree(at, place.bytes())?;
                         sys::rename(at, temporary, at, place.bytes()).at(place.bytes())?;
                         return Ok(Ok(()));
                     }
                     Err(failed) => return Err(failed.at(place.bytes())),
                 }
-                match self.remove_tree(at, temporary) {
+                match self.remover().remove_tree(at, temporary) {
                     Ok(()) => Ok(Ok(())),
                     Err(old) if !old.in_part && exchange(at, temporary, place.bytes()).is_ok() => Err(old.fault),
                     Err(old) => {
@@ -134,10 +136,10 @@ impl Cage {
         match sys::rename(at, place.bytes(), at, &temporary) {
             Ok(()) => (),
             Err(Failed { errno: Errno::NOENT, .. }) => return Ok(()),
-            Err(Failed { errno: Errno::XDEV, .. }) => return Ok(self.remove_tree(at, place.bytes())?),
+            Err(Failed { errno: Errno::XDEV, .. }) => return Ok(self.remover().remove_tree(at, place.bytes())?),
             Err(failed) => return Err(failed.at(place.bytes())),
         }
-        self.remove_tree(at, &temporary).map_err(|old| {
+        self.remover().remove_tree(at, &temporary).map_err(|old| {
             if old.in_part || sys::rename(at, &temporary, at, place.bytes()).is_err() {
                 self.leave_for_next_run();
             }
@@ -149,19 +151,19 @@ impl Cage {
     fn prepare_removal(&mut self, place: &Place<'_>) -> Result<(), Fault> {
         match self.exposure {
             Exposure::Staged => {
-                self.forget(&place.path());
+                self.held.forget(&place.path());
                 Ok(())
             }
             Exposure::Visible => {
-                self.release(&place.path())?;
-                self.check_removable(place.at(), place.bytes())
+                self.held.release(&place.path())?;
+                self.remover().check_removable(place.at(), place.bytes())
             }
         }
     }
 
     /// Removes what is under a temporary name. That it fails too changes nothing about the failure that is reported.
     fn discard(&mut self, at: BorrowedFd<'_>, temporary: &[u8]) {
-        if self.remove_tree(at, temporary).is_err() {
+        if self.remover().remove_tree(at, temporary).is_err() {
             self.leave_for_next_run();
         }
     }

@@ -1,23 +1,25 @@
 //! A tree that is filled in a staging directory, and then takes its name in one step.
 
 use super::apart::APART;
+use super::attributes::{Inherited, strip_acls};
 use super::claim::{self, Claim, Purpose};
-use super::directory::Me;
+use super::directory::Caller;
 use super::failed::{At, lacks_descriptors};
-use super::metadata::{Inherited, strip_acls};
+use super::removal::Remover;
+use super::state::{Cage, Exposure};
+use super::sys;
 use super::target::{self, Target};
-use super::{Cage, Exposure, sys};
+use super::temporary_names::TemporaryNames;
 use crate::words::{self, Component, Durability, Escaped, Fault, Misuse};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::Duration;
 
 const STAGE: Purpose = Purpose(words::STAGE);
 
-/// The number of descriptors that a stage reserves for its removal. Removal needs at most six at a time when no others
-/// are left. One of them is that of the tree, which is closed by then. The six are: one for the cage around the staging
-/// directory, one for each of three levels of directories, and two for a directory whose mode denies us access
-/// (`removal.rs`).
-const RESERVE: usize = 5;
+/// The number of descriptors that a stage reserves for its removal. When no others are left, removal needs at most five
+/// at a time: one for each of three levels of directories, and two for a directory whose mode denies us access
+/// (`removal.rs`). One of the five is that of the tree, which is closed by then.
+const RESERVE: usize = 4;
 
 /// The pauses before a removal without enough descriptors is retried, in milliseconds.
 const PAUSES: [u64; 10] = [1, 2, 4, 8, 16, 32, 64, 128, 256, 512];
@@ -34,7 +36,7 @@ const TREE: &[u8] = b"rootfs";
 pub(crate) struct Stage {
     parent: OwnedFd,
     target: Target,
-    me: Me,
+    caller: Caller,
     /// The directory around the tree.
     claim: Claim,
     /// `None` as soon as it is dropped.
@@ -59,15 +61,15 @@ impl Stage {
         // A handle of cap-std only names: this one is to be read from, too.
         let parent = sys::open_directory(parent, b".").at(b".")?;
         let target = Target::find(parent.as_fd(), target)?;
-        let me = Me::find_out();
+        let caller = Caller::current();
         // Without enough descriptors to remove a stage, none is created.
         let reserve = std::iter::repeat_with(|| sys::duplicate(parent.as_fd())).take(RESERVE);
         let mut reserve = reserve.collect::<Result<Vec<_>, _>>().at(b".")?;
         // One that cannot be removed, with a mount in it say, is left for whoever can.
-        claim::each_dead(parent.as_fd(), STAGE, me, |dead| drop(remove(parent.as_fd(), &dead)))?;
-        let claim = Claim::make(parent.as_fd(), STAGE, me)?;
-        match make_tree(&claim, me) {
-            Ok(tree) => Ok(Self { parent, target, me, claim, tree: Some(tree), reserve }),
+        claim::each_dead(parent.as_fd(), STAGE, caller, |dead| drop(remove(parent.as_fd(), &dead)))?;
+        let claim = Claim::make(parent.as_fd(), STAGE, caller)?;
+        match make_tree(&claim, caller) {
+            Ok(tree) => Ok(Self { parent, target, caller, claim, tree: Some(tree), reserve }),
             Err(fault) => {
                 reserve.clear();
                 let _ = remove(parent.as_fd(), &claim);
@@ -116,7 +118,7 @@ impl Stage {
     fn put_in_place(&self, stage: BorrowedFd<'_>) -> Result<(), Fault> {
         let status = sys::status(self.tree()?).at(self.target.name())?;
         // Its `..` is written anew, for which it must be writable.
-        let mode_now = self.me.open_up(self.tree()?, &status, self.target.name())?;
+        let mode_now = self.caller.open_up(self.tree()?, &status, self.target.name())?;
         self.target.give(self.parent.as_fd(), (stage, TREE))?;
         if mode_now != status.mode
             && let Err(failed) = sys::set_mode(self.tree()?, status.mode)
@@ -133,9 +135,9 @@ impl Stage {
         let (parent, name) = (self.parent.as_fd(), self.target.name());
         let status = sys::status(self.tree()?).at(name)?;
         if sys::names(parent, name, status.identity) {
-            self.me.open_up(self.tree()?, &status, name)?;
-            sys::carry((parent, name), (stage, TREE)).at(name)?;
-            self.target.restore(parent, stage, self.me)?;
+            self.caller.open_up(self.tree()?, &status, name)?;
+            sys::rename_noreplace((parent, name), (stage, TREE)).at(name)?;
+            self.target.restore(parent, stage, self.caller)?;
         }
         Ok(())
     }
@@ -162,10 +164,10 @@ impl Drop for Stage {
 }
 
 /// Makes the directory that is to become the tree: nothing of what surrounds its target leaks in.
-fn make_tree(claim: &Claim, me: Me) -> Result<OwnedFd, Fault> {
+fn make_tree(claim: &Claim, caller: Caller) -> Result<OwnedFd, Fault> {
     let stage = claim.directory.as_fd();
     strip_acls(stage)?;
-    target::make_directory(stage, TREE, me)
+    target::make_directory(stage, TREE, caller)
 }
 
 /// Removes the tree through the handle of the staging directory, and then that directory by its name. Anything that
@@ -173,10 +175,10 @@ fn make_tree(claim: &Claim, me: Me) -> Result<OwnedFd, Fault> {
 /// created the directory ([`Claim::make`]).
 fn remove(parent: BorrowedFd<'_>, claim: &Claim) -> Result<(), Fault> {
     let stage = claim.directory.as_fd();
-    let mut around = Cage::over(stage, Exposure::Staged)?;
-    around.remove_tree(stage, APART)?;
-    around.remove_tree(stage, TREE)?;
-    drop(around);
+    let (mount, caller) = (sys::status(stage).at(&claim.name)?.mount, Caller::current());
+    let mut remover = Remover { mount, caller, names: &mut TemporaryNames::new() };
+    remover.remove_tree(stage, APART)?;
+    remover.remove_tree(stage, TREE)?;
     // Left by a run that was killed while it took a name back. Only an empty directory goes.
     let _ = sys::remove_directory(stage, target::SUBSTITUTE);
     claim.remove(parent)

@@ -181,7 +181,7 @@ pub(super) fn names(at: BorrowedFd<'_>, name: &[u8], identity: (u64, u64)) -> bo
 }
 
 /// Moves what is at a name in one directory to a name in another, where nothing is.
-pub(super) fn carry(from: (BorrowedFd<'_>, &[u8]), to: (BorrowedFd<'_>, &[u8])) -> Result<(), Failed> {
+pub(super) fn rename_noreplace(from: (BorrowedFd<'_>, &[u8]), to: (BorrowedFd<'_>, &[u8])) -> Result<(), Failed> {
     call("renameat2", || fs::renameat_with(from.0, from.1, to.0, to.1, RenameFlags::NOREPLACE))
 }
 
@@ -239,15 +239,24 @@ pub(super) fn set_mode_at(at: BorrowedFd<'_>, name: &CStr, mode: u32) -> Result<
     call("fchmodat", || fs::chmodat(at, name, Mode::from_raw_mode(mode), AtFlags::empty()))
 }
 
-/// Sets the time of last modification of what `handle` names; `O_PATH` handles will do (Linux 5.8).
-pub(super) fn set_mtime(handle: BorrowedFd<'_>, mtime: Timestamp, is_path: bool) -> Result<(), Failed> {
+/// What a handle can do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum HandleKind {
+    /// The file is open.
+    Open,
+    /// The handle only names the file (`O_PATH`).
+    NameOnly,
+}
+
+/// Sets the time of last modification. A handle that only names a file needs Linux 5.8.
+pub(super) fn set_mtime(handle: BorrowedFd<'_>, mtime: Timestamp, kind: HandleKind) -> Result<(), Failed> {
     let times = Timestamps {
         last_access: Timespec { tv_sec: 0, tv_nsec: fs::UTIME_OMIT },
         last_modification: Timespec { tv_sec: mtime.seconds, tv_nsec: mtime.nanoseconds.into() },
     };
-    match is_path {
-        true => call("utimensat", || fs::utimensat(handle, "", &times, AtFlags::EMPTY_PATH)),
-        false => call("futimens", || fs::futimens(handle, &times)),
+    match kind {
+        HandleKind::Open => call("futimens", || fs::futimens(handle, &times)),
+        HandleKind::NameOnly => call("utimensat", || fs::utimensat(handle, "", &times, AtFlags::EMPTY_PATH)),
     }
 }
 
@@ -369,7 +378,7 @@ mod tests {
             ("rmdir", remove_directory(at, none)),
             ("renameat", rename(at, none, at, b"new")),
             ("renameat2", rename_with(at, none, full, RenameFlags::EXCHANGE)),
-            ("renameat2", carry((at, none), (at, b"new"))),
+            ("renameat2", rename_noreplace((at, none), (at, b"new"))),
             ("readlinkat", read_link(at, full).map(drop)),
             ("fchmod", set_mode(file, 0o600)),
             ("fsetxattr", set_xattr(file, b"user.x", b"")),

@@ -8,9 +8,9 @@
 //! One race remains between our last check and the `rename`. Another process with write permission in the parent may
 //! put another *empty* directory there, and that one is replaced. No file can be lost this way.
 
-use super::directory::{self, Me, Opened};
+use super::directory::{self, Caller, Opened};
 use super::failed::{At, Failed, swapped};
-use super::remove::Names;
+use super::names::Names;
 use super::sys::{self, Status};
 use crate::words::{Escaped, Fault, Misuse, Occupant};
 use rustix::fs::FileType;
@@ -74,7 +74,7 @@ impl Target {
     }
 
     fn take_free(&self, parent: BorrowedFd<'_>, from: (BorrowedFd<'_>, &[u8])) -> Result<(), Fault> {
-        match sys::carry(from, (parent, &self.name)) {
+        match sys::rename_noreplace(from, (parent, &self.name)) {
             // A file or directory that appeared meanwhile stays, even an empty directory: another process uses it.
             Err(Failed { errno: Errno::EXIST, .. }) => Err(self.occupied(parent)),
             other => other.at(&self.name),
@@ -107,10 +107,10 @@ impl Target {
 
     /// Creates an empty directory under the name, if one was replaced. It is a new one, with the owner and mode of the
     /// old one. Only we can enter the stage, so it cannot be swapped before it is open.
-    pub(super) fn restore(&self, parent: BorrowedFd<'_>, stage: BorrowedFd<'_>, me: Me) -> Result<(), Fault> {
+    pub(super) fn restore(&self, parent: BorrowedFd<'_>, stage: BorrowedFd<'_>, caller: Caller) -> Result<(), Fault> {
         let Some(Empty { status: before, .. }) = &self.before else { return Ok(()) };
-        let made = make_directory(stage, SUBSTITUTE, me)?;
-        match sys::carry((stage, SUBSTITUTE), (parent, &self.name)) {
+        let made = make_directory(stage, SUBSTITUTE, caller)?;
+        match sys::rename_noreplace((stage, SUBSTITUTE), (parent, &self.name)) {
             // The name was taken by another process. Dropping the stage removes this directory.
             Err(Failed { errno: Errno::EXIST, .. }) => return Ok(()),
             other => other.at(&self.name)?,
@@ -122,10 +122,10 @@ impl Target {
 }
 
 /// Makes a directory in a stage, and opens it.
-pub(super) fn make_directory(stage: BorrowedFd<'_>, name: &[u8], me: Me) -> Result<OwnedFd, Fault> {
+pub(super) fn make_directory(stage: BorrowedFd<'_>, name: &[u8], caller: Caller) -> Result<OwnedFd, Fault> {
     sys::create_directory(stage, name).at(name)?;
     let mount = sys::status(stage).at(name)?.mount;
-    match directory::open(stage, name, mount, me)? {
+    match directory::open(stage, name, mount, caller)? {
         Opened::Directory { fd, .. } => Ok(fd),
         _ => Err(swapped(name)),
     }

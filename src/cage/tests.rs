@@ -1,8 +1,11 @@
-use super::*;
+use super::directory::Directory;
+use super::{Cage, Exposure};
 use crate::plan::{Holds, Reporter};
 use crate::tree::{Applier, Branch, ExactTime, ExactXattrs, Exactness};
-use crate::words::{Change, ChangeKind, Component, EntryPath, Limit, Limits, Policy, Timestamp};
+use crate::words::{Change, ChangeKind, Component, EntryPath, Limit, Limits, Metadata, Policy, Terms, Timestamp};
 use rustix::fs::{CWD, Mode, OFlags, openat};
+use std::os::fd::AsFd;
+use std::sync::Arc;
 
 /// Lets everything pass.
 pub(super) const ANYHOW: Exactness = Exactness { xattrs: ExactXattrs::Any, time: ExactTime::Nearest };

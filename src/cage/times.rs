@@ -6,7 +6,7 @@
 //! file: a stored time shows that nearer times, and times that are as coarse, can be stored, too.
 
 use super::failed::Failed;
-use super::{Cage, sys};
+use super::sys::{self, HandleKind};
 use crate::tree::ClampedTime;
 use crate::words::{Fault, Timestamp};
 use std::os::fd::BorrowedFd;
@@ -27,6 +27,27 @@ impl Times {
     pub(super) fn of_any() -> Self {
         const JANUARY_3_1980: i64 = 315_705_600;
         Self { earliest: JANUARY_3_1980, latest: i32::MAX.into(), finest: u8::MAX }
+    }
+
+    /// Does nothing if the file system is known to store this time. Otherwise sets the time of a handle, reads it back,
+    /// and returns a difference.
+    pub(super) fn test(
+        &mut self,
+        handle: BorrowedFd<'_>,
+        time: Timestamp,
+        kind: HandleKind,
+    ) -> Result<Option<ClampedTime>, Fault> {
+        if self.are_known_to_hold(time) {
+            return Ok(None);
+        }
+        let failed = |failed: Failed| failed.at(time.to_string().as_bytes());
+        sys::set_mtime(handle, time, kind).map_err(failed)?;
+        let kept = sys::status(handle).map_err(failed)?.mtime;
+        if kept != time {
+            return Ok(Some(ClampedTime { asked: time, kept }));
+        }
+        self.hold(time);
+        Ok(None)
     }
 
     fn are_known_to_hold(&self, time: Timestamp) -> bool {
@@ -61,29 +82,6 @@ fn step(time: Timestamp) -> u8 {
             }
             step
         }
-    }
-}
-
-impl Cage {
-    /// Does nothing if the file system is known to store this time. Otherwise sets the time of a handle, reads it back,
-    /// and returns a difference.
-    pub(super) fn try_time(
-        &mut self,
-        handle: BorrowedFd<'_>,
-        time: Timestamp,
-        is_path: bool,
-    ) -> Result<Option<ClampedTime>, Fault> {
-        if self.times.are_known_to_hold(time) {
-            return Ok(None);
-        }
-        let failed = |failed: Failed| failed.at(time.to_string().as_bytes());
-        sys::set_mtime(handle, time, is_path).map_err(failed)?;
-        let kept = sys::status(handle).map_err(failed)?.mtime;
-        if kept != time {
-            return Ok(Some(ClampedTime { asked: time, kept }));
-        }
-        self.times.hold(time);
-        Ok(None)
     }
 }
 

@@ -1,9 +1,12 @@
 //! The cage as a [`Tree`]: the disk, one path component at a time.
 
 use super::create::New;
+use super::directory::Directory;
 use super::failed::{At, Failed};
-use super::remove::Names;
-use super::{Cage, Directory, Place, sys};
+use super::names::Names;
+use super::place::Place;
+use super::state::Cage;
+use super::sys;
 use crate::plan::LayerContents;
 use crate::tree::{Cleared, Granted, Inexact, Inode, Made, Node, NodeKind, Over, Repeats, SetIdBits, Step, Tree};
 use crate::words::{Fault, Metadata, PlaceId, PlaceKey};
@@ -54,7 +57,7 @@ impl Tree for Cage {
     }
 
     fn granted(&mut self, metadata: &Metadata, bits: SetIdBits) -> Granted {
-        self.grant(metadata, bits)
+        self.owners.grant(self.root.as_fd(), metadata, bits)
     }
 
     fn inode(&mut self, at: &Place<'_>, header: &Metadata) -> Result<Inode, Fault> {
@@ -65,8 +68,8 @@ impl Tree for Cage {
         if status.kind == FileType::Directory {
             return Ok(Inode::Directory);
         }
-        let granted = self.grant(header, SetIdBits::Program);
-        let owner_differs = self.keeps_owners() && (status.uid, status.gid) != (granted.uid, granted.gid);
+        let granted = self.owners.grant(self.root.as_fd(), header, SetIdBits::Program);
+        let owner_differs = self.owners.are_kept() && (status.uid, status.gid) != (granted.uid, granted.gid);
         // The mode of a symbolic link means nothing.
         let mode_differs = status.kind != FileType::Symlink && status.mode != granted.mode;
         Ok(Inode::File(if owner_differs || mode_differs { Repeats::Otherwise } else { Repeats::Alike }))

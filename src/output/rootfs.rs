@@ -133,7 +133,7 @@ impl Sink for Rootfs {
         let earlier = match change.kind {
             // The owner and mode of its target must be final, since they are compared with those of its header.
             ChangeKind::HardLink { .. } => self.applier.tree().finish_files(),
-            _ => self.applier.tree().late_fault(),
+            _ => self.applier.tree().deferred_fault(),
         };
         earlier.map_err(SinkError::Earlier)?;
         self.report_root_time(&change, reporter)?;
@@ -175,7 +175,7 @@ impl Sink for Rootfs {
     }
 
     fn deferred_work(&mut self) -> Option<Arc<dyn DeferredWork>> {
-        self.applier.tree_mut().puts_off().map(|finishing| finishing as Arc<dyn DeferredWork>)
+        self.applier.tree_mut().defer_files().map(|deferred| deferred as Arc<dyn DeferredWork>)
     }
 }
 

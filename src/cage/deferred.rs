@@ -1,11 +1,11 @@
 //! Files that are made and no more: their content, owner, mode and time can wait until somebody has the time.
 
-use super::failed::Failed;
-use super::metadata::PendingOwner;
+use super::attributes::FinalAttributes;
+use super::place::Path;
 use super::sys;
 use crate::tree::Content;
-use crate::words::{DeferredWork, Fault, Lock, Misuse, Timestamp};
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use crate::words::{DeferredWork, Fault, Lock, Misuse};
+use std::os::fd::{AsFd, OwnedFd};
 
 /// How many files wait at most, each held open; as many again may be worked on by each of [`HELPERS`]. So many small ones
 /// come of a buffer that is read, which is how often whoever reads looks after them.
@@ -21,7 +21,7 @@ const HELPERS: usize = 2;
 
 /// Files of a tree that nobody sees yet, whose content, owner, mode and time are still to come.
 #[derive(Debug)]
-pub(crate) struct Finishing {
+pub(crate) struct DeferredFiles {
     /// How many files wait at most.
     most: usize,
     waiting: Lock<Waiting>,
@@ -57,18 +57,18 @@ struct Files {
 #[derive(Debug)]
 struct Unfinished {
     file: OwnedFd,
-    last: Last,
+    attributes: FinalAttributes,
     path_bytes: usize,
     content_bytes: usize,
 }
 
 impl Files {
-    fn push(&mut self, file: OwnedFd, content: &[u8], last: Last, path: Path<'_>) {
+    fn push(&mut self, file: OwnedFd, content: &[u8], attributes: FinalAttributes, path: Path<'_>) {
         let before = self.bytes.len();
         path.write(&mut self.bytes);
         let path_bytes = self.bytes.len() - before;
         self.bytes.extend_from_slice(content);
-        self.files.push(Unfinished { file, last, path_bytes, content_bytes: content.len() });
+        self.files.push(Unfinished { file, attributes, path_bytes, content_bytes: content.len() });
     }
 
     /// Finishes all; says what went wrong first.
@@ -82,10 +82,10 @@ impl Files {
             taken
         };
         let mut result = Ok(());
-        for Unfinished { file, last, path_bytes, content_bytes } in self.files.drain(..) {
+        for Unfinished { file, attributes, path_bytes, content_bytes } in self.files.drain(..) {
             let (path, mut content) = (take(path_bytes), take(content_bytes));
             let written = Content::of(&mut content).fill(file.as_fd(), path);
-            result = result.and(written.and_then(|()| last.give(file.as_fd()).map_err(|unset| unset.of(path))));
+            result = result.and(written.and_then(|()| attributes.apply(file.as_fd()).map_err(|unset| unset.at(path))));
         }
         bytes.clear();
         self.bytes = bytes;
@@ -93,60 +93,7 @@ impl Files {
     }
 }
 
-/// A path: that of the directory, and the name in it.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Path<'a> {
-    pub(super) directory: &'a [u8],
-    pub(super) name: &'a [u8],
-}
-
-impl Path<'_> {
-    fn write(self, into: &mut Vec<u8>) {
-        if !self.directory.is_empty() {
-            into.extend_from_slice(self.directory);
-            into.push(b'/');
-        }
-        into.extend_from_slice(self.name);
-    }
-}
-
-/// What a file gets that has its content.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Last {
-    /// `None` where it has it.
-    pub(super) owner: Option<PendingOwner>,
-    pub(super) mode: u32,
-    pub(super) mtime: Timestamp,
-}
-
-impl Last {
-    /// Sets all of it: the mode behind the owner, since a setuid bit may not be on a file that is not final, and the time.
-    pub(super) fn give(self, file: BorrowedFd<'_>) -> Result<(), Unset> {
-        let unset = |owner| move |failed| Unset { failed, owner };
-        self.owner.map_or(Ok(()), |pending| pending.give(file)).map_err(unset(self.owner))?;
-        sys::set_mode(file, self.mode).map_err(unset(None))?;
-        sys::set_mtime(file, self.mtime, false).map_err(unset(None))
-    }
-}
-
-/// What could not be set, of a file whose name is needed only now.
-#[derive(Debug)]
-pub(super) struct Unset {
-    failed: Failed,
-    /// The owner, if it is the owner that could not be set.
-    owner: Option<PendingOwner>,
-}
-
-impl Unset {
-    pub(super) fn of(self, name: &[u8]) -> Fault {
-        match self.owner {
-            Some(owner) => owner.fault(self.failed, name).about(&owner.to_string()),
-            None => self.failed.at(name),
-        }
-    }
-}
-
-impl Finishing {
+impl DeferredFiles {
     /// With nothing in it.
     pub(super) fn new() -> Self {
         let share = sys::most_open_files().map_or(WAITING, |most| usize::try_from(most / SHARE).unwrap_or(WAITING));
@@ -155,40 +102,40 @@ impl Finishing {
 
     /// Takes a new file that has its extended attributes, and its content where it is not given here. What finds no room
     /// is done at once.
-    pub(super) fn put_off(
+    pub(super) fn defer(
         &self,
         mut file: OwnedFd,
         content: Option<&mut Content<'_>>,
-        last: Last,
+        attributes: FinalAttributes,
         path: Path<'_>,
     ) -> Result<(), Fault> {
         if let Some(content) = content {
             if let Some(bytes) = content.at_hand(SMALL)? {
-                match self.queue(file, bytes, last, path) {
+                match self.queue(file, bytes, attributes, path) {
                     Ok(()) => return Ok(()),
                     Err(back) => file = back,
                 }
             }
             content.fill(file.as_fd(), path.name)?;
         }
-        match self.queue(file, &[], last, path) {
+        match self.queue(file, &[], attributes, path) {
             Ok(()) => Ok(()),
-            Err(file) => last.give(file.as_fd()).map_err(|unset| unset.of(path.name)),
+            Err(file) => attributes.apply(file.as_fd()).map_err(|unset| unset.at(path.name)),
         }
     }
 
     /// Has a file wait, with its content; gives it back where there is no room.
-    fn queue(&self, file: OwnedFd, content: &[u8], last: Last, path: Path<'_>) -> Result<(), OwnedFd> {
+    fn queue(&self, file: OwnedFd, content: &[u8], attributes: FinalAttributes, path: Path<'_>) -> Result<(), OwnedFd> {
         let Waiting { files, unfinished, .. } = &mut *self.waiting.lock();
         if files.files.len() >= self.most || files.bytes.len() + content.len() > WAITING_BYTES {
             return Err(file);
         }
         *unfinished += 1;
-        files.push(file, content, last, path);
+        files.push(file, content, attributes, path);
         Ok(())
     }
 
-    /// Finishes all that wait, those that others are at included; says what went wrong, as [`Finishing::fault`] does.
+    /// Finishes all that wait, those that others are at included; says what went wrong, as [`DeferredFiles::fault`] does.
     pub(super) fn finish_all(&self) -> Result<(), Fault> {
         for batch in &self.batches {
             self.finish_batch(&mut batch.lock());
@@ -226,7 +173,7 @@ impl Finishing {
     }
 }
 
-impl DeferredWork for Finishing {
+impl DeferredWork for DeferredFiles {
     fn run_one(&self) -> bool {
         let free = self.batches.iter().find_map(Lock::try_lock);
         free.is_some_and(|mut batch| self.finish_batch(&mut batch))
@@ -236,7 +183,7 @@ impl DeferredWork for Finishing {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::words::Source;
+    use crate::words::{Source, Timestamp};
     use rustix::fs::{CWD, Mode, OFlags, openat};
     use std::os::unix::fs::MetadataExt;
 
@@ -244,11 +191,11 @@ mod tests {
         openat(CWD, path, flags | OFlags::CLOEXEC, Mode::from_raw_mode(0o600)).unwrap()
     }
 
-    fn put_off(finishing: &Finishing, file: OwnedFd, mut content: impl Source, size: u64) -> Result<(), Fault> {
+    fn defer(finishing: &DeferredFiles, file: OwnedFd, mut content: impl Source, size: u64) -> Result<(), Fault> {
         let path = Path { directory: b"etc", name: b"f" };
         let mut content = Content { source: &mut content, size, sparse: None };
-        let last = Last { owner: None, mode: 0o640, mtime: Timestamp { seconds: 7, nanoseconds: 9 } };
-        finishing.put_off(file, Some(&mut content), last, path)
+        let attributes = FinalAttributes { owner: None, mode: 0o640, mtime: Timestamp { seconds: 7, nanoseconds: 9 } };
+        finishing.defer(file, Some(&mut content), attributes, path)
     }
 
     /// Content that comes a byte at a time.
@@ -271,9 +218,9 @@ mod tests {
     }
 
     #[test]
-    fn every_file_that_was_put_off_is_finished_whoever_does_it() {
+    fn every_file_that_was_defer_is_finished_whoever_does_it() {
         let place = tempfile::tempdir().unwrap();
-        let finishing = Finishing::new();
+        let finishing = DeferredFiles::new();
         let path = |number: usize| place.path().join(number.to_string());
         std::thread::scope(|scope| {
             for _ in 0..=HELPERS {
@@ -283,8 +230,8 @@ mod tests {
                 let file = open(&path(number), OFlags::CREATE | OFlags::WRONLY);
                 let content = content_of(number);
                 match number % 7 {
-                    0 => put_off(&finishing, file, Trickle(&content), content.len() as u64).unwrap(),
-                    _ => put_off(&finishing, file, &content[..], content.len() as u64).unwrap(),
+                    0 => defer(&finishing, file, Trickle(&content), content.len() as u64).unwrap(),
+                    _ => defer(&finishing, file, &content[..], content.len() as u64).unwrap(),
                 }
             }
         });
@@ -300,10 +247,10 @@ mod tests {
     #[test]
     fn no_more_waits_than_there_is_room_for() {
         let place = tempfile::tempdir().unwrap();
-        let finishing = Finishing::new();
+        let finishing = DeferredFiles::new();
         for number in 0..2 * WAITING {
             let file = open(&place.path().join(number.to_string()), OFlags::CREATE | OFlags::WRONLY);
-            put_off(&finishing, file, &[7; 40 << 10][..], 40 << 10).unwrap();
+            defer(&finishing, file, &[7; 40 << 10][..], 40 << 10).unwrap();
             let waiting = finishing.waiting.lock();
             assert!(waiting.files.files.len() <= WAITING, "{number}");
             assert!(waiting.files.bytes.len() <= WAITING_BYTES + WAITING * "etc/f".len(), "{number}");
@@ -316,9 +263,9 @@ mod tests {
         std::fs::write(place.path().join("f"), "").unwrap();
         // A handle that only names takes no content and no mode.
         for (content, call) in [(&b""[..], "fchmod"), (b"content", "write")] {
-            let finishing = Finishing::new();
+            let finishing = DeferredFiles::new();
             let file = open(&place.path().join("f"), OFlags::PATH);
-            put_off(&finishing, file, content, content.len() as u64).unwrap();
+            defer(&finishing, file, content, content.len() as u64).unwrap();
             assert!(finishing.run_one());
             let fault = finishing.fault().unwrap_err();
             assert!(fault.to_string().starts_with(&format!(r#"{call}("etc/f")"#)), "{fault}");

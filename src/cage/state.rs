@@ -1,0 +1,165 @@
+//! The state of a cage, and what starts and ends a layer.
+
+use super::apart::Apart;
+use super::deferred::DeferredFiles;
+use super::directory::{self, Caller, Directory, Opened};
+use super::failed::At;
+use super::held::HeldDirectories;
+use super::marker::Marking;
+use super::owner::Owners;
+use super::place::Place;
+use super::removal::Remover;
+use super::sys;
+use super::temporary_names::TemporaryNames;
+use super::times::Times;
+use crate::tree::Step;
+use crate::words::{Fault, Metadata, PlaceId, PlaceKey, Terms};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::Arc;
+
+/// Whether other processes can see the tree while it is changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Exposure {
+    /// A tree in use: a failure must not lose any file of it.
+    Visible,
+    /// A tree that is removed as a whole when anything fails.
+    Staged,
+}
+
+/// A tree, and the only way to change it.
+#[derive(Debug)]
+pub(crate) struct Cage {
+    pub(super) root: Arc<Directory>,
+    pub(super) caller: Caller,
+    pub(super) exposure: Exposure,
+    pub(super) held: HeldDirectories,
+    pub(super) key: PlaceKey,
+    pub(super) temporary_names: TemporaryNames,
+    pub(super) marking: Marking,
+    /// The directory around a staged tree: for files that are not in the tree.
+    pub(super) stage: Option<OwnedFd>,
+    /// The directory of the layer's files that are not in the tree, if there are any.
+    pub(super) apart: Option<Apart>,
+    /// The files that are finished later. If it is `None`, each file is finished at once.
+    pub(super) deferred: Option<Arc<DeferredFiles>>,
+    pub(super) owners: Owners,
+    /// The attributes of parent directories that no entry lists.
+    pub(super) implied: Metadata,
+    pub(super) times: Times,
+    /// How many effects the tree has seen.
+    pub(super) effects: u64,
+}
+
+impl Cage {
+    /// A cage around the tree below `root`.
+    ///
+    /// The authority over the tree is the handle; nothing outside of it can be reached from here.
+    pub(crate) fn over(root: BorrowedFd<'_>, exposure: Exposure) -> Result<Self, Fault> {
+        let caller = Caller::current();
+        let fd = directory::unlock(root, b".", None, caller).map_err(|fault| fault.about("the root of the tree"))?;
+        let status = sys::status(fd.as_fd()).at(b".")?;
+        let acl = sys::has_xattr(fd.as_fd(), directory::DEFAULT_ACL);
+        let root = Arc::new(Directory::new(fd, PlaceId::ROOT, Box::default(), status, status.mode, acl));
+        let Terms { ownership, implied, .. } = Terms::new();
+        Ok(Self {
+            temporary_names: TemporaryNames::new(),
+            marking: Marking::default(),
+            stage: None,
+            apart: None,
+            root,
+            caller,
+            exposure,
+            held: HeldDirectories::default(),
+            key: PlaceKey::default(),
+            deferred: None,
+            owners: Owners::new(caller, ownership),
+            implied,
+            times: Times::of_any(),
+            effects: 0,
+        })
+    }
+
+    /// The root.
+    pub(crate) fn root_directory(&self) -> Arc<Directory> {
+        Arc::clone(&self.root)
+    }
+
+    /// How many times something in the tree was made, changed or removed.
+    pub(crate) fn effects(&self) -> u64 {
+        self.effects
+    }
+
+    /// Counts an effect on a directory or in it. Files that are not in the tree do not count.
+    pub(super) fn count_effect(&mut self, directory: &Directory) {
+        if self.apart.as_ref().is_none_or(|apart| !apart.is(directory)) {
+            self.effects += 1;
+        }
+    }
+
+    /// Starts a layer.
+    pub(crate) fn begin(&mut self, terms: &Terms) -> Result<(), Fault> {
+        self.settle()?;
+        self.implied.clone_from(&terms.implied);
+        self.owners.set_ownership(terms.ownership);
+        self.root.open_up(self.caller)?;
+        match self.exposure {
+            Exposure::Staged => Ok(()),
+            Exposure::Visible => self.remove_dead_temporaries(),
+        }
+    }
+
+    /// Finishes deferred files, removes temporary names, and closes all directories with their final mode and time.
+    pub(crate) fn settle(&mut self) -> Result<(), Fault> {
+        // A failure does not stop it: the rest is settled all the same.
+        let mut result = self.finish_files().and(self.settle_apart());
+        result = result.and(self.settle_temporaries());
+        result = result.and(self.held.release_all());
+        result.and(self.root.settle())
+    }
+
+    /// Waits until the whole file system is on the disk.
+    pub(crate) fn sync(&self) -> Result<(), Fault> {
+        sys::sync_file_system(self.root.as_fd()).at(b".")
+    }
+
+    /// Defers the content and attributes of small files from now on. They are written by the threads that get the
+    /// returned value, or by [`Cage::settle`]. `None` for a tree in use: its users would see unfinished files.
+    pub(crate) fn defer_files(&mut self) -> Option<Arc<DeferredFiles>> {
+        match self.exposure {
+            Exposure::Visible => None,
+            Exposure::Staged => Some(Arc::clone(self.deferred.get_or_insert_with(|| Arc::new(DeferredFiles::new())))),
+        }
+    }
+
+    /// Finishes the deferred files. The error is that of [`Cage::deferred_fault`].
+    pub(crate) fn finish_files(&self) -> Result<(), Fault> {
+        self.deferred.as_ref().map_or(Ok(()), |deferred| deferred.finish_all())
+    }
+
+    /// Returns the first failure of a deferred file. It names the path of that file.
+    pub(crate) fn deferred_fault(&self) -> Result<(), Fault> {
+        self.deferred.as_ref().map_or(Ok(()), |deferred| deferred.fault())
+    }
+
+    /// What removes trees on the mount of this one.
+    pub(super) fn remover(&mut self) -> Remover<'_> {
+        Remover { mount: self.root.status.mount, caller: self.caller, names: &mut self.temporary_names }
+    }
+
+    /// Opens what is at a place, or finds it among the directories that are held.
+    pub(super) fn look(&mut self, place: &Place<'_>) -> Result<Step<Arc<Directory>>, Fault> {
+        if let Some(held) = self.held.get(place.id()) {
+            return Ok(Step::Directory(held));
+        }
+        Ok(match directory::open(place.at(), place.bytes(), self.root.status.mount, self.caller)? {
+            Opened::Missing => Step::Missing,
+            Opened::Other => Step::Other,
+            Opened::Link(target) => Step::Symlink(target),
+            Opened::Directory { fd, status, mode_now } => {
+                let acl = sys::has_xattr(fd.as_fd(), directory::DEFAULT_ACL);
+                let directory = Directory::new(fd, place.id(), place.path(), status, mode_now, acl);
+                Step::Directory(self.held.add(place.id(), directory)?)
+            }
+        })
+    }
+}
