@@ -476,7 +476,7 @@ fn a_directory_that_a_layer_brought_is_no_mark_whoever_locks_it() {
 
 #[test]
 fn a_run_that_lacks_descriptors_leaves_nothing() {
-    for test in ["runs_out_of_descriptors", "competes_for_descriptors"] {
+    for test in ["runs_out_of_descriptors", "competes_for_descriptors", "drops_a_stage_without_descriptors"] {
         let place = tempfile::tempdir().unwrap();
         if is_root("being somebody else") {
             chown(place.path(), Some(NOBODY), Some(NOBODY)).unwrap();
@@ -558,6 +558,25 @@ fn competes_for_descriptors() {
     });
     eprintln!("{failures:?} of 195 failed");
     assert!(failures.into_inner() > 0);
+}
+
+/// Runs in a process of its own, not as root: a stage that can only use the descriptors that it has reserved.
+#[test]
+#[ignore = "started by the test above"]
+fn drops_a_stage_without_descriptors() {
+    let Some(place) = std::env::var_os("PLACE").map(PathBuf::from) else { return };
+    fs::create_dir(place.join("other")).unwrap();
+    limit_descriptors();
+    let mut staged = Staged::beside(&open(&place), "rootfs").unwrap();
+    Unpacker::new(Policy::default()).apply(Layer::new(&hard_to_remove()[..]), staged.rootfs()).unwrap();
+    // The tree's own descriptors stay in use. Those of the one in its place are freed first: one for its root.
+    let rootfs = std::mem::replace(staged.rootfs(), Rootfs::over(&open(&place.join("other"))).unwrap());
+    let mut held = Vec::new();
+    held.extend(std::iter::from_fn(|| fs::File::open("/dev/null").ok()));
+    drop(staged);
+    drop((held, rootfs));
+    assert_eq!(names(&place), ["other"]);
+    fs::remove_dir(place.join("other")).unwrap();
 }
 
 /// A staged tree whose deferred work is done as soon as there is any, or only when the tree needs it.
