@@ -115,7 +115,8 @@ pub(super) fn is_of_layers(name: &[u8]) -> bool {
     name.starts_with(b"user.") || name == CAPABILITY || is_acl(name)
 }
 
-/// Sets an extended attribute. The umask, or an ACL just set, may deny us access: then the mode becomes `private` first.
+/// Sets an extended attribute. The umask, or an ACL just set, may deny us access: then the mode becomes `private`
+/// first.
 pub(super) fn set_xattr(fd: BorrowedFd<'_>, private: u32, name: &[u8], value: &[u8]) -> Result<(), Failed> {
     match sys::set_xattr(fd, name, value) {
         Err(Failed { errno: Errno::ACCESS, .. }) => {

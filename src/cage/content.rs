@@ -1,4 +1,4 @@
-//! What is in a file.
+//! Writes the content of files.
 
 use super::failed::At;
 use super::sys;
@@ -7,13 +7,12 @@ use crate::words::Fault;
 use std::os::fd::BorrowedFd;
 
 impl<'a> Content<'a> {
-    /// What `source` still has, without holes.
+    /// The rest of `source`, without holes.
     pub(super) fn of(source: &'a mut &[u8]) -> Self {
         Self { size: source.len() as u64, source, sparse: None }
     }
 
-    /// All of it, where it is no more than `most` bytes, has no holes, and is here in one piece; it is not asked for again
-    /// then.
+    /// The whole content, if it has at most `most` bytes, has no holes, and is in one chunk. It is not consumed.
     pub(super) fn at_hand(&mut self, most: u64) -> Result<Option<&[u8]>, Fault> {
         if self.sparse.is_some() || self.size > most {
             return Ok(None);
@@ -22,7 +21,7 @@ impl<'a> Content<'a> {
         Ok((chunk.len() as u64 == self.size).then_some(chunk))
     }
 
-    /// Fills a new file.
+    /// Writes the content to a new file.
     pub(super) fn fill(&mut self, file: BorrowedFd<'_>, name: &[u8]) -> Result<(), Fault> {
         let Some(map) = self.sparse else {
             while self.copy(file, name, None, u64::MAX)? > 0 {}
@@ -40,7 +39,7 @@ impl<'a> Content<'a> {
         sys::set_size(file, self.size).at(name)
     }
 
-    /// Writes one chunk, and says how much that was.
+    /// Writes one chunk. Returns its length; 0 at the end.
     fn copy(&mut self, file: BorrowedFd<'_>, name: &[u8], offset: Option<u64>, most: u64) -> Result<u64, Fault> {
         let chunk = self.source.chunk()?;
         let chunk = chunk.get(..usize::try_from(most).unwrap_or(usize::MAX)).unwrap_or(chunk);

@@ -1,4 +1,4 @@
-//! What can be made at a place: one function a kind, complete or not at all.
+//! Creates files at a place: one function for each kind. A file is created completely or not at all.
 
 use super::attributes::{Inherited, strip_acls};
 use super::directory::{Directory, Opened};
@@ -15,7 +15,7 @@ use rustix::io::Errno;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
 
-/// What is made without data, and through no handle of its own.
+/// A file without content, created by one system call that returns no handle.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum New<'a> {
     Symlink(&'a [u8]),
@@ -105,7 +105,7 @@ impl Cage {
             if finished.as_ref().is_ok_and(|inexact| !inexact.is_refused_by(exactness)) {
                 return finished.map(Attempt::Done);
             }
-            // Unless the name is somebody else's by now.
+            // Another process may have taken the name meanwhile. Its file stays.
             let there = sys::status_at(place.at(), name);
             if there.is_ok_and(|there| there.links == 1 && is_new(new, there.kind, there.device)) {
                 undo(place.at(), name);
@@ -115,13 +115,14 @@ impl Cage {
         installed(attempt)
     }
 
-    /// Makes something in a directory of its own, and gives it its name from there.
+    /// Creates a file in a new directory, and links it to its name from there.
     ///
-    /// What it inherits of a default ACL could not be taken off again without opening it.
+    /// In a directory with a default ACL it would inherit an ACL. Removing that would need an open handle, and opening
+    /// a device runs its driver.
     fn create_apart(&mut self, place: &Place<'_>, name: &[u8], new: New<'_>) -> Result<Attempt<()>, Fault> {
         let apart = self.temporary(place.dir())?;
         sys::create_directory(place.at(), &apart).at(&apart)?;
-        // The next run removes it with what is in it.
+        // After a kill, the next run removes the directory with its content.
         self.condemn(place.at(), &apart).inspect_err(|_| undo_directory(place.at(), &apart))?;
         let create = || {
             let opened = directory::open(place.at(), &apart, self.root.status.mount, self.caller)?;
@@ -250,7 +251,7 @@ impl Cage {
     }
 }
 
-/// What an effect returns whose old state leaves nothing to be done.
+/// The result of a file that was installed. A leftover of the old file is an error.
 fn installed(attempt: Attempt<Installed<Inexact>>) -> Result<Made, Fault> {
     match attempt {
         Attempt::Done(Installed { made: inexact, old, leftover: None }) => Ok(Made::Done(Done { old, inexact })),
@@ -295,12 +296,12 @@ fn differs(at: BorrowedFd<'_>, name: &[u8], new: New<'_>, status: &Status) -> Fa
         .about(&format!("which the system made {major}:{minor} and not {wanted_major}:{wanted_minor}; it was removed"))
 }
 
-/// Removes what was made in part. That it fails too changes nothing about the failure that is reported.
+/// Removes an incomplete file. A failure is ignored: the error that led here is reported.
 fn undo(at: BorrowedFd<'_>, name: &[u8]) {
     let _ = sys::unlink(at, name);
 }
 
-/// Removes a file that was made in part, unless its name is somebody else's by now.
+/// Removes an incomplete file, unless another process has taken its name.
 fn undo_own(at: BorrowedFd<'_>, name: &[u8], file: BorrowedFd<'_>) {
     if sys::status(file).is_ok_and(|made| sys::names(at, name, made.identity)) {
         undo(at, name);
@@ -319,7 +320,7 @@ mod tests {
     use crate::tree::Tree;
     use crate::words::DeviceKind;
 
-    /// Makes a device in a new tree, past the judge; says what went wrong, and which names there are then.
+    /// Creates a device in a new tree, without the judge. Returns the result, and the names that are there then.
     fn make(device: Device, exposure: Exposure) -> (Result<(), Fault>, Vec<String>) {
         let place = tempfile::tempdir().unwrap();
         std::fs::write(place.path().join("old"), "").unwrap();

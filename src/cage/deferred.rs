@@ -1,4 +1,5 @@
-//! Files that are made and no more: their content, owner, mode and time can wait until somebody has the time.
+//! Deferred files: created and open, but without their content, owner, mode and time. Threads that wait for input
+//! finish them.
 
 use super::attributes::FinalAttributes;
 use super::place::Path;
@@ -7,32 +8,33 @@ use crate::tree::Content;
 use crate::words::{DeferredWork, Fault, Lock, Misuse};
 use std::os::fd::{AsFd, OwnedFd};
 
-/// How many files wait at most, each held open; as many again may be worked on by each of [`HELPERS`]. So many small ones
-/// come of a buffer that is read, which is how often whoever reads looks after them.
+/// The largest number of files that wait, each of them open. Each of the [`HELPERS`] may work on as many more. One
+/// buffer of input holds about as many small files, and a reading thread finishes files once per buffer.
 const WAITING: usize = 128;
-/// Of the files that the process may have open, the part that waits at most.
+/// At most this fraction (1/8) of the files that the process may have open waits.
 const SHARE: u64 = 8;
-/// How many bytes of content wait at most; as many again may be worked on by each.
+/// The largest number of bytes that wait. Each of the [`HELPERS`] may work on as many more.
 const WAITING_BYTES: usize = 1 << 20;
-/// The largest content that waits. What is larger is copied once too often.
+/// The largest content that waits. For larger content, the additional copy costs more than the wait saves.
 const SMALL: u64 = 128 << 10;
-/// How many may finish files at a time.
+/// The number of threads that may finish files at the same time.
 const HELPERS: usize = 2;
 
-/// Files of a tree that nobody sees yet, whose content, owner, mode and time are still to come.
+/// The deferred files of a staged tree, which no other process can see yet.
 #[derive(Debug)]
 pub(crate) struct DeferredFiles {
-    /// How many files wait at most.
+    /// The largest number of files that wait.
     most: usize,
     waiting: Lock<Waiting>,
-    /// Whoever holds one finishes what is in it.
+    /// The files that threads are finishing. The thread that holds the lock finishes them.
     batches: [Lock<Files>; HELPERS],
 }
 
 #[derive(Debug, Default)]
 struct Waiting {
     files: Files,
-    /// How many were put off and are not finished: where a thread panicked over some, they never are.
+    /// The number of files that are not finished. If a thread panics, its batch stays unfinished, and this count shows
+    /// it.
     unfinished: usize,
     failure: Failure,
 }
@@ -41,16 +43,16 @@ struct Waiting {
 enum Failure {
     #[default]
     None,
-    /// What went wrong first.
-    Untold(Fault),
-    Told,
+    /// The first failure.
+    Unreported(Fault),
+    Reported,
 }
 
-/// Files, their paths and contents, in memory that is used again.
+/// Files with their paths and contents. The memory is reused.
 #[derive(Debug, Default)]
 struct Files {
     files: Vec<Unfinished>,
-    /// Of each file its path, and then its content.
+    /// For each file its path, then its content.
     bytes: Vec<u8>,
 }
 
@@ -71,9 +73,9 @@ impl Files {
         self.files.push(Unfinished { file, attributes, path_bytes, content_bytes: content.len() });
     }
 
-    /// Finishes all; says what went wrong first.
+    /// Finishes all files. Returns the first failure.
     fn finish(&mut self) -> Result<(), Fault> {
-        // Whatever becomes of it here, no other file is filled with it.
+        // Taken out: if a thread panics here, the next batch does not start with the content of these files.
         let mut bytes = std::mem::take(&mut self.bytes);
         let mut rest = bytes.as_slice();
         let mut take = |bytes| {
@@ -94,14 +96,14 @@ impl Files {
 }
 
 impl DeferredFiles {
-    /// With nothing in it.
+    /// No files.
     pub(super) fn new() -> Self {
         let share = sys::most_open_files().map_or(WAITING, |most| usize::try_from(most / SHARE).unwrap_or(WAITING));
         Self { most: share.min(WAITING), waiting: Lock::default(), batches: Default::default() }
     }
 
-    /// Takes a new file that has its extended attributes, and its content where it is not given here. What finds no room
-    /// is done at once.
+    /// Takes a new file. Its extended attributes are set, and so is its content if `content` is `None`. If there is no
+    /// room, the file is finished at once.
     pub(super) fn defer(
         &self,
         mut file: OwnedFd,
@@ -124,7 +126,7 @@ impl DeferredFiles {
         }
     }
 
-    /// Has a file wait, with its content; gives it back where there is no room.
+    /// Adds a file with its content. Returns the file if there is no room.
     fn queue(&self, file: OwnedFd, content: &[u8], attributes: FinalAttributes, path: Path<'_>) -> Result<(), OwnedFd> {
         let Waiting { files, unfinished, .. } = &mut *self.waiting.lock();
         if files.files.len() >= self.most || files.bytes.len() + content.len() > WAITING_BYTES {
@@ -135,7 +137,8 @@ impl DeferredFiles {
         Ok(())
     }
 
-    /// Finishes all that wait, those that others are at included; says what went wrong, as [`DeferredFiles::fault`] does.
+    /// Finishes all files, and waits for those that other threads are finishing. Fails as [`DeferredFiles::fault`]
+    /// does.
     pub(super) fn finish_all(&self) -> Result<(), Fault> {
         for batch in &self.batches {
             self.finish_batch(&mut batch.lock());
@@ -143,23 +146,23 @@ impl DeferredFiles {
         self.fault()?;
         match self.waiting.lock().unfinished {
             0 => Ok(()),
-            _ => Err(Fault::bug("files that were put off are not finished")),
+            _ => Err(Fault::bug("deferred files are not finished")),
         }
     }
 
-    /// What went wrong first with any file; who has been told, and goes on, is told that he cannot.
+    /// Returns the first failure. Later calls fail with [`Misuse::Poisoned`]: the tree is incomplete.
     pub(super) fn fault(&self) -> Result<(), Fault> {
         let failure = &mut self.waiting.lock().failure;
         if let Failure::None = failure {
             return Ok(());
         }
-        match std::mem::replace(failure, Failure::Told) {
-            Failure::Untold(fault) => Err(fault),
+        match std::mem::replace(failure, Failure::Reported) {
+            Failure::Unreported(fault) => Err(fault),
             _ => Err(Misuse::Poisoned.into()),
         }
     }
 
-    /// Finishes all that wait at this moment; says whether there were any.
+    /// Finishes the files that wait at this moment. Returns whether there were any.
     fn finish_batch(&self, batch: &mut Files) -> bool {
         std::mem::swap(batch, &mut self.waiting.lock().files);
         let files = batch.files.len();
@@ -167,7 +170,7 @@ impl DeferredFiles {
         let mut waiting = self.waiting.lock();
         waiting.unfinished -= files.min(waiting.unfinished);
         if let (Err(fault), Failure::None) = (finished, &waiting.failure) {
-            waiting.failure = Failure::Untold(fault);
+            waiting.failure = Failure::Unreported(fault);
         }
         files > 0
     }
@@ -218,7 +221,7 @@ mod tests {
     }
 
     #[test]
-    fn every_file_that_was_defer_is_finished_whoever_does_it() {
+    fn every_deferred_file_is_finished_by_whichever_thread() {
         let place = tempfile::tempdir().unwrap();
         let finishing = DeferredFiles::new();
         let path = |number: usize| place.path().join(number.to_string());

@@ -1,4 +1,4 @@
-//! Open directories, and what is still owed to them when they are left.
+//! Open directories, and the mode and time that they get when they are closed.
 
 use super::failed::{At, Failed};
 use super::proc;
@@ -10,15 +10,14 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// The default ACL of a directory, from which what is made in it would inherit.
+/// The default ACL of a directory. New files in the directory inherit it.
 pub(super) const DEFAULT_ACL: &[u8] = b"system.posix_acl_default";
 pub(super) const ACCESS_ACL: &[u8] = b"system.posix_acl_access";
 
 /// A directory below the root (or the root itself) that the cage holds open.
 ///
-/// While it is held, its mode lets us work in it and its time may be anything; [`Directory::settle`] gives it
-/// the mode and time that it is owed. So each directory gets them last, and again whenever it was entered
-/// again, without a list of all directories of a layer in memory.
+/// While it is open, it has a mode that lets us work in it, and any time. [`Directory::settle`] sets the final mode and
+/// time. A directory that is opened again is settled again. So no list of all directories of a layer is needed.
 #[derive(Debug)]
 pub(crate) struct Directory {
     fd: OwnedFd,
@@ -27,36 +26,36 @@ pub(crate) struct Directory {
     path: Box<[u8]>,
     pub(super) status: Status,
     has_default_acl: AtomicBool,
-    owed: Mutex<Owed>,
+    settled: Mutex<Settled>,
 }
 
-/// What a directory is to have when it is left.
+/// The attributes that a directory gets when it is settled.
 #[derive(Debug)]
-struct Owed {
+struct Settled {
     mode: u32,
     mtime: Timestamp,
-    /// The mode that it has now.
+    /// The present mode.
     mode_now: u32,
     owner: (u32, u32),
-    /// Whether something was done in it, so that its time is no longer what it was.
+    /// Whether a name in it was added or removed, which changes its time.
     touched: bool,
-    /// Whether what is owed comes from an entry.
+    /// Whether an entry sets these attributes. Otherwise they are those that the directory had.
     named: bool,
 }
 
 impl Directory {
     pub(super) fn new(fd: OwnedFd, id: PlaceId, path: Box<[u8]>, status: Status, mode_now: u32, acl: bool) -> Self {
         let owner = (status.uid, status.gid);
-        let owed = Owed { mode: status.mode, mtime: status.mtime, mode_now, owner, touched: false, named: false };
-        Self { fd, id, path, status, has_default_acl: AtomicBool::new(acl), owed: Mutex::new(owed) }
+        let settled = Settled { mode: status.mode, mtime: status.mtime, mode_now, owner, touched: false, named: false };
+        Self { fd, id, path, status, has_default_acl: AtomicBool::new(acl), settled: Mutex::new(settled) }
     }
 
-    /// Its place. What replaces it has the same.
+    /// Its place. A file that replaces it has the same place.
     pub(crate) fn id(&self) -> PlaceId {
         self.id
     }
 
-    /// The components from the root, joined by slashes: symbolic links on the way are resolved.
+    /// The components from the root, joined by slashes, with symbolic links resolved.
     pub(crate) fn path(&self) -> &[u8] {
         &self.path
     }
@@ -69,17 +68,17 @@ impl Directory {
         self.has_default_acl.store(has, Ordering::Relaxed);
     }
 
-    /// Whether what is made here takes its group from this directory, or more than its mode says.
+    /// Whether new files take their group from this directory: it is setgid.
     pub(super) fn leaks(&self) -> bool {
         self.lock().mode_now & 0o2000 != 0
     }
 
-    /// Something is about to be made, replaced or removed in it.
+    /// Records that a name in it is about to be added, replaced or removed.
     pub(super) fn touch(&self) {
         self.lock().touched = true;
     }
 
-    /// Its owner, as far as we know.
+    /// Its owner.
     pub(super) fn owner(&self) -> (u32, u32) {
         self.lock().owner
     }
@@ -88,39 +87,40 @@ impl Directory {
         self.lock().owner = owner;
     }
 
-    /// Looks at the mode that it has now, and lets us work in it whatever that is.
+    /// Reads the present mode, and adds the permissions that we need to work in it.
     pub(super) fn open_up(&self, caller: Caller) -> Result<(), Fault> {
         let status = sys::status(self.fd.as_fd()).at(&self.path)?;
         self.lock().mode_now = caller.open_up(self.fd.as_fd(), &status, &self.path)?;
         Ok(())
     }
 
-    /// Owes it a mode and a time.
-    pub(super) fn owe(&self, mode: u32, mtime: Timestamp) {
-        let mut owed = self.lock();
-        (owed.mode, owed.mtime, owed.touched, owed.named) = (mode, mtime, true, true);
+    /// Sets the mode and time that it gets when it is settled.
+    pub(super) fn settle_with(&self, mode: u32, mtime: Timestamp) {
+        let mut settled = self.lock();
+        (settled.mode, settled.mtime, settled.touched, settled.named) = (mode, mtime, true, true);
     }
 
-    /// Pays what is owed.
+    /// Sets the final mode and time.
     pub(super) fn settle(&self) -> Result<(), Fault> {
-        let mut owed = self.lock();
-        if owed.mode != owed.mode_now {
-            sys::set_mode(self.fd.as_fd(), owed.mode).at(&self.path)?;
-            owed.mode_now = owed.mode;
+        let mut settled = self.lock();
+        if settled.mode != settled.mode_now {
+            sys::set_mode(self.fd.as_fd(), settled.mode).at(&self.path)?;
+            settled.mode_now = settled.mode;
         }
-        if owed.touched {
-            match sys::set_mtime(self.fd.as_fd(), owed.mtime, HandleKind::Open) {
-                // Somebody else's directory, which we may write to and no entry named, has a new time then.
-                Err(Failed { errno: Errno::PERM, .. }) if !owed.named => (),
+        if settled.touched {
+            match sys::set_mtime(self.fd.as_fd(), settled.mtime, HandleKind::Open) {
+                // A directory of another user in which we may write: its time cannot be restored. No entry asked for
+                // it.
+                Err(Failed { errno: Errno::PERM, .. }) if !settled.named => (),
                 other => other.at(&self.path)?,
             }
-            owed.touched = false;
+            settled.touched = false;
         }
         Ok(())
     }
 
-    fn lock(&self) -> MutexGuard<'_, Owed> {
-        self.owed.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Settled> {
+        self.settled.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -130,7 +130,7 @@ impl AsFd for Directory {
     }
 }
 
-/// What stands at a name where a directory is looked for.
+/// What was found at a name where a directory is expected.
 pub(super) enum Opened {
     Directory { fd: OwnedFd, status: Status, mode_now: u32 },
     Link(Vec<u8>),
@@ -140,10 +140,10 @@ pub(super) enum Opened {
 
 /// Opens one component without following it, and makes sure that we may work in it.
 ///
-/// Whoever is not root may find directories of mode 0000 or 0555 that are his own: they are opened up, and
-/// their mode comes back when they are left.
+/// An unprivileged caller may own directories of mode 0000 or 0555, which real images have. They get the permissions of
+/// the owner, and their own mode back when they are settled.
 pub(super) fn open(at: BorrowedFd<'_>, name: &[u8], mount: u64, caller: Caller) -> Result<Opened, Fault> {
-    // A name that somebody keeps exchanging is not waited for for ever.
+    // Another process may exchange the name again and again, between two of our calls. After 16 tries that is an error.
     for _ in 0..16 {
         let fd = match sys::open_directory(at, name) {
             Ok(fd) => fd,
@@ -173,7 +173,7 @@ pub(super) fn open(at: BorrowedFd<'_>, name: &[u8], mount: u64, caller: Caller) 
     Err(Fault::system("openat", name, Errno::AGAIN))
 }
 
-/// Opens a directory of ours whose mode keeps us out.
+/// Opens a directory of ours whose mode denies us access.
 fn open_locked(at: BorrowedFd<'_>, name: &[u8], mount: u64, caller: Caller) -> Result<Option<OwnedFd>, Fault> {
     let handle = match sys::open_handle(at, name) {
         Err(Failed { errno: Errno::NOENT, .. }) => return Ok(None),
@@ -182,8 +182,8 @@ fn open_locked(at: BorrowedFd<'_>, name: &[u8], mount: u64, caller: Caller) -> R
     unlock(handle.as_fd(), name, Some(mount), caller).map(Some)
 }
 
-/// Opens what a handle names: a directory that may be ours and keep us out. One on another mount than `mount`
-/// is not even touched.
+/// Opens the directory that a handle names, even if it is ours and its mode denies us access. A directory on another
+/// mount than `mount` is not changed.
 pub(super) fn unlock(
     handle: BorrowedFd<'_>,
     name: &[u8],
@@ -203,7 +203,7 @@ pub(super) fn unlock(
     }
     proc::set_mode(handle, status.mode | 0o700, name)?;
     let fd = sys::open_directory(handle, b".").at(name);
-    // The mode goes back at once: the caller sees the one that is to be restored, and opens up for itself.
+    // The mode is restored at once: `Caller::open_up` must see the original one, to restore it later.
     let restored = proc::set_mode(handle, status.mode, name);
     fd.and_then(|fd| restored.map(|()| fd))
 }

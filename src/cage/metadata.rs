@@ -1,6 +1,7 @@
-//! One routine for what an inode carries, in one order: owner, extended attributes, mode, time.
+//! The attributes of new files, always in the same order: owner, extended attributes, mode, time.
 //!
-//! No setuid bit is ever on a file whose content or owner is not final.
+//! `chown` clears setuid bits and file capabilities, so the owner is first. The mode is set when content and owner are
+//! final: before, a setuid program of another owner or with other content could be started.
 
 use super::attributes::{
     FinalAttributes, Inherited, is_of_layers, set_pending_owner, set_xattr, set_xattrs, strip_acls, unset_xattr,
@@ -17,7 +18,8 @@ use rustix::io::Errno;
 use std::os::fd::{AsFd, BorrowedFd};
 
 impl Cage {
-    /// Takes off a new file what it has of its directory, and says what it is still to get when it has its content.
+    /// Removes the ACL that a new file has inherited. Returns the attributes to be set after its content, and the time
+    /// that the file system stores if it cannot store that of the entry.
     pub(super) fn begin_file(
         &mut self,
         file: BorrowedFd<'_>,
@@ -27,7 +29,7 @@ impl Cage {
         if parent.has_default_acl() {
             strip_acls(file)?;
         }
-        // Its time is set after its content, which may be long after its entry.
+        // The time itself is set after the content, perhaps by another thread. Policy must decide on it now.
         let clamped = self.times.test(file, metadata.mtime, HandleKind::Open)?;
         let now = self.owners.of_new(file, parent)?;
         Ok((
@@ -36,7 +38,7 @@ impl Cage {
         ))
     }
 
-    /// Gives a regular file that has its content all but its mode and time.
+    /// Sets the owner and the extended attributes of a regular file that has its content.
     pub(super) fn prepare_file(
         &self,
         file: BorrowedFd<'_>,
@@ -47,7 +49,7 @@ impl Cage {
         set_xattrs(file, 0o600, &metadata.xattrs)
     }
 
-    /// Completes a directory, but for its mode and time: it gets these when it is left.
+    /// Sets the attributes of a directory, except mode and time: these are set when it is settled.
     pub(super) fn finish_directory(
         &mut self,
         directory: &Directory,
@@ -57,14 +59,14 @@ impl Cage {
         let time = self.prepare_directory(directory, inherited, metadata)?;
         let xattrs = set_xattrs(directory.as_fd(), 0o700, &metadata.xattrs)?;
         if !metadata.xattrs.is_empty() {
-            // An ACL makes the mode its own, and others may have asked for another; the entry's is still to come.
+            // An ACL changes the mode, perhaps so that we cannot work in the directory.
             directory.open_up(self.caller)?;
         }
         directory.set_default_acl(metadata.xattrs.iter().any(|xattr| xattr.name == DEFAULT_ACL));
         Ok(Inexact { time, xattrs })
     }
 
-    /// Makes a directory one that no entry lists, but for what is in it and attributes that it may have.
+    /// Gives a directory the attributes of those that no entry lists. Extended attributes that it has stay.
     pub(super) fn finish_implied(&mut self, directory: &Directory, inherited: Inherited) -> Result<Inexact, Fault> {
         let mut implied = self.implied.clone();
         (implied.uid, implied.gid) = self.owners.possible(self.root.as_fd(), implied.uid, implied.gid);
@@ -78,7 +80,7 @@ impl Cage {
         Ok(Inexact { time, xattrs: Vec::new() })
     }
 
-    /// Completes a directory but for its extended attributes, its mode and time.
+    /// Sets the owner of a directory, and records its mode and time.
     fn prepare_directory(
         &mut self,
         directory: &Directory,
@@ -91,11 +93,11 @@ impl Cage {
         set_pending_owner(self.owners.pending(Some(directory.owner()), metadata), directory.as_fd())?;
         directory.set_owner(self.owners.of(metadata));
         directory.set_default_acl(false);
-        directory.owe(metadata.mode, metadata.mtime);
+        directory.settle_with(metadata.mode, metadata.mtime);
         self.times.test(directory.as_fd(), metadata.mtime, HandleKind::Open)
     }
 
-    /// Removes what an entry over a directory that is there does not repeat.
+    /// Removes the extended attributes of an existing directory that its new entry does not have.
     pub(super) fn remove_other_xattrs(&self, directory: &Directory, kept: &[Xattr]) -> Result<(), Fault> {
         let fd = directory.as_fd();
         for name in sys::list_xattrs(fd).at(directory.path())? {
@@ -106,9 +108,10 @@ impl Cage {
         Ok(())
     }
 
-    /// Completes a symbolic link, FIFO or device node through a handle that never opened it.
+    /// Sets the attributes of a symbolic link, FIFO or device node through an `O_PATH` handle: opening a device runs
+    /// its driver.
     ///
-    /// Extended attributes of these are none that a layer may set.
+    /// Their extended attributes cannot be set: Linux does not allow the ones that layers have on such files.
     pub(super) fn finish_special(
         &mut self,
         handle: BorrowedFd<'_>,

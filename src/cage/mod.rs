@@ -1,8 +1,8 @@
 //! Level 3, names to effects: the only module that changes a file system.
 //!
 //! Everything goes through directory handles, one component at a time, and no symbolic link is followed. The cage is a
-//! [`Tree`](crate::tree::Tree): it knows no tar and no policy. It does one effect at one place, and returns what it could
-//! not do exactly.
+//! [`Tree`](crate::tree::Tree): it knows no tar and no policy. It does one effect at one place, and returns what it
+//! could not do exactly.
 
 mod apart;
 mod attributes;

@@ -1,4 +1,4 @@
-//! Opens what may be read: regular files, and nothing that a name could be swapped for.
+//! Opens regular files and directories of an image for reading, and nothing else.
 
 use super::failed::{At, Failed};
 use super::sys;
@@ -8,7 +8,7 @@ use rustix::io::Errno;
 use std::fs::File;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-/// Why there is no file.
+/// Why a file was not opened.
 #[derive(Debug)]
 pub(crate) enum NotOpened {
     /// The name, or a directory on the way, is not there.
@@ -38,21 +38,22 @@ pub(crate) fn open_regular(directory: BorrowedFd<'_>, path: &EntryPath) -> Resul
     }
     let here = parent.as_ref().map_or(directory, AsFd::as_fd);
 
-    // A handle that only names shows what is there before anything is opened for reading.
+    // An `O_PATH` handle shows the type before the file is opened for reading.
     require_regular(&open_at(here, name, sys::open_handle)?, name)?;
     open_file(here, name)
 }
 
-/// Opens what a handle showed to be a regular file. It is looked at again, since another process may have replaced it
-/// in between: O_NONBLOCK, because it may be a FIFO by now.
+/// Opens a file that was a regular file a moment ago. Another process may have replaced it: so it is checked again, and
+/// opened with `O_NONBLOCK`, because it may be a FIFO by now.
 fn open_file(directory: BorrowedFd<'_>, name: Component<'_>) -> Result<File, NotOpened> {
     let file = open_at(directory, name, sys::open_file)?;
     require_regular(&file, name)?;
     Ok(File::from(file))
 }
 
-/// The most components of one way. Each may hold a handle, and a link of 4,095 bytes has 2,048 components, so that a
-/// few links of a hostile directory would otherwise use up all descriptors. Real ways have fewer than ten.
+/// The largest number of components of one walk. Each may hold a handle, and a link of 4,095 bytes has 2,048
+/// components. Without a limit, a few links of a hostile directory would use all descriptors. Real walks have fewer
+/// than ten.
 const MOST_STEPS: usize = 256;
 
 /// Opens a regular file below `directory` for reading, through symbolic links that stay inside `directory`.
@@ -67,7 +68,7 @@ const MOST_STEPS: usize = 256;
 /// [`NotOpened`]; nothing but a regular file is ever opened for reading.
 pub(crate) fn open_inside(directory: BorrowedFd<'_>, path: &EntryPath, most_links: u64) -> Result<File, NotOpened> {
     let mut above: Vec<OwnedFd> = Vec::new();
-    // What is still to be walked, the next component last.
+    // The components that remain, the next one last.
     let mut to_do: Vec<Vec<u8>> = Vec::new();
     push(&mut to_do, path.as_bytes());
     let (mut links, mut steps) = (0, 0);
@@ -84,9 +85,9 @@ pub(crate) fn open_inside(directory: BorrowedFd<'_>, path: &EntryPath, most_link
             _ => {}
         }
         let here = above.last().map_or(directory, AsFd::as_fd);
-        // The target of a link is no name that was parsed before.
+        // The target of a link was not parsed before.
         let name = Component::parse(&name).map_err(|_| NotOpened::Missing)?;
-        // A handle that only names what is there: no FIFO blocks and no driver runs.
+        // An `O_PATH` handle: no FIFO blocks, and no driver runs.
         let handle = open_at(here, name, sys::open_handle)?;
         match kind_of(&handle, name)? {
             FileType::Directory => above.push(handle),
@@ -95,7 +96,7 @@ pub(crate) fn open_inside(directory: BorrowedFd<'_>, path: &EntryPath, most_link
                 if links > most_links {
                     return Err(NotOpened::Loop);
                 }
-                // Of the very link that was looked at, whatever has that name by now.
+                // Read through the handle: another file may have the name by now.
                 let target = sys::read_link(handle.as_fd(), b"").at(name.as_bytes());
                 last_target = target.map_err(NotOpened::System)?;
                 if last_target.starts_with(b"/") {
@@ -107,13 +108,13 @@ pub(crate) fn open_inside(directory: BorrowedFd<'_>, path: &EntryPath, most_link
             _ => return Err(NotOpened::NotRegular),
         }
     }
-    // The way ends at a directory.
+    // The walk ends at a directory.
     Err(NotOpened::NotRegular)
 }
 
-/// Puts the components of a name on top of those that are still to be walked.
+/// Adds the components of a name in front of those that remain.
 fn push(to_do: &mut Vec<Vec<u8>>, name: &[u8]) {
-    // One more than may be walked: a target must not take more memory than the walk may take steps.
+    // At most one more than the walk allows, so that a long target needs no more memory.
     let parts: Vec<_> = name.split(|&byte| byte == b'/').take(MOST_STEPS + 1).map(<[u8]>::to_vec).collect();
     to_do.extend(parts.into_iter().rev());
 }
@@ -122,7 +123,7 @@ fn push(to_do: &mut Vec<Vec<u8>>, name: &[u8]) {
 ///
 /// # Errors
 ///
-/// What the system answers; that it is no directory when a link leads to one.
+/// System errors; `ENOTDIR` if a component is a symbolic link.
 pub(crate) fn open_directory(directory: BorrowedFd<'_>, path: &EntryPath) -> Result<File, Fault> {
     let mut here: Option<OwnedFd> = None;
     for step in path.components() {

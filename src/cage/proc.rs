@@ -1,9 +1,8 @@
-//! The one thing that goes by a name of this machine: `/proc`, through which the mode of what an `O_PATH` handle names
-//! is set.
+//! Sets the mode of the file of an `O_PATH` handle through `/proc`. This is the only use of an absolute path.
 //!
-//! A `/proc` that is not the kernel's could send that anywhere: it is proven to be the real one by its handle, and what
-//! is below it is opened one component at a time, with nothing mounted over any of them. Landlock lets all of this
-//! through, since these handles only name.
+//! A `/proc` that is not the kernel's could redirect the call to any file. So its handle is checked: type of the file
+//! system and inode number. The directories below it are opened one component at a time, and none may be on another
+//! mount. Landlock allows all this, because `O_PATH` handles are exempt.
 
 use super::failed::{At, is_one_of};
 use super::sys;
@@ -17,22 +16,23 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 const PROC: &[u8] = b"/proc";
 
-/// The number that the root of every procfs has, and nothing else in it.
+/// The inode number of the root of every procfs. No other file in a procfs has it.
 const ROOT_INODE: u64 = 1;
 
 thread_local! {
     static KEPT: Cell<Option<Own>> = const { Cell::new(None) };
 }
 
-/// The directory of a thread's handles. A process that was forked off has a copy, which is its parent's still.
+/// The directory of a thread's handles. After a `fork`, the child has a copy that still shows the handles of its
+/// parent.
 struct Own {
     thread: Pid,
     handles: OwnedFd,
 }
 
-/// Sets the mode of what a handle names that cannot do it itself (`O_PATH`), by its number below `/proc`.
+/// Sets the mode of the file of an `O_PATH` handle, by the number of the handle below `/proc`.
 ///
-/// `fchmodat2` would do without `/proc` (Linux 6.6), but there is no safe wrapper for it yet.
+/// `fchmodat2` (Linux 6.6) would not need `/proc`, but there is no safe wrapper for it yet.
 pub(super) fn set_mode(handle: BorrowedFd<'_>, mode: u32, name: &[u8]) -> Result<(), Fault> {
     let thread = gettid();
     let own = match KEPT.try_with(Cell::take) {
@@ -41,7 +41,7 @@ pub(super) fn set_mode(handle: BorrowedFd<'_>, mode: u32, name: &[u8]) -> Result
     };
     let number = DecInt::from_fd(handle);
     let set = sys::set_mode_at(own.handles.as_fd(), number.as_c_str(), mode);
-    // A thread that is about to end keeps nothing any more.
+    // Fails in a thread that is about to end.
     let _ = KEPT.try_with(|kept| kept.set(Some(own)));
     set.at(name)
 }
@@ -64,7 +64,7 @@ fn own_handles(proc: &[u8]) -> Result<OwnedFd, Fault> {
 fn handles_below(proc: &[u8]) -> Result<OwnedFd, Fault> {
     let root = open_real(proc)?;
     let mount = sys::status(root.as_fd()).at(proc)?.mount;
-    // Ours and not the process's: a thread may have handles of its own.
+    // `thread-self` and not `self`: a thread may have a descriptor table of its own.
     let own = sys::read_link(root.as_fd(), b"thread-self").at(b"/proc/thread-self")?;
     own.split(|&byte| byte == b'/').chain([&b"fd"[..]]).try_fold(root, |parent, component| {
         if matches!(component, b"" | b"." | b"..") {

@@ -1,9 +1,10 @@
 //! Files that belong to a layer and not to its tree: the pseudo-links of AUFS.
 //!
 //! They are in a directory of their own, beside the staged tree or in the locked directory of the run (`temporary.rs`).
-//! Only we can enter that directory. So their names, which a layer chose, are never in the tree. A hard link gives their
-//! inode a name in the tree by `linkat` between the two directories. That needs no privileges and no `/proc`, which a
-//! file without a name would need. The directory is removed when the layer ends, or with the leftovers of a dead run.
+//! Only we can enter that directory. So their names, which a layer chose, are never in the tree. A hard link gives
+//! their inode a name in the tree by `linkat` between the two directories. That needs no privileges and no `/proc`,
+//! which a file without a name would need. The directory is removed when the layer ends, or with the leftovers of a
+//! dead run.
 
 use super::apart::{APART, Apart};
 use super::directory::Directory;

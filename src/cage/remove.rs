@@ -1,4 +1,4 @@
-//! What can be taken away: a tree at a place, or from a directory all but what is to be kept.
+//! Removes the file or tree at a place, or what lower layers have in a directory.
 
 use super::attributes::Inherited;
 use super::directory::Directory;
@@ -16,7 +16,7 @@ use std::os::fd::AsFd;
 use std::sync::Arc;
 
 impl Cage {
-    /// Removes what is at a place, with all that is in it and without following anything. Nothing there is fine.
+    /// Removes the file or tree at a place; it may be missing. No symbolic link is followed.
     pub(super) fn remove_at(&mut self, place: &Place<'_>) -> Result<(), Fault> {
         place.dir().touch();
         self.count_effect(place.dir());
@@ -34,7 +34,7 @@ impl Cage {
         Ok(self.remover().remove_tree(place.at(), place.bytes())?)
     }
 
-    /// Makes a directory one that no entry lists: what the lower layers gave it goes, but not what is in it.
+    /// Gives a directory the attributes of those that no entry lists. Its content stays.
     pub(crate) fn make_like_implied(&mut self, directory: &Directory) -> Result<Inexact, Fault> {
         self.count_effect(directory);
         self.remove_other_xattrs(directory, &self.implied.xattrs)?;
@@ -53,7 +53,8 @@ impl Cage {
         while let Some(level) = levels.last_mut() {
             if let Some(inner) = self.next_unclear(level, contents)? {
                 let level = self.clear_level(&inner, contents, &mut cleared)?;
-                // A way down may be longer than handles may be open, and a list of what is to do longer than memory.
+                // A hostile tree may be deeper than the number of files we may open, and wider than memory. So upper
+                // levels are closed, and only the position in them is kept.
                 if level.is_some()
                     && let Some(far) = levels.len().checked_sub(OPEN).and_then(|far| levels.get_mut(far))
                 {
@@ -72,7 +73,7 @@ impl Cage {
         Ok(cleared)
     }
 
-    /// Clears a directory itself. What is to be cleared in it, if anything, is found on the level that this returns.
+    /// Clears one directory. Returns it as a level if it has directories that must be cleared in turn.
     fn clear_level(
         &mut self,
         directory: &Arc<Directory>,
@@ -80,13 +81,13 @@ impl Cage {
         cleared: &mut Cleared,
     ) -> Result<Option<Level>, Fault> {
         let mut keeps_directories = false;
-        // Reading a directory while it changes may skip names: once more, as long as it helps.
+        // Reading a directory while it changes may skip names: read again as long as that helps.
         while self.clear_once(directory, contents, cleared, &mut keeps_directories)? {}
         let names = keeps_directories.then(|| Names::of(directory.as_fd(), directory.path())).transpose()?;
         Ok(names.map(|names| Level::Open { directory: Arc::clone(directory), names }))
     }
 
-    /// Says whether anything was removed.
+    /// Returns whether anything was removed.
     fn clear_once(
         &mut self,
         directory: &Arc<Directory>,
@@ -96,7 +97,7 @@ impl Cage {
     ) -> Result<bool, Fault> {
         let mut removed = false;
         let mut names = Names::of(directory.as_fd(), directory.path())?;
-        // Only a directory that holds something of lower layers is cleared.
+        // Only directories with content of lower layers are cleared.
         let within = Branch { dir: Arc::clone(directory), holds: Holds::Lower };
         while let Some((name, kind)) = names.next()? {
             if self.is_marker(directory, &name) {
@@ -123,7 +124,7 @@ impl Cage {
         Ok(removed)
     }
 
-    /// The next directory of a level that is still to be cleared.
+    /// The next directory of a level that must be cleared.
     fn next_unclear(&mut self, level: &mut Level, contents: &LayerContents) -> Result<Option<Arc<Directory>>, Fault> {
         let Level::Open { directory, names } = level else {
             return Err(Fault::bug("a closed level of a directory to be cleared is read"));
@@ -142,18 +143,18 @@ impl Cage {
         Ok(None)
     }
 
-    /// Opens the level above the directory at a path again, where it was left.
+    /// Opens the parent of the directory at a path again, at the position where it was closed.
     fn reopen_level(&mut self, path: &[u8], position: u64) -> Result<Level, Fault> {
         let end = path.iter().rposition(|&byte| byte == b'/').unwrap_or(0);
         let Some(directory) = self.reopen(path.get(..end).unwrap_or_default())? else {
-            // It was walked through a moment ago: somebody else is changing the tree.
+            // It was there a moment ago: another process is changing the tree.
             return Err(swapped(path));
         };
         let names = Names::from_position(directory.as_fd(), directory.path(), position)?;
         Ok(Level::Open { directory, names })
     }
 
-    /// The directory at a path whose components were walked before.
+    /// Opens the directory at a path without symbolic links, one component at a time.
     pub(super) fn reopen(&mut self, path: &[u8]) -> Result<Option<Arc<Directory>>, Fault> {
         let mut at = Branch { dir: self.root_directory(), holds: Holds::Lower };
         for part in path.split(|&byte| byte == b'/').filter(|part| !part.is_empty()) {
@@ -167,16 +168,16 @@ impl Cage {
     }
 }
 
-/// How many levels of a directory that is cleared are held open.
+/// The number of levels that are held open while a directory is cleared.
 const OPEN: usize = 32;
 
-/// A directory on the way down to one that is cleared.
+/// A directory above the one that is cleared.
 enum Level {
     Open {
         directory: Arc<Directory>,
         names: Names,
     },
-    /// How far its names are read.
+    /// The position up to which its names were read.
     Closed {
         position: u64,
     },

@@ -1,17 +1,17 @@
-//! How something new takes its place, and how what is there leaves it.
+//! Replaces and removes files so that a failure or a kill loses nothing.
 //!
-//! At every moment a place has its old state, whole, or its new one, whole:
+//! At every moment a place has its complete old state or its complete new state:
 //!
-//! - What is new is complete under a temporary name before it takes the place, at one stroke.
-//! - What is old leaves the place at one stroke, and is removed under a temporary name. A tree is looked
-//!   through before that: whatever would keep it from being removed (another mount in it, a file that a flag
-//!   protects, somebody else's directory) is found while all of it is there.
-//! - Where removing it fails all the same, it goes back if nothing of it is gone; if something is, the place
-//!   keeps its new state, and the remains keep their temporary name until the next run.
+//! - A new file is complete under a temporary name before one `rename` gives it its name.
+//! - An old directory gets a temporary name by one `rename`, and is removed under it. Before that it is checked for
+//!   what would stop the removal (another mount, a file with an immutable flag, another user's directory), while it is
+//!   complete.
+//! - If the removal fails all the same, the old directory gets its name back if nothing of it is removed yet. Otherwise
+//!   the place keeps its new state, and the rest of the old one keeps its temporary name until the next run.
 //!
-//! File systems that cannot exchange two names need three strokes; one that cannot move a directory at all
-//! (overlayfs one of its lower layers', often) has it removed where it is. A staged tree is not looked through:
-//! it goes as a whole when anything fails.
+//! Two names are exchanged with `RENAME_EXCHANGE`, and by three renames on file systems without it. Some file systems
+//! cannot move a directory at all (overlayfs, if the directory is from a lower layer). There it is removed in place. A
+//! staged tree is not checked: it is removed as a whole when anything fails.
 
 use super::failed::{At, Failed};
 use super::place::Place;
@@ -27,16 +27,16 @@ use std::os::fd::BorrowedFd;
 pub(super) struct Installed<T> {
     pub(super) made: T,
     pub(super) old: Old,
-    /// Why what it replaced is not gone.
+    /// Why the replaced file could not be removed.
     pub(super) leftover: Option<Fault>,
 }
 
-/// What came of making something under a name.
+/// The result of creating a file under a name.
 pub(super) enum Attempt<T> {
     Done(T),
-    /// Something is there already.
+    /// The name is taken.
     InTheWay,
-    /// An attribute is not as it must be; what was made is gone again.
+    /// An attribute cannot be set as policy demands. The file was removed again.
     Undone(Inexact),
 }
 
@@ -51,11 +51,11 @@ impl<T> Attempt<T> {
 }
 
 impl Cage {
-    /// Makes something at a place.
+    /// Creates a file at a place.
     ///
-    /// `make` is called with a name and makes it there, completely, or cleans up after itself. Where nothing
-    /// is in the way that name is the final one; otherwise it is a temporary one, and what is complete takes
-    /// the old one's place at one stroke, so that a failure never costs what was there.
+    /// `make` creates the file under the name that it is called with, completely, or removes what it has created. The
+    /// first name is the final one. If it is taken, the second is a temporary one, and the complete file then replaces
+    /// the old one in one step.
     pub(super) fn install<T>(
         &mut self,
         place: &Place<'_>,
@@ -92,12 +92,13 @@ impl Cage {
         Err(Fault::system("openat", b".lc-*", Errno::EXIST))
     }
 
-    /// Puts what is complete under a temporary name into its place, and says whether the old one is gone. When
-    /// that fails the old one has its place, and the new one its temporary name.
+    /// Moves a complete file from its temporary name to its place. Returns whether the old file was removed. If the
+    /// outer result is an error, the old file has its place, and the new one its temporary name.
     fn replace(&mut self, place: &Place<'_>, temporary: &[u8]) -> Result<Result<(), Fault>, Fault> {
         let at = place.at();
         match sys::rename(at, temporary, at, place.bytes()) {
-            // Two names of one inode: POSIX has the call do nothing.
+            // If both names belong to one inode, `rename` does nothing and succeeds (POSIX): the temporary name is
+            // left.
             Ok(()) => match sys::unlink(at, temporary) {
                 Ok(()) | Err(Failed { errno: Errno::NOENT, .. }) => Ok(Ok(())),
                 Err(failed) => Ok(Err(failed.at(temporary))),
@@ -127,7 +128,7 @@ impl Cage {
         }
     }
 
-    /// Removes the tree at a place of a tree in use.
+    /// Removes a directory in a tree in use.
     pub(super) fn take_away(&mut self, place: &Place<'_>) -> Result<(), Fault> {
         self.prepare_removal(place)?;
         let at = place.at();
@@ -147,7 +148,7 @@ impl Cage {
         })
     }
 
-    /// Lets go of what is held of a tree, and looks through it where a failure would cost something.
+    /// Closes the directories that are held below a place. In a tree in use, checks that they can be removed.
     fn prepare_removal(&mut self, place: &Place<'_>) -> Result<(), Fault> {
         match self.exposure {
             Exposure::Staged => {
@@ -161,7 +162,7 @@ impl Cage {
         }
     }
 
-    /// Removes what is under a temporary name. That it fails too changes nothing about the failure that is reported.
+    /// Removes a temporary name. A failure is ignored: the error that led here is reported.
     fn discard(&mut self, at: BorrowedFd<'_>, temporary: &[u8]) {
         if self.remover().remove_tree(at, temporary).is_err() {
             self.leave_for_next_run();
@@ -169,7 +170,7 @@ impl Cage {
     }
 }
 
-/// Turns "there already" into an answer.
+/// Turns `EEXIST` into [`Attempt::InTheWay`].
 pub(super) fn made(name: &[u8], result: Result<(), Failed>) -> Result<Attempt<()>, Fault> {
     match result {
         Ok(()) => Ok(Attempt::Done(())),
@@ -178,7 +179,7 @@ pub(super) fn made(name: &[u8], result: Result<(), Failed>) -> Result<Attempt<()
     }
 }
 
-/// Swaps two names; file systems that cannot do it at one stroke get it in three, taken back on failure.
+/// Exchanges two names. File systems without `RENAME_EXCHANGE` need three renames, which are undone if one fails.
 fn exchange(at: BorrowedFd<'_>, new: &[u8], name: &[u8]) -> Result<(), Failed> {
     match sys::rename_with(at, new, name, RenameFlags::EXCHANGE) {
         Err(Failed { errno: Errno::INVAL | Errno::NOSYS, .. }) => {

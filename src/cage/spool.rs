@@ -1,4 +1,4 @@
-//! Files without names, for what is kept while it is looked through.
+//! Files without names, for layers that must be verified before they are used.
 
 use super::failed::{At, Failed};
 use super::sys;

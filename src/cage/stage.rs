@@ -1,4 +1,4 @@
-//! A tree that is filled in a staging directory, and then takes its name in one step.
+//! A tree that is filled in a staging directory, and then gets its name in one step.
 
 use super::apart::APART;
 use super::attributes::{Inherited, strip_acls};
@@ -46,7 +46,7 @@ pub(crate) struct Stage {
 }
 
 impl Stage {
-    /// Makes one in `parent` for a target of the name `target`, and removes those that dead runs left.
+    /// Creates a staging directory in `parent` for a target of the name `target`. Removes those that dead runs left.
     pub(crate) fn beside(parent: BorrowedFd<'_>, target: &[u8]) -> Result<Self, Fault> {
         let target = match Component::parse(target) {
             Ok(component) => component.as_bytes(),
@@ -58,14 +58,14 @@ impl Stage {
     }
 
     fn make(parent: BorrowedFd<'_>, target: &[u8]) -> Result<Self, Fault> {
-        // A handle of cap-std only names: this one is to be read from, too.
+        // The handle of a `cap_std::fs::Dir` is `O_PATH`. Reading the names needs another one.
         let parent = sys::open_directory(parent, b".").at(b".")?;
         let target = Target::find(parent.as_fd(), target)?;
         let caller = Caller::current();
-        // Without enough descriptors to remove a stage, none is created.
+        // If there are not enough descriptors to remove a stage, none is created.
         let reserve = std::iter::repeat_with(|| sys::duplicate(parent.as_fd())).take(RESERVE);
         let mut reserve = reserve.collect::<Result<Vec<_>, _>>().at(b".")?;
-        // One that cannot be removed, with a mount in it say, is left for whoever can.
+        // A failure is ignored: a later run, perhaps with more privileges, tries again.
         claim::each_dead(parent.as_fd(), STAGE, caller, |dead| drop(remove(parent.as_fd(), &dead)))?;
         let claim = Claim::make(parent.as_fd(), STAGE, caller)?;
         match make_tree(&claim, caller) {
@@ -97,7 +97,7 @@ impl Stage {
         Ok(sys::status(self.tree()?).at(self.target.name())?.identity)
     }
 
-    /// Gives the tree its name, unless that name was taken meanwhile.
+    /// Gives the tree its name, unless another process has taken that name.
     pub(crate) fn commit(self, durability: Durability) -> Result<(), Fault> {
         let stage = self.claim.directory.as_fd();
         if durability == Durability::Synced {
@@ -107,17 +107,18 @@ impl Stage {
         if durability == Durability::Synced
             && let Err(failed) = sys::sync(self.parent.as_fd())
         {
-            // Nobody can say whether the name is there after a crash: it is taken back, and dropping removes the tree.
+            // After a crash the name may or may not be there. So it is removed, and dropping the stage removes the
+            // tree.
             self.take_back(stage)?;
             return Err(failed.at(b"."));
         }
-        // Dropping removes what was around it.
+        // Dropping removes the staging directory.
         Ok(())
     }
 
     fn put_in_place(&self, stage: BorrowedFd<'_>) -> Result<(), Fault> {
         let status = sys::status(self.tree()?).at(self.target.name())?;
-        // Its `..` is written anew, for which it must be writable.
+        // The kernel rewrites the `..` of a directory that it moves, so the directory must be writable.
         let mode_now = self.caller.open_up(self.tree()?, &status, self.target.name())?;
         self.target.give(self.parent.as_fd(), (stage, TREE))?;
         if mode_now != status.mode
@@ -163,7 +164,7 @@ impl Drop for Stage {
     }
 }
 
-/// Makes the directory that is to become the tree: nothing of what surrounds its target leaks in.
+/// Creates the directory of the tree. It inherits no ACL from the directory around the target.
 fn make_tree(claim: &Claim, caller: Caller) -> Result<OwnedFd, Fault> {
     let stage = claim.directory.as_fd();
     strip_acls(stage)?;
@@ -179,7 +180,7 @@ fn remove(parent: BorrowedFd<'_>, claim: &Claim) -> Result<(), Fault> {
     let mut remover = Remover { mount, caller, names: &mut TemporaryNames::new() };
     remover.remove_tree(stage, APART)?;
     remover.remove_tree(stage, TREE)?;
-    // Left by a run that was killed while it took a name back. Only an empty directory goes.
+    // Left by a run that was killed in `take_back`. Only an empty directory is removed.
     let _ = sys::remove_directory(stage, target::SUBSTITUTE);
     claim.remove(parent)
 }

@@ -26,7 +26,7 @@ pub(crate) enum Exposure {
     Staged,
 }
 
-/// A tree, and the only way to change it.
+/// A tree on disk. Only a cage can change it.
 #[derive(Debug)]
 pub(crate) struct Cage {
     pub(super) root: Arc<Directory>,
@@ -36,7 +36,7 @@ pub(crate) struct Cage {
     pub(super) key: PlaceKey,
     pub(super) temporary_names: TemporaryNames,
     pub(super) marking: Marking,
-    /// The directory around a staged tree: for files that are not in the tree.
+    /// The staging directory, for files that are not in the tree.
     pub(super) stage: Option<OwnedFd>,
     /// The directory of the layer's files that are not in the tree, if there are any.
     pub(super) apart: Option<Apart>,
@@ -46,14 +46,14 @@ pub(crate) struct Cage {
     /// The attributes of parent directories that no entry lists.
     pub(super) implied: Metadata,
     pub(super) times: Times,
-    /// How many effects the tree has seen.
+    /// The number of effects so far.
     pub(super) effects: u64,
 }
 
 impl Cage {
     /// A cage around the tree below `root`.
     ///
-    /// The authority over the tree is the handle; nothing outside of it can be reached from here.
+    /// The handle is the authority over the tree. The cage cannot reach anything outside.
     pub(crate) fn over(root: BorrowedFd<'_>, exposure: Exposure) -> Result<Self, Fault> {
         let caller = Caller::current();
         let fd = directory::unlock(root, b".", None, caller).map_err(|fault| fault.about("the root of the tree"))?;
@@ -110,7 +110,7 @@ impl Cage {
 
     /// Finishes deferred files, removes temporary names, and closes all directories with their final mode and time.
     pub(crate) fn settle(&mut self) -> Result<(), Fault> {
-        // A failure does not stop it: the rest is settled all the same.
+        // All steps run even if one fails. The first failure is returned.
         let mut result = self.finish_files().and(self.settle_apart());
         result = result.and(self.settle_temporaries());
         result = result.and(self.held.release_all());
@@ -141,12 +141,12 @@ impl Cage {
         self.deferred.as_ref().map_or(Ok(()), |deferred| deferred.fault())
     }
 
-    /// What removes trees on the mount of this one.
+    /// Removes trees on the mount of this one.
     pub(super) fn remover(&mut self) -> Remover<'_> {
         Remover { mount: self.root.status.mount, caller: self.caller, names: &mut self.temporary_names }
     }
 
-    /// Opens what is at a place, or finds it among the directories that are held.
+    /// Finds out what is at a place. A directory is opened, unless it is held.
     pub(super) fn look(&mut self, place: &Place<'_>) -> Result<Step<Arc<Directory>>, Fault> {
         if let Some(held) = self.held.get(place.id()) {
             return Ok(Step::Directory(held));

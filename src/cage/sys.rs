@@ -1,6 +1,6 @@
-//! The system calls of the cage, each wrapped once: EINTR is tried again, a failure keeps its name.
+//! The system calls of the cage. Each is wrapped once: it is retried after `EINTR`, and a failure knows its name.
 //!
-//! Every call takes a directory handle and one component, or an open handle alone. The one exception is `proc.rs`.
+//! Every call takes a directory handle and one component, or an open handle alone. The only exception is in `proc.rs`.
 
 use super::failed::Failed;
 use crate::words::{Device, DeviceKind, Timestamp};
@@ -18,13 +18,13 @@ const HANDLE: OFlags = OFlags::PATH.union(OFlags::NOFOLLOW).union(OFlags::CLOEXE
 const NEW_FILE: OFlags =
     OFlags::WRONLY.union(OFlags::CREATE).union(OFlags::EXCL).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
 
-/// `mode` of files and FIFOs until their owner is final.
+/// The mode of files and FIFOs until their owner is final.
 const PRIVATE_FILE: Mode = Mode::RUSR.union(Mode::WUSR);
 const PRIVATE_DIRECTORY: Mode = Mode::RWXU;
 
 const FIXED: fs::StatxAttributes = fs::StatxAttributes::IMMUTABLE.union(fs::StatxAttributes::APPEND);
 
-/// What the cage needs to know of an inode.
+/// The attributes of an inode that the cage uses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Status {
     pub(super) kind: FileType,
@@ -32,13 +32,13 @@ pub(super) struct Status {
     pub(super) uid: u32,
     pub(super) gid: u32,
     pub(super) links: u32,
-    /// Device and inode number: names an inode for as long as it exists.
+    /// Device and inode number. They identify an inode as long as it exists.
     pub(super) identity: (u64, u64),
-    /// The mount, or the device on kernels before 5.8.
+    /// The id of the mount, or the device number on kernels before 5.8.
     pub(super) mount: u64,
     pub(super) mtime: Timestamp,
     pub(super) device: (u32, u32),
-    /// Whether a flag keeps even root from changing or removing it (immutable, append-only).
+    /// Whether a flag (immutable, append-only) prevents even root from changing or removing it.
     pub(super) is_fixed: bool,
 }
 
@@ -51,12 +51,12 @@ pub(super) fn open_directory(at: BorrowedFd<'_>, name: &[u8]) -> Result<OwnedFd,
     call("openat", || fs::openat(at, name, DIRECTORY, Mode::empty()))
 }
 
-/// A handle that only names a directory: enough to open what is in it, and nothing else.
+/// An `O_PATH` handle of a directory. It can only be used to open names in it.
 pub(super) fn open_directory_handle(at: BorrowedFd<'_>, name: &[u8]) -> Result<OwnedFd, Failed> {
     call("openat", || fs::openat(at, name, HANDLE | OFlags::DIRECTORY, Mode::empty()))
 }
 
-/// A handle that only names an inode, of any type: opening it runs no driver and waits for nobody.
+/// An `O_PATH` handle of a file of any type. Opening it runs no driver and does not block on a FIFO.
 pub(super) fn open_handle(at: BorrowedFd<'_>, name: &[u8]) -> Result<OwnedFd, Failed> {
     call("openat", || fs::openat(at, name, HANDLE, Mode::empty()))
 }
@@ -94,7 +94,7 @@ pub(super) fn duplicate(handle: BorrowedFd<'_>) -> Result<OwnedFd, Failed> {
     call("fcntl", || rustix::io::fcntl_dupfd_cloexec(handle, 0))
 }
 
-/// How many files the process may have open; `None` where there is no limit.
+/// The number of files that the process may have open; `None` if there is no limit.
 pub(super) fn most_open_files() -> Option<u64> {
     getrlimit(Resource::Nofile).current
 }
@@ -103,13 +103,13 @@ pub(super) fn create_file(at: BorrowedFd<'_>, name: &[u8]) -> Result<OwnedFd, Fa
     call("openat", || fs::openat(at, name, NEW_FILE, PRIVATE_FILE))
 }
 
-/// Opens a file to read it. Whoever swapped it for a FIFO does not have us wait.
+/// Opens a file for reading. If another process has replaced it by a FIFO, the call does not block.
 pub(super) fn open_file(at: BorrowedFd<'_>, name: &[u8]) -> Result<OwnedFd, Failed> {
     let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
     call("openat", || fs::openat(at, name, flags, Mode::empty()))
 }
 
-/// A file without a name, on the file system of `at`, that goes when its handle does.
+/// A file without a name, on the file system of `at`. It is removed when it is closed.
 pub(super) fn create_nameless(at: BorrowedFd<'_>) -> Result<OwnedFd, Failed> {
     call("openat", || fs::openat(at, ".", OFlags::RDWR | OFlags::TMPFILE | OFlags::CLOEXEC, PRIVATE_FILE))
 }
@@ -154,7 +154,7 @@ pub(super) fn device_type(device: Device) -> FileType {
     }
 }
 
-/// One more name for what is at `from`, which is not followed.
+/// A hard link to `name`. A symbolic link is not followed.
 pub(super) fn link(from: BorrowedFd<'_>, name: &[u8], to: BorrowedFd<'_>, new: &[u8]) -> Result<(), Failed> {
     call("linkat", || fs::linkat(from, name, to, new, AtFlags::empty()))
 }
@@ -175,23 +175,23 @@ pub(super) fn rename_with(at: BorrowedFd<'_>, old: &[u8], new: &[u8], flags: Ren
     call("renameat2", || fs::renameat_with(at, old, at, new, flags))
 }
 
-/// Whether a name is that of an inode, at this moment.
+/// Whether a name belongs to an inode at this moment.
 pub(super) fn names(at: BorrowedFd<'_>, name: &[u8], identity: (u64, u64)) -> bool {
     status_at(at, name).is_ok_and(|there| there.identity == identity)
 }
 
-/// Moves what is at a name in one directory to a name in another, where nothing is.
+/// Renames to a name that must be free.
 pub(super) fn rename_noreplace(from: (BorrowedFd<'_>, &[u8]), to: (BorrowedFd<'_>, &[u8])) -> Result<(), Failed> {
     call("renameat2", || fs::renameat_with(from.0, from.1, to.0, to.1, RenameFlags::NOREPLACE))
 }
 
-/// Whether we may make and remove names in a directory, as far as its mode and ACL say.
+/// Checks that the mode and ACL of a directory let us add and remove names.
 pub(super) fn may_change(directory: BorrowedFd<'_>) -> Result<(), Failed> {
     let wanted = fs::Access::WRITE_OK | fs::Access::EXEC_OK;
     call("faccessat2", || fs::accessat(directory, ".", wanted, AtFlags::EACCESS))
 }
 
-/// What a symbolic link points at; `EINVAL` for anything else.
+/// The target of a symbolic link; `EINVAL` for any other file.
 pub(super) fn read_link(at: BorrowedFd<'_>, name: &[u8]) -> Result<Vec<u8>, Failed> {
     call("readlinkat", || fs::readlinkat(at, name, Vec::new())).map(CString::into_bytes)
 }
@@ -200,7 +200,7 @@ pub(super) fn status(handle: BorrowedFd<'_>) -> Result<Status, Failed> {
     statx(handle, b"", AtFlags::EMPTY_PATH)
 }
 
-/// What is at `name`, which is not followed.
+/// The status of `name`. A symbolic link is not followed.
 pub(super) fn status_at(at: BorrowedFd<'_>, name: &[u8]) -> Result<Status, Failed> {
     statx(at, name, AtFlags::SYMLINK_NOFOLLOW)
 }
@@ -224,7 +224,7 @@ fn statx(at: BorrowedFd<'_>, name: &[u8], flags: AtFlags) -> Result<Status, Fail
     })
 }
 
-/// Sets the owner of what `handle` names, without following; `O_PATH` handles will do.
+/// Sets the owner of the file of a handle, which may be `O_PATH`.
 pub(super) fn set_owner(handle: BorrowedFd<'_>, uid: Option<u32>, gid: Option<u32>) -> Result<(), Failed> {
     let (uid, gid) = (uid.map(fs::Uid::from_raw), gid.map(fs::Gid::from_raw));
     call("fchownat", || fs::chownat(handle, "", uid, gid, AtFlags::EMPTY_PATH))
@@ -296,7 +296,7 @@ pub(super) fn write(file: BorrowedFd<'_>, bytes: &[u8]) -> Result<usize, Failed>
     some("write", call("write", || rustix::io::write(file, bytes))?)
 }
 
-/// The number of bytes written, which is not to be zero.
+/// The number of bytes written; an error if it is zero.
 fn some(call: &'static str, written: usize) -> Result<usize, Failed> {
     if written == 0 { Err(Failed { call, errno: Errno::NOSPC }) } else { Ok(written) }
 }
@@ -324,7 +324,7 @@ pub(super) fn list_fd(list: &Dir) -> Result<BorrowedFd<'_>, Failed> {
     list.fd().map_err(|errno| Failed { call: "dirfd", errno })
 }
 
-/// Goes on reading a directory at a position that it gave.
+/// Continues to read a directory at a position that it returned.
 pub(super) fn seek(directory: BorrowedFd<'_>, position: u64) -> Result<(), Failed> {
     call("lseek", || fs::seek(directory, fs::SeekFrom::Start(position))).map(drop)
 }
@@ -342,7 +342,7 @@ pub(super) fn file_system_type(handle: BorrowedFd<'_>) -> Result<FsWord, Failed>
     call("fstatfs", || fs::fstatfs(handle)).map(|found| found.f_type)
 }
 
-/// Writes all of the file system of `handle` to the disk.
+/// Writes the whole file system of `handle` to the disk.
 pub(super) fn sync_file_system(handle: BorrowedFd<'_>) -> Result<(), Failed> {
     call("syncfs", || fs::syncfs(handle))
 }

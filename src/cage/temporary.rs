@@ -1,9 +1,9 @@
 //! Temporary names, and their cleanup if we are killed.
 //!
-//! A tree that is staged goes as a whole. In one that stays, whoever makes the first temporary name puts a locked
-//! directory into the root, and in it a file that says in which directory a temporary name is now: there is
-//! one at a time. The next run finds the lock free, removes that name, and then the rest. Files that are not in the
-//! tree (`apart.rs`) lie in the locked directory, too.
+//! A staged tree is removed as a whole. In a tree in use, the first temporary name comes with a locked directory in the
+//! root, the **marker**. A file in it records the directory that has a temporary name now: there is one at a time.
+//! After a kill, the next run finds the marker without a lock, removes that name, and then the marker. Files that are
+//! not in the tree (`pseudo_links.rs`) are in the marker, too.
 //!
 //! The owner of the recorded directory can rename any file in it to such a name. So a directory tree is removed only if
 //! the file identifies it. The owner could also have removed a file or an empty directory.
@@ -22,7 +22,7 @@ use rustix::io::Errno;
 use std::os::fd::{AsFd, BorrowedFd};
 
 impl Cage {
-    /// A name in a directory for something that is not there yet, or on its way out.
+    /// A temporary name in a directory, for a file that is being created or removed.
     pub(super) fn temporary(&mut self, directory: &Directory) -> Result<Vec<u8>, Fault> {
         if self.exposure == Exposure::Visible {
             self.mark()?;
@@ -33,7 +33,7 @@ impl Cage {
         Ok([&prefix(&marker.claim), name.strip_prefix(TEMPORARY).unwrap_or(&name)].concat())
     }
 
-    /// Puts the locked directory into the root, unless it is there.
+    /// Creates the marker, unless there is one.
     pub(super) fn mark(&mut self) -> Result<(), Fault> {
         if let Marking::None = &self.marking {
             self.root.touch();
@@ -41,7 +41,7 @@ impl Cage {
                 Ok(Some(marker)) => Marking::Marked(marker),
                 // A file system without sockets.
                 Ok(None) => Marking::Unmarked,
-                // Whoever may not write to the root may be allowed to somewhere below it.
+                // A caller who may not write to the root may still write to directories below it.
                 Err(fault) if is_one_of(&fault, &[Errno::ACCESS, Errno::PERM, Errno::ROFS]) => Marking::Unmarked,
                 Err(fault) => return Err(fault),
             };
@@ -58,14 +58,14 @@ impl Cage {
         }
     }
 
-    /// A temporary name could not be removed: the next run is to try again.
+    /// Keeps the marker, because a temporary name could not be removed. The next run tries again.
     pub(super) fn leave_for_next_run(&mut self) {
         if let Marking::Marked(marker) = &mut self.marking {
             marker.is_needed = true;
         }
     }
 
-    /// Whether a name in a directory is that of our own directory in the root, or of another run that is alive.
+    /// Whether a name in a directory is that of our own marker, or of the marker of another run that is alive.
     ///
     /// A layer may bring any name, and a local user may lock any directory that is readable for that user. So ours is
     /// identified by its inode, and that of another run also by its mark.
@@ -80,7 +80,7 @@ impl Cage {
         }
     }
 
-    /// No temporary name is there any more.
+    /// Removes the marker, when no temporary name is left.
     pub(super) fn settle_temporaries(&mut self) -> Result<(), Fault> {
         match std::mem::take(&mut self.marking) {
             Marking::Marked(marker) if !marker.is_needed => {
@@ -95,7 +95,7 @@ impl Cage {
     pub(super) fn remove_dead_temporaries(&mut self) -> Result<(), Fault> {
         let root = self.root_directory();
         let any_guards = claim::each_dead(root.as_fd(), RUN, self.caller, |claim| {
-            // What cannot be removed is left for whoever can: it is not what this layer is about.
+            // A failure is ignored: a later run, perhaps with more privileges, tries again. This layer can be applied.
             let apart = self.remover().remove_tree(claim.directory.as_fd(), APART);
             if self.remove_named(&claim).is_ok() && apart.is_ok() {
                 root.touch();

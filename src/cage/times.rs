@@ -14,16 +14,16 @@ use std::os::fd::BorrowedFd;
 /// The times that a file system can store, as far as tested.
 #[derive(Debug)]
 pub(super) struct Times {
-    /// A second that is held, and the times between it and `latest` with it.
+    /// All seconds from this one to `latest` can be stored.
     earliest: i64,
     latest: i64,
-    /// The finest step that is held, as [`step`] counts.
+    /// The finest resolution that can be stored, as [`step`] counts it.
     finest: u8,
 }
 
 impl Times {
-    /// What holds of every file system that Linux writes to: the narrowest ranges are those of FAT (which begins in 1980,
-    /// in local time) and of 32-bit seconds with a sign (which end in January 2038).
+    /// The times that all file systems of Linux can store. The smallest ranges are those of FAT, which begins in 1980
+    /// in local time, and of signed 32-bit seconds, which end in January 2038.
     pub(super) fn of_any() -> Self {
         const JANUARY_3_1980: i64 = 315_705_600;
         Self { earliest: JANUARY_3_1980, latest: i32::MAX.into(), finest: u8::MAX }
@@ -51,7 +51,7 @@ impl Times {
     }
 
     fn are_known_to_hold(&self, time: Timestamp) -> bool {
-        // The kernel takes the nanoseconds off the first and the last second of the range.
+        // The kernel clears the nanoseconds of the first and of the last second of the range.
         let is_within = match time.nanoseconds {
             0 => self.earliest <= time.seconds && time.seconds <= self.latest,
             _ => self.earliest < time.seconds && time.seconds < self.latest,
