@@ -1,12 +1,12 @@
 //! The judge: an entry is allowed as it is, adjusted with a note, skipped with a note, or refused.
 
+use super::meaning;
 use super::owner::{self, Of};
 use super::reporter::Reporter;
 use super::whiteout::{self, Marker};
 use super::xattr::{self, Allowed};
 use crate::words::{
     Change, ChangeKind, Device, Devices, Entry, EntryKind, EntryPath, Escaped, Fault, Fifos, Metadata, Owners, Quirk,
-    Violation,
 };
 
 /// A value that policy lets pass. Only the judge creates one, and a [`Sink`](crate::Sink) takes nothing else.
@@ -43,12 +43,14 @@ pub(crate) fn judge(entry: Entry, reporter: &mut Reporter<'_>) -> Result<Option<
             return pseudo_link(path, entry.kind, metadata, reporter).map(Some);
         }
         Marker::Bookkeeping | Marker::PseudoLink => return reporter.quirk(Quirk::AufsBookkeeping).map(|()| None),
-        Marker::Whiteout(path) => return marker(entry.kind, path, ChangeKind::Whiteout).map(Some),
-        Marker::Opaque(path) => return marker(entry.kind, path, ChangeKind::OpaqueWhiteout).map(Some),
+        Marker::Whiteout(path) => {
+            return Ok(Some(Judged(meaning::removal(&entry.kind, path, ChangeKind::Whiteout)?)));
+        }
+        Marker::Opaque(path) => {
+            return Ok(Some(Judged(meaning::removal(&entry.kind, path, ChangeKind::OpaqueWhiteout)?)));
+        }
     }
-    if path.is_root() && entry.kind != EntryKind::Directory {
-        return Err(Violation::RootNotDirectory.into());
-    }
+    meaning::check_root(&path, &entry.kind)?;
     keep_allowed_xattrs(&mut metadata, reporter)?;
     let of = match &entry.kind {
         EntryKind::Directory => Of::Directory,
@@ -79,10 +81,7 @@ fn pseudo_link(
     reporter.quirk(Quirk::AufsPseudoLink)?;
     keep_allowed_xattrs(&mut metadata, reporter)?;
     owner::adjust(&mut metadata, Of::File, reporter)?;
-    let kind = match change(kind, metadata, reporter)? {
-        ChangeKind::File { metadata, size, sparse } => ChangeKind::PseudoLink { metadata, size, sparse },
-        other => other,
-    };
+    let kind = meaning::pseudo_link(change(kind, metadata, reporter)?);
     Ok(Judged(Change { path, kind }))
 }
 
@@ -90,21 +89,15 @@ fn pseudo_link(
 fn change(kind: EntryKind, metadata: Metadata, reporter: &mut Reporter<'_>) -> Result<ChangeKind, Fault> {
     // An audit reports hard links to devices under other policies, so a device must stay a device.
     let is_recorded = *reporter.policy().owners() == Owners::Record && !reporter.is_observed();
-    Ok(match kind {
-        EntryKind::Directory => ChangeKind::Directory(metadata),
-        // What they are is in the attribute that can only be on a file.
-        EntryKind::Fifo | EntryKind::Device(_) if is_recorded => ChangeKind::File { metadata, size: 0, sparse: None },
-        EntryKind::Fifo => ChangeKind::Fifo(metadata),
-        EntryKind::Device(device) => ChangeKind::Device { metadata, device },
-        EntryKind::Symlink { target } => ChangeKind::Symlink { metadata, target },
-        EntryKind::HardLink { target } => {
-            ChangeKind::HardLink { target: EntryPath::parse(&target, reporter.limits())?, metadata }
+    match &kind {
+        // The attribute that records their type can only be on a file.
+        EntryKind::Fifo | EntryKind::Device(_) if is_recorded => {
+            return Ok(ChangeKind::File { metadata, size: 0, sparse: None });
         }
-        EntryKind::File { size, sparse } => {
-            reporter.count_content(size)?;
-            ChangeKind::File { metadata, size, sparse }
-        }
-    })
+        EntryKind::File { size, .. } => reporter.count_content(*size)?,
+        _ => (),
+    }
+    Ok(meaning::kind_of(kind, metadata, reporter.limits())?)
 }
 
 fn makes_fifo(reporter: &mut Reporter<'_>) -> Result<bool, Fault> {
@@ -117,12 +110,7 @@ fn makes(device: Device, reporter: &mut Reporter<'_>) -> Result<bool, Fault> {
     if device.is_zero() {
         return reporter.quirk(Quirk::DeviceZero).map(|()| reporter.is_observed());
     }
-    // mknod(2) truncates a large number without an error: block 4104:0 would become 8:0, the host's first disk, and
-    // character 4096:0 a whiteout. It is refused even if devices are skipped or recorded: Linux never writes such a
-    // number, and readers interpret it differently.
-    if !device.is_possible() {
-        return Err(Violation::DeviceNumber { kind, major, minor }.into());
-    }
+    meaning::check_device(device)?;
     reporter.quirk(Quirk::DeviceNode { kind, major, minor })?;
     Ok(reporter.is_observed() || reporter.policy().devices() == Devices::Create)
 }
@@ -140,14 +128,4 @@ fn keep_allowed_xattrs(metadata: &mut Metadata, reporter: &mut Reporter<'_>) -> 
     }
     metadata.xattrs = kept;
     Ok(())
-}
-
-/// A whiteout entry is a regular file without content or a hard link, whose target is ignored: real images
-/// have both.
-fn marker(entry: EntryKind, path: EntryPath, kind: ChangeKind) -> Result<Judged<Change>, Fault> {
-    match entry {
-        EntryKind::File { size: 0, .. } | EntryKind::HardLink { .. } => Ok(Judged(Change { path, kind })),
-        EntryKind::File { size, .. } => Err(Violation::WhiteoutWithContent { size }.into()),
-        _ => Err(Violation::WhiteoutType.into()),
-    }
 }

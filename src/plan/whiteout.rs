@@ -65,6 +65,7 @@ pub(super) fn parse(path: &EntryPath) -> Result<Marker, Violation> {
 /// # Errors
 ///
 /// [`Violation::WhiteoutInParent`].
+#[cfg(feature = "unpack")]
 pub(crate) fn may_be_made(name: Component<'_>) -> Result<(), Violation> {
     match name.as_bytes().starts_with(PREFIX) {
         true => Err(Violation::WhiteoutInParent { component: Escaped::new(name.as_bytes()) }),

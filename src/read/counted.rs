@@ -36,11 +36,13 @@ impl<R> Incoming<R> {
     }
 
     /// Exchanges the reader below.
+    #[cfg(any(feature = "unpack", test))]
     pub(crate) fn map<S>(self, exchange: impl FnOnce(R) -> S) -> Incoming<S> {
         let Self { reader, size, limits, bytes, hasher, is_too_long } = self;
         Incoming { reader: exchange(reader), size, limits, bytes, hasher, is_too_long }
     }
 
+    #[cfg(any(feature = "unpack", test))]
     pub(crate) fn reader(&self) -> &R {
         &self.reader
     }

@@ -44,11 +44,13 @@ impl<R: Read> Peeked<R> {
     }
 
     /// The bytes that are in the buffer.
+    #[cfg(any(feature = "unpack", test))]
     pub(crate) fn first_bytes(&self) -> &[u8] {
         self.input.buffered()
     }
 
     /// Exchanges the reader that the bytes after [`Peeked::first_bytes`] come from.
+    #[cfg(any(feature = "unpack", test))]
     pub(crate) fn map<S: Read>(self, exchange: impl FnOnce(R) -> S) -> Peeked<S> {
         Peeked { format: self.format, input: self.input.map(exchange) }
     }
@@ -57,7 +59,8 @@ impl<R: Read> Peeked<R> {
     ///
     /// # Errors
     ///
-    /// Not enough memory for the decompressor, or a format that is not built in.
+    /// Not enough memory for the decompressor.
+    #[cfg_attr(not(feature = "zstd"), expect(unused_variables, reason = "only zstd has a limit of its own"))]
     pub(crate) fn decode(self, limits: &Limits) -> Result<Decoder<R>, Fault> {
         let Self { format, input } = self;
         match format {
@@ -67,10 +70,7 @@ impl<R: Read> Peeked<R> {
             #[cfg(feature = "zstd")]
             Format::Zstd => Ok(Decoder::Zstd(Box::new(ZstdDecoder::new(input, limits).map_err(Fault::of_reader)?))),
             #[cfg(not(all(feature = "gzip", feature = "zstd")))]
-            format => {
-                let _ = limits;
-                Err(Violation::Compression { format: format.name() }.into())
-            }
+            _ => Err(Fault::bug("a format that is not built in was accepted")),
         }
     }
 }
@@ -81,6 +81,7 @@ fn format_of<R: Read>(input: &mut Input<R>) -> io::Result<Format> {
     if format != Format::Plain && input.fill_to(BLOCK)?.first_chunk().is_some_and(may_be_header) {
         return Err(refusal(Violation::TwoFormats { format: format.name() }));
     }
+    format.check_supported().map_err(refusal)?;
     Ok(format)
 }
 

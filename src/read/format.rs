@@ -28,6 +28,25 @@ impl Format {
         }
     }
 
+    /// Whether layers of this format can be read: the cargo feature of the same name is on, for gzip and zstd.
+    pub fn is_supported(self) -> bool {
+        self.missing_feature().is_none()
+    }
+
+    /// What to say of a format that is not built in.
+    fn missing_feature(self) -> Option<&'static str> {
+        match self {
+            Self::Gzip if cfg!(not(feature = "gzip")) => Some("gzip (layercage is built without its feature `gzip`)"),
+            Self::Zstd if cfg!(not(feature = "zstd")) => Some("zstd (layercage is built without its feature `zstd`)"),
+            _ => None,
+        }
+    }
+
+    /// Refuses a format that is not built in.
+    pub(super) fn check_supported(self) -> Result<(), Violation> {
+        self.missing_feature().map_or(Ok(()), |format| Err(Violation::Compression { format }))
+    }
+
     /// Detects the format by its magic. Without a magic it is plain; the tar reader checks whether that is a tar archive.
     pub(super) fn of(first: &[u8]) -> Result<Self, Violation> {
         match first {

@@ -18,6 +18,7 @@ impl Hasher {
     }
 
     /// A hasher that has seen `bytes`.
+    #[cfg(any(feature = "unpack", test))]
     pub(crate) fn over(algorithm: Algorithm, bytes: &[u8]) -> Self {
         let mut hasher = Self::new(algorithm);
         hasher.update(bytes);

@@ -43,6 +43,7 @@ impl<R: Read> Input<R> {
     }
 
     /// Exchanges the reader below; what is buffered stays.
+    #[cfg(any(feature = "unpack", test))]
     pub(crate) fn map<S: Read>(self, exchange: impl FnOnce(R) -> S) -> Input<S> {
         let Self { reader, buffer, start, end } = self;
         Input { reader: exchange(reader), buffer, start, end }

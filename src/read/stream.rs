@@ -5,7 +5,9 @@ use super::decoder::{Decoder, NotOpened, Peeked};
 use super::format::Format;
 use super::input::Input;
 use super::verify::{Checked, Expected, Seen, Whole};
-use super::verifying::{self, Ending, Verifying};
+#[cfg(any(feature = "unpack", test))]
+use super::verifying::Verifying;
+use super::verifying::{self, Ending};
 use crate::words::{Fault, Limits, Quirk};
 use std::fmt;
 use std::io::{self, BufRead, Read};
@@ -86,6 +88,7 @@ impl<R: Read> fmt::Debug for LayerStream<R> {
     }
 }
 
+#[cfg(any(feature = "unpack", test))]
 impl<R: Read> Verifying for LayerStream<R> {
     fn format(&self) -> Format {
         self.format()

@@ -1,13 +1,16 @@
 //! How a layer ends: which error is reported if several are possible.
 
+#[cfg(any(feature = "unpack", test))]
 use super::format::Format;
 use super::verify::{Checked, Expected, Seen, Whole, is_of_the_reader};
 use crate::words::{Blame, Fault};
 use std::io::{self, BufRead};
 
 /// The uncompressed bytes of a layer, verified as they are read, on one thread or two.
+#[cfg(any(feature = "unpack", test))]
 pub(crate) trait Verifying: BufRead {
     /// How the blob is compressed.
+    #[cfg_attr(not(feature = "unpack"), allow(dead_code, reason = "only an unpacking compares it"))]
     fn format(&self) -> Format;
 
     /// Reads the remaining bytes and compares everything that is expected.
@@ -34,7 +37,7 @@ pub(super) trait Ending: BufRead + Sized {
     fn abandon(self) -> Option<Result<Seen, Fault>>;
 }
 
-/// Implements [`Verifying::finish`].
+/// Reads the remaining bytes and compares everything that is expected.
 ///
 /// A wrong size or digest explains every other violation, so it is the one that is reported.
 pub(super) fn finish<S: Ending>(mut stream: S) -> Result<Checked, Fault> {
@@ -48,7 +51,7 @@ pub(super) fn finish<S: Ending>(mut stream: S) -> Result<Checked, Fault> {
     }
 }
 
-/// Implements [`Verifying::damage`].
+/// Returns the reason for a refusal if the blob is damaged or a different one: see `Verifying::damage`.
 pub(super) fn damage<S: Ending>(mut stream: S) -> Option<Fault> {
     let expected = stream.expected();
     if !expected.checks_anything() {

@@ -4,8 +4,11 @@ use super::cause::with_source;
 use super::{Blame, Error, ErrorKind, Misuse};
 use std::io;
 
-/// The number is the same on every Linux architecture.
-const ENOMEM: i32 = 12;
+/// The error of a failed allocation.
+fn out_of_memory() -> io::Error {
+    // ENOMEM has this number on Linux and macOS, on every architecture.
+    if cfg!(unix) { io::Error::from_raw_os_error(12) } else { io::ErrorKind::OutOfMemory.into() }
+}
 
 impl Error {
     /// Converts an error of a [`std::io::Read`] over a layer. Returns the [`Error`] inside it, or else a system failure
@@ -22,7 +25,7 @@ impl Error {
 
     /// An allocation failed. The system is to blame, because the request was within the limits.
     pub(crate) fn out_of_memory(what: &str) -> Self {
-        Self::system("malloc", b"", io::Error::from_raw_os_error(ENOMEM)).naming(what).with_advice(
+        Self::system("malloc", b"", out_of_memory()).naming(what).with_advice(
             "nothing is wrong with the layer: give the process more memory (`ulimit -v`, `memory.max` of its cgroup) and \
              run again",
         )

@@ -5,7 +5,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
 /// Work that any thread may do a piece of.
 ///
 /// A [`Rootfs`](crate::Rootfs) defers the writing of small files. The threads that read a layer do it while they wait.
-#[expect(unnameable_types, reason = "sealed: only a sink of this crate can defer work")]
+#[cfg_attr(feature = "unpack", expect(unnameable_types, reason = "sealed: only a sink of this crate can defer work"))]
 pub trait DeferredWork: Send + Sync {
     /// Does the next piece, unless there is none or another thread is doing it. Returns whether it did.
     fn run_one(&self) -> bool;

@@ -52,6 +52,22 @@ fn no_code_lies_outside_of_the_modules() {
     assert!(strangers.is_empty(), "{strangers:?}");
 }
 
+/// Readers are built without the other modules, on every platform.
+#[test]
+fn modules_that_are_always_built_use_neither_system_calls_nor_the_file_system() {
+    let face = fs::read_to_string(source().join("src/lib.rs")).unwrap();
+    let lines: Vec<_> = face.lines().collect();
+    let modules: Vec<_> = lines
+        .windows(2)
+        .filter(|pair| !pair[0].starts_with("#[cfg(feature"))
+        .filter_map(|pair| pair[1].strip_prefix("mod ")?.strip_suffix(';'))
+        .collect();
+    assert!(["words", "read", "plan"].iter().all(|module| modules.contains(module)), "{modules:?}");
+    for (name, users) in NAMES.iter().filter(|(name, _)| ["cap_std", "rustix", "std::fs"].contains(name)) {
+        assert!(!users.iter().any(|user| modules.contains(user)), "{name} is used by {users:?}, some of {modules:?}");
+    }
+}
+
 #[test]
 fn the_guard_sees_what_it_is_there_for() {
     let cases: &[(&str, &str, bool)] = &[

@@ -296,16 +296,26 @@ fn other_compressions_are_named() {
     assert_eq!(unpack(b"").unwrap().0, b"");
 }
 
-#[cfg(not(feature = "gzip"))]
 #[test]
-fn gzip_is_named_where_it_is_not_built_in() {
-    assert_eq!(rule(unpack(b"\x1f\x8b\x08\0\0\0\0\0\0\0")), Some("compression"));
+fn a_format_that_is_not_built_in_is_refused_with_the_name_of_its_feature() {
+    for (format, blob) in [(Format::Gzip, &b"\x1f\x8b\x08\0\0\0\0\0\0\0"[..]), (Format::Zstd, b"\x28\xb5\x2f\xfd\0\0")]
+    {
+        let fault = unpack(blob).unwrap_err();
+        let names_feature = fault.to_string().contains(&format!("without its feature `{format}`"));
+        assert_eq!(names_feature, !format.is_supported(), "{fault}");
+        assert_eq!(rule(Err(fault)), Some(if format.is_supported() { "truncated" } else { "compression" }));
+    }
 }
 
-#[cfg(not(feature = "zstd"))]
+#[cfg(any(not(feature = "gzip"), not(feature = "zstd")))]
 #[test]
-fn zstd_is_named_where_it_is_not_built_in() {
-    assert_eq!(rule(unpack(b"\x28\xb5\x2f\xfd\0\0")), Some("compression"));
+fn a_damaged_blob_that_looks_like_a_format_that_is_not_built_in_is_called_damaged() {
+    for blob in [&b"\x1f\x8b\x08\0\0\0\0\0\0\0"[..], b"\x28\xb5\x2f\xfd\0\0"] {
+        if Format::of(blob).is_ok_and(|format| !format.is_supported()) {
+            let outcome = unpack_with(blob, Expected::unchecked().with_digest(sha256(b"")), &Limits::default());
+            assert_eq!(rule(outcome), Some("digest-mismatch"));
+        }
+    }
 }
 
 #[cfg(feature = "gzip")]
