@@ -1,6 +1,7 @@
 //! The command `layercage`: unpacks container images and applies single layers, safely.
 
 mod arguments;
+mod explain;
 mod judging;
 mod opened;
 mod progress;

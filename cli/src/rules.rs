@@ -1,8 +1,9 @@
 //! `layercage rules` and `layercage explain`: the table of rules and what is behind each, as text or as JSON.
 
+use crate::explain::explanation;
 use crate::remedy;
 use crate::report::Output;
-use layercage::{Escaped, Limit, Preset, QuirkRule, Row, Verdict, ViolationRule, explanation};
+use layercage::{Escaped, Limit, Preset, QuirkRule, Row, Verdict, ViolationRule};
 use serde_json::{Map, Value, json};
 use std::io;
 

@@ -1,6 +1,6 @@
 //! Pages of the documentation that are made from the code: compared here, and written anew with `BLESS=1`.
 
-use layercage::{Limit, QuirkRule, Row, Verdict, ViolationRule, explanation};
+use layercage::{Limit, QuirkRule, Row, Verdict, ViolationRule};
 use std::fmt::Write;
 use std::fs;
 use std::path::Path;
@@ -9,10 +9,11 @@ use std::path::Path;
 fn the_page_of_rules_is_made_from_the_table() {
     let mut page = String::from(
         "# Rules\n\n\
-         Made from the table in `src/words/rule.rs`. A *quirk* is decided by policy: it passes, in silence or \
-         with a note, or what shows it is refused; `--allow RULE` and `--refuse RULE` decide single ones, and so do \
-         `--devices` and the other options that have a matter's name. A *violation* is \
-         refused under every policy. Each is explained [below](#explained); `layercage explain RULE` prints the same.\n\n\
+         This page is generated from the table in `src/words/rule.rs` and from `cli/src/explained.md`. \
+         A policy decides about a *quirk*: it passes without a note, passes with a note, or is refused. \
+         `--allow RULE` and `--refuse RULE` decide about a single quirk, and options such as `--devices` about several. \
+         A *violation* is refused under every policy. \
+         [Below](#explained), each rule is explained; `layercage explain RULE` prints the same text.\n\n\
          ## Quirks\n\n| rule | what an archive has | default | compatible | paranoid |\n|---|---|---|---|---|\n",
     );
     for Row { id, sentence, verdicts, .. } in QuirkRule::ALL.iter().map(|rule| rule.row()) {
@@ -24,19 +25,21 @@ fn the_page_of_rules_is_made_from_the_table() {
         writeln!(page, "| [`{id}`](#{id}) | {sentence} |").unwrap();
     }
     page.push_str(
-        "\n## Limits\n\nExceeding one is a refusal by the rule `limit`; `--limit NAME=AMOUNT` changes one. \
-         `audit-bytes` alone refuses nothing: beyond it `check` goes on without what depends on the tree, and says so.\n\n\
-         Some limits bound work that a small layer can ask for. `implied-directories` counts the directories that names \
-         lead through and no entry lists: a name of 4 KiB makes 2,048 of them, and 4 KiB of zstd are many such names. \
-         A Debian system with compilers and their documentation has 33,000 directories in all, and half a million take seconds \
-         to make. \
-         `layer-link-steps` counts the components of the targets of links, each time that one is followed: 39 links of \
-         4 KiB each are 64,000 steps for one name, where real names take fewer than ten. `layer-opens` \
-         counts the directories that are opened, deep ones several times: Landlock looks at each level above them. \
-         `image-steps` adds up this work over the layers of one image, which may name the same small layer 500 times. \
-         `layer-places` bounds the memory for a layer that brings millions of files to directories of lower layers. `check` \
-         opens no directory. It counts the rest of the work as unpacking does, and refuses at the same entry. For a layer alone it counts only what is so over any lower layer, since a \
-         directory may be there already.\n\n",
+        "\n## Limits\n\nAn archive that exceeds a limit is refused by the rule `limit`. `--limit NAME=AMOUNT` changes a limit. \
+         Only `audit-bytes` never refuses: above it, `check` continues without what depends on the tree, and says so.\n\n\
+         Some limits bound the work that a small layer can cause:\n\n\
+         - `implied-directories` counts parent directories that no entry lists. A name of 4 KiB creates 2,048 of them, \
+         and 4 KiB of zstd can hold many such names. A Debian system with compilers and their documentation has 33,000 \
+         directories in total. Creating half a million takes seconds.\n\
+         - `layer-link-steps` counts the components of the targets of links, each time that a link is followed. 39 links \
+         of 4 KiB are 64,000 steps for one name. Real names take fewer than ten.\n\
+         - `layer-opens` counts opened directories. A deep one counts several times, because Landlock checks each level \
+         above it.\n\
+         - `image-steps` adds up this work over all layers of an image, which may name the same small layer 500 times.\n\
+         - `layer-places` bounds the memory for a layer that adds millions of files to directories of lower layers.\n\n\
+         `check` opens no directories. It counts the rest of the work as unpacking does, and refuses at the same entry. \
+         For a single layer, it counts only what does not depend on the lower layers, because they may have the \
+         directory already.\n\n",
     );
     page.push_str("| limit | default |\n|---|---|\n");
     for limit in Limit::ALL {
@@ -46,10 +49,13 @@ fn the_page_of_rules_is_made_from_the_table() {
         }
     }
     page.push_str("\n## Explained\n");
+    let explained = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("cli/src/explained.md")).unwrap();
     let rules =
         QuirkRule::ALL.iter().map(|rule| rule.row().id).chain(ViolationRule::ALL.iter().map(|rule| rule.row().id));
     for id in rules.chain(Limit::ALL.iter().map(|limit| limit.id())) {
-        write!(page, "\n### {id}\n\n{}\n", explanation(id).unwrap()).unwrap();
+        let (_, section) = explained.split_once(&format!("\n## {id}\n")).unwrap();
+        let text = section.split("\n## ").next().unwrap().trim();
+        write!(page, "\n### {id}\n\n{text}\n").unwrap();
     }
     assert_page("docs/rules.md", &page);
 }
@@ -65,7 +71,7 @@ fn the_page_of_policies_has_every_choice() {
         ("setid", SetId::ALL.iter().map(|choice| choice.name()).collect()),
         ("xattrs", Xattrs::ALL.iter().map(|choice| choice.name()).collect()),
         ("links", Links::ALL.iter().map(|choice| choice.name()).collect()),
-        ("owners", words(&["auto", "keep", "caller", "map", "record"])),
+        ("owners", layercage::OwnersKind::ALL.iter().map(|choice| choice.name()).collect()),
         ("mtime", words(&["keep", "clamp=SECONDS"])),
     ];
     let page = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/policy.md")).unwrap();

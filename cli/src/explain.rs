@@ -1,17 +1,11 @@
-//! The long form of each rule and limit: `explained.md`, taken apart by its headings.
+//! The long form of each rule and limit: `explained.md`, split at its headings.
 
-/// All explanations, a section each under the id of a rule or limit.
+/// All explanations, one section for each rule and limit, under its id.
 const PAGE: &str = include_str!("explained.md");
 
-/// Returns the long form of a rule or limit in Markdown: what it is about, why it matters, which tools write it, what
-/// to do, and the CVE or report where there is one. `None` if no rule and no limit has this id.
-///
-/// ```
-/// assert!(layercage::explanation("device-node").unwrap().contains("--devices"));
-/// assert!(layercage::explanation("path-bytes").is_some());
-/// assert_eq!(layercage::explanation("no-such-rule"), None);
-/// ```
-pub fn explanation(id: &str) -> Option<&'static str> {
+/// The long form of a rule or limit in Markdown: what it means, why it matters, which tools cause it, what to do, and
+/// the CVE or report if there is one. `None` if no rule and no limit has this id.
+pub(crate) fn explanation(id: &str) -> Option<&'static str> {
     sections().find(|(heading, _)| *heading == id).map(|(_, text)| text)
 }
 
@@ -22,7 +16,7 @@ fn sections() -> impl Iterator<Item = (&'static str, &'static str)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::words::{Limit, QuirkRule, ViolationRule};
+    use layercage::{Limit, QuirkRule, ViolationRule};
 
     fn ids() -> impl Iterator<Item = &'static str> {
         let quirks = QuirkRule::ALL.iter().map(|rule| rule.row().id);
