@@ -1,5 +1,4 @@
-//! The options that say what becomes of what is odd, and how much is too much: those of a policy, by the names of
-//! its matters.
+//! The options for policy and limits.
 
 use clap::Args;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
@@ -8,7 +7,7 @@ use layercage::{
     QuirkRule, SetId, Timestamp, Verdict, ViolationRule, Xattrs,
 };
 
-/// Takes the words of a choice.
+/// Parses the words of a choice.
 macro_rules! words {
     ($choice:ty) => {
         PossibleValuesParser::new(<$choice>::ALL.iter().map(|choice| choice.name()))
@@ -70,7 +69,7 @@ pub(crate) struct Judging {
 }
 
 impl Judging {
-    /// The policy asked for; or why there is none that does all of it.
+    /// The policy that the options describe, or why they contradict each other.
     pub(crate) fn policy(&self) -> Result<Policy, String> {
         let policy = self.allow.iter().copied().fold(Policy::preset(self.policy), Policy::allow);
         let policy = self.refuse.iter().copied().fold(policy, Policy::refuse);
@@ -78,14 +77,14 @@ impl Judging {
         let policy = self.fifos.into_iter().fold(policy, Policy::with_fifos);
         let policy = self.setid.into_iter().fold(policy, Policy::with_set_id);
         let policy = self.owners()?.into_iter().fold(policy, Policy::with_owners);
-        // No choice of owners says what becomes of an id that a map lacks: the rule itself does.
+        // The choice of owners resets the verdict on ids that a map lacks, so it is set again.
         let unmapped = self.allow.iter().filter(|&&rule| rule == QuirkRule::OwnerUnmapped);
         let policy = unmapped.copied().fold(policy, Policy::allow);
         let policy = self.xattrs.into_iter().fold(policy, Policy::with_xattrs);
         let policy = self.links.into_iter().fold(policy, Policy::with_links);
         let policy = self.mtime.into_iter().fold(policy, Policy::with_mtime);
         let policy = self.epoch.into_iter().fold(policy, Policy::with_epoch);
-        // Options that contradict each other: whichever won, somebody would get what he ruled out.
+        // Options that contradict each other are an error: either choice would do what the user ruled out.
         let wanted = [("--allow", &self.allow, Verdict::Note), ("--refuse", &self.refuse, Verdict::Refuse)];
         for (option, rules, verdict) in wanted {
             if let Some(rule) = rules.iter().find(|&&rule| policy.verdict(rule) != verdict) {

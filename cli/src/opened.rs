@@ -1,6 +1,6 @@
-//! What somebody named, opened.
+//! Opening of inputs.
 
-#![expect(clippy::disallowed_methods, reason = "whoever types a path has the authority over it")]
+#![expect(clippy::disallowed_methods, reason = "the user who types a path has the authority over it")]
 
 use crate::tell::Failure;
 use cap_std::fs::Dir;
@@ -12,7 +12,7 @@ use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
-/// An image or a layer that somebody named.
+/// An image or a layer that the user named.
 pub(crate) struct Opened {
     pub(crate) thing: Thing,
     pub(crate) tag: Option<String>,
@@ -110,7 +110,7 @@ impl Opened {
     fn standard_input() -> io::Result<Thing> {
         let mut file = File::from(io::stdin().as_fd().try_clone_to_owned()?);
         match Self::thing(file.try_clone()?)? {
-            // Somebody has read its beginning: what is left is meant, and no place in the file.
+            // Another process has read the beginning: the rest is the input.
             Thing::File(_) if file.stream_position()? != 0 => Ok(Thing::Stream(file)),
             thing => Ok(thing),
         }

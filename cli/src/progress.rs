@@ -1,4 +1,4 @@
-//! How far it is: a line on a terminal, drawn over and over; and signals, which end it.
+//! Progress: a line on a terminal that is redrawn, and signals, which cancel.
 
 use crate::signals::Signals;
 use layercage::{Advance, Progress, Step};
@@ -6,15 +6,14 @@ use std::io::{self, IsTerminal, Stderr, Write};
 use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
 
-/// Draws the line, if there is to be one, and ends what is going on when a signal has come. The line goes when this is
-/// dropped.
+/// Draws the line on a terminal, and cancels after a signal. Dropping it removes the line.
 pub(crate) struct Watcher<W: Write = Stderr> {
     signals: Signals,
     line: Option<Line<W>>,
 }
 
 impl Watcher {
-    /// There is a line where standard error is a terminal, and nobody asked for JSON.
+    /// Draws a line if standard error is a terminal and the output is not JSON.
     pub(crate) fn new(signals: &Signals, json: bool) -> Self {
         let shown = !json && io::stderr().is_terminal();
         Self { signals: signals.clone(), line: shown.then(|| Line::new(io::stderr())) }
@@ -33,16 +32,16 @@ impl<W: Write> Progress for Watcher<W> {
     }
 }
 
-/// A line that is drawn over.
+/// A line that is redrawn.
 struct Line<W: Write> {
     out: W,
     drawn: Option<Instant>,
 }
 
-/// From one drawing to the next.
+/// The time between two drawings.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// To the first column, and nothing behind it.
+/// Moves to the first column and clears the line.
 const CLEAR: &str = "\r\x1b[K";
 
 impl<W: Write> Line<W> {
@@ -55,7 +54,7 @@ impl<W: Write> Line<W> {
             return;
         }
         self.drawn = Some(now);
-        // Where it cannot be drawn it is not missed.
+        // A line that cannot be drawn is not an error.
         let _ = self.out.write_all(format!("{CLEAR}{}", render(advance)).as_bytes()).and_then(|()| self.out.flush());
     }
 }
@@ -82,7 +81,7 @@ fn render(advance: &Advance) -> String {
     parts.join(", ")
 }
 
-/// In the largest unit of which there is one at least.
+/// An amount in the largest unit that fits into it.
 fn bytes(amount: u64) -> String {
     const UNITS: [&str; 4] = ["TiB", "GiB", "MiB", "KiB"];
     let unit = UNITS.iter().zip([40, 30, 20, 10]).find(|(_, shift)| amount >> shift > 0);
@@ -92,7 +91,7 @@ fn bytes(amount: u64) -> String {
     }
 }
 
-/// With a comma at every third digit.
+/// A number with a comma at every third digit.
 fn grouped(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::new();

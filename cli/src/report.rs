@@ -12,15 +12,15 @@ use serde_json::{Map, Value, json};
 use std::collections::BTreeSet;
 use std::io::{self, BufWriter, Stdout, Write};
 
-/// What came of an image or a layer, and what the kernel forbade meanwhile.
+/// The result of unpacking or applying, and what the kernel forbade meanwhile.
 pub(crate) struct Done {
     pub(crate) report: Report,
     pub(crate) sandboxed: Option<SandboxStatus>,
-    /// The image that was taken; `None` for a layer.
+    /// The image that was unpacked; `None` for a layer.
     pub(crate) image: Option<Selected>,
 }
 
-/// Where lines go. The first failure is kept; nothing is written after it.
+/// Standard output. The first failure is kept, and nothing is written after it.
 pub(crate) struct Output {
     json: bool,
     out: BufWriter<Stdout>,
@@ -32,7 +32,7 @@ impl Output {
         Self { json, out: BufWriter::new(io::stdout()), failure: None }
     }
 
-    /// A line for people alone.
+    /// A line that is not printed as JSON.
     pub(crate) fn heading(&mut self, text: impl FnOnce() -> String) {
         if !self.json {
             self.line(|| Value::Null, text);
@@ -48,14 +48,14 @@ impl Output {
 
     pub(crate) fn finish(&mut self) -> io::Result<()> {
         match self.failure.take().map_or(Ok(()), Err).and_then(|()| self.out.flush()) {
-            // Whoever reads has seen enough.
+            // The reader has closed the pipe and needs no more.
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
             other => other,
         }
     }
 }
 
-/// Prints what came of an image or a layer as JSON, and what the kernel forbade meanwhile.
+/// Prints the result of unpacking or applying as JSON, and what the kernel forbade meanwhile.
 pub(crate) fn print(Done { report, sandboxed, image }: &Done) -> io::Result<()> {
     let mut output = Output::new(true);
     let json = || {
@@ -70,7 +70,7 @@ pub(crate) fn print(Done { report, sandboxed, image }: &Done) -> io::Result<()> 
     output.finish()
 }
 
-/// Prints what images there are, one a line.
+/// Prints the images of an input, one per line.
 pub(crate) fn images(manifests: &[ListedManifest], mut output: Output) -> io::Result<()> {
     if output.json {
         output.line(|| json!({"type": "input", "what": What::Image.name()}), String::new);
@@ -101,9 +101,9 @@ pub(crate) fn images(manifests: &[ListedManifest], mut output: Output) -> io::Re
     output.finish()
 }
 
-/// What prints judgements.
+/// Prints findings or changes.
 pub(crate) trait Judgement: Observer {
-    /// Says whether what is judged was taken for an image or for a layer, before anything else is said of it.
+    /// Called first, with whether the input is read as an image or as a layer.
     fn taken_for(&mut self, what: What) {
         let _ = what;
     }
@@ -114,11 +114,11 @@ pub(crate) trait Judgement: Observer {
 pub(crate) enum Seen {
     /// An image with the tree that its layers make.
     Image,
-    /// What looks like an image and cannot be opened.
+    /// An input that looks like an image and cannot be opened.
     NoImage,
-    /// A layer, of which nobody knows what lies below.
+    /// A layer, whose lower layers are unknown.
     Layer,
-    /// Bytes alone, the tree not to its end: there were more names than could be kept.
+    /// Bytes without the whole tree, because it has more names than the limit allows.
     Bytes(What),
 }
 
@@ -142,7 +142,7 @@ impl Seen {
         }
     }
 
-    /// What a person should know of it.
+    /// A remark for the summary.
     fn remark(self) -> &'static str {
         match self {
             Self::Image => "",
@@ -153,18 +153,18 @@ impl Seen {
     }
 }
 
-/// The rules whose help was printed: once is enough, however often a layer breaks one.
+/// The rules whose help was printed. It is printed once for each rule.
 #[derive(Debug, Default)]
 struct Helped(BTreeSet<&'static str>);
 
 impl Helped {
-    /// What to do about it, the first time that the rule occurs.
+    /// What to do about a rule, the first time that it occurs.
     fn first(&mut self, rule: &Rule) -> Option<String> {
         self.0.insert(rule.id()).then(|| remedy::of_rule(rule))
     }
 }
 
-/// Prints findings, and what the policy asked for does about them.
+/// Prints findings, and how the policy handles them.
 pub(crate) struct Findings {
     output: Output,
     policy: Policy,
@@ -176,7 +176,7 @@ impl Findings {
         Self { output, policy, helped: Helped::default() }
     }
 
-    /// Prints what the policy asked for and what each preset would do, and says whether the former refuses.
+    /// Prints whether the policy and each preset refuse the input. Returns whether the policy does.
     pub(crate) fn summary(&mut self, audit: &Audit, seen: Seen) -> io::Result<bool> {
         let word = |policy: &Policy| if audit.is_refused_by(policy) { "refuses" } else { "takes" };
         let presets = Preset::ALL.iter().map(|&preset| (preset.name(), word(&Policy::preset(preset))));
@@ -208,7 +208,7 @@ fn with_article(what: What) -> &'static str {
     }
 }
 
-/// The summary says it.
+/// The summary names the kind of input.
 impl Judgement for Findings {}
 
 impl Observer for Findings {
@@ -217,7 +217,7 @@ impl Observer for Findings {
             Rule::Quirk(quirk) => self.policy.verdict(quirk.rule()),
             Rule::Violation(_) => Verdict::Refuse,
         };
-        // What passes needs no remedy.
+        // Quirks that pass need no help.
         let help = if verdict == Verdict::Refuse { self.helped.first(&finding.rule) } else { None };
         self.output.line(
             || {
@@ -248,10 +248,10 @@ impl Listing {
         Self { output, what: None, refused: false, helped: Helped::default() }
     }
 
-    /// Says whether something could not be listed, since it is always refused.
+    /// Returns whether a violation was found, so that the list is incomplete.
     pub(crate) fn finish(&mut self) -> io::Result<bool> {
         let finished = self.output.finish();
-        // People are told on standard error, so that each line of the list is a change.
+        // This goes to standard error, so that each line of the list is a change.
         if let Some(what) = self.what.filter(|_| !self.output.json) {
             tell::say(&format_args!("layercage: listed as {}", with_article(what)));
         }
@@ -332,7 +332,7 @@ fn attributes(metadata: &Metadata) -> [(String, Value); 5] {
     ]
 }
 
-/// All of a name, escaped.
+/// A whole name, escaped.
 fn name(bytes: &[u8]) -> String {
     Escaped::whole(bytes).unquoted()
 }

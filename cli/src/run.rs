@@ -1,6 +1,6 @@
-//! Does what was asked for. Paths of this machine are opened here and in `opened.rs`, and nowhere below.
+//! Runs the command. Only this file and `opened.rs` open paths of this machine.
 
-#![expect(clippy::disallowed_methods, reason = "whoever types a path has the authority over it")]
+#![expect(clippy::disallowed_methods, reason = "the user who types a path has the authority over it")]
 
 use crate::arguments::{Apply, Arguments, Command, Input, List, Unpack};
 use crate::opened::{Opened, Thing, is_reserved};
@@ -22,7 +22,7 @@ use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
-/// Does it, and says with which exit code to end.
+/// Runs the command and returns its exit code.
 pub(crate) fn run(arguments: &Arguments) -> Result<u8, Failure> {
     signals::outlive_large_files().map_err(Failure::signals)?;
     let sandbox = SandboxChoice::asked_for(arguments);
@@ -60,7 +60,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<u8, Failure> {
     }
 }
 
-/// Says what came of it. Where that cannot be said, what was done is.
+/// Prints the report. If that fails, the error says what was done.
 fn noted(done: &Done, json: bool, what: impl FnOnce() -> String) -> Result<u8, Failure> {
     match json {
         true => report::print(done).map_err(|error| Failure::report(what(), error))?,
@@ -69,14 +69,14 @@ fn noted(done: &Done, json: bool, what: impl FnOnce() -> String) -> Result<u8, F
     Ok(0)
 }
 
-/// Whether what depends on the tree is looked at.
+/// Whether an audit builds the tree.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Tree {
     Seen,
     Unseen,
 }
 
-/// Reads an image or a layer to its end; says how much was seen.
+/// Reads an image or a layer to its end. Returns how much was seen.
 fn run_audit(
     input: &Input,
     sandbox: SandboxChoice,
@@ -112,14 +112,14 @@ fn run_audit(
     Ok(seen(audit, found))
 }
 
-/// What an input was taken for.
+/// How an input is read.
 enum Taken {
     /// An image, or what looks like one and cannot be opened.
     Image(Box<Result<Image, Error>>),
     Layer(File),
 }
 
-/// Opens an input that is only to be read, in the sandbox.
+/// Opens an input for reading, in the sandbox.
 fn open_input(input: &Input, opened: Opened, sandbox: SandboxChoice, limits: &Limits) -> Result<Taken, Failure> {
     let Opened { thing, tag, form } = opened;
     let is_stream = matches!(thing, Thing::Stream(_));
@@ -132,7 +132,8 @@ fn open_input(input: &Input, opened: Opened, sandbox: SandboxChoice, limits: &Li
             Image::open_within(&directory, limits.clone())
         }
         Thing::File(file) | Thing::Stream(file) => {
-            // In the sandbox nothing can be made: here, in case that it is a pipe or a compressed archive.
+            // No file can be created in the sandbox, so the temporary files for a pipe or a compressed archive are
+            // created before.
             let (kept, spare) = (scratch(), scratch());
             sandbox.enter(Sandbox::for_reading())?;
             let file = match is_stream {
@@ -148,7 +149,7 @@ fn open_input(input: &Input, opened: Opened, sandbox: SandboxChoice, limits: &Li
     Ok(Taken::Image(Box::new(image)))
 }
 
-/// Holds an image to the form that stood in front of its path.
+/// Checks that an image has the form that the prefix of its path names.
 fn require_form(
     image: Result<Image, Error>,
     form: Option<ImageForm>,
@@ -168,7 +169,7 @@ fn require_form(
     Err(Failure::usage(format!("{} holds no image in the form `{wanted}:`", named(path))))
 }
 
-/// Prints what images an input holds.
+/// Prints the images of an input.
 fn run_images(list: &List, sandbox: SandboxChoice, json: bool) -> Result<(), Failure> {
     let (input, limits) = (&list.input, list.limits());
     let opened = Opened::find(&input.input)?;
@@ -193,8 +194,8 @@ fn run_images(list: &List, sandbox: SandboxChoice, json: bool) -> Result<(), Fai
     }
 }
 
-/// What a file is to be judged as. What was asked for of an image must not be passed over for a layer: whoever makes
-/// the file decides what it looks like.
+/// Whether a file is read as an image or as a layer. Options that select an image are an error for a layer: the author of
+/// the file decides what it looks like, and must not be able to disable them.
 fn what_is(
     file: &File,
     input: &Input,
@@ -220,7 +221,7 @@ fn what_is(
     }
 }
 
-/// What a message calls a path that somebody typed.
+/// The name of an input in messages.
 fn named(path: &Path) -> String {
     match path.as_os_str().as_bytes() {
         b"-" => "standard input".to_owned(),
@@ -233,7 +234,7 @@ fn seen(audit: Audit, all: Seen) -> (Audit, Seen) {
     (audit, seen)
 }
 
-/// A file without a name in the directory for temporary files.
+/// An unnamed file in the directory for temporary files.
 fn scratch() -> Result<Scratch, Error> {
     let directory = std::env::temp_dir();
     let opened = Dir::open_ambient_dir(&directory, ambient_authority());
@@ -266,8 +267,8 @@ fn run_unpack(unpack: &Unpack, sandbox: SandboxChoice, json: bool) -> Result<Don
         Thing::Directory(directory) => {
             (sandbox.enter(around.read(&directory))?, Image::open_within(&directory, limits))
         }
-        // There will be room where the image is to be unpacked, if anywhere.
-        // A pipe needs no recognition here: what is no image is refused, and a compressed one is kept once only.
+        // Temporary files are beside the target, where there has to be room anyway. A pipe is not inspected first: what is
+        // not an image is refused, and a compressed image is copied only once.
         Thing::File(archive) | Thing::Stream(archive) => {
             let sandboxed = sandbox.enter(around)?;
             let is_middle = is_stream && archive.metadata().is_ok_and(|metadata| metadata.is_file());
@@ -282,7 +283,7 @@ fn run_unpack(unpack: &Unpack, sandbox: SandboxChoice, json: bool) -> Result<Don
     let image = require_form(image, form, &unpack.image)?;
     let selected = image.and_then(|image| image.select(&selector));
     let selected = selected.map_err(|error| Failure::refused(error, left()))?;
-    // Until here there is nothing to clean up.
+    // Before this line there is nothing to clean up.
     let signals = Signals::catch(ignored).map_err(Failure::signals)?;
     let report = Unpacker::new(policy)
         .with_limits(unpack.judging.limits())
@@ -305,7 +306,7 @@ fn run_apply(apply: &Apply, sandbox: SandboxChoice, json: bool) -> Result<Done, 
         _ => File::open(&apply.layer),
     };
     let file = file.map_err(|error| Failure::open(&apply.layer, error))?;
-    // Standard input is taken as it comes, whatever it is: somebody else may be at it, too.
+    // Standard input is read as a stream even if it is a file: other processes may share its position.
     let is_file = apply.layer.as_os_str() != "-" && file.metadata().is_ok_and(|metadata| metadata.is_file());
     let signals = Signals::catch(Ignored::find_out()).map_err(Failure::signals)?;
     let unpacker = Unpacker::new(policy.clone()).with_limits(apply.judging.limits()).with_jobs(apply.working.jobs());
@@ -331,7 +332,7 @@ fn run_apply(apply: &Apply, sandbox: SandboxChoice, json: bool) -> Result<Done, 
     Ok(Done { report: applied.map_err(ended)?.into_report(), sandboxed, image: None })
 }
 
-/// The layer with all that is known of it.
+/// The layer with the expected digests and size.
 fn known<R: Read>(layer: Layer<R>, apply: &Apply) -> Layer<R> {
     let layer = if apply.refuses_images() { layer.refuse_images() } else { layer };
     let layer = apply.digest.into_iter().fold(layer, Layer::digest);
@@ -343,7 +344,7 @@ fn open_directory(path: &Path) -> Result<Dir, Failure> {
     Dir::open_ambient_dir(path, ambient_authority()).map_err(|error| Failure::open(path, error))
 }
 
-/// The directory in which ROOTFS is to be made, and its name there.
+/// The parent directory of ROOTFS, and its name there.
 fn split(rootfs: &Path) -> Result<(&Path, &OsStr), Failure> {
     match (rootfs.parent(), rootfs.file_name()) {
         (_, Some(_)) if is_reserved(rootfs) => Err(Failure::reserved(rootfs)),

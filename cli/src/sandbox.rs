@@ -4,12 +4,12 @@ use crate::arguments::Arguments;
 use crate::tell::Failure;
 use layercage::{Sandbox, SandboxStatus};
 
-/// Whether there is one.
+/// Whether the sandbox is used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum SandboxChoice {
-    /// As far as the kernel can.
+    /// As far as the kernel supports it.
     Possible,
-    /// Nobody wants one.
+    /// Disabled by the user.
     Off,
 }
 
@@ -18,8 +18,8 @@ impl SandboxChoice {
         if arguments.no_sandbox { Self::Off } else { Self::Possible }
     }
 
-    /// Enters the sandbox: before other threads are started, since it binds this one, and before the first byte is
-    /// read that somebody else wrote. `None` when nobody wants it.
+    /// Enters the sandbox. It applies to this thread, so it has to be entered before other threads start, and before the
+    /// first byte of untrusted input is read. `None` if the user disabled it.
     pub(crate) fn enter(self, sandbox: Sandbox<'_>) -> Result<Option<SandboxStatus>, Failure> {
         match self {
             Self::Possible => sandbox.enter().map(Some).map_err(Failure::sandbox),

@@ -24,7 +24,7 @@ pub(crate) struct Selection {
 }
 
 impl Selection {
-    /// What was asked for of an image, if anything: none of it says anything of a layer.
+    /// The option that selects an image, if there is one. None of them applies to a layer.
     pub(crate) fn asks_for(&self, tag: Option<&str>) -> Option<String> {
         match () {
             () if self.manifest_digest.is_some() => Some("`--manifest-digest`".to_owned()),
@@ -35,7 +35,7 @@ impl Selection {
         }
     }
 
-    /// `tag` is what stood behind the name of the file or directory; or why the options are not of one mind with it.
+    /// The selector. `tag` is the part behind the name of the file or directory. An error if the options contradict it.
     pub(crate) fn selector(&self, tag: Option<&str>) -> Result<Selector, String> {
         let shown = |tag: &str| Escaped::new(tag.as_bytes());
         match (tag, &self.reference) {

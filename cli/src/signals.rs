@@ -1,4 +1,4 @@
-//! Signals that end the command: it cleans up first, and then ends as they would have ended it.
+//! Signals that end the command. It cleans up first, and then ends as the signal would have ended it.
 
 use layercage::{Error, Misuse};
 use rustix::event::{PollFd, PollFlags, poll};
@@ -11,25 +11,25 @@ use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-/// Has a file that would grow beyond what the process may write (`ulimit -f`) be an error like any: by default the
-/// signal ends the process where it stands. Nobody asks whether it came, since the write that it came of fails.
+/// Ignores the signal for a file that grows beyond the limit of the process (`ulimit -f`). By default it ends the process
+/// at once. The write fails with an error, so whether the signal came does not matter.
 pub(crate) fn outlive_large_files() -> io::Result<()> {
     signal_hook::flag::register(SIGXFSZ, Arc::default()).map(drop)
 }
 
-/// What is known of signals since they are caught.
+/// The caught signals.
 #[derive(Debug, Clone)]
 pub(crate) struct Signals {
     which: Arc<AtomicUsize>,
-    /// Readable from the first one on, or when what waits is to wait no longer.
+    /// Readable after the first signal, or when a waiting reader should stop.
     wake: Arc<UnixStream>,
     waker: Arc<UnixStream>,
     left_off: Arc<AtomicBool>,
 }
 
 impl Signals {
-    /// Catches SIGINT, SIGTERM and SIGHUP, as far as nobody has had them ignored (`nohup` does). The second that comes
-    /// ends the command at once.
+    /// Catches SIGINT, SIGTERM and SIGHUP, except those that are ignored (as `nohup` does). A second signal ends the
+    /// command at once.
     pub(crate) fn catch(ignored: Ignored) -> io::Result<Self> {
         let (wake, waker) = UnixStream::pair()?;
         let (wake, waker) = (Arc::new(wake), Arc::new(waker));
@@ -50,7 +50,7 @@ impl Signals {
         Ok(signals)
     }
 
-    /// The one that came.
+    /// The signal that came.
     pub(crate) fn came(&self) -> Option<Signal> {
         match self.which.load(Ordering::SeqCst) {
             0 => None,
@@ -58,24 +58,24 @@ impl Signals {
         }
     }
 
-    /// The one that ended what failed.
+    /// The signal that caused this error.
     pub(crate) fn ended(&self, error: &Error) -> Option<Signal> {
         self.came().filter(|_| error.misuse() == Some(&Misuse::Cancelled))
     }
 
-    /// Ends what reads from what may make us wait for long: nobody wants more of it.
+    /// Wakes a reader that may wait for long, because no more input is needed.
     pub(crate) fn leave_off(&self) {
         self.left_off.store(true, Ordering::SeqCst);
-        // It is read by nobody, so that one byte is enough, and there is room for it unless others lie there.
+        // The byte is never read, so one is enough. If there is no room for it, another byte is there already.
         let _ = (&*self.waker).write(&[0]);
     }
 
-    /// Whether there is any use in waiting.
+    /// Whether readers should stop waiting.
     fn are_to_end(&self) -> bool {
         self.came().is_some() || self.left_off.load(Ordering::SeqCst)
     }
 
-    /// Has reading end when a signal comes, from what may make us wait for long.
+    /// Wraps a reader that may wait for long, so that a signal ends the waiting.
     pub(crate) fn interrupt<R: Read + AsFd>(&self, reader: R) -> Interruptible<R> {
         Interruptible { reader, signals: self.clone() }
     }
@@ -90,23 +90,23 @@ impl Signal {
         signal_name(self.0).unwrap_or("a signal")
     }
 
-    /// As a shell sees it.
+    /// The exit code that a shell sees.
     pub(crate) fn exit_code(self) -> u8 {
         u8::try_from(128 + self.0).unwrap_or(1)
     }
 
-    /// Ends the process as the signal would have done, so that whoever waits for it knows.
+    /// Ends the process as the signal would have done, so that the parent process knows.
     pub(crate) fn end(self) {
         let _ = emulate_default_handler(self.0);
     }
 }
 
-/// The signals that are ignored: a bit each, the first for number 1.
+/// The ignored signals: one bit each, the first for number 1.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Ignored(u64);
 
 impl Ignored {
-    /// None where nobody says so: in the sandbox nobody does.
+    /// Reads them from `/proc`. Without access to it, as in the sandbox, no signal counts as ignored.
     #[expect(clippy::disallowed_methods, reason = "no path of the machine but a view of this very process")]
     pub(crate) fn find_out() -> Self {
         let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
@@ -119,7 +119,7 @@ impl Ignored {
     }
 }
 
-/// A pipe or the like, whose next bytes may be long in coming.
+/// A pipe or a similar reader that may wait for long.
 pub(crate) struct Interruptible<R> {
     reader: R,
     signals: Signals,

@@ -1,4 +1,4 @@
-//! What a person is told: one line that says what, where and why, a second that says what to do.
+//! Messages: one line that says what is wrong and where, and a second line that says what to do.
 
 use crate::arguments::Arguments;
 use crate::remedy;
@@ -34,22 +34,22 @@ impl Left {
     }
 }
 
-/// Why the command did not do what it was asked for.
+/// Why the command failed.
 #[derive(Debug)]
 pub(crate) enum Failure {
-    /// The library's answer.
+    /// An error of the library.
     Refused { error: Box<Error>, left: Left },
-    /// A signal came, and the library left off.
+    /// A signal cancelled the work.
     Signalled { signal: Signal, effect: Effect, left: Left },
     /// A path of this machine that cannot be opened.
     Open { path: PathBuf, error: io::Error },
     /// Standard output cannot be written to.
     Output(io::Error),
-    /// All is done, and standard output does not take what came of it.
+    /// The work is done, but the report cannot be written to standard output.
     Report { done: String, error: io::Error },
     /// Signals cannot be caught.
     Signals(io::Error),
-    /// The kernel cannot set up the sandbox, though it has what that takes.
+    /// Setting up the sandbox failed, though the kernel supports it.
     Sandbox(Box<Error>),
     /// Arguments that make no sense.
     Usage(String),
@@ -60,7 +60,7 @@ impl Failure {
         Self::Refused { error: Box::new(error), left }
     }
 
-    /// The same, where a signal may have been the reason.
+    /// The same, if a signal may have been the reason.
     pub(crate) fn ended(error: Error, left: Left, signals: &Signals) -> Self {
         match signals.ended(&error) {
             Some(signal) => Self::Signalled { signal, effect: error.effect(), left },
@@ -76,7 +76,7 @@ impl Failure {
         Self::Output(error)
     }
 
-    /// `done` says what was done all the same.
+    /// `done` says what was done.
     pub(crate) fn report(done: String, error: io::Error) -> Self {
         Self::Report { done, error }
     }
@@ -97,7 +97,7 @@ impl Failure {
         Self::Usage(message)
     }
 
-    /// A directory has a name that layercage gives to its own, so that the next run might remove it.
+    /// A directory has a name that is reserved for layercage's own directories, which the next run might remove.
     pub(crate) fn reserved(path: &Path) -> Self {
         let name = layercage::Escaped::new(path.as_os_str().as_bytes());
         Self::Usage(format!("{name} has a name that layercage gives to its own directories; choose another one"))
@@ -116,7 +116,7 @@ impl Failure {
         }
     }
 
-    /// What to do about what is no answer of the library's.
+    /// What to do about a failure that is not an error of the library.
     fn help(&self) -> Option<&'static str> {
         match self {
             Self::Sandbox(_) => Some("`--no-sandbox` does without it. Nothing was read or written"),
@@ -135,7 +135,7 @@ impl Failure {
     }
 }
 
-/// Says why the command failed: in two lines for people, or in an object.
+/// Prints why the command failed, as two lines or as a JSON object.
 pub(crate) fn failure(failure: &Failure, json: bool) {
     match failure {
         Failure::Refused { error, .. } if json => say(&error_object(error)),
@@ -172,7 +172,7 @@ pub(crate) fn error_object(error: &Error) -> Value {
     object
 }
 
-/// What is no answer of the library's, as JSON.
+/// A failure that is not an error of the library, as JSON.
 fn object(failure: &Failure) -> Value {
     let mut object = json!({"type": "error", "exit_code": failure.exit_code(), "message": failure.line()});
     if let (Some(help), Value::Object(members)) = (failure.help(), &mut object) {
@@ -181,7 +181,7 @@ fn object(failure: &Failure) -> Value {
     object
 }
 
-/// Says that something was met that is always refused; `help` says what to do about it where it was not said before.
+/// Prints a violation. `help` says what to do about it, if that was not printed before.
 pub(crate) fn refusal(finding: &Finding, help: Option<&str>, json: bool) {
     match json {
         true => say(&error_object(&Error::from(finding.rule.clone()).at(finding.position.clone()))),
@@ -192,15 +192,15 @@ pub(crate) fn refusal(finding: &Finding, help: Option<&str>, json: bool) {
     }
 }
 
-/// Says what is wrong with the arguments, or prints the help that they ask for; and with which exit code to end.
+/// Prints what is wrong with the arguments, or the help that they ask for. Returns the exit code.
 pub(crate) fn unparsed(error: &clap::Error) -> u8 {
     if !error.use_stderr() {
-        // Where the help goes may be closed.
+        // Standard output may be closed.
         let _ = error.print();
         return u8::try_from(error.exit_code()).unwrap_or(2);
     }
     let text = unparsed_text(error, std::env::args_os());
-    // What asks for JSON is no option yet, since there are no arguments.
+    // The arguments are not parsed, so `--json` is looked for here.
     match std::env::args_os().any(|argument| argument == "--json") {
         true => {
             let message = text.trim_start_matches("error: ");
@@ -211,11 +211,10 @@ pub(crate) fn unparsed(error: &clap::Error) -> u8 {
     u8::try_from(error.exit_code()).unwrap_or(2)
 }
 
-/// What is wrong with the arguments, which it quotes as they are: what makes no line of text in them is escaped, as
-/// everywhere else.
+/// What is wrong with the arguments. They are escaped in the message, as everywhere else.
 fn unparsed_text(error: &clap::Error, arguments: impl Iterator<Item = OsString>) -> String {
     let arguments: Vec<_> = arguments.map(|argument| shown(Path::new(&argument))).collect();
-    // Parsed again with escapes in their place they are wrong in the same way, unless that is what was wrong with them.
+    // The escaped arguments are parsed again. They fail in the same way, unless the escaped bytes were the problem.
     let text = match Arguments::try_parse_from(arguments) {
         Err(again) if again.kind() == error.kind() => again.to_string(),
         _ => error.to_string(),
@@ -224,13 +223,13 @@ fn unparsed_text(error: &clap::Error, arguments: impl Iterator<Item = OsString>)
     text.trim_end().chars().map(|char| if is_text(char) { char } else { char::REPLACEMENT_CHARACTER }).collect()
 }
 
-/// A path or another argument as a message shows it: all of it, with everything escaped that could play tricks on a
-/// terminal. Others may have chosen it (the name of a download, say), and the user just pressed the key that completes it.
+/// A path or another argument in a message: whole, with everything escaped that could control a terminal. Others may have
+/// chosen it (the name of a download, for example), and the user only completed it with a key.
 pub(crate) fn shown(path: &Path) -> String {
     Escaped::whole(path.as_os_str().as_bytes()).unquoted()
 }
 
-/// One line for each rule that was noted: how often, and where first.
+/// Prints one line for each noted rule: how often it was noted, and where first.
 pub(crate) fn notes(report: &Report) {
     for (id, count) in report.counts() {
         let Some(first) = report.notes().iter().find(|note| note.quirk.id() == id) else { continue };
@@ -239,7 +238,7 @@ pub(crate) fn notes(report: &Report) {
     }
 }
 
-/// Writes a line to standard error. Where that takes nothing the exit code still tells: `eprintln!` would panic.
+/// Writes a line to standard error. If that fails, the exit code still tells; `eprintln!` would panic.
 pub(crate) fn say(line: &dyn Display) {
     let _ = io::stderr().write_all(format!("{line}\n").as_bytes());
 }
@@ -250,7 +249,7 @@ mod tests {
     use layercage::Position;
 
     #[test]
-    fn whoever_has_no_sandbox_is_told_what_does_without_in_json_too() {
+    fn a_sandbox_that_fails_names_the_option_that_disables_it_in_json_too() {
         let error = io::Error::from(io::ErrorKind::PermissionDenied);
         let failure = Failure::sandbox(Error::system("capset", b"", error).at(Position::default()));
         assert!(failure.help().is_some_and(|help| help.contains("--no-sandbox")));

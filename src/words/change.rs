@@ -1,14 +1,14 @@
-//! What an entry means.
+//! The meaning of an entry.
 
 use super::{Device, EntryPath, LinkTarget, Metadata, SparseMap};
 
-/// What an entry does to the tree that the lower layers left.
+/// A change to the tree of the lower layers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Change {
-    /// Where: for a whiteout the path that it removes, for an opaque whiteout the directory.
+    /// The path; for a whiteout the path that it removes, for an opaque whiteout the directory.
     pub path: EntryPath,
-    /// What.
+    /// The kind, with its data.
     pub kind: ChangeKind,
 }
 
@@ -24,7 +24,7 @@ impl Change {
 /// Follows image-spec, layer.md, "Change Types" and "Representing Changes".
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ChangeKind {
-    /// A directory: made, or given these attributes where one is.
+    /// A directory. It is created, or an existing directory gets these attributes.
     Directory(Metadata),
     /// A regular file.
     File {
@@ -32,50 +32,50 @@ pub enum ChangeKind {
         metadata: Metadata,
         /// Its size in bytes, holes included.
         size: u64,
-        /// Where its data lies when it has holes.
+        /// The segments of its data, if it has holes.
         sparse: Option<SparseMap>,
     },
     /// The data of hard links of the same layer, as AUFS keeps it: a regular file that is not in the image under this
     /// path, but under the names of the hard links to it, if there are any.
     ///
-    /// It is known to hard links behind it, until its layer ends. [`EntryPath::pseudo_link`] is its name.
+    /// Later hard links of the same layer can name it. [`EntryPath::pseudo_link`] is its name.
     PseudoLink {
         /// Its attributes.
         metadata: Metadata,
         /// Its size in bytes, holes included.
         size: u64,
-        /// Where its data lies when it has holes.
+        /// The segments of its data, if it has holes.
         sparse: Option<SparseMap>,
     },
-    /// One more name for what is at another path.
+    /// Another name for the file at another path.
     HardLink {
         /// The path in the image whose inode is named, or that of a [`ChangeKind::PseudoLink`] of the same layer
         /// ([`EntryPath::pseudo_link`]).
         target: EntryPath,
-        /// The attributes that the entry repeats; not applied, since the inode has those of its first entry.
+        /// The attributes that the entry repeats. They are not applied: the inode has those of its first entry.
         metadata: Metadata,
     },
     /// A symbolic link.
     Symlink {
-        /// Its attributes; the mode means nothing.
+        /// Its attributes. The mode has no meaning.
         metadata: Metadata,
-        /// What it points at.
+        /// The target.
         target: LinkTarget,
     },
     /// A named pipe.
     Fifo(Metadata),
-    /// A device node, which policy lets pass.
+    /// A device node. The policy creates devices.
     Device {
         /// Its attributes.
         metadata: Metadata,
-        /// Which one.
+        /// The device.
         device: Device,
     },
-    /// Nothing is made, but what a lower layer has at this path goes: a device node or named pipe that policy
-    /// skips.
+    /// A device node or named pipe that the policy skips. It is not created, but what a lower layer has at this path is
+    /// removed.
     Skipped,
-    /// A whiteout: what lower layers have at this path goes.
+    /// A whiteout. What lower layers have at this path is removed.
     Whiteout,
-    /// An opaque whiteout: what lower layers have below this directory goes.
+    /// An opaque whiteout. What lower layers have in this directory is removed.
     OpaqueWhiteout,
 }

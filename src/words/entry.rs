@@ -1,22 +1,22 @@
-//! What a tar archive says.
+//! Entries of a tar archive.
 
 use super::{Device, EntryPath, LinkTarget, Quirk, SparseMap, Timestamp};
 
-/// One entry of a layer, typed: what the archive says, before anybody asked what it means.
+/// One entry of a layer, as the archive has it. A [`Change`](crate::Change) is its meaning.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Entry {
-    /// Its place among the entries of the layer, from 1.
+    /// Its number in the layer, from 1.
     pub number: u64,
     /// Where its first header block (extended headers included) starts in the uncompressed layer.
     pub offset: u64,
     /// Its final name.
     pub path: EntryPath,
-    /// Its type, with what only that type has.
+    /// Its type, with the data of that type.
     pub kind: EntryKind,
     /// Owner, mode, time and extended attributes.
     pub metadata: Metadata,
-    /// What is odd about the way it is written; policy decides.
+    /// Its quirks, which policy decides.
     pub quirks: Vec<Quirk>,
 }
 
@@ -27,17 +27,17 @@ pub enum EntryKind {
     File {
         /// Its size in bytes, holes included.
         size: u64,
-        /// Where its data lies when it has holes.
+        /// The segments of its data, if it has holes.
         sparse: Option<SparseMap>,
     },
     /// Another name of a file.
     HardLink {
-        /// The name as it is written: not parsed, since a whiteout ignores it.
+        /// The name as it is written. It is not parsed, because whiteouts ignore it.
         target: Vec<u8>,
     },
     /// A symbolic link.
     Symlink {
-        /// What it points at.
+        /// The target.
         target: LinkTarget,
     },
     /// A directory.
@@ -48,7 +48,7 @@ pub enum EntryKind {
     Device(Device),
 }
 
-/// What an inode carries beside its content.
+/// The metadata of an inode.
 ///
 /// The default is the metadata of root's files without permissions, of 1970-01-01: set the fields that differ.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]

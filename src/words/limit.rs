@@ -4,7 +4,7 @@ use super::named;
 
 macro_rules! limits {
     ($($(#[$doc:meta])* $variant:ident $id:literal = $default:expr;)*) => {
-        /// An amount that an archive picks.
+        /// An amount that an archive chooses.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
         #[non_exhaustive]
         pub enum Limit {
@@ -15,7 +15,7 @@ macro_rules! limits {
             /// All limits, in the order of the documentation.
             pub const ALL: &[Self] = &[$(Self::$variant),*];
 
-            /// What an amount is compared with that has no limit.
+            /// The value of a limit that is off.
             pub const OFF: u64 = u64::MAX;
 
             /// The stable name, as messages and options write it.
@@ -23,7 +23,7 @@ macro_rules! limits {
                 match self { $(Self::$variant => $id),* }
             }
 
-            /// What is enforced when nothing else is asked for; real images stay far below.
+            /// The default value. Real images stay far below.
             pub fn default(self) -> u64 {
                 match self { $(Self::$variant => $default),* }
             }
@@ -41,22 +41,22 @@ limits! {
     ImpliedDirectories "implied-directories" = 500_000;
     /// Headers of every kind in one layer: those of entries, extended and global ones.
     Headers "headers" = 40_000_000;
-    /// Bytes of one layer, as it is stored and when it is uncompressed.
+    /// Bytes of one layer, both as stored and uncompressed.
     LayerBytes "layer-bytes" = 1 << 40;
-    /// Uncompressed bytes of a layer for each byte of its blob that was read, at any time after the first
-    /// mebibyte: a few blocks of zeros compress a thousandfold.
+    /// Uncompressed bytes of a layer for each byte read from its blob, checked after the first mebibyte, because a few
+    /// blocks of zeros compress a thousandfold.
     ExpansionRatio "expansion-ratio" = Self::OFF;
     /// Bytes of file content that one image writes.
     ImageBytes "image-bytes" = 1 << 40;
     /// Bytes of one file.
     FileBytes "file-bytes" = 256 << 30;
-    /// Bytes of one name as the archive writes it.
+    /// Bytes of one name as written in the archive.
     PathBytes "path-bytes" = 4_096;
     /// Components of one name.
     PathDepth "path-depth" = 2_048;
     /// Bytes of one extended header.
     ExtendedHeaderBytes "extended-header-bytes" = 1 << 20;
-    /// Runs of data in one sparse file.
+    /// Segments of data in one sparse file.
     SparseSegments "sparse-segments" = 500_000;
     /// Extended attributes of one entry.
     Xattrs "xattrs" = 128;
@@ -69,15 +69,14 @@ limits! {
     /// Components of the targets of symbolic links followed in one layer. They count each time that a link is followed.
     /// A target may have 2,048 components.
     LayerLinkSteps "layer-link-steps" = 100_000_000;
-    /// Directories opened in one layer on the way to its names, and on the way back up from them. The last 64 that were
-    /// used do not count: only long ways that have nothing in common cost many. Each counts once more for every 16 levels
-    /// that it lies below the root.
+    /// Directories opened in one layer to resolve its names. The last 64 that were used do not count, so only long paths
+    /// without common parents cost many. Each counts once more for every 16 levels below the root.
     LayerOpens "layer-opens" = 5_000_000;
-    /// Steps that finding the places of all names of one image takes: each component of a link's target is one, each
-    /// directory that is opened 100, and each directory that no entry lists 300.
+    /// Steps to resolve all names of one image: 1 for each component of a link's target, 100 for each opened directory,
+    /// and 300 for each directory that no entry lists.
     ImageSteps "image-steps" = 2_000_000_000;
-    /// Places in directories of lower layers that one layer brings something to, remembered for its whiteouts. What lies in
-    /// a directory that the layer itself makes does not count.
+    /// Paths in directories of lower layers that one layer adds or replaces. They are remembered for its whiteouts. Paths
+    /// in a directory that the layer itself creates do not count.
     LayerPlaces "layer-places" = 2_500_000;
     /// Bytes of the names of devices and named pipes that are skipped in one image, and 64 more for each: hard links to
     /// them are skipped, too.
@@ -94,16 +93,16 @@ limits! {
     DocumentValues "document-values" = 200_000;
     /// Manifests and indexes that are read to select one manifest.
     Manifests "manifests" = 100_000;
-    /// Indexes within one another.
+    /// Nested indexes.
     IndexDepth "index-depth" = 4;
     /// Members of the archive of an image.
     ArchiveMembers "archive-members" = 100_000;
     /// Bytes of the names of the members of the archive of an image, of the targets of links, and of the maps of sparse
     /// members.
     ArchiveNameBytes "archive-name-bytes" = 16 << 20;
-    /// Bytes of the archive of an image that is compressed or comes as a stream, and is kept in a file meanwhile. Also
+    /// Bytes of the archive of an image that is copied to a temporary file, because it is compressed or a stream. Also
     /// the sizes, holes included, of all sparse members of such an archive or of a plain one.
     ArchiveBytes "archive-bytes" = 1 << 40;
-    /// Bytes of the window that a zstd frame asks for.
+    /// Bytes of the window that a zstd frame needs.
     ZstdWindowBytes "zstd-window-bytes" = 128 << 20;
 }

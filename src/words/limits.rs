@@ -2,7 +2,7 @@
 
 use super::{Limit, Violation};
 
-/// What is enforced while an image is read: one number for each [`Limit`].
+/// The limits while an image is read: one number for each [`Limit`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Limits([u64; Limit::ALL.len()]);
 
@@ -17,7 +17,7 @@ impl Default for Limits {
 }
 
 impl Limits {
-    /// The same limits with one of them changed.
+    /// Sets one limit. [`Limit::OFF`] turns it off.
     #[must_use]
     pub fn with(mut self, limit: Limit, most: u64) -> Self {
         if let Some(value) = self.0.get_mut(limit as usize) {
@@ -26,23 +26,23 @@ impl Limits {
         self
     }
 
-    /// The most that is allowed of one amount.
+    /// The largest amount that one limit allows.
     pub fn most(&self, limit: Limit) -> u64 {
         self.0.get(limit as usize).copied().unwrap_or_default()
     }
 
-    /// Lets an amount pass that is within its limit.
+    /// Checks an amount against its limit.
     ///
     /// # Errors
     ///
-    /// [`Violation::LimitExceeded`], which names the limit.
+    /// [`Violation::LimitExceeded`] if the amount is larger.
     pub fn check(&self, limit: Limit, amount: u64) -> Result<(), Violation> {
         let most = self.most(limit);
         if amount > most { Err(Violation::LimitExceeded { limit, most, amount }) } else { Ok(()) }
     }
 
-    /// Says when a path without empty components is too long or too deep: names through links must not make a tree
-    /// deeper than names may be.
+    /// Checks the length and depth of a path without empty components. Names through links must not make a tree deeper
+    /// than names may be.
     pub(crate) fn check_path(&self, path: &[u8]) -> Result<(), Violation> {
         self.check(Limit::PathBytes, path.len() as u64)?;
         let depth = 1 + path.iter().filter(|&&byte| byte == b'/').count();

@@ -1,4 +1,4 @@
-//! Names from an archive: parsed once, valid ever after.
+//! Names from an archive. They are checked once, when they are parsed.
 
 use super::{Escaped, Limit, Limits, Violation};
 use std::cmp::Ordering;
@@ -10,7 +10,7 @@ use std::os::unix::ffi::OsStrExt;
 #[cfg(unix)]
 use std::path::Path;
 
-/// What the last component of a whiteout begins with.
+/// The prefix of the last component of a whiteout.
 pub(crate) const WHITEOUT: &[u8] = b".wh.";
 
 /// One component of a name: 1 to 255 bytes, no `/`, no NUL, neither `.` nor `..`.
@@ -24,12 +24,12 @@ impl<'a> Component<'a> {
     /// The longest component that Linux file systems take (`NAME_MAX`).
     pub const LONGEST: usize = 255;
 
-    /// Takes one component as it stands between two slashes.
+    /// Checks one component, the text between two slashes.
     ///
     /// # Errors
     ///
     /// [`Violation::NameClimbs`], [`Violation::NameNul`], [`Violation::ComponentTooLong`];
-    /// [`Violation::NameEmpty`] for what vanishes in a path (nothing, or `.`) and for a slash.
+    /// [`Violation::NameEmpty`] for an empty component, `.` and a slash.
     pub fn parse(bytes: &'a [u8]) -> Result<Self, Violation> {
         match bytes {
             b".." => Err(Violation::NameClimbs),
@@ -235,8 +235,8 @@ impl Display for EntryPath {
     }
 }
 
-/// What a symbolic link points at: 1 to 4095 bytes without NUL, stored as they are and interpreted only
-/// when a later name leads through the link.
+/// The target of a symbolic link: 1 to 4095 bytes without NUL. They are stored unchanged, and interpreted only when a
+/// later name leads through the link.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct LinkTarget(Box<[u8]>);
 
@@ -244,7 +244,7 @@ impl LinkTarget {
     /// The longest target that Linux takes (`PATH_MAX` less the NUL).
     pub const LONGEST: usize = 4095;
 
-    /// Takes a target as the archive has it.
+    /// Checks a target.
     ///
     /// # Errors
     ///

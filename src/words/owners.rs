@@ -1,4 +1,4 @@
-//! Who owns what is unpacked: the choice, and maps of ids.
+//! The owners of files: the choice, and maps of ids.
 
 use super::words;
 use std::fmt::{self, Display};
@@ -15,21 +15,21 @@ pub enum Owners {
     /// a file keeps no setuid or setgid bits.
     #[default]
     Auto,
-    /// The numeric ids of the layer: one that cannot be set is an error.
+    /// The numeric ids of the layer. An id that cannot be set is an error.
     Keep,
     /// The caller owns all files, with any privileges.
     Caller,
-    /// The ids that a map has for those of the layer; one that cannot be set is an error.
+    /// The ids that a map gives for those of the layer. An id that cannot be set is an error.
     ///
     /// Ids in POSIX ACLs are mapped too. A file capability becomes one (revision 3) of the user namespace whose
     /// root is what the map has for its root id, or for 0 where it has none: on the host it gives nothing.
     Map(OwnerMap),
-    /// Everything is the caller's, and the extended attribute `user.containers.override_stat` says whose it is
-    /// meant to be, with which mode, as containers/storage writes it and fuse-overlayfs reads it.
+    /// The caller owns all files. The extended attribute `user.containers.override_stat` stores the owner and mode of the
+    /// layer, as containers/storage writes it and fuse-overlayfs reads it.
     ///
     /// Files and directories get modes that are safe for the caller. Named pipes, and devices where policy
     /// makes them, are regular files without content whose attribute has their type. A symbolic link cannot
-    /// have the attribute: it is the caller's, with one note.
+    /// have the attribute: it keeps only the caller as owner, with one note.
     Record,
 }
 
@@ -84,7 +84,7 @@ impl Owners {
     }
 }
 
-/// What the ids of a layer become: a map for users, one for groups.
+/// The maps from ids of a layer to ids of the machine: one for users, one for groups.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct OwnerMap {
     /// For users.
@@ -109,13 +109,13 @@ pub struct IdMap(Box<[IdRange]>);
 pub struct IdRange {
     /// The first id of the layer.
     pub inside: u32,
-    /// What it becomes.
+    /// The id that it is mapped to.
     pub outside: u32,
-    /// How many there are.
+    /// The number of ids.
     pub count: u32,
 }
 
-/// Why ranges make no map.
+/// Why ranges do not make a map.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum BadIdMap {
@@ -151,7 +151,7 @@ impl IdMap {
         Ok(Self(ranges.into()))
     }
 
-    /// What an id of the layer becomes; `None` where no range has it.
+    /// The id that an id of the layer is mapped to; `None` if no range has it.
     pub fn outside(&self, id: u32) -> Option<u32> {
         let after = self.0.partition_point(|range| range.inside <= id);
         let range = self.0.get(after.checked_sub(1)?)?;

@@ -1,4 +1,4 @@
-//! What a caller wants done about what is odd.
+//! How quirks are handled.
 
 use super::{
     Devices, Durability, Fifos, Links, Owners, Preset, QuirkRule, SetId, Timestamp, UnknownWord, Verdict, Xattrs,
@@ -7,9 +7,9 @@ use std::collections::BTreeMap;
 use std::fmt::{self, Display};
 use std::str::FromStr;
 
-/// What a caller wants done about what is odd: plain data, started from a [`Preset`].
+/// How quirks are handled: a [`Preset`], choices, and verdicts on single rules.
 ///
-/// Only quirks can be named; a [`Violation`](crate::Violation) is refused whatever the policy.
+/// A policy decides about quirks only. A [`Violation`](crate::Violation) is refused under every policy.
 ///
 /// ```
 /// # use layercage::{Devices, Policy, QuirkRule, Verdict};
@@ -23,7 +23,7 @@ pub struct Policy {
     pub(super) verdicts: BTreeMap<QuirkRule, Verdict>,
 }
 
-/// What was decided beside the preset, matter by matter.
+/// The choices that differ from the preset.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(super) struct Choices {
     pub(super) devices: Option<Devices>,
@@ -37,14 +37,14 @@ pub(super) struct Choices {
     pub(super) durability: Option<Durability>,
 }
 
-/// What becomes of times.
+/// How modification times are handled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 #[non_exhaustive]
 pub enum Mtime {
-    /// They are kept, to the nanosecond.
+    /// Times are kept, to the nanosecond.
     #[default]
     Keep,
-    /// Those that are later than this one become it.
+    /// A time that is later than this one is replaced by it.
     Clamp(Timestamp),
 }
 
@@ -79,33 +79,33 @@ impl Policy {
         Self { preset, ..Self::default() }
     }
 
-    /// What containerd accepts, with a note for each oddity.
+    /// The preset [`Preset::Compatible`]: accepts most that containerd accepts, with a note for each quirk.
     pub fn compatible() -> Self {
         Self::preset(Preset::Compatible)
     }
 
-    /// Refuses whatever deserves a note.
+    /// The preset [`Preset::Paranoid`]: refuses everything that deserves a note.
     pub fn paranoid() -> Self {
         Self::preset(Preset::Paranoid)
     }
 
-    /// Decides what becomes of devices, **refused** by default (**skipped** by `compatible`): the verdicts of
-    /// [`QuirkRule::DeviceNode`] and [`QuirkRule::DeviceZero`]. A character device 0:0 is never made: it is skipped
-    /// where devices are, and otherwise refused.
+    /// Sets how devices are handled, **refused** by default (**skipped** by `compatible`). This decides the verdicts of
+    /// [`QuirkRule::DeviceNode`] and [`QuirkRule::DeviceZero`]. A character device 0:0 is never created: it is skipped if
+    /// devices are skipped, and refused otherwise.
     #[must_use]
     pub fn with_devices(mut self, devices: Devices) -> Self {
         self.choices.devices = Some(devices);
         self.choose(&[QuirkRule::DeviceNode, QuirkRule::DeviceZero])
     }
 
-    /// Decides what becomes of named pipes, **made** by default: the verdict of [`QuirkRule::Fifo`].
+    /// Sets how named pipes are handled, **created** by default. This decides the verdict of [`QuirkRule::Fifo`].
     #[must_use]
     pub fn with_fifos(mut self, fifos: Fifos) -> Self {
         self.choices.fifos = Some(fifos);
         self.choose(&[QuirkRule::Fifo])
     }
 
-    /// Decides what becomes of setuid, setgid and sticky bits, **kept** by default: the verdict of
+    /// Sets how setuid, setgid and sticky bits are handled, **kept** by default. This decides the verdict of
     /// [`QuirkRule::SetId`].
     #[must_use]
     pub fn with_set_id(mut self, set_id: SetId) -> Self {
@@ -113,60 +113,61 @@ impl Policy {
         self.choose(&[QuirkRule::SetId])
     }
 
-    /// Decides what becomes of symbolic links on the way to what a layer changes, **followed** by default
-    /// (**clamped** by `compatible`): the verdicts of [`QuirkRule::LinkParent`] and [`QuirkRule::LinkClimbs`].
+    /// Sets how symbolic links in the parents of a name are handled, **followed** by default (**clamped** by
+    /// `compatible`). This decides the verdicts of [`QuirkRule::LinkParent`] and [`QuirkRule::LinkClimbs`].
     #[must_use]
     pub fn with_links(mut self, links: Links) -> Self {
         self.choices.links = Some(links);
         self.choose(&[QuirkRule::LinkParent, QuirkRule::LinkClimbs])
     }
 
-    /// Decides who owns what is unpacked, **those whom the layer names, or the caller** where he may not give
-    /// files away, by default. What was chosen is noted, and not refused: [`QuirkRule::OwnerToCaller`]; an id
-    /// that a map lacks is refused: [`QuirkRule::OwnerUnmapped`].
+    /// Sets the owners of files, by default **those of the layer, or the caller** if its privileges do not allow that. A
+    /// change of owner that was chosen is noted, not refused ([`QuirkRule::OwnerToCaller`]). An id that a map lacks is
+    /// refused ([`QuirkRule::OwnerUnmapped`]).
     #[must_use]
     pub fn with_owners(mut self, owners: Owners) -> Self {
         self.choices.owners = Some(owners);
         self.choose(&[QuirkRule::OwnerToCaller, QuirkRule::OwnerUnmapped])
     }
 
-    /// Decides which extended attributes are set, **those that are a layer's to write** by default; with the
-    /// verdicts of [`QuirkRule::XattrDropped`] and [`QuirkRule::XattrUnsupported`].
+    /// Sets which extended attributes are set, **those that a layer may write** by default. This decides the verdicts of
+    /// [`QuirkRule::XattrDropped`] and [`QuirkRule::XattrUnsupported`].
     #[must_use]
     pub fn with_xattrs(mut self, xattrs: Xattrs) -> Self {
         self.choices.xattrs = Some(xattrs);
         self.choose(&[QuirkRule::XattrDropped, QuirkRule::XattrUnsupported])
     }
 
-    /// Decides what becomes of times of last modification, **kept** by default.
+    /// Sets how modification times are handled, **kept** by default.
     #[must_use]
     pub fn with_mtime(mut self, mtime: Mtime) -> Self {
         self.choices.mtime = Some(mtime);
         self
     }
 
-    /// Decides on the time of directories that no entry lists, **1970-01-01** by default.
+    /// Sets the time of directories that no entry lists, **1970-01-01** by default.
     #[must_use]
     pub fn with_epoch(mut self, epoch: Timestamp) -> Self {
         self.choices.epoch = Some(epoch);
         self
     }
 
-    /// Decides what is on the disk when a tree takes its name, or a layer was applied, **what the kernel has written** by default.
+    /// Sets what is on the disk when a tree takes its name or a layer is applied, **what the kernel has written** by
+    /// default.
     #[must_use]
     pub fn with_durability(mut self, durability: Durability) -> Self {
         self.choices.durability = Some(durability);
         self
     }
 
-    /// Lets a quirk pass with a note. [`QuirkRule::DeviceNode`] stands for [`Devices::Skip`], and so on: the
-    /// last word counts.
+    /// Lets a quirk pass with a note. For a rule that a choice decides, this is the choice with a note: for
+    /// [`QuirkRule::DeviceNode`] it is [`Devices::Skip`]. The last call counts.
     #[must_use]
     pub fn allow(self, rule: QuirkRule) -> Self {
         self.decide(rule, Verdict::Note)
     }
 
-    /// Refuses what shows a quirk.
+    /// Refuses archives with a quirk.
     #[must_use]
     pub fn refuse(self, rule: QuirkRule) -> Self {
         self.decide(rule, Verdict::Refuse)
@@ -177,28 +178,28 @@ impl Policy {
         self
     }
 
-    /// A choice was made that has the last word on these rules.
+    /// Removes earlier verdicts on these rules: the choice decides them now.
     fn choose(mut self, rules: &[QuirkRule]) -> Self {
         self.verdicts.retain(|rule, _| !rules.contains(rule));
         self
     }
 
-    /// What becomes of devices.
+    /// How devices are handled.
     pub fn devices(&self) -> Devices {
         Devices::of(self.verdict(QuirkRule::DeviceNode))
     }
 
-    /// What becomes of named pipes.
+    /// How named pipes are handled.
     pub fn fifos(&self) -> Fifos {
         Fifos::of(self.verdict(QuirkRule::Fifo))
     }
 
-    /// What becomes of setuid, setgid and sticky bits.
+    /// How setuid, setgid and sticky bits are handled.
     pub fn set_id(&self) -> SetId {
         SetId::of(self.verdict(QuirkRule::SetId))
     }
 
-    /// What becomes of symbolic links on the way.
+    /// How symbolic links in the parents of a name are handled.
     pub fn links(&self) -> Links {
         match (self.verdict(QuirkRule::LinkParent), self.verdict(QuirkRule::LinkClimbs)) {
             (Verdict::Refuse, _) => Links::Refuse,
@@ -207,7 +208,7 @@ impl Policy {
         }
     }
 
-    /// Who owns what is unpacked.
+    /// The owners of files.
     pub fn owners(&self) -> &Owners {
         self.choices.owners.as_ref().unwrap_or(&Owners::Auto)
     }
@@ -217,7 +218,7 @@ impl Policy {
         self.choices.xattrs.unwrap_or(Xattrs::Safe)
     }
 
-    /// What becomes of times.
+    /// How modification times are handled.
     pub fn mtime(&self) -> Mtime {
         self.choices.mtime.unwrap_or_default()
     }
@@ -227,16 +228,16 @@ impl Policy {
         self.choices.epoch.unwrap_or_default()
     }
 
-    /// What is on the disk when a tree takes its name, or a layer was applied.
+    /// What is on the disk when a tree takes its name or a layer is applied.
     pub fn durability(&self) -> Durability {
         self.choices.durability.unwrap_or_default()
     }
 
-    /// What becomes of an archive with this quirk.
+    /// How an archive with this quirk is handled.
     pub fn verdict(&self, rule: QuirkRule) -> Verdict {
         let single = self.verdicts.get(&rule).copied();
         single.or_else(|| self.choices.verdict(rule)).unwrap_or_else(|| match rule {
-            // It goes with the devices: a policy that skips these has no other use for it.
+            // It follows the choice for devices.
             QuirkRule::DeviceZero if self.devices() == Devices::Skip => Verdict::Note,
             QuirkRule::DeviceZero => Verdict::Refuse,
             rule => rule.row().verdict(self.preset),
@@ -245,7 +246,7 @@ impl Policy {
 }
 
 impl Choices {
-    /// The verdict that a choice means, if one was made that speaks of this rule.
+    /// The verdict of the choice that decides this rule, if there is one.
     fn verdict(&self, rule: QuirkRule) -> Option<Verdict> {
         let refused_if = |refused| if refused { Verdict::Refuse } else { Verdict::Note };
         match rule {

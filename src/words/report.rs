@@ -1,15 +1,15 @@
-//! What was tolerated, adjusted or skipped.
+//! Notes, findings and reports.
 
 use super::{Position, Quirk, Rule};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::{self, Display};
 
-/// One thing that was tolerated, adjusted or skipped, and where.
+/// A quirk that passed with a note, and where it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Note {
-    /// What.
+    /// The quirk.
     pub quirk: Quirk,
-    /// Where.
+    /// Where it is.
     pub position: Position,
 }
 
@@ -20,12 +20,12 @@ impl Display for Note {
     }
 }
 
-/// Something about an archive that a rule speaks of, and where.
+/// A rule that an archive breaks, and where.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Finding {
-    /// What.
+    /// The rule.
     pub rule: Rule,
-    /// Where.
+    /// Where it is.
     pub position: Position,
 }
 
@@ -36,7 +36,7 @@ impl Display for Finding {
     }
 }
 
-/// What came of a layer or an image.
+/// The result of applying a layer or an image.
 ///
 /// Notes are counted for every rule and kept up to [`Report::KEPT`], so that hostile input cannot fill
 /// memory with them.
@@ -79,7 +79,7 @@ impl Report {
         self.counts.get(id).copied().unwrap_or_default()
     }
 
-    /// Adds what came of another layer.
+    /// Adds the report of another layer.
     pub fn merge(&mut self, other: Self) {
         let mut rules: BTreeSet<_> = self.counts.keys().copied().collect();
         for note in other.notes {

@@ -498,10 +498,10 @@ impl Display for ArchiveBytes {
     }
 }
 
-/// Why something is not an image, and what to do about it where that is known.
+/// Why something is not an image, and what to do about it if that is known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Because {
-    /// What is there, or is not.
+    /// What is there, or is missing.
     pub what: &'static str,
     /// What to do, if it is more exact than the advice of the rule.
     pub advice: Option<&'static str>,
@@ -519,12 +519,12 @@ impl Display for Because {
     }
 }
 
-/// How much of a blob was seen when its size was known to be wrong.
+/// The size of a blob whose size is wrong, as far as it was read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum SizeSeen {
-    /// It ended after so many bytes.
+    /// The blob ended after this number of bytes.
     Exactly(u64),
-    /// It has more than was stated; reading stopped there.
+    /// The blob is larger than stated. Reading stopped there.
     More,
 }
 

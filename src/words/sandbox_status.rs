@@ -2,15 +2,15 @@
 
 use super::words;
 
-/// What the kernel forbids a thread and those that it starts, beside what their user may not do anyway.
+/// What the kernel forbids a thread and the threads that it starts, beside what the user may not do anyway.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct SandboxStatus {
-    /// What is forbidden; nothing where the kernel has no Landlock, or one older than Linux 5.19 (the first that
-    /// lets names move between directories).
+    /// What is forbidden. It is empty if the kernel has no Landlock, or is older than Linux 5.19 (the first version that
+    /// allows renames between directories).
     pub forbidden: Vec<Forbidden>,
-    /// The privileges that are left, as `/proc/self/status` counts them, by their names (`chown`, say). All others
-    /// are gone, and no program that is executed gets any back.
+    /// The names of the capabilities that are left, `chown` for example. All others are dropped, and no executed program
+    /// gets them back.
     pub capabilities: Vec<&'static str>,
 }
 

@@ -1,14 +1,14 @@
-//! Where a change's data comes from.
+//! The data of an entry.
 
 use super::Fault;
 
-/// The data of one entry, lent chunk by chunk and never more than the entry has.
+/// The data of one entry, lent chunk by chunk. It ends where the entry's data ends.
 pub trait Source {
-    /// The next bytes, empty only at the end of the entry's data. What is not consumed comes again.
+    /// Returns the next bytes; empty only at the end of the entry's data. Bytes that are not consumed are returned again.
     ///
     /// # Errors
     ///
-    /// What is wrong with the archive, or with the reader under it.
+    /// Violations of the archive, and errors of the reader below.
     fn chunk(&mut self) -> Result<&[u8], Fault>;
 
     /// Marks the first `bytes` of the last chunk as used.

@@ -1,27 +1,27 @@
-//! Where the data of a sparse file lies.
+//! The data segments of sparse files.
 
 use super::Violation;
 use std::sync::Arc;
 
-/// A run of data in a sparse file.
+/// A segment of data in a sparse file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Segment {
-    /// Where it begins in the file, in bytes.
+    /// Its offset in the file, in bytes.
     pub offset: u64,
-    /// How many bytes it has.
+    /// Its length in bytes.
     pub length: u64,
 }
 
-/// Where the data of a sparse file lies: ascending, without overlap, up to the end of the file. All else are holes.
+/// The data segments of a sparse file: ascending, without overlap, up to the end of the file. The rest are holes.
 ///
 /// A clone shares the segments.
 ///
-/// The last segment, of no bytes where the file ends in a hole, ends where the file does.
+/// The last segment ends where the file ends; it is empty if the file ends in a hole.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SparseMap(Arc<[Segment]>);
 
 impl SparseMap {
-    /// Takes the segments of a file of so many bytes, holes included, of which so many are stored.
+    /// Checks the segments of a file of `size` bytes, holes included, with `stored` bytes in the archive.
     ///
     /// # Errors
     ///

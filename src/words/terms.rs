@@ -1,39 +1,38 @@
-//! What holds for a whole layer.
+//! What applies to a whole layer.
 
 use super::{Durability, Limits, Metadata, Timestamp};
 
-/// What holds for a whole layer, as policy and limits have it: a [`Sink`](crate::Sink) is given it when the layer
-/// begins, and knows nothing else of policy.
+/// The part of policy and limits that applies to a whole layer. A [`Sink`](crate::Sink) gets it when the layer begins.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Terms {
-    /// What is enforced.
+    /// The limits.
     pub limits: Limits,
-    /// What becomes of the owners that changes name.
+    /// How owners are handled.
     pub ownership: Ownership,
-    /// What is on the disk when a layer has been applied to a tree that can be seen.
+    /// What is on the disk when a layer has been applied to a visible tree.
     pub durability: Durability,
-    /// What a directory carries that no entry lists.
+    /// The metadata of directories that no entry lists.
     pub implied: Metadata,
 }
 
-/// What becomes of the owners that changes name.
+/// How owners are handled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum Ownership {
-    /// Owners are set if we may change them. Otherwise the caller owns all files. An id that the user namespace does
-    /// not map is replaced by the caller's.
+    /// Owners are set if the privileges allow it. Otherwise the caller owns all files. An id that the user namespace does
+    /// not map is replaced by the caller's id.
     #[default]
     Possible,
-    /// They are set, or it is an error.
+    /// Owners are set. If that fails, it is an error.
     Required,
-    /// Everything is the caller's.
+    /// The caller owns all files.
     Caller,
-    /// Everything is the caller's, and an extended attribute that comes with each change says whose it should be.
+    /// The caller owns all files, and an extended attribute of each change stores the owner of the layer.
     Recorded,
 }
 
 impl Terms {
-    /// Those of the default policy within the default limits.
+    /// The terms of the default policy and the default limits.
     pub fn new() -> Self {
         let implied = Metadata { mode: 0o755, uid: 0, gid: 0, mtime: Timestamp::default(), xattrs: Vec::new() };
         Self { limits: Limits::default(), ownership: Ownership::default(), durability: Durability::default(), implied }

@@ -46,7 +46,7 @@ fn a_chain_of_sources_has_the_io_error_and_the_readers_own_and_says_nothing_twic
         let io = chain.iter().find_map(|error| error.downcast_ref::<io::Error>()).unwrap();
         assert_eq!(io.kind(), kind);
         assert_eq!(chain.iter().any(|error| error.is::<Theirs>()), has_theirs, "{error:#}");
-        // As whoever prints a chain does it.
+        // The text of a program that prints the chain.
         let links: Vec<_> = chain.iter().map(ToString::to_string).collect();
         assert_eq!(links.join(": "), format!("{error:#}"));
         assert_eq!(links[0], "read(the layer)");
@@ -83,7 +83,7 @@ fn an_error_becomes_an_io_error_of_its_kind_with_all_that_it_says() {
         (Error::from(Misuse::Poisoned), ErrorKind::InvalidInput),
         (Error::from(Misuse::Cancelled), ErrorKind::Other),
         (Error::system("write", b"a", ErrorKind::StorageFull), ErrorKind::StorageFull),
-        // Tried again by whoever reads, this would never be seen.
+        // A reader would retry and never see it.
         (Error::system("read", b"a", ErrorKind::Interrupted), ErrorKind::Other),
         (Error::sink(Theirs), ErrorKind::Other),
         (Error::bug("none"), ErrorKind::Other),
