@@ -3,7 +3,8 @@
 use super::{Devices, Fifos, Limit, Links, OwnersKind, Quirk, QuirkRule, Rule, SelectBy, SetId, Violation, Xattrs};
 use std::fmt::{self, Display};
 
-/// One thing that can be done about an error or a finding. [`Error::remedies`](crate::Error::remedies) and [`Rule::remedies`] return these.
+/// One thing that can be done about an error or a finding. [`Error::remedies`](crate::Error::remedies) and
+/// [`Rule::remedies`] return these.
 ///
 /// A remedy is a decision of the user: a program that applies remedies on its own gives up the protection.
 ///
