@@ -55,6 +55,7 @@ const WITHOUT_A_CASE: &[(&str, &str)] = &[
     ("index-unversioned", "an image has an index"),
     ("member-missing", "an image in an archive names members"),
     ("member-twice", "the members of an image's archive are found by name"),
+    ("image-in-directory", "it is about a whole archive and not about a layer"),
     ("archive-ambiguous", "an image lies in an archive"),
     ("member-path", "an image in an archive names members"),
     ("member-link-missing", "an image in an archive names members"),

@@ -27,6 +27,9 @@ const CASES: &[Case] = &[
     ("what `docker export` writes", &["unpack", "export.tar", "rootfs"], |at| put(at, "export.tar", &tar(&[(".dockerenv", b""), ("etc/hostname", b"a")]))),
     ("a layer in place of an image", &["unpack", "layer.tar.gz", "rootfs"], |at| put(at, "layer.tar.gz", &gzip(&tar(&[("etc/motd", b"a")])))),
     ("an image in place of a layer", &["apply", "app.tar", "root"], |at| put(at, "app.tar", &tar(&[("oci-layout", b"{}"), ("index.json", b"{}")]))),
+    ("the directory around an image, packed", &["unpack", "app.tar", "rootfs"], |at| put(at, "app.tar", &tar(&[("sm/oci-layout", b"{}"), ("sm/index.json", b"{}")]))),
+    ("the same, checked", &["check", "app.tar"], |at| put(at, "app.tar", &tar(&[("sm/oci-layout", b"{}"), ("sm/index.json", b"{}")]))),
+    ("the same in place of a layer", &["apply", "app.tar", "root"], |at| put(at, "app.tar", &tar(&[("sm/oci-layout", b"{}"), ("sm/index.json", b"{}")]))),
     ("the directory of an unpacked `docker save`", &["unpack", "app", "rootfs"], |at| {
         fs::create_dir(at.join("app")).unwrap();
         put(at, "app/manifest.json", br#"[{"Config":"a.json","RepoTags":["app:1"],"Layers":["a/layer.tar"]}]"#);

@@ -43,6 +43,9 @@ impl Archive {
         if seen.what == What::Layer {
             return Err(seen.broken.unwrap_or_else(|| placed(Violation::NotAnImage { because: LAYER }.into())));
         }
+        if let Some(misplaced) = seen.misplaced {
+            return Err(placed(misplaced.into()));
+        }
         let stream = uncompressed(whole, limits).map_err(placed)?;
         Self::of_spooled(stream, limits, spool)
     }
@@ -67,11 +70,12 @@ impl Archive {
 
     /// Why there is no image in an archive without `oci-layout` and `manifest.json`.
     pub(super) fn no_image(&self, limits: &Limits) -> Result<Violation, Error> {
-        let because = match look(&self.file, limits)?.what {
+        let seen = look(&self.file, limits)?;
+        let because = match seen.what {
             What::Layer => LAYER,
             What::Image => INCOMPLETE,
         };
-        Ok(Violation::NotAnImage { because })
+        Ok(seen.misplaced.unwrap_or(Violation::NotAnImage { because }))
     }
 
     /// Opens a member that is a regular file, or that links lead to; `None` when it is missing.

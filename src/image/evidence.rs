@@ -11,8 +11,97 @@ use crate::words::{EntryKind, EntryPath, Fault, Source};
 /// The evidence in an archive so far.
 #[derive(Debug, Default)]
 pub(crate) struct Evidence {
-    /// `oci-layout` or `index.json`.
-    layout: bool,
+    /// What is at the top of the archive.
+    top: Signs,
+    /// What is at the top of the one directory that holds all members: `tar -cf FILE DIR` packs an image so.
+    inside: Signs,
+    shared: Shared,
+}
+
+/// The first component that the names of all members so far begin with.
+#[derive(Debug, Default)]
+enum Shared {
+    #[default]
+    Unknown,
+    One(Box<[u8]>),
+    /// There is none: names begin differently.
+    Lost,
+}
+
+impl Evidence {
+    /// Adds the name and type of an entry.
+    pub(crate) fn see(&mut self, path: &EntryPath, kind: &EntryKind) {
+        let name = path.as_bytes();
+        self.top.see(name, kind);
+        let (first, rest) = split(name);
+        match &self.shared {
+            // The root is listed as `.` by many writers.
+            _ if first.is_empty() => {}
+            Shared::Unknown => self.shared = Shared::One(first.into()),
+            Shared::One(shared) if **shared != *first => self.shared = Shared::Lost,
+            Shared::One(_) | Shared::Lost => {}
+        }
+        if let (Shared::One(_), Some(rest)) = (&self.shared, rest) {
+            self.inside.see(rest, kind);
+        }
+    }
+
+    /// Whether a [`Witness`] must inspect the content of this entry.
+    pub(crate) fn wants(&self, path: &EntryPath, kind: &EntryKind) -> bool {
+        let is_manifest = match split(path.as_bytes()) {
+            (first, None) => first == docker::MANIFEST,
+            (_, Some(rest)) => rest == docker::MANIFEST && matches!(self.shared, Shared::One(_)),
+        };
+        is_manifest && matches!(kind, EntryKind::File { .. })
+    }
+
+    /// Adds the result for one `manifest.json`. If there are two, an engine may read either.
+    pub(crate) fn hear(&mut self, path: &EntryPath, outline: &Outline) {
+        let signs = if path.as_bytes() == docker::MANIFEST { &mut self.top } else { &mut self.inside };
+        signs.listed |= outline.is_listed();
+    }
+
+    /// Whether this is the archive of an image. `whole` says whether it could be read to its end.
+    pub(crate) fn is_image(&self, whole: bool) -> bool {
+        self.top.are_of_image(whole) || self.directory().is_some()
+    }
+
+    /// The directory that holds an image and everything else in the archive, if there is such a directory, and the file
+    /// in it that makes it an image.
+    ///
+    /// A layer may hold an image in a directory, too, but then it usually has other directories. Engines do not look
+    /// for images there, so less is evidence here than at the top: `app/index.json` is a file of a web application, and
+    /// needs blobs beside it.
+    pub(crate) fn directory(&self) -> Option<(&[u8], &'static [u8])> {
+        let Shared::One(name) = &self.shared else { return None };
+        match self.inside {
+            Signs { marker: true, .. } => Some((name, b"oci-layout")),
+            Signs { listed: true, .. } => Some((name, docker::MANIFEST)),
+            Signs { index: true, part: true, .. } => Some((name, b"index.json")),
+            _ => None,
+        }
+    }
+
+    /// Whether the input of `apply` is probably an image. Here names of parts are enough: `docker save` writes
+    /// gigabytes of them before the first member that proves it.
+    pub(crate) fn suggests_image(&self) -> bool {
+        self.top.part || self.top.are_of_image(true)
+    }
+}
+
+/// The first component of a name, and the rest.
+fn split(name: &[u8]) -> (&[u8], Option<&[u8]>) {
+    let mut parts = name.splitn(2, |&byte| byte == b'/');
+    (parts.next().unwrap_or_default(), parts.next())
+}
+
+/// The signs of an image in one directory of an archive.
+#[derive(Debug, Default)]
+struct Signs {
+    /// `oci-layout`.
+    marker: bool,
+    /// `index.json`.
+    index: bool,
     /// A `manifest.json` of any type but a directory.
     manifest: bool,
     /// A `manifest.json` that is the list of `docker save`, or that is not a regular file. Engines unpack the archive
@@ -20,24 +109,25 @@ pub(crate) struct Evidence {
     listed: bool,
     /// The file of tags that Docker before 1.10 wrote instead of `manifest.json`.
     repositories: bool,
-    /// A `layer.tar` in a directory at the top, whatever that is called.
+    /// A `layer.tar` in a directory, whatever that is called.
     layer: bool,
     /// A member that is named as writers of images name blobs, layers and configurations.
     part: bool,
 }
 
-impl Evidence {
+impl Signs {
     /// Adds the name and type of an entry.
     ///
     /// A directory is no evidence: engines open these names as files, and a layer may well have a directory
     /// `oci-layout` with a whole layout in it. Links are evidence: where they lead is seen only when the archive is
     /// unpacked, which is what Docker and skopeo do before they look.
-    pub(crate) fn see(&mut self, path: &EntryPath, kind: &EntryKind) {
+    fn see(&mut self, name: &[u8], kind: &EntryKind) {
         if matches!(kind, EntryKind::Directory) {
             return;
         }
-        match path.as_bytes() {
-            b"oci-layout" | b"index.json" => self.layout = true,
+        match name {
+            b"oci-layout" => self.marker = true,
+            b"index.json" => self.index = true,
             b"repositories" => self.repositories = true,
             docker::MANIFEST => {
                 self.manifest = true;
@@ -50,29 +140,15 @@ impl Evidence {
         }
     }
 
-    /// Whether a [`Witness`] must inspect the content of this entry.
-    pub(crate) fn wants(path: &EntryPath, kind: &EntryKind) -> bool {
-        path.as_bytes() == docker::MANIFEST && matches!(kind, EntryKind::File { .. })
-    }
-
-    /// Adds the result for one `manifest.json`. If there are two, an engine may read either.
-    pub(crate) fn hear(&mut self, outline: &Outline) {
-        self.listed |= outline.is_listed();
-    }
-
-    /// Whether this is the archive of an image. `whole` says whether it could be read to its end.
+    /// Whether these are the signs of an image at the top of an archive.
     ///
     /// Names of parts alone prove nothing. Beside a `manifest.json` they do, even when that is damaged, and beside
-    /// `repositories`, where a `layer.tar` in any directory is enough; and in an archive that breaks off, since what would prove it may be in the missing rest.
-    pub(crate) fn is_image(&self, whole: bool) -> bool {
+    /// `repositories`, where a `layer.tar` in any directory is enough. They do, too, in an archive that is truncated,
+    /// since what would prove it may be in the missing rest.
+    fn are_of_image(&self, whole: bool) -> bool {
         let is_tagged = self.layer && self.repositories;
-        self.layout || self.listed || is_tagged || (self.part && (self.manifest || self.repositories || !whole))
-    }
-
-    /// Whether the input of `apply` is probably an image. Here names of parts are enough: `docker save` writes
-    /// gigabytes of them before the first member that proves it.
-    pub(crate) fn suggests_image(&self) -> bool {
-        self.part || self.is_image(true)
+        let is_named = self.marker || self.index || self.listed || is_tagged;
+        is_named || (self.part && (self.manifest || self.repositories || !whole))
     }
 }
 
@@ -156,6 +232,41 @@ mod tests {
         assert!(sees(&["x/layer.tar", "repositories"]));
         assert!(!sees(&["x/VERSION", "x/json", "x/layer.tar"]));
         assert!(!sees(&["repositories", "x/json", "x/y/layer.tar", "layer.tar"]));
+    }
+
+    #[test]
+    fn an_image_in_the_one_directory_of_an_archive_is_seen_and_one_beside_other_files_is_not() {
+        let blob = format!("blobs/sha256/{}", "0123456789abcdef".repeat(4));
+        let directory = |names: &[&str]| {
+            let mut evidence = Evidence::default();
+            for name in names {
+                let path = EntryPath::parse(name.as_bytes(), &Limits::default()).unwrap();
+                let kind = match name.ends_with('/') {
+                    true => EntryKind::Directory,
+                    false => EntryKind::File { size: 0, sparse: None },
+                };
+                evidence.see(&path, &kind);
+            }
+            evidence.directory().map(|(name, _)| String::from_utf8(name.to_vec()).unwrap())
+        };
+        let sm = Some("sm".to_owned());
+        let inside = format!("sm/{blob}");
+        assert_eq!(directory(&["sm/", "sm/index.json", "sm/oci-layout"]), sm);
+        assert_eq!(directory(&["./", "./sm/", &inside, "sm/index.json"]), sm, "without its marker");
+        assert_eq!(directory(&["sm/oci-layout", "sm"]), sm);
+        for layer in [
+            // A web application, in the only directory of its layer.
+            &["app/", "app/index.json", "app/server.js"][..],
+            &["sm/", "sm/oci-layout", "sm/index.json", &inside, "usr/"],
+            &["etc/", "sm/oci-layout", "sm/index.json", &inside],
+            &["sm/oci-layout/", "sm/index.json/"],
+            &["srv/sm/oci-layout", "srv/sm/index.json"],
+            &[&inside],
+            &["sm"],
+            &[],
+        ] {
+            assert_eq!(directory(layer), None, "{layer:?}");
+        }
     }
 
     #[test]

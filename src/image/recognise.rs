@@ -5,7 +5,7 @@ use super::evidence::{Evidence, Witness};
 use super::headers::Headers;
 use super::outline::Outline;
 use crate::read::{Format, TarReader};
-use crate::words::{Error, Fault, Limits, Misuse, Position, words};
+use crate::words::{Error, Escaped, Fault, Limits, Misuse, Position, Violation, words};
 use std::fs::File;
 use std::io::BufRead;
 
@@ -15,6 +15,9 @@ words! {
     ///
     /// Both are tar archives. A file is an image if it has `oci-layout`, `index.json`, or the `manifest.json` of `docker
     /// save`. The files that these name may be missing. Anything else is a layer.
+    ///
+    /// If all members are in one directory, and that directory holds an image (`tar -cf FILE DIR` packs it so), the file
+    /// is an image as well. It is refused with [`Violation::ImageInDirectory`](crate::Violation::ImageInDirectory).
     ///
     /// The answer depends on the whole file, and errs on the safe side: a file that an engine would load as an image must
     /// not be called a layer. (One form is not recognised: `a/index.json` where `a` is a link to the top of the archive.)
@@ -29,7 +32,8 @@ words! {
     ///   such members alone are enough.
     ///
     /// A layer may have its own file `index.json` at its top, or a link `manifest.json`. Only the user can know that it is
-    /// a layer: the command has `--as layer` for this case.
+    /// a layer: the command has `--as layer` for this case. The same holds for a layer of which an image in a directory
+    /// is the only content.
     ///
     /// The enum is exhaustive on purpose.
     enum What {
@@ -70,6 +74,8 @@ pub(super) struct Seen {
     pub(super) what: What,
     /// The error that ended the reading early.
     pub(super) broken: Option<Error>,
+    /// The violation of an image that is not at the top of the archive but in a directory.
+    pub(super) misplaced: Option<Violation>,
 }
 
 /// Looks into a file.
@@ -95,7 +101,8 @@ pub(super) fn look(file: &File, limits: &Limits) -> Result<Seen, Error> {
         Err(error) => (false, Some(error)),
     };
     let what = if evidence.is_image(is_whole) { What::Image } else { What::Layer };
-    Ok(Seen { what, broken })
+    let misplaced = evidence.directory().map(|(name, _)| Violation::ImageInDirectory { directory: Escaped::new(name) });
+    Ok(Seen { what, broken, misplaced })
 }
 
 /// Reads an archive as far as possible. Returns whether it ends correctly, or why it cannot be read further.
@@ -112,10 +119,10 @@ fn read<R: BufRead>(
         match reader.next_entry() {
             Ok(Some(entry)) => {
                 evidence.see(&entry.path, &entry.kind);
-                if Evidence::wants(&entry.path, &entry.kind) {
+                if evidence.wants(&entry.path, &entry.kind) {
                     let mut outline = Outline::default();
                     let drained = Witness::new(reader.source(), &mut outline).drain();
-                    evidence.hear(&outline);
+                    evidence.hear(&entry.path, &outline);
                     drained.map_err(|fault| fault.at(reader.position()))?;
                 }
                 pass(&mut reader);

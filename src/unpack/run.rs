@@ -123,7 +123,7 @@ impl Run<'_, '_> {
         loop {
             let entry = match reader.next_entry() {
                 Ok(Some(entry)) => entry,
-                Ok(None) => return Ok(()),
+                Ok(None) => return suspicion.end().map_err(|fault| fault.at(Position { layer, ..reader.position() })),
                 Err(fault) => return Err(fault.at(Position { layer, ..reader.position() })),
             };
             reader.locate(reporter.position_mut());

@@ -29,7 +29,7 @@ impl Suspicion {
     pub(super) fn see(&mut self, entry: &Entry) -> Result<(), Fault> {
         let Some(evidence) = &mut self.evidence else { return Ok(()) };
         evidence.see(&entry.path, &entry.kind);
-        self.wants_content = Evidence::wants(&entry.path, &entry.kind);
+        self.wants_content = evidence.wants(&entry.path, &entry.kind);
         match evidence.suggests_image() {
             true => Err(Misuse::ImageAsLayer { member: Escaped::new(entry.path.as_bytes()) }.into()),
             false => Ok(()),
@@ -47,11 +47,24 @@ impl Suspicion {
         let Some(evidence) = self.evidence.as_mut().filter(|_| self.wants_content) else {
             return pass(change, &mut reader.source(), reporter, sink);
         };
-        let member = Escaped::new(change.get().path.as_bytes());
+        let path = change.get().path.clone();
         let mut outline = Outline::default();
         pass(change, &mut Witness::new(reader.source(), &mut outline), reporter, sink)?;
-        evidence.hear(&outline);
+        evidence.hear(&path, &outline);
+        let member = Escaped::new(path.as_bytes());
         if evidence.suggests_image() { Err(Misuse::ImageAsLayer { member }.into()) } else { Ok(()) }
+    }
+
+    /// Refuses an image in the one directory of the archive. Only the end shows that there is nothing beside it: a layer
+    /// may hold an image in its first directory, and go on.
+    pub(super) fn end(&self) -> Result<(), Fault> {
+        match self.evidence.as_ref().and_then(Evidence::directory) {
+            Some((directory, file)) => {
+                let member = Escaped::new(&[directory, file].join(&b'/'));
+                Err(Misuse::ImageAsLayer { member }.into())
+            }
+            None => Ok(()),
+        }
     }
 }
 
@@ -63,6 +76,11 @@ impl Suspicion {
 
     #[expect(clippy::unused_self, clippy::unnecessary_wraps, reason = "as with images")]
     pub(super) fn see(&mut self, _: &Entry) -> Result<(), Fault> {
+        Ok(())
+    }
+
+    #[expect(clippy::unused_self, clippy::unnecessary_wraps, reason = "as with images")]
+    pub(super) fn end(&self) -> Result<(), Fault> {
         Ok(())
     }
 

@@ -136,6 +136,9 @@ macro_rules! field {
     (digest) => {
         "The digest of the document or layer."
     };
+    (directory) => {
+        "The directory that holds the image."
+    };
     (error) => {
         "The error of the system."
     };
@@ -374,6 +377,8 @@ rules! {
             advice "Docker replaced it in 2016: `skopeo copy --format v2s2` converts the image";
         "not-an-image" NotAnImage { because: Because } "not an image in a supported form"
             advice "an image is an OCI layout, an archive of `docker save` or `podman save`, or a `dir:` of skopeo";
+        "image-in-directory" ImageInDirectory { directory: Escaped } "the image is not at the top of the archive but in a directory"
+            advice "pack the content of the directory: `tar -C DIR -cf FILE .`";
         "member-missing" MemberMissing { name: Escaped } "the image names a file that is missing from its archive"
             advice "the copy of the image is incomplete: fetch it again";
         "member-twice" MemberTwice { name: Escaped } "the archive of an image holds two different members with the same name";

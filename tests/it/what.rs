@@ -39,8 +39,20 @@ const CASES: &[Case] = &[
     ("a list of no images", || LayerBuilder::new().file("manifest.json", b"[]").build(), What::Layer),
     ("a manifest that is no JSON", || web().file("manifest.json", b"\xff{").build(), What::Layer),
     (
-        "a layout deeper down",
-        || LayerBuilder::new().dir("oci").file("oci/oci-layout", b"{}").file("oci/index.json", b"{}").build(),
+        "a layout in a directory beside another one",
+        || {
+            LayerBuilder::new()
+                .dir("oci")
+                .file("oci/oci-layout", b"{}")
+                .file("oci/index.json", b"{}")
+                .dir("usr")
+                .build()
+        },
+        What::Layer,
+    ),
+    (
+        "a web application in its one directory",
+        || LayerBuilder::new().dir("app").file("app/index.json", b"{}").file("app/manifest.json", b"{}").build(),
         What::Layer,
     ),
     (
@@ -49,8 +61,8 @@ const CASES: &[Case] = &[
         What::Layer,
     ),
     (
-        "a layer with a list of docker save deeper down",
-        || LayerBuilder::new().dir("srv").file("srv/manifest.json", LIST).build(),
+        "a layer with a list of docker save in one of its directories",
+        || LayerBuilder::new().dir("srv").file("srv/manifest.json", LIST).file("etc", b"").build(),
         What::Layer,
     ),
     (
@@ -128,6 +140,17 @@ const CASES: &[Case] = &[
     (
         "docker save before there was a manifest",
         || LayerBuilder::new().file(&format!("{}/layer.tar", hex()), b"").file("repositories", b"{}").build(),
+        What::Image,
+    ),
+    // The directory around an image, packed instead of its content.
+    (
+        "a layout in the one directory",
+        || LayerBuilder::new().dir("oci").file("oci/oci-layout", b"{}").file("oci/index.json", b"{}").build(),
+        What::Image,
+    ),
+    (
+        "docker save in the one directory",
+        || LayerBuilder::new().dir("./").dir("./a").file("./a/manifest.json", LIST).file("a/x.json", b"{}").build(),
         What::Image,
     ),
     // What is refused or odd on the way hides nothing.
@@ -329,4 +352,26 @@ fn an_image_that_is_applied_as_a_layer_is_refused_before_its_first_blob() {
     let mut rootfs = Rootfs::over(&open(place.path())).unwrap();
     Unpacker::new(Policy::default()).apply(Layer::new(&layer[..]).refuse_images(), &mut rootfs).unwrap();
     assert_eq!(fs::read(place.path().join("manifest.json")).unwrap(), br#"{"name":"web"}"#);
+}
+
+#[test]
+fn the_directory_around_an_image_is_refused_by_its_name_as_an_image_and_as_a_layer() {
+    let world = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/images/world");
+    let packed = forms::oci_archive(&world, "sm/", |archive| archive.dir("sm/"));
+    let saved = LayerBuilder::new().dir("sm").file("sm/manifest.json", LIST).build();
+    for bytes in [&packed, &gzip(&packed), &zstd(&packed), &saved] {
+        let place = tempfile::tempdir().unwrap();
+        let scratch = || Scratch::beneath(&open(place.path()));
+        let error = Image::open_archive(written(place.path(), bytes), scratch, Limits::default()).unwrap_err();
+        assert_eq!(error.rule_id(), Some("image-in-directory"), "{error}");
+        assert!(error.to_string().contains("\"sm\""), "{error}");
+
+        let rootfs = tempfile::tempdir().unwrap();
+        let unpacker = Unpacker::new(Policy::default());
+        let apply = |layer| unpacker.apply(layer, &mut Rootfs::over(&open(rootfs.path())).unwrap());
+        let error = apply(Layer::new(&bytes[..]).refuse_images()).unwrap_err();
+        let Some(Misuse::ImageAsLayer { member }) = error.misuse() else { panic!("{error}") };
+        assert!(member.to_string().starts_with("\"sm/"), "{member}");
+        apply(Layer::new(&bytes[..])).unwrap();
+    }
 }
