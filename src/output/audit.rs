@@ -25,7 +25,7 @@ pub enum Lower {
 /// The tree that layers would make, as far as names tell.
 #[derive(Debug)]
 pub(crate) struct TreeModel {
-    /// `None` once there were more names than the limit allows.
+    /// `None` once there were more names than the limit allows: the tree is lost.
     names: Option<Names>,
     /// What hard links led to that some policies skip.
     linked: BTreeSet<Skippable>,
@@ -57,8 +57,12 @@ impl Sink for TreeModel {
 
     fn change(&mut self, change: Judged<Change>, _: Data<'_>, reporter: &mut Reporter<'_>) -> Result<(), SinkError> {
         let Some(names) = &mut self.names else { return Ok(()) };
+        if let Err(violation) = names.check_room() {
+            self.names = None;
+            return Err(Fault::from(violation).into());
+        }
         let Change { path, kind } = change.into_inner();
-        let result = match kind {
+        let brought = match kind {
             ChangeKind::Whiteout => names.white_out(&path, reporter),
             ChangeKind::OpaqueWhiteout => names.make_opaque(&path, reporter),
             // Whoever audits is told of what could be skipped, as if it were made.
@@ -79,10 +83,7 @@ impl Sink for TreeModel {
                 names.bring_to(&path, What::Other(&metadata, Some(Skippable::of(device))), reporter)
             }
         };
-        if names.are_too_many() {
-            self.names = None;
-        }
-        Ok(result?)
+        Ok(brought?)
     }
 
     fn end_layer(&mut self, _: &Checked) -> Result<(), SinkError> {

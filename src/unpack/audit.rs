@@ -98,7 +98,8 @@ impl Audit {
     }
 
     /// Whether what depends on the tree was seen to the end: false without [`Audit::with_tree`], and when there were
-    /// more names than [`Limit::AuditBytes`](crate::Limit::AuditBytes) has room for.
+    /// more names than [`Limit::AuditBytes`](crate::Limit::AuditBytes) has room for. In the latter case, a finding says
+    /// so, and every policy refuses.
     pub fn has_seen_tree(&self) -> bool {
         self.tree.as_ref().is_some_and(|tree| !tree.is_lost())
     }

@@ -82,7 +82,7 @@ limits! {
     /// them are skipped, too.
     SkippedBytes "skipped-bytes" = 16 << 20;
     /// Bytes of memory for the tree of an audit: 30 to 60 for each name, plus the targets of links. Above this limit
-    /// the audit continues without the tree, and says so. Nothing is refused.
+    /// the audit has a finding that every policy refuses, and continues without the tree. Unpacking has no such limit.
     AuditBytes "audit-bytes" = 56 << 20;
     /// Layers of one image.
     Layers "layers" = 500;

@@ -283,14 +283,19 @@ fn layer_of_links(bring: fn(LayerBuilder) -> LayerBuilder) -> LayerBuilder {
 }
 
 #[test]
-fn more_names_than_the_limit_allows_are_said_and_refuse_nothing() {
+fn more_names_than_the_limit_allows_are_refused_once_by_every_policy() {
     let layer = (0..200).fold(LayerBuilder::new(), |layer, number| layer.file(&number.to_string(), b""));
     let layer = layer.file("1", b"");
     for (bytes, sees) in [(201 * 80, true), (100 * 80, false)] {
-        let mut bounded = Audit::new(Limits::default().with(Limit::AuditBytes, bytes)).with_tree(Lower::Nothing);
-        let found = audit(&mut bounded, &layer);
-        assert_eq!(bounded.has_seen_tree(), sees, "{bytes}");
-        assert_eq!(found.contains(&(201, "duplicate-path")), sees, "{bytes}");
-        assert!(!bounded.is_refused_by(&Policy::default()));
+        for lower in [Lower::Nothing, Lower::Unknown] {
+            let mut bounded = Audit::new(Limits::default().with(Limit::AuditBytes, bytes)).with_tree(lower);
+            let found = audit(&mut bounded, &layer);
+            assert_eq!(bounded.has_seen_tree(), sees, "{bytes}");
+            assert_eq!(found.contains(&(201, "duplicate-path")), sees, "{bytes}");
+            assert_eq!(found.iter().filter(|(_, rule)| *rule == "limit").count(), usize::from(!sees), "{bytes}");
+            for preset in [Policy::default(), Policy::compatible()] {
+                assert_eq!(bounded.is_refused_by(&preset), !sees, "{bytes}");
+            }
+        }
     }
 }

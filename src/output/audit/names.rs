@@ -144,11 +144,17 @@ impl Names {
         self.targets.target(number).unwrap_or_else(|| Rc::from(&b""[..]))
     }
 
-    /// Whether there are more names than the limit lets us keep.
-    pub(super) fn are_too_many(&self) -> bool {
+    /// Checks that the names so far are within the limit. One entry may exceed it: the next one finds out.
+    ///
+    /// # Errors
+    ///
+    /// [`Violation::LimitExceeded`]. An audit without a tree finds less, and the author of the image decides how many
+    /// names there are: it must not pass.
+    pub(super) fn check_room(&self) -> Result<(), Violation> {
         let directories = size_of_val(self.directories.as_slice()) as u64;
-        let bytes = self.places.bytes() + self.targets.bytes() + directories;
-        self.overflown || bytes > self.limits.most(Limit::AuditBytes)
+        let amount = self.places.bytes() + self.targets.bytes() + directories;
+        let (limit, most) = (Limit::AuditBytes, self.limits.most(Limit::AuditBytes));
+        if self.overflown || amount > most { Err(Violation::LimitExceeded { limit, most, amount }) } else { Ok(()) }
     }
 
     pub(super) fn key(&self, at: At, name: Component<'_>) -> Key {
