@@ -41,7 +41,8 @@ pub fn apply(data: &[u8]) {
         })
         .collect();
 
-    let alone = Unpacker::new(policy.clone());
+    let scratch = open(&std::env::temp_dir());
+    let alone = Unpacker::new(policy.clone()).with_scratch(scratch);
     let results = in_order(&layers, &told, &world, &alone, |layer| layer.to_vec(), &[]);
     let compressed = |layer: &[u8]| if choice & 2 == 0 { layer.to_vec() } else { compress::gzip(layer) };
     let threads = if choice & 16 == 0 { 1 } else { 2 + usize::from(choice >> 5 & 1) };
