@@ -10,6 +10,8 @@
 #![allow(clippy::disallowed_methods, reason = "a benchmark sets up its own worlds and runs itself anew")]
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, missing_docs, reason = "a benchmark")]
 
+#[path = "../corpus/build.rs"]
+mod build;
 mod common;
 
 use cap_std::ambient_authority;

@@ -1,4 +1,8 @@
 //! Layers in the making: typed calls for what writers write, raw blocks for what they should not.
+//!
+//! Every test, benchmark and fuzz target that needs an archive builds it with this file.
+
+#![allow(dead_code, reason = "the corpus needs most of it, others need less")]
 
 use std::ops::Range;
 
@@ -56,7 +60,7 @@ impl Header {
     }
 
     pub(crate) fn owner(self, uid: u32, gid: u32) -> Self {
-        self.raw_uid(format!("{uid:07o}\0").as_bytes()).raw_gid(format!("{gid:07o}\0").as_bytes())
+        self.raw_uid(&id(uid)).raw_gid(&id(gid))
     }
 
     pub(crate) fn raw_uid(self, field: &[u8]) -> Self {
@@ -73,6 +77,10 @@ impl Header {
 
     pub(crate) fn raw_size(self, field: &[u8]) -> Self {
         self.bytes(SIZE, field)
+    }
+
+    pub(crate) fn mtime(self, seconds: u64) -> Self {
+        self.raw_mtime(format!("{seconds:011o}\0").as_bytes())
     }
 
     pub(crate) fn raw_mtime(self, field: &[u8]) -> Self {
@@ -246,6 +254,11 @@ pub(crate) fn pax_records(records: &[(&str, &[u8])]) -> Vec<u8> {
 /// Offsets and lengths as old GNU headers have them.
 pub(crate) fn sparse_slots(slots: &[(u64, u64)]) -> Vec<u8> {
     slots.iter().flat_map(|(offset, length)| format!("{offset:011o}\0{length:011o}\0").into_bytes()).collect()
+}
+
+/// A user or group: octal digits, or what GNU tar writes where these do not hold it.
+fn id(id: u32) -> [u8; 8] {
+    if id < 1 << 21 { *format!("{id:07o}\0").as_bytes().first_chunk().unwrap() } else { base_256(id.into()) }
 }
 
 /// A number as GNU tar writes what octal digits do not hold.

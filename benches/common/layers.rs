@@ -1,5 +1,6 @@
 //! Layers that are never in memory as a whole, and a sink that keeps nothing.
 
+use crate::build::{Archive, Header, tar};
 use layercage::{Change, Checked, Data, Judged, LayerContext, Reporter, Sink, SinkError};
 use std::io::{self, Read};
 
@@ -41,58 +42,37 @@ pub(crate) fn layer(items: impl IntoIterator<Item = Item> + 'static) -> Box<dyn 
 
 /// One entry, without an end.
 pub(crate) fn entry(item: Item) -> Box<dyn Read> {
-    match item {
-        Item::File(name) => archive(tar::EntryType::Regular, &name, "", 0),
-        Item::Directory(name) => archive(tar::EntryType::Directory, &name, "", 0),
-        Item::HardLink(name, target) => archive(tar::EntryType::Link, &name, &target, 0),
-        Item::Symlink(name, target) => archive(tar::EntryType::Symlink, &name, &target, 0),
+    let (archive, zeros) = match item {
+        Item::File(name) => (archive(b'0', &name, "", b""), 0),
+        Item::Directory(name) => (archive(b'5', &name, "", b""), 0),
+        Item::HardLink(name, target) => (archive(b'1', &name, &target, b""), 0),
+        Item::Symlink(name, target) => (archive(b'2', &name, &target, b""), 0),
         Item::Zeros(name, bytes) => {
-            let content = io::repeat(0).take(bytes.next_multiple_of(512));
-            Box::new(archive(tar::EntryType::Regular, &name, "", bytes).chain(content))
+            (long(&name, "").header(header(b'0', &name, "").size(bytes)), bytes.next_multiple_of(512))
         }
-        Item::Content(name, mut content) => {
-            let header = archive(tar::EntryType::Regular, &name, "", content.len() as u64);
-            content.resize(content.len().next_multiple_of(512), 0);
-            Box::new(header.chain(io::Cursor::new(content)))
-        }
+        Item::Content(name, content) => (archive(b'0', &name, "", &content), 0),
         Item::Xattrs(name) => {
             let records: String = (100..200).map(|i| format!("32 SCHILY.xattr.user.test.{i}=x\n")).collect();
-            let header = archive(tar::EntryType::XHeader, "x", "", records.len() as u64);
-            let mut content = records.into_bytes();
-            content.resize(content.len().next_multiple_of(512), 0);
-            Box::new(header.chain(io::Cursor::new(content)).chain(archive(tar::EntryType::Regular, &name, "", 0)))
+            (tar().raw_pax(records.as_bytes()).bytes(&archive(b'0', &name, "", b"").cut()), 0)
         }
-    }
+    };
+    Box::new(io::Cursor::new(archive.cut()).chain(io::repeat(0).take(zeros)))
 }
 
-/// Headers alone; a long name or target goes before it as GNU writers have it.
-fn archive(kind: tar::EntryType, name: &str, target: &str, size: u64) -> Box<dyn Read> {
-    let mut bytes = Vec::new();
-    let mut header = tar::Header::new_gnu();
-    header.set_mode(0o644);
-    header.set_mtime(1);
-    header.set_uid(0);
-    header.set_gid(0);
-    for (flag, text) in [(tar::EntryType::GNULongName, name), (tar::EntryType::GNULongLink, target)] {
-        if text.len() > 100 {
-            let mut long = header.clone();
-            long.set_entry_type(flag);
-            long.set_size(text.len() as u64 + 1);
-            long.set_cksum();
-            bytes.extend_from_slice(long.as_bytes());
-            bytes.extend_from_slice(text.as_bytes());
-            bytes.resize((bytes.len() + 1).next_multiple_of(512), 0);
-        }
-    }
-    header.set_entry_type(kind);
-    header.set_size(size);
-    header.set_path(name.get(..name.len().min(99)).unwrap_or("x")).unwrap();
-    if !target.is_empty() {
-        header.set_link_name(target.get(..target.len().min(99)).unwrap_or("x")).unwrap();
-    }
-    header.set_cksum();
-    bytes.extend_from_slice(header.as_bytes());
-    Box::new(io::Cursor::new(bytes))
+fn archive(flag: u8, name: &str, target: &str, content: &[u8]) -> Archive {
+    long(name, target).with(header(flag, name, target), content)
+}
+
+/// A long name or target goes before the entry as GNU writers have it.
+fn long(name: &str, target: &str) -> Archive {
+    let ended = |text: &str| format!("{text}\0");
+    let archive = if name.len() > 100 { tar().long_name(ended(name)) } else { tar() };
+    if target.len() > 100 { archive.long_link(ended(target)) } else { archive }
+}
+
+fn header(flag: u8, name: &str, target: &str) -> Header {
+    let short = |text: &str| text[..text.len().min(100)].to_owned();
+    Header::gnu(flag, short(name)).target(short(target)).mode(0o644).mtime(1)
 }
 
 /// Readers one after another, made when their turn comes.

@@ -57,7 +57,7 @@ fn add(builder: LayerBuilder, item: &Item) -> LayerBuilder {
         Kind::Fifo => (b'6', "", Vec::new()),
         Kind::Device(major, minor) => return builder.device(&item.path, *major, *minor),
     };
-    let (uid, gid) = (item.owner.0.into(), item.owner.1.into());
+    let (uid, gid) = item.owner;
     let attributes = Attributes { mode: item.mode, uid, gid, mtime: item.mtime.into(), xattrs: item.xattrs.clone() };
     builder.entry(flag, item.path.as_bytes(), target.as_bytes(), &content, &attributes)
 }

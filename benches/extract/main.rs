@@ -8,6 +8,8 @@
 #![allow(clippy::disallowed_methods, reason = "a benchmark sets up its own worlds and runs itself anew")]
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, missing_docs, reason = "a benchmark")]
 
+#[path = "../../corpus/build.rs"]
+mod build;
 #[path = "../common/mod.rs"]
 mod common;
 mod images;

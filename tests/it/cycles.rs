@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use crate::support::source::Crate;
+use crate::source::Crate;
 
 /// Modules whose files still import each other in loops. This list only shrinks: an entry that is not needed fails too.
 const KNOWN: &[&str] = &["src/image", "src/output"];

@@ -1,6 +1,6 @@
 //! Every limit that a layer can meet: at it the layer is taken, one past it the layer is refused by name.
 
-use crate::support::layer::{Attributes, LayerBuilder, pax_record};
+use crate::support::layer::{Attributes, LayerBuilder};
 use crate::support::open;
 use layercage::{
     Applied, Audit, Digest, Error, ErrorKind, Finding, Layer, Limit, Limits, Lower, Observer, Policy, Rootfs, Rule,
@@ -16,7 +16,7 @@ type Case = (Limit, fn() -> Vec<u8>, u64);
 
 const CASES: &[Case] = &[
     (Limit::Entries, || LayerBuilder::new().dir("a").dir("b").file("c", b"").build(), 3),
-    (Limit::Headers, || pax(&[pax_record(b"comment", b"abc")]), 2),
+    (Limit::Headers, || LayerBuilder::new().record("comment", b"abc").file("f", b"").build(), 2),
     (Limit::LayerBytes, || LayerBuilder::new().file("a", b"abc").build(), 2048),
     #[cfg(feature = "zstd")]
     (Limit::ExpansionRatio, zeros_in_zstd, 1893),
@@ -24,7 +24,7 @@ const CASES: &[Case] = &[
     (Limit::FileBytes, || LayerBuilder::new().file("a", b"abc").file("b", b"de").build(), 3),
     (Limit::PathBytes, || LayerBuilder::new().dir("./abc/").build(), 6),
     (Limit::PathDepth, || LayerBuilder::new().dir("a/b/c").build(), 3),
-    (Limit::ExtendedHeaderBytes, || pax(&[pax_record(b"comment", b"abc")]), 15),
+    (Limit::ExtendedHeaderBytes, || LayerBuilder::new().record("comment", b"abc").file("f", b"").build(), 15),
     (Limit::SparseSegments, || sparse(&[(0, 1), (2, 0), (100, 0)]), 3),
     (Limit::Xattrs, || with_xattrs(&[("user.a", b"1"), ("user.b", b"2")]), 2),
     (Limit::XattrBytes, || with_xattrs(&[("user.a", b"1"), ("user.b", b"2")]), 14),
@@ -60,24 +60,15 @@ fn links(hops: usize) -> LayerBuilder {
     (0..hops).fold(last, |layer, hop| layer.symlink(&format!("l{hop}"), &format!("l{}", hop + 1)))
 }
 
-fn pax(records: &[Vec<u8>]) -> Vec<u8> {
-    let layer = LayerBuilder::new();
-    layer.raw_entry(b'x', b"x", b"", &records.concat(), &Attributes::default()).file("f", b"").build()
-}
-
 fn with_xattrs(xattrs: &[(&'static str, &'static [u8])]) -> Vec<u8> {
     LayerBuilder::new().file_with("f", b"", &Attributes { xattrs: xattrs.to_vec(), ..Attributes::default() }).build()
 }
 
 fn sparse(segments: &[(u64, u64)]) -> Vec<u8> {
     let map: Vec<_> = segments.iter().map(|(offset, length)| format!("{offset},{length}")).collect();
-    let records = [
-        pax_record(b"GNU.sparse.size", b"100"),
-        pax_record(b"GNU.sparse.numblocks", segments.len().to_string().as_bytes()),
-        pax_record(b"GNU.sparse.name", b"f"),
-        pax_record(b"GNU.sparse.map", map.join(",").as_bytes()),
-    ];
-    let layer = LayerBuilder::new().raw_entry(b'x', b"x", b"", &records.concat(), &Attributes::default());
+    let layer = LayerBuilder::new().record("GNU.sparse.size", b"100").record("GNU.sparse.name", b"f");
+    let layer = layer.record("GNU.sparse.numblocks", segments.len().to_string().as_bytes());
+    let layer = layer.record("GNU.sparse.map", map.join(",").as_bytes());
     let stored: u64 = segments.iter().map(|(_, length)| length).sum();
     layer.file("f", &vec![b'x'; usize::try_from(stored).unwrap()]).build()
 }

@@ -13,6 +13,8 @@ mod archives;
 mod audit;
 #[cfg(all(feature = "image", feature = "gzip", feature = "zstd"))]
 mod blame;
+#[path = "../../corpus/build.rs"]
+mod build;
 mod child;
 #[cfg(all(feature = "image", feature = "gzip", feature = "zstd"))]
 mod composed;
@@ -46,6 +48,7 @@ mod sandbox;
 mod sessions;
 #[cfg(all(feature = "image", feature = "gzip", feature = "zstd"))]
 mod sinks;
+mod source;
 mod staged;
 mod support;
 #[cfg(all(feature = "image", feature = "gzip", feature = "zstd"))]

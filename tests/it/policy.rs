@@ -58,7 +58,7 @@ fn pipes_are_made_left_out_or_refused() {
 
 /// A file, a directory and a second name that are setuid, setgid and sticky, and belong to whoever runs the tests.
 fn with_bits() -> LayerBuilder {
-    let (uid, gid) = (rustix::process::geteuid().as_raw().into(), rustix::process::getegid().as_raw().into());
+    let (uid, gid) = (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw());
     let with = |bits| Attributes { uid, gid, ..mode(bits) };
     layer()
         .file_with("su", b"", &with(0o6755))

@@ -371,7 +371,7 @@ fn nobody_else_may_go_into_a_tree_that_is_staged() {
     fs::set_permissions(place.path(), fs::Permissions::from_mode(0o2777)).unwrap();
     let me = rustix::process::geteuid().as_raw();
     let somebody = if me == 0 { 65534 } else { me };
-    let root = Attributes { uid: somebody.into(), ..mode(0o1777) };
+    let root = Attributes { uid: somebody, ..mode(0o1777) };
     let layer = LayerBuilder::new().dir_with(".", &root).file_with("id", b"#!", &mode(0o4755)).build();
     let mut staged = Staged::beside(&open(place.path()), "rootfs").unwrap();
     let keeps_out = |when: &str| {

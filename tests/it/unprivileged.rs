@@ -98,7 +98,7 @@ fn owners_and_setuid_bits_that_cannot_be_kept_are_noted() {
         return;
     }
     let world = World::new();
-    let (uid, gid) = (rustix::process::geteuid().as_raw().into(), rustix::process::getegid().as_raw().into());
+    let (uid, gid) = (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw());
     let all = layer()
         .file_with("root", b"", &mode(0o6755))
         .file_with("mine", b"", &Attributes { uid, gid, ..mode(0o6755) })

@@ -16,6 +16,7 @@ mod reader;
 mod sparse;
 
 #[cfg(test)]
+#[path = "../../../corpus/build.rs"]
 mod build;
 #[cfg(test)]
 mod properties;

@@ -1,6 +1,6 @@
 //! What holds for any bytes.
 
-use super::build::{Archive, Raw};
+use super::build::{Archive, Header};
 use super::tests::{Read, drain, read_with};
 use super::{EndMark, TarReader};
 use crate::words::{EntryKind, Limits, Timestamp};
@@ -14,10 +14,10 @@ fn part() -> impl Strategy<Value = Vec<u8>> {
     let content = prop::collection::vec(any::<u8>(), 0..1200);
     prop_oneof![
         4 => (flag.clone(), name, content).prop_map(|(flag, name, content)| {
-            Archive::default().with(Raw::gnu(flag, &name), &content).cut()
+            Archive::default().with(Header::gnu(flag, &name), &content).cut()
         }),
         4 => (flag, "[a-z/.]{1,20}", "[a-z]{0,20}").prop_map(|(flag, name, content)| {
-            Archive::default().with(Raw::posix(flag, name.as_bytes()).target(b"t"), content.as_bytes()).cut()
+            Archive::default().with(Header::posix(flag, name.as_bytes()).target(b"t"), content.as_bytes()).cut()
         }),
         2 => ("[a-z]{1,8}", "[0-9]{0,4}").prop_map(|(key, value)| Archive::default().pax(&[(&key, value.as_bytes())]).cut()),
         2 => ("[a-z/]{1,20}", "[a-z]{0,600}").prop_map(|(name, content)| Archive::default().file(&name, content.as_bytes()).cut()),

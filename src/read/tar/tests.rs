@@ -6,7 +6,7 @@ mod cases;
 #[cfg(test)]
 mod tails;
 
-use super::build::{Archive, Raw};
+use super::build::{Archive, Header};
 use super::{EndMark, TarReader};
 use crate::words::{
     Blame, Device, DeviceKind, Entry, EntryKind, Error, Fault, FileKind, Limit, Limits, Policy, Quirk, Source,
@@ -104,7 +104,7 @@ fn a() -> Archive {
 
 /// A header block with one bit of this byte changed after its checksum was summed.
 fn flipped(at: usize) -> [u8; 512] {
-    let mut block = Raw::posix(b'0', b"f").block();
+    let mut block = Header::posix(b'0', b"f").block();
     block[at] ^= 0x08;
     block
 }
@@ -125,7 +125,7 @@ fn a_covered_archive_may_lack_its_end() {
     for archive in [a().cut(), a().file("f", b"data").cut()] {
         assert_eq!(read_with(&archive, &Limits::default(), true).ok().unwrap().quirks, ["no-end-blocks"]);
     }
-    let cut = a().raw(Raw::posix(b'0', b"f").size(600)).zeros(599).cut();
+    let cut = a().header(Header::posix(b'0', b"f").size(600)).zeros(599).cut();
     assert!(read_with(&cut, &Limits::default(), true).is_err(), "but must not end inside of something");
 }
 
@@ -139,7 +139,7 @@ fn every_part_of_an_entry_is_read() {
             ("SCHILY.xattr.user.a", b"\0=\n"),
             ("SCHILY.xattr.user.b", b""),
         ])
-        .raw(Raw::posix(b'0', b"cut").bytes(100, b"0104755\0").bytes(116, b"0000005\0"))
+        .header(Header::posix(b'0', b"cut").bytes(100, b"0104755\0").bytes(116, b"0000005\0"))
         .end(),
     );
     assert_eq!((entry.number, entry.offset, entry.path.as_bytes()), (1, 0, &b"etc/\xff"[..]));
@@ -153,18 +153,18 @@ fn every_part_of_an_entry_is_read() {
 #[test]
 fn every_type_is_read() {
     let device = |kind| EntryKind::Device(Device { kind, major: 5, minor: 1 });
-    let numbers = |raw: Raw| raw.bytes(329, b"0000005\0").bytes(337, b"0000001\0");
+    let numbers = |raw: Header| raw.bytes(329, b"0000005\0").bytes(337, b"0000001\0");
     let rows = [
-        (Raw::posix(b'5', b"d/"), EntryKind::Directory),
-        (Raw::posix(b'6', b"p"), EntryKind::Fifo),
-        (Raw::posix(b'1', b"h").target(b"../a"), EntryKind::HardLink { target: b"../a".to_vec() }),
-        (numbers(Raw::posix(b'3', b"c")), device(DeviceKind::Character)),
-        (numbers(Raw::gnu(b'4', b"b")), device(DeviceKind::Block)),
+        (Header::posix(b'5', b"d/"), EntryKind::Directory),
+        (Header::posix(b'6', b"p"), EntryKind::Fifo),
+        (Header::posix(b'1', b"h").target(b"../a"), EntryKind::HardLink { target: b"../a".to_vec() }),
+        (numbers(Header::posix(b'3', b"c")), device(DeviceKind::Character)),
+        (numbers(Header::gnu(b'4', b"b")), device(DeviceKind::Block)),
     ];
     for (raw, kind) in rows {
-        assert_eq!(only(&a().raw(raw).end()).kind, kind);
+        assert_eq!(only(&a().header(raw).end()).kind, kind);
     }
-    let link = only(&a().long_link(b"../up\0").raw(Raw::gnu(b'2', b"l").target(b"cut")).end());
+    let link = only(&a().long_link(b"../up\0").header(Header::gnu(b'2', b"l").target(b"cut")).end());
     assert!(matches!(link.kind, EntryKind::Symlink { target } if target.as_bytes() == b"../up"));
 }
 
@@ -172,12 +172,12 @@ fn every_type_is_read() {
 fn names_come_from_where_they_count() {
     let name = |archive: Archive| only(&archive.end()).path.as_bytes().to_vec();
     let long = [b'n'; 100];
-    assert_eq!(name(a().raw(Raw::posix(b'0', &long))), long);
-    assert_eq!(name(a().raw(Raw::posix(b'0', b"n").prefix(b"p/q"))), b"p/q/n");
+    assert_eq!(name(a().header(Header::posix(b'0', long))), long);
+    assert_eq!(name(a().header(Header::posix(b'0', b"n").prefix(b"p/q"))), b"p/q/n");
     let prefix = b"p/".repeat(78);
-    assert_eq!(name(a().raw(Raw::posix(b'0', b"n").prefix(&prefix[..155]))), [&prefix[..155], b"/n"].concat());
-    assert_eq!(name(a().raw(Raw::gnu(b'0', b"n").prefix(b"p/q"))), b"p/q/n");
-    assert_eq!(name(a().raw(Raw::old(b'0', b"n").prefix(b"p/q"))), b"n");
+    assert_eq!(name(a().header(Header::posix(b'0', b"n").prefix(&prefix[..155]))), [&prefix[..155], b"/n"].concat());
+    assert_eq!(name(a().header(Header::gnu(b'0', b"n").prefix(b"p/q"))), b"p/q/n");
+    assert_eq!(name(a().header(Header::v7(b'0', b"n").prefix(b"p/q"))), b"n");
     assert_eq!(name(a().pax(&[("path", b"p")]).file("n", b"")), b"p");
     assert_eq!(name(a().pax(&[("path", b"")]).file("n", b"")), b"n");
     assert_eq!(name(a().pax(&[("path", b"p")]).long_name(b"g\0").file("n", b"")), b"g");
@@ -203,14 +203,14 @@ fn a_fault_has_its_position() {
     assert_eq!(position.to_string(), r#"entry 2, byte 1024, "b/../c""#);
     let error = judged(&a().file("a", b"").zeros(1024).bytes(b"x").cut()).err().unwrap();
     assert_eq!(error.position().to_string(), "byte 512");
-    let error = read(&a().file("a", &[1; 600]).cut()[..1100]).err().unwrap();
+    let error = read(&a().file("a", [1; 600]).cut()[..1100]).err().unwrap();
     assert_eq!(error.position().to_string(), r#"entry 1, byte 0, "a""#);
 }
 
 #[test]
 fn an_archive_without_an_end_ends_at_the_limit() {
     let limits = Limits::default().with(Limit::LayerBytes, 1 << 20);
-    for start in [a().file("f", b"data").cut(), a().cut(), a().raw(Raw::posix(b'0', b"f").size(1 << 30)).cut()] {
+    for start in [a().file("f", b"data").cut(), a().cut(), a().header(Header::posix(b'0', b"f").size(1 << 30)).cut()] {
         let endless = std::io::BufReader::new(std::io::Read::chain(&start[..], std::io::repeat(0)));
         let mut reader = TarReader::new(endless, &limits).with_end_mark(EndMark::Optional);
         let fault = loop {
@@ -238,8 +238,8 @@ fn two_sizes_agree_wherever_the_header_can_hold_its_own() {
         (octal(5), 8 * GIB - 1, Some("size-disagrees")),
     ];
     for (field, pax, expected) in rows {
-        let header = Raw::posix(b'0', b"f").bytes(124, &field);
-        let archive = a().pax(&[("size", pax.to_string().as_bytes())]).raw(header).cut();
+        let header = Header::posix(b'0', b"f").bytes(124, &field);
+        let archive = a().pax(&[("size", pax.to_string().as_bytes())]).header(header).cut();
         let entry = TarReader::new(&archive[..], &Limits::default()).next_entry().unwrap().unwrap();
         assert_eq!(entry.kind, EntryKind::File { size: pax, sparse: None });
         assert_eq!(entry.quirks.first().map(Quirk::id), expected, "{} {pax}", field.escape_ascii());
@@ -415,7 +415,7 @@ fn limits_hold() {
 
 #[test]
 fn what_is_unread_is_passed_over_and_an_error_is_final() {
-    let archive = a().file("a", &[1; 2000]).file("b", b"data").bytes(&flipped(0)).end();
+    let archive = a().file("a", [1; 2000]).file("b", b"data").bytes(&flipped(0)).end();
     let mut reader = TarReader::new(&archive[..], &Limits::default());
     reader.next_entry().unwrap();
     reader.source().consume(700);
@@ -431,28 +431,28 @@ fn what_is_unread_is_passed_over_and_an_error_is_final() {
 fn behind_an_entry_that_is_refused_reading_goes_on_where_its_end_is_beyond_doubt() {
     type Refused = (&'static str, fn() -> Archive, &'static str, bool);
     let rows: &[Refused] = &[
-        ("an owner", || a().with(Raw::posix(b'0', b"f").bytes(108, b"zzzzzzzz"), &[1; 700]), "number", true),
-        ("a link to nothing", || a().raw(Raw::posix(b'2', b"l")), "link-target-empty", true),
-        ("an unknown type", || a().with(Raw::gnu(b'M', b"f"), &[1; 700]), "entry-type", true),
-        ("a name", || a().with(Raw::gnu(b'0', b"f").prefix(b"\x01"), &[1; 700]), "number", true),
-        ("a name that climbs", || a().with(Raw::posix(b'0', b"../f"), &[1; 700]), "name-climbs", true),
+        ("an owner", || a().with(Header::posix(b'0', b"f").bytes(108, b"zzzzzzzz"), [1; 700]), "number", true),
+        ("a link to nothing", || a().header(Header::posix(b'2', b"l")), "link-target-empty", true),
+        ("an unknown type", || a().with(Header::gnu(b'M', b"f"), [1; 700]), "entry-type", true),
+        ("a name", || a().with(Header::gnu(b'0', b"f").prefix(b"\x01"), [1; 700]), "number", true),
+        ("a name that climbs", || a().with(Header::posix(b'0', b"../f"), [1; 700]), "name-climbs", true),
         (
             "an owner beside a size that is said twice",
-            || a().pax(&[("size", b"700")]).with(Raw::posix(b'0', b"f").bytes(108, b"x"), &[1; 700]),
+            || a().pax(&[("size", b"700")]).with(Header::posix(b'0', b"f").bytes(108, b"x"), [1; 700]),
             "number",
             true,
         ),
         (
             "an owner beside two sizes",
-            || a().pax(&[("size", b"5")]).with(Raw::posix(b'0', b"f").bytes(108, b"x"), &[1; 700]),
+            || a().pax(&[("size", b"5")]).with(Header::posix(b'0', b"f").bytes(108, b"x"), [1; 700]),
             "number",
             false,
         ),
-        ("a size", || a().raw(Raw::posix(b'0', b"f").bytes(124, b"x")), "number", false),
-        ("a directory with data", || a().with(Raw::posix(b'5', b"d").bytes(108, b"x"), &[1; 700]), "number", false),
-        ("an old directory with data", || a().with(Raw::old(0, b"d/").bytes(108, b"x"), &[1; 700]), "number", false),
-        ("a map in blocks", || a().raw(Raw::gnu(b'S', b"s").bytes(482, b"\x02")), "sparse", false),
-        ("a record", || a().with(Raw::posix(b'x', b"x"), b"8 path=a\n").file("f", b""), "pax-record", false),
+        ("a size", || a().header(Header::posix(b'0', b"f").bytes(124, b"x")), "number", false),
+        ("a directory with data", || a().with(Header::posix(b'5', b"d").bytes(108, b"x"), [1; 700]), "number", false),
+        ("an old directory with data", || a().with(Header::v7(0, b"d/").bytes(108, b"x"), [1; 700]), "number", false),
+        ("a map in blocks", || a().header(Header::gnu(b'S', b"s").bytes(482, b"\x02")), "sparse", false),
+        ("a record", || a().with(Header::posix(b'x', b"x"), b"8 path=a\n").file("f", b""), "pax-record", false),
     ];
     for (name, refused, id, goes_on) in rows {
         let archive = refused().file("behind", b"data").end();

@@ -12,7 +12,7 @@ fn me() -> (u32, u32) {
     (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw())
 }
 
-fn owned(uid: u64, gid: u64, bits: u32) -> Attributes<'static> {
+fn owned(uid: u32, gid: u32, bits: u32) -> Attributes<'static> {
     Attributes { uid, gid, ..mode(bits) }
 }
 
@@ -84,7 +84,7 @@ fn owners_that_must_be_kept_and_cannot_be_are_an_error_with_path_and_id() {
         eprintln!("skipped as root, who can: see owners_that_must_be_kept_are (and the command's tests)");
         return;
     }
-    let theirs = layer().file_with("f", b"", &owned(me().0.into(), 4_000_000_000, 0o644));
+    let theirs = layer().file_with("f", b"", &owned(me().0, 4_000_000_000, 0o644));
     let error = apply(&[theirs], &policy().with_owners(Owners::Keep)).1.unwrap_err();
     assert_eq!(error.blame(), Blame::System);
     let message = error.to_string();
@@ -93,7 +93,7 @@ fn owners_that_must_be_kept_and_cannot_be_are_an_error_with_path_and_id() {
 
 #[test]
 fn what_is_ours_already_takes_no_privilege_to_keep() {
-    let ours = owned(me().0.into(), me().1.into(), 0o4755);
+    let ours = owned(me().0, me().1, 0o4755);
     let all = layer().file_with("f", b"", &ours).dir_with("d", &ours).file_with("d/f", b"", &ours);
     let (world, report) = applied(&[all], &policy().with_owners(Owners::Keep));
     assert_eq!((world.mode("f"), owner(&world, "d/f")), (0o4755, me()));

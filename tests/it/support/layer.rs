@@ -1,21 +1,23 @@
-//! Builds layers, honest and hostile ones.
+//! Layers with names and attributes of any length, which take an extended header where a plain one is too small.
 
-/// A layer in the making: a tar archive of which every byte can be chosen.
+use super::build::{Archive, Header, pax_records};
+
+/// A layer in the making.
 ///
 /// Entries have mode 0644 (directories 0755), owner 0:0 and time 1,000,000,000 unless they are changed.
 #[derive(Clone, Default)]
 pub(crate) struct LayerBuilder {
-    bytes: Vec<u8>,
+    archive: Archive,
     /// PAX records for the next entry.
-    records: Vec<(Vec<u8>, Vec<u8>)>,
+    records: Vec<(String, Vec<u8>)>,
 }
 
 /// The attributes of an entry.
 #[derive(Clone)]
 pub(crate) struct Attributes<'a> {
     pub(crate) mode: u32,
-    pub(crate) uid: u64,
-    pub(crate) gid: u64,
+    pub(crate) uid: u32,
+    pub(crate) gid: u32,
     pub(crate) mtime: u64,
     pub(crate) xattrs: Vec<(&'a str, &'a [u8])>,
 }
@@ -77,11 +79,8 @@ impl LayerBuilder {
 
     /// A device of either kind.
     pub(crate) fn node(mut self, flag: u8, name: &str, major: u32, minor: u32) -> Self {
-        let mut header = header(flag, name.as_bytes(), b"", 0, &Attributes::default());
-        header.set_device_major(major).unwrap();
-        header.set_device_minor(minor).unwrap();
-        header.set_cksum();
-        self.bytes.extend_from_slice(header.as_bytes());
+        let header = header(flag, name.as_bytes(), b"", &Attributes::default());
+        self.archive = self.archive.header(header.device(major, minor));
         self
     }
 
@@ -102,16 +101,17 @@ impl LayerBuilder {
     pub(crate) fn entry(mut self, flag: u8, name: &[u8], target: &[u8], content: &[u8], a: &Attributes<'_>) -> Self {
         let mut records = std::mem::take(&mut self.records);
         if name.len() > 100 {
-            records.push((b"path".to_vec(), name.to_vec()));
+            records.push(("path".to_owned(), name.to_vec()));
         }
         if target.len() > 100 {
-            records.push((b"linkpath".to_vec(), target.to_vec()));
+            records.push(("linkpath".to_owned(), target.to_vec()));
         }
         for (key, value) in &a.xattrs {
-            records.push((format!("SCHILY.xattr.{key}").into_bytes(), value.to_vec()));
+            records.push((format!("SCHILY.xattr.{key}"), value.to_vec()));
         }
         if !records.is_empty() {
-            let content: Vec<u8> = records.iter().flat_map(|(key, value)| pax_record(key, value)).collect();
+            let records: Vec<_> = records.iter().map(|(key, value)| (key.as_str(), value.as_slice())).collect();
+            let content = pax_records(&records);
             self = self.raw_entry(b'x', b"PaxHeaders/x", b"", &content, &Attributes::default());
         }
         self.raw_entry(flag, &name[..name.len().min(100)], &target[..target.len().min(100)], content, a)
@@ -126,39 +126,17 @@ impl LayerBuilder {
         content: &[u8],
         attributes: &Attributes<'_>,
     ) -> Self {
-        self.bytes.extend_from_slice(header(flag, name, target, content.len() as u64, attributes).as_bytes());
-        self.bytes.extend_from_slice(content);
-        self.bytes.resize(self.bytes.len().next_multiple_of(512), 0);
+        self.archive = self.archive.with(header(flag, name, target, attributes), content);
         self
     }
 
     /// The archive, with its end.
-    pub(crate) fn build(mut self) -> Vec<u8> {
-        self.bytes.resize(self.bytes.len() + 1024, 0);
-        self.bytes
+    pub(crate) fn build(self) -> Vec<u8> {
+        self.archive.end()
     }
 }
 
-fn header(flag: u8, name: &[u8], target: &[u8], size: u64, attributes: &Attributes<'_>) -> tar::Header {
-    let mut header = tar::Header::new_ustar();
-    header.set_entry_type(tar::EntryType::new(flag));
-    header.as_old_mut().name[..name.len()].copy_from_slice(name);
-    header.as_old_mut().linkname[..target.len()].copy_from_slice(target);
-    header.set_size(size);
-    header.set_mode(attributes.mode);
-    header.set_uid(attributes.uid);
-    header.set_gid(attributes.gid);
-    header.set_mtime(attributes.mtime);
-    header.set_cksum();
-    header
-}
-
-/// `LENGTH KEY=VALUE\n`, where the length counts itself.
-pub(crate) fn pax_record(key: &[u8], value: &[u8]) -> Vec<u8> {
-    let rest = key.len() + value.len() + 3;
-    let mut length = rest;
-    while length != rest + length.to_string().len() {
-        length = rest + length.to_string().len();
-    }
-    [length.to_string().as_bytes(), b" ", key, b"=", value, b"\n"].concat()
+fn header(flag: u8, name: &[u8], target: &[u8], attributes: &Attributes<'_>) -> Header {
+    let header = Header::posix(flag, name).target(target).mode(attributes.mode).mtime(attributes.mtime);
+    header.owner(attributes.uid, attributes.gid)
 }

@@ -5,10 +5,10 @@ pub(crate) mod forms;
 pub(crate) mod layer;
 #[cfg(all(feature = "image", feature = "gzip", feature = "zstd"))]
 pub(crate) mod layout;
-pub(crate) mod source;
 pub(crate) mod tree;
 pub(crate) mod world;
 
+use super::build;
 use cap_std::ambient_authority;
 use cap_std::fs::Dir;
 use layer::LayerBuilder;

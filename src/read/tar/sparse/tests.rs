@@ -1,6 +1,6 @@
 //! The four formats of sparse files, and what is wrong with them.
 
-use crate::read::tar::build::{Archive, Raw};
+use crate::read::tar::build::{Archive, Header};
 use crate::read::tar::tests::read_with;
 use crate::words::{EntryKind, Limit, Limits, Segment};
 
@@ -67,8 +67,8 @@ fn but(
 }
 
 /// A header of type `S` with these slots, and whether more follow.
-fn old(slots: Pairs, more: u8) -> Raw {
-    let header = Raw::gnu(b'S', b"s").bytes(482, &[more]).bytes(483, b"00000000144\0");
+fn old(slots: Pairs, more: u8) -> Header {
+    let header = Header::gnu(b'S', b"s").bytes(482, &[more]).bytes(483, b"00000000144\0");
     slots.iter().zip((386..).step_by(24)).fold(header, |header, (pair, at)| header.bytes(at, &slot(*pair)))
 }
 
@@ -100,31 +100,35 @@ const CASES: &[Case] = &[
     (
         "old GNU, going on in a block",
         || {
-            a().raw(old(&[(0, 1), (2, 1), (4, 1), (6, 1)], 1).size(5))
+            a().header(old(&[(0, 1), (2, 1), (4, 1), (6, 1)], 1).size(5))
                 .bytes(&block(&[(8, 1), (100, 0)], 0))
                 .bytes(b"abcde")
                 .zeros(507)
         },
         Ok(("s", 100, &[(0, 1), (2, 1), (4, 1), (6, 1), (8, 1), (100, 0)], b"abcde")),
     ),
-    ("old GNU without a map", || a().raw(old(&[], 0)), Err("sparse-map")),
+    ("old GNU without a map", || a().header(old(&[], 0)), Err("sparse-map")),
     ("old GNU, not up to its end", || a().with(old(&[(0, 3)], 0), b"abc"), Err("sparse-map")),
-    ("old GNU, cut in its map", || a().raw(old(&[(0, 1)], 1).size(1)), Err("sparse-map-cut")),
-    ("old GNU with POSIX magic", || a().raw(old(&[(100, 0)], 0).bytes(257, b"ustar\x0000")), Err("sparse")),
+    ("old GNU, cut in its map", || a().header(old(&[(0, 1)], 1).size(1)), Err("sparse-map-cut")),
+    ("old GNU with POSIX magic", || a().header(old(&[(100, 0)], 0).bytes(257, b"ustar\x0000")), Err("sparse")),
     ("old GNU in a file of another type", || a().with(old(&[(100, 0)], 0).bytes(156, b"0"), b"abc"), Err("sparse")),
     (
         "a real size in a file of another type",
-        || a().with(Raw::gnu(b'0', b"f").bytes(483, b"1"), b"abc"),
+        || a().with(Header::gnu(b'0', b"f").bytes(483, b"1"), b"abc"),
         Err("sparse"),
     ),
-    ("a mark for more in a hard link", || a().raw(Raw::gnu(b'1', b"f").bytes(482, b"1")), Err("sparse")),
-    ("old GNU with an odd mark for more", || a().raw(old(&[(100, 0)], 2)), Err("sparse")),
-    ("old GNU with a slot behind an empty one", || a().raw(old(&[], 0).bytes(410, &slot((0, 0)))), Err("number")),
-    ("old GNU with a slot that is no number", || a().raw(old(&[], 0).bytes(386, b"x")), Err("number")),
-    ("old GNU with a slot without a length", || a().raw(old(&[(100, 0)], 0).bytes(398, &[0; 12])), Err("number")),
-    ("old GNU with a slot of a blank length", || a().raw(old(&[(100, 0)], 0).bytes(398, &[b' '; 12])), Err("number")),
-    ("old GNU with a slot without an offset", || a().raw(old(&[(0, 100)], 0).bytes(386, &[0; 12])), Err("number")),
-    ("old GNU with a map in records of PAX too", || a().pax(V01).raw(old(&[(100, 0)], 0)), Err("sparse")),
+    ("a mark for more in a hard link", || a().header(Header::gnu(b'1', b"f").bytes(482, b"1")), Err("sparse")),
+    ("old GNU with an odd mark for more", || a().header(old(&[(100, 0)], 2)), Err("sparse")),
+    ("old GNU with a slot behind an empty one", || a().header(old(&[], 0).bytes(410, &slot((0, 0)))), Err("number")),
+    ("old GNU with a slot that is no number", || a().header(old(&[], 0).bytes(386, b"x")), Err("number")),
+    ("old GNU with a slot without a length", || a().header(old(&[(100, 0)], 0).bytes(398, &[0; 12])), Err("number")),
+    (
+        "old GNU with a slot of a blank length",
+        || a().header(old(&[(100, 0)], 0).bytes(398, &[b' '; 12])),
+        Err("number"),
+    ),
+    ("old GNU with a slot without an offset", || a().header(old(&[(0, 100)], 0).bytes(386, &[0; 12])), Err("number")),
+    ("old GNU with a map in records of PAX too", || a().pax(V01).header(old(&[(100, 0)], 0)), Err("sparse")),
     // PAX 0.0.
     (
         "PAX 0.0",
@@ -228,8 +232,8 @@ const CASES: &[Case] = &[
     ("PAX 0.1 with half a pair", || v01(b"1", b"0,100,2", b"a"), Err("sparse")),
     ("PAX 0.1 with a comma behind", || v01(b"1", b"100,0,", b""), Err("sparse")),
     ("PAX 0.1, not up to its end", || v01(b"1", b"0,3", b"abc"), Err("sparse-map")),
-    ("PAX 0.1 of type 7", || a().pax(V01).with(Raw::posix(b'7', b"f"), b"abc"), Err("sparse")),
-    ("PAX 0.1 of the old type", || a().pax(V01).with(Raw::posix(0, b"f"), b"abc"), Err("sparse")),
+    ("PAX 0.1 of type 7", || a().pax(V01).with(Header::posix(b'7', b"f"), b"abc"), Err("sparse")),
+    ("PAX 0.1 of the old type", || a().pax(V01).with(Header::posix(0, b"f"), b"abc"), Err("sparse")),
     ("PAX 0.1 of a directory", || a().pax(V01).directory("d"), Err("sparse")),
     ("a size alone", || records(&[("GNU.sparse.size", b"3")]), Err("sparse")),
     ("a name alone", || records(&[("GNU.sparse.name", b"real")]), Err("sparse")),

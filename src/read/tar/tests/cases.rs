@@ -1,6 +1,6 @@
 //! The table: a sentence, an archive, and what comes of it.
 
-use super::super::build::Raw;
+use super::super::build::Header;
 use super::{a, flipped};
 
 /// An `x` header with these records, and a file.
@@ -10,7 +10,7 @@ fn pax(records: &[(&str, &[u8])]) -> Vec<u8> {
 
 /// An `x` header with this content, and a file.
 fn pax_content(content: &[u8]) -> Vec<u8> {
-    a().with(Raw::posix(b'x', b"x"), content).file("f", b"").end()
+    a().with(Header::posix(b'x', b"x"), content).file("f", b"").end()
 }
 
 pub(super) type Case = (&'static str, fn() -> Vec<u8>, Result<&'static [&'static str], &'static str>);
@@ -19,12 +19,12 @@ pub(super) type Case = (&'static str, fn() -> Vec<u8>, Result<&'static [&'static
 pub(super) const CASES: &[Case] = &[
     // Types.
     ("a file", || a().file("f", b"data").end(), Ok(&[])),
-    ("a file of the old type", || a().with(Raw::old(0, b"f"), b"data").end(), Ok(&[])),
-    ("a contiguous file", || a().with(Raw::posix(b'7', b"f"), b"data").end(), Ok(&["contiguous-file"])),
-    ("an old directory, by its slash", || a().raw(Raw::old(0, b"d/")).end(), Ok(&[])),
-    ("a new file with a slash", || a().raw(Raw::posix(b'0', b"d/")).end(), Err("file-with-slash")),
-    ("a contiguous file with a slash", || a().raw(Raw::posix(b'7', b"d/")).end(), Err("file-with-slash")),
-    ("an old directory with content", || a().with(Raw::old(0, b"d/"), b"data").end(), Err("file-with-slash")),
+    ("a file of the old type", || a().with(Header::v7(0, b"f"), b"data").end(), Ok(&[])),
+    ("a contiguous file", || a().with(Header::posix(b'7', b"f"), b"data").end(), Ok(&["contiguous-file"])),
+    ("an old directory, by its slash", || a().header(Header::v7(0, b"d/")).end(), Ok(&[])),
+    ("a new file with a slash", || a().header(Header::posix(b'0', b"d/")).end(), Err("file-with-slash")),
+    ("a contiguous file with a slash", || a().header(Header::posix(b'7', b"d/")).end(), Err("file-with-slash")),
+    ("an old directory with content", || a().with(Header::v7(0, b"d/"), b"data").end(), Err("file-with-slash")),
     (
         "a file whose cut name alone ends in a slash",
         || a().pax(&[("path", b"dir/file")]).file("dir/", b"data").end(),
@@ -37,34 +37,34 @@ pub(super) const CASES: &[Case] = &[
     ),
     (
         "a file whose field ends in a slash and whose name does not",
-        || a().pax(&[("path", b"a")]).with(Raw::posix(0, b"q/"), b"data").end(),
+        || a().pax(&[("path", b"a")]).with(Header::posix(0, b"q/"), b"data").end(),
         Err("file-with-slash"),
     ),
     (
         "an empty file whose field ends in a slash and whose long name does not",
-        || a().long_name(b"a\0").raw(Raw::gnu(0, b"q/")).end(),
+        || a().long_name(b"a\0").header(Header::gnu(0, b"q/")).end(),
         Err("file-with-slash"),
     ),
     (
         "an old directory whose field does not end in a slash",
-        || a().pax(&[("path", b"a/")]).raw(Raw::posix(0, b"q")).end(),
+        || a().pax(&[("path", b"a/")]).header(Header::posix(0, b"q")).end(),
         Err("file-with-slash"),
     ),
     (
         "an old directory whose slash stands in the prefix",
-        || a().raw(Raw::posix(0, b"").prefix(b"d")).end(),
+        || a().header(Header::posix(0, b"").prefix(b"d")).end(),
         Err("file-with-slash"),
     ),
     (
         "an old directory whose field was cut",
-        || a().pax(&[("path", &[&[b'd'; 120][..], b"/"].concat())]).raw(Raw::posix(0, &[b'd'; 100])).end(),
+        || a().pax(&[("path", &[&[b'd'; 120][..], b"/"].concat())]).header(Header::posix(0, [b'd'; 100])).end(),
         Ok(&[]),
     ),
     (
         "an empty file whose field was cut behind a slash",
         || {
             let cut = [&[b'd'; 99][..], b"/"].concat();
-            a().pax(&[("path", &[&cut[..], b"f"].concat())]).raw(Raw::posix(0, &cut)).end()
+            a().pax(&[("path", &[&cut[..], b"f"].concat())]).header(Header::posix(0, &cut)).end()
         },
         Ok(&[]),
     ),
@@ -72,20 +72,20 @@ pub(super) const CASES: &[Case] = &[
         "a file whose field was cut behind a slash, with content",
         || {
             let cut = [&[b'd'; 99][..], b"/"].concat();
-            a().pax(&[("path", &[&cut[..], b"f"].concat())]).with(Raw::posix(0, &cut), b"data").end()
+            a().pax(&[("path", &[&cut[..], b"f"].concat())]).with(Header::posix(0, &cut), b"data").end()
         },
         Err("file-with-slash"),
     ),
     (
         "an empty file whose field is full and of another name",
-        || a().pax(&[("path", b"a")]).raw(Raw::posix(0, &[&[b'd'; 99][..], b"/"].concat())).end(),
+        || a().pax(&[("path", b"a")]).header(Header::posix(0, [&[b'd'; 99][..], b"/"].concat())).end(),
         Err("file-with-slash"),
     ),
     ("a file whose last component is a dot", || a().file("a/.", b"").end(), Err("file-with-slash")),
-    ("an old file whose last component is a dot", || a().raw(Raw::old(0, b"a/.")).end(), Err("file-with-slash")),
+    ("an old file whose last component is a dot", || a().header(Header::v7(0, b"a/.")).end(), Err("file-with-slash")),
     (
         "a symbolic link whose last component is a dot",
-        || a().raw(Raw::posix(b'2', b"a/.").target(b"b")).end(),
+        || a().header(Header::posix(b'2', b"a/.").target(b"b")).end(),
         Err("file-with-slash"),
     ),
     (
@@ -96,157 +96,169 @@ pub(super) const CASES: &[Case] = &[
     ("a directory whose last component is a dot", || a().directory("a/.").end(), Ok(&[])),
     (
         "a hard link to what ends in a slash",
-        || a().raw(Raw::posix(b'1', b"l").target(b"f/")).end(),
+        || a().header(Header::posix(b'1', b"l").target(b"f/")).end(),
         Err("file-with-slash"),
     ),
     (
         "a hard link to what ends in a dot, by a long name",
-        || a().long_link(b"f/.\0").raw(Raw::gnu(b'1', b"l").target(b"f")).end(),
+        || a().long_link(b"f/.\0").header(Header::gnu(b'1', b"l").target(b"f")).end(),
         Err("file-with-slash"),
     ),
     (
         "a whiteout that links to what ends in a slash",
-        || a().raw(Raw::posix(b'1', b".wh.l").target(b"f/")).end(),
+        || a().header(Header::posix(b'1', b".wh.l").target(b"f/")).end(),
         Ok(&[]),
     ),
-    ("a directory with a size", || a().with(Raw::posix(b'5', b"d"), b"data").end(), Err("size-without-data")),
-    ("a hard link with a size", || a().raw(Raw::posix(b'1', b"l").size(1)).end(), Err("size-without-data")),
+    ("a directory with a size", || a().with(Header::posix(b'5', b"d"), b"data").end(), Err("size-without-data")),
+    ("a hard link with a size", || a().header(Header::posix(b'1', b"l").size(1)).end(), Err("size-without-data")),
     (
         "a symbolic link with a size",
-        || a().raw(Raw::posix(b'2', b"l").target(b"t").size(1)).end(),
+        || a().header(Header::posix(b'2', b"l").target(b"t").size(1)).end(),
         Err("size-without-data"),
     ),
-    ("a named pipe with a size", || a().raw(Raw::posix(b'6', b"p").size(1)).end(), Err("size-without-data")),
-    ("a device with a size", || a().raw(Raw::posix(b'3', b"d").size(1)).end(), Err("size-without-data")),
-    ("a symbolic link to nothing", || a().raw(Raw::posix(b'2', b"l")).end(), Err("link-target-empty")),
-    ("a hard link to nothing, left to the judge", || a().raw(Raw::posix(b'1', b"l")).end(), Ok(&[])),
+    ("a named pipe with a size", || a().header(Header::posix(b'6', b"p").size(1)).end(), Err("size-without-data")),
+    ("a device with a size", || a().header(Header::posix(b'3', b"d").size(1)).end(), Err("size-without-data")),
+    ("a symbolic link to nothing", || a().header(Header::posix(b'2', b"l")).end(), Err("link-target-empty")),
+    ("a hard link to nothing, left to the judge", || a().header(Header::posix(b'1', b"l")).end(), Ok(&[])),
     (
         "an old sparse file",
-        || a().raw(Raw::gnu(b'S', b"s").bytes(386, b"00000000000\x0000000000000\0")).end(),
+        || a().header(Header::gnu(b'S', b"s").bytes(386, b"00000000000\x0000000000000\0")).end(),
         Ok(&["old-sparse-file"]),
     ),
     ("a PAX sparse file", || pax(&[("GNU.sparse.major", b"1")]), Err("sparse")),
     ("a star sparse file", || pax(&[("SCHILY.realsize", b"1")]), Err("sparse")),
-    ("a multi-volume header", || a().raw(Raw::gnu(b'M', b"f")).end(), Err("entry-type")),
-    ("a volume label", || a().raw(Raw::gnu(b'V', b"label")).end(), Err("entry-type")),
-    ("a Solaris extended header", || a().raw(Raw::posix(b'X', b"x")).end(), Err("entry-type")),
+    ("a multi-volume header", || a().header(Header::gnu(b'M', b"f")).end(), Err("entry-type")),
+    ("a volume label", || a().header(Header::gnu(b'V', b"label")).end(), Err("entry-type")),
+    ("a Solaris extended header", || a().header(Header::posix(b'X', b"x")).end(), Err("entry-type")),
     // Names.
     ("a name that climbs", || a().file("a/../b", b"").end(), Err("name-climbs")),
     ("a PAX name that climbs", || pax(&[("path", b"..")]), Err("name-climbs")),
-    ("a prefix that climbs", || a().raw(Raw::posix(b'0', b"f").prefix(b"..")).end(), Err("name-climbs")),
+    ("a prefix that climbs", || a().header(Header::posix(b'0', b"f").prefix(b"..")).end(), Err("name-climbs")),
     ("a PAX name with a NUL", || pax(&[("path", b"a\0b")]), Err("name-nul")),
     ("a PAX link with a NUL", || pax(&[("linkpath", b"a\0b")]), Err("link-target-nul")),
     (
         "a GNU header with a prefix",
-        || a().raw(Raw::gnu(b'0', b"f").prefix(b"some/long/directory")).end(),
+        || a().header(Header::gnu(b'0', b"f").prefix(b"some/long/directory")).end(),
         Ok(&["gnu-prefix"]),
     ),
     (
         "a GNU header with a prefix as long as a field",
-        || a().raw(Raw::gnu(b'0', b"f").prefix(&[b'p'; 155])).end(),
+        || a().header(Header::gnu(b'0', b"f").prefix([b'p'; 155])).end(),
         Ok(&["gnu-prefix"]),
     ),
     (
         "a GNU header with times",
-        || a().raw(Raw::gnu(b'0', b"f").prefix(b"13773573637\x0013773573637\0")).end(),
+        || a().header(Header::gnu(b'0', b"f").prefix(b"13773573637\x0013773573637\0")).end(),
         Ok(&["gnu-times"]),
     ),
     (
         "a GNU header with what is a number for Go, and text behind it",
-        || a().raw(Raw::gnu(b'0', b"f").prefix(b"0\0junk")).end(),
+        || a().header(Header::gnu(b'0', b"f").prefix(b"0\0junk")).end(),
         Err("number"),
     ),
     (
         "a GNU header with text behind a time",
-        || a().raw(Raw::gnu(b'0', b"f").prefix(b"13773573637\0some/dir")).end(),
+        || a().header(Header::gnu(b'0', b"f").prefix(b"13773573637\0some/dir")).end(),
         Ok(&["gnu-prefix"]),
     ),
     (
         "a GNU header with neither times nor a prefix",
-        || a().raw(Raw::gnu(b'0', b"f").prefix(b"\x01\x02\x03")).end(),
+        || a().header(Header::gnu(b'0', b"f").prefix(b"\x01\x02\x03")).end(),
         Err("number"),
     ),
     (
         "an old header with something where a prefix would stand",
-        || a().raw(Raw::old(0, b"f").prefix(b"\x01..")).end(),
+        || a().header(Header::v7(0, b"f").prefix(b"\x01..")).end(),
         Err("header-dialect"),
     ),
     (
         "an old header with something behind the NUL of no prefix",
-        || a().raw(Raw::old(0, b"f").prefix(b"\0rubbish")).end(),
+        || a().header(Header::v7(0, b"f").prefix(b"\0rubbish")).end(),
         Ok(&[]),
     ),
     (
         "a header of no known dialect with a prefix",
-        || a().raw(Raw::old(b'0', b"f").bytes(257, b"ustar00\0").prefix(b"p")).end(),
+        || a().header(Header::v7(b'0', b"f").bytes(257, b"ustar00\0").prefix(b"p")).end(),
         Err("header-dialect"),
     ),
     (
         "a header of no known dialect without a prefix",
-        || a().raw(Raw::old(b'0', b"f").bytes(257, b"ustar00\0")).end(),
+        || a().header(Header::v7(b'0', b"f").bytes(257, b"ustar00\0")).end(),
         Ok(&[]),
     ),
     (
         "a header of no known dialect whose name is elsewhere",
-        || a().pax(&[("path", b"f")]).raw(Raw::old(b'0', b"f").prefix(b"p")).end(),
+        || a().pax(&[("path", b"f")]).header(Header::v7(b'0', b"f").prefix(b"p")).end(),
         Ok(&[]),
     ),
     (
         "a device of the old type",
-        || a().raw(Raw::old(b'4', b"d").bytes(329, b"0000005\0")).end(),
+        || a().header(Header::v7(b'4', b"d").bytes(329, b"0000005\0")).end(),
         Err("header-dialect"),
     ),
     (
         "a star header with a prefix",
-        || a().raw(Raw::posix(b'0', b"f").prefix(b"p/q").bytes(508, b"tar\0")).end(),
+        || a().header(Header::posix(b'0', b"f").prefix(b"p/q").bytes(508, b"tar\0")).end(),
         Ok(&[]),
     ),
     (
         "a star header with a prefix longer than star has it",
-        || a().raw(Raw::posix(b'0', b"f").prefix(&[b'p'; 132]).bytes(508, b"tar\0")).end(),
+        || a().header(Header::posix(b'0', b"f").prefix([b'p'; 132]).bytes(508, b"tar\0")).end(),
         Err("header-dialect"),
     ),
     // Other formats.
-    ("a first name that begins like gzip", || a().raw(Raw::posix(b'0', b"\x1f\x8b\x08")).end(), Err("foreign-magic")),
+    (
+        "a first name that begins like gzip",
+        || a().header(Header::posix(b'0', b"\x1f\x8b\x08")).end(),
+        Err("foreign-magic"),
+    ),
     (
         "a second name that begins like gzip",
-        || a().file("f", b"").raw(Raw::posix(b'0', b"\x1f\x8b\x08")).end(),
+        || a().file("f", b"").header(Header::posix(b'0', b"\x1f\x8b\x08")).end(),
         Ok(&[]),
     ),
     (
         "a global header that begins like an archive of ar",
-        || a().with(Raw::posix(b'g', b"!<arch>\n"), b"").file("f", b"").end(),
+        || a().with(Header::posix(b'g', b"!<arch>\n"), b"").file("f", b"").end(),
         Err("foreign-magic"),
     ),
     (
         "a global header that begins like cab, and nothing",
-        || a().raw(Raw::posix(b'g', b"MSCF")).end(),
+        || a().header(Header::posix(b'g', b"MSCF")).end(),
         Err("foreign-magic"),
     ),
     // Numbers.
-    ("a checksum summed signed", || a().bytes(&Raw::posix(b'0', b"\xff").block_summed_signed()).end(), Ok(&[])),
+    ("a checksum summed signed", || a().bytes(&Header::posix(b'0', b"\xff").block_summed_signed()).end(), Ok(&[])),
     ("a checksum that is off by one", || a().bytes(&flipped(0)).end(), Err("header-checksum")),
     ("a checksum that is no number", || a().bytes(&flipped(149)).end(), Err("number")),
-    ("a size that is no number", || a().raw(Raw::posix(b'0', b"f").bytes(124, b"1x")).end(), Err("number")),
-    ("a negative size", || a().raw(Raw::gnu(b'0', b"f").bytes(124, &[0xff; 12])).end(), Err("number")),
-    ("a mode with the file type", || a().raw(Raw::posix(b'0', b"f").bytes(100, b"0100644\0")).end(), Ok(&[])),
-    ("a mode with more than that", || a().raw(Raw::posix(b'0', b"f").bytes(100, b"0200644\0")).end(), Err("number")),
-    ("the largest owner", || a().raw(Raw::gnu(b'0', b"f").bytes(108, b"\x80\0\0\0\xff\xff\xff\xfe")).end(), Ok(&[])),
+    ("a size that is no number", || a().header(Header::posix(b'0', b"f").bytes(124, b"1x")).end(), Err("number")),
+    ("a negative size", || a().header(Header::gnu(b'0', b"f").bytes(124, &[0xff; 12])).end(), Err("number")),
+    ("a mode with the file type", || a().header(Header::posix(b'0', b"f").bytes(100, b"0100644\0")).end(), Ok(&[])),
+    (
+        "a mode with more than that",
+        || a().header(Header::posix(b'0', b"f").bytes(100, b"0200644\0")).end(),
+        Err("number"),
+    ),
+    (
+        "the largest owner",
+        || a().header(Header::gnu(b'0', b"f").bytes(108, b"\x80\0\0\0\xff\xff\xff\xfe")).end(),
+        Ok(&[]),
+    ),
     (
         "the owner that means none",
-        || a().raw(Raw::gnu(b'0', b"f").bytes(108, b"\x80\0\0\0\xff\xff\xff\xff")).end(),
+        || a().header(Header::gnu(b'0', b"f").bytes(108, b"\x80\0\0\0\xff\xff\xff\xff")).end(),
         Err("number"),
     ),
-    ("a negative group", || a().raw(Raw::gnu(b'0', b"f").bytes(116, &[0xff; 8])).end(), Err("number")),
-    ("a negative time", || a().raw(Raw::gnu(b'0', b"f").bytes(136, &[0xff; 12])).end(), Ok(&[])),
-    ("device numbers on a file", || a().raw(Raw::posix(b'0', b"f").bytes(329, b"rubbish")).end(), Ok(&[])),
-    ("rubbish device numbers", || a().raw(Raw::posix(b'3', b"d").bytes(329, b"rubbish")).end(), Err("number")),
+    ("a negative group", || a().header(Header::gnu(b'0', b"f").bytes(116, &[0xff; 8])).end(), Err("number")),
+    ("a negative time", || a().header(Header::gnu(b'0', b"f").bytes(136, &[0xff; 12])).end(), Ok(&[])),
+    ("device numbers on a file", || a().header(Header::posix(b'0', b"f").bytes(329, b"rubbish")).end(), Ok(&[])),
+    ("rubbish device numbers", || a().header(Header::posix(b'3', b"d").bytes(329, b"rubbish")).end(), Err("number")),
     (
         "a PAX owner over a field that is no number",
-        || a().pax(&[("uid", b"1")]).raw(Raw::posix(b'0', b"f").bytes(108, b"x")).end(),
+        || a().pax(&[("uid", b"1")]).header(Header::posix(b'0', b"f").bytes(108, b"x")).end(),
         Err("number"),
     ),
-    ("padding that is not zero", || a().raw(Raw::posix(b'0', b"f").size(1)).bytes(&[b'x'; 512]).end(), Ok(&[])),
+    ("padding that is not zero", || a().header(Header::posix(b'0', b"f").size(1)).bytes(&[b'x'; 512]).end(), Ok(&[])),
     // Extended headers.
     ("a long name and a long link", || a().long_name(b"n\0").long_link(b"t\0").directory("d").end(), Ok(&[])),
     ("a long name without a NUL", || a().long_name(b"n").file("f", b"").end(), Ok(&[])),
@@ -254,17 +266,17 @@ pub(super) const CASES: &[Case] = &[
     ("a long name with more behind its NUL", || a().long_name(b"n\0m").file("f", b"").end(), Err("long-name-trailing")),
     (
         "a long name with more behind its size",
-        || a().raw(Raw::gnu(b'L', b"L").size(1)).bytes(b"nm").zeros(510).file("f", b"").end(),
+        || a().header(Header::gnu(b'L', b"L").size(1)).bytes(b"nm").zeros(510).file("f", b"").end(),
         Err("long-name-trailing"),
     ),
     (
         "a PAX header with a record behind its size",
-        || a().raw(Raw::posix(b'x', b"x").size(9)).bytes(b"9 path=a\n9 path=b\n").zeros(494).file("f", b"").end(),
+        || a().header(Header::posix(b'x', b"x").size(9)).bytes(b"9 path=a\n9 path=b\n").zeros(494).file("f", b"").end(),
         Err("pax-padding"),
     ),
     (
         "a global header with something behind its size",
-        || a().raw(Raw::posix(b'g', b"g").size(0o16)).bytes(b"14 comment=ab\nx").zeros(497).file("f", b"").end(),
+        || a().header(Header::posix(b'g', b"g").size(0o16)).bytes(b"14 comment=ab\nx").zeros(497).file("f", b"").end(),
         Err("pax-padding"),
     ),
     ("an empty long name", || a().long_name(b"").file("f", b"").end(), Err("name-empty")),
@@ -381,7 +393,7 @@ pub(super) const CASES: &[Case] = &[
     ),
     (
         "two link targets that disagree",
-        || a().long_link(b"g\0").pax(&[("linkpath", b"p")]).raw(Raw::posix(b'2', b"l")).end(),
+        || a().long_link(b"g\0").pax(&[("linkpath", b"p")]).header(Header::posix(b'2', b"l")).end(),
         Err("path-disagrees"),
     ),
     ("two names that agree", || a().pax(&[("path", b"n")]).long_name(b"n\0").file("f", b"").end(), Ok(&[])),
@@ -398,10 +410,10 @@ pub(super) const CASES: &[Case] = &[
     ),
     ("a global path", || a().global(&[("path", b"g")]).file("f", b"").end(), Err("global-record")),
     ("a global sparse map", || a().global(&[("GNU.sparse.map", b"0,1")]).file("f", b"").end(), Err("global-record")),
-    ("a malformed global record", || a().with(Raw::posix(b'g', b"g"), b"5 a=").end(), Err("pax-record")),
+    ("a malformed global record", || a().with(Header::posix(b'g', b"g"), b"5 a=").end(), Err("pax-record")),
     (
         "an extended header over the limit, none of which is there",
-        || a().raw(Raw::gnu(b'L', b"L").size((1 << 20) + 1)).cut(),
+        || a().header(Header::gnu(b'L', b"L").size((1 << 20) + 1)).cut(),
         Err("limit"),
     ),
     // Ends.
@@ -418,12 +430,12 @@ pub(super) const CASES: &[Case] = &[
     ("a file behind the end", || a().zeros(1024).file("f", b"").end(), Err("data-after-end")),
     ("a byte far behind the end", || a().zeros(9999).bytes(b"x").cut(), Err("data-after-end")),
     ("a header cut short", || a().file("f", b"").bytes(&flipped(0)[..511]).cut(), Err("truncated")),
-    ("content cut short", || a().raw(Raw::posix(b'0', b"f").size(600)).zeros(599).cut(), Err("truncated")),
-    ("padding cut short", || a().raw(Raw::posix(b'0', b"f").size(600)).zeros(1023).cut(), Err("truncated")),
-    ("a long name cut short", || a().raw(Raw::gnu(b'L', b"L").size(600)).zeros(599).cut(), Err("truncated")),
+    ("content cut short", || a().header(Header::posix(b'0', b"f").size(600)).zeros(599).cut(), Err("truncated")),
+    ("padding cut short", || a().header(Header::posix(b'0', b"f").size(600)).zeros(1023).cut(), Err("truncated")),
+    ("a long name cut short", || a().header(Header::gnu(b'L', b"L").size(600)).zeros(599).cut(), Err("truncated")),
     (
         "a PAX header's padding cut short",
-        || a().raw(Raw::posix(b'x', b"x").size(0o11)).bytes(b"9 path=a\n").cut(),
+        || a().header(Header::posix(b'x', b"x").size(0o11)).bytes(b"9 path=a\n").cut(),
         Err("truncated"),
     ),
 ];

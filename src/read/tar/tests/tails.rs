@@ -1,7 +1,7 @@
 //! What stands at the end of archives of writers that were never closed, and behind the end of BuildKit's, and numbers
 //! with a sign.
 
-use super::super::build::Raw;
+use super::super::build::Header;
 use super::super::{EndMark, TarReader};
 use super::{a, read_with, refused};
 use crate::words::Limits;
@@ -23,7 +23,7 @@ fn a_covered_archive_may_lack_the_padding_of_its_last_file_and_no_more() {
         assert_eq!(quirks(&whole[..length], true), expected, "{length}");
     }
     // Where there is no padding to be left out, the end mark alone is missing.
-    assert_eq!(quirks(&a().file("f", &[b'x'; 512]).cut(), true), Ok(vec!["no-end-blocks"]));
+    assert_eq!(quirks(&a().file("f", [b'x'; 512]).cut(), true), Ok(vec!["no-end-blocks"]));
     // The content is all there, whether it is read or passed over.
     let mut reader = TarReader::new(unpadded, &Limits::default()).with_end_mark(EndMark::Optional);
     while reader.next_entry().unwrap().is_some() {}
@@ -38,28 +38,31 @@ fn a_covered_archive_may_lack_the_padding_of_its_last_file_and_no_more() {
 #[test]
 fn behind_the_end_stands_the_index_of_an_estargz_layer_or_nothing() {
     const NAME: &[u8] = b"stargz.index.json";
-    let index = |header: Raw, content: &[u8]| a().with(header, content);
+    let index = |header: Header, content: &[u8]| a().with(header, content);
     let json = b"{\n\t\"version\": 1\n}";
-    let right = || index(Raw::posix(b'0', NAME), json);
+    let right = || index(Header::posix(b'0', NAME), json);
     let taken: &[(&str, Vec<u8>)] = &[
         ("as BuildKit writes it", right().end()),
         ("with more zeros", right().zeros(512).end()),
-        ("of a whole block", index(Raw::posix(b'0', NAME), &[b'{'; 512]).end()),
+        ("of a whole block", index(Header::posix(b'0', NAME), &[b'{'; 512]).end()),
     ];
     let others: &[(&str, Vec<u8>)] = &[
-        ("another name", index(Raw::posix(b'0', b"stargz.index.jsonx"), json).end()),
-        ("a name of the same kind", index(Raw::posix(b'0', b"./stargz.index.json"), json).end()),
-        ("in a directory", index(Raw::posix(b'0', NAME).prefix(b"d"), json).end()),
-        ("another type", index(Raw::posix(b'7', NAME), json).end()),
-        ("a link", a().raw(Raw::posix(b'2', NAME).target(b"t")).end()),
-        ("another dialect", index(Raw::gnu(b'0', NAME), json).end()),
-        ("a wrong checksum", a().bytes(&Raw::posix(b'0', NAME).block_summed_signed()).end()[1..].to_vec()),
-        ("a mode that is none", index(Raw::posix(b'0', NAME).bytes(100, b"rubbish\0"), json).end()),
+        ("another name", index(Header::posix(b'0', b"stargz.index.jsonx"), json).end()),
+        ("a name of the same kind", index(Header::posix(b'0', b"./stargz.index.json"), json).end()),
+        ("in a directory", index(Header::posix(b'0', NAME).prefix(b"d"), json).end()),
+        ("another type", index(Header::posix(b'7', NAME), json).end()),
+        ("a link", a().header(Header::posix(b'2', NAME).target(b"t")).end()),
+        ("another dialect", index(Header::gnu(b'0', NAME), json).end()),
+        ("a wrong checksum", a().bytes(&Header::posix(b'0', NAME).block_summed_signed()).end()[1..].to_vec()),
+        ("a mode that is none", index(Header::posix(b'0', NAME).bytes(100, b"rubbish\0"), json).end()),
         ("a long name in front", a().long_name(b"x\0").end()),
         ("records in front", [a().pax(&[("uid", b"1")]).cut(), right().end()].concat()),
-        ("nothing in it", index(Raw::posix(b'0', NAME), b"").end()),
-        ("no JSON in it", index(Raw::posix(b'0', NAME), b"[]").end()),
-        ("an archive in it", index(Raw::posix(b'0', NAME), &[b"{", &a().file("evil", b"x").cut()[..]].concat()).end()),
+        ("nothing in it", index(Header::posix(b'0', NAME), b"").end()),
+        ("no JSON in it", index(Header::posix(b'0', NAME), b"[]").end()),
+        (
+            "an archive in it",
+            index(Header::posix(b'0', NAME), &[b"{", &a().file("evil", b"x").cut()[..]].concat()).end(),
+        ),
         ("a second entry", right().file("evil", b"x").end()),
         ("a second index", [right().cut(), right().end()].concat()),
         ("an archive behind it", [right().end(), a().file("evil", b"x").end()].concat()),
@@ -72,7 +75,7 @@ fn behind_the_end_stands_the_index_of_an_estargz_layer_or_nothing() {
         ("no end", right().cut()),
         ("half an end", right().zeros(512).cut()),
         ("a ragged end", right().zeros(1025).cut()),
-        ("a size beyond the end", index(Raw::posix(b'0', NAME), json).cut()[..520].to_vec()),
+        ("a size beyond the end", index(Header::posix(b'0', NAME), json).cut()[..520].to_vec()),
         ("half a header", right().cut()[..300].to_vec()),
     ];
     let quirks = |zeros, behind: &[u8]| {
@@ -100,7 +103,7 @@ fn behind_the_end_stands_the_index_of_an_estargz_layer_or_nothing() {
 
 #[test]
 fn a_time_with_a_minus_sign_behind_zeros_is_refused_or_zero() {
-    let with = |field: &[u8]| a().raw(Raw::posix(b'0', b"f").bytes(136, field)).end();
+    let with = |field: &[u8]| a().header(Header::posix(b'0', b"f").bytes(136, field)).end();
     for field in [b"000000000-1 ", b"0-355016454 "] {
         assert_eq!(seconds(&with(field)), (0, vec!["time-sign"]), "{}", field.escape_ascii());
         assert_eq!(refused(&with(field)), Some("time-sign"), "tarfile ends here without a word");
@@ -111,9 +114,9 @@ fn a_time_with_a_minus_sign_behind_zeros_is_refused_or_zero() {
     }
     // It is no number of anything else, and where a record says the time, that one counts.
     for at in [100, 108, 116] {
-        assert_eq!(refused(&a().raw(Raw::posix(b'0', b"f").bytes(at, b"0000-1 \0")).end()), Some("number"));
+        assert_eq!(refused(&a().header(Header::posix(b'0', b"f").bytes(at, b"0000-1 \0")).end()), Some("number"));
     }
-    let over = a().pax(&[("mtime", b"-1")]).raw(Raw::posix(b'0', b"f").bytes(136, b"000000000-1 ")).end();
+    let over = a().pax(&[("mtime", b"-1")]).header(Header::posix(b'0', b"f").bytes(136, b"000000000-1 ")).end();
     assert_eq!(seconds(&over), (-1, vec!["time-sign"]));
 }
 
