@@ -154,7 +154,7 @@ fn unpack(layers: &[&[u8]], root: &Path) -> Result<(), Error> {
         let diff_id = format!("sha256:{}", sha256(layer)).parse().unwrap();
         Unpacker::new(ours::policy())
             .with_limits(ours::limits())
-            .apply(Layer::new(*layer).diff_id(diff_id), &mut rootfs)?;
+            .apply(Layer::new(Cursor::new(*layer)).diff_id(diff_id).seekable(), &mut rootfs)?;
     }
     Ok(())
 }

@@ -82,7 +82,7 @@ fn expected_files(selected: &Selected) -> Vec<(usize, u64, Vec<u8>, Vec<u8>)> {
     let mut files = Vec::new();
     for (number, layer) in (1..).zip(selected.layers()) {
         let mut blob = Vec::new();
-        selected.image().open_layer(layer).unwrap().read_to_end(&mut blob).unwrap();
+        selected.open_layer(layer).unwrap().read_to_end(&mut blob).unwrap();
         let mut plain = Vec::new();
         let expected = layercage::Expected::unchecked();
         let mut stream = layercage::LayerStream::open(&blob[..], expected, &Limits::default()).unwrap();
@@ -134,7 +134,7 @@ fn layers_that_the_caller_opens_make_the_same_tree() {
         let open_layer = |index, layer: &layercage::LayerDescriptor| {
             opened.lock().unwrap().push(index);
             let mut blob = Vec::new();
-            selected.image().open_layer(layer)?.read_to_end(&mut blob)?;
+            selected.open_layer(layer)?.read_to_end(&mut blob)?;
             Ok(Cursor::new(blob))
         };
         let mut session = unpacker(jobs).session();
@@ -147,7 +147,7 @@ fn layers_that_the_caller_opens_make_the_same_tree() {
         let mut staged = Staged::beside(&open(place.path()), "lost").unwrap();
         let fails = |index, layer: &layercage::LayerDescriptor| match index {
             2 => Err(io::ErrorKind::ConnectionRefused.into()),
-            _ => Ok(selected.image().open_layer(layer)?),
+            _ => Ok(selected.open_layer(layer)?),
         };
         let error = unpacker(jobs).session().apply_image_from(&selected, fails, staged.rootfs()).unwrap_err();
         assert_eq!((error.blame(), error.position().layer.unwrap().number), (Blame::System, 3), "{error:#}");
