@@ -4,8 +4,9 @@
 //! - [`Image`] reads an image in any of its forms on disk: an OCI image layout, as a directory or in an archive, what
 //!   `docker save` writes, or skopeo's `dir:`; [`Selected::unpack_into`] unpacks it, all or nothing. [`What`]
 //!   distinguishes the archive of an image from a layer.
-//! - [`Unpacker`] applies a single [`Layer`] to a [`Sink`]: a [`Rootfs`] over a directory that exists, or a
-//!   [`Staged`] one that becomes visible as a whole.
+//! - [`Unpacker::session`] applies a [`Layer`] after another, or a whole image, to a [`Sink`]: a [`Rootfs`] over a
+//!   directory that exists, a [`Staged`] one that becomes visible as a whole, or a sink of your own. [`Tee`] and
+//!   [`Filter`] are sinks over other sinks.
 //! - [`Policy`] says what is done about what is odd, [`Limits`] how much is too much.
 //! - [`Audit`] reads everything, writes nothing, and tells all that the rules speak of.
 //! - [`LayerStream`] and [`TarReader`] are the strict readers below it, for who wants only these.

@@ -372,10 +372,14 @@ fn told(case: &Case) -> Layer<&[u8]> {
     let size = case.layer.len() as u64;
     match &case.told {
         Told::Nothing => layer,
-        Told::Truth { unpacked } => layer.blob(sha256(&case.layer), size).diff_id(sha256(unpacked)),
-        Told::OtherDigest => layer.digest(sha256(b"something else")),
-        Told::OtherSize(by) => layer.blob(sha256(&case.layer), size.checked_add_signed(*by).unwrap()),
-        Told::OtherDiffId => layer.diff_id(sha256(b"something else")),
+        Told::Truth { unpacked } => {
+            layer.expecting(layercage::Expected::blob(sha256(&case.layer), size).with_diff_id(sha256(unpacked)))
+        }
+        Told::OtherDigest => layer.expecting(layercage::Expected::unchecked().with_digest(sha256(b"something else"))),
+        Told::OtherSize(by) => {
+            layer.expecting(layercage::Expected::blob(sha256(&case.layer), size.checked_add_signed(*by).unwrap()))
+        }
+        Told::OtherDiffId => layer.expecting(layercage::Expected::unchecked().with_diff_id(sha256(b"something else"))),
     }
 }
 

@@ -13,7 +13,8 @@ use crate::tell::{self, Failure, Left, shown};
 use cap_std::ambient_authority;
 use cap_std::fs::Dir;
 use layercage::{
-    Audit, Error, Escaped, Image, ImageForm, Layer, Limits, Lower, Position, Rootfs, Sandbox, Scratch, Unpacker, What,
+    Audit, Error, Escaped, Expected, Image, ImageForm, Layer, Limits, Lower, Position, Rootfs, Sandbox, Scratch,
+    Unpacker, What,
 };
 use std::ffi::OsStr;
 use std::fs::File;
@@ -335,9 +336,9 @@ fn run_apply(apply: &Apply, sandbox: SandboxChoice, json: bool) -> Result<Done, 
 /// The layer with the expected digests and size.
 fn known<R: Read>(layer: Layer<R>, apply: &Apply) -> Layer<R> {
     let layer = if apply.refuses_images() { layer.refuse_images() } else { layer };
-    let layer = apply.digest.into_iter().fold(layer, Layer::digest);
-    let layer = apply.size.into_iter().fold(layer, Layer::size);
-    apply.diff_id.into_iter().fold(layer, Layer::diff_id)
+    let expected = apply.digest.into_iter().fold(Expected::unchecked(), Expected::with_digest);
+    let expected = apply.size.into_iter().fold(expected, Expected::with_size);
+    layer.expecting(apply.diff_id.into_iter().fold(expected, Expected::with_diff_id))
 }
 
 fn open_directory(path: &Path) -> Result<Dir, Failure> {

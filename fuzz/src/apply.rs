@@ -8,8 +8,9 @@ use super::support::open;
 use super::support::tree::{self, Listing};
 use super::support::world::World;
 use layercage::{
-    Applied, Blame, Devices, Digest, Effect, EndMark, Error, ErrorKind, Fifos, IdMap, Layer, Limits, Links, Mtime,
-    OwnerMap, Owners, Policy, Preset, QuirkRule, Report, Rootfs, SetId, Staged, TarReader, Timestamp, Unpacker, Xattrs,
+    Applied, Blame, Devices, Digest, Effect, EndMark, Error, ErrorKind, Expected, Fifos, IdMap, Layer, Limits, Links,
+    Mtime, OwnerMap, Owners, Policy, Preset, QuirkRule, Report, Rootfs, SetId, Staged, TarReader, Timestamp, Unpacker,
+    Xattrs,
 };
 use rustix::thread::{set_thread_res_gid, set_thread_res_uid};
 use rustix::{fs::Gid, fs::Uid};
@@ -184,8 +185,8 @@ fn tell<'a>(told: u8, blob: &'a [u8], layer: &[u8], sizes: &'a [u8]) -> Layer<Pi
     let stream = Layer::new(Pieces::new(blob, sizes));
     match told {
         0..=127 => stream,
-        WRONG_DIGEST => stream.digest(sha256(b"something else")),
-        _ => stream.blob(sha256(blob), blob.len() as u64).diff_id(sha256(layer)),
+        WRONG_DIGEST => stream.expecting(Expected::unchecked().with_digest(sha256(b"something else"))),
+        _ => stream.expecting(Expected::blob(sha256(blob), blob.len() as u64).with_diff_id(sha256(layer))),
     }
 }
 
@@ -245,7 +246,8 @@ fn staged(layers: &[Vec<u8>], policy: &Policy, expected: Option<Listing>) {
         let mut staged = Staged::beside(open(&parent), "tree")?;
         let mut proofs = Vec::new();
         for layer in layers {
-            let known = Layer::new(&layer[..]).blob(sha256(layer), layer.len() as u64).diff_id(sha256(layer));
+            let known = Layer::new(&layer[..])
+                .expecting(Expected::blob(sha256(layer), layer.len() as u64).with_diff_id(sha256(layer)));
             proofs.push(unpacker.apply(known, staged.rootfs()).and_then(Applied::verified)?);
         }
         staged.commit(proofs)

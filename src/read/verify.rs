@@ -30,6 +30,8 @@ pub struct Expected {
 enum NamedBy {
     /// Digest and size of the blob, and the diff ID.
     Blob,
+    /// Digest and size of the blob alone.
+    BlobAlone,
     /// The diff ID alone.
     DiffId,
 }
@@ -45,6 +47,17 @@ impl Expected {
             compute_digest: None,
             compute_diff_id: None,
         }
+    }
+
+    /// Expects a blob with the digest and the size in bytes of its descriptor. With the
+    /// [diff ID](Expected::with_diff_id), they make a proof.
+    pub fn blob(digest: Digest, size: u64) -> Self {
+        Self { digest: Some(digest), size: Some(size), ..Self::unchecked() }
+    }
+
+    /// Expects a blob that has no diff ID, such as a layer of an artifact: its digest and size alone make a proof.
+    pub fn blob_alone(digest: Digest, size: u64) -> Self {
+        Self { named_by: NamedBy::BlobAlone, ..Self::blob(digest, size) }
     }
 
     /// Sets the digest of the blob, as the manifest has it.
@@ -155,11 +168,12 @@ impl Expected {
         self.compare_blob(blob)?;
         self.compare_unpacked(unpacked)?;
         // A proof contains only what was expected, computed here, and equal.
-        let Some(diff_id) = self.diff_id.and(unpacked.digest) else { return Ok(None) };
-        let digest = self.digest.and(blob.digest);
+        let (digest, diff_id) = (self.digest.and(blob.digest), self.diff_id.and(unpacked.digest));
+        let is_blob = digest.is_some() && self.size.is_some();
         let is_proven = match self.named_by {
-            NamedBy::Blob => digest.is_some() && self.size.is_some(),
-            NamedBy::DiffId => true,
+            NamedBy::Blob => is_blob && diff_id.is_some(),
+            NamedBy::BlobAlone => is_blob,
+            NamedBy::DiffId => diff_id.is_some(),
         };
         Ok(is_proven.then_some(Verified(Blob { digest, size: blob.bytes, diff_id })))
     }
@@ -238,8 +252,9 @@ pub struct Blob {
     pub digest: Option<Digest>,
     /// The size of the blob as it is stored, in bytes.
     pub size: u64,
-    /// The diff ID, the digest of the uncompressed layer.
-    pub diff_id: Digest,
+    /// The diff ID, the digest of the uncompressed layer; `None` if the layer is named by its blob alone and no diff ID
+    /// was expected.
+    pub diff_id: Option<Digest>,
 }
 
 /// The result for a layer that was read to its end and matches everything that was expected.

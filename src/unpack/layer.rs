@@ -5,7 +5,7 @@ use super::blob_bytes::{BlobBytes, Counted};
 use crate::image::LayerDescriptor;
 use crate::output::LayerContext;
 use crate::read::{Abandoned, Expected, Format, LayerStream};
-use crate::words::{Digest, Error, LayerPosition, Limits, Position, Terms};
+use crate::words::{Error, LayerPosition, Limits, Position, Terms};
 use std::fmt;
 use std::io::{Read, SeekFrom};
 use std::sync::Arc;
@@ -109,38 +109,13 @@ impl<R: Read> Layer<R> {
         self
     }
 
-    /// The digest and the size in bytes of the blob, as its descriptor has them.
+    /// Sets what is known of the layer: digest, size, diff ID. Everything that is set is compared.
+    ///
+    /// The layer is proven if [digest and size](Expected::blob) and the [diff ID](Expected::with_diff_id) are set. For a
+    /// layer that has not all of them, [`Expected::blob_alone`] or [`Expected::with_diff_id_alone`] makes a proof.
     #[must_use]
-    pub fn blob(self, digest: Digest, size: u64) -> Self {
-        self.digest(digest).size(size)
-    }
-
-    /// The digest of the blob.
-    #[must_use]
-    pub fn digest(mut self, digest: Digest) -> Self {
-        self.about.expected = self.about.expected.with_digest(digest);
-        self
-    }
-
-    /// The size of the blob in bytes.
-    #[must_use]
-    pub fn size(mut self, size: u64) -> Self {
-        self.about.expected = self.about.expected.with_size(size);
-        self
-    }
-
-    /// The digest of the uncompressed layer, as the image's configuration has it.
-    #[must_use]
-    pub fn diff_id(mut self, diff_id: Digest) -> Self {
-        self.about.expected = self.about.expected.with_diff_id(diff_id);
-        self
-    }
-
-    /// The digest of the uncompressed layer, of an image that names its layers by nothing else: a proof comes of
-    /// it alone. See [`Expected::with_diff_id_alone`].
-    #[must_use]
-    pub fn diff_id_alone(mut self, diff_id: Digest) -> Self {
-        self.about.expected = self.about.expected.with_diff_id_alone(diff_id);
+    pub fn expecting(mut self, expected: Expected) -> Self {
+        self.about.expected = expected;
         self
     }
 

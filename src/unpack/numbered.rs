@@ -2,6 +2,7 @@
 
 use super::layer::Layer;
 use crate::image::{BlobReader, LayerDescriptor, Selected};
+use crate::read::Expected;
 use crate::words::{Error, Position};
 use std::io::Read;
 
@@ -11,11 +12,11 @@ impl<R: Read> Layer<R> {
     /// The reader returns the bytes of the layer's blob, from a registry for example.
     /// [`Selected::layers`] has the descriptors.
     pub fn described(reader: R, layer: &LayerDescriptor) -> Self {
-        let known = match layer.descriptor() {
-            Some(blob) => Self::new(reader).blob(*blob.digest(), blob.size()).diff_id(*layer.diff_id()),
-            None => Self::new(reader).diff_id_alone(*layer.diff_id()),
+        let expected = match layer.descriptor() {
+            Some(blob) => Expected::blob(*blob.digest(), blob.size()).with_diff_id(*layer.diff_id()),
+            None => Expected::unchecked().with_diff_id_alone(*layer.diff_id()),
         };
-        known.of_image(layer.position(), layer)
+        Self::new(reader).expecting(expected).of_image(layer.position(), layer)
     }
 }
 

@@ -22,7 +22,7 @@ use std::io::{self, Read};
 /// the sink does depends on the sink: a [`Staged`](crate::Staged) tree can then only be dropped.
 ///
 /// ```
-/// # use layercage::{Digest, Error, Layer, Policy, Staged, Unpacker};
+/// # use layercage::{Expected, Digest, Error, Layer, Policy, Staged, Unpacker};
 /// # use cap_std::{ambient_authority, fs::Dir};
 /// # use std::io::Read;
 /// # fn unpack(layers: Vec<(Box<dyn Read + Send>, Digest, u64, Digest)>, parent: &Dir) -> Result<(), Error> {
@@ -30,7 +30,7 @@ use std::io::{self, Read};
 /// let mut staged = Staged::beside(parent, "rootfs")?;
 /// let mut proofs = Vec::new();
 /// for (reader, digest, size, diff_id) in layers {
-///     let layer = Layer::new(reader).blob(digest, size).diff_id(diff_id);
+///     let layer = Layer::new(reader).expecting(Expected::blob(digest, size).with_diff_id(diff_id));
 ///     proofs.push(session.apply(layer, staged.rootfs())?.verified()?);
 /// }
 /// staged.commit(proofs)?; // visible only now

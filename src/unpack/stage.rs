@@ -18,14 +18,14 @@ use std::os::fd::AsFd;
 ///
 /// ```no_run
 /// # use cap_std::{ambient_authority, fs::Dir};
-/// # use layercage::{Digest, Layer, Policy, Staged, Unpacker};
+/// # use layercage::{Expected, Digest, Layer, Policy, Staged, Unpacker};
 /// # fn layers() -> Vec<(std::fs::File, Digest, u64, Digest)> { vec![] }
 /// let parent = Dir::open_ambient_dir(".", ambient_authority())?;
 /// let mut session = Unpacker::new(Policy::default()).session();
 /// let mut staged = Staged::beside(&parent, "rootfs")?;
 /// let mut proofs = Vec::new();
 /// for (reader, digest, size, diff_id) in layers() {
-///     let layer = Layer::new(reader).blob(digest, size).diff_id(diff_id);
+///     let layer = Layer::new(reader).expecting(Expected::blob(digest, size).with_diff_id(diff_id));
 ///     proofs.push(session.apply(layer, staged.rootfs())?.verified()?);
 /// }
 /// staged.commit(proofs)?; // visible only now
@@ -82,22 +82,34 @@ impl Staged {
     /// With [`Durability::Synced`], the name is removed again if it cannot be written to the disk. If the tree had
     /// replaced an empty directory, a new one with the same owner and mode is created.
     pub fn commit(self, proofs: Vec<Verified<Blob>>) -> Result<(), Error> {
+        self.commit_if(|applied| match applied.iter().map(Option::as_ref).eq(proofs.iter().map(Some)) {
+            true => Ok(()),
+            false => Err(Misuse::ProofsDoNotMatch { given: proofs.len(), applied: applied.len() }),
+        })
+    }
+
+    /// Makes the tree visible like [`Staged::commit`], but without proofs: for layers of which no digest is known. The
+    /// caller vouches for their content.
+    ///
+    /// Everything else holds: no layer may have failed, and every value that was expected of a layer was compared.
+    ///
+    /// # Errors
+    ///
+    /// The same as for [`Staged::commit`], but not [`Misuse::ProofsDoNotMatch`].
+    pub fn commit_unproven(self) -> Result<(), Error> {
+        self.commit_if(|_| Ok(()))
+    }
+
+    fn commit_if(self, check: impl FnOnce(&[Option<Verified<Blob>>]) -> Result<(), Misuse>) -> Result<(), Error> {
         let Self { stage, mut rootfs, durability } = self;
-        let commit = || {
-            // Whoever lends a tree out may get another one back.
-            if !rootfs.is_of(&stage)? {
-                return Err(Misuse::ForeignTree.into());
-            }
-            let applied = rootfs.layers().ok_or(Misuse::Poisoned)?;
-            let (given, of) = (proofs.len(), applied.len());
-            if !applied.iter().map(Option::as_ref).eq(proofs.iter().map(Some)) {
-                return Err(Misuse::ProofsDoNotMatch { given, applied: of }.into());
-            }
-            rootfs.settle()?;
-            let durability = durability.stronger(rootfs.durability());
-            drop(rootfs);
-            stage.commit(durability)
-        };
-        commit().map_err(|fault: crate::Fault| fault.at(Position::default()))
+        // The caller may have put another tree in its place.
+        if !rootfs.is_of(&stage)? {
+            return Err(Misuse::ForeignTree.into());
+        }
+        check(rootfs.layers().ok_or(Misuse::Poisoned)?)?;
+        rootfs.settle()?;
+        let durability = durability.stronger(rootfs.durability());
+        drop(rootfs);
+        stage.commit(durability)
     }
 }

@@ -4,7 +4,7 @@ use super::item::{Item, Kind, sha256};
 use super::ours;
 use cap_std::ambient_authority;
 use cap_std::fs::Dir;
-use layercage::{Error, Layer, Rootfs, Unpacker};
+use layercage::{Error, Expected, Layer, Rootfs, Unpacker};
 use std::collections::BTreeMap;
 use std::io::Cursor;
 use std::os::unix::ffi::OsStrExt;
@@ -153,9 +153,10 @@ fn unpack(layers: &[&[u8]], root: &Path) -> Result<(), Error> {
     let mut rootfs = Rootfs::over(&root)?;
     for layer in layers {
         let diff_id = format!("sha256:{}", sha256(layer)).parse().unwrap();
-        Unpacker::new(ours::policy())
-            .with_limits(ours::limits())
-            .apply(Layer::new(Cursor::new(*layer)).diff_id(diff_id).seekable(), &mut rootfs)?;
+        Unpacker::new(ours::policy()).with_limits(ours::limits()).apply(
+            Layer::new(Cursor::new(*layer)).expecting(Expected::unchecked().with_diff_id(diff_id)).seekable(),
+            &mut rootfs,
+        )?;
     }
     Ok(())
 }

@@ -6,8 +6,8 @@ use crate::support::layer::LayerBuilder;
 use crate::support::open;
 use flate2::{Compression, write::GzEncoder};
 use layercage::{
-    Audit, Blame, Change, Checked, Data, Digest, Effect, Error, Image, Judged, Layer, LayerContext, LayerStream,
-    Limits, Observer, Policy, Reporter, Rootfs, Sink, SinkError, Staged, Unpacker,
+    Audit, Blame, Change, Checked, Data, Digest, Effect, Error, Expected, Image, Judged, Layer, LayerContext,
+    LayerStream, Limits, Observer, Policy, Reporter, Rootfs, Sink, SinkError, Staged, Unpacker,
 };
 use rustix::process::{Resource, Rlimit, setrlimit};
 use sha2::Digest as _;
@@ -93,10 +93,14 @@ type Known = fn(Layer<Download>, &Sent) -> Layer<Download>;
 
 /// What the caller may know of a blob, all but nothing.
 const KNOWN: &[(&str, Known)] = &[
-    ("all", |layer, sent| layer.blob(sha256(&sent.blob), sent.blob.len() as u64).diff_id(sha256(&sent.tar))),
-    ("the digest", |layer, sent| layer.digest(sha256(&sent.blob))),
-    ("the diff ID", |layer, sent| layer.diff_id(sha256(&sent.tar))),
-    ("the diff ID and no more", |layer, sent| layer.diff_id_alone(sha256(&sent.tar))),
+    ("all", |layer, sent| {
+        layer.expecting(Expected::blob(sha256(&sent.blob), sent.blob.len() as u64).with_diff_id(sha256(&sent.tar)))
+    }),
+    ("the digest", |layer, sent| layer.expecting(Expected::unchecked().with_digest(sha256(&sent.blob)))),
+    ("the diff ID", |layer, sent| layer.expecting(Expected::unchecked().with_diff_id(sha256(&sent.tar)))),
+    ("the diff ID and no more", |layer, sent| {
+        layer.expecting(Expected::unchecked().with_diff_id_alone(sha256(&sent.tar)))
+    }),
 ];
 
 #[track_caller]
@@ -156,7 +160,7 @@ fn a_reader_that_ends_well_leaves_a_damaged_blob_its_blame() {
             let place = tempfile::tempdir().unwrap();
             let mut staged = Staged::beside(&open(place.path()), "rootfs").unwrap();
             let layer = || Layer::new(&sent.instead[..]);
-            let named = layer().digest(sha256(&sent.blob));
+            let named = layer().expecting(Expected::unchecked().with_digest(sha256(&sent.blob)));
             let error = unpacker(threads).apply(named, staged.rootfs()).unwrap_err();
             assert_eq!(error.rule_id(), Some("digest-mismatch"), "{}: {error}", sent.what);
             let mut staged = Staged::beside(&open(place.path()), "other").unwrap();
@@ -190,7 +194,8 @@ fn a_reader_that_fails_in_the_middle_is_not_read_on() {
         for blob in [tar.clone(), gzip(&tar), flipped(&tar, 3)] {
             let place = tempfile::tempdir().unwrap();
             let mut staged = Staged::beside(&open(place.path()), "rootfs").unwrap();
-            let layer = Layer::new(Faltering(Cursor::new(blob.clone()), false)).digest(sha256(&blob));
+            let layer = Layer::new(Faltering(Cursor::new(blob.clone()), false))
+                .expecting(Expected::unchecked().with_digest(sha256(&blob)));
             let error = unpacker(threads).apply(layer, staged.rootfs()).unwrap_err();
             assert_is_the_readers(&error, &format!("{threads} threads"));
         }
@@ -247,7 +252,8 @@ impl Sink for Closed {
 #[test]
 fn a_sink_that_fails_is_told_as_a_sink_with_its_own_error_and_where() {
     let tar = LayerBuilder::new().file("etc/hostname", b"a").build();
-    for layer in [Layer::new(&tar[..]), Layer::new(&tar[..]).digest(sha256(&tar))] {
+    for layer in [Layer::new(&tar[..]), Layer::new(&tar[..]).expecting(Expected::unchecked().with_digest(sha256(&tar)))]
+    {
         let error = Unpacker::new(Policy::default()).apply(layer, &mut Closed).unwrap_err();
         assert_eq!((error.blame(), error.rule_id()), (Blame::System, None));
         let said = "entry 1, byte 0, \"etc/hostname\": the sink failed: nobody takes the listing any more";
@@ -314,7 +320,8 @@ fn has_no_room_for_a_window() {
     for (place, (threads, digest)) in places.iter().zip([1, 2, 3].into_iter().flat_map(|n| [(n, false), (n, true)])) {
         let mut staged = Staged::beside(&open(place.path()), "rootfs").unwrap();
         let layer = Layer::new(LARGE_WINDOW);
-        let layer = if digest { layer.digest(sha256(LARGE_WINDOW)) } else { layer };
+        let layer =
+            if digest { layer.expecting(Expected::unchecked().with_digest(sha256(LARGE_WINDOW))) } else { layer };
         let error = unpacker(threads).apply(layer, staged.rootfs()).unwrap_err();
         assert_is_for_lack_of_memory(&error, &format!("{threads} threads"));
     }

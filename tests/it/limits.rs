@@ -3,8 +3,8 @@
 use crate::support::layer::{Attributes, LayerBuilder};
 use crate::support::open;
 use layercage::{
-    Applied, Audit, Digest, Error, ErrorKind, Finding, Layer, Limit, Limits, Lower, Observer, Policy, Rootfs, Rule,
-    Staged, Unpacker, Violation,
+    Applied, Audit, Digest, Error, ErrorKind, Expected, Finding, Layer, Limit, Limits, Lower, Observer, Policy, Rootfs,
+    Rule, Staged, Unpacker, Violation,
 };
 use std::cell::Cell;
 use std::io::{self, Read};
@@ -301,8 +301,10 @@ fn what_is_kept_to_be_verified_first_is_bounded_too() {
     let place = tempfile::tempdir().unwrap();
     let limits = Limits::default().with(Limit::LayerBytes, 1 << 20);
     let unpacker = Unpacker::new(Policy::default()).with_limits(limits).with_scratch(open(place.path()));
-    let known: [fn(Layer<Counted>) -> Layer<Counted>; 2] =
-        [|layer| layer.digest(Digest::Sha256([0; 32])), |layer| layer.blob(Digest::Sha256([0; 32]), u64::MAX)];
+    let known: [fn(Layer<Counted>) -> Layer<Counted>; 2] = [
+        |layer| layer.expecting(Expected::unchecked().with_digest(Digest::Sha256([0; 32]))),
+        |layer| layer.expecting(Expected::blob(Digest::Sha256([0; 32]), u64::MAX)),
+    ];
     for know in known {
         let bytes = Rc::new(Cell::new(0));
         let layer = know(Layer::new(Counted(Rc::clone(&bytes))));

@@ -6,7 +6,8 @@ use crate::support::{is_root, open, tree};
 use cap_std::ambient_authority;
 use cap_std::fs::Dir;
 use layercage::{
-    Advance, Blame, Digest, Effect, Error, Image, Layer, Misuse, Policy, Progress, Rootfs, Selector, Step, Unpacker,
+    Advance, Blame, Digest, Effect, Error, Expected, Image, Layer, Misuse, Policy, Progress, Rootfs, Selector, Step,
+    Unpacker,
 };
 use sha2::{Digest as _, Sha256};
 use std::fs;
@@ -100,7 +101,7 @@ fn a_cancelled_application_says_whether_it_has_done_anything() {
         let place = tempfile::tempdir().unwrap();
         let apply = |progress: &mut (dyn Progress + Send)| {
             let bytes = layer();
-            let known = Layer::new(&bytes[..]).digest(digest(&bytes));
+            let known = Layer::new(&bytes[..]).expecting(Expected::unchecked().with_digest(digest(&bytes)));
             let mut rootfs = Rootfs::over(&open(place.path())).unwrap();
             let unpacker = unpacker(jobs).with_scratch(open(place.path()));
             unpacker.session().with_progress(progress).apply(known, &mut rootfs).unwrap_err()
@@ -144,7 +145,7 @@ fn amounts_are_those_of_all_layers_and_do_not_fall_from_one_to_the_next() {
             // One that fails counts as far as it came.
             watched.apply(Layer::new(&bytes[..1_100]), &mut rootfs).unwrap_err();
             sums = *told.lock().unwrap().last().unwrap();
-            let known = Layer::new(&bytes[..]).blob(digest(bytes), bytes.len() as u64);
+            let known = Layer::new(&bytes[..]).expecting(Expected::blob(digest(bytes), bytes.len() as u64));
             let report = watched.apply(known, &mut rootfs).unwrap().into_report();
             let last = *told.lock().unwrap().last().unwrap();
             let expected = (sums.entries + report.entries, sums.bytes_written + report.bytes_written);
@@ -202,11 +203,16 @@ fn a_seekable_layer_is_verified_where_it_lies_and_read_again() {
             let mut rootfs = Rootfs::over(&open(place.path())).unwrap();
             unpacker(jobs).apply(layer.seekable(), &mut rootfs)
         };
-        let wrong = apply(Layer::new(&mut reader).digest(digest(b"another"))).unwrap_err();
+        let wrong = apply(Layer::new(&mut reader).expecting(Expected::unchecked().with_digest(digest(b"another"))))
+            .unwrap_err();
         assert_eq!((wrong.rule_id(), wrong.effect()), (Some("digest-mismatch"), Effect::None));
         assert_eq!(fs::read_dir(place.path()).unwrap().count(), 0);
         (reader.read, _) = (0, reader.seek(SeekFrom::Start(6)).unwrap());
-        apply(Layer::new(&mut reader).blob(digest(&bytes), bytes.len() as u64).diff_id(digest(&bytes))).unwrap();
+        apply(
+            Layer::new(&mut reader)
+                .expecting(Expected::blob(digest(&bytes), bytes.len() as u64).with_diff_id(digest(&bytes))),
+        )
+        .unwrap();
         assert_eq!(reader.read, 2 * bytes.len() as u64);
         assert_eq!(fs::read(place.path().join("z")).unwrap(), b"z");
         // Of which nothing is known: there is nothing to verify.
@@ -238,7 +244,7 @@ fn a_seekable_layer_needs_no_room_in_a_root_that_we_may_not_write_to() {
 fn applies_below_a_root() {
     let Some(place) = std::env::var_os("PLACE") else { return };
     let bytes = LayerBuilder::new().file("ours/file", b"").build();
-    let layer = Layer::new(Cursor::new(&bytes)).digest(digest(&bytes));
+    let layer = Layer::new(Cursor::new(&bytes)).expecting(Expected::unchecked().with_digest(digest(&bytes)));
     let mut rootfs = Rootfs::over(&open(place.as_ref())).unwrap();
     unpacker(1).apply(layer.seekable(), &mut rootfs).unwrap();
 }
@@ -250,7 +256,7 @@ fn a_layer_that_is_changed_between_its_two_readings_is_found_out() {
         let (bytes, other) = (layer(), LayerBuilder::new().file("evil", b"e").build());
         let mut reader = Twice { first: Cursor::new(bytes.clone()), second: Some(other), read: 0 };
         let mut rootfs = Rootfs::over(&open(place.path())).unwrap();
-        let layer = Layer::new(&mut reader).digest(digest(&bytes)).seekable();
+        let layer = Layer::new(&mut reader).expecting(Expected::unchecked().with_digest(digest(&bytes))).seekable();
         let error = unpacker(jobs).apply(layer, &mut rootfs).unwrap_err();
         assert_eq!((error.blame(), error.effect()), (Blame::System, Effect::Partial));
         assert!(format!("{error:#}").contains("changed it after it was verified"), "{error:#}");

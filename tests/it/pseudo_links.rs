@@ -5,7 +5,7 @@ use crate::support::layer::{Attributes, LayerBuilder, mode};
 use crate::support::tree::{self, Listing};
 use crate::support::world::World;
 use crate::support::{is_root, open};
-use layercage::{Digest, Effect, Layer, Policy, Report, Rootfs, Staged, Unpacker};
+use layercage::{Digest, Effect, Expected, Layer, Policy, Report, Rootfs, Staged, Unpacker};
 use sha2::Digest as _;
 use std::collections::BTreeSet;
 use std::fs;
@@ -91,7 +91,7 @@ fn trees(place: &Path) -> Vec<(String, Listing, Report)> {
                 let mut staged = Staged::beside(&open(place), &name).unwrap();
                 let proofs = bytes.iter().map(|bytes| {
                     let (digest, size) = known(bytes);
-                    let layer = Layer::new(&bytes[..]).blob(digest, size).diff_id(digest);
+                    let layer = Layer::new(&bytes[..]).expecting(Expected::blob(digest, size).with_diff_id(digest));
                     let applied = unpacker.apply(layer, staged.rootfs()).unwrap();
                     report = Some(applied.report().clone());
                     applied.verified().unwrap()
@@ -105,7 +105,7 @@ fn trees(place: &Path) -> Vec<(String, Listing, Report)> {
                 for bytes in &bytes {
                     let (digest, size) = known(bytes);
                     let layer = Layer::new(&bytes[..]);
-                    let layer = if way == "visible" { layer } else { layer.blob(digest, size) };
+                    let layer = if way == "visible" { layer } else { layer.expecting(Expected::blob(digest, size)) };
                     let applied = unpacker.apply(layer, &mut rootfs).unwrap();
                     report = Some(applied.into_report());
                 }

@@ -6,9 +6,9 @@ use crate::support::{open, tree};
 use cap_std::ambient_authority;
 use cap_std::fs::Dir;
 use layercage::{
-    Advance, Blame, Change, ChangeKind, Checked, Data, Effect, Error, Image, Judged, Layer, LayerContext, Limit,
-    Limits, Misuse, Policy, Reporter, Rootfs, Selected, Selector, Session, Sink, SinkError, Staged, Step, Unpacker,
-    Visibility,
+    Advance, Blame, Change, ChangeKind, Checked, Data, Effect, Error, Expected, Image, Judged, Layer, LayerContext,
+    Limit, Limits, Misuse, Policy, Reporter, Rootfs, Selected, Selector, Session, Sink, SinkError, Staged, Step,
+    Unpacker, Visibility,
 };
 use sha2::{Digest as _, Sha256};
 use std::collections::BTreeMap;
@@ -84,7 +84,7 @@ fn expected_files(selected: &Selected) -> Vec<(usize, u64, Vec<u8>, Vec<u8>)> {
         let mut blob = Vec::new();
         selected.open_layer(layer).unwrap().read_to_end(&mut blob).unwrap();
         let mut plain = Vec::new();
-        let expected = layercage::Expected::unchecked();
+        let expected = Expected::unchecked();
         let mut stream = layercage::LayerStream::open(&blob[..], expected, &Limits::default()).unwrap();
         stream.read_to_end(&mut plain).unwrap();
         for (entry, found) in (1..).zip(tar::Archive::new(&plain[..]).entries().unwrap()) {
@@ -229,8 +229,9 @@ fn sessions_on_two_threads_do_not_meet() {
                 let mut proofs = Vec::new();
                 for index in 0..20 {
                     let bytes = LayerBuilder::new().file(&format!("{name}{index}"), name.as_bytes()).build();
-                    let layer = Layer::new(Cursor::new(bytes.clone())).blob(sha256(&bytes), bytes.len() as u64);
-                    let applied = session.apply(layer.diff_id(sha256(&bytes)), staged.rootfs()).unwrap();
+                    let known = Expected::blob(sha256(&bytes), bytes.len() as u64).with_diff_id(sha256(&bytes));
+                    let layer = Layer::new(Cursor::new(bytes)).expecting(known);
+                    let applied = session.apply(layer, staged.rootfs()).unwrap();
                     proofs.push(applied.verified().unwrap());
                 }
                 assert_eq!(session.report().entries, 20);
@@ -261,8 +262,15 @@ fn progress_tells_how_much_of_each_blob_was_read_in_both_steps() {
             let mut rootfs = Rootfs::over(&open(place.path())).unwrap();
             let size = blob.len() as u64;
             for _ in 0..2 {
-                session.apply(Layer::new(Cursor::new(blob)).blob(sha256(blob), size).seekable(), &mut rootfs).unwrap();
-                session.apply(Layer::new(Cursor::new(blob)).blob(sha256(blob), size), &mut rootfs).unwrap();
+                session
+                    .apply(
+                        Layer::new(Cursor::new(blob)).expecting(Expected::blob(sha256(blob), size)).seekable(),
+                        &mut rootfs,
+                    )
+                    .unwrap();
+                session
+                    .apply(Layer::new(Cursor::new(blob)).expecting(Expected::blob(sha256(blob), size)), &mut rootfs)
+                    .unwrap();
             }
             session.apply(Layer::new(Cursor::new(blob)), &mut rootfs).unwrap();
             drop(session);

@@ -3,8 +3,8 @@
 use crate::support::layer::LayerBuilder;
 use crate::support::{forms::sha256, open};
 use layercage::{
-    Blame, Change, Checked, Data, Effect, Error, ErrorKind, Judged, Layer, LayerContext, Limits, Misuse, Policy, Quirk,
-    Reporter, Rootfs, Sink, SinkError, Terms, Unpacker, Visibility,
+    Blame, Change, Checked, Data, Effect, Error, ErrorKind, Expected, Judged, Layer, LayerContext, Limits, Misuse,
+    Policy, Quirk, Reporter, Rootfs, Sink, SinkError, Terms, Unpacker, Visibility,
 };
 use std::fs;
 use std::io;
@@ -80,7 +80,7 @@ fn a_sink_is_called_in_order_and_abandons_the_layer_once_whatever_fails() {
     for jobs in 1..=3 {
         for fails_at in 1..=whole.len() + 1 {
             let mut sink = Recorder { fails_at: Some(fails_at), ..Recorder::default() };
-            let known = || Layer::new(&bytes[..]).size(size as u64);
+            let known = || Layer::new(&bytes[..]).expecting(Expected::unchecked().with_size(size as u64));
             let applied = unpacker(jobs).apply(known(), &mut sink);
             if fails_at > whole.len() {
                 applied.unwrap();
@@ -106,7 +106,8 @@ fn a_sink_is_called_in_order_and_abandons_the_layer_once_whatever_fails() {
 fn a_layer_that_is_refused_while_it_is_verified_never_begins() {
     let bytes = layer();
     let mut sink = Recorder { visibility: Some(Visibility::AtOnce), ..Recorder::default() };
-    let layer = Layer::new(io::Cursor::new(&bytes)).digest(sha256(b"another")).seekable();
+    let layer =
+        Layer::new(io::Cursor::new(&bytes)).expecting(Expected::unchecked().with_digest(sha256(b"another"))).seekable();
     let error = unpacker(1).apply(layer, &mut sink).unwrap_err();
     assert_eq!((error.rule_id(), error.effect()), (Some("digest-mismatch"), Effect::None));
     assert_eq!(sink.calls, ["abandon"]);
@@ -137,7 +138,7 @@ fn a_layer_that_must_be_verified_first_and_cannot_be_kept_is_the_callers_mistake
     let bytes = layer();
     let place = tempfile::tempdir().unwrap();
     let mut rootfs = Rootfs::over(&open(place.path())).unwrap();
-    let known = || Layer::new(&bytes[..]).digest(sha256(&bytes));
+    let known = || Layer::new(&bytes[..]).expecting(Expected::unchecked().with_digest(sha256(&bytes)));
     let error = unpacker(1).apply(known(), &mut rootfs).unwrap_err();
     assert!(error.misuse() == Some(&Misuse::NoScratch), "{error}");
     assert_eq!((error.blame(), fs::read_dir(place.path()).unwrap().count()), (Blame::Caller, 0));

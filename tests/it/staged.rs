@@ -6,7 +6,7 @@ mod replaced;
 use crate::child;
 use crate::support::layer::{Attributes, LayerBuilder, mode};
 use crate::support::{is_root, open, tree};
-use layercage::{Digest, Durability, Layer, Misuse, Policy, Rootfs, Staged, Unpacker};
+use layercage::{Digest, Durability, Expected, Layer, Misuse, Policy, Rootfs, Staged, Unpacker};
 use sha2::{Digest as _, Sha256};
 use std::fs;
 use std::os::fd::OwnedFd;
@@ -25,7 +25,8 @@ fn names(path: &Path) -> Vec<String> {
 fn a_tree_is_visible_after_its_commit_and_not_before() {
     let place = tempfile::tempdir().unwrap();
     let bytes = LayerBuilder::new().file("etc/hostname", b"a\n").build();
-    let layer = Layer::new(&bytes[..]).blob(digest(&bytes), bytes.len() as u64).diff_id(digest(&bytes));
+    let layer = Layer::new(&bytes[..])
+        .expecting(Expected::blob(digest(&bytes), bytes.len() as u64).with_diff_id(digest(&bytes)));
     let mut staged = Staged::beside(&open(place.path()), "rootfs").unwrap();
     let proof = Unpacker::new(Policy::default()).apply(layer, staged.rootfs()).unwrap().verified().unwrap();
     assert!(!place.path().join("rootfs").exists());
@@ -46,7 +47,7 @@ fn any_handle_of_a_directory_will_do() {
         ("std", Staged::beside(fs::File::open(place.path()).unwrap(), "std").unwrap()),
         ("fd", Staged::beside(fd, "fd").unwrap()),
     ] {
-        let layer = || Layer::new(&bytes[..]).diff_id_alone(digest(&bytes));
+        let layer = || Layer::new(&bytes[..]).expecting(Expected::unchecked().with_diff_id_alone(digest(&bytes)));
         let proof = unpacker.apply(layer(), staged.rootfs()).unwrap().verified().unwrap();
         staged.commit(vec![proof]).unwrap();
         assert_eq!(fs::read(place.path().join(name).join("etc/hostname")).unwrap(), b"a\n");
@@ -89,7 +90,8 @@ fn commits_a_synced_tree() {
     let bytes = LayerBuilder::new().file("a", b"a").build();
     let commit = |mut staged: Staged, policies: &[Durability]| {
         let proofs = policies.iter().map(|&durability| {
-            let layer = Layer::new(&bytes[..]).blob(digest(&bytes), bytes.len() as u64).diff_id(digest(&bytes));
+            let layer = Layer::new(&bytes[..])
+                .expecting(Expected::blob(digest(&bytes), bytes.len() as u64).with_diff_id(digest(&bytes)));
             let unpacker = Unpacker::new(Policy::default().with_durability(durability));
             unpacker.apply(layer, staged.rootfs()).unwrap().verified().unwrap()
         });
@@ -107,10 +109,15 @@ fn what_is_not_proven_is_not_committed() {
     let place = tempfile::tempdir().unwrap();
     let bytes = LayerBuilder::new().file("a", b"a").build();
     let unpacker = Unpacker::new(Policy::default());
-    let proven = || Layer::new(&bytes[..]).blob(digest(&bytes), bytes.len() as u64).diff_id(digest(&bytes));
+    let proven = || {
+        Layer::new(&bytes[..])
+            .expecting(Expected::blob(digest(&bytes), bytes.len() as u64).with_diff_id(digest(&bytes)))
+    };
 
     let mut staged = Staged::beside(&open(place.path()), "rootfs").unwrap();
-    let applied = unpacker.apply(Layer::new(&bytes[..]).digest(digest(&bytes)), staged.rootfs()).unwrap();
+    let applied = unpacker
+        .apply(Layer::new(&bytes[..]).expecting(Expected::unchecked().with_digest(digest(&bytes))), staged.rootfs())
+        .unwrap();
     let unproven = applied.verified().unwrap_err();
     assert!(matches!(unproven.misuse(), Some(Misuse::Unproven { .. })), "{unproven}");
 
@@ -132,7 +139,8 @@ fn the_proofs_of_one_tree_do_not_make_another_visible() {
     let place = tempfile::tempdir().unwrap();
     let (good, bad) = (LayerBuilder::new().file("good", b"").build(), LayerBuilder::new().file("bad", b"").build());
     let unpacker = Unpacker::new(Policy::default());
-    let layer = Layer::new(&good[..]).blob(digest(&good), good.len() as u64).diff_id(digest(&good));
+    let layer =
+        Layer::new(&good[..]).expecting(Expected::blob(digest(&good), good.len() as u64).with_diff_id(digest(&good)));
     let mut proven = Staged::beside(&open(place.path()), "proven").unwrap();
     let proof = unpacker.apply(layer, proven.rootfs()).unwrap().verified().unwrap();
     let mut unproven = Staged::beside(&open(place.path()), "unproven").unwrap();
@@ -379,7 +387,8 @@ fn nobody_else_may_go_into_a_tree_that_is_staged() {
         assert_eq!((found.mode() & 0o7777, found.uid()), (0o700, me), "{when}");
     };
     keeps_out("before the first layer");
-    let proven = Layer::new(&layer[..]).blob(digest(&layer), layer.len() as u64).diff_id(digest(&layer));
+    let proven = Layer::new(&layer[..])
+        .expecting(Expected::blob(digest(&layer), layer.len() as u64).with_diff_id(digest(&layer)));
     let proof = Unpacker::new(Policy::default()).apply(proven, staged.rootfs()).unwrap().verified().unwrap();
     keeps_out("after the root's own entry");
     staged.commit(vec![proof]).unwrap();
@@ -394,7 +403,8 @@ fn what_takes_the_place_of_a_staging_directory_is_neither_removed_nor_made_visib
         let place = tempfile::tempdir().unwrap();
         let bytes = LayerBuilder::new().file("good", b"").build();
         let mut staged = Staged::beside(&open(place.path()), "rootfs").unwrap();
-        let proven = Layer::new(&bytes[..]).blob(digest(&bytes), bytes.len() as u64).diff_id(digest(&bytes));
+        let proven = Layer::new(&bytes[..])
+            .expecting(Expected::blob(digest(&bytes), bytes.len() as u64).with_diff_id(digest(&bytes)));
         let proof = Unpacker::new(Policy::default()).apply(proven, staged.rootfs()).unwrap().verified().unwrap();
         let stage = stage(place.path());
         fs::rename(&stage, place.path().join("stolen")).unwrap();
@@ -449,7 +459,8 @@ fn stages_locked_roots() {
     for bits in [0o000, 0o555] {
         let bytes = LayerBuilder::new().dir_with(".", &mode(bits)).file("file", b"").build();
         for durability in [Durability::Kernel, Durability::Synced] {
-            let proven = Layer::new(&bytes[..]).blob(digest(&bytes), bytes.len() as u64).diff_id(digest(&bytes));
+            let proven = Layer::new(&bytes[..])
+                .expecting(Expected::blob(digest(&bytes), bytes.len() as u64).with_diff_id(digest(&bytes)));
             let mut staged = Staged::beside(&open(&place), format!("{bits:o}")).unwrap().with_durability(durability);
             let proof = Unpacker::new(Policy::default()).apply(proven, staged.rootfs()).unwrap().verified().unwrap();
             staged.commit(vec![proof]).unwrap();
@@ -460,4 +471,55 @@ fn stages_locked_roots() {
             }
         }
     }
+}
+
+#[test]
+fn digest_and_size_alone_prove_a_layer_that_has_no_diff_id() {
+    let bytes = LayerBuilder::new().file("a", b"a").build();
+    let (blob, size) = (digest(&bytes), bytes.len() as u64);
+    for jobs in 1..=3 {
+        let place = tempfile::tempdir().unwrap();
+        let apply = |expected: Expected, name: &str| {
+            let mut staged = Staged::beside(&open(place.path()), name).unwrap();
+            let unpacker = Unpacker::new(Policy::default()).with_jobs(jobs.try_into().unwrap());
+            let applied = unpacker.apply(Layer::new(&bytes[..]).expecting(expected), staged.rootfs())?;
+            staged.commit(vec![applied.verified()?])
+        };
+        let unproven = apply(Expected::blob(blob, size), "known").unwrap_err();
+        assert!(matches!(unproven.misuse(), Some(Misuse::Unproven { missing: "a diff ID" })), "{unproven}");
+        for (wrong, rule) in [
+            (Expected::blob_alone(digest(b"other"), size), "digest-mismatch"),
+            (Expected::blob_alone(blob, size + 1), "size-mismatch"),
+            (Expected::blob_alone(blob, size).with_diff_id(digest(b"other")), "diff-id-mismatch"),
+        ] {
+            assert_eq!(apply(wrong, "wrong").unwrap_err().rule_id(), Some(rule));
+        }
+        assert_eq!(names(place.path()), [""; 0]);
+        apply(Expected::blob_alone(blob, size), "alone").unwrap();
+        assert_eq!(names(place.path()), ["alone"]);
+    }
+}
+
+#[test]
+fn a_tree_without_proofs_is_committed_only_by_a_call_that_says_so() {
+    let bytes = LayerBuilder::new().file("a", b"a").build();
+    let place = tempfile::tempdir().unwrap();
+    let unpacker = Unpacker::new(Policy::default());
+    let filled = |name: &str| {
+        let mut staged = Staged::beside(&open(place.path()), name).unwrap();
+        unpacker.apply(Layer::new(&bytes[..]), staged.rootfs()).unwrap();
+        staged
+    };
+    let refused = filled("proven").commit(Vec::new()).unwrap_err();
+    assert!(matches!(refused.misuse(), Some(Misuse::ProofsDoNotMatch { given: 0, applied: 1 })), "{refused}");
+    let mut failed = filled("failed");
+    unpacker.apply(Layer::new(&bytes[..700]), failed.rootfs()).unwrap_err();
+    assert_eq!(failed.commit_unproven().unwrap_err().misuse(), Some(&Misuse::Poisoned));
+    let (mut one, mut two) = (filled("one"), filled("two"));
+    std::mem::swap(one.rootfs(), two.rootfs());
+    assert_eq!(one.commit_unproven().unwrap_err().misuse(), Some(&Misuse::ForeignTree));
+    drop(two);
+    assert_eq!(names(place.path()), [""; 0]);
+    filled("unproven").commit_unproven().unwrap();
+    assert_eq!(fs::read(place.path().join("unproven/a")).unwrap(), b"a");
 }

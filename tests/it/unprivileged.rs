@@ -6,7 +6,7 @@ use crate::support::layer::{Attributes, LayerBuilder, mode};
 use crate::support::tree::{self, Listing};
 use crate::support::world::World;
 use crate::support::{self, is_root, open};
-use layercage::{Layer, Policy, Rootfs, Unpacker};
+use layercage::{Expected, Layer, Policy, Rootfs, Unpacker};
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
@@ -85,9 +85,11 @@ fn a_layer_is_verified_beside_a_locked_root_and_leaves_it_so() {
     let mut rootfs = Rootfs::over(&open(&world.root())).unwrap();
     let scratch = tempfile::tempdir().unwrap();
     let unpacker = Unpacker::new(Policy::default()).with_scratch(open(scratch.path()));
-    let refused = unpacker.apply(Layer::new(&bytes[..]).digest(wrong), &mut rootfs).unwrap_err();
+    let refused = unpacker
+        .apply(Layer::new(&bytes[..]).expecting(Expected::unchecked().with_digest(wrong)), &mut rootfs)
+        .unwrap_err();
     assert_eq!((refused.rule_id(), world.mode(""), world.kind("a")), (Some("digest-mismatch"), 0o500, ""));
-    unpacker.apply(Layer::new(&bytes[..]).digest(right), &mut rootfs).unwrap();
+    unpacker.apply(Layer::new(&bytes[..]).expecting(Expected::unchecked().with_digest(right)), &mut rootfs).unwrap();
     assert_eq!((world.mode(""), world.text("a").as_str()), (0o500, "!"));
 }
 

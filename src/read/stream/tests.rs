@@ -73,7 +73,7 @@ fn a_proof_needs_all_three_and_each_is_compared() {
 
     let (bytes, checked) = check(all).unwrap();
     assert_eq!((bytes.as_slice(), checked.blob_bytes, checked.unpacked_bytes), (&blob[..], size, size));
-    assert_eq!(checked.verified().unwrap().value(), &Blob { digest: Some(right), size, diff_id: right });
+    assert_eq!(checked.verified().unwrap().value(), &Blob { digest: Some(right), size, diff_id: Some(right) });
 
     let rows = [
         (all.with_digest(wrong), "digest-mismatch"),
@@ -159,7 +159,7 @@ fn a_plain_layer_may_have_digests_of_two_algorithms() {
     for (digest, diff_id) in [(short, long), (long, short), (long, long)] {
         let expected = Expected::unchecked().with_digest(digest).with_size(5).with_diff_id(diff_id);
         let (_, checked) = unpack_with(b"plain", expected, &Limits::default()).unwrap();
-        assert_eq!(checked.proof().unwrap().value(), &Blob { digest: Some(digest), size: 5, diff_id });
+        assert_eq!(checked.proof().unwrap().value(), &Blob { digest: Some(digest), size: 5, diff_id: Some(diff_id) });
     }
 }
 
@@ -214,7 +214,7 @@ fn an_expected_digest_is_computed_with_its_own_algorithm_and_still_compared() {
         let (_, checked) = unpack_with(&blob, alone, &Limits::default()).unwrap();
         assert_eq!(
             checked.proof().unwrap().value(),
-            &Blob { digest: None, size: blob.len() as u64, diff_id: of_plain }
+            &Blob { digest: None, size: blob.len() as u64, diff_id: Some(of_plain) }
         );
         let wrong = Expected::unchecked().with_diff_id(sha256(b"")).compute_digest(Sha256);
         assert_eq!(rule(unpack_with(&blob, wrong, &Limits::default())), Some("diff-id-mismatch"));

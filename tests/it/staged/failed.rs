@@ -24,7 +24,17 @@ fn bad() -> Vec<u8> {
 }
 
 fn proven(bytes: &[u8]) -> Layer<&[u8]> {
-    Layer::new(bytes).blob(digest(bytes), bytes.len() as u64).diff_id(digest(bytes))
+    Layer::new(bytes).expecting(known(bytes))
+}
+
+fn known(bytes: &[u8]) -> Expected {
+    Expected::blob(digest(bytes), bytes.len() as u64).with_diff_id(digest(bytes))
+}
+
+/// The bad layer, of which something else is expected.
+fn bad_as(change: fn(Expected) -> Expected, rootfs: &mut Rootfs, jobs: usize) -> Result<Applied, Error> {
+    let bytes = bad();
+    apply(Layer::new(&bytes[..]).expecting(change(known(&bytes))), rootfs, jobs)
 }
 
 fn unpacker(policy: Policy, jobs: usize) -> Unpacker {
@@ -61,7 +71,12 @@ fn read_until(
     jobs: usize,
 ) -> Result<Applied, Error> {
     let bytes = bad();
-    apply(Layer::new(Until { bytes: &bytes[..length], then }).digest(digest(&bytes)), rootfs, jobs)
+    apply(
+        Layer::new(Until { bytes: &bytes[..length], then })
+            .expecting(Expected::unchecked().with_digest(digest(&bytes))),
+        rootfs,
+        jobs,
+    )
 }
 
 fn resets() -> io::Result<usize> {
@@ -147,9 +162,9 @@ fn watched(
 type Case = (&'static str, fn(&mut Rootfs, usize) -> Result<Applied, Error>);
 
 const CASES: &[Case] = &[
-    ("the digest of another", |tree, jobs| apply(proven(&bad()).digest(digest(b"")), tree, jobs)),
-    ("the diff ID of another", |tree, jobs| apply(proven(&bad()).diff_id(digest(b"")), tree, jobs)),
-    ("the size of another", |tree, jobs| apply(proven(&bad()).size(7), tree, jobs)),
+    ("the digest of another", |tree, jobs| bad_as(|known| known.with_digest(digest(b"")), tree, jobs)),
+    ("the diff ID of another", |tree, jobs| bad_as(|known| known.with_diff_id(digest(b"")), tree, jobs)),
+    ("the size of another", |tree, jobs| bad_as(|known| known.with_size(7), tree, jobs)),
     ("truncated", |tree, jobs| apply(Layer::new(&bad()[..2_000]), tree, jobs)),
     ("no tar at all", |tree, jobs| apply(Layer::new(&[b'?'; 600][..]), tree, jobs)),
     ("refused by policy at its second entry", |tree, jobs| {
@@ -324,7 +339,7 @@ fn a_tree_that_failed_is_not_made_good_by_another_handle_on_it() {
     let place = tempfile::tempdir().unwrap();
     let [mut failed, mut other] = ["failed", "other"].map(|name| Staged::beside(&open(place.path()), name).unwrap());
     let hidden = |name: &str| place.path().join(name).join("rootfs");
-    apply(proven(&bad()).digest(digest(b"")), failed.rootfs(), 1).unwrap_err();
+    bad_as(|known| known.with_digest(digest(b"")), failed.rootfs(), 1).unwrap_err();
     let theirs = names(place.path()).into_iter().find(|name| hidden(name).join("bad").exists());
     // It lies where whoever makes it may open it, as a visible tree that has never failed.
     let mut again = Rootfs::over(&open(&hidden(&theirs.unwrap()))).unwrap();

@@ -4,7 +4,7 @@ use super::{digest, names};
 use crate::child;
 use crate::support::layer::{LayerBuilder, mode};
 use crate::support::open;
-use layercage::{Blob, Durability, Error, Layer, Misuse, Occupant, Policy, Staged, Unpacker, Verified};
+use layercage::{Blob, Durability, Error, Expected, Layer, Misuse, Occupant, Policy, Staged, Unpacker, Verified};
 use rustix::fs::{CWD, FileType, Mode, XattrFlags, mknodat, setxattr};
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
@@ -30,7 +30,8 @@ fn beside(place: &Path) -> Result<Staged, Error> {
 /// Applies a layer with one file and a root of its own, with all that proves it.
 fn filled(staged: &mut Staged) -> Vec<Verified<Blob>> {
     let bytes = LayerBuilder::new().dir_with(".", &mode(0o1755)).file("file", b"image").build();
-    let layer = Layer::new(&bytes[..]).blob(digest(&bytes), bytes.len() as u64).diff_id(digest(&bytes));
+    let layer = Layer::new(&bytes[..])
+        .expecting(Expected::blob(digest(&bytes), bytes.len() as u64).with_diff_id(digest(&bytes)));
     vec![Unpacker::new(Policy::default()).apply(layer, staged.rootfs()).unwrap().verified().unwrap()]
 }
 

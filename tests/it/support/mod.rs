@@ -12,7 +12,7 @@ use super::build;
 use cap_std::ambient_authority;
 use cap_std::fs::Dir;
 use layer::LayerBuilder;
-use layercage::{Digest, Layer, Policy, Staged, Unpacker};
+use layercage::{Digest, Expected, Layer, Policy, Staged, Unpacker};
 use std::path::Path;
 
 /// A handle on a directory of a test.
@@ -37,7 +37,7 @@ pub(crate) fn stage(place: &Path, policy: &Policy, layers: &[LayerBuilder]) {
     let proofs = layers.iter().map(|layer| {
         let bytes = layer.clone().build();
         let digest = Digest::Sha256(sha2::Sha256::digest(&bytes).into());
-        let layer = Layer::new(&bytes[..]).blob(digest, bytes.len() as u64).diff_id(digest);
+        let layer = Layer::new(&bytes[..]).expecting(Expected::blob(digest, bytes.len() as u64).with_diff_id(digest));
         unpacker.apply(layer, staged.rootfs()).unwrap().verified().unwrap()
     });
     let proofs = proofs.collect();
