@@ -1,5 +1,6 @@
 //! The way to the parent that was walked to last: the next entry most often lies on it, or near it.
 
+use super::report::LinkReports;
 use super::{Branch, Tree};
 use crate::words::Followed;
 use std::collections::VecDeque;
@@ -24,6 +25,9 @@ pub(super) struct Waypoint<D> {
     /// The links followed so far. A walk that begins here counts them, so that a limit does not depend on what is
     /// remembered.
     pub(super) followed: Followed,
+    /// What was reported about them. It is reported for each entry, so that a report does not depend on what is
+    /// remembered.
+    pub(super) reported: LinkReports,
 }
 
 impl<D> Default for Recent<D> {
@@ -61,10 +65,10 @@ impl<D> Recent<D> {
     }
 
     /// Records where the walk has come to.
-    pub(super) fn come_to(&mut self, end: usize, at: Branch<D>, followed: Followed) {
+    pub(super) fn come_to(&mut self, waypoint: Waypoint<D>) {
         if self.steps.len() == HELD {
             self.steps.pop_front();
         }
-        self.steps.push_back(Waypoint { end, at, followed });
+        self.steps.push_back(waypoint);
     }
 }

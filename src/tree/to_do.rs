@@ -25,6 +25,14 @@ pub(super) enum Part<'n> {
 }
 
 impl Part<'_> {
+    /// The target of the link that the part is from; `None` for a part of the names.
+    pub(super) fn target(&self) -> Option<&Rc<[u8]>> {
+        match self {
+            Self::OfNames(_) => None,
+            Self::OfTarget { target, .. } => Some(target),
+        }
+    }
+
     pub(super) fn as_bytes(&self) -> &[u8] {
         match self {
             Self::OfNames(part) => part,

@@ -15,6 +15,7 @@
 
 use super::open_model::OpenModel;
 use super::recent::{Recent, Waypoint};
+use super::report::LinkReports;
 use super::to_do::{Part, ToDo};
 use super::{Branch, Step, Tree, path_of, report};
 use crate::plan::{Holds, LayerContents, Reporter, Standing, may_be_made};
@@ -101,10 +102,14 @@ pub(super) fn walk<T: Tree>(
         // Only what is walked through to bring something is recorded as traversed, so only that is remembered.
         Purpose::Find | Purpose::FindLower => None,
     };
-    let Waypoint { end, at, followed } = match start {
+    let Waypoint { end, at, followed, reported } = match start {
         Some(start) => start,
-        None => Waypoint { end: 0, at: root(tree, contents), followed: Followed::default() },
+        None => {
+            let (followed, reported) = (Followed::default(), LinkReports::default());
+            Waypoint { end: 0, at: root(tree, contents), followed, reported }
+        }
     };
+    reported.repeat(reporter)?;
     // What a layer may ask for does not depend on what is remembered.
     ways.work.add(followed, &ways.limits)?;
     // Most entries lie in the directory of the one before.
@@ -113,7 +118,7 @@ pub(super) fn walk<T: Tree>(
     }
     let trail = Trail::default();
     let to_do = ToDo::new(names, end);
-    let walk = Walk { tree, ways, contents, reporter, purpose, at, followed, trail, to_do, last_target: Rc::from([]) };
+    let walk = Walk { tree, ways, contents, reporter, purpose, at, followed, reported, trail, to_do };
     walk.run(end, followed, names.len())
 }
 
@@ -132,10 +137,9 @@ struct Walk<'w, 'p, T: Tree> {
     /// The directory that it has reached.
     at: Branch<T::Dir>,
     followed: Followed,
+    reported: LinkReports,
     trail: Trail<T::Dir>,
     to_do: ToDo<'w>,
-    /// For messages about a link that climbs.
-    last_target: Rc<[u8]>,
 }
 
 /// What a step means to the walk.
@@ -154,7 +158,7 @@ impl<T: Tree> Walk<'_, '_, T> {
                 && done > start
                 && done < end
             {
-                self.ways.recent.come_to(done, self.at.clone(), self.followed);
+                self.ways.recent.come_to(self.waypoint(done));
             }
             let Some(part) = self.to_do.next() else { break };
             match self.take(&part)? {
@@ -173,7 +177,7 @@ impl<T: Tree> Walk<'_, '_, T> {
     fn take(&mut self, part: &Part<'_>) -> Result<Turn, Fault> {
         match part.as_bytes() {
             b"" | b"." => Ok(Turn::On),
-            b".." => self.up(),
+            b".." => self.up(part),
             name => self.down(Component::parse(name)?),
         }
     }
@@ -208,7 +212,8 @@ impl<T: Tree> Walk<'_, '_, T> {
 
     /// Puts the target of a link onto the names to do.
     fn follow(&mut self, target: Vec<u8>) -> Result<Turn, Fault> {
-        report::follows(self.reporter, &target)?;
+        let target: Rc<[u8]> = target.into();
+        self.reported.follows(self.reporter, &target)?;
         // A chain of links may be endless, and the components of few links may be many.
         self.followed.follow(&target);
         self.followed.check_walk(&self.ways.limits)?;
@@ -217,8 +222,7 @@ impl<T: Tree> Walk<'_, '_, T> {
             self.at = root(self.tree, self.contents);
             self.trail = Trail::default();
         }
-        self.last_target = target.into();
-        self.to_do.push(Rc::clone(&self.last_target));
+        self.to_do.push(target);
         Ok(Turn::On)
     }
 
@@ -239,11 +243,14 @@ impl<T: Tree> Walk<'_, '_, T> {
     }
 
     /// Goes to the directory above.
-    fn up(&mut self) -> Result<Turn, Fault> {
+    fn up(&mut self, part: &Part<'_>) -> Result<Turn, Fault> {
         self.trail.places.pop();
         match self.trail.above.pop_back() {
             Some(above) => self.at = above,
-            None if self.tree.path(&self.at.dir).is_empty() => report::climbs(self.reporter, &self.last_target)?,
+            None if self.tree.path(&self.at.dir).is_empty() => {
+                let target = part.target().ok_or(Fault::bug("a name has a `..` component"))?;
+                self.reported.climbs(self.reporter, target)?;
+            }
             None => self.at = self.walk_above()?,
         }
         Ok(Turn::On)
@@ -277,7 +284,12 @@ impl<T: Tree> Walk<'_, '_, T> {
         if self.followed != followed_before {
             self.ways.recent.keep_above(self.tree, &self.at.dir);
         }
-        self.ways.recent.come_to(end, self.at.clone(), self.followed);
+        self.ways.recent.come_to(self.waypoint(end));
+    }
+
+    /// Where the first `end` bytes of the names lead.
+    fn waypoint(&self, end: usize) -> Waypoint<T::Dir> {
+        Waypoint { end, at: self.at.clone(), followed: self.followed, reported: self.reported.clone() }
     }
 }
 

@@ -271,7 +271,9 @@ impl Names {
         let root = At { number: 0, floor: self.directories.first().map_or(0, |root| root.floor) };
         let mut at = root;
         let mut followed = Followed::default();
-        let mut last_target: Rc<[u8]> = Rc::from(&b""[..]);
+        // Each link is reported once in a walk: a target of 4 KiB may say `..` 1,365 times.
+        let mut reported_links = Vec::<Rc<[u8]>>::new();
+        let mut reported_climbs = Vec::<Rc<[u8]>>::new();
         let mut trail: Vec<(At, Key, usize)> = Vec::new();
         let mut to_do: Vec<(Rc<[u8]>, usize)> = vec![(names.into(), 0)];
         while let Some((names, start)) = to_do.pop() {
@@ -288,7 +290,11 @@ impl Names {
                             at = above;
                             path.truncate(length);
                         }
-                        None => reporter.quirk(Quirk::LinkClimbs { target: Escaped::new(&last_target) })?,
+                        None if reported_climbs.contains(&names) => {}
+                        None => {
+                            reported_climbs.push(Rc::clone(&names));
+                            reporter.quirk(Quirk::LinkClimbs { target: Escaped::new(&names) })?;
+                        }
                     }
                     continue;
                 }
@@ -310,7 +316,10 @@ impl Names {
                 Some(Kind::Link { number }) => {
                     path.truncate(length);
                     let target = self.link_target(number);
-                    reporter.quirk(Quirk::LinkParent { target: Escaped::new(&target) })?;
+                    if !reported_links.contains(&target) {
+                        reported_links.push(Rc::clone(&target));
+                        reporter.quirk(Quirk::LinkParent { target: Escaped::new(&target) })?;
+                    }
                     followed.follow(&target);
                     followed.check_walk(&self.limits)?;
                     self.work.follow(&target, &self.limits)?;
@@ -319,7 +328,6 @@ impl Names {
                         trail.clear();
                         path.clear();
                     }
-                    last_target = Rc::clone(&target);
                     to_do.push((target, 0));
                     continue;
                 }
