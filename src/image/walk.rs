@@ -7,10 +7,10 @@ use super::platform::Platform;
 use super::reference::SHOWN;
 use crate::words::{Digest, Error, Fault, Limit, Violation};
 use std::collections::{BTreeSet, HashMap};
-use std::rc::Rc;
+use std::sync::Arc;
 
 /// A manifest that fits: how many platforms would have been better, and which it is.
-pub(super) type Fitting = (usize, Rc<Descriptor>);
+pub(super) type Fitting = (usize, Arc<Descriptor>);
 
 /// A walk through the indexes of an image.
 ///
@@ -130,7 +130,7 @@ impl<'a> Walk<'a> {
             Step::Read(manifest) => (self.fits(&manifest)?, manifest),
             Step::Fits(rank, manifest) => (Some(rank), manifest),
         };
-        Ok(Found { fitting: rank.map(|rank| (rank, Rc::new(descriptor))), indexes: 0 })
+        Ok(Found { fitting: rank.map(|rank| (rank, Arc::new(descriptor))), indexes: 0 })
     }
 
     /// Walks an index. No index can lie within itself, since it would have to hold its own digest.

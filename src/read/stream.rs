@@ -15,7 +15,7 @@ use std::io::{self, BufRead, Read};
 /// The uncompressed bytes of a layer, verified as they are read: size and digest of the blob before decompression, and
 /// the diff ID after it.
 ///
-/// Errors of [`Read`] carry an [`Error`]; [`Error::of_reader`] extracts it.
+/// Errors of [`Read`] carry an [`Error`](crate::Error); [`Error::of_reader`](crate::Error::of_reader) extracts it.
 ///
 /// ```
 /// # use layercage::{Expected, Error, Format, LayerStream, Limits};

@@ -3,14 +3,14 @@
 use super::{ClampedTime, ExactTime, ExactXattrs, Exactness, Granted, Inexact, UnsetXattr};
 use crate::plan::{Reporter, lacks_xattr, needed_xattr};
 use crate::words::{EntryPath, Escaped, Fault, Metadata, Octal, Ownership, Quirk, QuirkRule};
-use std::rc::Rc;
+use std::sync::Arc;
 
 /// What a walk has reported about links.
 ///
 /// Each link is reported once in a walk. A target of 4 KiB may say `..` 1,365 times, and 200 entries may lead through it:
 /// a report for each `..` made 167 MB of 1.7 KB.
 #[derive(Debug, Clone, Default)]
-pub(super) struct LinkReports(Vec<(LinkReport, Rc<[u8]>)>);
+pub(super) struct LinkReports(Vec<(LinkReport, Arc<[u8]>)>);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum LinkReport {
@@ -20,12 +20,12 @@ enum LinkReport {
 
 impl LinkReports {
     /// A walk follows a link.
-    pub(super) fn follows(&mut self, reporter: &mut Reporter<'_>, target: &Rc<[u8]>) -> Result<(), Fault> {
+    pub(super) fn follows(&mut self, reporter: &mut Reporter<'_>, target: &Arc<[u8]>) -> Result<(), Fault> {
         self.add(reporter, LinkReport::Follows, target)
     }
 
     /// The target of a link leads above the root. If that passes, the walk stays at the root.
-    pub(super) fn climbs(&mut self, reporter: &mut Reporter<'_>, target: &Rc<[u8]>) -> Result<(), Fault> {
+    pub(super) fn climbs(&mut self, reporter: &mut Reporter<'_>, target: &Arc<[u8]>) -> Result<(), Fault> {
         self.add(reporter, LinkReport::Climbs, target)
     }
 
@@ -34,12 +34,12 @@ impl LinkReports {
         self.0.iter().try_for_each(|(kind, target)| kind.report(reporter, target))
     }
 
-    fn add(&mut self, reporter: &mut Reporter<'_>, kind: LinkReport, target: &Rc<[u8]>) -> Result<(), Fault> {
+    fn add(&mut self, reporter: &mut Reporter<'_>, kind: LinkReport, target: &Arc<[u8]>) -> Result<(), Fault> {
         // There are many links on the way, and most policies let them pass.
         if reporter.is_silent_on(kind.rule()) || self.0.iter().any(|(told, of)| *told == kind && of == target) {
             return Ok(());
         }
-        self.0.push((kind, Rc::clone(target)));
+        self.0.push((kind, Arc::clone(target)));
         kind.report(reporter, target)
     }
 }

@@ -1,6 +1,6 @@
 //! The names that a walk has still to do.
 
-use std::rc::Rc;
+use std::sync::Arc;
 
 /// The names of a walk, with the targets of links on top of them.
 #[derive(Debug)]
@@ -9,7 +9,7 @@ pub(super) struct ToDo<'n> {
     /// How much of the names is done.
     done: usize,
     /// The targets of links, and how much of each is done. The last one comes first.
-    targets: Vec<(Rc<[u8]>, usize)>,
+    targets: Vec<(Arc<[u8]>, usize)>,
 }
 
 /// A part of a name between two slashes.
@@ -18,7 +18,7 @@ pub(super) enum Part<'n> {
     OfNames(&'n [u8]),
     /// From `start` to `end` in the target of a link.
     OfTarget {
-        target: Rc<[u8]>,
+        target: Arc<[u8]>,
         start: usize,
         end: usize,
     },
@@ -26,7 +26,7 @@ pub(super) enum Part<'n> {
 
 impl Part<'_> {
     /// The target of the link that the part is from; `None` for a part of the names.
-    pub(super) fn target(&self) -> Option<&Rc<[u8]>> {
+    pub(super) fn target(&self) -> Option<&Arc<[u8]>> {
         match self {
             Self::OfNames(_) => None,
             Self::OfTarget { target, .. } => Some(target),
@@ -53,7 +53,7 @@ impl<'n> ToDo<'n> {
     }
 
     /// The target of a link comes next.
-    pub(super) fn push(&mut self, target: Rc<[u8]>) {
+    pub(super) fn push(&mut self, target: Arc<[u8]>) {
         self.targets.push((target, 0));
     }
 
@@ -64,7 +64,7 @@ impl<'n> ToDo<'n> {
                 let end = end_of_part(&target, start);
                 // A target that is done is dropped at once: a chain of links needs no more memory than one.
                 if end < target.len() {
-                    self.targets.push((Rc::clone(&target), end + 1));
+                    self.targets.push((Arc::clone(&target), end + 1));
                 }
                 Some(Part::OfTarget { target, start, end })
             }
@@ -105,7 +105,7 @@ mod tests {
         let mut to_do = ToDo::new(b"a/b", 0);
         assert_eq!(to_do.next().unwrap().as_bytes(), b"a");
         assert_eq!(to_do.done(), Some(1));
-        to_do.push(Rc::from(&b"/x/../y/"[..]));
+        to_do.push(Arc::from(&b"/x/../y/"[..]));
         assert_eq!(to_do.next().unwrap().as_bytes(), b"");
         assert_eq!(to_do.done(), None);
         assert_eq!(parts(&mut to_do), [&b"x"[..], b"..", b"y", b"", b"b"]);

@@ -22,7 +22,7 @@ use crate::plan::{Holds, LayerContents, Reporter, Standing, may_be_made};
 use crate::words::{Component, Escaped, Fault, Followed, Limits, PlaceId, Violation, Work};
 use std::collections::VecDeque;
 use std::io;
-use std::rc::Rc;
+use std::sync::Arc;
 
 /// What a walk is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -212,7 +212,7 @@ impl<T: Tree> Walk<'_, '_, T> {
 
     /// Puts the target of a link onto the names to do.
     fn follow(&mut self, target: Vec<u8>) -> Result<Turn, Fault> {
-        let target: Rc<[u8]> = target.into();
+        let target: Arc<[u8]> = target.into();
         self.reported.follows(self.reporter, &target)?;
         // A chain of links may be endless, and the components of few links may be many.
         self.followed.follow(&target);

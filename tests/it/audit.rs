@@ -302,7 +302,7 @@ fn a_link_is_reported_once_for_each_entry_behind_it_however_often_its_target_cli
 
     for lower in [Lower::Nothing, Lower::Unknown] {
         let mut count = Count::default();
-        let mut audited = Audit::new(Limits::default()).policy(policy.clone()).with_tree(lower);
+        let mut audited = Audit::new(Limits::default()).with_policy(policy.clone()).with_tree(lower);
         audited.layer(Layer::new(&layer[..]), &mut count).unwrap();
         assert_eq!(count.0, expected, "{lower:?}");
     }

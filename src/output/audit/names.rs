@@ -5,7 +5,7 @@ use super::table::{Table, Targets};
 use crate::plan::{Reporter, Skippable, Standing, may_be_made};
 use crate::words::{Component, Escaped, Fault, Followed, Limit, Limits, Metadata, Quirk, Violation, Work};
 use std::hash::{BuildHasher, RandomState};
-use std::rc::Rc;
+use std::sync::Arc;
 
 /// What stands at a name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -140,8 +140,8 @@ impl Names {
     }
 
     /// Where a symbolic link leads, by its number.
-    pub(super) fn link_target(&self, number: u32) -> Rc<[u8]> {
-        self.targets.target(number).unwrap_or_else(|| Rc::from(&b""[..]))
+    pub(super) fn link_target(&self, number: u32) -> Arc<[u8]> {
+        self.targets.target(number).unwrap_or_else(|| Arc::from(&b""[..]))
     }
 
     /// Checks that the names so far are within the limit. One entry may exceed it: the next one finds out.
@@ -272,15 +272,15 @@ impl Names {
         let mut at = root;
         let mut followed = Followed::default();
         // Each link is reported once in a walk: a target of 4 KiB may say `..` 1,365 times.
-        let mut reported_links = Vec::<Rc<[u8]>>::new();
-        let mut reported_climbs = Vec::<Rc<[u8]>>::new();
+        let mut reported_links = Vec::<Arc<[u8]>>::new();
+        let mut reported_climbs = Vec::<Arc<[u8]>>::new();
         let mut trail: Vec<(At, Key, usize)> = Vec::new();
-        let mut to_do: Vec<(Rc<[u8]>, usize)> = vec![(names.into(), 0)];
+        let mut to_do: Vec<(Arc<[u8]>, usize)> = vec![(names.into(), 0)];
         while let Some((names, start)) = to_do.pop() {
             let rest = names.get(start..).unwrap_or_default();
             let length = rest.iter().position(|&byte| byte == b'/').unwrap_or(rest.len());
             if length < rest.len() {
-                to_do.push((Rc::clone(&names), start + length + 1));
+                to_do.push((Arc::clone(&names), start + length + 1));
             }
             let name = match rest.get(..length).unwrap_or_default() {
                 b"" | b"." => continue,
@@ -292,7 +292,7 @@ impl Names {
                         }
                         None if reported_climbs.contains(&names) => {}
                         None => {
-                            reported_climbs.push(Rc::clone(&names));
+                            reported_climbs.push(Arc::clone(&names));
                             reporter.quirk(Quirk::LinkClimbs { target: Escaped::new(&names) })?;
                         }
                     }
@@ -317,7 +317,7 @@ impl Names {
                     path.truncate(length);
                     let target = self.link_target(number);
                     if !reported_links.contains(&target) {
-                        reported_links.push(Rc::clone(&target));
+                        reported_links.push(Arc::clone(&target));
                         reporter.quirk(Quirk::LinkParent { target: Escaped::new(&target) })?;
                     }
                     followed.follow(&target);

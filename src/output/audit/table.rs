@@ -2,7 +2,7 @@
 
 use super::names::{Key, Node};
 use std::collections::HashMap;
-use std::rc::Rc;
+use std::sync::Arc;
 
 /// How many tables the names are spread over. While a hash table grows, its old and new memory exist together. One
 /// table of a million names would need 60 MiB for a moment. Of many small tables, only one grows at a time.
@@ -88,10 +88,10 @@ impl Targets {
     }
 
     /// The target at an index.
-    pub(super) fn target(&self, number: u32) -> Option<Rc<[u8]>> {
+    pub(super) fn target(&self, number: u32) -> Option<Arc<[u8]>> {
         let (head, rest) = self.0.get(number as usize..)?.split_at_checked(HEAD)?;
         let length = u16::from_le_bytes(*head.last_chunk()?);
-        rest.get(..usize::from(length)).map(Rc::from)
+        rest.get(..usize::from(length)).map(Arc::from)
     }
 
     /// The hash of the owner of the link at an index.
