@@ -109,9 +109,8 @@ pub(crate) const EXCEPTIONS: &[Exception] = &[
                  and is no extended header",
         applies: |difference, anatomy| {
             let other = anatomy.magic().starts_with(b"ustar\0") && !anatomy.magic().ends_with(b"00");
-            // An extended header that is none is an entry, which stands where ours has the next one.
-            let is_entry = matches!(difference.what, What::Sequence | What::Kind | What::Name);
-            (is_entry && anatomy.has_odd_extended()) || matches!(difference.what, What::Name | What::Device) && other
+            let sequence = difference.what == What::Sequence && anatomy.has_odd_extended();
+            sequence || matches!(difference.what, What::Name | What::Device) && other
         },
     },
     Exception {
