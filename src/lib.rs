@@ -63,12 +63,14 @@ pub use image::{
     Platform, Scratch, Selected, Selector, What,
 };
 #[cfg(feature = "unpack")]
-pub use output::{Data, Filter, LayerContext, Lower, Piece, Rootfs, Sink, SinkError, Tee, Visibility};
+pub use output::{Data, Filter, LayerContext, Piece, Rootfs, Sink, SinkError, Tee, Visibility};
 #[cfg(feature = "unpack")]
 pub use plan::{Judged, Reporter};
 pub use read::{Blob, Checked, EndMark, Expected, Format, LayerStream, TarReader, Verified};
 #[cfg(feature = "sandbox")]
 pub use sandbox::Sandbox;
+#[cfg(feature = "unpack")]
+pub use tree::Lower;
 #[cfg(feature = "unpack")]
 pub use unpack::{Advance, Applied, Audit, Layer, Observer, Progress, Session, Staged, Step, Unpacker};
 pub use words::*;

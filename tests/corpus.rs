@@ -78,6 +78,17 @@ const LIMITS_OF_IMAGES: [Limit; 9] = [
     Limit::AuditBytes,
 ];
 
+/// Limits on what is found by walking through a tree, or kept of one.
+const LIMITS_OF_THE_TREE: [Limit; 7] = [
+    Limit::LayerLinkHops,
+    Limit::LayerLinkSteps,
+    Limit::ImpliedDirectories,
+    Limit::ImageSteps,
+    Limit::LayerOpens,
+    Limit::LayerPlaces,
+    Limit::SkippedBytes,
+];
+
 /// Rules that are about a tree, which an audit does not have unless it is asked for.
 const OF_THE_TREE: &[&str] = &[
     "parent-not-directory",
@@ -404,38 +415,55 @@ fn holds(root: &Path, path: &str, fact: &Fact) -> bool {
     }
 }
 
+/// What an audit finds: rules, each with its entry.
 #[derive(Default)]
-struct Found(BTreeSet<&'static str>);
+struct Found(Vec<(Option<u64>, &'static str)>);
 
 impl Observer for Found {
     fn finding(&mut self, finding: &Finding) {
-        self.0.insert(finding.rule.id());
+        self.0.push((finding.position.entry, finding.rule.id()));
     }
 }
 
-/// Audits a case, and says what is not as it should be: all that the bytes show and policies speak of is found, and
-/// where all of them take the layer, nothing is.
+impl Found {
+    /// Says what is not as it should be. All that the bytes show and policies speak of is found, and nothing else. Behind
+    /// what every preset refuses, an audit may find more.
+    fn compare(&self, case: &Case, expected: &BTreeSet<&'static str>) -> Option<String> {
+        let end = match case.expected[Preset::Compatible as usize] {
+            Expected::Refuse(rule) if expected.contains(rule) => {
+                let world = World::new();
+                let error = apply(case, &policy(Preset::Compatible), &world.0.path().join("root")).unwrap_err();
+                let refused = (error.position().entry, rule);
+                match self.0.iter().position(|found| *found == refused) {
+                    Some(end) => end + 1,
+                    None => return Some(format!("{}: refused {refused:?}, found {:?}", case.name, self.0)),
+                }
+            }
+            // Without a tree, an audit goes on behind what only a tree shows, and may find more there.
+            Expected::Refuse(_) => {
+                let is_found = |rule: &&str| self.0.iter().any(|(_, found)| found == rule);
+                let is_right = expected.iter().all(is_found);
+                return (!is_right).then(|| format!("{}: expected {expected:?}, found {:?}", case.name, self.0));
+            }
+            _ => self.0.len(),
+        };
+        let found: BTreeSet<_> = self.0[..end].iter().map(|(_, rule)| *rule).collect();
+        (found != *expected).then(|| format!("{}: expected {expected:?}, found {:?}", case.name, self.0))
+    }
+}
+
+/// Audits a case without a tree, and says what is not as it should be.
 fn audit(case: &Case) -> Option<String> {
     let mut found = Found::default();
     Audit::new(limits(case)).with_policy(auditing()).layer(told(case), &mut found).unwrap();
-    let of_the_tree = [Limit::LayerLinkHops, Limit::LayerLinkSteps, Limit::ImpliedDirectories, Limit::ImageSteps];
-    let limit_of_the_tree = of_the_tree.iter().any(|limit| sets(case, *limit)) || is_of_unpacking(case);
+    let limit_of_the_tree = LIMITS_OF_THE_TREE.iter().any(|limit| sets(case, *limit));
     let is_seen = |rule: &&str| !(OF_THE_TREE.contains(rule) || limit_of_the_tree && *rule == "limit");
     let expected: BTreeSet<_> = case.rules().into_iter().filter(is_seen).collect();
-    // Where every preset refuses at once, an audit may find more behind it.
-    let refused = matches!(case.expected[Preset::Compatible as usize], Expected::Refuse(_));
-    let right = if refused { found.0.is_superset(&expected) } else { found.0 == expected };
-    (!right).then(|| format!("{}: expected {expected:?}, found {:?}", case.name, found.0))
+    found.compare(case, &expected)
 }
 
 fn sets(case: &Case, limit: Limit) -> bool {
     case.limits.iter().any(|(name, _)| *name == limit.id())
-}
-
-/// Whether a case is about an amount that only unpacking spends: an audit skips nothing, opens no directory, and keeps
-/// what a layer brings in other memory.
-fn is_of_unpacking(case: &Case) -> bool {
-    [Limit::SkippedBytes, Limit::LayerOpens, Limit::LayerPlaces].iter().any(|limit| sets(case, *limit))
 }
 
 /// The same over the lower layer, of which nothing is unknown: now the rules about a tree count too.
@@ -447,13 +475,6 @@ fn audit_with_tree(case: &Case) -> Option<String> {
         assert!(found.0.is_empty(), "{}: {:?} in the lower layer", case.name, found.0);
     }
     audit.layer(told(case), &mut found).unwrap();
-    let mut expected: BTreeSet<_> = case.rules().into_iter().collect();
-    // Where presets skip a device, an audit takes it for made, as it is by another choice.
-    expected.extend((case.name == "whiteout-above-a-skipped-device").then_some("whiteout-of-own"));
-    if is_of_unpacking(case) {
-        expected.remove("limit");
-    }
-    let refused = matches!(case.expected[Preset::Compatible as usize], Expected::Refuse(_));
-    let right = if refused { found.0.is_superset(&expected) } else { found.0 == expected };
-    (!right || !audit.has_seen_tree()).then(|| format!("{}: expected {expected:?}, found {:?}", case.name, found.0))
+    let wrong = found.compare(case, &case.rules().into_iter().collect());
+    wrong.or_else(|| (!audit.has_seen_tree()).then(|| format!("{}: the tree was not seen", case.name)))
 }

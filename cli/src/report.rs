@@ -314,7 +314,7 @@ fn describe(kind: &ChangeKind) -> Described<'_> {
         ChangeKind::Symlink { target, metadata } => ("symlink", Some(metadata), None, Some(target.as_bytes())),
         ChangeKind::Fifo(metadata) => ("fifo", Some(metadata), None, None),
         ChangeKind::Device { metadata, .. } => ("device", Some(metadata), None, None),
-        ChangeKind::Skipped => ("skipped", None, None, None),
+        ChangeKind::Skipped(_) => ("skipped", None, None, None),
         ChangeKind::Whiteout => ("whiteout", None, None, None),
         ChangeKind::OpaqueWhiteout => ("opaque", None, None, None),
     }

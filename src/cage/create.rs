@@ -177,7 +177,7 @@ impl Cage {
             Step::Symlink(target) if over == Over::Nothing => {
                 return Ok(Made::InTheWay(InTheWay::Symlink { target }));
             }
-            Step::Symlink(_) | Step::Missing | Step::Other => (),
+            Step::Symlink(_) | Step::Missing | Step::Other | Step::Unknown(_) => (),
         }
         match self.install(place, over, new)? {
             Attempt::Done(Installed { made: (directory, inexact), old, leftover }) => {

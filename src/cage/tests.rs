@@ -2,7 +2,9 @@ use super::directory::Directory;
 use super::{Cage, Exposure};
 use crate::plan::{Holds, Reporter};
 use crate::tree::{Applier, Branch, ExactTime, ExactXattrs, Exactness};
-use crate::words::{Change, ChangeKind, Component, EntryPath, Limit, Limits, Metadata, Policy, Terms, Timestamp};
+use crate::words::{
+    Change, ChangeKind, Component, EntryPath, Limit, Limits, Metadata, Policy, Skippable, Terms, Timestamp,
+};
 use rustix::fs::{CWD, Mode, OFlags, openat};
 use std::os::fd::AsFd;
 use std::sync::Arc;
@@ -47,7 +49,7 @@ fn a_tree_that_is_replaced_again_and_again_leaves_nothing_in_memory() {
             let deepest = format!("before/d/{number}/a/b/c");
             apply(&mut applier, &deepest, ChangeKind::Directory(metadata(0o755)), &limits);
             apply(&mut applier, "before/d", ChangeKind::Fifo(metadata(0o644)), &limits);
-            apply(&mut applier, "before/d", ChangeKind::Skipped, &limits);
+            apply(&mut applier, "before/d", ChangeKind::Skipped(Skippable::Fifo), &limits);
         }
         applier.end_layer();
         applier.tree_mut().settle().unwrap();

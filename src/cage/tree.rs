@@ -72,7 +72,7 @@ impl Tree for Cage {
         let owner_differs = self.owners.are_kept() && (status.uid, status.gid) != (granted.uid, granted.gid);
         // The mode of a symbolic link means nothing.
         let mode_differs = status.kind != FileType::Symlink && status.mode != granted.mode;
-        Ok(Inode::File(if owner_differs || mode_differs { Repeats::Otherwise } else { Repeats::Alike }))
+        Ok(Inode::File(if owner_differs || mode_differs { Repeats::Otherwise } else { Repeats::Alike }, None))
     }
 
     fn make(&mut self, at: &Place<'_>, node: &mut Node<'_, '_>, over: Over) -> Result<Made, Fault> {

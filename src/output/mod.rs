@@ -12,7 +12,6 @@ mod sink_error;
 mod state;
 mod tee;
 
-pub use audit::Lower;
 pub(crate) use audit::TreeModel;
 pub use context::LayerContext;
 pub use data::{Data, Piece};

@@ -56,6 +56,11 @@ impl LayerContents {
         limits.check(Limit::LayerPlaces, (self.places.len() + self.passages.len() + self.cleared) as u64)
     }
 
+    /// Bytes of memory.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.places.bytes() + self.passages.bytes() + self.own.bytes()
+    }
+
     /// What the root holds.
     pub(crate) fn root(&self) -> Holds {
         if self.alone { Holds::OwnAlone } else { self.below(Holds::Lower, PlaceId::ROOT) }

@@ -3,10 +3,12 @@
 use super::meaning;
 use super::owner::{self, Of};
 use super::reporter::Reporter;
+use super::skipped::is_skipped_by;
 use super::whiteout::{self, Marker};
 use super::xattr::{self, Allowed};
 use crate::words::{
     Change, ChangeKind, Device, Devices, Entry, EntryKind, EntryPath, Escaped, Fault, Fifos, Metadata, Owners, Quirk,
+    Skippable,
 };
 
 /// A value that policy lets pass. Only the judge creates one, and a [`Sink`](crate::Sink) takes nothing else.
@@ -61,8 +63,8 @@ pub(crate) fn judge(entry: Entry, reporter: &mut Reporter<'_>) -> Result<Option<
         EntryKind::File { .. } => Of::File,
     };
     let kind = match entry.kind {
-        EntryKind::Fifo if !makes_fifo(reporter)? => ChangeKind::Skipped,
-        EntryKind::Device(device) if !makes(device, reporter)? => ChangeKind::Skipped,
+        EntryKind::Fifo if !makes_fifo(reporter)? => ChangeKind::Skipped(Skippable::Fifo),
+        EntryKind::Device(device) if !makes_device(device, reporter)? => ChangeKind::Skipped(Skippable::of(device)),
         kind => {
             owner::adjust(&mut metadata, of, reporter)?;
             change(kind, metadata, reporter)?
@@ -102,17 +104,29 @@ fn change(kind: EntryKind, metadata: Metadata, reporter: &mut Reporter<'_>) -> R
 
 fn makes_fifo(reporter: &mut Reporter<'_>) -> Result<bool, Fault> {
     reporter.quirk(Quirk::Fifo)?;
-    Ok(reporter.is_observed() || reporter.policy().fifos() == Fifos::Create)
+    Ok(makes(Skippable::Fifo, reporter))
 }
 
-fn makes(device: Device, reporter: &mut Reporter<'_>) -> Result<bool, Fault> {
+fn makes_device(device: Device, reporter: &mut Reporter<'_>) -> Result<bool, Fault> {
     let Device { kind, major, minor } = device;
     if device.is_zero() {
-        return reporter.quirk(Quirk::DeviceZero).map(|()| reporter.is_observed());
+        reporter.quirk(Quirk::DeviceZero)?;
+        return Ok(makes(Skippable::DeviceZero, reporter));
     }
     meaning::check_device(device)?;
     reporter.quirk(Quirk::DeviceNode { kind, major, minor })?;
-    Ok(reporter.is_observed() || reporter.policy().devices() == Devices::Create)
+    Ok(makes(Skippable::Device, reporter))
+}
+
+/// Whether something that passed is made. An audit continues behind what its policy refuses, and takes it for made.
+fn makes(skippable: Skippable, reporter: &Reporter<'_>) -> bool {
+    let policy = reporter.policy();
+    match skippable {
+        _ if reporter.is_observed() => !is_skipped_by(skippable, policy),
+        Skippable::Device => policy.devices() == Devices::Create,
+        Skippable::DeviceZero => false,
+        Skippable::Fifo => policy.fifos() == Fifos::Create,
+    }
 }
 
 fn keep_allowed_xattrs(metadata: &mut Metadata, reporter: &mut Reporter<'_>) -> Result<(), Fault> {

@@ -26,6 +26,6 @@ pub(crate) use owner::{lacks_xattr, needed_xattr, terms};
 #[cfg(feature = "unpack")]
 pub use reporter::Reporter;
 #[cfg(feature = "unpack")]
-pub(crate) use skipped::{Skippable, Skipped, links_to_skippable};
+pub(crate) use skipped::{Skipped, is_skipped_by};
 #[cfg(feature = "unpack")]
 pub(crate) use whiteout::may_be_made;

@@ -131,7 +131,7 @@ impl<'p> Reporter<'p> {
         self.policy
     }
 
-    /// Whether an audit observes. It continues as if devices and named pipes that policy skips were created.
+    /// Whether an audit observes. It continues as if devices and named pipes that its policy refuses were created.
     pub(crate) fn is_observed(&self) -> bool {
         self.observer.is_some()
     }

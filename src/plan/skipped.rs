@@ -1,49 +1,18 @@
 //! Devices and named pipes that are skipped, so that hard links to them are skipped too.
 
-use super::reporter::Reporter;
-use crate::words::{
-    Device, Devices, EntryPath, Escaped, Fault, Fifos, Limit, Limits, Policy, Quirk, QuirkRule, Verdict, Violation,
-};
-use std::collections::BTreeSet;
+use crate::words::{Devices, Fifos, Limit, Limits, Policy, QuirkRule, Skippable, Verdict, Violation};
+use std::collections::BTreeMap;
 use std::ops::Bound;
 
 /// What a name costs beside its bytes.
 const OVERHEAD: u64 = 64;
 
-/// What some policies skip.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Skippable {
-    Device,
-    /// The character device 0:0, which no policy makes.
-    Zero,
-    Fifo,
-}
-
-impl Skippable {
-    pub(crate) fn of(device: Device) -> Self {
-        if device.is_zero() { Self::Zero } else { Self::Device }
-    }
-
-    /// Whether a policy takes a layer that has one, and skips it.
-    pub(crate) fn is_skipped_by(self, policy: &Policy) -> bool {
-        match self {
-            Self::Device => policy.devices() == Devices::Skip,
-            Self::Zero => policy.verdict(QuirkRule::DeviceZero) != Verdict::Refuse,
-            Self::Fifo => policy.fifos() == Fifos::Skip,
-        }
-    }
-}
-
-/// Reports a hard link to something that the policy skips: the hard link is skipped with it. An audit calls this, which
-/// continues as if such targets were created.
-pub(crate) fn links_to_skippable(
-    skippable: Skippable,
-    target: &EntryPath,
-    reporter: &mut Reporter<'_>,
-) -> Result<(), Fault> {
-    match skippable.is_skipped_by(reporter.policy()) {
-        true => reporter.quirk(Quirk::HardLinkToSkipped { target: Escaped::new(target.as_bytes()) }),
-        false => Ok(()),
+/// Whether a policy takes a layer that has one of these, and skips it.
+pub(crate) fn is_skipped_by(skippable: Skippable, policy: &Policy) -> bool {
+    match skippable {
+        Skippable::Device => policy.devices() == Devices::Skip,
+        Skippable::DeviceZero => policy.verdict(QuirkRule::DeviceZero) != Verdict::Refuse,
+        Skippable::Fifo => policy.fifos() == Fifos::Skip,
     }
 }
 
@@ -51,9 +20,9 @@ pub(crate) fn links_to_skippable(
 #[derive(Debug, Default)]
 pub(crate) struct Skipped {
     /// By lower layers: a whiteout removes them as if they were there.
-    lower: BTreeSet<Box<[u8]>>,
+    lower: BTreeMap<Box<[u8]>, Skippable>,
     /// By the layer being applied: they stay, as what it brings does.
-    own: BTreeSet<Box<[u8]>>,
+    own: BTreeMap<Box<[u8]>, Skippable>,
     /// Bytes of all that was ever skipped.
     bytes: u64,
 }
@@ -69,13 +38,15 @@ impl Skipped {
     /// # Errors
     ///
     /// [`Violation::LimitExceeded`].
-    pub(crate) fn skip(&mut self, path: &[u8], limits: &Limits) -> Result<(), Violation> {
-        if !self.own.contains(path) {
-            let bytes = self.bytes + path.len() as u64 + OVERHEAD;
-            limits.check(Limit::SkippedBytes, bytes)?;
-            self.bytes = bytes;
-            self.own.insert(path.into());
+    pub(crate) fn skip(&mut self, path: &[u8], skippable: Skippable, limits: &Limits) -> Result<(), Violation> {
+        if let Some(known) = self.own.get_mut(path) {
+            *known = skippable;
+            return Ok(());
         }
+        let bytes = self.bytes + path.len() as u64 + OVERHEAD;
+        limits.check(Limit::SkippedBytes, bytes)?;
+        self.bytes = bytes;
+        self.own.insert(path.into(), skippable);
         Ok(())
     }
 
@@ -84,9 +55,9 @@ impl Skipped {
         self.lower.is_empty() && self.own.is_empty()
     }
 
-    /// Whether a device would be at a path.
-    pub(crate) fn contains(&self, path: &[u8]) -> bool {
-        self.own.contains(path) || self.lower.contains(path)
+    /// What would be at a path, if it had not been skipped.
+    pub(crate) fn get(&self, path: &[u8]) -> Option<Skippable> {
+        self.own.get(path).or_else(|| self.lower.get(path)).copied()
     }
 
     /// What lower layers have at a path and below it goes.
@@ -114,11 +85,11 @@ impl Skipped {
     }
 }
 
-fn remove_below(paths: &mut BTreeSet<Box<[u8]>>, directory: &[u8]) {
+fn remove_below(paths: &mut BTreeMap<Box<[u8]>, Skippable>, directory: &[u8]) {
     let prefix = if directory.is_empty() { Vec::new() } else { [directory, b"/"].concat() };
     loop {
         let next = paths.range::<[u8], _>((Bound::Included(prefix.as_slice()), Bound::Unbounded)).next();
-        let Some(path) = next.filter(|path| path.starts_with(&prefix)).cloned() else { return };
+        let Some(path) = next.map(|(path, _)| path).filter(|path| path.starts_with(&prefix)).cloned() else { return };
         paths.remove(&path);
     }
 }
@@ -131,18 +102,18 @@ mod tests {
     fn a_whiteout_takes_what_lower_layers_skipped_and_nothing_else() {
         let mut skipped = Skipped::default();
         for path in ["dev", "dev-null", "dev/a", "dev/b/c"] {
-            skipped.skip(path.as_bytes(), &Limits::default()).unwrap();
+            skipped.skip(path.as_bytes(), Skippable::Device, &Limits::default()).unwrap();
         }
         skipped.begin_layer();
-        skipped.skip(b"dev/own", &Limits::default()).unwrap();
+        skipped.skip(b"dev/own", Skippable::Fifo, &Limits::default()).unwrap();
         skipped.clear_lower(b"dev/b");
-        assert!(!skipped.contains(b"dev/b/c") && skipped.contains(b"dev/a"));
+        assert!(skipped.get(b"dev/b/c").is_none() && skipped.get(b"dev/a").is_some());
         skipped.remove_lower(b"dev");
-        assert!(!skipped.contains(b"dev") && !skipped.contains(b"dev/a"));
-        assert!(skipped.contains(b"dev/own") && skipped.contains(b"dev-null"));
+        assert!(skipped.get(b"dev").is_none() && skipped.get(b"dev/a").is_none());
+        assert!(skipped.get(b"dev/own").is_some() && skipped.get(b"dev-null").is_some());
         skipped.replace(b"dev");
-        assert!(!skipped.contains(b"dev/own"));
+        assert!(skipped.get(b"dev/own").is_none());
         skipped.clear_lower(b"");
-        assert!(!skipped.contains(b"dev-null"));
+        assert!(skipped.get(b"dev-null").is_none());
     }
 }

@@ -3,7 +3,8 @@
 use super::walk::{Purpose, Walked, Ways, walk};
 use super::{Content, NodeKind, Place, Tree, path_of};
 use crate::plan::{LayerContents, Reporter, Skipped};
-use crate::words::{Change, ChangeKind, Fault, Ownership, Source, Terms};
+use crate::words::{Change, ChangeKind, Fault, Ownership, Skippable, Source, Terms};
+use std::collections::BTreeSet;
 
 /// Applies the changes of layers to a tree, in their order.
 #[derive(Debug)]
@@ -12,13 +13,33 @@ pub(crate) struct Applier<T: Tree> {
     pub(super) ways: Ways<T::Dir>,
     pub(super) contents: LayerContents,
     pub(super) skipped: Skipped,
+    /// What hard links led to that some policies skip.
+    pub(super) linked: BTreeSet<Skippable>,
     pub(super) ownership: Ownership,
+    /// Whether the layer has brought or skipped something at a place that is not known. What seems to be missing in the
+    /// tree may be there then.
+    pub(super) unplaced: Unplaced,
+}
+
+/// Whether something was brought or skipped at a place that is not known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Unplaced {
+    Nothing,
+    Something,
 }
 
 impl<T: Tree> Applier<T> {
     pub(crate) fn new(tree: T) -> Self {
         let (contents, ownership) = (LayerContents::nothing(), Ownership::default());
-        Self { tree, ways: Ways::default(), contents, skipped: Skipped::default(), ownership }
+        Self {
+            tree,
+            ways: Ways::default(),
+            contents,
+            skipped: Skipped::default(),
+            linked: BTreeSet::new(),
+            ownership,
+            unplaced: Unplaced::Nothing,
+        }
     }
 
     pub(crate) fn tree(&self) -> &T {
@@ -29,12 +50,23 @@ impl<T: Tree> Applier<T> {
         &mut self.tree
     }
 
+    /// What hard links led to that some policies skip, and the hard links with it.
+    pub(crate) fn linked(&self) -> &BTreeSet<Skippable> {
+        &self.linked
+    }
+
+    /// Bytes of memory for what the layer has brought.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.contents.bytes()
+    }
+
     /// Begins a layer. The tree must be ready for it.
     pub(crate) fn begin_layer(&mut self, terms: &Terms) -> Result<(), Fault> {
         self.ways.begin_layer(&terms.limits);
         self.ownership = terms.ownership;
         self.skipped.begin_layer();
-        let is_empty = self.tree.is_empty(&self.tree.root())?;
+        self.unplaced = Unplaced::Nothing;
+        let is_empty = self.tree.is_complete() && self.tree.is_empty(&self.tree.root())?;
         self.contents = if is_empty { LayerContents::over_nothing() } else { LayerContents::nothing() };
         Ok(())
     }
@@ -55,7 +87,7 @@ impl<T: Tree> Applier<T> {
         match kind {
             ChangeKind::Whiteout => self.white_out(&path, reporter)?,
             ChangeKind::OpaqueWhiteout => self.make_opaque(&path, reporter)?,
-            ChangeKind::Skipped => self.skip(&path, reporter)?,
+            ChangeKind::Skipped(skippable) => self.skip(&path, skippable, reporter)?,
             ChangeKind::HardLink { target, metadata } => self.hard_link(&path, &target, &metadata, reporter)?,
             ChangeKind::PseudoLink { metadata, size, sparse } => {
                 let content = Content { source: data, size, sparse: sparse.as_ref() };
@@ -76,7 +108,8 @@ impl<T: Tree> Applier<T> {
                 self.bring(&path, metadata, NodeKind::Device(device), reporter)?;
             }
         }
-        Ok(self.contents.check(&self.ways.limits)?)
+        // Over layers that are not known, it is not known which places are in their directories.
+        if self.tree.is_complete() { Ok(self.contents.check(&self.ways.limits)?) } else { Ok(()) }
     }
 
     /// Walks to the directory that `names` (components joined by slashes) leads to.

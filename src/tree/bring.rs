@@ -19,7 +19,7 @@ impl<T: Tree> Applier<T> {
         self.grant(&mut metadata, &kind, reporter)?;
         let mut node = Node { exactness: report::exactness(reporter), metadata: &metadata, kind };
         let Some((parent, name)) = path.split_last() else { return self.renew_root(&node, reporter) };
-        let Walked::At(parent) = self.walk(parent, Purpose::Bring, reporter)? else { return Ok(()) };
+        let Walked::At(parent) = self.walk(parent, Purpose::Bring, reporter)? else { return self.leave_unplaced() };
         let place = self.tree.place(&parent, name);
         let is_directory = matches!(node.kind, NodeKind::Directory);
         if is_directory {
@@ -34,6 +34,10 @@ impl<T: Tree> Applier<T> {
             (true, Old::Kept) => {
                 self.contents.bring(place.holds(), place.id());
                 self.ways.open(self.tree.path(place.dir()), place.id())?;
+            }
+            (true, Old::Unknown) => {
+                self.contents.bring(place.holds(), place.id());
+                self.ways.open_new(place.id());
             }
             (true, Old::Nothing | Old::Replaced) => {
                 self.contents.bring_directory(place.holds(), place.id());

@@ -1,9 +1,10 @@
 //! Hard links, and what is skipped: a hard link to something that was skipped is skipped, too.
 
+use super::applier::Unplaced;
 use super::walk::{Purpose, Walked};
 use super::{Applier, Branch, Inode, Over, Place, Repeats, Tree, report};
 use crate::plan::{Holds, Reporter};
-use crate::words::{EntryPath, Escaped, Fault, Metadata, Violation};
+use crate::words::{EntryPath, Escaped, Fault, Metadata, Skippable, Violation};
 
 impl<T: Tree> Applier<T> {
     /// Gives what is at another path one more name.
@@ -17,22 +18,34 @@ impl<T: Tree> Applier<T> {
         reporter: &mut Reporter<'_>,
     ) -> Result<(), Fault> {
         let Some((parent, name)) = path.split_last() else { return Err(Violation::RootNotDirectory.into()) };
-        let Walked::At(parent) = self.walk(parent, Purpose::Bring, reporter)? else { return Ok(()) };
-        let place = self.tree.place(&parent, name);
+        let parent = self.walk(parent, Purpose::Bring, reporter)?;
         let Some((target_parent, target_name)) = target.split_last() else { return Err(to_directory(target)) };
-        if let Some(pseudo) = target.pseudo_link() {
+        let pseudo = target.pseudo_link();
+        let apart = match (pseudo, self.tree.apart()) {
+            (None, _) => None,
+            (Some(name), Some(dir)) => Some((Branch { dir, holds: Holds::OwnAlone }, name)),
             // It is the layer's own: what the tree has under such a name is not meant.
-            let Some(dir) = self.tree.apart() else { return Err(missing(target)) };
-            let apart = Branch { dir, holds: Holds::OwnAlone };
-            return self.link(&place, &self.tree.place(&apart, pseudo), target, header, reporter);
+            (Some(_), None) => return Err(missing(target)),
+        };
+        if let (Some((apart, name)), Walked::Unknown(_)) = (&apart, &parent)
+            && !self.tree.exists(&self.tree.place(apart, *name))?
+        {
+            return Err(missing(target));
+        }
+        let Walked::At(parent) = parent else { return self.leave_unplaced() };
+        let place = self.tree.place(&parent, name);
+        if let Some((apart, name)) = apart {
+            return self.link(&place, &self.tree.place(&apart, name), target, header, reporter);
         }
         match self.walk(target_parent, Purpose::Find, reporter)? {
-            Walked::At(parent) => self.link(&place, &self.tree.place(&parent, target_name), target, header, reporter),
-            // A skipped entry whose directory was not there is known by its name alone.
-            Walked::Nowhere | Walked::Stopped if self.skipped.contains(target.as_bytes()) => {
-                self.skip_link(&place, target, reporter)
+            Walked::At(parent) | Walked::Unknown(parent) => {
+                self.link(&place, &self.tree.place(&parent, target_name), target, header, reporter)
             }
-            Walked::Nowhere | Walked::Stopped => Err(missing(target)),
+            Walked::Nowhere | Walked::Stopped => match self.skipped.get(target.as_bytes()) {
+                // A skipped entry whose directory was not there is known by its name alone.
+                Some(skippable) => self.skip_link(&place, skippable, target, reporter),
+                None => self.refuse_missing(missing(target)),
+            },
         }
     }
 
@@ -46,13 +59,20 @@ impl<T: Tree> Applier<T> {
     ) -> Result<(), Fault> {
         let is_itself = place.id() == to.id();
         let repeats = match self.tree.inode(to, header)? {
-            Inode::File(repeats) => repeats,
             Inode::Directory => return Err(to_directory(target)),
-            Inode::Missing if self.is_skipped(to, target) => return self.skip_link(place, target, reporter),
-            Inode::Missing if is_itself => {
-                return Err(Violation::HardLinkToItself { target: Escaped::new(target.as_bytes()) }.into());
+            Inode::Missing => {
+                return match self.skipped_at(to, target) {
+                    Some(skippable) => self.skip_link(place, skippable, target, reporter),
+                    None if is_itself => self.refuse_missing(to_itself(target)),
+                    None => self.refuse_missing(missing(target)),
+                };
             }
-            Inode::Missing => return Err(missing(target)),
+            // The target may have been skipped, and this hard link with it. So it is not known what is here now.
+            Inode::Unknown => return self.tree.link(place, to, Over::Anything).map(drop),
+            Inode::File(repeats, skippable) => {
+                self.linked.extend(skippable);
+                repeats
+            }
         };
         match is_itself {
             // GNU tar writes this when a file is named twice. What is there stays.
@@ -69,40 +89,71 @@ impl<T: Tree> Applier<T> {
         }
     }
 
-    fn is_skipped(&self, place: &Place<'_, T::Dir>, written: &EntryPath) -> bool {
-        !self.skipped.is_empty()
-            && (self.skipped.contains(&self.path(place)) || self.skipped.contains(written.as_bytes()))
+    /// Refuses a hard link whose target is missing, if that is certain.
+    fn refuse_missing(&self, refusal: Fault) -> Result<(), Fault> {
+        match self.unplaced {
+            Unplaced::Nothing => Err(refusal),
+            Unplaced::Something => Ok(()),
+        }
+    }
+
+    /// What was skipped at a place, or by an entry of the name that is written.
+    fn skipped_at(&self, place: &Place<'_, T::Dir>, written: &EntryPath) -> Option<Skippable> {
+        if self.skipped.is_empty() {
+            return None;
+        }
+        self.skipped.get(&self.path(place)).or_else(|| self.skipped.get(written.as_bytes()))
     }
 
     fn skip_link(
         &mut self,
         place: &Place<'_, T::Dir>,
+        skippable: Skippable,
         target: &EntryPath,
         reporter: &mut Reporter<'_>,
     ) -> Result<(), Fault> {
+        self.linked.insert(skippable);
         report::link_to_skipped(reporter, target)?;
-        self.skip_at(place)
+        self.skip_at(place, skippable)
     }
 
     /// Skips an entry, which still takes the place of what is there.
-    pub(super) fn skip(&mut self, path: &EntryPath, reporter: &mut Reporter<'_>) -> Result<(), Fault> {
+    pub(super) fn skip(
+        &mut self,
+        path: &EntryPath,
+        skippable: Skippable,
+        reporter: &mut Reporter<'_>,
+    ) -> Result<(), Fault> {
         let Some((parent, name)) = path.split_last() else { return Err(Violation::RootNotDirectory.into()) };
         match self.walk(parent, Purpose::Find, reporter)? {
-            Walked::At(parent) => self.skip_at(&self.tree.place(&parent, name)),
+            Walked::At(parent) => self.skip_at(&self.tree.place(&parent, name), skippable),
             // Its directory is not there, and is not made for it. Hard links find it by its name.
-            Walked::Nowhere | Walked::Stopped => Ok(self.skipped.skip(path.as_bytes(), &self.ways.limits)?),
+            Walked::Nowhere | Walked::Stopped => {
+                Ok(self.skipped.skip(path.as_bytes(), skippable, &self.ways.limits)?)
+            }
+            Walked::Unknown(_) => self.leave_unplaced(),
         }
     }
 
-    fn skip_at(&mut self, place: &Place<'_, T::Dir>) -> Result<(), Fault> {
+    fn skip_at(&mut self, place: &Place<'_, T::Dir>, skippable: Skippable) -> Result<(), Fault> {
         self.tree.remove(place)?;
         self.ways.forget();
-        Ok(self.skipped.skip(&self.path(place), &self.ways.limits)?)
+        Ok(self.skipped.skip(&self.path(place), skippable, &self.ways.limits)?)
+    }
+
+    /// Something is at a place that is not known.
+    pub(super) fn leave_unplaced(&mut self) -> Result<(), Fault> {
+        self.unplaced = Unplaced::Something;
+        Ok(())
     }
 }
 
 fn missing(target: &EntryPath) -> Fault {
     Violation::HardLinkMissing { target: Escaped::new(target.as_bytes()) }.into()
+}
+
+fn to_itself(target: &EntryPath) -> Fault {
+    Violation::HardLinkToItself { target: Escaped::new(target.as_bytes()) }.into()
 }
 
 fn to_directory(target: &EntryPath) -> Fault {

@@ -8,6 +8,7 @@
 mod applier;
 mod bring;
 mod hard_link;
+mod memory;
 mod open_model;
 mod place;
 mod recent;
@@ -17,10 +18,12 @@ mod walk;
 mod whiteout;
 
 pub(crate) use applier::Applier;
+pub use memory::Lower;
+pub(crate) use memory::Memory;
 pub(crate) use place::{Branch, Place, path_of};
 
 use crate::plan::LayerContents;
-use crate::words::{Component, Device, Fault, Metadata, PlaceId, PlaceKey, Source, SparseMap, Timestamp};
+use crate::words::{Component, Device, Fault, Metadata, PlaceId, PlaceKey, Skippable, Source, SparseMap, Timestamp};
 
 /// A tree that layers are applied to.
 ///
@@ -45,6 +48,11 @@ pub(crate) trait Tree {
     /// The place of a name in a directory.
     fn place<'a>(&self, within: &'a Branch<Self::Dir>, name: Component<'a>) -> Place<'a, Self::Dir> {
         Place::new(self.key().place(self.id(&within.dir), name), within, name)
+    }
+
+    /// Whether all lower layers are known.
+    fn is_complete(&self) -> bool {
+        true
     }
 
     /// What is at a place.
@@ -112,6 +120,8 @@ pub(crate) enum Step<D> {
     /// Something else that is not a directory.
     Other,
     Missing,
+    /// Only lower layers that are not known can say. This is a directory in which everything is unknown.
+    Unknown(D),
 }
 
 /// What is made at a place.
@@ -215,8 +225,10 @@ pub(crate) enum Old {
     Nothing,
     /// It is gone.
     Replaced,
-    /// It was a directory (or may have been one, in a lower layer that is not known): it stays, with its content.
+    /// It was a directory. It stays, with its content.
     Kept,
+    /// Only lower layers that are not known can say. If it was a directory, it stays, with its content.
+    Unknown,
 }
 
 /// What is in the way.
@@ -280,8 +292,10 @@ pub(crate) struct Granted {
 pub(crate) enum Inode {
     Missing,
     Directory,
-    /// Something that may have many names.
-    File(Repeats),
+    /// Something that may have many names. Some policies skip it, and its hard links with it.
+    File(Repeats, Option<Skippable>),
+    /// Only lower layers that are not known can say.
+    Unknown,
 }
 
 /// Whether the header of a hard link repeats the owner and mode of its target.

@@ -45,6 +45,8 @@ pub(super) enum Walked<D> {
     Nowhere,
     /// At a link or non-directory that this layer brought ([`Purpose::FindLower`]).
     Stopped,
+    /// Where only lower layers can say that are not known. This is a directory in which everything is unknown.
+    Unknown(Branch<D>),
 }
 
 /// What the walks of a layer share.
@@ -143,10 +145,10 @@ struct Walk<'w, 'p, T: Tree> {
 }
 
 /// What a step means to the walk.
-enum Turn {
+enum Turn<D> {
     On,
-    Nowhere,
-    Stopped,
+    /// The walk ends here.
+    End(Walked<D>),
 }
 
 impl<T: Tree> Walk<'_, '_, T> {
@@ -163,8 +165,7 @@ impl<T: Tree> Walk<'_, '_, T> {
             let Some(part) = self.to_do.next() else { break };
             match self.take(&part)? {
                 Turn::On => (),
-                Turn::Nowhere => return Ok(Walked::Nowhere),
-                Turn::Stopped => return Ok(Walked::Stopped),
+                Turn::End(walked) => return Ok(walked),
             }
         }
         if self.purpose == Purpose::Bring {
@@ -174,7 +175,7 @@ impl<T: Tree> Walk<'_, '_, T> {
     }
 
     /// Takes one part of a name or of a link's target.
-    fn take(&mut self, part: &Part<'_>) -> Result<Turn, Fault> {
+    fn take(&mut self, part: &Part<'_>) -> Result<Turn<T::Dir>, Fault> {
         match part.as_bytes() {
             b"" | b"." => Ok(Turn::On),
             b".." => self.up(part),
@@ -182,7 +183,7 @@ impl<T: Tree> Walk<'_, '_, T> {
         }
     }
 
-    fn down(&mut self, name: Component<'_>) -> Result<Turn, Fault> {
+    fn down(&mut self, name: Component<'_>) -> Result<Turn<T::Dir>, Fault> {
         let place = self.tree.place(&self.at, name);
         let id = place.id();
         // What this layer brought is not what lower layers had under this name.
@@ -194,14 +195,15 @@ impl<T: Tree> Walk<'_, '_, T> {
                 self.enter(below, id);
                 Ok(Turn::On)
             }
-            Step::Symlink(_) | Step::Other if ends_here => Ok(Turn::Stopped),
+            Step::Symlink(_) | Step::Other if ends_here => Ok(Turn::End(Walked::Stopped)),
             Step::Symlink(target) => self.follow(target),
             Step::Missing if self.purpose == Purpose::Bring => self.imply(name),
             Step::Other if self.purpose == Purpose::Bring => {
                 let parent = path_of(self.tree.path(place.dir()), name);
                 Err(Violation::ParentNotDirectory { parent: Escaped::new(&parent) }.into())
             }
-            Step::Missing | Step::Other => Ok(Turn::Nowhere),
+            Step::Missing | Step::Other => Ok(Turn::End(Walked::Nowhere)),
+            Step::Unknown(dir) => Ok(Turn::End(Walked::Unknown(Branch { dir, holds: Holds::Lower }))),
         }
     }
 
@@ -211,7 +213,7 @@ impl<T: Tree> Walk<'_, '_, T> {
     }
 
     /// Puts the target of a link onto the names to do.
-    fn follow(&mut self, target: Vec<u8>) -> Result<Turn, Fault> {
+    fn follow(&mut self, target: Vec<u8>) -> Result<Turn<T::Dir>, Fault> {
         let target: Arc<[u8]> = target.into();
         self.reported.follows(self.reporter, &target)?;
         // A chain of links may be endless, and the components of few links may be many.
@@ -227,7 +229,7 @@ impl<T: Tree> Walk<'_, '_, T> {
     }
 
     /// Makes a parent that no entry lists. It may be the end of a link's target, when the link dangles.
-    fn imply(&mut self, name: Component<'_>) -> Result<Turn, Fault> {
+    fn imply(&mut self, name: Component<'_>) -> Result<Turn<T::Dir>, Fault> {
         let place = self.tree.place(&self.at, name);
         let id = place.id();
         may_be_made(name)?;
@@ -243,7 +245,7 @@ impl<T: Tree> Walk<'_, '_, T> {
     }
 
     /// Goes to the directory above.
-    fn up(&mut self, part: &Part<'_>) -> Result<Turn, Fault> {
+    fn up(&mut self, part: &Part<'_>) -> Result<Turn<T::Dir>, Fault> {
         self.trail.places.pop();
         match self.trail.above.pop_back() {
             Some(above) => self.at = above,

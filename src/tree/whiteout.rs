@@ -61,7 +61,7 @@ impl<T: Tree> Applier<T> {
     fn find_lower(&mut self, names: &[u8], reporter: &mut Reporter<'_>) -> Result<Option<Branch<T::Dir>>, Fault> {
         match self.walk(names, Purpose::FindLower, reporter)? {
             Walked::At(directory) => Ok(Some(directory)),
-            Walked::Nowhere => Ok(None),
+            Walked::Nowhere | Walked::Unknown(_) => Ok(None),
             Walked::Stopped => report::whiteout_behind_own_link(reporter).map(|()| None),
         }
     }

@@ -1,11 +1,12 @@
 //! Reads everything, writes nothing, and tells all that the rules speak of.
 
 use super::layer::{About, Layer};
-use crate::output::{Data, LayerContext, Lower, Sink, SinkError, TreeModel};
-use crate::plan::{Reporter, Skippable, judge};
+use crate::output::TreeModel;
+use crate::plan::{Reporter, is_skipped_by, judge};
 use crate::read::{LayerStream, TarReader, Verifying};
+use crate::tree::Lower;
 use crate::words::{
-    Change, Error, Fault, Finding, Limits, Policy, Position, Quirk, QuirkRule, Report, Rule, Terms, Verdict,
+    Change, Error, Fault, Finding, Limits, Policy, Position, Quirk, QuirkRule, Report, Rule, Skippable, Verdict,
     ViolationRule,
 };
 use std::collections::BTreeSet;
@@ -108,7 +109,7 @@ impl Audit {
     pub fn is_refused_by(&self, policy: &Policy) -> bool {
         let refuses = |quirk| policy.verdict(quirk) == Verdict::Refuse;
         // The policy of the audit may skip what this one makes, and make what this one skips.
-        let skips_links = self.linked.iter().any(|skippable| skippable.is_skipped_by(policy));
+        let skips_links = self.linked.iter().any(|&skippable| is_skipped_by(skippable, policy));
         let mut others = self.quirks.iter().copied().filter(|&quirk| quirk != QuirkRule::HardLinkToSkipped);
         !self.violations.is_empty() || others.any(refuses) || (skips_links && refuses(QuirkRule::HardLinkToSkipped))
     }
@@ -151,7 +152,7 @@ impl Audit {
         let limits = self.limits.clone();
         let mut tree = self.tree.take();
         if let Some(tree) = &mut tree {
-            tree.begin_layer(&LayerContext::new(&Terms::default())).map_err(|error| error.at(base))?;
+            tree.begin_layer().map_err(|error| error.at(base.clone()))?;
         }
         let read = self.all(&mut reader, &limits, tree.as_mut(), base, observer);
         if let Some(tree) = &tree {
@@ -207,9 +208,7 @@ impl Audit {
                 let Some(change) = change else { return Ok(()) };
                 observer.change(change.get(), &position);
                 match &mut tree {
-                    Some(tree) => {
-                        tree.change(change, Data::of(&mut &b""[..]), &mut reporter).map_err(SinkError::into_error)
-                    }
+                    Some(tree) => tree.change(change, &mut reporter),
                     None => Ok(()),
                 }
             });

@@ -73,9 +73,27 @@ pub enum ChangeKind {
     },
     /// A device node or named pipe that the policy skips. It is not created, but what a lower layer has at this path is
     /// removed.
-    Skipped,
+    Skipped(Skippable),
     /// A whiteout. What lower layers have at this path is removed.
     Whiteout,
     /// An opaque whiteout. What lower layers have in this directory is removed.
     OpaqueWhiteout,
+}
+
+/// What a policy may skip.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Skippable {
+    /// A device node.
+    Device,
+    /// The character device 0:0, which is a whiteout to overlay file systems. No policy creates it.
+    DeviceZero,
+    /// A named pipe.
+    Fifo,
+}
+
+impl Skippable {
+    /// What a device node is.
+    pub(crate) fn of(device: Device) -> Self {
+        if device.is_zero() { Self::DeviceZero } else { Self::Device }
+    }
 }

@@ -81,8 +81,9 @@ limits! {
     /// Bytes of the names of devices and named pipes that are skipped in one image, and 64 more for each: hard links to
     /// them are skipped, too.
     SkippedBytes "skipped-bytes" = 16 << 20;
-    /// Bytes of memory for the tree of an audit: 30 to 60 for each name, plus the targets of links. Above this limit
-    /// the audit has a finding that every policy refuses, and continues without the tree. Unpacking has no such limit.
+    /// Bytes of memory for the tree of an audit: 30 to 60 for each name, 10 to 30 more if the layer brings it to a
+    /// directory of lower layers, and the targets of links. Above this limit the audit has a finding that every policy
+    /// refuses, and continues without the tree. Unpacking has no such limit.
     AuditBytes "audit-bytes" = 56 << 20;
     /// Layers of one image.
     Layers "layers" = 500;

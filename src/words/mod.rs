@@ -38,7 +38,7 @@ mod verdict;
 mod word;
 mod work;
 
-pub use change::{Change, ChangeKind};
+pub use change::{Change, ChangeKind, Skippable};
 pub use choice::{Devices, Durability, Fifos, Links, SetId, Xattrs};
 pub(crate) use deferred::{DeferredWork, Lock};
 pub use device::{Device, DeviceKind};

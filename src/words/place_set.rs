@@ -39,6 +39,13 @@ impl PlaceSet {
     pub(crate) fn len(&self) -> usize {
         self.recent.len() + self.runs.iter().map(|run| run.len()).sum::<usize>()
     }
+
+    /// Bytes of memory: a hash table has a byte beside each slot, and one slot in eight stays free.
+    pub(crate) fn bytes(&self) -> u64 {
+        let slots = self.recent.capacity() * 8 / 7;
+        let runs: usize = self.runs.iter().map(|run| size_of_val(&**run)).sum();
+        (slots * (size_of::<PlaceId>() + 1) + runs) as u64
+    }
 }
 
 #[cfg(test)]

@@ -37,7 +37,7 @@ fn the_page_of_rules_is_made_from_the_table() {
          above it.\n\
          - `image-steps` adds up this work over all layers of an image, which may name the same small layer 500 times.\n\
          - `layer-places` bounds the memory for a layer that adds millions of files to directories of lower layers.\n\n\
-         `check` opens no directories. It counts the rest of the work as unpacking does, and refuses at the same entry. \
+         `check` counts this work as unpacking does, and refuses at the same entry. \
          For a single layer, it counts only what does not depend on the lower layers, because they may have the \
          directory already.\n\n",
     );
