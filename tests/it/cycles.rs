@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use crate::source::Crate;
 
 /// Modules whose files still import each other in loops. This list only shrinks: an entry that is not needed fails too.
-const KNOWN: &[&str] = &["src/image", "src/output"];
+const KNOWN: &[&str] = &["src/image"];
 
 #[test]
 fn the_files_of_the_library_import_each_other_in_one_direction() {
