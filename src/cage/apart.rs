@@ -5,7 +5,7 @@ use super::directory::{self, Caller, Directory, Opened};
 use super::failed::{At, swapped};
 use super::removal::{Remover, Unremoved};
 use super::sys;
-use crate::words::{Fault, PlaceId};
+use crate::words::{Error, PlaceId};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 
@@ -25,7 +25,7 @@ pub(super) struct Apart {
 
 impl Apart {
     /// Creates the directory.
-    pub(super) fn make(parent: OwnedFd, name: Vec<u8>, id: PlaceId, mount: u64, caller: Caller) -> Result<Self, Fault> {
+    pub(super) fn make(parent: OwnedFd, name: Vec<u8>, id: PlaceId, mount: u64, caller: Caller) -> Result<Self, Error> {
         sys::create_directory(parent.as_fd(), &name).at(&name)?;
         let opened = open(parent.as_fd(), &name, id, mount, caller);
         let directory = opened.inspect_err(|_| {
@@ -56,7 +56,7 @@ impl Apart {
     }
 }
 
-fn open(parent: BorrowedFd<'_>, name: &[u8], id: PlaceId, mount: u64, caller: Caller) -> Result<Directory, Fault> {
+fn open(parent: BorrowedFd<'_>, name: &[u8], id: PlaceId, mount: u64, caller: Caller) -> Result<Directory, Error> {
     let Opened::Directory { fd, status, mode_now } = directory::open(parent, name, mount, caller)? else {
         return Err(swapped(name));
     };

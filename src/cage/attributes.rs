@@ -4,7 +4,7 @@ use super::directory::{ACCESS_ACL, DEFAULT_ACL, Directory};
 use super::failed::Failed;
 use super::sys::{self, HandleKind};
 use crate::tree::UnsetXattr;
-use crate::words::{Fault, OwnersKind, Remedy, Timestamp, Xattr, Xattrs};
+use crate::words::{Error, OwnersKind, Remedy, Timestamp, Xattr, Xattrs};
 use rustix::io::Errno;
 use std::fmt::{self, Display};
 use std::os::fd::BorrowedFd;
@@ -51,7 +51,7 @@ pub(super) struct Unset {
 }
 
 impl Unset {
-    pub(super) fn at(self, name: &[u8]) -> Fault {
+    pub(super) fn at(self, name: &[u8]) -> Error {
         match self.owner {
             Some(owner) => owner.fault(self.failed, name).about(&owner.to_string()),
             None => self.failed.at(name),
@@ -78,7 +78,7 @@ impl PendingOwner {
     }
 
     /// The error for a failed `chown`.
-    pub(super) fn fault(self, failed: Failed, name: &[u8]) -> Fault {
+    pub(super) fn fault(self, failed: Failed, name: &[u8]) -> Error {
         let fault = failed.at(name);
         match failed.errno {
             // The kernel's errors for ids that the caller's user namespace does not map.
@@ -97,7 +97,7 @@ impl PendingOwner {
 }
 
 /// Sets an owner that is still to be set.
-pub(super) fn set_pending_owner(pending: Option<PendingOwner>, fd: BorrowedFd<'_>) -> Result<(), Fault> {
+pub(super) fn set_pending_owner(pending: Option<PendingOwner>, fd: BorrowedFd<'_>) -> Result<(), Error> {
     let Some(pending) = pending else { return Ok(()) };
     pending.set(fd).map_err(|failed| pending.fault(failed, pending.to_string().as_bytes()))
 }
@@ -127,7 +127,7 @@ pub(super) fn set_xattr(fd: BorrowedFd<'_>, private: u32, name: &[u8], value: &[
 }
 
 /// Sets extended attributes, and returns those that the file system or the privileges do not allow.
-pub(super) fn set_xattrs(fd: BorrowedFd<'_>, private: u32, xattrs: &[Xattr]) -> Result<Vec<UnsetXattr>, Fault> {
+pub(super) fn set_xattrs(fd: BorrowedFd<'_>, private: u32, xattrs: &[Xattr]) -> Result<Vec<UnsetXattr>, Error> {
     let mut unset = Vec::new();
     for Xattr { name, value } in xattrs {
         match set_xattr(fd, private, name, value) {
@@ -152,7 +152,7 @@ fn is_unsettable(name: &[u8], errno: Errno) -> bool {
 }
 
 /// The error for an extended attribute that could not be set, for a reason that policy cannot allow.
-pub(super) fn unset_xattr(name: &[u8], failed: Failed) -> Fault {
+pub(super) fn unset_xattr(name: &[u8], failed: Failed) -> Error {
     let fault = failed.at(name);
     match failed.errno {
         // ext4 stores all attributes of a file in its inode and one block. If they do not fit, the error is the same as
@@ -170,7 +170,7 @@ fn is_acl(name: &[u8]) -> bool {
 }
 
 /// Removes the ACLs that a new file has inherited from the directory around it.
-pub(super) fn strip_acls(fd: BorrowedFd<'_>) -> Result<(), Fault> {
+pub(super) fn strip_acls(fd: BorrowedFd<'_>) -> Result<(), Error> {
     for name in [ACCESS_ACL, DEFAULT_ACL] {
         match sys::remove_xattr(fd, name) {
             Ok(()) | Err(Failed { errno: Errno::NODATA | Errno::NOTSUP | Errno::ACCESS, .. }) => (),

@@ -15,7 +15,7 @@ use super::directory::{self, Caller};
 use super::failed::{At, Failed, swapped};
 use super::names::Names;
 use super::sys::{self, Origin, Status};
-use crate::words::{DIGITS, Fault, has_digits};
+use crate::words::{DIGITS, Error, has_digits};
 use rustix::fs::{FileType, FlockOperation};
 use rustix::io::Errno;
 use std::hash::{BuildHasher, RandomState};
@@ -46,7 +46,7 @@ pub(super) struct Claim {
 
 impl Claim {
     /// Makes one in `parent`.
-    pub(super) fn make(parent: BorrowedFd<'_>, Purpose(prefix): Purpose, caller: Caller) -> Result<Self, Fault> {
+    pub(super) fn make(parent: BorrowedFd<'_>, Purpose(prefix): Purpose, caller: Caller) -> Result<Self, Error> {
         for _ in 0..16 {
             let name = [prefix, format!("{:016x}", RandomState::new().hash_one(0)).as_bytes()].concat();
             let guard = guard(&name);
@@ -65,7 +65,7 @@ impl Claim {
                 return Ok(claim);
             }
         }
-        Err(Fault::system("mkdirat", prefix, Errno::EXIST))
+        Err(Error::system("mkdirat", prefix, Errno::EXIST))
     }
 
     /// Whether the next run will be able to distinguish it from other directories.
@@ -79,7 +79,7 @@ impl Claim {
     }
 
     /// Removes its mark and then the directory, if it is empty otherwise, and if its name still belongs to it.
-    pub(super) fn remove(&self, parent: BorrowedFd<'_>) -> Result<(), Fault> {
+    pub(super) fn remove(&self, parent: BorrowedFd<'_>) -> Result<(), Error> {
         let guard = guard(&self.name);
         if let Some(mark) = &self.mark {
             // It may exist already, from a run that was killed here. If it cannot be made, only a kill right now would
@@ -112,7 +112,7 @@ impl Claim {
 }
 
 /// Creates a directory of this name, locks and marks it; `None` if the cleanup of another run was faster.
-fn make(parent: BorrowedFd<'_>, name: &[u8], has_sockets: bool, caller: Caller) -> Result<Option<Claim>, Fault> {
+fn make(parent: BorrowedFd<'_>, name: &[u8], has_sockets: bool, caller: Caller) -> Result<Option<Claim>, Error> {
     match sys::create_directory(parent, name) {
         Err(Failed { errno: Errno::EXIST, .. }) => return Ok(None),
         other => other.at(name)?,
@@ -129,7 +129,7 @@ fn make(parent: BorrowedFd<'_>, name: &[u8], has_sockets: bool, caller: Caller) 
 /// can have replaced it by another directory of ours. That directory must lose no data. It is changed only if it is
 /// empty and has a mode that mkdir could have produced. That user could also have removed an empty directory. Files
 /// that others put into it later are not removed: we remove only what we created, by name.
-fn take(parent: BorrowedFd<'_>, name: &[u8], has_sockets: bool, caller: Caller) -> Result<Option<Claim>, Fault> {
+fn take(parent: BorrowedFd<'_>, name: &[u8], has_sockets: bool, caller: Caller) -> Result<Option<Claim>, Error> {
     let handle = match sys::open_handle(parent, name) {
         Err(Failed { errno: Errno::NOENT, .. }) => return Ok(None),
         other => other.at(name)?,
@@ -140,7 +140,7 @@ fn take(parent: BorrowedFd<'_>, name: &[u8], has_sockets: bool, caller: Caller) 
         return Err(another());
     }
     if found.uid != caller.uid {
-        let fault = Fault::system("mkdirat", name, Errno::PERM);
+        let fault = Error::system("mkdirat", name, Errno::PERM);
         return Err(fault.about("what we make in this file system belongs to somebody else"));
     }
     if found.mode & !MADE != 0 {
@@ -180,7 +180,7 @@ pub(super) fn each_dead(
     purpose: Purpose,
     caller: Caller,
     mut found: impl FnMut(Claim),
-) -> Result<bool, Fault> {
+) -> Result<bool, Error> {
     let mut names = Names::of(parent, b".")?;
     let mut any_guards = false;
     while let Some((name, _)) = names.next()? {
@@ -209,7 +209,7 @@ pub(super) fn each_dead(
 pub(super) fn is_alive(parent: BorrowedFd<'_>, purpose: Purpose, name: &[u8], caller: Caller) -> bool {
     let is_locked = || match open_marked(parent, name, caller)? {
         Some(marked) => Ok(!lock(&marked.directory, FlockOperation::NonBlockingLockShared, name)?),
-        None => Ok::<_, Fault>(false),
+        None => Ok::<_, Error>(false),
     };
     purpose.is_that_of(name) && is_locked().unwrap_or(false)
 }
@@ -228,7 +228,7 @@ struct Marked {
 
 /// Opens a directory that a run of ours created and marked; `None` for anything else. Changes nothing in it: it may be
 /// another user's tree.
-fn open_marked(parent: BorrowedFd<'_>, name: &[u8], caller: Caller) -> Result<Option<Marked>, Fault> {
+fn open_marked(parent: BorrowedFd<'_>, name: &[u8], caller: Caller) -> Result<Option<Marked>, Error> {
     let Some((directory, Status { identity, mode, .. })) = open_own(parent, name, caller)? else { return Ok(None) };
     if mode != PRIVATE {
         return Ok(None);
@@ -239,7 +239,7 @@ fn open_marked(parent: BorrowedFd<'_>, name: &[u8], caller: Caller) -> Result<Op
 }
 
 /// Opens a directory of ours on the mount of `parent`; `None` for anything else.
-fn open_own(parent: BorrowedFd<'_>, name: &[u8], caller: Caller) -> Result<Option<(OwnedFd, Status)>, Fault> {
+fn open_own(parent: BorrowedFd<'_>, name: &[u8], caller: Caller) -> Result<Option<(OwnedFd, Status)>, Error> {
     let status = |handle| sys::status(handle).at(name);
     // An `O_PATH` handle: it calls no driver and triggers no automount, for any type of file.
     let handle = sys::open_handle(parent, name).at(name)?;
@@ -252,7 +252,7 @@ fn open_own(parent: BorrowedFd<'_>, name: &[u8], caller: Caller) -> Result<Optio
 }
 
 /// Removes a guard, and its directory if that is empty and not locked by a run. Returns whether it did.
-fn remove_guarded(parent: BorrowedFd<'_>, name: &[u8], guard: &[u8], caller: Caller) -> Result<bool, Fault> {
+fn remove_guarded(parent: BorrowedFd<'_>, name: &[u8], guard: &[u8], caller: Caller) -> Result<bool, Error> {
     if !is_own_socket(parent, guard, caller) {
         return Ok(false);
     }
@@ -283,12 +283,12 @@ fn remove_guarded(parent: BorrowedFd<'_>, name: &[u8], guard: &[u8], caller: Cal
 }
 
 /// Takes a lock. Returns whether it was free.
-fn lock(directory: &OwnedFd, how: FlockOperation, name: &[u8]) -> Result<bool, Fault> {
+fn lock(directory: &OwnedFd, how: FlockOperation, name: &[u8]) -> Result<bool, Error> {
     sys::lock(directory.as_fd(), how).at(name)
 }
 
 /// The name of the mark in a directory.
-fn mark(directory: BorrowedFd<'_>, name: &[u8]) -> Result<Vec<u8>, Fault> {
+fn mark(directory: BorrowedFd<'_>, name: &[u8]) -> Result<Vec<u8>, Error> {
     let Origin { inode, seconds, nanoseconds } = sys::origin(directory).at(name)?;
     Ok(format!("layercage-{inode:x}-{seconds:x}-{nanoseconds:x}").into_bytes())
 }

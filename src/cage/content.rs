@@ -3,7 +3,7 @@
 use super::failed::At;
 use super::sys;
 use crate::tree::Content;
-use crate::words::Fault;
+use crate::words::Error;
 use std::os::fd::BorrowedFd;
 
 impl<'a> Content<'a> {
@@ -13,7 +13,7 @@ impl<'a> Content<'a> {
     }
 
     /// The whole content, if it has at most `most` bytes, has no holes, and is in one chunk. It is not consumed.
-    pub(super) fn at_hand(&mut self, most: u64) -> Result<Option<&[u8]>, Fault> {
+    pub(super) fn at_hand(&mut self, most: u64) -> Result<Option<&[u8]>, Error> {
         if self.sparse.is_some() || self.size > most {
             return Ok(None);
         }
@@ -22,7 +22,7 @@ impl<'a> Content<'a> {
     }
 
     /// Writes the content to a new file.
-    pub(super) fn fill(&mut self, file: BorrowedFd<'_>, name: &[u8]) -> Result<(), Fault> {
+    pub(super) fn fill(&mut self, file: BorrowedFd<'_>, name: &[u8]) -> Result<(), Error> {
         let Some(map) = self.sparse else {
             while self.copy(file, name, None, u64::MAX)? > 0 {}
             return Ok(());
@@ -31,7 +31,7 @@ impl<'a> Content<'a> {
             let mut done = 0;
             while done < segment.length {
                 match self.copy(file, name, Some(segment.offset + done), segment.length - done)? {
-                    0 => return Err(Fault::bug("a sparse file has less data than its map says")),
+                    0 => return Err(Error::bug("a sparse file has less data than its map says")),
                     bytes => done += bytes,
                 }
             }
@@ -40,7 +40,7 @@ impl<'a> Content<'a> {
     }
 
     /// Writes one chunk. Returns its length; 0 at the end.
-    fn copy(&mut self, file: BorrowedFd<'_>, name: &[u8], offset: Option<u64>, most: u64) -> Result<u64, Fault> {
+    fn copy(&mut self, file: BorrowedFd<'_>, name: &[u8], offset: Option<u64>, most: u64) -> Result<u64, Error> {
         let chunk = self.source.chunk()?;
         let chunk = chunk.get(..usize::try_from(most).unwrap_or(usize::MAX)).unwrap_or(chunk);
         if chunk.is_empty() {

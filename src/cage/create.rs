@@ -9,7 +9,7 @@ use super::state::Cage;
 use super::sys::Status;
 use super::{directory, sys};
 use crate::tree::{Content, Done, Exactness, InTheWay, Inexact, Made, Old, Over, Step};
-use crate::words::{Device, Fault, Metadata};
+use crate::words::{Device, Error, Metadata};
 use rustix::fs::FileType;
 use rustix::io::Errno;
 use std::os::fd::{AsFd, BorrowedFd};
@@ -31,7 +31,7 @@ impl Cage {
         (metadata, exactness): (&Metadata, Exactness),
         content: &mut Content<'_>,
         over: Over,
-    ) -> Result<Made, Fault> {
+    ) -> Result<Made, Error> {
         let attempt = self.install(place, over, |cage, name| {
             let file = match sys::create_file(place.at(), name) {
                 Ok(file) => file,
@@ -83,7 +83,7 @@ impl Cage {
         (metadata, exactness): (&Metadata, Exactness),
         new: New<'_>,
         over: Over,
-    ) -> Result<Made, Fault> {
+    ) -> Result<Made, Error> {
         let attempt = self.install(place, over, |cage, name| {
             let created = match new {
                 New::Fifo | New::Device(_) if place.dir().has_default_acl() => cage.create_apart(place, name, new)?,
@@ -119,7 +119,7 @@ impl Cage {
     ///
     /// In a directory with a default ACL it would inherit an ACL. Removing that would need an open handle, and opening
     /// a device runs its driver.
-    fn create_apart(&mut self, place: &Place<'_>, name: &[u8], new: New<'_>) -> Result<Attempt<()>, Fault> {
+    fn create_apart(&mut self, place: &Place<'_>, name: &[u8], new: New<'_>) -> Result<Attempt<()>, Error> {
         let apart = self.temporary(place.dir())?;
         sys::create_directory(place.at(), &apart).at(&apart)?;
         // After a kill, the next run removes the directory with its content.
@@ -141,7 +141,7 @@ impl Cage {
     }
 
     /// Makes one more name for what is at `to`, which is not followed. Its inode stays as it is.
-    pub(super) fn make_link(&mut self, place: &Place<'_>, to: &Place<'_>, over: Over) -> Result<Made, Fault> {
+    pub(super) fn make_link(&mut self, place: &Place<'_>, to: &Place<'_>, over: Over) -> Result<Made, Error> {
         let attempt = self.install(place, over, |_, name| {
             let linked = made(name, sys::link(to.at(), to.bytes(), place.at(), name))?;
             Ok(linked.map(|()| Inexact::default()))
@@ -155,7 +155,7 @@ impl Cage {
         place: &Place<'_>,
         (metadata, exactness): (&Metadata, Exactness),
         over: Over,
-    ) -> Result<Made, Fault> {
+    ) -> Result<Made, Error> {
         let new = |cage: &mut Self, name: &[u8]| cage.new_directory(place, name, (metadata, exactness));
         if !self.held.contains(place.id()) {
             place.dir().touch();
@@ -195,7 +195,7 @@ impl Cage {
         place: &Place<'_>,
         name: &[u8],
         (metadata, exactness): (&Metadata, Exactness),
-    ) -> Result<Attempt<(Directory, Inexact)>, Fault> {
+    ) -> Result<Attempt<(Directory, Inexact)>, Error> {
         let Attempt::Done(()) = made(name, sys::create_directory(place.at(), name))? else {
             return Ok(Attempt::InTheWay);
         };
@@ -204,7 +204,7 @@ impl Cage {
             let inexact = self.finish_directory(&directory, Inherited::from_parent(place.dir()), metadata)?;
             Ok((directory, inexact))
         };
-        let finished: Result<_, Fault> = finish();
+        let finished: Result<_, Error> = finish();
         match finished {
             Ok((_, inexact)) if inexact.is_refused_by(exactness) => {
                 undo_directory(place.at(), name);
@@ -219,14 +219,14 @@ impl Cage {
     }
 
     /// Gives a directory that is there new metadata: attributes that the new ones lack go.
-    pub(super) fn renew(&mut self, directory: &Directory, metadata: &Metadata) -> Result<Inexact, Fault> {
+    pub(super) fn renew(&mut self, directory: &Directory, metadata: &Metadata) -> Result<Inexact, Error> {
         self.count_effect(directory);
         self.remove_other_xattrs(directory, &metadata.xattrs)?;
         self.finish_directory(directory, Inherited::Nothing, metadata)
     }
 
     /// Makes a parent that no entry lists.
-    pub(super) fn make_implied(&mut self, place: &Place<'_>) -> Result<(Arc<Directory>, Inexact), Fault> {
+    pub(super) fn make_implied(&mut self, place: &Place<'_>) -> Result<(Arc<Directory>, Inexact), Error> {
         place.dir().touch();
         sys::create_directory(place.at(), place.bytes()).at(place.bytes())?;
         let finish = |cage: &mut Self| {
@@ -234,14 +234,14 @@ impl Cage {
             let inexact = cage.finish_implied(&directory, Inherited::from_parent(place.dir()))?;
             Ok((directory, inexact))
         };
-        let finished = finish(self).inspect_err(|_: &Fault| undo_directory(place.at(), place.bytes()));
+        let finished = finish(self).inspect_err(|_: &Error| undo_directory(place.at(), place.bytes()));
         let (directory, inexact) = finished?;
         self.count_effect(place.dir());
         Ok((self.held.add(place.id(), directory)?, inexact))
     }
 
     /// Opens a directory just made at a place, under its final or a temporary name.
-    fn open_new(&self, place: &Place<'_>, name: &[u8]) -> Result<Directory, Fault> {
+    fn open_new(&self, place: &Place<'_>, name: &[u8]) -> Result<Directory, Error> {
         match directory::open(place.at(), name, self.root.status.mount, self.caller)? {
             Opened::Directory { fd, status, mode_now } => {
                 Ok(Directory::new(fd, place.id(), place.path(), status, mode_now, false))
@@ -252,7 +252,7 @@ impl Cage {
 }
 
 /// The result of a file that was installed. A leftover of the old file is an error.
-fn installed(attempt: Attempt<Installed<Inexact>>) -> Result<Made, Fault> {
+fn installed(attempt: Attempt<Installed<Inexact>>) -> Result<Made, Error> {
     match attempt {
         Attempt::Done(Installed { made: inexact, old, leftover: None }) => Ok(Made::Done(Done { old, inexact })),
         Attempt::Done(Installed { leftover: Some(fault), .. }) => Err(fault),
@@ -261,7 +261,7 @@ fn installed(attempt: Attempt<Installed<Inexact>>) -> Result<Made, Fault> {
     }
 }
 
-fn create(at: BorrowedFd<'_>, name: &[u8], new: New<'_>) -> Result<Attempt<()>, Fault> {
+fn create(at: BorrowedFd<'_>, name: &[u8], new: New<'_>) -> Result<Attempt<()>, Error> {
     match new {
         New::Symlink(target) => made(name, sys::create_symlink(at, name, target)),
         New::Fifo => made(name, sys::create_fifo(at, name)),
@@ -282,17 +282,17 @@ fn is_new(new: New<'_>, kind: FileType, device: (u32, u32)) -> bool {
 /// The kernel truncates numbers that it cannot store. The node that it creates instead (the host's first disk, a
 /// whiteout) must not stay. Any file that is not a device was not created here: another process has replaced it, and it
 /// stays.
-fn differs(at: BorrowedFd<'_>, name: &[u8], new: New<'_>, status: &Status) -> Fault {
-    let New::Device(wanted) = new else { return Fault::system("statx", name, Errno::STALE) };
+fn differs(at: BorrowedFd<'_>, name: &[u8], new: New<'_>, status: &Status) -> Error {
+    let New::Device(wanted) = new else { return Error::system("statx", name, Errno::STALE) };
     if status.links != 1 || status.kind != sys::device_type(wanted) {
-        return Fault::system("statx", name, Errno::STALE);
+        return Error::system("statx", name, Errno::STALE);
     }
     if sys::names(at, name, status.identity) {
         undo(at, name);
     }
     let (major, minor) = status.device;
     let Device { major: wanted_major, minor: wanted_minor, .. } = wanted;
-    Fault::system("mknodat", name, Errno::INVAL)
+    Error::system("mknodat", name, Errno::INVAL)
         .about(&format!("which the system made {major}:{minor} and not {wanted_major}:{wanted_minor}; it was removed"))
 }
 
@@ -321,7 +321,7 @@ mod tests {
     use crate::words::DeviceKind;
 
     /// Creates a device in a new tree, without the judge. Returns the result, and the names that are there then.
-    fn make(device: Device, exposure: Exposure) -> (Result<(), Fault>, Vec<String>) {
+    fn make(device: Device, exposure: Exposure) -> (Result<(), Error>, Vec<String>) {
         let place = tempfile::tempdir().unwrap();
         std::fs::write(place.path().join("old"), "").unwrap();
         let directory = std::fs::File::open(place.path()).unwrap();

@@ -5,7 +5,7 @@ use super::attributes::FinalAttributes;
 use super::place::Path;
 use super::sys;
 use crate::tree::Content;
-use crate::words::{DeferredWork, Fault, Lock, Misuse};
+use crate::words::{DeferredWork, Error, Lock, Misuse};
 use std::os::fd::{AsFd, OwnedFd};
 
 /// The largest number of files that wait, each of them open. Each of the [`HELPERS`] may work on as many more. One
@@ -44,7 +44,7 @@ enum Failure {
     #[default]
     None,
     /// The first failure.
-    Unreported(Fault),
+    Unreported(Error),
     Reported,
 }
 
@@ -74,7 +74,7 @@ impl Files {
     }
 
     /// Finishes all files. Returns the first failure.
-    fn finish(&mut self) -> Result<(), Fault> {
+    fn finish(&mut self) -> Result<(), Error> {
         // Taken out: if a thread panics here, the next batch does not start with the content of these files.
         let mut bytes = std::mem::take(&mut self.bytes);
         let mut rest = bytes.as_slice();
@@ -110,7 +110,7 @@ impl DeferredFiles {
         content: Option<&mut Content<'_>>,
         attributes: FinalAttributes,
         path: Path<'_>,
-    ) -> Result<(), Fault> {
+    ) -> Result<(), Error> {
         if let Some(content) = content {
             if let Some(bytes) = content.at_hand(SMALL)? {
                 match self.queue(file, bytes, attributes, path) {
@@ -139,19 +139,19 @@ impl DeferredFiles {
 
     /// Finishes all files, and waits for those that other threads are finishing. Fails as [`DeferredFiles::fault`]
     /// does.
-    pub(super) fn finish_all(&self) -> Result<(), Fault> {
+    pub(super) fn finish_all(&self) -> Result<(), Error> {
         for batch in &self.batches {
             self.finish_batch(&mut batch.lock());
         }
         self.fault()?;
         match self.waiting.lock().unfinished {
             0 => Ok(()),
-            _ => Err(Fault::bug("deferred files are not finished")),
+            _ => Err(Error::bug("deferred files are not finished")),
         }
     }
 
     /// Returns the first failure. Later calls fail with [`Misuse::Poisoned`]: the tree is incomplete.
-    pub(super) fn fault(&self) -> Result<(), Fault> {
+    pub(super) fn fault(&self) -> Result<(), Error> {
         let failure = &mut self.waiting.lock().failure;
         if let Failure::None = failure {
             return Ok(());
@@ -194,7 +194,7 @@ mod tests {
         openat(CWD, path, flags | OFlags::CLOEXEC, Mode::from_raw_mode(0o600)).unwrap()
     }
 
-    fn defer(finishing: &DeferredFiles, file: OwnedFd, mut content: impl Source, size: u64) -> Result<(), Fault> {
+    fn defer(finishing: &DeferredFiles, file: OwnedFd, mut content: impl Source, size: u64) -> Result<(), Error> {
         let path = Path { directory: b"etc", name: b"f" };
         let mut content = Content { source: &mut content, size, sparse: None };
         let attributes = FinalAttributes { owner: None, mode: 0o640, mtime: Timestamp { seconds: 7, nanoseconds: 9 } };
@@ -205,7 +205,7 @@ mod tests {
     struct Trickle<'a>(&'a [u8]);
 
     impl Source for Trickle<'_> {
-        fn chunk(&mut self) -> Result<&[u8], Fault> {
+        fn chunk(&mut self) -> Result<&[u8], Error> {
             Ok(self.0.get(..1).unwrap_or_default())
         }
 

@@ -3,7 +3,7 @@
 use super::failed::{At, Failed};
 use super::proc;
 use super::sys::{self, HandleKind, Status};
-use crate::words::{Escaped, Fault, PlaceId, Timestamp, Violation};
+use crate::words::{Error, Escaped, PlaceId, Timestamp, Violation};
 use rustix::fs::FileType;
 use rustix::io::Errno;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -88,7 +88,7 @@ impl Directory {
     }
 
     /// Reads the present mode, and adds the permissions that we need to work in it.
-    pub(super) fn open_up(&self, caller: Caller) -> Result<(), Fault> {
+    pub(super) fn open_up(&self, caller: Caller) -> Result<(), Error> {
         let status = sys::status(self.fd.as_fd()).at(&self.path)?;
         self.lock().mode_now = caller.open_up(self.fd.as_fd(), &status, &self.path)?;
         Ok(())
@@ -101,7 +101,7 @@ impl Directory {
     }
 
     /// Sets the final mode and time.
-    pub(super) fn settle(&self) -> Result<(), Fault> {
+    pub(super) fn settle(&self) -> Result<(), Error> {
         let mut settled = self.lock();
         if settled.mode != settled.mode_now {
             sys::set_mode(self.fd.as_fd(), settled.mode).at(&self.path)?;
@@ -142,7 +142,7 @@ pub(super) enum Opened {
 ///
 /// An unprivileged caller may own directories of mode 0000 or 0555, which real images have. They get the permissions of
 /// the owner, and their own mode back when they are settled.
-pub(super) fn open(at: BorrowedFd<'_>, name: &[u8], mount: u64, caller: Caller) -> Result<Opened, Fault> {
+pub(super) fn open(at: BorrowedFd<'_>, name: &[u8], mount: u64, caller: Caller) -> Result<Opened, Error> {
     // Another process may exchange the name again and again, between two of our calls. After 16 tries that is an error.
     for _ in 0..16 {
         let fd = match sys::open_directory(at, name) {
@@ -170,11 +170,11 @@ pub(super) fn open(at: BorrowedFd<'_>, name: &[u8], mount: u64, caller: Caller) 
         let mode_now = caller.open_up(fd.as_fd(), &status, name)?;
         return Ok(Opened::Directory { fd, status, mode_now });
     }
-    Err(Fault::system("openat", name, Errno::AGAIN))
+    Err(Error::system("openat", name, Errno::AGAIN))
 }
 
 /// Opens a directory of ours whose mode denies us access.
-fn open_locked(at: BorrowedFd<'_>, name: &[u8], mount: u64, caller: Caller) -> Result<Option<OwnedFd>, Fault> {
+fn open_locked(at: BorrowedFd<'_>, name: &[u8], mount: u64, caller: Caller) -> Result<Option<OwnedFd>, Error> {
     let handle = match sys::open_handle(at, name) {
         Err(Failed { errno: Errno::NOENT, .. }) => return Ok(None),
         other => other.at(name)?,
@@ -189,7 +189,7 @@ pub(super) fn unlock(
     name: &[u8],
     mount: Option<u64>,
     caller: Caller,
-) -> Result<OwnedFd, Fault> {
+) -> Result<OwnedFd, Error> {
     let status = sys::status(handle).at(name)?;
     if mount.is_some_and(|mount| mount != status.mount) {
         return Err(Violation::MountCrossed { at: Escaped::new(name) }.into());
@@ -199,7 +199,7 @@ pub(super) fn unlock(
         other => return other.at(name),
     }
     if status.kind != FileType::Directory || status.uid != caller.uid {
-        return Err(Fault::system("openat", name, Errno::ACCESS));
+        return Err(Error::system("openat", name, Errno::ACCESS));
     }
     proc::set_mode(handle, status.mode | 0o700, name)?;
     let fd = sys::open_directory(handle, b".").at(name);
@@ -242,7 +242,7 @@ impl Caller {
     }
 
     /// Adds the owner's permissions to a directory of ours that lacks them. Returns its mode.
-    pub(super) fn open_up(self, fd: BorrowedFd<'_>, status: &Status, name: &[u8]) -> Result<u32, Fault> {
+    pub(super) fn open_up(self, fd: BorrowedFd<'_>, status: &Status, name: &[u8]) -> Result<u32, Error> {
         if self.overrides || status.uid != self.uid || status.mode & 0o700 == 0o700 {
             return Ok(status.mode);
         }

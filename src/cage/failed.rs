@@ -1,6 +1,6 @@
 //! A failed system call, before it is known on which file it failed.
 
-use crate::words::Fault;
+use crate::words::Error;
 use rustix::io::Errno;
 
 /// A system call that failed. It carries the name of the call, so a caller adds only the name of the file.
@@ -13,35 +13,35 @@ pub(super) struct Failed {
 impl Failed {
     /// The error for a call that failed on `name`.
     #[cold]
-    pub(super) fn at(self, name: &[u8]) -> Fault {
-        Fault::system(self.call, name, self.errno)
+    pub(super) fn at(self, name: &[u8]) -> Error {
+        Error::system(self.call, name, self.errno)
     }
 }
 
 /// Turns a failed system call into an error that names the file.
 pub(super) trait At<T> {
-    fn at(self, name: &[u8]) -> Result<T, Fault>;
+    fn at(self, name: &[u8]) -> Result<T, Error>;
 }
 
 impl<T> At<T> for Result<T, Failed> {
-    fn at(self, name: &[u8]) -> Result<T, Fault> {
+    fn at(self, name: &[u8]) -> Result<T, Error> {
         self.map_err(|failed| failed.at(name))
     }
 }
 
 /// The error for a name that belongs to another file than a moment ago: another process is changing the tree.
 #[cold]
-pub(super) fn swapped(name: &[u8]) -> Fault {
+pub(super) fn swapped(name: &[u8]) -> Error {
     Failed { call: "openat", errno: Errno::STALE }.at(name)
 }
 
 /// Whether an error is that of a system call with one of these error codes.
-pub(super) fn is_one_of(fault: &Fault, errnos: &[Errno]) -> bool {
+pub(super) fn is_one_of(fault: &Error, errnos: &[Errno]) -> bool {
     let code = fault.io_error().and_then(std::io::Error::raw_os_error);
     errnos.iter().any(|errno| code == Some(errno.raw_os_error()))
 }
 
 /// Whether a call failed because the process, or the machine, may open no more files.
-pub(super) fn lacks_descriptors(fault: &Fault) -> bool {
+pub(super) fn lacks_descriptors(fault: &Error) -> bool {
     is_one_of(fault, &[Errno::MFILE, Errno::NFILE])
 }

@@ -1,7 +1,7 @@
 //! The directories that are held open.
 
 use super::directory::Directory;
-use crate::words::{Fault, PlaceId};
+use crate::words::{Error, PlaceId};
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -36,7 +36,7 @@ impl HeldDirectories {
     }
 
     /// Adds a directory. If there are too many, closes the least recently used one that no caller uses.
-    pub(super) fn add(&mut self, place: PlaceId, directory: Directory) -> Result<Arc<Directory>, Fault> {
+    pub(super) fn add(&mut self, place: PlaceId, directory: Directory) -> Result<Arc<Directory>, Error> {
         if self.held.len() >= MOST {
             let idle = self.held.iter().filter(|(_, held)| Arc::strong_count(&held.directory) == 1);
             if let Some(oldest) = idle.min_by_key(|(_, held)| held.used).map(|(&place, _)| place)
@@ -57,13 +57,13 @@ impl HeldDirectories {
     }
 
     /// Settles and closes the directories at a path and below it.
-    pub(super) fn release(&mut self, path: &[u8]) -> Result<(), Fault> {
+    pub(super) fn release(&mut self, path: &[u8]) -> Result<(), Error> {
         let released = self.held.extract_if(|_, held| held.is_below(path));
         released.map(|(_, held)| held.directory.settle()).fold(Ok(()), Result::and)
     }
 
     /// Settles and closes all directories. A failure does not stop it.
-    pub(super) fn release_all(&mut self) -> Result<(), Fault> {
+    pub(super) fn release_all(&mut self) -> Result<(), Error> {
         self.held.drain().map(|(_, held)| held.directory.settle()).fold(Ok(()), Result::and)
     }
 }

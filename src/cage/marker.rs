@@ -7,7 +7,7 @@ use super::directory::{Caller, Directory};
 use super::failed::{At, Failed};
 use super::sys::{self, Origin};
 use super::temporary_names::TEMPORARY;
-use crate::words::{self, Fault, PlaceId};
+use crate::words::{self, Error, PlaceId};
 use rustix::fs::FileType;
 use rustix::io::Errno;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -48,7 +48,7 @@ impl Marker {
     }
 
     /// Makes one; `None` if the file system has no sockets, so that the next run would not recognise it.
-    pub(super) fn make(root: BorrowedFd<'_>, caller: Caller) -> Result<Option<Self>, Fault> {
+    pub(super) fn make(root: BorrowedFd<'_>, caller: Caller) -> Result<Option<Self>, Error> {
         let claim = Claim::make(root, RUN, caller)?;
         if !claim.is_marked() {
             return claim.remove(root).map(|()| None);
@@ -63,23 +63,23 @@ impl Marker {
     }
 
     /// Records the directory that will be under a temporary name, before the path.
-    pub(super) fn condemn(&mut self, Origin { inode, seconds, nanoseconds }: Origin) -> Result<(), Fault> {
+    pub(super) fn condemn(&mut self, Origin { inode, seconds, nanoseconds }: Origin) -> Result<(), Error> {
         let record = [&inode.to_le_bytes()[..], &seconds.to_le_bytes(), &nanoseconds.to_le_bytes()].concat();
         self.write(&record, 0)
     }
 
-    fn write(&self, record: &[u8], offset: u64) -> Result<(), Fault> {
+    fn write(&self, record: &[u8], offset: u64) -> Result<(), Error> {
         match sys::write_at(self.place.as_fd(), record, offset).at(PLACE)? {
             bytes if bytes == record.len() => Ok(()),
-            _ => Err(Fault::system("pwrite64", PLACE, Errno::NOSPC)),
+            _ => Err(Error::system("pwrite64", PLACE, Errno::NOSPC)),
         }
     }
 
     /// Records in which directory the next temporary name will be: the length of its path, then the path.
-    pub(super) fn point_at(&mut self, directory: &Directory) -> Result<(), Fault> {
+    pub(super) fn point_at(&mut self, directory: &Directory) -> Result<(), Error> {
         if self.names != Some(directory.id()) {
             let path = directory.path();
-            let length = u32::try_from(path.len()).map_err(|_| Fault::bug("a path is longer than any limit"))?;
+            let length = u32::try_from(path.len()).map_err(|_| Error::bug("a path is longer than any limit"))?;
             let record = [&length.to_le_bytes(), path].concat();
             self.write(&record, ORIGIN_BYTES)?;
             self.names = Some(directory.id());
@@ -94,7 +94,7 @@ pub(super) fn prefix(claim: &Claim) -> Vec<u8> {
 }
 
 /// The path that a dead run recorded; `None` if it had not recorded one.
-pub(super) fn read_place(claim: &Claim) -> Result<Option<(Origin, Vec<u8>)>, Fault> {
+pub(super) fn read_place(claim: &Claim) -> Result<Option<(Origin, Vec<u8>)>, Error> {
     let at = claim.directory.as_fd();
     if !matches!(sys::status_at(at, PLACE), Ok(found) if found.kind == FileType::RegularFile && found.links == 1) {
         return Ok(None);
@@ -122,7 +122,7 @@ fn parse_place(record: &[u8]) -> Option<(Origin, &[u8])> {
 }
 
 /// Removes the directory of a run, unless it has other content.
-pub(super) fn remove(root: BorrowedFd<'_>, claim: &Claim) -> Result<(), Fault> {
+pub(super) fn remove(root: BorrowedFd<'_>, claim: &Claim) -> Result<(), Error> {
     match sys::unlink(claim.directory.as_fd(), PLACE) {
         Ok(()) | Err(Failed { errno: Errno::NOENT, .. }) => claim.remove(root),
         Err(failed) => Err(failed.at(PLACE)),

@@ -12,7 +12,7 @@ use super::proc;
 use super::state::Cage;
 use super::sys::{self, HandleKind};
 use crate::tree::{ClampedTime, Inexact, UnsetXattr};
-use crate::words::{Fault, Metadata, Xattr};
+use crate::words::{Error, Metadata, Xattr};
 use rustix::fs::FileType;
 use rustix::io::Errno;
 use std::os::fd::{AsFd, BorrowedFd};
@@ -25,7 +25,7 @@ impl Cage {
         file: BorrowedFd<'_>,
         parent: &Directory,
         metadata: &Metadata,
-    ) -> Result<(FinalAttributes, Option<ClampedTime>), Fault> {
+    ) -> Result<(FinalAttributes, Option<ClampedTime>), Error> {
         if parent.has_default_acl() {
             strip_acls(file)?;
         }
@@ -44,7 +44,7 @@ impl Cage {
         file: BorrowedFd<'_>,
         last: &mut FinalAttributes,
         metadata: &Metadata,
-    ) -> Result<Vec<UnsetXattr>, Fault> {
+    ) -> Result<Vec<UnsetXattr>, Error> {
         set_pending_owner(last.owner.take(), file)?;
         set_xattrs(file, 0o600, &metadata.xattrs)
     }
@@ -55,7 +55,7 @@ impl Cage {
         directory: &Directory,
         inherited: Inherited,
         metadata: &Metadata,
-    ) -> Result<Inexact, Fault> {
+    ) -> Result<Inexact, Error> {
         let time = self.prepare_directory(directory, inherited, metadata)?;
         let xattrs = set_xattrs(directory.as_fd(), 0o700, &metadata.xattrs)?;
         if !metadata.xattrs.is_empty() {
@@ -67,7 +67,7 @@ impl Cage {
     }
 
     /// Gives a directory the attributes of those that no entry lists. Extended attributes that it has stay.
-    pub(super) fn finish_implied(&mut self, directory: &Directory, inherited: Inherited) -> Result<Inexact, Fault> {
+    pub(super) fn finish_implied(&mut self, directory: &Directory, inherited: Inherited) -> Result<Inexact, Error> {
         let mut implied = self.implied.clone();
         (implied.uid, implied.gid) = self.owners.possible(self.root.as_fd(), implied.uid, implied.gid);
         let time = self.prepare_directory(directory, inherited, &implied)?;
@@ -86,7 +86,7 @@ impl Cage {
         directory: &Directory,
         inherited: Inherited,
         metadata: &Metadata,
-    ) -> Result<Option<ClampedTime>, Fault> {
+    ) -> Result<Option<ClampedTime>, Error> {
         if inherited == Inherited::DefaultAcl {
             strip_acls(directory.as_fd())?;
         }
@@ -98,7 +98,7 @@ impl Cage {
     }
 
     /// Removes the extended attributes of an existing directory that its new entry does not have.
-    pub(super) fn remove_other_xattrs(&self, directory: &Directory, kept: &[Xattr]) -> Result<(), Fault> {
+    pub(super) fn remove_other_xattrs(&self, directory: &Directory, kept: &[Xattr]) -> Result<(), Error> {
         let fd = directory.as_fd();
         for name in sys::list_xattrs(fd).at(directory.path())? {
             if is_of_layers(&name) && !kept.iter().any(|xattr| xattr.name == name) {
@@ -117,7 +117,7 @@ impl Cage {
         handle: BorrowedFd<'_>,
         parent: &Directory,
         metadata: &Metadata,
-    ) -> Result<Inexact, Fault> {
+    ) -> Result<Inexact, Error> {
         let status = sys::status(handle).at(b"")?;
         set_pending_owner(self.owners.pending(Some((status.uid, status.gid)), metadata), handle)?;
         let unset = |xattr: &Xattr| UnsetXattr { name: xattr.name.clone(), error: Errno::NOTSUP.into() };

@@ -2,7 +2,7 @@
 
 use super::failed::{At, Failed};
 use super::sys;
-use crate::words::Fault;
+use crate::words::Error;
 use rustix::fs::{Dir, FileType};
 use std::os::fd::{BorrowedFd, OwnedFd};
 
@@ -19,13 +19,13 @@ pub(super) struct Names {
 
 impl Names {
     /// Reads through a descriptor of its own.
-    pub(super) fn of(directory: BorrowedFd<'_>, path: &[u8]) -> Result<Self, Fault> {
+    pub(super) fn of(directory: BorrowedFd<'_>, path: &[u8]) -> Result<Self, Error> {
         let stream = sys::list(directory).at(path)?;
         Ok(Self { stream, path: path.into(), position: 0 })
     }
 
     /// The names in a directory. Uses the descriptor of the directory and no other.
-    pub(super) fn own(directory: OwnedFd, path: &[u8]) -> Result<Self, Fault> {
+    pub(super) fn own(directory: OwnedFd, path: &[u8]) -> Result<Self, Error> {
         let stream = sys::into_list(directory).at(path)?;
         Ok(Self { stream, path: path.into(), position: 0 })
     }
@@ -41,14 +41,14 @@ impl Names {
     }
 
     /// The names from a position on.
-    pub(super) fn from_position(directory: BorrowedFd<'_>, path: &[u8], position: u64) -> Result<Self, Fault> {
+    pub(super) fn from_position(directory: BorrowedFd<'_>, path: &[u8], position: u64) -> Result<Self, Error> {
         let names = Self::of(directory, path)?;
         names.fd().and_then(|list| sys::seek(list, position)).at(path)?;
         Ok(Self { position, ..names })
     }
 
     /// The next name; `None` at the end.
-    pub(super) fn next(&mut self) -> Result<Option<Name>, Fault> {
+    pub(super) fn next(&mut self) -> Result<Option<Name>, Error> {
         loop {
             let Some(entry) = sys::next_name(&mut self.stream).at(&self.path)? else { return Ok(None) };
             self.position = entry.offset().cast_unsigned();

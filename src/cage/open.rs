@@ -2,7 +2,7 @@
 
 use super::failed::{At, Failed};
 use super::sys;
-use crate::words::{Component, EntryPath, Fault};
+use crate::words::{Component, EntryPath, Error};
 use rustix::fs::FileType;
 use rustix::io::Errno;
 use std::fs::File;
@@ -20,7 +20,7 @@ pub(crate) enum NotOpened {
     /// The way leads through too many symbolic links, or their targets have too many components.
     Loop,
     /// A system call failed.
-    System(Fault),
+    System(Error),
 }
 
 /// Opens a regular file below `directory` for reading: one component at a time, no link followed.
@@ -124,13 +124,13 @@ fn push(to_do: &mut Vec<Vec<u8>>, name: &[u8]) {
 /// # Errors
 ///
 /// System errors; `ENOTDIR` if a component is a symbolic link.
-pub(crate) fn open_directory(directory: BorrowedFd<'_>, path: &EntryPath) -> Result<File, Fault> {
+pub(crate) fn open_directory(directory: BorrowedFd<'_>, path: &EntryPath) -> Result<File, Error> {
     let mut here: Option<OwnedFd> = None;
     for step in path.components() {
         let parent = here.as_ref().map_or(directory, AsFd::as_fd);
         here = Some(sys::open_directory(parent, step.as_bytes()).at(step.as_bytes())?);
     }
-    here.map(File::from).ok_or(Fault::bug("a path without components was to be opened"))
+    here.map(File::from).ok_or(Error::bug("a path without components was to be opened"))
 }
 
 /// Opens one component with one of the functions of `sys.rs`, none of which follows a link.

@@ -9,7 +9,7 @@ use super::directory::{Caller, Directory};
 use super::failed::{At, Failed};
 use super::sys;
 use crate::tree::{Granted, SetIdBits};
-use crate::words::{Fault, Metadata, Ownership};
+use crate::words::{Error, Metadata, Ownership};
 use rustix::io::Errno;
 use std::collections::HashMap;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -145,7 +145,7 @@ impl Owners {
     }
 
     /// The owner of a new file in a directory; `None` if it may be any.
-    pub(super) fn of_new(&mut self, file: BorrowedFd<'_>, parent: &Directory) -> Result<Option<(u32, u32)>, Fault> {
+    pub(super) fn of_new(&mut self, file: BorrowedFd<'_>, parent: &Directory) -> Result<Option<(u32, u32)>, Error> {
         let caller = self.caller.ids();
         if parent.leaks() {
             return Ok(None);

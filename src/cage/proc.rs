@@ -6,7 +6,7 @@
 
 use super::failed::{At, is_one_of};
 use super::sys;
-use crate::words::Fault;
+use crate::words::Error;
 use rustix::fs::{FileType, FsWord, PROC_SUPER_MAGIC};
 use rustix::io::Errno;
 use rustix::path::DecInt;
@@ -33,7 +33,7 @@ struct Own {
 /// Sets the mode of the file of an `O_PATH` handle, by the number of the handle below `/proc`.
 ///
 /// `fchmodat2` (Linux 6.6) would not need `/proc`, but there is no safe wrapper for it yet.
-pub(super) fn set_mode(handle: BorrowedFd<'_>, mode: u32, name: &[u8]) -> Result<(), Fault> {
+pub(super) fn set_mode(handle: BorrowedFd<'_>, mode: u32, name: &[u8]) -> Result<(), Error> {
     let thread = gettid();
     let own = match KEPT.try_with(Cell::take) {
         Ok(Some(own)) if own.thread == thread => own,
@@ -50,7 +50,7 @@ pub(super) fn set_mode(handle: BorrowedFd<'_>, mode: u32, name: &[u8]) -> Result
 ///
 /// If `/proc` is missing or not the kernel's own, the error says what it is needed for: a bare chroot and some
 /// sandboxes have none.
-fn own_handles(proc: &[u8]) -> Result<OwnedFd, Fault> {
+fn own_handles(proc: &[u8]) -> Result<OwnedFd, Error> {
     // Mounting `/proc` does not fix other errors, such as too many open files.
     let missing = [Errno::NOENT, Errno::NOTDIR, Errno::LOOP, Errno::INVAL, Errno::NOTSUP];
     handles_below(proc).map_err(|fault| match is_one_of(&fault, &missing) {
@@ -61,7 +61,7 @@ fn own_handles(proc: &[u8]) -> Result<OwnedFd, Fault> {
     })
 }
 
-fn handles_below(proc: &[u8]) -> Result<OwnedFd, Fault> {
+fn handles_below(proc: &[u8]) -> Result<OwnedFd, Error> {
     let root = open_real(proc)?;
     let mount = sys::status(root.as_fd()).at(proc)?.mount;
     // `thread-self` and not `self`: a thread may have a descriptor table of its own.
@@ -79,7 +79,7 @@ fn handles_below(proc: &[u8]) -> Result<OwnedFd, Fault> {
 }
 
 /// Opens the root of the kernel's procfs, and of nothing else.
-fn open_real(proc: &[u8]) -> Result<OwnedFd, Fault> {
+fn open_real(proc: &[u8]) -> Result<OwnedFd, Error> {
     let root = sys::open_directory_handle(rustix::fs::CWD, proc).at(proc)?;
     let file_system = sys::file_system_type(root.as_fd()).at(proc)?;
     let status = sys::status(root.as_fd()).at(proc)?;
@@ -89,8 +89,8 @@ fn open_real(proc: &[u8]) -> Result<OwnedFd, Fault> {
     if is_real { Ok(root) } else { Err(unreal(proc)) }
 }
 
-fn unreal(name: &[u8]) -> Fault {
-    Fault::system("openat", name, Errno::NOTSUP).about("which is not the kernel's own")
+fn unreal(name: &[u8]) -> Error {
+    Error::system("openat", name, Errno::NOTSUP).about("which is not the kernel's own")
 }
 
 #[cfg(test)]

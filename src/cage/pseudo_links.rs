@@ -12,13 +12,13 @@ use super::failed::At;
 use super::marker::Marking;
 use super::state::{Cage, Exposure};
 use super::sys;
-use crate::words::{Fault, PlaceId};
+use crate::words::{Error, PlaceId};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 
 impl Cage {
     /// The directory for files that are not in the tree. It is made when there is none.
-    pub(super) fn open_or_make_apart(&mut self) -> Result<Arc<Directory>, Fault> {
+    pub(super) fn open_or_make_apart(&mut self) -> Result<Arc<Directory>, Error> {
         if let Some(apart) = &self.apart {
             return Ok(apart.directory());
         }
@@ -34,7 +34,7 @@ impl Cage {
     }
 
     /// Where the directory is made, and its name there.
-    fn parent_of_apart(&mut self) -> Result<(OwnedFd, Vec<u8>), Fault> {
+    fn parent_of_apart(&mut self) -> Result<(OwnedFd, Vec<u8>), Error> {
         if let Some(stage) = &self.stage {
             return Ok((duplicate(stage.as_fd())?, APART.to_vec()));
         }
@@ -51,7 +51,7 @@ impl Cage {
     }
 
     /// Removes the directory with its content.
-    pub(super) fn settle_apart(&mut self) -> Result<(), Fault> {
+    pub(super) fn settle_apart(&mut self) -> Result<(), Error> {
         let Some(apart) = self.apart.take() else { return Ok(()) };
         apart.remove(self.remover()).map_err(|unremoved| {
             self.leave_for_next_run();
@@ -60,7 +60,7 @@ impl Cage {
     }
 }
 
-fn duplicate(handle: BorrowedFd<'_>) -> Result<OwnedFd, Fault> {
+fn duplicate(handle: BorrowedFd<'_>) -> Result<OwnedFd, Error> {
     sys::duplicate(handle).at(APART)
 }
 

@@ -8,7 +8,7 @@ use super::failed::{At, Failed, lacks_descriptors};
 use super::names::Names;
 use super::sys::{self, Origin, Status};
 use super::temporary_names::TemporaryNames;
-use crate::words::{Escaped, Fault, Violation};
+use crate::words::{Error, Escaped, Violation};
 use rustix::fs::FileType;
 use rustix::io::Errno;
 use std::os::fd::BorrowedFd;
@@ -19,12 +19,12 @@ const DEEPEST: usize = 32;
 /// A tree that was not removed.
 #[derive(Debug)]
 pub(super) struct Unremoved {
-    pub(super) fault: Fault,
+    pub(super) fault: Error,
     /// Whether a part of it was removed.
     pub(super) in_part: bool,
 }
 
-impl From<Unremoved> for Fault {
+impl From<Unremoved> for Error {
     fn from(unremoved: Unremoved) -> Self {
         unremoved.fault
     }
@@ -96,13 +96,13 @@ impl Remover<'_> {
         name: &[u8],
         stack: &mut Vec<Removal>,
         in_part: &mut bool,
-    ) -> Result<(), Fault> {
+    ) -> Result<(), Error> {
         stack.extend(self.open_removal(at, name)?);
         self.remove_opened(at, stack, in_part)
     }
 
     /// Removes the open directory and its content.
-    fn remove_opened(&mut self, at: BorrowedFd<'_>, stack: &mut Vec<Removal>, in_part: &mut bool) -> Result<(), Fault> {
+    fn remove_opened(&mut self, at: BorrowedFd<'_>, stack: &mut Vec<Removal>, in_part: &mut bool) -> Result<(), Error> {
         while let Some(removal) = stack.last_mut() {
             match removal.names.next()? {
                 Some((child, FileType::Directory)) => self.descend(stack, &child, in_part)?,
@@ -141,7 +141,7 @@ impl Remover<'_> {
     }
 
     /// Opens a directory that is to be removed, or moves it up if this is the deepest level.
-    fn descend(&mut self, stack: &mut Vec<Removal>, name: &[u8], in_part: &mut bool) -> Result<(), Fault> {
+    fn descend(&mut self, stack: &mut Vec<Removal>, name: &[u8], in_part: &mut bool) -> Result<(), Error> {
         let (Some(parent), Some(top)) = (stack.last(), stack.first()) else { return Ok(()) };
         let removal = match self.open_removal(parent.fd()?, name) {
             // The name is read again together with its directory.
@@ -169,7 +169,7 @@ impl Remover<'_> {
     }
 
     /// Moves the deepest open directory up, to free its descriptor.
-    fn move_up_last(&mut self, stack: &mut Vec<Removal>, in_part: &mut bool) -> Result<(), Fault> {
+    fn move_up_last(&mut self, stack: &mut Vec<Removal>, in_part: &mut bool) -> Result<(), Error> {
         let temporary = self.names.next();
         let [top, .., parent, last] = stack.as_slice() else { return Ok(()) };
         let moved = sys::rename(parent.fd()?, &last.name, top.fd()?, &temporary);
@@ -183,7 +183,7 @@ impl Remover<'_> {
         Ok(())
     }
 
-    fn open_removal(&self, at: BorrowedFd<'_>, name: &[u8]) -> Result<Option<Removal>, Fault> {
+    fn open_removal(&self, at: BorrowedFd<'_>, name: &[u8]) -> Result<Option<Removal>, Error> {
         match directory::open(at, name, self.mount, self.caller)? {
             Opened::Directory { fd, status, mode_now } => {
                 let names = Names::own(fd, name)?;
@@ -191,7 +191,7 @@ impl Remover<'_> {
             }
             Opened::Missing => Ok(None),
             // A file that may not be removed, because of an immutable flag for example.
-            Opened::Link(_) | Opened::Other => Err(Fault::system("unlinkat", name, Errno::PERM)),
+            Opened::Link(_) | Opened::Other => Err(Error::system("unlinkat", name, Errno::PERM)),
         }
     }
 
@@ -199,14 +199,14 @@ impl Remover<'_> {
     /// another user's directory.
     ///
     /// Levels below 32 are not checked, and another process may change the tree afterwards.
-    pub(super) fn check_removable(&self, at: BorrowedFd<'_>, name: &[u8]) -> Result<(), Fault> {
+    pub(super) fn check_removable(&self, at: BorrowedFd<'_>, name: &[u8]) -> Result<(), Error> {
         let mut stack = Vec::new();
         let found = self.check(at, name, &mut stack);
         stack.iter().rev().for_each(Removal::restore);
         found
     }
 
-    fn check(&self, at: BorrowedFd<'_>, name: &[u8], stack: &mut Vec<Removal>) -> Result<(), Fault> {
+    fn check(&self, at: BorrowedFd<'_>, name: &[u8], stack: &mut Vec<Removal>) -> Result<(), Error> {
         if !matches!(sys::status_at(at, name), Ok(status) if status.kind == FileType::Directory) {
             return Ok(());
         }
@@ -249,7 +249,7 @@ impl Removal {
         self.names.fd().and_then(sys::origin) == Ok(condemned)
     }
 
-    fn fd(&self) -> Result<BorrowedFd<'_>, Fault> {
+    fn fd(&self) -> Result<BorrowedFd<'_>, Error> {
         self.names.fd().at(&self.name)
     }
 

@@ -9,7 +9,7 @@ use super::state::{Cage, Exposure};
 use super::sys;
 use crate::plan::{Holds, LayerContents, Standing};
 use crate::tree::{Branch, Cleared, Inexact, Step, Tree};
-use crate::words::{Component, Fault};
+use crate::words::{Component, Error};
 use rustix::fs::FileType;
 use rustix::io::Errno;
 use std::os::fd::AsFd;
@@ -17,7 +17,7 @@ use std::sync::Arc;
 
 impl Cage {
     /// Removes the file or tree at a place; it may be missing. No symbolic link is followed.
-    pub(super) fn remove_at(&mut self, place: &Place<'_>) -> Result<(), Fault> {
+    pub(super) fn remove_at(&mut self, place: &Place<'_>) -> Result<(), Error> {
         place.dir().touch();
         self.count_effect(place.dir());
         if self.exposure == Exposure::Visible {
@@ -35,7 +35,7 @@ impl Cage {
     }
 
     /// Gives a directory the attributes of those that no entry lists. Its content stays.
-    pub(crate) fn make_like_implied(&mut self, directory: &Directory) -> Result<Inexact, Fault> {
+    pub(crate) fn make_like_implied(&mut self, directory: &Directory) -> Result<Inexact, Error> {
         self.count_effect(directory);
         self.remove_other_xattrs(directory, &self.implied.xattrs)?;
         self.finish_implied(directory, Inherited::Nothing)
@@ -46,7 +46,7 @@ impl Cage {
         &mut self,
         directory: &Arc<Directory>,
         contents: &LayerContents,
-    ) -> Result<Cleared, Fault> {
+    ) -> Result<Cleared, Error> {
         let mut cleared = Cleared::default();
         let mut levels = Vec::new();
         levels.extend(self.clear_level(directory, contents, &mut cleared)?);
@@ -79,7 +79,7 @@ impl Cage {
         directory: &Arc<Directory>,
         contents: &LayerContents,
         cleared: &mut Cleared,
-    ) -> Result<Option<Level>, Fault> {
+    ) -> Result<Option<Level>, Error> {
         let mut keeps_directories = false;
         // Reading a directory while it changes may skip names: read again as long as that helps.
         while self.clear_once(directory, contents, cleared, &mut keeps_directories)? {}
@@ -94,7 +94,7 @@ impl Cage {
         contents: &LayerContents,
         cleared: &mut Cleared,
         keeps_directories: &mut bool,
-    ) -> Result<bool, Fault> {
+    ) -> Result<bool, Error> {
         let mut removed = false;
         let mut names = Names::of(directory.as_fd(), directory.path())?;
         // Only directories with content of lower layers are cleared.
@@ -125,9 +125,9 @@ impl Cage {
     }
 
     /// The next directory of a level that must be cleared.
-    fn next_unclear(&mut self, level: &mut Level, contents: &LayerContents) -> Result<Option<Arc<Directory>>, Fault> {
+    fn next_unclear(&mut self, level: &mut Level, contents: &LayerContents) -> Result<Option<Arc<Directory>>, Error> {
         let Level::Open { directory, names } = level else {
-            return Err(Fault::bug("a closed level of a directory to be cleared is read"));
+            return Err(Error::bug("a closed level of a directory to be cleared is read"));
         };
         let within = Branch { dir: Arc::clone(directory), holds: Holds::Lower };
         while let Some((name, kind)) = names.next()? {
@@ -144,7 +144,7 @@ impl Cage {
     }
 
     /// Opens the parent of the directory at a path again, at the position where it was closed.
-    fn reopen_level(&mut self, path: &[u8], position: u64) -> Result<Level, Fault> {
+    fn reopen_level(&mut self, path: &[u8], position: u64) -> Result<Level, Error> {
         let end = path.iter().rposition(|&byte| byte == b'/').unwrap_or(0);
         let Some(directory) = self.reopen(path.get(..end).unwrap_or_default())? else {
             // It was there a moment ago: another process is changing the tree.
@@ -155,7 +155,7 @@ impl Cage {
     }
 
     /// Opens the directory at a path without symbolic links, one component at a time.
-    pub(super) fn reopen(&mut self, path: &[u8]) -> Result<Option<Arc<Directory>>, Fault> {
+    pub(super) fn reopen(&mut self, path: &[u8]) -> Result<Option<Arc<Directory>>, Error> {
         let mut at = Branch { dir: self.root_directory(), holds: Holds::Lower };
         for part in path.split(|&byte| byte == b'/').filter(|part| !part.is_empty()) {
             let place = self.place(&at, Component::parse(part)?);

@@ -18,7 +18,7 @@ use super::place::Place;
 use super::state::{Cage, Exposure};
 use super::sys;
 use crate::tree::{Inexact, Old, Over};
-use crate::words::Fault;
+use crate::words::Error;
 use rustix::fs::RenameFlags;
 use rustix::io::Errno;
 use std::os::fd::BorrowedFd;
@@ -28,7 +28,7 @@ pub(super) struct Installed<T> {
     pub(super) made: T,
     pub(super) old: Old,
     /// Why the replaced file could not be removed.
-    pub(super) leftover: Option<Fault>,
+    pub(super) leftover: Option<Error>,
 }
 
 /// The result of creating a file under a name.
@@ -60,8 +60,8 @@ impl Cage {
         &mut self,
         place: &Place<'_>,
         over: Over,
-        mut make: impl FnMut(&mut Self, &[u8]) -> Result<Attempt<T>, Fault>,
-    ) -> Result<Attempt<Installed<T>>, Fault> {
+        mut make: impl FnMut(&mut Self, &[u8]) -> Result<Attempt<T>, Error>,
+    ) -> Result<Attempt<Installed<T>>, Error> {
         place.dir().touch();
         match make(self, place.bytes())? {
             Attempt::Done(made) => {
@@ -89,12 +89,12 @@ impl Cage {
                 Attempt::InTheWay => (),
             }
         }
-        Err(Fault::system("openat", b".lc-*", Errno::EXIST))
+        Err(Error::system("openat", b".lc-*", Errno::EXIST))
     }
 
     /// Moves a complete file from its temporary name to its place. Returns whether the old file was removed. If the
     /// outer result is an error, the old file has its place, and the new one its temporary name.
-    fn replace(&mut self, place: &Place<'_>, temporary: &[u8]) -> Result<Result<(), Fault>, Fault> {
+    fn replace(&mut self, place: &Place<'_>, temporary: &[u8]) -> Result<Result<(), Error>, Error> {
         let at = place.at();
         match sys::rename(at, temporary, at, place.bytes()) {
             // If both names belong to one inode, `rename` does nothing and succeeds (POSIX): the temporary name is
@@ -129,7 +129,7 @@ impl Cage {
     }
 
     /// Removes a directory in a tree in use.
-    pub(super) fn take_away(&mut self, place: &Place<'_>) -> Result<(), Fault> {
+    pub(super) fn take_away(&mut self, place: &Place<'_>) -> Result<(), Error> {
         self.prepare_removal(place)?;
         let at = place.at();
         let temporary = self.temporary(place.dir())?;
@@ -149,7 +149,7 @@ impl Cage {
     }
 
     /// Closes the directories that are held below a place. In a tree in use, checks that they can be removed.
-    fn prepare_removal(&mut self, place: &Place<'_>) -> Result<(), Fault> {
+    fn prepare_removal(&mut self, place: &Place<'_>) -> Result<(), Error> {
         match self.exposure {
             Exposure::Staged => {
                 self.held.forget(&place.path());
@@ -171,7 +171,7 @@ impl Cage {
 }
 
 /// Turns `EEXIST` into [`Attempt::InTheWay`].
-pub(super) fn made(name: &[u8], result: Result<(), Failed>) -> Result<Attempt<()>, Fault> {
+pub(super) fn made(name: &[u8], result: Result<(), Failed>) -> Result<Attempt<()>, Error> {
     match result {
         Ok(()) => Ok(Attempt::Done(())),
         Err(Failed { errno: Errno::EXIST, .. }) => Ok(Attempt::InTheWay),

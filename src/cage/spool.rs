@@ -2,7 +2,7 @@
 
 use super::failed::{At, Failed};
 use super::sys;
-use crate::words::Fault;
+use crate::words::Error;
 use rustix::io::Errno;
 use std::fs::File;
 use std::hash::{BuildHasher, RandomState};
@@ -11,7 +11,7 @@ use std::os::fd::BorrowedFd;
 /// Creates a file in a directory that no other process can open. It is gone when it is closed.
 ///
 /// File systems without such files get one with a name, which it loses at once.
-pub(crate) fn create_spool(directory: BorrowedFd<'_>) -> Result<File, Fault> {
+pub(crate) fn create_spool(directory: BorrowedFd<'_>) -> Result<File, Error> {
     match sys::create_nameless(directory) {
         Err(Failed { errno: Errno::OPNOTSUPP | Errno::ISDIR | Errno::NOENT, .. }) => {
             let name = format!(".lc-{:016x}", RandomState::new().hash_one(0)).into_bytes();

@@ -10,7 +10,7 @@ use super::state::{Cage, Exposure};
 use super::sys;
 use super::target::{self, Target};
 use super::temporary_names::TemporaryNames;
-use crate::words::{self, Component, Durability, Escaped, Fault, Misuse};
+use crate::words::{self, Component, Durability, Error, Escaped, Misuse};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::Duration;
 
@@ -47,7 +47,7 @@ pub(crate) struct Stage {
 
 impl Stage {
     /// Creates a staging directory in `parent` for a target of the name `target`. Removes those that dead runs left.
-    pub(crate) fn beside(parent: BorrowedFd<'_>, target: &[u8]) -> Result<Self, Fault> {
+    pub(crate) fn beside(parent: BorrowedFd<'_>, target: &[u8]) -> Result<Self, Error> {
         let target = match Component::parse(target) {
             Ok(component) => component.as_bytes(),
             Err(_) => return Err(Misuse::NotAComponent { name: Escaped::new(target) }.into()),
@@ -57,7 +57,7 @@ impl Stage {
             .map_err(|fault| fault.about(&format!("to be filled and then called {}", Escaped::new(target))))
     }
 
-    fn make(parent: BorrowedFd<'_>, target: &[u8]) -> Result<Self, Fault> {
+    fn make(parent: BorrowedFd<'_>, target: &[u8]) -> Result<Self, Error> {
         // The handle of a `cap_std::fs::Dir` is `O_PATH`. Reading the names needs another one.
         let parent = sys::open_directory(parent, b".").at(b".")?;
         let target = Target::find(parent.as_fd(), target)?;
@@ -79,7 +79,7 @@ impl Stage {
     }
 
     /// A cage around the tree.
-    pub(crate) fn cage(&self) -> Result<Cage, Fault> {
+    pub(crate) fn cage(&self) -> Result<Cage, Error> {
         let mut cage = Cage::over(self.tree()?, Exposure::Staged)?;
         cage.stage = Some(sys::duplicate(self.claim.directory.as_fd()).at(&self.claim.name)?);
         let root = cage.root_directory();
@@ -89,16 +89,16 @@ impl Stage {
     }
 
     /// Whether a cage is around the tree and not around some other directory.
-    pub(crate) fn is_root_of(&self, cage: &Cage) -> Result<bool, Fault> {
+    pub(crate) fn is_root_of(&self, cage: &Cage) -> Result<bool, Error> {
         Ok(self.tree_identity()? == cage.root.status.identity)
     }
 
-    fn tree_identity(&self) -> Result<(u64, u64), Fault> {
+    fn tree_identity(&self) -> Result<(u64, u64), Error> {
         Ok(sys::status(self.tree()?).at(self.target.name())?.identity)
     }
 
     /// Gives the tree its name, unless another process has taken that name.
-    pub(crate) fn commit(self, durability: Durability) -> Result<(), Fault> {
+    pub(crate) fn commit(self, durability: Durability) -> Result<(), Error> {
         let stage = self.claim.directory.as_fd();
         if durability == Durability::Synced {
             sys::sync_file_system(self.tree()?).at(self.target.name())?;
@@ -116,7 +116,7 @@ impl Stage {
         Ok(())
     }
 
-    fn put_in_place(&self, stage: BorrowedFd<'_>) -> Result<(), Fault> {
+    fn put_in_place(&self, stage: BorrowedFd<'_>) -> Result<(), Error> {
         let status = sys::status(self.tree()?).at(self.target.name())?;
         // The kernel rewrites the `..` of a directory that it moves, so the directory must be writable.
         let mode_now = self.caller.open_up(self.tree()?, &status, self.target.name())?;
@@ -132,7 +132,7 @@ impl Stage {
 
     /// Removes the name again, if it still belongs to the tree. If the tree replaced an empty directory, an empty
     /// directory is created again.
-    fn take_back(&self, stage: BorrowedFd<'_>) -> Result<(), Fault> {
+    fn take_back(&self, stage: BorrowedFd<'_>) -> Result<(), Error> {
         let (parent, name) = (self.parent.as_fd(), self.target.name());
         let status = sys::status(self.tree()?).at(name)?;
         if sys::names(parent, name, status.identity) {
@@ -143,8 +143,8 @@ impl Stage {
         Ok(())
     }
 
-    fn tree(&self) -> Result<BorrowedFd<'_>, Fault> {
-        self.tree.as_ref().map(AsFd::as_fd).ok_or(Fault::bug("a stage was used after it was dropped"))
+    fn tree(&self) -> Result<BorrowedFd<'_>, Error> {
+        self.tree.as_ref().map(AsFd::as_fd).ok_or(Error::bug("a stage was used after it was dropped"))
     }
 }
 
@@ -165,7 +165,7 @@ impl Drop for Stage {
 }
 
 /// Creates the directory of the tree. It inherits no ACL from the directory around the target.
-fn make_tree(claim: &Claim, caller: Caller) -> Result<OwnedFd, Fault> {
+fn make_tree(claim: &Claim, caller: Caller) -> Result<OwnedFd, Error> {
     let stage = claim.directory.as_fd();
     strip_acls(stage)?;
     target::make_directory(stage, TREE, caller)
@@ -174,7 +174,7 @@ fn make_tree(claim: &Claim, caller: Caller) -> Result<OwnedFd, Fault> {
 /// Removes the tree through the handle of the staging directory, and then that directory by its name. Anything that
 /// others moved to its name or put into it stays. It is certain that we created the tree. It is not certain that we
 /// created the directory ([`Claim::make`]).
-fn remove(parent: BorrowedFd<'_>, claim: &Claim) -> Result<(), Fault> {
+fn remove(parent: BorrowedFd<'_>, claim: &Claim) -> Result<(), Error> {
     let stage = claim.directory.as_fd();
     let (mount, caller) = (sys::status(stage).at(&claim.name)?.mount, Caller::current());
     let mut remover = Remover { mount, caller, names: &mut TemporaryNames::new() };

@@ -13,7 +13,7 @@ use super::sys;
 use super::temporary_names::TemporaryNames;
 use super::times::Times;
 use crate::tree::Step;
-use crate::words::{Fault, Metadata, PlaceId, PlaceKey, Terms};
+use crate::words::{Error, Metadata, PlaceId, PlaceKey, Terms};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 
@@ -54,7 +54,7 @@ impl Cage {
     /// A cage around the tree below `root`.
     ///
     /// The handle is the authority over the tree. The cage cannot reach anything outside.
-    pub(crate) fn over(root: BorrowedFd<'_>, exposure: Exposure) -> Result<Self, Fault> {
+    pub(crate) fn over(root: BorrowedFd<'_>, exposure: Exposure) -> Result<Self, Error> {
         let caller = Caller::current();
         let fd = directory::unlock(root, b".", None, caller).map_err(|fault| fault.about("the root of the tree"))?;
         let status = sys::status(fd.as_fd()).at(b".")?;
@@ -97,7 +97,7 @@ impl Cage {
     }
 
     /// Starts a layer.
-    pub(crate) fn begin(&mut self, terms: &Terms) -> Result<(), Fault> {
+    pub(crate) fn begin(&mut self, terms: &Terms) -> Result<(), Error> {
         self.settle()?;
         self.implied.clone_from(&terms.implied);
         self.owners.set_ownership(terms.ownership);
@@ -109,7 +109,7 @@ impl Cage {
     }
 
     /// Finishes deferred files, removes temporary names, and closes all directories with their final mode and time.
-    pub(crate) fn settle(&mut self) -> Result<(), Fault> {
+    pub(crate) fn settle(&mut self) -> Result<(), Error> {
         // All steps run even if one fails. The first failure is returned.
         let mut result = self.finish_files().and(self.settle_apart());
         result = result.and(self.settle_temporaries());
@@ -118,7 +118,7 @@ impl Cage {
     }
 
     /// Waits until the whole file system is on the disk.
-    pub(crate) fn sync(&self) -> Result<(), Fault> {
+    pub(crate) fn sync(&self) -> Result<(), Error> {
         sys::sync_file_system(self.root.as_fd()).at(b".")
     }
 
@@ -132,12 +132,12 @@ impl Cage {
     }
 
     /// Finishes the deferred files. The error is that of [`Cage::deferred_fault`].
-    pub(crate) fn finish_files(&self) -> Result<(), Fault> {
+    pub(crate) fn finish_files(&self) -> Result<(), Error> {
         self.deferred.as_ref().map_or(Ok(()), |deferred| deferred.finish_all())
     }
 
     /// Returns the first failure of a deferred file. It names the path of that file.
-    pub(crate) fn deferred_fault(&self) -> Result<(), Fault> {
+    pub(crate) fn deferred_fault(&self) -> Result<(), Error> {
         self.deferred.as_ref().map_or(Ok(()), |deferred| deferred.fault())
     }
 
@@ -147,7 +147,7 @@ impl Cage {
     }
 
     /// Finds out what is at a place. A directory is opened, unless it is held.
-    pub(super) fn look(&mut self, place: &Place<'_>) -> Result<Step<Arc<Directory>>, Fault> {
+    pub(super) fn look(&mut self, place: &Place<'_>) -> Result<Step<Arc<Directory>>, Error> {
         if let Some(held) = self.held.get(place.id()) {
             return Ok(Step::Directory(held));
         }

@@ -12,7 +12,7 @@ use super::directory::{self, Caller, Opened};
 use super::failed::{At, Failed, swapped};
 use super::names::Names;
 use super::sys::{self, Status};
-use crate::words::{Escaped, Fault, Misuse, Occupant};
+use crate::words::{Error, Escaped, Misuse, Occupant};
 use rustix::fs::FileType;
 use rustix::io::Errno;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -47,7 +47,7 @@ enum Found {
 
 impl Target {
     /// Inspects `name`. Changes nothing there, even if a mode denies us access.
-    pub(super) fn find(parent: BorrowedFd<'_>, name: &[u8]) -> Result<Self, Fault> {
+    pub(super) fn find(parent: BorrowedFd<'_>, name: &[u8]) -> Result<Self, Error> {
         let before = match look(parent, name)? {
             Found::Nothing => None,
             Found::Empty(empty) => Some(empty),
@@ -62,7 +62,7 @@ impl Target {
 
     /// Renames the directory at `from` to the target, if that name is still free or still belongs to the same empty
     /// directory.
-    pub(super) fn give(&self, parent: BorrowedFd<'_>, from: (BorrowedFd<'_>, &[u8])) -> Result<(), Fault> {
+    pub(super) fn give(&self, parent: BorrowedFd<'_>, from: (BorrowedFd<'_>, &[u8])) -> Result<(), Error> {
         let Some(Empty { status: before, .. }) = &self.before else { return self.take_free(parent, from) };
         match look(parent, &self.name)? {
             Found::Empty(now) if now.status.identity == before.identity => self.replace(parent, from),
@@ -73,7 +73,7 @@ impl Target {
         }
     }
 
-    fn take_free(&self, parent: BorrowedFd<'_>, from: (BorrowedFd<'_>, &[u8])) -> Result<(), Fault> {
+    fn take_free(&self, parent: BorrowedFd<'_>, from: (BorrowedFd<'_>, &[u8])) -> Result<(), Error> {
         match sys::rename_noreplace(from, (parent, &self.name)) {
             // A file or directory that appeared meanwhile stays, even an empty directory: another process uses it.
             Err(Failed { errno: Errno::EXIST, .. }) => Err(self.occupied(parent)),
@@ -81,7 +81,7 @@ impl Target {
         }
     }
 
-    fn replace(&self, parent: BorrowedFd<'_>, from: (BorrowedFd<'_>, &[u8])) -> Result<(), Fault> {
+    fn replace(&self, parent: BorrowedFd<'_>, from: (BorrowedFd<'_>, &[u8])) -> Result<(), Error> {
         match sys::rename(from.0, from.1, parent, &self.name) {
             Err(Failed { errno: Errno::NOTEMPTY | Errno::EXIST, .. }) => {
                 Err(exists(&self.name, Occupant::FullDirectory))
@@ -97,7 +97,7 @@ impl Target {
     }
 
     /// The error for a name that is no longer free.
-    fn occupied(&self, parent: BorrowedFd<'_>) -> Fault {
+    fn occupied(&self, parent: BorrowedFd<'_>) -> Error {
         match look(parent, &self.name) {
             Ok(Found::Occupied(occupant)) => exists(&self.name, occupant),
             Ok(_) => exists(&self.name, Occupant::NewDirectory),
@@ -107,7 +107,7 @@ impl Target {
 
     /// Creates an empty directory under the name, if one was replaced. It is a new one, with the owner and mode of the
     /// old one. Only we can enter the stage, so it cannot be swapped before it is open.
-    pub(super) fn restore(&self, parent: BorrowedFd<'_>, stage: BorrowedFd<'_>, caller: Caller) -> Result<(), Fault> {
+    pub(super) fn restore(&self, parent: BorrowedFd<'_>, stage: BorrowedFd<'_>, caller: Caller) -> Result<(), Error> {
         let Some(Empty { status: before, .. }) = &self.before else { return Ok(()) };
         let made = make_directory(stage, SUBSTITUTE, caller)?;
         match sys::rename_noreplace((stage, SUBSTITUTE), (parent, &self.name)) {
@@ -122,7 +122,7 @@ impl Target {
 }
 
 /// Makes a directory in a stage, and opens it.
-pub(super) fn make_directory(stage: BorrowedFd<'_>, name: &[u8], caller: Caller) -> Result<OwnedFd, Fault> {
+pub(super) fn make_directory(stage: BorrowedFd<'_>, name: &[u8], caller: Caller) -> Result<OwnedFd, Error> {
     sys::create_directory(stage, name).at(name)?;
     let mount = sys::status(stage).at(name)?.mount;
     match directory::open(stage, name, mount, caller)? {
@@ -131,11 +131,11 @@ pub(super) fn make_directory(stage: BorrowedFd<'_>, name: &[u8], caller: Caller)
     }
 }
 
-fn exists(name: &[u8], occupant: Occupant) -> Fault {
+fn exists(name: &[u8], occupant: Occupant) -> Error {
     Misuse::TargetExists { name: Escaped::new(name), occupant }.into()
 }
 
-fn look(parent: BorrowedFd<'_>, name: &[u8]) -> Result<Found, Fault> {
+fn look(parent: BorrowedFd<'_>, name: &[u8]) -> Result<Found, Error> {
     let status = |handle| sys::status(handle).at(name);
     // An `O_PATH` handle: it calls no driver, does not block on a FIFO, and follows no link.
     let handle = match sys::open_handle(parent, name) {
@@ -158,7 +158,7 @@ fn look(parent: BorrowedFd<'_>, name: &[u8]) -> Result<Found, Fault> {
 
 /// Whether a directory is empty. A directory that we may not read counts as empty: the kernel checks it in the
 /// `rename`.
-fn is_empty(directory: BorrowedFd<'_>, name: &[u8]) -> Result<bool, Fault> {
+fn is_empty(directory: BorrowedFd<'_>, name: &[u8]) -> Result<bool, Error> {
     match sys::open_directory(directory, b".") {
         Err(Failed { errno: Errno::ACCESS, .. }) => Ok(true),
         other => Ok(Names::own(other.at(name)?, name)?.next()?.is_none()),

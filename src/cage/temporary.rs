@@ -17,13 +17,13 @@ use super::names::Names;
 use super::state::{Cage, Exposure};
 use super::sys;
 use super::temporary_names::TEMPORARY;
-use crate::words::Fault;
+use crate::words::Error;
 use rustix::io::Errno;
 use std::os::fd::{AsFd, BorrowedFd};
 
 impl Cage {
     /// A temporary name in a directory, for a file that is being created or removed.
-    pub(super) fn temporary(&mut self, directory: &Directory) -> Result<Vec<u8>, Fault> {
+    pub(super) fn temporary(&mut self, directory: &Directory) -> Result<Vec<u8>, Error> {
         if self.exposure == Exposure::Visible {
             self.mark()?;
         }
@@ -34,7 +34,7 @@ impl Cage {
     }
 
     /// Creates the marker, unless there is one.
-    pub(super) fn mark(&mut self) -> Result<(), Fault> {
+    pub(super) fn mark(&mut self) -> Result<(), Error> {
         if let Marking::None = &self.marking {
             self.root.touch();
             self.marking = match Marker::make(self.root.as_fd(), self.caller) {
@@ -50,7 +50,7 @@ impl Cage {
     }
 
     /// Records a directory that will be removed under a temporary name, or that is created under it and is not empty.
-    pub(super) fn condemn(&mut self, at: BorrowedFd<'_>, name: &[u8]) -> Result<(), Fault> {
+    pub(super) fn condemn(&mut self, at: BorrowedFd<'_>, name: &[u8]) -> Result<(), Error> {
         let Marking::Marked(marker) = &mut self.marking else { return Ok(()) };
         match sys::origin_at(at, name) {
             Err(Failed { errno: Errno::NOENT, .. }) => Ok(()),
@@ -81,7 +81,7 @@ impl Cage {
     }
 
     /// Removes the marker, when no temporary name is left.
-    pub(super) fn settle_temporaries(&mut self) -> Result<(), Fault> {
+    pub(super) fn settle_temporaries(&mut self) -> Result<(), Error> {
         match std::mem::take(&mut self.marking) {
             Marking::Marked(marker) if !marker.is_needed => {
                 self.root.touch();
@@ -92,7 +92,7 @@ impl Cage {
     }
 
     /// Removes what dead runs left in a tree.
-    pub(super) fn remove_dead_temporaries(&mut self) -> Result<(), Fault> {
+    pub(super) fn remove_dead_temporaries(&mut self) -> Result<(), Error> {
         let root = self.root_directory();
         let any_guards = claim::each_dead(root.as_fd(), RUN, self.caller, |claim| {
             // A failure is ignored: a later run, perhaps with more privileges, tries again. This layer can be applied.
@@ -109,7 +109,7 @@ impl Cage {
     }
 
     /// Removes the temporary names that a dead run left.
-    fn remove_named(&mut self, claim: &Claim) -> Result<(), Fault> {
+    fn remove_named(&mut self, claim: &Claim) -> Result<(), Error> {
         let Some((condemned, path)) = read_place(claim)? else { return Ok(()) };
         let Some(directory) = self.reopen(&path)? else { return Ok(()) };
         let prefix = prefix(claim);

@@ -8,7 +8,7 @@
 use super::failed::Failed;
 use super::sys::{self, HandleKind};
 use crate::tree::ClampedTime;
-use crate::words::{Fault, Timestamp};
+use crate::words::{Error, Timestamp};
 use std::os::fd::BorrowedFd;
 
 /// The times that a file system can store, as far as tested.
@@ -36,7 +36,7 @@ impl Times {
         handle: BorrowedFd<'_>,
         time: Timestamp,
         kind: HandleKind,
-    ) -> Result<Option<ClampedTime>, Fault> {
+    ) -> Result<Option<ClampedTime>, Error> {
         if self.are_known_to_hold(time) {
             return Ok(None);
         }

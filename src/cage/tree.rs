@@ -9,7 +9,7 @@ use super::state::Cage;
 use super::sys;
 use crate::plan::LayerContents;
 use crate::tree::{Cleared, Granted, Inexact, Inode, Made, Node, NodeKind, Over, Repeats, SetIdBits, Step, Tree};
-use crate::words::{Fault, Metadata, PlaceId, PlaceKey};
+use crate::words::{Error, Metadata, PlaceId, PlaceKey};
 use rustix::fs::FileType;
 use rustix::io::Errno;
 use std::os::fd::AsFd;
@@ -34,11 +34,11 @@ impl Tree for Cage {
         &self.key
     }
 
-    fn step(&mut self, at: &Place<'_>) -> Result<Step<Arc<Directory>>, Fault> {
+    fn step(&mut self, at: &Place<'_>) -> Result<Step<Arc<Directory>>, Error> {
         self.look(at)
     }
 
-    fn exists(&self, at: &Place<'_>) -> Result<bool, Fault> {
+    fn exists(&self, at: &Place<'_>) -> Result<bool, Error> {
         match sys::status_at(at.at(), at.bytes()) {
             Ok(_) => Ok(true),
             Err(Failed { errno: Errno::NOENT, .. }) => Ok(false),
@@ -46,7 +46,7 @@ impl Tree for Cage {
         }
     }
 
-    fn is_empty(&self, dir: &Arc<Directory>) -> Result<bool, Fault> {
+    fn is_empty(&self, dir: &Arc<Directory>) -> Result<bool, Error> {
         let mut names = Names::of(dir.as_fd(), dir.path())?;
         while let Some((name, _)) = names.next()? {
             if !self.is_marker(dir, &name) {
@@ -60,7 +60,7 @@ impl Tree for Cage {
         self.owners.grant(self.root.as_fd(), metadata, bits)
     }
 
-    fn inode(&mut self, at: &Place<'_>, header: &Metadata) -> Result<Inode, Fault> {
+    fn inode(&mut self, at: &Place<'_>, header: &Metadata) -> Result<Inode, Error> {
         let status = match sys::status_at(at.at(), at.bytes()) {
             Err(Failed { errno: Errno::NOENT, .. }) => return Ok(Inode::Missing),
             other => other.at(at.bytes())?,
@@ -75,7 +75,7 @@ impl Tree for Cage {
         Ok(Inode::File(if owner_differs || mode_differs { Repeats::Otherwise } else { Repeats::Alike }, None))
     }
 
-    fn make(&mut self, at: &Place<'_>, node: &mut Node<'_, '_>, over: Over) -> Result<Made, Fault> {
+    fn make(&mut self, at: &Place<'_>, node: &mut Node<'_, '_>, over: Over) -> Result<Made, Error> {
         let attributes = (node.metadata, node.exactness);
         match &mut node.kind {
             NodeKind::Directory => self.make_directory(at, attributes, over),
@@ -86,32 +86,32 @@ impl Tree for Cage {
         }
     }
 
-    fn imply(&mut self, at: &Place<'_>) -> Result<(Arc<Directory>, Inexact), Fault> {
+    fn imply(&mut self, at: &Place<'_>) -> Result<(Arc<Directory>, Inexact), Error> {
         self.make_implied(at)
     }
 
-    fn make_like_implied(&mut self, dir: &Arc<Directory>) -> Result<Inexact, Fault> {
+    fn make_like_implied(&mut self, dir: &Arc<Directory>) -> Result<Inexact, Error> {
         Self::make_like_implied(self, dir)
     }
 
-    fn renew_root(&mut self, metadata: &Metadata) -> Result<Inexact, Fault> {
+    fn renew_root(&mut self, metadata: &Metadata) -> Result<Inexact, Error> {
         let root = self.root_directory();
         self.renew(&root, metadata)
     }
 
-    fn link(&mut self, at: &Place<'_>, to: &Place<'_>, over: Over) -> Result<Made, Fault> {
+    fn link(&mut self, at: &Place<'_>, to: &Place<'_>, over: Over) -> Result<Made, Error> {
         self.make_link(at, to, over)
     }
 
-    fn remove(&mut self, at: &Place<'_>) -> Result<(), Fault> {
+    fn remove(&mut self, at: &Place<'_>) -> Result<(), Error> {
         self.remove_at(at)
     }
 
-    fn clear(&mut self, dir: &Arc<Directory>, contents: &LayerContents) -> Result<Cleared, Fault> {
+    fn clear(&mut self, dir: &Arc<Directory>, contents: &LayerContents) -> Result<Cleared, Error> {
         self.clear_lower(dir, contents)
     }
 
-    fn make_apart(&mut self) -> Result<Arc<Directory>, Fault> {
+    fn make_apart(&mut self) -> Result<Arc<Directory>, Error> {
         self.open_or_make_apart()
     }
 

@@ -2,13 +2,13 @@
 
 use super::blob::BlobReader;
 use super::members::{Member, Place};
-use crate::words::Fault;
+use crate::words::Error;
 use std::fs::File;
 use std::io::{BufRead, BufReader};
 use std::sync::Arc;
 
 /// Whether two members are the same, so that it is all one which of them is taken.
-pub(super) fn alike(one: &Member, other: &Member, archive: &Arc<File>, name: &[u8]) -> Result<bool, Fault> {
+pub(super) fn alike(one: &Member, other: &Member, archive: &Arc<File>, name: &[u8]) -> Result<bool, Error> {
     let (Member::File(one), Member::File(other)) = (one, other) else {
         return Ok(one == other && *one != Member::Other);
     };
@@ -30,11 +30,11 @@ fn stored(place: &Place, archive: &Arc<File>) -> BlobReader {
     BlobReader::new(Arc::clone(archive), place.at, place.stored())
 }
 
-fn same(one: BlobReader, other: BlobReader, name: &[u8]) -> Result<bool, Fault> {
+fn same(one: BlobReader, other: BlobReader, name: &[u8]) -> Result<bool, Error> {
     let reader = |reader| BufReader::with_capacity(64 << 10, reader);
     let (mut one, mut other) = (reader(one), reader(other));
     loop {
-        let failed = |error| Fault::system("pread64", name, error);
+        let failed = |error| Error::system("pread64", name, error);
         let (left, right) = (one.fill_buf().map_err(failed)?, other.fill_buf().map_err(failed)?);
         let both = left.len().min(right.len());
         if left.get(..both) != right.get(..both) {

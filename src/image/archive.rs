@@ -5,9 +5,7 @@ use super::headers::Headers;
 use super::members::{Member, Members, Place};
 use super::recognise::{What, look};
 use crate::read::{Expected, Format, LayerStream, TarReader};
-use crate::words::{
-    Because, Entry, EntryPath, Error, Fault, Limit, Limits, Policy, Position, Quirk, Verdict, Violation,
-};
+use crate::words::{Because, Entry, EntryPath, Error, Limit, Limits, Policy, Position, Quirk, Verdict, Violation};
 use std::fs::File;
 use std::io::{self, BufRead, ErrorKind, Read, Seek, Write};
 use std::sync::Arc;
@@ -27,7 +25,7 @@ impl Archive {
         limits: &Limits,
         spool: impl FnOnce() -> Result<File, Error>,
     ) -> Result<Self, Error> {
-        let placed = |fault: Fault| fault.at(Position::default());
+        let placed = |fault: Error| fault.at(Position::default());
         let (file, is_stream) = looked_at(file).map_err(placed)?;
         if is_stream {
             let stream = uncompressed(Whole { reader: &*file, call: "read" }, limits).map_err(placed)?;
@@ -61,7 +59,7 @@ impl Archive {
 
     fn index(file: Arc<File>, limits: &Limits) -> Result<Self, Error> {
         if file.metadata().map_err(|error| system("fstat", error).at(Position::default()))?.len() == 0 {
-            return Err(Fault::from(Violation::NotAnImage { because: EMPTY }).at(Position::default()));
+            return Err(Error::from(Violation::NotAnImage { because: EMPTY }).at(Position::default()));
         }
         let mut members = Members::default();
         headers(&file, limits, &mut members)?;
@@ -79,12 +77,12 @@ impl Archive {
     }
 
     /// Opens a member that is a regular file, or that links lead to; `None` when it is missing.
-    pub(super) fn open(&self, name: &EntryPath, limits: &Limits) -> Result<Option<BlobReader>, Fault> {
+    pub(super) fn open(&self, name: &EntryPath, limits: &Limits) -> Result<Option<BlobReader>, Error> {
         Ok(self.members.file(name, limits)?.map(|place| place.reader(&self.file)))
     }
 
     /// The same for one that must be there.
-    pub(super) fn open_existing(&self, name: &EntryPath, limits: &Limits) -> Result<BlobReader, Fault> {
+    pub(super) fn open_existing(&self, name: &EntryPath, limits: &Limits) -> Result<BlobReader, Error> {
         Ok(self.members.existing_file(name, limits)?.reader(&self.file))
     }
 }
@@ -134,7 +132,7 @@ pub(super) fn headers(file: &Arc<File>, limits: &Limits, members: &mut Members) 
             members.add(&path, member, limits, file)
         };
         match entry {
-            Ok(Some(entry)) => add(entry).map_err(|fault: Fault| fault.at(position))?,
+            Ok(Some(entry)) => add(entry).map_err(|fault: Error| fault.at(position))?,
             Ok(None) => return at_end(&reader),
             Err(fault) => return Err(fault.at(position)),
         }
@@ -142,14 +140,14 @@ pub(super) fn headers(file: &Arc<File>, limits: &Limits, members: &mut Members) 
 }
 
 /// What an entry is, unless it is one that readers differ on.
-pub(super) fn judged(entry: Entry, at: u64) -> Result<Member, Fault> {
+pub(super) fn judged(entry: Entry, at: u64) -> Result<Member, Error> {
     entry.quirks.iter().try_for_each(judge)?;
     Ok(Member::of(entry.kind, at))
 }
 
 pub(super) fn at_end<R: BufRead>(reader: &TarReader<R>) -> Result<(), Error> {
     let judged = reader.end_quirks().iter().try_for_each(judge);
-    judged.map_err(|violation| Fault::from(violation).at(reader.position()))
+    judged.map_err(|violation| Error::from(violation).at(reader.position()))
 }
 
 /// Judges a quirk of the archive around an image. No policy applies to it and no report has its notes: quirks that real
@@ -178,12 +176,12 @@ fn of_streams(limits: &Limits) -> Limits {
 }
 
 /// The file, and whether it cannot be read by position.
-pub(super) fn looked_at(file: File) -> Result<(Arc<File>, bool), Fault> {
+pub(super) fn looked_at(file: File) -> Result<(Arc<File>, bool), Error> {
     let metadata = file.metadata().map_err(|error| system("fstat", error))?;
     Ok((Arc::new(file), !metadata.is_file()))
 }
 
-pub(super) fn whole(file: &Arc<File>) -> Result<Whole<BlobReader>, Fault> {
+pub(super) fn whole(file: &Arc<File>) -> Result<Whole<BlobReader>, Error> {
     let length = file.metadata().map_err(|error| system("fstat", error))?.len();
     Ok(Whole { reader: BlobReader::new(Arc::clone(file), 0, length), call: "pread64" })
 }
@@ -205,19 +203,19 @@ impl<R: Read> Read for Whole<R> {
     }
 }
 
-pub(super) fn uncompressed<R: Read>(reader: R, limits: &Limits) -> Result<LayerStream<R>, Fault> {
+pub(super) fn uncompressed<R: Read>(reader: R, limits: &Limits) -> Result<LayerStream<R>, Error> {
     LayerStream::open(reader, Expected::unchecked(), &of_streams(limits))
 }
 
-pub(super) fn system(call: &'static str, error: io::Error) -> Fault {
-    Fault::system(call, b"(archive)", error)
+pub(super) fn system(call: &'static str, error: io::Error) -> Error {
+    Error::system(call, b"(archive)", error)
 }
 
 /// Copies a stream to a file, and returns the file positioned at its first byte.
-pub(super) fn kept(stream: &mut impl Read, file: File, limits: &Limits, limit: Limit) -> Result<File, Fault> {
+pub(super) fn kept(stream: &mut impl Read, file: File, limits: &Limits, limit: Limit) -> Result<File, Error> {
     let mut bounded = Bounded { file, limits, limit, bytes: 0 };
-    io::copy(stream, &mut bounded).map_err(Fault::of_reader)?;
-    bounded.file.rewind().map_err(|error| Fault::system("lseek", SPOOLED, error))?;
+    io::copy(stream, &mut bounded).map_err(Error::of_reader)?;
+    bounded.file.rewind().map_err(|error| Error::system("lseek", SPOOLED, error))?;
     Ok(bounded.file)
 }
 
@@ -234,8 +232,8 @@ struct Bounded<'l> {
 impl Write for Bounded<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.bytes += bytes.len() as u64;
-        self.limits.check(self.limit, self.bytes).map_err(Fault::from)?;
-        self.file.write_all(bytes).map_err(|error| Fault::system("write", SPOOLED, error))?;
+        self.limits.check(self.limit, self.bytes).map_err(Error::from)?;
+        self.file.write_all(bytes).map_err(|error| Error::system("write", SPOOLED, error))?;
         Ok(bytes.len())
     }
 

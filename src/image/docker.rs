@@ -14,8 +14,7 @@ use super::select::{Candidate, best, nothing};
 use super::selected::Selected;
 use super::selector::Selector;
 use crate::words::{
-    Algorithm, Digest, EntryPath, Error, Escaped, Fault, LayerPosition, Limit, Limits, Position, Quirk, SelectBy,
-    Violation,
+    Algorithm, Digest, EntryPath, Error, Escaped, LayerPosition, Limit, Limits, Position, Quirk, SelectBy, Violation,
 };
 use serde::Deserialize;
 use std::collections::{BTreeSet, HashMap, HashSet};
@@ -209,7 +208,7 @@ impl Image {
         if got != digest {
             let position = Position { path: Some(Escaped::new(image.config.as_bytes())), ..Position::default() };
             return Err(
-                Fault::from(Violation::DigestMismatch { expected: digest.into(), got: got.into() }).at(position)
+                Error::from(Violation::DigestMismatch { expected: digest.into(), got: got.into() }).at(position)
             );
         }
         Ok(self.selected(image, read)?.under(selector.name_of(image.tags())))
@@ -265,11 +264,11 @@ impl Image {
             Ok(Read { document: Document::new(descriptor, bytes), config })
         };
         let position = Position { path: Some(Escaped::new(name)), ..Position::default() };
-        read().map_err(|fault: Fault| fault.at(position))
+        read().map_err(|fault: Error| fault.at(position))
     }
 
     fn selected(&self, image: &DockerImage, read: Read) -> Result<Selected, Error> {
-        let placed = |violation: Violation| Fault::from(violation).at(in_file(MANIFEST_NAME));
+        let placed = |violation: Violation| Error::from(violation).at(in_file(MANIFEST_NAME));
         let of = image.layers.len();
         self.limits().check(Limit::Layers, of as u64).map_err(placed)?;
         require_as_many(of, read.config.diff_ids.len()).map_err(placed)?;

@@ -6,7 +6,7 @@
 
 use super::docker;
 use super::outline::Outline;
-use crate::words::{EntryKind, EntryPath, Fault, Source};
+use crate::words::{EntryKind, EntryPath, Error, Source};
 
 /// The evidence in an archive so far.
 #[derive(Debug, Default)]
@@ -187,7 +187,7 @@ impl<'o, S: Source> Witness<'o, S> {
     }
 
     /// Inspects the rest of the content and drops it.
-    pub(crate) fn drain(&mut self) -> Result<(), Fault> {
+    pub(crate) fn drain(&mut self) -> Result<(), Error> {
         loop {
             let got = self.chunk()?.len();
             if got == 0 {
@@ -199,7 +199,7 @@ impl<'o, S: Source> Witness<'o, S> {
 }
 
 impl<S: Source> Source for Witness<'_, S> {
-    fn chunk(&mut self) -> Result<&[u8], Fault> {
+    fn chunk(&mut self) -> Result<&[u8], Error> {
         self.source.chunk()
     }
 

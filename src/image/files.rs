@@ -4,7 +4,7 @@ use super::archive::Archive;
 use super::blob::BlobReader;
 use super::document::check_values;
 use crate::cage::{NotOpened, open_inside};
-use crate::words::{EntryPath, Escaped, Fault, Limit, Limits, SizeSeen, Violation};
+use crate::words::{EntryPath, Error, Escaped, Limit, Limits, SizeSeen, Violation};
 use cap_std::fs::Dir;
 use std::io::Read;
 use std::os::fd::AsFd;
@@ -22,7 +22,7 @@ pub(super) enum Files {
 
 impl Files {
     /// Opens a file; `None` when it is missing.
-    pub(super) fn open(&self, path: &EntryPath, limits: &Limits) -> Result<Option<BlobReader>, Fault> {
+    pub(super) fn open(&self, path: &EntryPath, limits: &Limits) -> Result<Option<BlobReader>, Error> {
         match self {
             Self::Archive(archive) => archive.open(path, limits),
             Self::Directory(directory) => {
@@ -38,14 +38,14 @@ impl Files {
                     }
                     Err(NotOpened::System(fault)) => return Err(fault),
                 };
-                let metadata = file.metadata().map_err(|error| Fault::system("fstat", path.as_bytes(), error))?;
+                let metadata = file.metadata().map_err(|error| Error::system("fstat", path.as_bytes(), error))?;
                 Ok(Some(BlobReader::new(Arc::new(file), 0, metadata.len())))
             }
         }
     }
 
     /// Reads a document; `None` when it is missing.
-    pub(super) fn document(&self, name: &EntryPath, limits: &Limits) -> Result<Option<Vec<u8>>, Fault> {
+    pub(super) fn document(&self, name: &EntryPath, limits: &Limits) -> Result<Option<Vec<u8>>, Error> {
         let Some(file) = self.open(name, limits)? else { return Ok(None) };
         limits.check(Limit::ManifestBytes, file.bytes_left())?;
         let bytes = read(file, name.as_bytes())?;
@@ -59,10 +59,10 @@ pub(super) fn not_regular(name: &[u8]) -> Violation {
 }
 
 /// Reads a file that was as large as this when it was opened.
-pub(super) fn read(mut file: BlobReader, name: &[u8]) -> Result<Vec<u8>, Fault> {
+pub(super) fn read(mut file: BlobReader, name: &[u8]) -> Result<Vec<u8>, Error> {
     let expected = file.bytes_left();
     let mut bytes = Vec::new();
-    file.read_to_end(&mut bytes).map_err(|error| Fault::system("pread64", name, error))?;
+    file.read_to_end(&mut bytes).map_err(|error| Error::system("pread64", name, error))?;
     match bytes.len() as u64 {
         got if got == expected => Ok(bytes),
         got => Err(Violation::SizeMismatch { expected, got: SizeSeen::Exactly(got) }.into()),

@@ -9,7 +9,7 @@ use super::open::{Image, in_blob};
 use super::reference::{SHOWN, list};
 use super::selected::Selected;
 use super::selector::Selector;
-use crate::words::{Digest, Error, Fault, Limit, Violation};
+use crate::words::{Digest, Error, Limit, Violation};
 use std::collections::{BTreeSet, HashSet};
 
 /// How many manifests and indexes are looked at for a message. Each may have 500 layers to look for; real indexes list a
@@ -44,7 +44,7 @@ impl Image {
             return selected;
         }
         let (platform, found) = (selector.platform.to_string(), list(held.into_iter()));
-        Err(Fault::from(Violation::PlatformMissing { platform, found }).at(position))
+        Err(Error::from(Violation::PlatformMissing { platform, found }).at(position))
     }
 
     /// The first layer that is not here and should be.

@@ -5,7 +5,7 @@ use super::manifest::{Config, Descriptor, IN_TOTO, Manifest, parse_index};
 use super::media_type::MediaType;
 use super::open::{Form, Image, in_blob};
 use super::platform::{Platform, kept};
-use crate::words::{Digest, Error, Fault, Limit, Violation, words};
+use crate::words::{Digest, Error, Limit, Violation, words};
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
@@ -166,7 +166,7 @@ impl Inventory<'_> {
         // The next one is the last, so that no more waits than the indexes on one way down have.
         let mut waiting = vec![(descriptor, 1)];
         while let Some((descriptor, depth)) = waiting.pop() {
-            let placed = |violation: Violation| Fault::from(violation).at(in_blob(descriptor.digest()));
+            let placed = |violation: Violation| Error::from(violation).at(in_blob(descriptor.digest()));
             self.count = self.count.saturating_add(1 + names.len() as u64);
             limits.check(Limit::Manifests, self.count).map_err(placed)?;
             if !seen.insert(*descriptor.digest()) {

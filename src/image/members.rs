@@ -3,7 +3,7 @@
 use super::alike::alike;
 use super::blob::BlobReader;
 use super::files::not_regular;
-use crate::words::{EntryKind, EntryPath, Escaped, Fault, Limit, Limits, Segment, SparseMap, Violation};
+use crate::words::{EntryKind, EntryPath, Error, Escaped, Limit, Limits, Segment, SparseMap, Violation};
 use std::collections::hash_map::{Entry as Slot, RandomState};
 use std::collections::{HashMap, HashSet};
 use std::fs::File;
@@ -125,7 +125,7 @@ impl Members {
         member: Member,
         limits: &Limits,
         archive: &Arc<File>,
-    ) -> Result<(), Fault> {
+    ) -> Result<(), Error> {
         self.count += 1;
         limits.check(Limit::ArchiveMembers, self.count)?;
         self.name_bytes += (name.as_bytes().len() + member.kept()) as u64;

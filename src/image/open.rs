@@ -16,8 +16,8 @@ use super::recognise::What;
 use crate::cage::{NotOpened, create_spool, open_directory, open_regular};
 use crate::read::Hasher;
 use crate::words::{
-    Algorithm, Digest, EntryPath, Error, Escaped, Fault, Limit, Limits, Misuse, Note, Position, Quirk, SizeSeen,
-    Violation, refuse_reserved,
+    Algorithm, Digest, EntryPath, Error, Escaped, Limit, Limits, Misuse, Note, Position, Quirk, SizeSeen, Violation,
+    refuse_reserved,
 };
 use cap_std::AmbientAuthority;
 use cap_std::fs::Dir;
@@ -103,7 +103,7 @@ impl Image {
     ///
     /// The same.
     pub fn open_within(directory: &Dir, limits: Limits) -> Result<Self, Error> {
-        let directory = directory.try_clone().map_err(|error| nowhere(Fault::system("fcntl", b".", error)))?;
+        let directory = directory.try_clone().map_err(|error| nowhere(Error::system("fcntl", b".", error)))?;
         Self::of_files(Files::Directory(directory), limits)
     }
 
@@ -177,7 +177,7 @@ impl Image {
         if let Some(name) = path.file_name() {
             refuse_reserved(name.as_bytes()).map_err(|misuse| nowhere(misuse.into()))?;
         }
-        let failed = |path: &Path, error| nowhere(Fault::system("openat", path.as_os_str().as_bytes(), error));
+        let failed = |path: &Path, error| nowhere(Error::system("openat", path.as_os_str().as_bytes(), error));
         match Dir::open_ambient_dir(path, authority) {
             Ok(directory) => Self::of_files(Files::Directory(directory), limits),
             Err(error) if error.kind() == ErrorKind::NotADirectory => {
@@ -207,7 +207,7 @@ impl Image {
         if let Some(marker) = image.file("oci-layout", document::parse::<LayoutMarker>)? {
             if marker.image_layout_version != "1.0.0" {
                 let because = "its `oci-layout` is of another version than 1.0.0";
-                return Err(Fault::from(Violation::NotAnImage { because: because.into() }).at(in_file("oci-layout")));
+                return Err(Error::from(Violation::NotAnImage { because: because.into() }).at(in_file("oci-layout")));
             }
             return Ok(image);
         }
@@ -236,7 +236,7 @@ impl Image {
             false => "it has neither `oci-layout` nor `index.json`, nor `version` and `manifest.json`".into(),
         };
         let place = if is_saved { docker::MANIFEST_NAME } else { "oci-layout" };
-        image.without_marker(|| Fault::from(Violation::NotAnImage { because }).at(in_file(place)))
+        image.without_marker(|| Error::from(Violation::NotAnImage { because }).at(in_file(place)))
     }
 
     /// A layout that lacks `oci-layout`, as BuildKit writes it for `type=oci,tar=false`. An `index.json` that lists
@@ -294,7 +294,7 @@ impl Image {
     /// Reads `index.json`, the one document that no digest covers.
     pub(super) fn index<T>(&self, parse: impl FnOnce(&[u8]) -> Result<T, Violation>) -> Result<T, Error> {
         let because = "there is no file `index.json`";
-        let missing = || Fault::from(Violation::NotAnImage { because: because.into() }).at(in_file("index.json"));
+        let missing = || Error::from(Violation::NotAnImage { because: because.into() }).at(in_file("index.json"));
         self.file("index.json", parse)?.ok_or_else(missing)
     }
 
@@ -305,7 +305,7 @@ impl Image {
         parse: impl FnOnce(&[u8]) -> Result<T, Violation>,
     ) -> Result<T, Error> {
         let bytes = self.document_bytes(descriptor)?;
-        parse(&bytes).map_err(|violation| Fault::from(violation).at(in_blob(descriptor.digest())))
+        parse(&bytes).map_err(|violation| Error::from(violation).at(in_blob(descriptor.digest())))
     }
 
     /// The bytes of a document, which have the size and the digest of its descriptor.
@@ -314,7 +314,7 @@ impl Image {
             self.limits.check(Limit::ManifestBytes, descriptor.size())?;
             self.verified(self.open_blob(descriptor)?, descriptor.digest())
         };
-        open().map_err(|fault: Fault| fault.at(in_blob(descriptor.digest())))
+        open().map_err(|fault: Error| fault.at(in_blob(descriptor.digest())))
     }
 
     /// The descriptor of a manifest, or an index, of which the digest alone is known; `None` when it is not here.
@@ -336,17 +336,17 @@ impl Image {
             self.limits.check(Limit::ManifestBytes, file.bytes_left())?;
             Ok(Some(parse(&self.verified(file, digest)?)?))
         };
-        find().map_err(|fault: Fault| fault.at(in_blob(digest)))
+        find().map_err(|fault: Error| fault.at(in_blob(digest)))
     }
 
-    fn verified(&self, file: BlobReader, digest: &Digest) -> Result<Vec<u8>, Fault> {
+    fn verified(&self, file: BlobReader, digest: &Digest) -> Result<Vec<u8>, Error> {
         let bytes = read(file, b"(blob)")?;
         check_bytes(&bytes, digest, &self.limits)?;
         Ok(bytes)
     }
 
     /// Whether the image holds a blob of this size.
-    pub(super) fn holds(&self, descriptor: &Descriptor) -> Result<bool, Fault> {
+    pub(super) fn holds(&self, descriptor: &Descriptor) -> Result<bool, Error> {
         match self.open_blob(descriptor) {
             Ok(_) => Ok(true),
             Err(error) if error.is_refusal() => Ok(false),
@@ -355,7 +355,7 @@ impl Image {
     }
 
     /// Finds the file of a blob. A digest is parsed, and so has nothing in it that could lead elsewhere.
-    fn blob(&self, digest: &Digest, kind: Option<MediaType>) -> Result<Option<BlobReader>, Fault> {
+    fn blob(&self, digest: &Digest, kind: Option<MediaType>) -> Result<Option<BlobReader>, Error> {
         let is_manifest = matches!(kind, Some(MediaType::Index | MediaType::Manifest));
         let name = match &self.form {
             Form::Docker(_) => return Ok(None),
@@ -378,7 +378,7 @@ impl Image {
             let Some(bytes) = self.files.document(&path, &self.limits)? else { return Ok(None) };
             Ok(Some(parse(&bytes)?))
         };
-        read().map_err(|fault: Fault| fault.at(in_file(name)))
+        read().map_err(|fault: Error| fault.at(in_file(name)))
     }
 }
 
@@ -403,7 +403,7 @@ pub(super) fn digest_of(algorithm: Algorithm, bytes: &[u8]) -> Digest {
     hasher.finish()
 }
 
-fn nowhere(fault: Fault) -> Error {
+fn nowhere(fault: Error) -> Error {
     fault.at(Position::default())
 }
 

@@ -7,13 +7,13 @@ use super::open::{Form, Image, in_file};
 use super::reference::{SHOWN, list};
 use super::selected::Selected;
 use super::selector::Selector;
-use crate::words::{Digest, Error, Fault, Limit, Position, Violation};
+use crate::words::{Digest, Error, Limit, Position, Violation};
 use std::collections::HashSet;
 use std::ops::ControlFlow;
 
 /// The image is not the one of the digest that it is pinned to: what came is not what was meant.
 pub(super) fn pinned_elsewhere(digest: Digest, found: String) -> Error {
-    Fault::from(Violation::PinnedManifestMissing { digest, found }).at(Position::default())
+    Error::from(Violation::PinnedManifestMissing { digest, found }).at(Position::default())
 }
 
 /// What a digest is that was given for one of a manifest.
@@ -95,7 +95,7 @@ impl Image {
             if !seen.insert(*descriptor.digest()) {
                 continue;
             }
-            let placed = |violation: Violation| Fault::from(violation).at(in_file("index.json"));
+            let placed = |violation: Violation| Error::from(violation).at(in_file("index.json"));
             self.limits().check(Limit::Manifests, seen.len() as u64).map_err(placed)?;
             match MediaType::parse(descriptor.media_type()) {
                 Some(MediaType::Index) if depth < self.limits().most(Limit::IndexDepth) => {

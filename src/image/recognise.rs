@@ -5,7 +5,7 @@ use super::evidence::{Evidence, Witness};
 use super::headers::Headers;
 use super::outline::Outline;
 use crate::read::{Format, TarReader};
-use crate::words::{Error, Escaped, Fault, Limits, Misuse, Position, Violation, words};
+use crate::words::{Error, Escaped, Limits, Misuse, Position, Violation, words};
 use std::fs::File;
 use std::io::BufRead;
 
@@ -80,7 +80,7 @@ pub(super) struct Seen {
 
 /// Looks into a file.
 pub(super) fn look(file: &File, limits: &Limits) -> Result<Seen, Error> {
-    let nowhere = |fault: Fault| fault.at(Position::default());
+    let nowhere = |fault: Error| fault.at(Position::default());
     let file = file.try_clone().map_err(|error| nowhere(system("fcntl", error)))?;
     let (file, is_stream) = looked_at(file).map_err(nowhere)?;
     if is_stream {

@@ -9,7 +9,7 @@ use super::manifest::Descriptor;
 use super::open::{Form, Image, blob_name, digest_of, in_file};
 use super::selected::Selected;
 use super::selector::Selector;
-use crate::words::{Algorithm, Digest, EntryPath, Error, Fault, Misuse, Note, Quirk, Violation};
+use crate::words::{Algorithm, Digest, EntryPath, Error, Misuse, Note, Quirk, Violation};
 use std::collections::{HashMap, HashSet};
 use std::ops::ControlFlow;
 
@@ -107,7 +107,7 @@ impl Image {
                     ControlFlow::Continue(())
                 }
                 Err(violation) => {
-                    failed = Some(Fault::from(violation).at(in_file("index.json")));
+                    failed = Some(Error::from(violation).at(in_file("index.json")));
                     ControlFlow::Break(())
                 }
             }
@@ -136,7 +136,7 @@ fn file_of(place: &LayerPlace) -> Result<EntryPath, Error> {
     match place {
         LayerPlace::Member(name) => Ok(name.clone()),
         LayerPlace::Blob(blob) => {
-            file_of_blob(blob).map_err(|violation| Fault::from(violation).at(in_file("index.json")))
+            file_of_blob(blob).map_err(|violation| Error::from(violation).at(in_file("index.json")))
         }
     }
 }

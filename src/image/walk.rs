@@ -5,7 +5,7 @@ use super::media_type::MediaType;
 use super::open::{Image, in_blob};
 use super::platform::Platform;
 use super::reference::SHOWN;
-use crate::words::{Digest, Error, Fault, Limit, Violation};
+use crate::words::{Digest, Error, Limit, Violation};
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
@@ -99,7 +99,7 @@ impl<'a> Walk<'a> {
     /// Returns the next step for a descriptor; `None` if it cannot match.
     fn look(&mut self, descriptor: Descriptor) -> Result<Option<Step>, Error> {
         self.count += 1;
-        let placed = |violation: Violation| Fault::from(violation).at(in_blob(descriptor.digest()));
+        let placed = |violation: Violation| Error::from(violation).at(in_blob(descriptor.digest()));
         self.image.limits().check(Limit::Manifests, self.count).map_err(placed)?;
         if let Some(kind) = descriptor.artifact() {
             self.pass_over(artifact(kind));
@@ -137,7 +137,7 @@ impl<'a> Walk<'a> {
     fn find_within(&mut self, descriptor: &Descriptor, depth: u64) -> Result<Found, Error> {
         let limits = self.image.limits();
         let within = |deepest| {
-            let placed = |violation: Violation| Fault::from(violation).at(in_blob(descriptor.digest()));
+            let placed = |violation: Violation| Error::from(violation).at(in_blob(descriptor.digest()));
             limits.check(Limit::IndexDepth, deepest).map_err(placed)
         };
         if let Some(found) = self.led_to.get(descriptor.digest()) {

@@ -2,7 +2,7 @@
 
 use crate::plan::{Judged, Reporter};
 use crate::tree::{Applier, Lower, Memory};
-use crate::words::{Change, Fault, Limit, Limits, Skippable, Terms, Violation};
+use crate::words::{Change, Error, Limit, Limits, Skippable, Terms, Violation};
 use std::collections::BTreeSet;
 
 /// The tree that layers would make, as far as names tell.
@@ -31,7 +31,7 @@ impl TreeModel {
         self.applier.is_none()
     }
 
-    pub(crate) fn begin_layer(&mut self) -> Result<(), Fault> {
+    pub(crate) fn begin_layer(&mut self) -> Result<(), Error> {
         let Some(applier) = &mut self.applier else { return Ok(()) };
         applier.tree_mut().begin_layer();
         applier.begin_layer(&self.terms)
@@ -43,7 +43,7 @@ impl TreeModel {
     ///
     /// Refusals, and [`Violation::LimitExceeded`] for [`Limit::AuditBytes`]. An audit without a tree finds less, and the
     /// author of the image decides how many names there are: it must not pass.
-    pub(crate) fn change(&mut self, change: Judged<Change>, reporter: &mut Reporter<'_>) -> Result<(), Fault> {
+    pub(crate) fn change(&mut self, change: Judged<Change>, reporter: &mut Reporter<'_>) -> Result<(), Error> {
         let Some(applier) = &mut self.applier else { return Ok(()) };
         if let Err(violation) = check_room(applier, &self.terms.limits) {
             self.applier = None;

@@ -9,7 +9,7 @@ use crate::cage::{Cage, Exposure, Stage};
 use crate::plan::{Judged, Reporter};
 use crate::read::{Blob, Checked, Verified};
 use crate::tree::{Applier, ClampedTime};
-use crate::words::{Change, ChangeKind, DeferredWork, Durability, Effect, Fault, Limit, Limits, Quirk};
+use crate::words::{Change, ChangeKind, DeferredWork, Durability, Effect, Error, Limit, Limits, Quirk};
 use std::os::fd::AsFd;
 use std::sync::Arc;
 
@@ -82,7 +82,7 @@ impl Rootfs {
     }
 
     /// Whether this tree is the original tree of the stage.
-    pub(crate) fn is_of(&self, stage: &Stage) -> Result<bool, Fault> {
+    pub(crate) fn is_of(&self, stage: &Stage) -> Result<bool, Error> {
         // One that was opened over the staged directory knows nothing of the layers that failed there.
         Ok(self.exposure == Exposure::Staged && stage.is_root_of(self.applier.tree())?)
     }
@@ -93,7 +93,7 @@ impl Rootfs {
     }
 
     /// Gives what is still open its mode and time: the root of a tree to which no layer was applied, say.
-    pub(crate) fn settle(&mut self) -> Result<(), Fault> {
+    pub(crate) fn settle(&mut self) -> Result<(), Error> {
         self.applier.tree_mut().settle()
     }
 }
@@ -181,7 +181,7 @@ impl Sink for Rootfs {
 
 impl Rootfs {
     /// Counts the content of a file that is about to be made.
-    fn count(&mut self, change: &Change) -> Result<(), Fault> {
+    fn count(&mut self, change: &Change) -> Result<(), Error> {
         let (ChangeKind::File { size, .. } | ChangeKind::PseudoLink { size, .. }) = change.kind else { return Ok(()) };
         let bytes = self.bytes.saturating_add(size);
         self.limits.check(Limit::ImageBytes, self.bytes_before.saturating_add(bytes))?;

@@ -7,7 +7,7 @@ use super::skipped::is_skipped_by;
 use super::whiteout::{self, Marker};
 use super::xattr::{self, Allowed};
 use crate::words::{
-    Change, ChangeKind, Device, Devices, Entry, EntryKind, EntryPath, Escaped, Fault, Fifos, Metadata, Owners, Quirk,
+    Change, ChangeKind, Device, Devices, Entry, EntryKind, EntryPath, Error, Escaped, Fifos, Metadata, Owners, Quirk,
     Skippable,
 };
 
@@ -33,7 +33,7 @@ impl<T> Judged<T> {
 }
 
 /// Returns what an entry changes; `None` if it changes nothing.
-pub(crate) fn judge(entry: Entry, reporter: &mut Reporter<'_>) -> Result<Option<Judged<Change>>, Fault> {
+pub(crate) fn judge(entry: Entry, reporter: &mut Reporter<'_>) -> Result<Option<Judged<Change>>, Error> {
     reporter.count_entry();
     for quirk in entry.quirks {
         reporter.quirk(quirk)?;
@@ -79,7 +79,7 @@ fn pseudo_link(
     kind: EntryKind,
     mut metadata: Metadata,
     reporter: &mut Reporter<'_>,
-) -> Result<Judged<Change>, Fault> {
+) -> Result<Judged<Change>, Error> {
     reporter.quirk(Quirk::AufsPseudoLink)?;
     keep_allowed_xattrs(&mut metadata, reporter)?;
     owner::adjust(&mut metadata, Of::File, reporter)?;
@@ -88,7 +88,7 @@ fn pseudo_link(
 }
 
 /// What an entry does that is made, with its final metadata.
-fn change(kind: EntryKind, metadata: Metadata, reporter: &mut Reporter<'_>) -> Result<ChangeKind, Fault> {
+fn change(kind: EntryKind, metadata: Metadata, reporter: &mut Reporter<'_>) -> Result<ChangeKind, Error> {
     // An audit reports hard links to devices under other policies, so a device must stay a device.
     let is_recorded = *reporter.policy().owners() == Owners::Record && !reporter.is_observed();
     match &kind {
@@ -102,12 +102,12 @@ fn change(kind: EntryKind, metadata: Metadata, reporter: &mut Reporter<'_>) -> R
     Ok(meaning::kind_of(kind, metadata, reporter.limits())?)
 }
 
-fn makes_fifo(reporter: &mut Reporter<'_>) -> Result<bool, Fault> {
+fn makes_fifo(reporter: &mut Reporter<'_>) -> Result<bool, Error> {
     reporter.quirk(Quirk::Fifo)?;
     Ok(makes(Skippable::Fifo, reporter))
 }
 
-fn makes_device(device: Device, reporter: &mut Reporter<'_>) -> Result<bool, Fault> {
+fn makes_device(device: Device, reporter: &mut Reporter<'_>) -> Result<bool, Error> {
     let Device { kind, major, minor } = device;
     if device.is_zero() {
         reporter.quirk(Quirk::DeviceZero)?;
@@ -129,7 +129,7 @@ fn makes(skippable: Skippable, reporter: &Reporter<'_>) -> bool {
     }
 }
 
-fn keep_allowed_xattrs(metadata: &mut Metadata, reporter: &mut Reporter<'_>) -> Result<(), Fault> {
+fn keep_allowed_xattrs(metadata: &mut Metadata, reporter: &mut Reporter<'_>) -> Result<(), Error> {
     let mut kept = Vec::with_capacity(metadata.xattrs.len());
     for mut xattr in std::mem::take(&mut metadata.xattrs) {
         match xattr::judge(&xattr, reporter.policy().xattrs())? {

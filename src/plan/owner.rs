@@ -3,7 +3,7 @@
 use super::reporter::Reporter;
 use super::xattr::{self, OVERRIDE_STAT, Whose};
 use crate::words::{
-    Device, DeviceKind, Escaped, Fault, Metadata, Mtime, Octal, OwnerMap, Owners, Ownership, Quirk, SetId, Terms, Xattr,
+    Device, DeviceKind, Error, Escaped, Metadata, Mtime, Octal, OwnerMap, Owners, Ownership, Quirk, SetId, Terms, Xattr,
 };
 
 /// What an id becomes that a map lacks, where policy lets that pass: nobody, as the kernel shows such ids.
@@ -26,7 +26,7 @@ pub(super) enum Of {
 }
 
 /// What holds for the whole layer.
-pub(crate) fn terms(reporter: &mut Reporter<'_>) -> Result<Terms, Fault> {
+pub(crate) fn terms(reporter: &mut Reporter<'_>) -> Result<Terms, Error> {
     let mut terms = Terms::new();
     terms.limits.clone_from(reporter.limits());
     terms.ownership = match reporter.policy().owners() {
@@ -42,7 +42,7 @@ pub(crate) fn terms(reporter: &mut Reporter<'_>) -> Result<Terms, Fault> {
 }
 
 /// Adjusts metadata to what policy asks for.
-pub(super) fn adjust(metadata: &mut Metadata, of: Of, reporter: &mut Reporter<'_>) -> Result<(), Fault> {
+pub(super) fn adjust(metadata: &mut Metadata, of: Of, reporter: &mut Reporter<'_>) -> Result<(), Error> {
     adjust_bits(metadata, of, reporter)?;
     if let Mtime::Clamp(latest) = reporter.policy().mtime() {
         metadata.mtime = metadata.mtime.min(latest);
@@ -54,7 +54,7 @@ pub(super) fn adjust(metadata: &mut Metadata, of: Of, reporter: &mut Reporter<'_
     }
 }
 
-fn adjust_bits(metadata: &mut Metadata, of: Of, reporter: &mut Reporter<'_>) -> Result<(), Fault> {
+fn adjust_bits(metadata: &mut Metadata, of: Of, reporter: &mut Reporter<'_>) -> Result<(), Error> {
     // A symbolic link's mode means nothing.
     if metadata.mode & (SETUID | SETGID | STICKY) == 0 || of == Of::Symlink {
         return Ok(());
@@ -68,7 +68,7 @@ fn adjust_bits(metadata: &mut Metadata, of: Of, reporter: &mut Reporter<'_>) -> 
     Ok(())
 }
 
-fn map_owners(metadata: &mut Metadata, map: &OwnerMap, of: Of, reporter: &mut Reporter<'_>) -> Result<(), Fault> {
+fn map_owners(metadata: &mut Metadata, map: &OwnerMap, of: Of, reporter: &mut Reporter<'_>) -> Result<(), Error> {
     let mode = metadata.mode;
     if map.uids.outside(metadata.uid).is_none() {
         metadata.mode &= !SETUID;
@@ -84,7 +84,7 @@ fn map_owners(metadata: &mut Metadata, map: &OwnerMap, of: Of, reporter: &mut Re
     map_ids(metadata, |whose, id| mapped(map, whose, id, reporter))
 }
 
-fn mapped(map: &OwnerMap, whose: Whose, id: u32, reporter: &mut Reporter<'_>) -> Result<u32, Fault> {
+fn mapped(map: &OwnerMap, whose: Whose, id: u32, reporter: &mut Reporter<'_>) -> Result<u32, Error> {
     let (ids, kind) = match whose {
         Whose::User | Whose::Root => (&map.uids, "uid"),
         Whose::Group => (&map.gids, "gid"),
@@ -96,7 +96,7 @@ fn mapped(map: &OwnerMap, whose: Whose, id: u32, reporter: &mut Reporter<'_>) ->
 }
 
 /// Writes down whose it is meant to be, and leaves what is safe for the caller, whose it is.
-fn record(metadata: &mut Metadata, of: Of, reporter: &mut Reporter<'_>) -> Result<(), Fault> {
+fn record(metadata: &mut Metadata, of: Of, reporter: &mut Reporter<'_>) -> Result<(), Error> {
     map_ids(metadata, unmapped)?;
     let Metadata { mode, uid, gid, .. } = *metadata;
     let kind = match of {
@@ -125,21 +125,21 @@ pub(crate) fn needed_xattr(reporter: &Reporter<'_>) -> Option<&'static [u8]> {
 }
 
 /// An extended attribute could not be set: it is dropped, or policy refuses that.
-pub(crate) fn lacks_xattr(reporter: &mut Reporter<'_>, name: &[u8], error: std::io::Error) -> Result<(), Fault> {
+pub(crate) fn lacks_xattr(reporter: &mut Reporter<'_>, name: &[u8], error: std::io::Error) -> Result<(), Error> {
     // Without the record, nothing says whose the file is.
     if needed_xattr(reporter) == Some(name) {
-        return Err(Fault::system("fsetxattr", name, error));
+        return Err(Error::system("fsetxattr", name, error));
     }
     reporter.quirk(Quirk::XattrUnsupported { name: Escaped::new(name), error: error.to_string() })
 }
 
-fn map_ids(metadata: &mut Metadata, mut map: impl FnMut(Whose, u32) -> Result<u32, Fault>) -> Result<(), Fault> {
+fn map_ids(metadata: &mut Metadata, mut map: impl FnMut(Whose, u32) -> Result<u32, Error>) -> Result<(), Error> {
     metadata.xattrs.iter_mut().try_for_each(|xattr| xattr::map_ids(xattr, &mut map))
 }
 
 /// Without a map, ids are what they are; but a capability counts where the image's root does, and not in the user
 /// namespace of whoever made the image.
-fn unmapped(whose: Whose, id: u32) -> Result<u32, Fault> {
+fn unmapped(whose: Whose, id: u32) -> Result<u32, Error> {
     match whose {
         Whose::Root => Ok(0),
         Whose::User | Whose::Group => Ok(id),

@@ -1,7 +1,7 @@
 //! Findings on their way into the report: each gets its position, and policy decides about it.
 
 use crate::words::{
-    Fault, Finding, Limit, Limits, Note, Policy, Position, Quirk, QuirkRule, Report, Rule, Verdict, Violation,
+    Error, Finding, Limit, Limits, Note, Policy, Position, Quirk, QuirkRule, Report, Rule, Verdict, Violation,
 };
 
 /// Takes the quirks that are found in a layer, and knows where in the layer they are found.
@@ -67,7 +67,7 @@ impl<'p> Reporter<'p> {
     /// # Errors
     ///
     /// The refusal, if the policy refuses the quirk.
-    pub fn quirk(&mut self, quirk: Quirk) -> Result<(), Fault> {
+    pub fn quirk(&mut self, quirk: Quirk) -> Result<(), Error> {
         if let Some(observe) = &mut self.observer {
             observe(Finding { rule: Rule::Quirk(quirk), position: self.position.clone() });
             return Ok(());
@@ -89,7 +89,7 @@ impl<'p> Reporter<'p> {
     /// # Errors
     ///
     /// The refusal, if the policy refuses the quirk.
-    pub fn quirk_once(&mut self, quirk: Quirk) -> Result<(), Fault> {
+    pub fn quirk_once(&mut self, quirk: Quirk) -> Result<(), Error> {
         let is_noted = |report: &Report| report.count(quirk.id()) > 0;
         let is_repeated = is_noted(&self.report) || self.before.is_some_and(is_noted);
         if self.observer.is_none() && is_repeated && self.policy.verdict(quirk.rule()) == Verdict::Note {
@@ -104,7 +104,7 @@ impl<'p> Reporter<'p> {
     ///
     /// The refusal, if the policy refuses the quirk. Return it as
     /// [`SinkError::Earlier`](crate::SinkError::Earlier).
-    pub fn quirk_of_layer(&mut self, quirk: Quirk) -> Result<(), Fault> {
+    pub fn quirk_of_layer(&mut self, quirk: Quirk) -> Result<(), Error> {
         let of_layer = self.layer_position();
         let of_entry = std::mem::replace(&mut self.position, of_layer);
         let result = self.quirk(quirk);

@@ -1,7 +1,7 @@
 //! Buffers that go round between threads.
 
 use super::buffer::buffer;
-use crate::words::Fault;
+use crate::words::Error;
 use std::ops::Deref;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -51,7 +51,7 @@ impl Pool {
     /// # Errors
     ///
     /// Not enough memory for a single chunk. If some chunks exist already, these are reused.
-    pub(crate) fn take(&mut self, help: impl Fn() -> bool) -> Result<Vec<u8>, Fault> {
+    pub(crate) fn take(&mut self, help: impl Fn() -> bool) -> Result<Vec<u8>, Error> {
         loop {
             if let Ok(buffer) = self.free.try_recv() {
                 return Ok(buffer);

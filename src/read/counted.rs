@@ -4,7 +4,7 @@ use super::decoder::Decoder;
 use super::hash::Hasher;
 use super::refusal::refusal;
 use super::verify::{Expected, Seen};
-use crate::words::{Algorithm, Fault, Limit, Limits, Misuse, SizeSeen, Violation};
+use crate::words::{Algorithm, Error, Limit, Limits, Misuse, SizeSeen, Violation};
 use std::io::{self, ErrorKind, Read};
 
 /// The blob as it is read: counted, and compared with its size and the limit. Hashed here, or by the caller.
@@ -58,8 +58,8 @@ impl<R> Incoming<R> {
 
 impl<R: Read> Incoming<R> {
     /// Reads the rest of the blob. Its size and digest show whether damage caused a refusal.
-    pub(crate) fn drain(mut self) -> Result<Seen, Fault> {
-        io::copy(&mut self, &mut io::sink()).map_err(Fault::of_reader)?;
+    pub(crate) fn drain(mut self) -> Result<Seen, Error> {
+        io::copy(&mut self, &mut io::sink()).map_err(Error::of_reader)?;
         Ok(self.finish())
     }
 }
@@ -149,7 +149,7 @@ impl<R: Read> Read for Unpacked<R> {
     fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
         if self.failed {
             // After damage, the following bytes could still lead to a proof.
-            return Err(Fault::from(Misuse::Poisoned).into());
+            return Err(Error::from(Misuse::Poisoned).into());
         }
         let read = self.read_within(out);
         let got = read.inspect_err(|error| self.failed = error.kind() != ErrorKind::Interrupted)?;

@@ -8,7 +8,7 @@ use super::refusal::refusal;
 use super::tar::{BLOCK, may_be_header};
 #[cfg(feature = "zstd")]
 use super::zstd::ZstdDecoder;
-use crate::words::{Fault, Limits, Quirk, Violation};
+use crate::words::{Error, Limits, Quirk, Violation};
 use std::io::{self, Read};
 
 /// A blob whose format is known from its first bytes. They are in the buffer, and still to be decoded.
@@ -19,7 +19,7 @@ pub(crate) struct Peeked<R> {
 
 /// A blob that was refused by its first bytes.
 pub(crate) struct NotOpened<R> {
-    pub(crate) fault: Fault,
+    pub(crate) fault: Error,
     /// The blob, if its rest may explain the error. That is the case for an unsupported compression and for two formats
     /// at once: a damaged blob may look like either.
     pub(crate) rest: Option<Input<R>>,
@@ -35,7 +35,7 @@ impl<R: Read> Peeked<R> {
         let mut input = Input::new(reader).map_err(|fault| Box::new(NotOpened { fault, rest: None }))?;
         match format_of(&mut input) {
             Ok(format) => Ok(Self { format, input }),
-            Err(error) => Err(Box::new(NotOpened { fault: Fault::of_reader(error), rest: Some(input) })),
+            Err(error) => Err(Box::new(NotOpened { fault: Error::of_reader(error), rest: Some(input) })),
         }
     }
 
@@ -61,16 +61,16 @@ impl<R: Read> Peeked<R> {
     ///
     /// Not enough memory for the decompressor.
     #[cfg_attr(not(feature = "zstd"), expect(unused_variables, reason = "only zstd has a limit of its own"))]
-    pub(crate) fn decode(self, limits: &Limits) -> Result<Decoder<R>, Fault> {
+    pub(crate) fn decode(self, limits: &Limits) -> Result<Decoder<R>, Error> {
         let Self { format, input } = self;
         match format {
             Format::Plain => Ok(Decoder::Plain(input)),
             #[cfg(feature = "gzip")]
             Format::Gzip => Ok(Decoder::Gzip(Box::new(GzipDecoder::new(input)?))),
             #[cfg(feature = "zstd")]
-            Format::Zstd => Ok(Decoder::Zstd(Box::new(ZstdDecoder::new(input, limits).map_err(Fault::of_reader)?))),
+            Format::Zstd => Ok(Decoder::Zstd(Box::new(ZstdDecoder::new(input, limits).map_err(Error::of_reader)?))),
             #[cfg(not(all(feature = "gzip", feature = "zstd")))]
-            _ => Err(Fault::bug("a format that is not built in was accepted")),
+            _ => Err(Error::bug("a format that is not built in was accepted")),
         }
     }
 }

@@ -13,7 +13,7 @@ use super::input::Input;
 use super::piped::{Abandoned, Delivery, Ended, PipedStream};
 use super::upstream::{ChunkReader, MayBlock, Upstream};
 use super::verify::{Expected, Seen};
-use crate::words::{Blame, DeferredWork, Fault, Limits};
+use crate::words::{Blame, DeferredWork, Error, Limits};
 use std::io::{ErrorKind, Read};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -48,7 +48,7 @@ impl Feeder {
         expected: Expected,
         limits: &Limits,
         on_abandoned: Abandoned,
-        deliver: impl FnOnce(Result<PipedStream, Fault>),
+        deliver: impl FnOnce(Result<PipedStream, Error>),
     ) {
         let is_dropped = Arc::new(AtomicBool::new(false));
         let upstream = Upstream::new(reader, Arc::clone(&is_dropped));
@@ -73,7 +73,7 @@ impl Feeder {
         peeked: Peeked<Incoming<Upstream<R>>>,
         delivery: Delivery,
         limits: &Limits,
-        deliver: impl FnOnce(Result<PipedStream, Fault>),
+        deliver: impl FnOnce(Result<PipedStream, Error>),
     ) {
         let expected = delivery.expected;
         let decoder = match peeked.decode(limits) {
@@ -101,7 +101,7 @@ impl Feeder {
         let blob = match &fault {
             None => Ok(decoder.into_input().finish()),
             // The error is the blob's, too.
-            Some(fault) => Err(fault.violation().cloned().map(Fault::from)),
+            Some(fault) => Err(fault.violation().cloned().map(Error::from)),
         };
         sender.end.send(Ended { blob, unpacked, quirks, fault });
     }
@@ -112,7 +112,7 @@ impl Feeder {
         peeked: Peeked<Incoming<Upstream<R>>>,
         delivery: Delivery,
         limits: &Limits,
-        deliver: impl FnOnce(Result<PipedStream, Fault>),
+        deliver: impl FnOnce(Result<PipedStream, Error>),
     ) {
         let (expected, format) = (delivery.expected, delivery.format);
         // The first bytes are hashed here, all others in the chunks.
@@ -146,7 +146,7 @@ impl Feeder {
 }
 
 /// Reads the rest of a blob whose first bytes are refused, and hashes all of it.
-fn drain<R: Read>(rest: Input<Incoming<R>>, expected: &Expected) -> Result<Seen, Fault> {
+fn drain<R: Read>(rest: Input<Incoming<R>>, expected: &Expected) -> Result<Seen, Error> {
     let hasher = expected.digest_algorithm().map(|algorithm| Hasher::over(algorithm, rest.buffered()));
     rest.into_inner().hashed(hasher).drain()
 }
@@ -154,9 +154,9 @@ fn drain<R: Read>(rest: Input<Incoming<R>>, expected: &Expected) -> Result<Seen,
 /// The result for a compressed blob, whose rest is read if something is expected of it.
 fn blob_after<R: Read>(
     expected: &Expected,
-    fault: Option<&Fault>,
+    fault: Option<&Error>,
     decoder: Decoder<Incoming<R>>,
-) -> Result<Seen, Option<Fault>> {
+) -> Result<Seen, Option<Error>> {
     let blob = decoder.into_input();
     match fault {
         // A failed reader is not read again.
@@ -181,7 +181,7 @@ struct Pump<'a> {
 impl Pump<'_> {
     /// Sends chunks until the layer ends, or no longer wanted. Before a read that may block, the bytes so far are sent:
     /// they may be enough to refuse the layer.
-    fn run<R: Read + MayBlock>(self, reader: &mut Unpacked<R>, to: Sender<Arc<Chunk>>) -> Result<(), Fault> {
+    fn run<R: Read + MayBlock>(self, reader: &mut Unpacked<R>, to: Sender<Arc<Chunk>>) -> Result<(), Error> {
         let mut to = Some(to);
         loop {
             let mut buffer = self.pool.take(|| self.queues.run_one() || self.queues.await_turn())?;
@@ -192,7 +192,7 @@ impl Pump<'_> {
                     Ok(0) => end = Ok(true),
                     Ok(bytes) => filled += bytes,
                     Err(error) if error.kind() == ErrorKind::Interrupted => (),
-                    Err(error) => end = Err(Fault::of_reader(error)),
+                    Err(error) => end = Err(Error::of_reader(error)),
                 }
                 if !matches!(end, Ok(false)) || (filled > 0 && reader.inner().input().reader().may_block()) {
                     break;

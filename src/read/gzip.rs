@@ -4,7 +4,7 @@ use super::buffer::buffer;
 use super::format::Format;
 use super::input::Input;
 use super::refusal::refusal;
-use crate::words::{Fault, Violation};
+use crate::words::{Error, Violation};
 use flate2::{Crc, Decompress, FlushDecompress, Status};
 use std::io::{self, BufRead, Read};
 
@@ -32,7 +32,7 @@ impl<R: Read> GzipDecoder<R> {
     /// # Errors
     ///
     /// Not enough memory for the decompressor.
-    pub(crate) fn new(input: Input<R>) -> Result<Self, Fault> {
+    pub(crate) fn new(input: Input<R>) -> Result<Self, Error> {
         // The decompressor would panic. Its allocations fit into the memory that is freed here.
         drop(buffer(DECOMPRESSOR, "a gzip decompressor")?);
         Ok(Self { input, inflater: Decompress::new(false), data: Crc::new(), state: State::Begin, padded: false })

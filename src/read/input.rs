@@ -1,7 +1,7 @@
 //! A buffer that can look ahead.
 
 use super::buffer::buffer;
-use crate::words::Fault;
+use crate::words::Error;
 use std::io::{self, BufRead, ErrorKind, Read};
 
 /// A buffered reader that looks ahead by as many bytes as asked for, and tries again when interrupted.
@@ -16,7 +16,7 @@ impl<R: Read> Input<R> {
     /// Bytes in the buffer; no look-ahead is longer.
     pub(crate) const CAPACITY: usize = 128 << 10;
 
-    pub(crate) fn new(reader: R) -> Result<Self, Fault> {
+    pub(crate) fn new(reader: R) -> Result<Self, Error> {
         Ok(Self { reader, buffer: buffer(Self::CAPACITY, "a buffer")?.into(), start: 0, end: 0 })
     }
 

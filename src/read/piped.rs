@@ -5,7 +5,7 @@ use super::format::Format;
 use super::hash_queue::Queues;
 use super::verify::{Checked, Expected, Seen, Whole};
 use super::verifying::{self, Ending, Verifying};
-use crate::words::{Fault, Misuse, Quirk};
+use crate::words::{Error, Misuse, Quirk};
 use std::io::{self, BufRead, Read};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -51,10 +51,10 @@ impl Delivery {
 /// The result of reading a layer.
 pub(super) struct Ended {
     /// Size and digest of the blob, or the error that ended the reading; `None` if that is `fault`.
-    pub(super) blob: Result<Seen, Option<Fault>>,
+    pub(super) blob: Result<Seen, Option<Error>>,
     pub(super) unpacked: Seen,
     pub(super) quirks: Vec<Quirk>,
-    pub(super) fault: Option<Fault>,
+    pub(super) fault: Option<Error>,
 }
 
 /// The uncompressed bytes of a layer, as they come from the feeding thread.
@@ -110,12 +110,12 @@ impl PipedStream {
     }
 }
 
-fn ended(ending: &Receiver<Box<Ended>>) -> Result<Box<Ended>, Fault> {
-    ending.recv().map_err(|_| Fault::bug("the thread that reads a layer broke off"))
+fn ended(ending: &Receiver<Box<Ended>>) -> Result<Box<Ended>, Error> {
+    ending.recv().map_err(|_| Error::bug("the thread that reads a layer broke off"))
 }
 
 /// The result for the blob; `None` if the stream has already returned its error.
-fn blob(queues: &Queues, ended: Ended) -> Option<Result<Seen, Fault>> {
+fn blob(queues: &Queues, ended: Ended) -> Option<Result<Seen, Error>> {
     match ended.blob {
         Ok(seen) => Some(Ok(Seen { digest: queues.blob.finish(), ..seen })),
         Err(fault) => fault.or(ended.fault).map(Err),
@@ -151,7 +151,7 @@ impl BufRead for PipedStream {
             }
         }
         match self.state {
-            State::Failed(_) => Err(Fault::from(Misuse::Poisoned).into()),
+            State::Failed(_) => Err(Error::from(Misuse::Poisoned).into()),
             _ => Ok(self.current.as_ref().and_then(|chunk| chunk.get(self.used..)).unwrap_or_default()),
         }
     }
@@ -166,11 +166,11 @@ impl Verifying for PipedStream {
         self.format
     }
 
-    fn finish(self) -> Result<Checked, Fault> {
+    fn finish(self) -> Result<Checked, Error> {
         verifying::finish(self)
     }
 
-    fn damage(self) -> Option<Fault> {
+    fn damage(self) -> Option<Error> {
         verifying::damage(self)
     }
 }
@@ -180,17 +180,17 @@ impl Ending for PipedStream {
         self.expected
     }
 
-    fn into_whole(self) -> Result<Whole, Fault> {
+    fn into_whole(self) -> Result<Whole, Error> {
         let Self { expected, format, queues, state: State::Ended(mut ended), .. } = self else {
-            return Err(Fault::bug("a layer that was read has no end"));
+            return Err(Error::bug("a layer that was read has no end"));
         };
         let quirks = std::mem::take(&mut ended.quirks);
         let unpacked = Seen { digest: queues.unpacked.finish(), ..ended.unpacked };
-        let blob = blob(&queues, *ended).unwrap_or(Err(Fault::bug("a blob that was read has no end")))?;
+        let blob = blob(&queues, *ended).unwrap_or(Err(Error::bug("a blob that was read has no end")))?;
         Ok(Whole { unpacked: expected.with_shared_digest(format, unpacked, &blob), blob, quirks })
     }
 
-    fn abandon(self) -> Option<Result<Seen, Fault>> {
+    fn abandon(self) -> Option<Result<Seen, Error>> {
         // `dropped` lives until the end is known: the feeding thread has to read on until then.
         let Self { queues, arriving, ending, dropped: _dropped, current, state, .. } = self;
         // The feeding thread finds the channel closed. It sends no more chunks, and reads the rest for the digest alone.

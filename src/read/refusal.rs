@@ -1,9 +1,9 @@
 //! Violations as errors of readers.
 
-use crate::words::{Fault, Violation};
+use crate::words::{Error, Violation};
 use std::io;
 
 /// Wraps a violation to pass it through a [`std::io::Read`].
 pub(super) fn refusal(violation: Violation) -> io::Error {
-    Fault::from(violation).into()
+    Error::from(violation).into()
 }

@@ -8,7 +8,7 @@ use super::verify::{Checked, Expected, Seen, Whole};
 #[cfg(any(feature = "unpack", test))]
 use super::verifying::Verifying;
 use super::verifying::{self, Ending};
-use crate::words::{Fault, Limits, Quirk};
+use crate::words::{Error, Limits, Quirk};
 use std::fmt;
 use std::io::{self, BufRead, Read};
 
@@ -39,7 +39,7 @@ impl<R: Read> LayerStream<R> {
     /// [`Violation::Compression`](crate::Violation::Compression) for an unsupported compression,
     /// [`Violation::SizeMismatch`](crate::Violation::SizeMismatch),
     /// [`Violation::LimitExceeded`](crate::Violation::LimitExceeded), and errors of the reader.
-    pub fn open(reader: R, expected: Expected, limits: &Limits) -> Result<Self, Fault> {
+    pub fn open(reader: R, expected: Expected, limits: &Limits) -> Result<Self, Error> {
         let peeked = Peeked::open(Incoming::new(reader, &expected, limits)).map_err(|not_opened| {
             let NotOpened { fault, rest } = *not_opened;
             expected.blamed(fault, || Some(rest?.into_inner().drain()))
@@ -71,7 +71,7 @@ impl<R: Read> LayerStream<R> {
     /// Errors in the remaining bytes. [`Violation::SizeMismatch`](crate::Violation::SizeMismatch),
     /// [`Violation::DigestMismatch`](crate::Violation::DigestMismatch),
     /// [`Violation::DiffIdMismatch`](crate::Violation::DiffIdMismatch).
-    pub fn finish(self) -> Result<Checked, Fault> {
+    pub fn finish(self) -> Result<Checked, Error> {
         verifying::finish(self)
     }
 
@@ -94,11 +94,11 @@ impl<R: Read> Verifying for LayerStream<R> {
         self.format()
     }
 
-    fn finish(self) -> Result<Checked, Fault> {
+    fn finish(self) -> Result<Checked, Error> {
         self.finish()
     }
 
-    fn damage(self) -> Option<Fault> {
+    fn damage(self) -> Option<Error> {
         verifying::damage(self)
     }
 }
@@ -108,7 +108,7 @@ impl<R: Read> Ending for LayerStream<R> {
         self.expected
     }
 
-    fn into_whole(self) -> Result<Whole, Fault> {
+    fn into_whole(self) -> Result<Whole, Error> {
         let quirks = self.quirks();
         let (decoder, unpacked) = self.stream.into_inner().finish();
         let format = decoder.format();
@@ -116,7 +116,7 @@ impl<R: Read> Ending for LayerStream<R> {
         Ok(Whole { unpacked: self.expected.with_shared_digest(format, unpacked, &blob), blob, quirks })
     }
 
-    fn abandon(self) -> Option<Result<Seen, Fault>> {
+    fn abandon(self) -> Option<Result<Seen, Error>> {
         let (decoder, _) = self.stream.into_inner().finish();
         Some(decoder.into_input().drain())
     }

@@ -2,7 +2,7 @@
 
 use super::chunk::{Chunk, Pool};
 use super::hash_queue::HashQueue;
-use crate::words::{DeferredWork, Fault, Misuse};
+use crate::words::{DeferredWork, Error, Misuse};
 use std::io::{self, Read};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -30,7 +30,7 @@ impl<R: Read> Upstream<R> {
 impl<R: Read> Read for Upstream<R> {
     fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
         if self.is_dropped.load(Ordering::Relaxed) {
-            return Err(Fault::from(Misuse::Poisoned).into());
+            return Err(Error::from(Misuse::Poisoned).into());
         }
         let got = self.reader.read(out);
         self.was_short = got.as_ref().is_ok_and(|&got| got < out.len());

@@ -2,7 +2,7 @@
 
 use super::format::Format;
 use super::tar::EndMark;
-use crate::words::{Algorithm, Blame, Digest, Error, Fault, Misuse, Quirk, SizeSeen, Violation};
+use crate::words::{Algorithm, Blame, Digest, Error, Misuse, Quirk, SizeSeen, Violation};
 
 /// What the caller knows about a layer before it is read, and which digests to compute. What is not known is not
 /// compared.
@@ -199,15 +199,15 @@ impl Expected {
 
     /// Explains a refusal before the end of a blob, from the rest of the blob. The blob may be damaged, or a different
     /// one. Or the reader failed, and the cause is unknown.
-    pub(crate) fn damage(&self, drained: Result<Seen, Fault>) -> Option<Fault> {
+    pub(crate) fn damage(&self, drained: Result<Seen, Error>) -> Option<Error> {
         match drained {
-            Ok(seen) => self.compare_blob(&seen).err().map(Fault::from),
+            Ok(seen) => self.compare_blob(&seen).err().map(Error::from),
             Err(fault) => (self.names_blob() || is_of_the_reader(&fault)).then_some(fault),
         }
     }
 
     /// The same for a blob whose first bytes are refused. `rest` reads the remaining bytes.
-    pub(crate) fn blamed(&self, fault: Fault, rest: impl FnOnce() -> Option<Result<Seen, Fault>>) -> Fault {
+    pub(crate) fn blamed(&self, fault: Error, rest: impl FnOnce() -> Option<Result<Seen, Error>>) -> Error {
         if fault.blame() != Blame::Archive || !self.checks_anything() {
             return fault;
         }
@@ -226,7 +226,7 @@ impl Expected {
 
 /// Whether the reader failed or the caller cancelled. Otherwise the archive is to blame, or we stopped reading after
 /// damaged data.
-pub(crate) fn is_of_the_reader(fault: &Fault) -> bool {
+pub(crate) fn is_of_the_reader(fault: &Error) -> bool {
     !fault.is_refusal() && fault.misuse() != Some(&Misuse::Poisoned)
 }
 

@@ -3,7 +3,7 @@
 #[cfg(any(feature = "unpack", test))]
 use super::format::Format;
 use super::verify::{Checked, Expected, Seen, Whole, is_of_the_reader};
-use crate::words::{Blame, Fault};
+use crate::words::{Blame, Error};
 use std::io::{self, BufRead};
 
 /// The uncompressed bytes of a layer, verified as they are read, on one thread or two.
@@ -14,7 +14,7 @@ pub(crate) trait Verifying: BufRead {
     fn format(&self) -> Format;
 
     /// Reads the remaining bytes and compares everything that is expected.
-    fn finish(self) -> Result<Checked, Fault>;
+    fn finish(self) -> Result<Checked, Error>;
 
     /// Returns the reason for a refusal if the blob is damaged or a different one: reads the rest of the blob and
     /// compares size and digest, or the diff ID if nothing else is known. `None` if the blob is the expected one, or if
@@ -22,7 +22,7 @@ pub(crate) trait Verifying: BufRead {
     ///
     /// If the reader fails before its end, its error is returned instead. It is then unknown whether the blob is
     /// damaged. A reader that verifies its download reports damage by failing at the end.
-    fn damage(self) -> Option<Fault>;
+    fn damage(self) -> Option<Error>;
 }
 
 /// A stream of uncompressed bytes, as [`finish`] and [`damage`] need it.
@@ -30,17 +30,17 @@ pub(super) trait Ending: BufRead + Sized {
     fn expected(&self) -> Expected;
 
     /// Amounts, digests and quirks, after all bytes have been read.
-    fn into_whole(self) -> Result<Whole, Fault>;
+    fn into_whole(self) -> Result<Whole, Error>;
 
     /// Reads the blob to its end and does not use its content. `None` if the blob cannot be read to its end because of
     /// an error that the stream has already returned.
-    fn abandon(self) -> Option<Result<Seen, Fault>>;
+    fn abandon(self) -> Option<Result<Seen, Error>>;
 }
 
 /// Reads the remaining bytes and compares everything that is expected.
 ///
 /// A wrong size or digest explains every other violation, so it is the one that is reported.
-pub(super) fn finish<S: Ending>(mut stream: S) -> Result<Checked, Fault> {
+pub(super) fn finish<S: Ending>(mut stream: S) -> Result<Checked, Error> {
     match read_to_end(&mut stream) {
         Ok(()) => {
             let expected = stream.expected();
@@ -52,7 +52,7 @@ pub(super) fn finish<S: Ending>(mut stream: S) -> Result<Checked, Fault> {
 }
 
 /// Returns the reason for a refusal if the blob is damaged or a different one: see `Verifying::damage`.
-pub(super) fn damage<S: Ending>(mut stream: S) -> Option<Fault> {
+pub(super) fn damage<S: Ending>(mut stream: S) -> Option<Error> {
     let expected = stream.expected();
     if !expected.checks_anything() {
         return None;
@@ -73,6 +73,6 @@ pub(super) fn damage<S: Ending>(mut stream: S) -> Option<Fault> {
     expected.damage(stream.abandon()?)
 }
 
-fn read_to_end(stream: &mut impl BufRead) -> Result<(), Fault> {
-    io::copy(stream, &mut io::sink()).map(drop).map_err(Fault::of_reader)
+fn read_to_end(stream: &mut impl BufRead) -> Result<(), Error> {
+    io::copy(stream, &mut io::sink()).map(drop).map_err(Error::of_reader)
 }

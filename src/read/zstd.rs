@@ -3,7 +3,7 @@
 use super::format::Format;
 use super::input::Input;
 use super::refusal::refusal;
-use crate::words::{Fault, Limit, Limits, Violation};
+use crate::words::{Error, Limit, Limits, Violation};
 use ::zstd::stream::raw::{DParameter, Decoder, Operation};
 use ::zstd::zstd_safe::zstd_sys::ZSTD_ErrorCode;
 use std::io::{self, BufRead, Read};
@@ -27,7 +27,7 @@ enum State {
 impl<R: Read> ZstdDecoder<R> {
     pub(crate) fn new(input: Input<R>, limits: &Limits) -> io::Result<Self> {
         // Without a dictionary, only the allocation of the context can fail here.
-        let mut decoder = Decoder::new().map_err(|_| Fault::out_of_memory("a zstd decompressor"))?;
+        let mut decoder = Decoder::new().map_err(|_| Error::out_of_memory("a zstd decompressor"))?;
         // The exact limit is checked before each frame; this is the next power of two that zstd takes.
         let most = limits.most(Limit::ZstdWindowBytes).clamp(1 << 10, LARGEST_WINDOW);
         decoder.set_parameter(DParameter::WindowLogMax(most.next_power_of_two().ilog2()))?;
@@ -120,7 +120,7 @@ fn failed(error: &io::Error) -> io::Error {
     let code = error.get_ref().and_then(|error| error.downcast_ref::<::zstd::Error>());
     match code {
         Some(code) if code.is(ZSTD_ErrorCode::ZSTD_error_memory_allocation) => {
-            Fault::out_of_memory("the window of a zstd frame").into()
+            Error::out_of_memory("the window of a zstd frame").into()
         }
         _ => refusal(Violation::CompressionCorrupt { format: Format::Zstd.name() }),
     }

@@ -1,6 +1,6 @@
 //! What Landlock forbids.
 
-use crate::words::{Fault, Forbidden};
+use crate::words::{Error, Forbidden};
 use landlock::{
     ABI, Access, AccessFs, AccessNet, BitFlags, CompatLevel, Compatible, LandlockStatus, PathBeneath,
     RestrictionStatus, Ruleset, RulesetAttr, RulesetCreatedAttr, RulesetError, RulesetStatus, Scope,
@@ -17,7 +17,7 @@ pub(super) fn restrict(
     read: &[BorrowedFd<'_>],
     write: &[BorrowedFd<'_>],
     devices: bool,
-) -> Result<Vec<Forbidden>, Fault> {
+) -> Result<Vec<Forbidden>, Error> {
     let reading = AccessFs::ReadFile | AccessFs::ReadDir;
     let mut writing = reading | AccessFs::from_write(NEWEST);
     // No driver is spoken to, and no device made unless somebody wants that.
@@ -27,7 +27,7 @@ pub(super) fn restrict(
     }
     match enforce(&[(read, reading), (write, writing)]) {
         Ok(status) => Ok(forbidden(&status)),
-        Err(error) => Err(Fault::system("landlock", b"(restricting this thread)", root_cause(error))),
+        Err(error) => Err(Error::system("landlock", b"(restricting this thread)", root_cause(error))),
     }
 }
 

@@ -85,6 +85,6 @@ impl<'h> Sandbox<'h> {
             let capabilities = capabilities::keep(self.capabilities)?;
             Ok(SandboxStatus { forbidden, capabilities })
         };
-        restrict().map_err(|fault: crate::words::Fault| fault.at(Position::default()))
+        restrict().map_err(|fault: crate::words::Error| fault.at(Position::default()))
     }
 }

@@ -3,7 +3,7 @@
 use super::walk::{Purpose, Walked, Ways, walk};
 use super::{Content, NodeKind, Place, Tree, path_of};
 use crate::plan::{LayerContents, Reporter, Skipped};
-use crate::words::{Change, ChangeKind, Fault, Ownership, Skippable, Source, Terms};
+use crate::words::{Change, ChangeKind, Error, Ownership, Skippable, Source, Terms};
 use std::collections::BTreeSet;
 
 /// Applies the changes of layers to a tree, in their order.
@@ -61,7 +61,7 @@ impl<T: Tree> Applier<T> {
     }
 
     /// Begins a layer. The tree must be ready for it.
-    pub(crate) fn begin_layer(&mut self, terms: &Terms) -> Result<(), Fault> {
+    pub(crate) fn begin_layer(&mut self, terms: &Terms) -> Result<(), Error> {
         self.ways.begin_layer(&terms.limits);
         self.ownership = terms.ownership;
         self.skipped.begin_layer();
@@ -82,7 +82,7 @@ impl<T: Tree> Applier<T> {
         change: Change,
         data: &mut dyn Source,
         reporter: &mut Reporter<'_>,
-    ) -> Result<(), Fault> {
+    ) -> Result<(), Error> {
         let Change { path, kind } = change;
         match kind {
             ChangeKind::Whiteout => self.white_out(&path, reporter)?,
@@ -118,7 +118,7 @@ impl<T: Tree> Applier<T> {
         names: &[u8],
         purpose: Purpose,
         reporter: &mut Reporter<'_>,
-    ) -> Result<Walked<T::Dir>, Fault> {
+    ) -> Result<Walked<T::Dir>, Error> {
         walk(&mut self.tree, &mut self.ways, &mut self.contents, names, purpose, reporter)
     }
 

@@ -5,7 +5,7 @@ use super::{
     Applier, Branch, Content, Done, InTheWay, Made, Node, NodeKind, Old, Over, Place, SetIdBits, Tree, report,
 };
 use crate::plan::{Holds, Reporter, Standing};
-use crate::words::{EntryPath, Fault, Metadata, Violation};
+use crate::words::{EntryPath, Error, Metadata, Violation};
 
 impl<T: Tree> Applier<T> {
     /// Brings something to a path.
@@ -15,7 +15,7 @@ impl<T: Tree> Applier<T> {
         mut metadata: Metadata,
         kind: NodeKind<'_>,
         reporter: &mut Reporter<'_>,
-    ) -> Result<(), Fault> {
+    ) -> Result<(), Error> {
         self.grant(&mut metadata, &kind, reporter)?;
         let mut node = Node { exactness: report::exactness(reporter), metadata: &metadata, kind };
         let Some((parent, name)) = path.split_last() else { return self.renew_root(&node, reporter) };
@@ -51,7 +51,7 @@ impl<T: Tree> Applier<T> {
         report::inexact(reporter, done.inexact)
     }
 
-    fn renew_root(&mut self, node: &Node<'_, '_>, reporter: &mut Reporter<'_>) -> Result<(), Fault> {
+    fn renew_root(&mut self, node: &Node<'_, '_>, reporter: &mut Reporter<'_>) -> Result<(), Error> {
         let NodeKind::Directory = node.kind else { return Err(Violation::RootNotDirectory.into()) };
         let inexact = self.tree.renew_root(node.metadata)?;
         report::inexact(reporter, inexact)
@@ -64,8 +64,8 @@ impl<T: Tree> Applier<T> {
         mut metadata: Metadata,
         content: Content<'_>,
         reporter: &mut Reporter<'_>,
-    ) -> Result<(), Fault> {
-        let name = path.pseudo_link().ok_or(Fault::bug("a pseudo-link is not called like one"))?;
+    ) -> Result<(), Error> {
+        let name = path.pseudo_link().ok_or(Error::bug("a pseudo-link is not called like one"))?;
         let kind = NodeKind::File(content);
         self.grant(&mut metadata, &kind, reporter)?;
         let mut node = Node { exactness: report::exactness(reporter), metadata: &metadata, kind };
@@ -90,8 +90,8 @@ impl<T: Tree> Applier<T> {
         place: &Place<'_, T::Dir>,
         over_lower: Over,
         reporter: &mut Reporter<'_>,
-        mut make: impl FnMut(&mut T, Over) -> Result<Made, Fault>,
-    ) -> Result<Done, Fault> {
+        mut make: impl FnMut(&mut T, Over) -> Result<Made, Error>,
+    ) -> Result<Done, Error> {
         let standing = place.standing(&self.contents);
         let first = if standing == Standing::Own { Over::Nothing } else { over_lower };
         let made = match make(&mut self.tree, first)? {
@@ -115,9 +115,9 @@ impl<T: Tree> Applier<T> {
             }
             Made::Undone(inexact) => {
                 report::inexact(reporter, inexact)?;
-                Err(Fault::bug("what policy wants exactly may be otherwise"))
+                Err(Error::bug("what policy wants exactly may be otherwise"))
             }
-            Made::InTheWay(_) => Err(Fault::bug("what may replace anything is kept from it")),
+            Made::InTheWay(_) => Err(Error::bug("what may replace anything is kept from it")),
         }
     }
 
@@ -127,7 +127,7 @@ impl<T: Tree> Applier<T> {
         metadata: &mut Metadata,
         kind: &NodeKind<'_>,
         reporter: &mut Reporter<'_>,
-    ) -> Result<(), Fault> {
+    ) -> Result<(), Error> {
         let bits = if let NodeKind::Directory = kind { SetIdBits::Directory } else { SetIdBits::Program };
         let granted = self.tree.granted(metadata, bits);
         report::granted(reporter, metadata, granted, self.ownership)?;

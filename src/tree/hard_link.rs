@@ -4,7 +4,7 @@ use super::applier::Unplaced;
 use super::walk::{Purpose, Walked};
 use super::{Applier, Branch, Inode, Over, Place, Repeats, Tree, report};
 use crate::plan::{Holds, Reporter};
-use crate::words::{EntryPath, Escaped, Fault, Metadata, Skippable, Violation};
+use crate::words::{EntryPath, Error, Escaped, Metadata, Skippable, Violation};
 
 impl<T: Tree> Applier<T> {
     /// Gives what is at another path one more name.
@@ -16,7 +16,7 @@ impl<T: Tree> Applier<T> {
         target: &EntryPath,
         header: &Metadata,
         reporter: &mut Reporter<'_>,
-    ) -> Result<(), Fault> {
+    ) -> Result<(), Error> {
         let Some((parent, name)) = path.split_last() else { return Err(Violation::RootNotDirectory.into()) };
         let parent = self.walk(parent, Purpose::Bring, reporter)?;
         let Some((target_parent, target_name)) = target.split_last() else { return Err(to_directory(target)) };
@@ -56,7 +56,7 @@ impl<T: Tree> Applier<T> {
         target: &EntryPath,
         header: &Metadata,
         reporter: &mut Reporter<'_>,
-    ) -> Result<(), Fault> {
+    ) -> Result<(), Error> {
         let is_itself = place.id() == to.id();
         let repeats = match self.tree.inode(to, header)? {
             Inode::Directory => return Err(to_directory(target)),
@@ -90,7 +90,7 @@ impl<T: Tree> Applier<T> {
     }
 
     /// Refuses a hard link whose target is missing, if that is certain.
-    fn refuse_missing(&self, refusal: Fault) -> Result<(), Fault> {
+    fn refuse_missing(&self, refusal: Error) -> Result<(), Error> {
         match self.unplaced {
             Unplaced::Nothing => Err(refusal),
             Unplaced::Something => Ok(()),
@@ -111,7 +111,7 @@ impl<T: Tree> Applier<T> {
         skippable: Skippable,
         target: &EntryPath,
         reporter: &mut Reporter<'_>,
-    ) -> Result<(), Fault> {
+    ) -> Result<(), Error> {
         self.linked.insert(skippable);
         report::link_to_skipped(reporter, target)?;
         self.skip_at(place, skippable)
@@ -123,7 +123,7 @@ impl<T: Tree> Applier<T> {
         path: &EntryPath,
         skippable: Skippable,
         reporter: &mut Reporter<'_>,
-    ) -> Result<(), Fault> {
+    ) -> Result<(), Error> {
         let Some((parent, name)) = path.split_last() else { return Err(Violation::RootNotDirectory.into()) };
         match self.walk(parent, Purpose::Find, reporter)? {
             Walked::At(parent) => self.skip_at(&self.tree.place(&parent, name), skippable),
@@ -135,27 +135,27 @@ impl<T: Tree> Applier<T> {
         }
     }
 
-    fn skip_at(&mut self, place: &Place<'_, T::Dir>, skippable: Skippable) -> Result<(), Fault> {
+    fn skip_at(&mut self, place: &Place<'_, T::Dir>, skippable: Skippable) -> Result<(), Error> {
         self.tree.remove(place)?;
         self.ways.forget();
         Ok(self.skipped.skip(&self.path(place), skippable, &self.ways.limits)?)
     }
 
     /// Something is at a place that is not known.
-    pub(super) fn leave_unplaced(&mut self) -> Result<(), Fault> {
+    pub(super) fn leave_unplaced(&mut self) -> Result<(), Error> {
         self.unplaced = Unplaced::Something;
         Ok(())
     }
 }
 
-fn missing(target: &EntryPath) -> Fault {
+fn missing(target: &EntryPath) -> Error {
     Violation::HardLinkMissing { target: Escaped::new(target.as_bytes()) }.into()
 }
 
-fn to_itself(target: &EntryPath) -> Fault {
+fn to_itself(target: &EntryPath) -> Error {
     Violation::HardLinkToItself { target: Escaped::new(target.as_bytes()) }.into()
 }
 
-fn to_directory(target: &EntryPath) -> Fault {
+fn to_directory(target: &EntryPath) -> Error {
     Violation::HardLinkToDirectory { target: Escaped::new(target.as_bytes()) }.into()
 }

@@ -23,7 +23,7 @@ pub(crate) use memory::Memory;
 pub(crate) use place::{Branch, Place, path_of};
 
 use crate::plan::LayerContents;
-use crate::words::{Component, Device, Fault, Metadata, PlaceId, PlaceKey, Skippable, Source, SparseMap, Timestamp};
+use crate::words::{Component, Device, Error, Metadata, PlaceId, PlaceKey, Skippable, Source, SparseMap, Timestamp};
 
 /// A tree that layers are applied to.
 ///
@@ -56,13 +56,13 @@ pub(crate) trait Tree {
     }
 
     /// What is at a place.
-    fn step(&mut self, at: &Place<'_, Self::Dir>) -> Result<Step<Self::Dir>, Fault>;
+    fn step(&mut self, at: &Place<'_, Self::Dir>) -> Result<Step<Self::Dir>, Error>;
 
     /// Whether anything is known to be at a place.
-    fn exists(&self, at: &Place<'_, Self::Dir>) -> Result<bool, Fault>;
+    fn exists(&self, at: &Place<'_, Self::Dir>) -> Result<bool, Error>;
 
     /// Whether a directory is known to be empty.
-    fn is_empty(&self, dir: &Self::Dir) -> Result<bool, Fault>;
+    fn is_empty(&self, dir: &Self::Dir) -> Result<bool, Error>;
 
     /// The owner and mode that new files get for this metadata. Trees whose owners nobody may change have others than
     /// asked for.
@@ -73,7 +73,7 @@ pub(crate) trait Tree {
 
     /// What a hard link to a place would name. `header` is the metadata that the hard link's entry repeats, as the
     /// archive states it.
-    fn inode(&mut self, at: &Place<'_, Self::Dir>, header: &Metadata) -> Result<Inode, Fault>;
+    fn inode(&mut self, at: &Place<'_, Self::Dir>, header: &Metadata) -> Result<Inode, Error>;
 
     /// Records that the layer brings something to a directory of the tree: the directories on the way to it stay, even
     /// when the content of lower layers is cleared.
@@ -83,29 +83,29 @@ pub(crate) trait Tree {
 
     /// Makes something at a place. A directory over a directory gives it the new metadata and keeps its content.
     /// Anything else takes the place of what is there in one step, if `over` allows it.
-    fn make(&mut self, at: &Place<'_, Self::Dir>, node: &mut Node<'_, '_>, over: Over) -> Result<Made, Fault>;
+    fn make(&mut self, at: &Place<'_, Self::Dir>, node: &mut Node<'_, '_>, over: Over) -> Result<Made, Error>;
 
     /// Makes a parent directory that no entry lists, where nothing is.
-    fn imply(&mut self, at: &Place<'_, Self::Dir>) -> Result<(Self::Dir, Inexact), Fault>;
+    fn imply(&mut self, at: &Place<'_, Self::Dir>) -> Result<(Self::Dir, Inexact), Error>;
 
     /// Makes a directory one that no entry lists: what the lower layers gave it goes, but not its content.
-    fn make_like_implied(&mut self, dir: &Self::Dir) -> Result<Inexact, Fault>;
+    fn make_like_implied(&mut self, dir: &Self::Dir) -> Result<Inexact, Error>;
 
     /// Gives the root new metadata.
-    fn renew_root(&mut self, metadata: &Metadata) -> Result<Inexact, Fault>;
+    fn renew_root(&mut self, metadata: &Metadata) -> Result<Inexact, Error>;
 
     /// Gives what is at `to` one more name, which takes the place of what is there if `over` allows it.
-    fn link(&mut self, at: &Place<'_, Self::Dir>, to: &Place<'_, Self::Dir>, over: Over) -> Result<Made, Fault>;
+    fn link(&mut self, at: &Place<'_, Self::Dir>, to: &Place<'_, Self::Dir>, over: Over) -> Result<Made, Error>;
 
     /// Removes what is at a place, with its content. It may be missing.
-    fn remove(&mut self, at: &Place<'_, Self::Dir>) -> Result<(), Fault>;
+    fn remove(&mut self, at: &Place<'_, Self::Dir>) -> Result<(), Error>;
 
     /// Removes what lower layers have in a directory. What this layer brought stays, and so do the directories on the
     /// way to that, as directories that no entry lists.
-    fn clear(&mut self, dir: &Self::Dir, contents: &LayerContents) -> Result<Cleared, Fault>;
+    fn clear(&mut self, dir: &Self::Dir, contents: &LayerContents) -> Result<Cleared, Error>;
 
     /// The directory for the layer's files that are not in the tree. It is made when there is none yet.
-    fn make_apart(&mut self) -> Result<Self::Dir, Fault>;
+    fn make_apart(&mut self) -> Result<Self::Dir, Error>;
 
     /// The same directory, if there is one.
     fn apart(&self) -> Option<Self::Dir>;

@@ -19,7 +19,7 @@ use super::report::LinkReports;
 use super::to_do::{Part, ToDo};
 use super::{Branch, Step, Tree, path_of, report};
 use crate::plan::{Holds, LayerContents, Reporter, Standing, may_be_made};
-use crate::words::{Component, Escaped, Fault, Followed, Limits, PlaceId, Violation, Work};
+use crate::words::{Component, Error, Escaped, Followed, Limits, PlaceId, Violation, Work};
 use std::collections::VecDeque;
 use std::io;
 use std::sync::Arc;
@@ -98,7 +98,7 @@ pub(super) fn walk<T: Tree>(
     names: &[u8],
     purpose: Purpose,
     reporter: &mut Reporter<'_>,
-) -> Result<Walked<T::Dir>, Fault> {
+) -> Result<Walked<T::Dir>, Error> {
     let start = match purpose {
         Purpose::Bring => ways.recent.turn_to(names).cloned(),
         // Only what is walked through to bring something is recorded as traversed, so only that is remembered.
@@ -153,7 +153,7 @@ enum Turn<D> {
 
 impl<T: Tree> Walk<'_, '_, T> {
     /// Walks on from the first `start` bytes of the names, on the way to which `followed` was followed.
-    fn run(mut self, start: usize, followed: Followed, end: usize) -> Result<Walked<T::Dir>, Fault> {
+    fn run(mut self, start: usize, followed: Followed, end: usize) -> Result<Walked<T::Dir>, Error> {
         loop {
             if let Some(done) = self.to_do.done()
                 && self.purpose == Purpose::Bring
@@ -175,7 +175,7 @@ impl<T: Tree> Walk<'_, '_, T> {
     }
 
     /// Takes one part of a name or of a link's target.
-    fn take(&mut self, part: &Part<'_>) -> Result<Turn<T::Dir>, Fault> {
+    fn take(&mut self, part: &Part<'_>) -> Result<Turn<T::Dir>, Error> {
         match part.as_bytes() {
             b"" | b"." => Ok(Turn::On),
             b".." => self.up(part),
@@ -183,7 +183,7 @@ impl<T: Tree> Walk<'_, '_, T> {
         }
     }
 
-    fn down(&mut self, name: Component<'_>) -> Result<Turn<T::Dir>, Fault> {
+    fn down(&mut self, name: Component<'_>) -> Result<Turn<T::Dir>, Error> {
         let place = self.tree.place(&self.at, name);
         let id = place.id();
         // What this layer brought is not what lower layers had under this name.
@@ -213,7 +213,7 @@ impl<T: Tree> Walk<'_, '_, T> {
     }
 
     /// Puts the target of a link onto the names to do.
-    fn follow(&mut self, target: Vec<u8>) -> Result<Turn<T::Dir>, Fault> {
+    fn follow(&mut self, target: Vec<u8>) -> Result<Turn<T::Dir>, Error> {
         let target: Arc<[u8]> = target.into();
         self.reported.follows(self.reporter, &target)?;
         // A chain of links may be endless, and the components of few links may be many.
@@ -229,7 +229,7 @@ impl<T: Tree> Walk<'_, '_, T> {
     }
 
     /// Makes a parent that no entry lists. It may be the end of a link's target, when the link dangles.
-    fn imply(&mut self, name: Component<'_>) -> Result<Turn<T::Dir>, Fault> {
+    fn imply(&mut self, name: Component<'_>) -> Result<Turn<T::Dir>, Error> {
         let place = self.tree.place(&self.at, name);
         let id = place.id();
         may_be_made(name)?;
@@ -245,12 +245,12 @@ impl<T: Tree> Walk<'_, '_, T> {
     }
 
     /// Goes to the directory above.
-    fn up(&mut self, part: &Part<'_>) -> Result<Turn<T::Dir>, Fault> {
+    fn up(&mut self, part: &Part<'_>) -> Result<Turn<T::Dir>, Error> {
         self.trail.places.pop();
         match self.trail.above.pop_back() {
             Some(above) => self.at = above,
             None if self.tree.path(&self.at.dir).is_empty() => {
-                let target = part.target().ok_or(Fault::bug("a name has a `..` component"))?;
+                let target = part.target().ok_or(Error::bug("a name has a `..` component"))?;
                 self.reported.climbs(self.reporter, target)?;
             }
             None => self.at = self.walk_above()?,
@@ -260,7 +260,7 @@ impl<T: Tree> Walk<'_, '_, T> {
 
     /// The directory above one whose way is not held any more, or that the walk began at. It is walked to from the root,
     /// by the components that led there.
-    fn walk_above(&mut self) -> Result<Branch<T::Dir>, Fault> {
+    fn walk_above(&mut self) -> Result<Branch<T::Dir>, Error> {
         let path: Box<[u8]> = self.tree.path(&self.at.dir).into();
         let end = path.iter().rposition(|&byte| byte == b'/').unwrap_or(0);
         let mut at = root(self.tree, self.contents);
@@ -268,7 +268,7 @@ impl<T: Tree> Walk<'_, '_, T> {
             let place = self.tree.place(&at, Component::parse(part)?);
             // It was walked through a moment ago. If it is no directory now, another process is changing the tree.
             let Step::Directory(dir) = self.tree.step(&place)? else {
-                return Err(Fault::system("openat", &path, io::ErrorKind::StaleNetworkFileHandle));
+                return Err(Error::system("openat", &path, io::ErrorKind::StaleNetworkFileHandle));
             };
             self.ways.open(self.tree.path(&at.dir), place.id())?;
             let branch = place.branch(dir, self.contents);

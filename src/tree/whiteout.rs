@@ -3,11 +3,11 @@
 use super::walk::{Purpose, Walked};
 use super::{Applier, Branch, Place, Step, Tree, report};
 use crate::plan::{Holds, Reporter, Standing};
-use crate::words::{EntryPath, Fault, QuirkRule, Violation};
+use crate::words::{EntryPath, Error, QuirkRule, Violation};
 
 impl<T: Tree> Applier<T> {
     /// Removes what lower layers have at a path.
-    pub(super) fn white_out(&mut self, path: &EntryPath, reporter: &mut Reporter<'_>) -> Result<(), Fault> {
+    pub(super) fn white_out(&mut self, path: &EntryPath, reporter: &mut Reporter<'_>) -> Result<(), Error> {
         let Some((parent, name)) = path.split_last() else { return Err(Violation::WhiteoutOfNothing.into()) };
         let Some(parent) = self.find_lower(parent, reporter)? else { return Ok(()) };
         let place = self.tree.place(&parent, name);
@@ -43,7 +43,7 @@ impl<T: Tree> Applier<T> {
     }
 
     /// Removes what lower layers have in a directory.
-    pub(super) fn make_opaque(&mut self, path: &EntryPath, reporter: &mut Reporter<'_>) -> Result<(), Fault> {
+    pub(super) fn make_opaque(&mut self, path: &EntryPath, reporter: &mut Reporter<'_>) -> Result<(), Error> {
         let Some(directory) = self.find_lower(path.as_bytes(), reporter)? else { return Ok(()) };
         if !self.skipped.is_empty() {
             self.skipped.clear_lower(self.tree.path(&directory.dir));
@@ -58,7 +58,7 @@ impl<T: Tree> Applier<T> {
     }
 
     /// Finds a directory among what lower layers left; `None` when there is nothing to remove.
-    fn find_lower(&mut self, names: &[u8], reporter: &mut Reporter<'_>) -> Result<Option<Branch<T::Dir>>, Fault> {
+    fn find_lower(&mut self, names: &[u8], reporter: &mut Reporter<'_>) -> Result<Option<Branch<T::Dir>>, Error> {
         match self.walk(names, Purpose::FindLower, reporter)? {
             Walked::At(directory) => Ok(Some(directory)),
             Walked::Nowhere | Walked::Unknown(_) => Ok(None),
@@ -70,7 +70,7 @@ impl<T: Tree> Applier<T> {
         &mut self,
         place: &Place<'_, T::Dir>,
         reporter: &mut Reporter<'_>,
-    ) -> Result<Option<Branch<T::Dir>>, Fault> {
+    ) -> Result<Option<Branch<T::Dir>>, Error> {
         let Step::Directory(dir) = self.tree.step(place)? else { return Ok(None) };
         let directory = place.branch(dir, &self.contents);
         self.clear(&directory, reporter)?;
@@ -78,7 +78,7 @@ impl<T: Tree> Applier<T> {
     }
 
     /// Clears a directory, and returns whether something of the layer's own stays in it.
-    fn clear(&mut self, directory: &Branch<T::Dir>, reporter: &mut Reporter<'_>) -> Result<bool, Fault> {
+    fn clear(&mut self, directory: &Branch<T::Dir>, reporter: &mut Reporter<'_>) -> Result<bool, Error> {
         if directory.holds == Holds::OwnAlone {
             return Ok(false);
         }

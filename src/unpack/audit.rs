@@ -6,8 +6,7 @@ use crate::plan::{Reporter, is_skipped_by, judge};
 use crate::read::{LayerStream, TarReader, Verifying};
 use crate::tree::Lower;
 use crate::words::{
-    Change, Error, Fault, Finding, Limits, Policy, Position, Quirk, QuirkRule, Report, Rule, Skippable, Verdict,
-    ViolationRule,
+    Change, Error, Finding, Limits, Policy, Position, Quirk, QuirkRule, Report, Rule, Skippable, Verdict, ViolationRule,
 };
 use std::collections::BTreeSet;
 use std::io::Read;
@@ -248,7 +247,7 @@ impl Audit {
     }
 
     /// Tells what is the archive's fault; everything else ends the audit.
-    fn tell(&mut self, fault: Fault, position: Position, observer: &mut dyn Observer) -> Result<(), Error> {
+    fn tell(&mut self, fault: Error, position: Position, observer: &mut dyn Observer) -> Result<(), Error> {
         self.refusal(fault.at(position), observer)
     }
 

@@ -10,7 +10,7 @@ use crate::image::{LayerDescriptor, Selected};
 use crate::output::{Sink, Visibility};
 use crate::plan::Reporter;
 use crate::read::{Checked, Verifying};
-use crate::words::{Error, Fault, Note, Policy, Report};
+use crate::words::{Error, Note, Policy, Report};
 use std::ffi::OsStr;
 use std::io::{self, Read};
 use std::os::fd::AsFd;
@@ -74,7 +74,7 @@ impl Session<'_> {
         mut open: impl FnMut(usize, &LayerDescriptor) -> io::Result<R> + Send,
         sink: &mut (impl Sink + ?Sized),
     ) -> Result<Vec<Checked>, Error> {
-        let open = move |index, layer: &LayerDescriptor| open(index, layer).map_err(Fault::of_reader);
+        let open = move |index, layer: &LayerDescriptor| open(index, layer).map_err(Error::of_reader);
         self.apply_numbered(image, numbered(image, open), sink)
     }
 
@@ -130,7 +130,7 @@ impl Session<'_> {
         }?;
         match checked.len() == image.layers().len() {
             true => Ok(checked),
-            false => Err(Fault::bug("the thread that reads the layers broke off")),
+            false => Err(Error::bug("the thread that reads the layers broke off")),
         }
     }
 

@@ -3,7 +3,7 @@
 use super::blob_bytes::Counted;
 use super::layer::{Layer, Opened};
 use crate::read::{Feeder, HashQueue, PipedStream};
-use crate::words::{DeferredWork, Error, Fault, Limits, Position};
+use crate::words::{DeferredWork, Error, Limits, Position};
 use std::io::Read;
 use std::num::NonZeroUsize;
 use std::panic::resume_unwind;
@@ -71,7 +71,7 @@ pub(super) fn side_by_side<R: Read + Send, T>(
         let feeding = match thread::Builder::new().spawn_scoped(scope, feed) {
             Ok(feeding) => Some(feeding),
             Err(error) => {
-                let fault = Fault::system("clone", b"(a thread that reads; one for all would do)", error);
+                let fault = Error::system("clone", b"(a thread that reads; one for all would do)", error);
                 // Cannot fail: this function holds the receiver.
                 let _ = refused.send(Err(fault.at(Position::default())));
                 None

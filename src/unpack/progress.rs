@@ -2,7 +2,7 @@
 
 use super::blob_bytes::BlobBytes;
 use crate::read::{Checked, Format, Verifying};
-use crate::words::{Fault, LayerPosition, Misuse};
+use crate::words::{Error, LayerPosition, Misuse};
 use std::cell::{Cell, RefCell};
 use std::io::{self, BufRead, Read};
 use std::ops::ControlFlow;
@@ -144,7 +144,7 @@ impl<'p> Watch<'p> {
     }
 
     /// What comes next is done with this layer.
-    pub(super) fn begin(&self, layer: Option<LayerPosition>, step: Step) -> Result<(), Fault> {
+    pub(super) fn begin(&self, layer: Option<LayerPosition>, step: Step) -> Result<(), Error> {
         self.tell(|now| {
             // Bytes read to verify a layer do not count as applied, and the reverse.
             let bytes_read = match now.step == step {
@@ -156,24 +156,24 @@ impl<'p> Watch<'p> {
     }
 
     /// So many bytes more were read.
-    pub(super) fn read(&self, bytes: u64) -> Result<(), Fault> {
+    pub(super) fn read(&self, bytes: u64) -> Result<(), Error> {
         self.tell(|now| Advance { bytes_read: now.bytes_read + bytes, ..now })
     }
 
     /// Counts a new entry: a file with this many bytes of content, or anything else with zero.
-    pub(super) fn entry(&self, bytes: u64) -> Result<(), Fault> {
+    pub(super) fn entry(&self, bytes: u64) -> Result<(), Error> {
         self.tell(|now| {
             let bytes_written = now.bytes_written.saturating_add(bytes);
             Advance { entries: now.entries + 1, bytes_written, ..now }
         })
     }
 
-    fn tell(&self, advance: impl FnOnce(Advance) -> Advance) -> Result<(), Fault> {
+    fn tell(&self, advance: impl FnOnce(Advance) -> Advance) -> Result<(), Error> {
         let blob_bytes_read = self.blob_bytes.borrow().get();
         let now = Advance { blob_bytes_read, ..advance(self.now.get()) };
         self.now.set(now);
         let Ok(mut progress) = self.progress.try_borrow_mut() else {
-            return Err(Fault::bug("progress was told while it was told"));
+            return Err(Error::bug("progress was told while it was told"));
         };
         match progress.advanced(&now) {
             ControlFlow::Continue(()) => Ok(()),
@@ -225,12 +225,12 @@ impl<S: Verifying> Verifying for ObservedStream<'_, '_, S> {
         self.stream.format()
     }
 
-    fn finish(self) -> Result<Checked, Fault> {
+    fn finish(self) -> Result<Checked, Error> {
         self.watch.read(self.untold)?;
         self.stream.finish()
     }
 
-    fn damage(self) -> Option<Fault> {
+    fn damage(self) -> Option<Error> {
         self.stream.damage()
     }
 }

@@ -6,7 +6,7 @@ use super::suspicion::Suspicion;
 use crate::output::{Sink, SinkError};
 use crate::plan::{Reporter, judge, terms};
 use crate::read::{Blob, Checked, TarReader, Verified, Verifying};
-use crate::words::{Blame, Effect, Entry, Error, Fault, Limits, Policy, Position, Quirk, Report};
+use crate::words::{Blame, Effect, Entry, Error, Limits, Policy, Position, Quirk, Report};
 
 /// A layer that was applied: its report, and what was verified.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -108,7 +108,7 @@ impl Run<'_, '_> {
         Ok(stream)
     }
 
-    fn at_layer(&self, fault: Fault) -> Error {
+    fn at_layer(&self, fault: Error) -> Error {
         fault.at(self.about.position())
     }
 
@@ -154,7 +154,7 @@ impl Run<'_, '_> {
         reader: TarReader<S>,
         mut reporter: Reporter<'_>,
         sink: &mut (impl Sink + ?Sized),
-    ) -> Result<Applied, Fault> {
+    ) -> Result<Applied, Error> {
         let end = Position { layer: self.about.position, ..reader.position() };
         let quirks = reader.end_quirks().to_vec();
         let checked = reader.into_inner().finish()?;

@@ -9,7 +9,7 @@ use super::spool;
 use super::unpacker::Unpacker;
 use crate::output::{Sink, Visibility};
 use crate::read::Verifying;
-use crate::words::{Error, Fault, Report, Violation};
+use crate::words::{Error, Report, Violation};
 use std::fs::File;
 use std::io::{self, Read};
 
@@ -192,7 +192,7 @@ impl<'p> Session<'p> {
         side_by_side(threads, &limits, deferred, [Ok(layer)].into_iter(), |opened| {
             let open = || match opened.next() {
                 Some(opened) => opened.map(|Opened { stream, .. }| stream),
-                None => Err(Fault::bug("the thread that reads a layer broke off")),
+                None => Err(Error::bug("the thread that reads a layer broke off")),
             };
             self.run(about, blob, open, sink)
         })
@@ -231,7 +231,7 @@ fn changed(error: Error) -> Error {
     match error.violation() {
         Some(Violation::DigestMismatch { .. } | Violation::DiffIdMismatch { .. } | Violation::SizeMismatch { .. }) => {
             let why = io::Error::other("somebody changed it after it was verified");
-            error.replaced(Fault::system("read", b"(the layer, again)", why))
+            error.replaced(Error::system("read", b"(the layer, again)", why))
         }
         _ => error,
     }

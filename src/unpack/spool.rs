@@ -4,7 +4,7 @@ use super::blob_bytes::{BlobBytes, Counted};
 use super::layer::{Layer, OnAbandoned, Seek};
 use super::progress::{Step, Watch};
 use crate::read::LayerStream;
-use crate::words::{Error, Fault, Limits};
+use crate::words::{Error, Limits};
 use std::fs::File;
 use std::io::{self, Read, SeekFrom, Write};
 
@@ -23,9 +23,9 @@ pub(super) fn keep<R: Read>(
     let mut verify = || {
         watch.begin(about.position, Step::Verifying)?;
         LayerStream::open(&mut tee, about.expected, limits)?.finish()?;
-        io::Seek::rewind(&mut tee.reader.file).map_err(|error| Fault::system("lseek", SPOOLED, error))
+        io::Seek::rewind(&mut tee.reader.file).map_err(|error| Error::system("lseek", SPOOLED, error))
     };
-    verify().map_err(|fault: Fault| fault.at(about.position()))?;
+    verify().map_err(|fault: Error| fault.at(about.position()))?;
     let (told, blob_bytes) = (OnAbandoned::default(), BlobBytes::default());
     Ok(Layer { reader: tee.reader.file, about, seek: None, told, blob_bytes })
 }
@@ -46,14 +46,14 @@ pub(super) fn read_through<R: Read>(
         LayerStream::open(Observed { reader: counted, watch }, about.expected, limits)?.finish()?;
         seek(&mut reader, SeekFrom::Start(start)).map_err(lseek)
     };
-    verify().map_err(|fault: Fault| fault.at(about.position()))?;
+    verify().map_err(|fault: Error| fault.at(about.position()))?;
     Ok(Layer { reader, about, seek: Some(seek), told, blob_bytes: BlobBytes::default() })
 }
 
 const SPOOLED: &[u8] = b"(spooled layer)";
 
-fn lseek(error: io::Error) -> Fault {
-    Fault::system("lseek", b"(the layer)", error)
+fn lseek(error: io::Error) -> Error {
+    Error::system("lseek", b"(the layer)", error)
 }
 
 /// Hands on what it reads, and tells how much that is.
@@ -80,7 +80,7 @@ impl<R: Read> Read for Tee<R> {
     fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
         let bytes = self.reader.read(out)?;
         let copy = out.get(..bytes).unwrap_or_default();
-        self.file.write_all(copy).map_err(|error| Fault::system("write", SPOOLED, error))?;
+        self.file.write_all(copy).map_err(|error| Error::system("write", SPOOLED, error))?;
         Ok(bytes)
     }
 }

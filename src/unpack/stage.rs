@@ -55,7 +55,7 @@ impl Staged {
             let rootfs = Rootfs::staged(stage.cage()?);
             Ok(Self { stage, rootfs, durability: Durability::default() })
         };
-        make().map_err(|fault: crate::Fault| fault.at(Position::default()))
+        make().map_err(|fault: crate::Error| fault.at(Position::default()))
     }
 
     /// Sets the minimum durability of the tree when it takes its name. **[`Durability::Kernel`]** by default. If the

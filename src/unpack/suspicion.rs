@@ -6,7 +6,7 @@ use crate::image::{Evidence, Outline, Witness};
 use crate::output::{Data, Sink, SinkError};
 use crate::plan::{Judged, Reporter};
 use crate::read::{TarReader, Verifying};
-use crate::words::{Change, Entry, Fault, Source};
+use crate::words::{Change, Entry, Error, Source};
 #[cfg(feature = "image")]
 use crate::words::{Escaped, Misuse};
 
@@ -26,7 +26,7 @@ impl Suspicion {
     }
 
     /// Inspects an entry before it is applied.
-    pub(super) fn see(&mut self, entry: &Entry) -> Result<(), Fault> {
+    pub(super) fn see(&mut self, entry: &Entry) -> Result<(), Error> {
         let Some(evidence) = &mut self.evidence else { return Ok(()) };
         evidence.see(&entry.path, &entry.kind);
         self.wants_content = evidence.wants(&entry.path, &entry.kind);
@@ -57,7 +57,7 @@ impl Suspicion {
 
     /// Refuses an image in the one directory of the archive. Only the end shows that there is nothing beside it: a layer
     /// may hold an image in its first directory, and go on.
-    pub(super) fn end(&self) -> Result<(), Fault> {
+    pub(super) fn end(&self) -> Result<(), Error> {
         match self.evidence.as_ref().and_then(Evidence::directory) {
             Some((directory, file)) => {
                 let member = Escaped::new(&[directory, file].join(&b'/'));
@@ -75,12 +75,12 @@ impl Suspicion {
     }
 
     #[expect(clippy::unused_self, clippy::unnecessary_wraps, reason = "as with images")]
-    pub(super) fn see(&mut self, _: &Entry) -> Result<(), Fault> {
+    pub(super) fn see(&mut self, _: &Entry) -> Result<(), Error> {
         Ok(())
     }
 
     #[expect(clippy::unused_self, clippy::unnecessary_wraps, reason = "as with images")]
-    pub(super) fn end(&self) -> Result<(), Fault> {
+    pub(super) fn end(&self) -> Result<(), Error> {
         Ok(())
     }
 

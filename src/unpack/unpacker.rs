@@ -2,7 +2,7 @@
 
 use super::pipeline::Jobs;
 use crate::cage::create_spool;
-use crate::words::{Fault, Limits, Misuse, Policy};
+use crate::words::{Error, Limits, Misuse, Policy};
 use std::fs::File;
 use std::num::NonZeroUsize;
 use std::os::fd::{AsFd, OwnedFd};
@@ -89,7 +89,7 @@ impl Unpacker {
     }
 
     /// Creates a file for a layer that is verified before it is applied.
-    pub(super) fn create_spool(&self) -> Result<File, Fault> {
+    pub(super) fn create_spool(&self) -> Result<File, Error> {
         create_spool(self.scratch.as_ref().ok_or(Misuse::NoScratch)?.as_fd())
     }
 

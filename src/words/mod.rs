@@ -44,7 +44,6 @@ pub(crate) use deferred::{DeferredWork, Lock};
 pub use device::{Device, DeviceKind};
 pub use digest::{Algorithm, Digest};
 pub use entry::{Entry, EntryKind, Metadata, Xattr};
-pub(crate) use error::Error as Fault;
 pub use error::{Blame, Effect, Error, ErrorKind, SystemError};
 pub use escaped::Escaped;
 pub use file_kind::FileKind;

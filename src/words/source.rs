@@ -1,6 +1,6 @@
 //! The data of an entry.
 
-use super::Fault;
+use super::Error;
 
 /// The data of one entry, lent chunk by chunk. It ends where the entry's data ends.
 pub trait Source {
@@ -9,14 +9,14 @@ pub trait Source {
     /// # Errors
     ///
     /// Violations of the archive, and errors of the reader below.
-    fn chunk(&mut self) -> Result<&[u8], Fault>;
+    fn chunk(&mut self) -> Result<&[u8], Error>;
 
     /// Marks the first `bytes` of the last chunk as used.
     fn consume(&mut self, bytes: usize);
 }
 
 impl Source for &[u8] {
-    fn chunk(&mut self) -> Result<&[u8], Fault> {
+    fn chunk(&mut self) -> Result<&[u8], Error> {
         Ok(self)
     }
 

@@ -30,7 +30,7 @@ pub(in crate::read) fn beside<T>(
     reader: impl Read + Send,
     expected: Expected,
     limits: &Limits,
-    using: impl FnOnce(Result<PipedStream, Fault>) -> T,
+    using: impl FnOnce(Result<PipedStream, Error>) -> T,
 ) -> T {
     thread::scope(|scope| {
         let (deliver, arriving) = channel();

@@ -4,7 +4,7 @@ use super::*;
 use crate::read::{Blob, hash::Hasher, piped::tests::beside};
 use crate::words::{Algorithm, Blame, Digest, Limit, Misuse, Violation};
 
-type Outcome = Result<(Vec<u8>, Checked), Fault>;
+type Outcome = Result<(Vec<u8>, Checked), Error>;
 
 /// Every case of this file goes through one thread and through two, which must not differ.
 fn unpack_with(blob: &[u8], expected: Expected, limits: &Limits) -> Outcome {
@@ -27,9 +27,9 @@ fn unpack_with(blob: &[u8], expected: Expected, limits: &Limits) -> Outcome {
 }
 
 /// What comes out before an error, and what comes of it.
-fn read_all(mut stream: impl Verifying) -> (Vec<u8>, Result<Checked, Fault>) {
+fn read_all(mut stream: impl Verifying) -> (Vec<u8>, Result<Checked, Error>) {
     let mut bytes = Vec::new();
-    let checked = match stream.read_to_end(&mut bytes).map_err(Fault::of_reader) {
+    let checked = match stream.read_to_end(&mut bytes).map_err(Error::of_reader) {
         Ok(_) => stream.finish(),
         Err(fault) if fault.blame() == Blame::Archive => Err(stream.damage().unwrap_or(fault)),
         Err(fault) => Err(fault),
@@ -243,7 +243,7 @@ fn a_blob_that_is_too_long_is_not_read_on() {
     let mut out = Vec::new();
     let error = stream.read_to_end(&mut out).unwrap_err();
     assert_eq!(
-        Fault::of_reader(error).kind().to_string(),
+        Error::of_reader(error).kind().to_string(),
         "the size of the blob is not the expected size: expected 1048576, got more"
     );
     assert!(out.len() <= 1 << 20);

@@ -1,7 +1,7 @@
 //! The stream of blocks.
 
 use crate::read::magic::Search;
-use crate::words::{Blame, Fault, FileKind, Limit, Limits, Violation};
+use crate::words::{Blame, Error, FileKind, Limit, Limits, Violation};
 use std::io::{BufRead, ErrorKind};
 use std::ops::Range;
 
@@ -39,17 +39,17 @@ impl<R: BufRead> Blocks<R> {
     }
 
     /// The next bytes, `most` at most; none only at the end of the stream.
-    pub(crate) fn chunk(&mut self, most: u64) -> Result<&[u8], Fault> {
+    pub(crate) fn chunk(&mut self, most: u64) -> Result<&[u8], Error> {
         loop {
             match self.reader.fill_buf() {
                 // At its end a reader is asked anew, and may be interrupted anew: it is not asked twice.
                 Ok([]) => return Ok(&[]),
                 Ok(_) => break,
                 Err(error) if error.kind() == ErrorKind::Interrupted => (),
-                Err(error) => return Err(Fault::of_reader(error)),
+                Err(error) => return Err(Error::of_reader(error)),
             }
         }
-        let chunk = self.reader.fill_buf().map_err(Fault::of_reader)?;
+        let chunk = self.reader.fill_buf().map_err(Error::of_reader)?;
         let within = self.most.saturating_sub(self.offset);
         if within == 0 && most > 0 && !chunk.is_empty() {
             let most = self.most;
@@ -81,7 +81,7 @@ impl<R: BufRead> Blocks<R> {
     }
 
     /// The next block; `None` when the stream ends before it.
-    pub(crate) fn block(&mut self) -> Result<Option<Block>, Fault> {
+    pub(crate) fn block(&mut self) -> Result<Option<Block>, Error> {
         if let Some(&block) = self.chunk(BLOCK as u64)?.first_chunk() {
             self.consume(BLOCK);
             return Ok(Some(block));
@@ -105,7 +105,7 @@ impl<R: BufRead> Blocks<R> {
     /// # Errors
     ///
     /// A failing reader, whose failure comes once: taken for the end it would be lost, and the archive blamed for it.
-    pub(crate) fn kind(&mut self, first: &Block) -> Result<FileKind, Fault> {
+    pub(crate) fn kind(&mut self, first: &Block) -> Result<FileKind, Error> {
         let mut bytes = first.to_vec();
         match self.append(&mut bytes, (FileKind::REACH - BLOCK) as u64) {
             // What else is wrong with the bytes says less than what they are.
@@ -116,14 +116,14 @@ impl<R: BufRead> Blocks<R> {
 
     /// The same where all that was consumed are zeros. Only what the reader holds already is looked at, and none of it
     /// is consumed: what follows the end of an archive is left unread.
-    pub(crate) fn kind_behind_zeros(&mut self) -> Result<FileKind, Fault> {
+    pub(crate) fn kind_behind_zeros(&mut self) -> Result<FileKind, Error> {
         let at = usize::try_from(self.offset).unwrap_or(usize::MAX);
         Ok(FileKind::of(self.chunk(FileKind::REACH as u64)?, at))
     }
 
     /// Puts the content of an extended header into a buffer, and says what fills its last block. The caller has checked
     /// the size, and memory grows only as bytes come.
-    pub(crate) fn content(&mut self, size: u64, into: &mut Vec<u8>) -> Result<Padding, Fault> {
+    pub(crate) fn content(&mut self, size: u64, into: &mut Vec<u8>) -> Result<Padding, Error> {
         into.clear();
         let whole = size + padding(size);
         self.append(into, whole)?;
@@ -137,7 +137,7 @@ impl<R: BufRead> Blocks<R> {
     }
 
     /// Passes over bytes that must be there.
-    pub(crate) fn skip(&mut self, bytes: u64) -> Result<(), Fault> {
+    pub(crate) fn skip(&mut self, bytes: u64) -> Result<(), Error> {
         let mut left = bytes;
         while left > 0 {
             let chunk = self.chunk(left)?.len();
@@ -167,7 +167,7 @@ impl<R: BufRead> Blocks<R> {
     }
 
     /// Adds the next bytes to a buffer; fewer than asked for only at the end of the stream.
-    pub(crate) fn append(&mut self, bytes: &mut Vec<u8>, size: u64) -> Result<(), Fault> {
+    pub(crate) fn append(&mut self, bytes: &mut Vec<u8>, size: u64) -> Result<(), Error> {
         let mut left = size;
         while left > 0 {
             let chunk = self.chunk(left)?;

@@ -5,7 +5,7 @@ use super::entry::{self, Composed};
 use super::extended::Extended;
 use super::header::Header;
 use super::oddities::Oddities;
-use crate::words::{ArchiveBytes, EntryKind, Fault, Limits, Quirk, Violation};
+use crate::words::{ArchiveBytes, EntryKind, Error, Limits, Quirk, Violation};
 use std::io::BufRead;
 
 /// Reads what follows the first zero block, which should all be zeros: another block of them at least, and any
@@ -14,7 +14,7 @@ use std::io::BufRead;
 /// # Errors
 ///
 /// [`Violation::LoneZeroBlock`] when something stands in the second block. What comes later is left unread.
-pub(crate) fn after_zero_block(blocks: &mut Blocks<impl BufRead>, limits: &Limits) -> Result<Vec<Quirk>, Fault> {
+pub(crate) fn after_zero_block(blocks: &mut Blocks<impl BufRead>, limits: &Limits) -> Result<Vec<Quirk>, Error> {
     let start = blocks.offset();
     loop {
         let chunk = blocks.chunk(u64::MAX)?;
@@ -56,7 +56,7 @@ const INDEX: &[u8] = b"stargz.index.json";
 /// Readers stop at the end mark in front and do not see it; only `tar -i` goes on, and extracts the index. So it is taken
 /// where it is exactly that and can hide nothing: a plain header without extended ones, JSON as far as its bytes tell (a
 /// header has NULs), zeros for padding, an end mark, and nothing but zeros. What is not that is left unread in part.
-fn estargz_index(blocks: &mut Blocks<impl BufRead>, limits: &Limits) -> Result<bool, Fault> {
+fn estargz_index(blocks: &mut Blocks<impl BufRead>, limits: &Limits) -> Result<bool, Error> {
     let mut block = Vec::with_capacity(BLOCK);
     blocks.append(&mut block, BLOCK as u64)?;
     let Some(size) = block.first_chunk().and_then(|block| index_size(block, limits)) else { return Ok(false) };

@@ -12,7 +12,7 @@ use super::pax;
 use super::sparse::unaligned;
 use crate::read::magic;
 use crate::words::{
-    Entry, EntryKind, EntryPath, Escaped, Fault, FileKind, Limit, Limits, Misuse, Position, Quirk, Source, Violation,
+    Entry, EntryKind, EntryPath, Error, Escaped, FileKind, Limit, Limits, Misuse, Position, Quirk, Source, Violation,
 };
 use std::fmt;
 use std::io::BufRead;
@@ -105,7 +105,7 @@ impl<R: BufRead> TarReader<R> {
     /// # Errors
     ///
     /// A [`Violation`] of the archive, or an error of the reader.
-    pub fn next_entry(&mut self) -> Result<Option<Entry>, Fault> {
+    pub fn next_entry(&mut self) -> Result<Option<Entry>, Error> {
         match self.state {
             State::Ended => return Ok(None),
             State::Failed => return Err(Misuse::Poisoned.into()),
@@ -160,7 +160,7 @@ impl<R: BufRead> TarReader<R> {
         self.blocks.jump(std::mem::take(&mut self.left));
     }
 
-    fn advance(&mut self) -> Result<Option<Entry>, Fault> {
+    fn advance(&mut self) -> Result<Option<Entry>, Error> {
         self.blocks.skip(self.left)?;
         self.left = 0;
         let has_padding = self.skip_padding()?;
@@ -211,7 +211,7 @@ impl<R: BufRead> TarReader<R> {
     /// Writers that are never closed leave it out behind their last file (stacker and umoci until 2024, ggcr and kaniko
     /// until 2019). All content is there then, and a digest shows that nothing was cut off. A part of the padding is
     /// written by none of them.
-    fn skip_padding(&mut self) -> Result<bool, Fault> {
+    fn skip_padding(&mut self) -> Result<bool, Error> {
         let padding = std::mem::take(&mut self.padding);
         // Asked for, and not read off an error: a compressed stream that is cut fails here too, and is no end.
         let is_missing = padding > 0 && self.end_mark == EndMark::Optional && self.blocks.chunk(1)?.is_empty();
@@ -223,7 +223,7 @@ impl<R: BufRead> TarReader<R> {
 
     /// Takes a header block; the first one of an entry counts it, and one that is forgotten before a global header
     /// is no entry of its own.
-    fn begin(&mut self, block: Block, counted: &mut bool) -> Result<Header, Fault> {
+    fn begin(&mut self, block: Block, counted: &mut bool) -> Result<Header, Error> {
         let header = Header::parse(block);
         // Before anything else counts: what is no header at all makes no archive.
         if let (Err(_), 0) = (&header, self.headers)
@@ -256,13 +256,13 @@ impl<R: BufRead> TarReader<R> {
     }
 
     /// Reads the content of an extended header, whose size no other header changes.
-    fn read_content(&mut self, header: &Header) -> Result<Padding, Fault> {
+    fn read_content(&mut self, header: &Header) -> Result<Padding, Error> {
         let size = header.size()?;
         self.limits.check(Limit::ExtendedHeaderBytes, size)?;
         self.blocks.content(size, &mut self.content)
     }
 
-    fn entry(&mut self, header: &Header, extended: Extended, mut oddities: Oddities) -> Result<Entry, Fault> {
+    fn entry(&mut self, header: &Header, extended: Extended, mut oddities: Oddities) -> Result<Entry, Error> {
         let size = extended.size();
         let composed = self.compose(header, extended, &mut oddities).inspect_err(|_| {
             if let Some(stored) = entry::stored(header, size, &self.name) {
@@ -305,7 +305,7 @@ impl<R: BufRead> TarReader<R> {
     }
 
     /// Reads the end, which begins with a zero block or is that of the stream.
-    fn end(&mut self, zeros: Option<Block>, extended: &Extended) -> Result<Option<Entry>, Fault> {
+    fn end(&mut self, zeros: Option<Block>, extended: &Extended) -> Result<Option<Entry>, Error> {
         self.ending = true;
         if !extended.is_empty() {
             self.end_quirks.push(Quirk::ExtendedHeaderAlone);
@@ -329,7 +329,7 @@ impl<R: BufRead> TarReader<R> {
     }
 
     /// The same, where it is that of the stream, right behind the content of the last entry.
-    fn end_without_padding(&mut self) -> Result<Option<Entry>, Fault> {
+    fn end_without_padding(&mut self) -> Result<Option<Entry>, Error> {
         self.ending = true;
         self.start = self.blocks.offset();
         self.end_quirks.push(Quirk::NoPadding);
@@ -337,7 +337,7 @@ impl<R: BufRead> TarReader<R> {
     }
 
     /// What belongs to no entry any more belongs to the end.
-    fn leave(&mut self) -> Result<Option<Entry>, Fault> {
+    fn leave(&mut self) -> Result<Option<Entry>, Error> {
         self.note_found();
         self.end_quirks.extend(std::mem::take(&mut self.global).into_quirks());
         Ok(None)
@@ -373,7 +373,7 @@ impl<R> fmt::Debug for TarReader<R> {
 struct Content<'a, R>(&'a mut TarReader<R>);
 
 impl<R: BufRead> Source for Content<'_, R> {
-    fn chunk(&mut self) -> Result<&[u8], Fault> {
+    fn chunk(&mut self) -> Result<&[u8], Error> {
         let Self(reader) = self;
         if reader.left == 0 {
             return Ok(&[]);
@@ -391,7 +391,7 @@ impl<R: BufRead> Source for Content<'_, R> {
 }
 
 /// Whether something other than zeros follows the first zero block.
-fn has_data(end: &Result<Vec<Quirk>, Fault>) -> bool {
+fn has_data(end: &Result<Vec<Quirk>, Error>) -> bool {
     match end {
         Ok(quirks) => quirks.iter().any(|quirk| matches!(quirk, Quirk::DataAfterEnd { .. })),
         Err(fault) => fault.violation() == Some(&Violation::LoneZeroBlock),

@@ -8,7 +8,7 @@
 use super::block::{BLOCK, Block, Blocks};
 use super::header::Header;
 use super::number::{self, MOST_BYTES, decimal};
-use crate::words::{Escaped, Fault, Limit, Limits, Quirk, Segment, SparseMap, Violation};
+use crate::words::{Error, Escaped, Limit, Limits, Quirk, Segment, SparseMap, Violation};
 use std::io::BufRead;
 
 /// What the PAX records of an entry say about its holes.
@@ -157,7 +157,7 @@ impl Layout {
         blocks: &mut Blocks<R>,
         stored: u64,
         limits: &Limits,
-    ) -> Result<(SparseMap, u64), Fault> {
+    ) -> Result<(SparseMap, u64), Error> {
         match self {
             Self::Known { size, segments } => Ok((SparseMap::new(segments, size, stored)?, stored)),
             Self::InBlocks { size, mut segments, mut more } => {
@@ -224,7 +224,7 @@ fn add_slots(segments: &mut Vec<Segment>, area: &[u8], limits: &Limits) -> Resul
 
 /// Reads the map of format 1.0: the count and then offset and length of each segment, a decimal number a
 /// line, filled up with NULs to whole blocks.
-fn map_in_data<R: BufRead>(blocks: &mut Blocks<R>, stored: u64, limits: &Limits) -> Result<(Vec<Segment>, u64), Fault> {
+fn map_in_data<R: BufRead>(blocks: &mut Blocks<R>, stored: u64, limits: &Limits) -> Result<(Vec<Segment>, u64), Error> {
     let mut lines = Lines { blocks, block: [0; BLOCK], at: BLOCK, used: 0, stored };
     let count = lines.number()?;
     limits.check(Limit::SparseSegments, count)?;
@@ -249,7 +249,7 @@ struct Lines<'a, R> {
 }
 
 impl<R: BufRead> Lines<'_, R> {
-    fn number(&mut self) -> Result<u64, Fault> {
+    fn number(&mut self) -> Result<u64, Error> {
         let mut digits = Vec::new();
         loop {
             match self.byte()? {
@@ -260,7 +260,7 @@ impl<R: BufRead> Lines<'_, R> {
         }
     }
 
-    fn byte(&mut self) -> Result<u8, Fault> {
+    fn byte(&mut self) -> Result<u8, Error> {
         if self.at == BLOCK {
             if self.stored - self.used < BLOCK as u64 {
                 return Err(unknown().into());
@@ -269,7 +269,7 @@ impl<R: BufRead> Lines<'_, R> {
             self.used += BLOCK as u64;
             self.at = 0;
         }
-        let byte = self.block.get(self.at).copied().ok_or(Fault::bug("a position beyond its block"))?;
+        let byte = self.block.get(self.at).copied().ok_or(Error::bug("a position beyond its block"))?;
         self.at += 1;
         Ok(byte)
     }

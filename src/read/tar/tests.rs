@@ -9,8 +9,8 @@ mod tails;
 use super::build::{Archive, Header};
 use super::{EndMark, TarReader};
 use crate::words::{
-    Blame, Device, DeviceKind, Entry, EntryKind, Error, Fault, FileKind, Limit, Limits, Policy, Quirk, Source,
-    Timestamp, Verdict, Violation, Xattr,
+    Blame, Device, DeviceKind, Entry, EntryKind, Error, FileKind, Limit, Limits, Policy, Quirk, Source, Timestamp,
+    Verdict, Violation, Xattr,
 };
 use cases::CASES;
 
@@ -34,7 +34,7 @@ fn read_judged(
     archive: &[u8],
     limits: &Limits,
     covered: bool,
-    judge: fn(&[Quirk]) -> Result<(), Fault>,
+    judge: fn(&[Quirk]) -> Result<(), Error>,
 ) -> Result<Read, Error> {
     let mut reader = TarReader::new(archive, limits).with_end_mark(end_mark(covered));
     let (mut entries, mut quirks) = (Vec::new(), Vec::new());
@@ -61,12 +61,12 @@ fn read_judged(
 }
 
 /// The table says what comes of an archive under the default policy.
-fn refuse_by_default(quirks: &[Quirk]) -> Result<(), Fault> {
+fn refuse_by_default(quirks: &[Quirk]) -> Result<(), Error> {
     let refused = quirks.iter().find(|quirk| Policy::default().verdict(quirk.rule()) == Verdict::Refuse);
     refused.map_or(Ok(()), |quirk| Err(quirk.clone().into()))
 }
 
-pub(super) fn drain(source: &mut impl Source) -> Result<Vec<u8>, Fault> {
+pub(super) fn drain(source: &mut impl Source) -> Result<Vec<u8>, Error> {
     let mut content = Vec::new();
     loop {
         let chunk = source.chunk()?;
@@ -304,7 +304,7 @@ fn what_is_no_tar_is_called_by_its_name_wherever_its_signature_lies() {
             let mut reader = TarReader::new(std::io::BufReader::with_capacity(chunk, &file[..]), &Limits::default())
                 .with_end_mark(EndMark::Optional);
             let got = reader.next_entry();
-            let found = match got.as_ref().err().and_then(Fault::violation) {
+            let found = match got.as_ref().err().and_then(Error::violation) {
                 Some(Violation::NotATar { found }) => Some(*found),
                 _ => None,
             };

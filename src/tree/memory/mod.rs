@@ -12,7 +12,7 @@ mod targets;
 
 use super::{Cleared, Done, InTheWay, Inexact, Inode, Made, Node, NodeKind, Old, Over, Repeats, Step, Tree, path_of};
 use crate::plan::LayerContents;
-use crate::words::{Fault, Metadata, PlaceId, PlaceKey, Skippable};
+use crate::words::{Error, Metadata, PlaceId, PlaceKey, Skippable};
 use directories::Directories;
 pub(crate) use directories::MemoryDir;
 use std::sync::Arc;
@@ -193,7 +193,7 @@ impl Tree for Memory {
         self.lower == Lower::Nothing
     }
 
-    fn step(&mut self, at: &Place<'_>) -> Result<Step<Arc<MemoryDir>>, Fault> {
+    fn step(&mut self, at: &Place<'_>) -> Result<Step<Arc<MemoryDir>>, Error> {
         Ok(match self.known(at) {
             Some(Kind::Directory { number }) => {
                 Step::Directory(self.directories.open(at.dir(), number, at.id(), path_of(&at.dir().path, at.name())))
@@ -206,15 +206,15 @@ impl Tree for Memory {
         })
     }
 
-    fn exists(&self, at: &Place<'_>) -> Result<bool, Fault> {
+    fn exists(&self, at: &Place<'_>) -> Result<bool, Error> {
         Ok(self.known(at).is_some_and(Kind::is_something))
     }
 
-    fn is_empty(&self, dir: &Arc<MemoryDir>) -> Result<bool, Fault> {
+    fn is_empty(&self, dir: &Arc<MemoryDir>) -> Result<bool, Error> {
         Ok(!self.may_have_more(dir) && self.directories.entries(dir) == 0)
     }
 
-    fn inode(&mut self, at: &Place<'_>, header: &Metadata) -> Result<Inode, Fault> {
+    fn inode(&mut self, at: &Place<'_>, header: &Metadata) -> Result<Inode, Error> {
         let repeats = |is_alike| if is_alike { Repeats::Alike } else { Repeats::Otherwise };
         Ok(match self.known(at) {
             Some(Kind::Directory { .. }) => Inode::Directory,
@@ -243,29 +243,29 @@ impl Tree for Memory {
         }
     }
 
-    fn make(&mut self, at: &Place<'_>, node: &mut Node<'_, '_>, over: Over) -> Result<Made, Fault> {
+    fn make(&mut self, at: &Place<'_>, node: &mut Node<'_, '_>, over: Over) -> Result<Made, Error> {
         Ok(match node.kind {
             NodeKind::Directory => self.make_directory(at, over),
             _ => self.make_other(at, over, |memory| memory.kind_of(node)),
         })
     }
 
-    fn imply(&mut self, at: &Place<'_>) -> Result<(Arc<MemoryDir>, Inexact), Fault> {
+    fn imply(&mut self, at: &Place<'_>) -> Result<(Arc<MemoryDir>, Inexact), Error> {
         let number = self.directories.push(self.layer);
         self.put(at, Kind::Directory { number });
         let path = path_of(&at.dir().path, at.name());
         Ok((self.directories.open(at.dir(), number, at.id(), path), Inexact::default()))
     }
 
-    fn make_like_implied(&mut self, _: &Arc<MemoryDir>) -> Result<Inexact, Fault> {
+    fn make_like_implied(&mut self, _: &Arc<MemoryDir>) -> Result<Inexact, Error> {
         Ok(Inexact::default())
     }
 
-    fn renew_root(&mut self, _: &Metadata) -> Result<Inexact, Fault> {
+    fn renew_root(&mut self, _: &Metadata) -> Result<Inexact, Error> {
         Ok(Inexact::default())
     }
 
-    fn link(&mut self, at: &Place<'_>, to: &Place<'_>, over: Over) -> Result<Made, Fault> {
+    fn link(&mut self, at: &Place<'_>, to: &Place<'_>, over: Over) -> Result<Made, Error> {
         let kind = match self.known(to) {
             Some(kind @ (Kind::Link { .. } | Kind::Other { .. })) => kind,
             _ => Kind::Unseen,
@@ -273,7 +273,7 @@ impl Tree for Memory {
         Ok(self.make_other(at, over, |_| kind))
     }
 
-    fn remove(&mut self, at: &Place<'_>) -> Result<(), Fault> {
+    fn remove(&mut self, at: &Place<'_>) -> Result<(), Error> {
         let key = Self::key_of(at);
         if self.entries.get(key).is_some_and(|entry| entry.kind == Kind::Unseen && entry.layer == self.layer) {
             // It stays, if the layer brought it.
@@ -287,12 +287,12 @@ impl Tree for Memory {
         Ok(())
     }
 
-    fn clear(&mut self, dir: &Arc<MemoryDir>, _: &LayerContents) -> Result<Cleared, Fault> {
+    fn clear(&mut self, dir: &Arc<MemoryDir>, _: &LayerContents) -> Result<Cleared, Error> {
         let keeps_own = self.directories.clear(dir, self.layer);
         Ok(Cleared { keeps_own, inexact: Inexact::default() })
     }
 
-    fn make_apart(&mut self) -> Result<Arc<MemoryDir>, Fault> {
+    fn make_apart(&mut self) -> Result<Arc<MemoryDir>, Error> {
         if let Some(apart) = &self.apart {
             return Ok(Arc::clone(apart));
         }
