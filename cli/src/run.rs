@@ -13,8 +13,7 @@ use crate::tell::{self, Failure, Left, shown};
 use cap_std::ambient_authority;
 use cap_std::fs::Dir;
 use layercage::{
-    Audit, Error, Escaped, Expected, Image, ImageForm, Layer, Limits, Lower, Position, Rootfs, Sandbox, Scratch,
-    Unpacker, What,
+    Audit, Error, Escaped, Expected, Image, ImageForm, Layer, Limits, Lower, Rootfs, Sandbox, Scratch, Unpacker, What,
 };
 use std::ffi::OsStr;
 use std::fs::File;
@@ -239,7 +238,7 @@ fn seen(audit: Audit, all: Seen) -> (Audit, Seen) {
 fn scratch() -> Result<Scratch, Error> {
     let directory = std::env::temp_dir();
     let opened = Dir::open_ambient_dir(&directory, ambient_authority());
-    let failed = |error| Error::system("openat", directory.as_os_str().as_bytes(), error).at(Position::default());
+    let failed = |error| Error::system("openat", directory.as_os_str().as_bytes(), error);
     Scratch::beneath(&opened.map_err(failed)?)
 }
 

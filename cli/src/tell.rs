@@ -246,12 +246,11 @@ pub(crate) fn say(line: &dyn Display) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use layercage::Position;
 
     #[test]
     fn a_sandbox_that_fails_names_the_option_that_disables_it_in_json_too() {
         let error = io::Error::from(io::ErrorKind::PermissionDenied);
-        let failure = Failure::sandbox(Error::system("capset", b"", error).at(Position::default()));
+        let failure = Failure::sandbox(Error::system("capset", b"", error));
         assert!(failure.help().is_some_and(|help| help.contains("--no-sandbox")));
         assert_eq!(object(&failure)["help"], json!(failure.help()));
         assert_eq!(object(&Failure::usage("both".to_owned())).get("help"), None);

@@ -147,11 +147,11 @@ mod tests {
         assert!(refused(&at("missing")).contains("No such file"));
         own_handles(PROC).unwrap();
         for path in ["fake", "link", "file", "missing"] {
-            let advice = fault(&at(path)).at(Default::default()).advice().unwrap_or_default();
+            let advice = fault(&at(path)).advice().unwrap_or_default();
             assert!(advice.contains("mount procfs"), "{path}: {advice}");
         }
         // Do not suggest a mount for an error that a mount does not fix.
         let long = fault(Path::new(&"x".repeat(300)));
-        assert_eq!((long.blame(), long.at(Default::default()).advice()), (crate::words::Blame::System, None));
+        assert_eq!((long.blame(), long.advice()), (crate::words::Blame::System, None));
     }
 }

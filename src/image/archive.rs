@@ -5,7 +5,7 @@ use super::headers::Headers;
 use super::members::{Member, Members, Place};
 use super::recognise::{What, look};
 use crate::read::{Expected, Format, LayerStream, TarReader};
-use crate::words::{Because, Entry, EntryPath, Error, Limit, Limits, Policy, Position, Quirk, Verdict, Violation};
+use crate::words::{Because, Entry, EntryPath, Error, Limit, Limits, Policy, Quirk, Verdict, Violation};
 use std::fs::File;
 use std::io::{self, BufRead, ErrorKind, Read, Seek, Write};
 use std::sync::Arc;
@@ -25,26 +25,25 @@ impl Archive {
         limits: &Limits,
         spool: impl FnOnce() -> Result<File, Error>,
     ) -> Result<Self, Error> {
-        let placed = |fault: Error| fault.at(Position::default());
-        let (file, is_stream) = looked_at(file).map_err(placed)?;
+        let (file, is_stream) = looked_at(file)?;
         if is_stream {
-            let stream = uncompressed(Whole { reader: &*file, call: "read" }, limits).map_err(placed)?;
+            let stream = uncompressed(Whole { reader: &*file, call: "read" }, limits)?;
             return Self::of_spooled(stream, limits, spool);
         }
-        let whole = whole(&file).map_err(placed)?;
-        let stream = uncompressed(whole.clone(), limits).map_err(placed)?;
+        let whole = whole(&file)?;
+        let stream = uncompressed(whole.clone(), limits)?;
         if stream.format() == Format::Plain {
             return Self::index(file, limits);
         }
         // A layer may be large: nothing is written before there is an image to be seen.
         let seen = look(&file, limits)?;
         if seen.what == What::Layer {
-            return Err(seen.broken.unwrap_or_else(|| placed(Violation::NotAnImage { because: LAYER }.into())));
+            return Err(seen.broken.unwrap_or_else(|| Violation::NotAnImage { because: LAYER }.into()));
         }
         if let Some(misplaced) = seen.misplaced {
-            return Err(placed(misplaced.into()));
+            return Err(misplaced.into());
         }
-        let stream = uncompressed(whole, limits).map_err(placed)?;
+        let stream = uncompressed(whole, limits)?;
         Self::of_spooled(stream, limits, spool)
     }
 
@@ -54,12 +53,12 @@ impl Archive {
         spool: impl FnOnce() -> Result<File, Error>,
     ) -> Result<Self, Error> {
         let file = kept(&mut stream, spool()?, limits, Limit::ArchiveBytes);
-        Self::index(Arc::new(file.map_err(|fault| fault.at(Position::default()))?), limits)
+        Self::index(Arc::new(file?), limits)
     }
 
     fn index(file: Arc<File>, limits: &Limits) -> Result<Self, Error> {
-        if file.metadata().map_err(|error| system("fstat", error).at(Position::default()))?.len() == 0 {
-            return Err(Error::from(Violation::NotAnImage { because: EMPTY }).at(Position::default()));
+        if file.metadata().map_err(|error| system("fstat", error))?.len() == 0 {
+            return Err(Violation::NotAnImage { because: EMPTY }.into());
         }
         let mut members = Members::default();
         headers(&file, limits, &mut members)?;
@@ -109,7 +108,7 @@ pub(super) const UNPACKED_SAVE: Because = Because {
 
 /// Reads all headers, and nothing of what lies between them.
 pub(super) fn headers(file: &Arc<File>, limits: &Limits, members: &mut Members) -> Result<(), Error> {
-    let length = file.metadata().map_err(|error| system("fstat", error).at(Position::default()))?.len();
+    let length = file.metadata().map_err(|error| system("fstat", error))?.len();
     let mut reader = TarReader::new(Headers::of(Arc::clone(file)), &of_archives(limits));
     let mut sparse_bytes: u64 = 0;
     loop {

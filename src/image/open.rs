@@ -66,7 +66,7 @@ impl Scratch {
     ///
     /// What the system refuses.
     pub fn beneath(directory: &Dir) -> Result<Self, Error> {
-        create_spool(directory.as_fd()).map(Self).map_err(nowhere)
+        create_spool(directory.as_fd()).map(Self)
     }
 
     /// Copies a stream, such as a pipe, to a file unchanged. [`What::of`] can then inspect it like any file. Returns
@@ -82,7 +82,7 @@ impl Scratch {
             true => Limit::LayerBytes,
             false => Limit::ArchiveBytes,
         };
-        kept(&mut stream, self.0, limits, limit).map_err(nowhere)
+        kept(&mut stream, self.0, limits, limit)
     }
 }
 
@@ -103,7 +103,7 @@ impl Image {
     ///
     /// The same.
     pub fn open_within(directory: &Dir, limits: Limits) -> Result<Self, Error> {
-        let directory = directory.try_clone().map_err(|error| nowhere(Error::system("fcntl", b".", error)))?;
+        let directory = directory.try_clone().map_err(|error| Error::system("fcntl", b".", error))?;
         Self::of_files(Files::Directory(directory), limits)
     }
 
@@ -138,13 +138,13 @@ impl Image {
     pub fn open_at(directory: &Dir, name: impl AsRef<OsStr>, limits: Limits) -> Result<Self, Error> {
         let name = name.as_ref().as_bytes();
         let path = EntryPath::parse(name, &limits).ok().filter(|path| path.components().count() == 1);
-        let path = path.ok_or_else(|| nowhere(Misuse::NotAComponent { name: Escaped::new(name) }.into()))?;
-        refuse_reserved(name).map_err(|misuse| nowhere(misuse.into()))?;
+        let path = path.ok_or_else(|| Misuse::NotAComponent { name: Escaped::new(name) })?;
+        refuse_reserved(name)?;
         match open_regular(directory.as_fd(), &path) {
             Ok(archive) => Self::open_archive(archive, || Scratch::beneath(directory), limits),
-            Err(NotOpened::System(fault)) => Err(nowhere(fault)),
+            Err(NotOpened::System(fault)) => Err(fault),
             Err(_) => {
-                let inside = open_directory(directory.as_fd(), &path).map_err(nowhere)?;
+                let inside = open_directory(directory.as_fd(), &path)?;
                 Self::of_files(Files::Directory(Dir::from_std_file(inside)), limits)
             }
         }
@@ -175,9 +175,9 @@ impl Image {
     ) -> Result<Self, Error> {
         let path = path.as_ref();
         if let Some(name) = path.file_name() {
-            refuse_reserved(name.as_bytes()).map_err(|misuse| nowhere(misuse.into()))?;
+            refuse_reserved(name.as_bytes())?;
         }
-        let failed = |path: &Path, error| nowhere(Error::system("openat", path.as_os_str().as_bytes(), error));
+        let failed = |path: &Path, error| Error::system("openat", path.as_os_str().as_bytes(), error);
         match Dir::open_ambient_dir(path, authority) {
             Ok(directory) => Self::of_files(Files::Directory(directory), limits),
             Err(error) if error.kind() == ErrorKind::NotADirectory => {
@@ -217,7 +217,7 @@ impl Image {
                 return Ok(image);
             }
             let missing = archive.no_image(&image.limits)?;
-            return image.without_marker(|| nowhere(missing.into()));
+            return image.without_marker(|| missing.into());
         }
         // Every reader of `dir:` takes the version that begins like this for one that it knows.
         let version = image.file("version", |text| Ok(text.starts_with(b"Directory Transport Version: 1.")))?;
@@ -401,10 +401,6 @@ pub(super) fn digest_of(algorithm: Algorithm, bytes: &[u8]) -> Digest {
     let mut hasher = Hasher::new(algorithm);
     hasher.update(bytes);
     hasher.finish()
-}
-
-fn nowhere(fault: Error) -> Error {
-    fault.at(Position::default())
 }
 
 /// The file `oci-layout`.

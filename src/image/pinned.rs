@@ -7,13 +7,13 @@ use super::open::{Form, Image, in_file};
 use super::reference::{SHOWN, list};
 use super::selected::Selected;
 use super::selector::Selector;
-use crate::words::{Digest, Error, Limit, Position, Violation};
+use crate::words::{Digest, Error, Limit, Violation};
 use std::collections::HashSet;
 use std::ops::ControlFlow;
 
 /// The image is not the one of the digest that it is pinned to: what came is not what was meant.
 pub(super) fn pinned_elsewhere(digest: Digest, found: String) -> Error {
-    Error::from(Violation::PinnedManifestMissing { digest, found }).at(Position::default())
+    Violation::PinnedManifestMissing { digest, found }.into()
 }
 
 /// What a digest is that was given for one of a manifest.

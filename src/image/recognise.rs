@@ -5,7 +5,7 @@ use super::evidence::{Evidence, Witness};
 use super::headers::Headers;
 use super::outline::Outline;
 use crate::read::{Format, TarReader};
-use crate::words::{Error, Escaped, Limits, Misuse, Position, Violation, words};
+use crate::words::{Error, Escaped, Limits, Misuse, Violation, words};
 use std::fs::File;
 use std::io::BufRead;
 
@@ -80,11 +80,10 @@ pub(super) struct Seen {
 
 /// Looks into a file.
 pub(super) fn look(file: &File, limits: &Limits) -> Result<Seen, Error> {
-    let nowhere = |fault: Error| fault.at(Position::default());
-    let file = file.try_clone().map_err(|error| nowhere(system("fcntl", error)))?;
-    let (file, is_stream) = looked_at(file).map_err(nowhere)?;
+    let file = file.try_clone().map_err(|error| system("fcntl", error))?;
+    let (file, is_stream) = looked_at(file)?;
     if is_stream {
-        return Err(nowhere(Misuse::NotAFile.into()));
+        return Err(Misuse::NotAFile.into());
     }
     let mut evidence = Evidence::default();
     let read = match whole(&file).and_then(|whole| uncompressed(whole, limits)) {
@@ -93,7 +92,7 @@ pub(super) fn look(file: &File, limits: &Limits) -> Result<Seen, Error> {
             read(reader, &mut evidence, TarReader::jump)
         }
         Ok(stream) => read(TarReader::new(stream, &of_archives(limits)), &mut evidence, |_| ()),
-        Err(fault) => Err(nowhere(fault)),
+        Err(error) => Err(error),
     };
     let (is_whole, broken) = match read {
         Ok(is_whole) => (is_whole, None),

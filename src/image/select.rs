@@ -13,7 +13,7 @@ use super::reference::{list, named_or};
 use super::selected::Selected;
 use super::selector::{Selector, which};
 use super::walk::Walk;
-use crate::words::{Error, Misuse, Position, Quirk, SelectBy};
+use crate::words::{Error, Misuse, Quirk, SelectBy};
 use std::collections::HashSet;
 
 /// Something that fits what is asked for.
@@ -44,7 +44,7 @@ pub(super) fn best<K: PartialEq, T>(
 
 /// Nothing fits, or too much.
 pub(super) fn nothing(wanted: String, found: String, by: SelectBy) -> Error {
-    Error::from(Misuse::NothingSelected { wanted, found, by }).at(Position::default())
+    Misuse::NothingSelected { wanted, found, by }.into()
 }
 
 /// What a message calls a manifest or an index of a layout.
@@ -122,7 +122,7 @@ impl Image {
                 let roots: Vec<_> = roots.iter().map(|(_, root)| *root).collect();
                 Ok(self.complete(self.read_manifest(&found), &roots, selector)?.under(root.name()))
             }
-            (None, Some(violation)) => Err(Error::from(violation).at(Position::default())),
+            (None, Some(violation)) => Err(violation.into()),
             (None, None) => Err(nothing(selector.wanted(), list(walk.platforms_found()), SelectBy::Platform)),
         }
     }

@@ -51,7 +51,7 @@ impl Rootfs {
     ///
     /// What the system refuses.
     pub fn over(directory: impl AsFd) -> Result<Self, crate::Error> {
-        let cage = Cage::over(directory.as_fd(), Exposure::Visible).map_err(|fault| fault.at(Default::default()))?;
+        let cage = Cage::over(directory.as_fd(), Exposure::Visible)?;
         Ok(Self::new(cage, Exposure::Visible))
     }
 

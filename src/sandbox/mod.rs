@@ -4,7 +4,7 @@
 mod capabilities;
 mod landlock;
 
-use crate::words::{Devices, Error, Owners, Policy, Position, SandboxStatus, Xattrs};
+use crate::words::{Devices, Error, Owners, Policy, SandboxStatus, Xattrs};
 use rustix::thread::CapabilitySet;
 use std::os::fd::{AsFd, BorrowedFd};
 
@@ -79,12 +79,9 @@ impl<'h> Sandbox<'h> {
     ///
     /// What the system refuses though it could do it; some of the restrictions may be in force then.
     pub fn enter(self) -> Result<SandboxStatus, Error> {
-        let restrict = || {
-            capabilities::forbid_new()?;
-            let forbidden = landlock::restrict(&self.read, &self.write, self.devices)?;
-            let capabilities = capabilities::keep(self.capabilities)?;
-            Ok(SandboxStatus { forbidden, capabilities })
-        };
-        restrict().map_err(|fault: crate::words::Error| fault.at(Position::default()))
+        capabilities::forbid_new()?;
+        let forbidden = landlock::restrict(&self.read, &self.write, self.devices)?;
+        let capabilities = capabilities::keep(self.capabilities)?;
+        Ok(SandboxStatus { forbidden, capabilities })
     }
 }

@@ -3,7 +3,7 @@
 use super::blob_bytes::Counted;
 use super::layer::{Layer, Opened};
 use crate::read::{Feeder, HashQueue, PipedStream};
-use crate::words::{DeferredWork, Error, Limits, Position};
+use crate::words::{DeferredWork, Error, Limits};
 use std::io::Read;
 use std::num::NonZeroUsize;
 use std::panic::resume_unwind;
@@ -73,7 +73,7 @@ pub(super) fn side_by_side<R: Read + Send, T>(
             Err(error) => {
                 let fault = Error::system("clone", b"(a thread that reads; one for all would do)", error);
                 // Cannot fail: this function holds the receiver.
-                let _ = refused.send(Err(fault.at(Position::default())));
+                let _ = refused.send(Err(fault));
                 None
             }
         };

@@ -3,7 +3,7 @@
 use crate::cage::Stage;
 use crate::output::Rootfs;
 use crate::read::{Blob, Verified};
-use crate::words::{Durability, Error, Misuse, Position};
+use crate::words::{Durability, Error, Misuse};
 use std::os::fd::AsFd;
 
 /// A root filesystem that is filled in a staging directory, and becomes visible on [`Staged::commit`]. If it is dropped
@@ -50,12 +50,9 @@ impl Staged {
     /// errors.
     pub fn beside(parent: impl AsFd, name: impl AsRef<std::ffi::OsStr>) -> Result<Self, Error> {
         use std::os::unix::ffi::OsStrExt;
-        let make = || {
-            let stage = Stage::beside(parent.as_fd(), name.as_ref().as_bytes())?;
-            let rootfs = Rootfs::staged(stage.cage()?);
-            Ok(Self { stage, rootfs, durability: Durability::default() })
-        };
-        make().map_err(|fault: crate::Error| fault.at(Position::default()))
+        let stage = Stage::beside(parent.as_fd(), name.as_ref().as_bytes())?;
+        let rootfs = Rootfs::staged(stage.cage()?);
+        Ok(Self { stage, rootfs, durability: Durability::default() })
     }
 
     /// Sets the minimum durability of the tree when it takes its name. **[`Durability::Kernel`]** by default. If the

@@ -12,9 +12,9 @@ fn a_main_that_returns_an_error_prints_what_is_wrong_and_what_to_do() {
     let (first, second) = lines.split_once('\n').unwrap();
     assert_eq!(first, error.to_string());
     assert_eq!(second, "help: base images have these: handle devices as `skip`");
-    let error = Error::from(Misuse::Poisoned).at(Position::default());
+    let error = Error::from(Misuse::Poisoned);
     assert_eq!(format!("{error:?}"), error.to_string(), "where there is nothing to do, it is one line");
-    let error = Error::system("openat", b"a", ErrorKind::NotFound).at(Position::default());
+    let error = Error::system("openat", b"a", ErrorKind::NotFound);
     assert_eq!(format!("{error:?}"), "openat(\"a\"): entity not found", "why it failed is in it");
 }
 
@@ -34,7 +34,7 @@ fn chain<'e>(error: &'e (dyn StdError + 'static)) -> Vec<&'e (dyn StdError + 'st
 
 #[test]
 fn a_chain_of_sources_has_the_io_error_and_the_readers_own_and_says_nothing_twice() {
-    let of_reader = |error: io::Error| Error::of_reader(error).at(Position::default());
+    let of_reader = |error: io::Error| Error::of_reader(error);
     let rows = [
         (of_reader(io::Error::other(Theirs)), ErrorKind::Other, true, "the reader failed"),
         (of_reader(io::Error::new(ErrorKind::TimedOut, Theirs)), ErrorKind::TimedOut, true, "timed out"),
@@ -71,7 +71,7 @@ fn a_cause_that_says_what_was_just_said_is_left_out_of_the_line() {
     #[derive(Debug, thiserror::Error)]
     #[error("cannot finish: {0}")]
     struct Both(#[source] Theirs);
-    let error = Error::sink(Both(Theirs)).at(Position::default());
+    let error = Error::sink(Both(Theirs));
     assert_eq!(format!("{error:#}"), "the sink failed: cannot finish: the blob ends with another checksum");
 }
 
