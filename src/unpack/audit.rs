@@ -1,12 +1,12 @@
 //! Reads everything, writes nothing, and tells all that the rules speak of.
 
-use super::layer::{About, Layer};
+use super::layer::Layer;
 use crate::output::TreeModel;
 use crate::plan::{Reporter, is_skipped_by, judge};
 use crate::read::{LayerStream, TarReader, Verifying};
 use crate::tree::Lower;
 use crate::words::{
-    Change, Error, Finding, Limits, Policy, Position, Quirk, QuirkRule, Report, Rule, Skippable, Verdict, ViolationRule,
+    Change, Error, Finding, Limits, Policy, Position, QuirkRule, Report, Rule, Skippable, Verdict, ViolationRule,
 };
 use std::collections::BTreeSet;
 use std::io::Read;
@@ -128,14 +128,13 @@ impl Audit {
     /// What the system refuses; never the archive's fault.
     pub fn layer<R: Read>(&mut self, layer: Layer<R>, observer: &mut dyn Observer) -> Result<(), Error> {
         let Layer { reader, about, .. } = layer;
-        let (base, About { expected, stated_compression, .. }) = (about.position(), about);
+        let (base, expected) = (about.position(), about.expected);
         let limits = self.limits.clone();
         let stream = match LayerStream::open(reader, expected, &limits) {
             Ok(stream) => stream,
             Err(fault) => return self.tell(fault, base, observer),
         };
-        if let Some(stated) = stated_compression.filter(|&stated| stated != stream.format()) {
-            let quirk = Quirk::CompressionDiffers { stated: stated.name(), found: stream.format().name() };
+        if let Some(quirk) = about.compression_quirk(stream.format()) {
             self.tell(quirk.into(), base.clone(), observer)?;
         }
         let reader = TarReader::new(stream, &limits).with_end_mark(expected.end_mark());

@@ -5,7 +5,7 @@ use super::blob_bytes::{BlobBytes, Counted};
 use crate::image::LayerDescriptor;
 use crate::output::LayerContext;
 use crate::read::{Abandoned, Expected, Format, LayerStream};
-use crate::words::{Error, LayerPosition, Limits, Position, Terms};
+use crate::words::{Error, LayerPosition, Limits, Position, Quirk, Terms};
 use std::fmt;
 use std::io::{Read, SeekFrom};
 use std::sync::Arc;
@@ -58,6 +58,12 @@ pub(super) struct About {
 impl About {
     pub(super) fn position(&self) -> Position {
         Position { layer: self.position, ..Position::default() }
+    }
+
+    /// The quirk of a layer whose compression is not the stated one.
+    pub(super) fn compression_quirk(&self, found: Format) -> Option<Quirk> {
+        let stated = self.stated_compression.filter(|&stated| stated != found)?;
+        Some(Quirk::CompressionDiffers { stated: stated.name(), found: found.name() })
     }
 
     /// What a sink is told when the layer begins.

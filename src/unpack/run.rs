@@ -6,7 +6,7 @@ use super::suspicion::Suspicion;
 use crate::output::{Sink, SinkError};
 use crate::plan::{Reporter, judge, terms};
 use crate::read::{Blob, Checked, TarReader, Verified, Verifying};
-use crate::words::{Blame, Effect, Entry, Error, Limits, Policy, Position, Quirk, Report};
+use crate::words::{Blame, Effect, Entry, Error, Limits, Policy, Position, Report};
 
 /// A layer that was applied: its report, and what was verified.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -94,15 +94,11 @@ impl Run<'_, '_> {
         reporter: &mut Reporter<'_>,
         sink: &mut (impl Sink + ?Sized),
     ) -> Result<S, Error> {
-        let About { position: layer, stated_compression, .. } = self.about;
         let terms = terms(reporter).map_err(|fault| self.at_layer(fault))?;
         sink.begin_layer(&self.about.context(&terms)).map_err(|error| error.at(&self.about.position()))?;
-        self.watch.begin(layer, Step::Applying).map_err(|fault| self.at_layer(fault))?;
+        self.watch.begin(self.about.position, Step::Applying).map_err(|fault| self.at_layer(fault))?;
         let stream = open()?;
-        if let Some(stated) = stated_compression
-            && stated != stream.format()
-        {
-            let quirk = Quirk::CompressionDiffers { stated: stated.name(), found: stream.format().name() };
+        if let Some(quirk) = self.about.compression_quirk(stream.format()) {
             reporter.quirk(quirk).map_err(|fault| self.at_layer(fault))?;
         }
         Ok(stream)
