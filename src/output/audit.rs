@@ -8,31 +8,42 @@ use std::collections::BTreeSet;
 /// The tree that layers would make, as far as names tell.
 #[derive(Debug)]
 pub(crate) struct TreeModel {
-    /// `None` once there were more names than the limit allows: the tree is lost.
-    applier: Option<Applier<Memory>>,
+    names: Names,
     terms: Terms,
-    linked: BTreeSet<Skippable>,
+}
+
+#[derive(Debug)]
+enum Names {
+    Kept(Box<Applier<Memory>>),
+    /// There were more than the limit allows.
+    Lost {
+        /// What hard links led to until then.
+        linked: BTreeSet<Skippable>,
+    },
 }
 
 impl TreeModel {
     pub(crate) fn over(lower: Lower, limits: &Limits) -> Self {
         let mut terms = Terms::new();
         terms.limits.clone_from(limits);
-        Self { applier: Some(Applier::new(Memory::over(lower))), terms, linked: BTreeSet::new() }
+        Self { names: Names::Kept(Box::new(Applier::new(Memory::over(lower)))), terms }
     }
 
     /// The targets of hard links that some policies skip, with the hard links.
     pub(crate) fn linked(&self) -> &BTreeSet<Skippable> {
-        &self.linked
+        match &self.names {
+            Names::Kept(applier) => applier.linked(),
+            Names::Lost { linked } => linked,
+        }
     }
 
     /// Whether there were more names than the limit allows. Nothing that depends on the tree is found from there on.
     pub(crate) fn is_lost(&self) -> bool {
-        self.applier.is_none()
+        matches!(self.names, Names::Lost { .. })
     }
 
     pub(crate) fn begin_layer(&mut self) -> Result<(), Error> {
-        let Some(applier) = &mut self.applier else { return Ok(()) };
+        let Names::Kept(applier) = &mut self.names else { return Ok(()) };
         applier.tree_mut().begin_layer();
         applier.begin_layer(&self.terms)
     }
@@ -44,14 +55,12 @@ impl TreeModel {
     /// Refusals, and [`Violation::LimitExceeded`] for [`Limit::AuditBytes`]. An audit without a tree finds less, and the
     /// author of the image decides how many names there are: it must not pass.
     pub(crate) fn change(&mut self, change: Judged<Change>, reporter: &mut Reporter<'_>) -> Result<(), Error> {
-        let Some(applier) = &mut self.applier else { return Ok(()) };
+        let Names::Kept(applier) = &mut self.names else { return Ok(()) };
         if let Err(violation) = check_room(applier, &self.terms.limits) {
-            self.applier = None;
+            self.names = Names::Lost { linked: applier.linked().clone() };
             return Err(violation.into());
         }
-        let result = applier.apply(change.into_inner(), &mut &b""[..], reporter);
-        self.linked.extend(applier.linked());
-        result
+        applier.apply(change.into_inner(), &mut &b""[..], reporter)
     }
 }
 
