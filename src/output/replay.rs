@@ -96,7 +96,7 @@ pub(super) struct Recording<'r> {
 }
 
 impl Recording<'_> {
-    /// Keeps what nobody has read yet.
+    /// Keeps the bytes that are not read yet.
     pub(super) fn finish(mut self) -> Result<(), Error> {
         loop {
             match self.chunk()?.len() {

@@ -55,7 +55,7 @@ impl Rootfs {
         Ok(Self::new(cage, Exposure::Visible))
     }
 
-    /// A tree that nobody can see yet.
+    /// A tree in a staging directory, which is not visible before it is committed.
     pub(crate) fn staged(cage: Cage) -> Self {
         Self::new(cage, Exposure::Staged)
     }

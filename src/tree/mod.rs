@@ -1,9 +1,9 @@
 //! Level 2, what a layer means: changes to effects on any tree. No I/O.
 //!
 //! Path resolution, replacement, whiteouts, opaque directories, hard links, skipped entries, implied parents and
-//! pseudo-links are written once, here, over a [`Tree`]. The disk is one tree, the names
-//! that an audit keeps in memory are another. A tree knows no layers and no policy: it does one effect at one [`Place`], and returns what
-//! it could not do exactly. The [`Applier`] decides and reports.
+//! pseudo-links are written once, here, over a [`Tree`]. The disk is one tree, the names that an audit keeps in memory
+//! are another. A tree knows no layers and no policy: it does one effect at one [`Place`], and returns what it could not
+//! do exactly. The [`Applier`] decides and reports.
 
 mod applier;
 mod bring;
@@ -64,8 +64,8 @@ pub(crate) trait Tree {
     /// Whether a directory is known to be empty.
     fn is_empty(&self, dir: &Self::Dir) -> Result<bool, Error>;
 
-    /// The owner and mode that new files get for this metadata. Trees whose owners nobody may change have others than
-    /// asked for.
+    /// The owner and mode that new files get for this metadata. They differ from the metadata if the caller may not set
+    /// these owners.
     fn granted(&mut self, metadata: &Metadata, bits: SetIdBits) -> Granted {
         let _ = bits;
         Granted { uid: metadata.uid, gid: metadata.gid, mode: metadata.mode }

@@ -26,6 +26,7 @@ mod remedy;
 mod report;
 mod reserved;
 mod rule;
+mod rule_data;
 #[cfg(feature = "sandbox")]
 mod sandbox_status;
 #[cfg(feature = "serde")]
@@ -63,9 +64,8 @@ pub use remedy::Remedy;
 pub use report::{Finding, Note, Report};
 pub use reserved::is_reserved_name;
 pub(crate) use reserved::{DIGITS, RUN, STAGE, has_digits, refuse_reserved};
-pub use rule::{
-    ArchiveBytes, Because, JsonProblem, Octal, Quirk, QuirkRule, Row, Rule, SizeSeen, Violation, ViolationRule,
-};
+pub use rule::{Quirk, QuirkRule, Row, Rule, Violation, ViolationRule};
+pub use rule_data::{ArchiveBytes, Because, JsonProblem, Octal, SizeSeen};
 #[cfg(feature = "sandbox")]
 pub use sandbox_status::{Forbidden, SandboxStatus};
 pub use source::Source;

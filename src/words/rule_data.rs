@@ -1,0 +1,84 @@
+//! What the sentences of rules speak of, as it is shown in a message.
+
+use std::fmt::{self, Display};
+use std::sync::Arc;
+
+/// A mode, shown in octal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Octal(pub u32);
+
+impl Display for Octal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:04o}", self.0)
+    }
+}
+
+/// The length of an archive. A message says if it is empty.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct ArchiveBytes(pub u64);
+
+impl Display for ArchiveBytes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            0 => f.write_str("0 (it is empty)"),
+            bytes => bytes.fmt(f),
+        }
+    }
+}
+
+/// Why something is not an image, and what to do about it if that is known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Because {
+    /// What is there, or is missing.
+    pub what: &'static str,
+    /// What to do, if it is more exact than the advice of the rule.
+    pub advice: Option<&'static str>,
+}
+
+impl From<&'static str> for Because {
+    fn from(what: &'static str) -> Self {
+        Self { what, advice: None }
+    }
+}
+
+impl Display for Because {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.what)
+    }
+}
+
+/// The size of a blob whose size is wrong, as far as it was read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum SizeSeen {
+    /// The blob ended after this number of bytes.
+    Exactly(u64),
+    /// The blob is larger than stated. Reading stopped there.
+    More,
+}
+
+impl Display for SizeSeen {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Exactly(bytes) => write!(f, "{bytes}"),
+            Self::More => f.write_str("more"),
+        }
+    }
+}
+
+/// What the JSON parser found.
+#[derive(Debug, Clone)]
+pub struct JsonProblem(pub Arc<dyn std::error::Error + Send + Sync>);
+
+impl PartialEq for JsonProblem {
+    fn eq(&self, other: &Self) -> bool {
+        self.to_string() == other.to_string()
+    }
+}
+
+impl Eq for JsonProblem {}
+
+impl Display for JsonProblem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
