@@ -83,7 +83,7 @@ fn changes_are_read_without_anything_that_writes() {
         let (of_gzip, checked) = changes(&blob);
         assert_eq!((of_gzip, checked.diff_id()), (of_plain, diff_id));
     } else {
-        let fault = LayerStream::open(&blob[..], Expected::unchecked(), &Limits::default()).unwrap_err();
-        assert!(fault.to_string().contains("without its feature `gzip`"), "{fault}");
+        let error = LayerStream::open(&blob[..], Expected::unchecked(), &Limits::default()).unwrap_err();
+        assert!(error.to_string().contains("without its feature `gzip`"), "{error}");
     }
 }

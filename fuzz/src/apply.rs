@@ -167,7 +167,7 @@ fn in_order(
                 }
                 // Which name something has before it is complete, nobody knows beforehand.
                 let what = match error.kind() {
-                    ErrorKind::System(fault) => fault.call,
+                    ErrorKind::System(failed) => failed.call,
                     _ => error.rule_id().unwrap_or_default(),
                 };
                 results.push(Err(format!("{what} at {}", error.position())));
@@ -212,8 +212,8 @@ fn is_bounded(report: &Report) {
 /// It is the layer's fault, unless something was to be made or set by somebody who may not.
 fn is_refusal(error: &Error) {
     match error.kind() {
-        ErrorKind::System(fault) => {
-            let privileged = ["mknod", "chown", "setxattr"].iter().any(|call| fault.call.contains(call));
+        ErrorKind::System(failed) => {
+            let privileged = ["mknod", "chown", "setxattr"].iter().any(|call| failed.call.contains(call));
             assert!(privileged, "{error}");
         }
         _ => assert_eq!(error.blame(), Blame::Archive, "{error}"),
@@ -264,7 +264,7 @@ fn staged(layers: &[Vec<u8>], policy: &Policy, expected: Option<Listing>) {
         }
         Err(error) => {
             // A root that was there keeps its owner, a new one must be given away.
-            let of_root = matches!(error.kind(), ErrorKind::System(fault) if fault.call.contains("chown"));
+            let of_root = matches!(error.kind(), ErrorKind::System(failed) if failed.call.contains("chown"));
             assert!(expected.is_none() || of_root, "applied in sight, refused out of sight: {error}");
             is_refusal(&error);
             assert_eq!(fs::read_dir(&parent).unwrap().count(), 0, "{error}, and something is left");

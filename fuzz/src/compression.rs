@@ -37,10 +37,10 @@ pub fn compression(data: &[u8]) {
 
 fn read(stream: &[u8], sizes: &[u8]) -> Outcome {
     let limits = Limits::default().with(Limit::ZstdWindowBytes, 1 << 20);
-    let fault = |fault: Error| Err(violation(fault));
+    let error = |error: Error| Err(violation(error));
     let mut layer = match LayerStream::open(Pieces::new(stream, sizes), Expected::unchecked(), &limits) {
         Ok(layer) => layer,
-        Err(refused) => return Outcome { format: None, bytes: Vec::new(), end: fault(refused) },
+        Err(refused) => return Outcome { format: None, bytes: Vec::new(), end: error(refused) },
     };
     let format = Some(layer.format());
     let mut bytes = Vec::new();
@@ -57,7 +57,7 @@ fn read(stream: &[u8], sizes: &[u8]) -> Outcome {
             Err(first)
         }
         Ok(_) if bytes.len() == MOST => Err(Violation::Truncated),
-        Ok(_) => layer.finish().or_else(fault),
+        Ok(_) => layer.finish().or_else(error),
     };
     Outcome { format, bytes, end }
 }

@@ -105,8 +105,8 @@ fn steps<R: BufRead>(mut reader: TarReader<R>, contents: &Contents) -> Vec<Step>
                 match content {
                     Ok(Some(content)) => steps.push(Step::Content(content)),
                     Ok(None) => (),
-                    Err(fault) => {
-                        steps.push(Step::Refused(violation(fault), reader.position()));
+                    Err(error) => {
+                        steps.push(Step::Refused(violation(error), reader.position()));
                         return steps;
                     }
                 }
@@ -119,8 +119,8 @@ fn steps<R: BufRead>(mut reader: TarReader<R>, contents: &Contents) -> Vec<Step>
                 steps.push(end);
                 return steps;
             }
-            Err(fault) => {
-                steps.push(Step::Refused(violation(fault), reader.position()));
+            Err(error) => {
+                steps.push(Step::Refused(violation(error), reader.position()));
                 if !reader.can_go_on() {
                     assert!(
                         matches!(reader.next_entry(), Err(error) if error.misuse() == Some(&Misuse::Poisoned)),

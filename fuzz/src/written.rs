@@ -8,7 +8,7 @@ pub(crate) fn reads_back(entry: &Entry, content: &[u8]) {
     let archive = write(entry, content);
     let mut reader = TarReader::new(&archive[..], &Limits::default());
     let again = reader.next_entry();
-    let mut again = again.unwrap_or_else(|fault| panic!("{entry:?} is refused when it is written plainly: {fault}"));
+    let mut again = again.unwrap_or_else(|error| panic!("{entry:?} is refused when it is written plainly: {error}"));
     // This one has the text of the time, which may have been written in another way.
     again.iter_mut().for_each(|entry| entry.quirks.retain(|quirk| !matches!(quirk, Quirk::NegativeFraction { .. })));
     let mut quirks = entry.quirks.clone();

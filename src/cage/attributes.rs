@@ -53,7 +53,7 @@ pub(super) struct Unset {
 impl Unset {
     pub(super) fn at(self, name: &[u8]) -> Error {
         match self.owner {
-            Some(owner) => owner.fault(self.failed, name).about(&owner.to_string()),
+            Some(owner) => owner.error(self.failed, name).about(&owner.to_string()),
             None => self.failed.at(name),
         }
     }
@@ -78,20 +78,20 @@ impl PendingOwner {
     }
 
     /// The error for a failed `chown`.
-    pub(super) fn fault(self, failed: Failed, name: &[u8]) -> Error {
-        let fault = failed.at(name);
+    pub(super) fn error(self, failed: Failed, name: &[u8]) -> Error {
+        let error = failed.at(name);
         match failed.errno {
             // The kernel's errors for ids that the caller's user namespace does not map.
-            Errno::INVAL => fault
+            Errno::INVAL => error
                 .with_advice("the user namespace has no such owner")
                 .with_remedies(&[Remedy::Owners(OwnersKind::Caller), Remedy::Owners(OwnersKind::Map)]),
             // Root may do it, and so may the root of a user namespace with the ids that this one maps.
-            Errno::PERM => fault
+            Errno::PERM => error
                 .with_advice(
                     "changing owners needs privileges: run as root, or in `unshare -r --map-auto` or `podman unshare`",
                 )
                 .with_remedies(&[Remedy::Owners(OwnersKind::Caller), Remedy::Owners(OwnersKind::Record)]),
-            _ => fault,
+            _ => error,
         }
     }
 }
@@ -99,7 +99,7 @@ impl PendingOwner {
 /// Sets an owner that is still to be set.
 pub(super) fn set_pending_owner(pending: Option<PendingOwner>, fd: BorrowedFd<'_>) -> Result<(), Error> {
     let Some(pending) = pending else { return Ok(()) };
-    pending.set(fd).map_err(|failed| pending.fault(failed, pending.to_string().as_bytes()))
+    pending.set(fd).map_err(|failed| pending.error(failed, pending.to_string().as_bytes()))
 }
 
 impl Display for PendingOwner {
@@ -153,15 +153,15 @@ fn is_unsettable(name: &[u8], errno: Errno) -> bool {
 
 /// The error for an extended attribute that could not be set, for a reason that policy cannot allow.
 pub(super) fn unset_xattr(name: &[u8], failed: Failed) -> Error {
-    let fault = failed.at(name);
+    let error = failed.at(name);
     match failed.errno {
         // ext4 stores all attributes of a file in its inode and one block. If they do not fit, the error is the same as
         // for a full disk.
-        Errno::NOSPC | Errno::TOOBIG | Errno::RANGE => fault.with_advice(
+        Errno::NOSPC | Errno::TOOBIG | Errno::RANGE => error.with_advice(
             "the file system has no room for this extended attribute: it is full, or keeps less for one file (ext4: 4 KiB \
              for all of a file's); XFS and Btrfs take larger ones",
         ).with_remedies(&[Remedy::Xattrs(Xattrs::None)]),
-        _ => fault,
+        _ => error,
     }
 }
 

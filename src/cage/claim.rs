@@ -140,8 +140,8 @@ fn take(parent: BorrowedFd<'_>, name: &[u8], has_sockets: bool, caller: Caller) 
         return Err(another());
     }
     if found.uid != caller.uid {
-        let fault = Error::system("mkdirat", name, Errno::PERM);
-        return Err(fault.about("what we make in this file system belongs to somebody else"));
+        let error = Error::system("mkdirat", name, Errno::PERM);
+        return Err(error.about("what we make in this file system belongs to somebody else"));
     }
     if found.mode & !MADE != 0 {
         return Err(another());

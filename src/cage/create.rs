@@ -55,9 +55,9 @@ impl Cage {
                     return Ok(Attempt::Undone(inexact));
                 }
                 Ok(prepared) => prepared,
-                Err(fault) => {
+                Err(error) => {
                     undo_own(place.at(), name, file.as_fd());
-                    return Err(fault);
+                    return Err(error);
                 }
             };
             if let Some(deferred) = &cage.deferred {
@@ -211,9 +211,9 @@ impl Cage {
                 Ok(Attempt::Undone(inexact))
             }
             Ok(finished) => Ok(Attempt::Done(finished)),
-            Err(fault) => {
+            Err(error) => {
                 undo_directory(place.at(), name);
-                Err(fault)
+                Err(error)
             }
         }
     }
@@ -255,7 +255,7 @@ impl Cage {
 fn installed(attempt: Attempt<Installed<Inexact>>) -> Result<Made, Error> {
     match attempt {
         Attempt::Done(Installed { made: inexact, old, leftover: None }) => Ok(Made::Done(Done { old, inexact })),
-        Attempt::Done(Installed { leftover: Some(fault), .. }) => Err(fault),
+        Attempt::Done(Installed { leftover: Some(error), .. }) => Err(error),
         Attempt::InTheWay => Ok(Made::InTheWay(InTheWay::Other)),
         Attempt::Undone(inexact) => Ok(Made::Undone(inexact)),
     }

@@ -137,13 +137,13 @@ impl DeferredFiles {
         Ok(())
     }
 
-    /// Finishes all files, and waits for those that other threads are finishing. Fails as [`DeferredFiles::fault`]
+    /// Finishes all files, and waits for those that other threads are finishing. Fails as [`DeferredFiles::error`]
     /// does.
     pub(super) fn finish_all(&self) -> Result<(), Error> {
         for batch in &self.batches {
             self.finish_batch(&mut batch.lock());
         }
-        self.fault()?;
+        self.error()?;
         match self.waiting.lock().unfinished {
             0 => Ok(()),
             _ => Err(Error::bug("deferred files are not finished")),
@@ -151,13 +151,13 @@ impl DeferredFiles {
     }
 
     /// Returns the first failure. Later calls fail with [`Misuse::Poisoned`]: the tree is incomplete.
-    pub(super) fn fault(&self) -> Result<(), Error> {
+    pub(super) fn error(&self) -> Result<(), Error> {
         let failure = &mut self.waiting.lock().failure;
         if let Failure::None = failure {
             return Ok(());
         }
         match std::mem::replace(failure, Failure::Reported) {
-            Failure::Unreported(fault) => Err(fault),
+            Failure::Unreported(error) => Err(error),
             _ => Err(Misuse::Poisoned.into()),
         }
     }
@@ -169,8 +169,8 @@ impl DeferredFiles {
         let finished = batch.finish();
         let mut waiting = self.waiting.lock();
         waiting.unfinished -= files.min(waiting.unfinished);
-        if let (Err(fault), Failure::None) = (finished, &waiting.failure) {
-            waiting.failure = Failure::Unreported(fault);
+        if let (Err(error), Failure::None) = (finished, &waiting.failure) {
+            waiting.failure = Failure::Unreported(error);
         }
         files > 0
     }
@@ -270,8 +270,8 @@ mod tests {
             let file = open(&place.path().join("f"), OFlags::PATH);
             defer(&finishing, file, content, content.len() as u64).unwrap();
             assert!(finishing.run_one());
-            let fault = finishing.fault().unwrap_err();
-            assert!(fault.to_string().starts_with(&format!(r#"{call}("etc/f")"#)), "{fault}");
+            let error = finishing.error().unwrap_err();
+            assert!(error.to_string().starts_with(&format!(r#"{call}("etc/f")"#)), "{error}");
             let again = finishing.finish_all().unwrap_err();
             assert_eq!(again.misuse(), Some(&Misuse::Poisoned), "going on is no way out");
         }

@@ -36,12 +36,12 @@ pub(super) fn swapped(name: &[u8]) -> Error {
 }
 
 /// Whether an error is that of a system call with one of these error codes.
-pub(super) fn is_one_of(fault: &Error, errnos: &[Errno]) -> bool {
-    let code = fault.io_error().and_then(std::io::Error::raw_os_error);
+pub(super) fn is_one_of(error: &Error, errnos: &[Errno]) -> bool {
+    let code = error.io_error().and_then(std::io::Error::raw_os_error);
     errnos.iter().any(|errno| code == Some(errno.raw_os_error()))
 }
 
 /// Whether a call failed because the process, or the machine, may open no more files.
-pub(super) fn lacks_descriptors(fault: &Error) -> bool {
-    is_one_of(fault, &[Errno::MFILE, Errno::NFILE])
+pub(super) fn lacks_descriptors(error: &Error) -> bool {
+    is_one_of(error, &[Errno::MFILE, Errno::NFILE])
 }

@@ -55,9 +55,9 @@ impl Marker {
         }
         match sys::create_file(claim.directory.as_fd(), PLACE).at(PLACE) {
             Ok(place) => Ok(Some(Self { claim, place, names: None, is_needed: false })),
-            Err(fault) => {
+            Err(error) => {
                 let _ = remove(root, &claim);
-                Err(fault)
+                Err(error)
             }
         }
     }

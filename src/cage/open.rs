@@ -275,7 +275,7 @@ mod tests {
                 Err(NotOpened::Loop) => "loop",
                 Err(NotOpened::Missing) => "missing",
                 Err(NotOpened::NotRegular) => "not regular",
-                Err(NotOpened::System(fault)) => panic!("{target}: {fault}"),
+                Err(NotOpened::System(error)) => panic!("{target}: {error}"),
             };
             assert_eq!(got, expected, "{target}");
             std::fs::remove_file(at("blobs/sha256/self")).unwrap();

@@ -53,11 +53,11 @@ pub(super) fn set_mode(handle: BorrowedFd<'_>, mode: u32, name: &[u8]) -> Result
 fn own_handles(proc: &[u8]) -> Result<OwnedFd, Error> {
     // Mounting `/proc` does not fix other errors, such as too many open files.
     let missing = [Errno::NOENT, Errno::NOTDIR, Errno::LOOP, Errno::INVAL, Errno::NOTSUP];
-    handles_below(proc).map_err(|fault| match is_one_of(&fault, &missing) {
-        true => fault.with_advice(
+    handles_below(proc).map_err(|error| match is_one_of(&error, &missing) {
+        true => error.with_advice(
             "the modes of FIFOs, devices and closed directories are set through `/proc`: mount procfs there and run again",
         ),
-        false => fault,
+        false => error,
     })
 }
 
@@ -138,8 +138,8 @@ mod tests {
         symlink("1/task/1", at("fake/thread-self")).unwrap();
         symlink("/proc", at("link")).unwrap();
         std::fs::write(at("file"), "").unwrap();
-        let fault = |path: &Path| own_handles(path.as_os_str().as_bytes()).unwrap_err();
-        let refused = |path: &Path| format!("{:#}", fault(path));
+        let error_at = |path: &Path| own_handles(path.as_os_str().as_bytes()).unwrap_err();
+        let refused = |path: &Path| format!("{:#}", error_at(path));
         assert!(refused(&at("fake")).contains("which is not the kernel's own"));
         assert!(refused(Path::new("/proc/self/task")).contains("which is not the kernel's own"));
         assert!(refused(&at("link")).contains("Not a directory"), "{}", refused(&at("link")));
@@ -147,11 +147,11 @@ mod tests {
         assert!(refused(&at("missing")).contains("No such file"));
         own_handles(PROC).unwrap();
         for path in ["fake", "link", "file", "missing"] {
-            let advice = fault(&at(path)).advice().unwrap_or_default();
+            let advice = error_at(&at(path)).advice().unwrap_or_default();
             assert!(advice.contains("mount procfs"), "{path}: {advice}");
         }
         // Do not suggest a mount for an error that a mount does not fix.
-        let long = fault(Path::new(&"x".repeat(300)));
+        let long = error_at(Path::new(&"x".repeat(300)));
         assert_eq!((long.blame(), long.advice()), (crate::words::Blame::System, None));
     }
 }

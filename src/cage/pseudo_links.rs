@@ -55,7 +55,7 @@ impl Cage {
         let Some(apart) = self.apart.take() else { return Ok(()) };
         apart.remove(self.remover()).map_err(|unremoved| {
             self.leave_for_next_run();
-            unremoved.fault
+            unremoved.error
         })
     }
 }

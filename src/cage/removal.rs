@@ -19,14 +19,14 @@ const DEEPEST: usize = 32;
 /// A tree that was not removed.
 #[derive(Debug)]
 pub(super) struct Unremoved {
-    pub(super) fault: Error,
+    pub(super) error: Error,
     /// Whether a part of it was removed.
     pub(super) in_part: bool,
 }
 
 impl From<Unremoved> for Error {
     fn from(unremoved: Unremoved) -> Self {
-        unremoved.fault
+        unremoved.error
     }
 }
 
@@ -46,13 +46,13 @@ impl Remover<'_> {
             Ok(()) | Err(Failed { errno: Errno::NOENT, .. }) => return Ok(()),
             Err(Failed { errno: Errno::ISDIR | Errno::PERM, .. }) => (),
             Err(failed) => {
-                return Err(Unremoved { fault: failed.at(name), in_part: false });
+                return Err(Unremoved { error: failed.at(name), in_part: false });
             }
         }
         let (mut stack, mut in_part) = (Vec::new(), false);
-        self.remove_directory(at, name, &mut stack, &mut in_part).map_err(|fault| {
+        self.remove_directory(at, name, &mut stack, &mut in_part).map_err(|error| {
             stack.iter().rev().for_each(Removal::restore);
-            Unremoved { fault, in_part }
+            Unremoved { error, in_part }
         })
     }
 
@@ -66,7 +66,7 @@ impl Remover<'_> {
         match sys::unlink(at, name) {
             Ok(()) | Err(Failed { errno: Errno::NOENT, .. }) => return Ok(()),
             Err(Failed { errno: Errno::ISDIR | Errno::PERM, .. }) => (),
-            Err(failed) => return Err(Unremoved { fault: failed.at(name), in_part: false }),
+            Err(failed) => return Err(Unremoved { error: failed.at(name), in_part: false }),
         }
         let (mut stack, mut in_part) = (Vec::new(), false);
         let result = match self.open_removal(at, name) {
@@ -84,9 +84,9 @@ impl Remover<'_> {
             }
             other => other.map(drop),
         };
-        result.map_err(|fault| {
+        result.map_err(|error| {
             stack.iter().rev().for_each(Removal::restore);
-            Unremoved { fault, in_part }
+            Unremoved { error, in_part }
         })
     }
 
@@ -145,7 +145,7 @@ impl Remover<'_> {
         let (Some(parent), Some(top)) = (stack.last(), stack.first()) else { return Ok(()) };
         let removal = match self.open_removal(parent.fd()?, name) {
             // The name is read again together with its directory.
-            Err(fault) if stack.len() > 2 && lacks_descriptors(&fault) => {
+            Err(error) if stack.len() > 2 && lacks_descriptors(&error) => {
                 return self.move_up_last(stack, in_part);
             }
             other => other?,

@@ -79,9 +79,9 @@ impl Cage {
                     self.count_effect(place.dir());
                     return match self.replace(place, &temporary) {
                         Ok(old) => Ok(Attempt::Done(Installed { made, old: Old::Replaced, leftover: old.err() })),
-                        Err(fault) => {
+                        Err(error) => {
                             self.discard(place.at(), &temporary);
-                            Err(fault)
+                            Err(error)
                         }
                     };
                 }
@@ -117,10 +117,10 @@ impl Cage {
                 }
                 match self.remover().remove_tree(at, temporary) {
                     Ok(()) => Ok(Ok(())),
-                    Err(old) if !old.in_part && exchange(at, temporary, place.bytes()).is_ok() => Err(old.fault),
+                    Err(old) if !old.in_part && exchange(at, temporary, place.bytes()).is_ok() => Err(old.error),
                     Err(old) => {
                         self.leave_for_next_run();
-                        Ok(Err(old.fault))
+                        Ok(Err(old.error))
                     }
                 }
             }
@@ -144,7 +144,7 @@ impl Cage {
             if old.in_part || sys::rename(at, &temporary, at, place.bytes()).is_err() {
                 self.leave_for_next_run();
             }
-            old.fault
+            old.error
         })
     }
 

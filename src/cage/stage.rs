@@ -54,7 +54,7 @@ impl Stage {
         };
         words::refuse_reserved(target)?;
         Self::make(parent, target)
-            .map_err(|fault| fault.about(&format!("to be filled and then called {}", Escaped::new(target))))
+            .map_err(|error| error.about(&format!("to be filled and then called {}", Escaped::new(target))))
     }
 
     fn make(parent: BorrowedFd<'_>, target: &[u8]) -> Result<Self, Error> {
@@ -70,10 +70,10 @@ impl Stage {
         let claim = Claim::make(parent.as_fd(), STAGE, caller)?;
         match make_tree(&claim, caller) {
             Ok(tree) => Ok(Self { parent, target, caller, claim, tree: Some(tree), reserve }),
-            Err(fault) => {
+            Err(error) => {
                 reserve.clear();
                 let _ = remove(parent.as_fd(), &claim);
-                Err(fault)
+                Err(error)
             }
         }
     }
@@ -154,9 +154,9 @@ impl Drop for Stage {
         self.reserve.clear();
         let mut pauses = PAUSES.iter();
         // Leftovers are removed by the next run …
-        while let Err(fault) = remove(self.parent.as_fd(), &self.claim)
+        while let Err(error) = remove(self.parent.as_fd(), &self.claim)
             // … but another thread may have taken the reserved descriptors. It will fail or end soon, too.
-            && lacks_descriptors(&fault)
+            && lacks_descriptors(&error)
             && let Some(&pause) = pauses.next()
         {
             std::thread::sleep(Duration::from_millis(pause));

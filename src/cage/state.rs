@@ -56,7 +56,7 @@ impl Cage {
     /// The handle is the authority over the tree. The cage cannot reach anything outside.
     pub(crate) fn over(root: BorrowedFd<'_>, exposure: Exposure) -> Result<Self, Error> {
         let caller = Caller::current();
-        let fd = directory::unlock(root, b".", None, caller).map_err(|fault| fault.about("the root of the tree"))?;
+        let fd = directory::unlock(root, b".", None, caller).map_err(|error| error.about("the root of the tree"))?;
         let status = sys::status(fd.as_fd()).at(b".")?;
         let acl = sys::has_xattr(fd.as_fd(), directory::DEFAULT_ACL);
         let root = Arc::new(Directory::new(fd, PlaceId::ROOT, Box::default(), status, status.mode, acl));
@@ -131,14 +131,14 @@ impl Cage {
         }
     }
 
-    /// Finishes the deferred files. The error is that of [`Cage::deferred_fault`].
+    /// Finishes the deferred files. The error is that of [`Cage::deferred_error`].
     pub(crate) fn finish_files(&self) -> Result<(), Error> {
         self.deferred.as_ref().map_or(Ok(()), |deferred| deferred.finish_all())
     }
 
     /// Returns the first failure of a deferred file. It names the path of that file.
-    pub(crate) fn deferred_fault(&self) -> Result<(), Error> {
-        self.deferred.as_ref().map_or(Ok(()), |deferred| deferred.fault())
+    pub(crate) fn deferred_error(&self) -> Result<(), Error> {
+        self.deferred.as_ref().map_or(Ok(()), |deferred| deferred.error())
     }
 
     /// Removes trees on the mount of this one.

@@ -101,7 +101,7 @@ impl Target {
         match look(parent, &self.name) {
             Ok(Found::Occupied(occupant)) => exists(&self.name, occupant),
             Ok(_) => exists(&self.name, Occupant::NewDirectory),
-            Err(fault) => fault,
+            Err(error) => error,
         }
     }
 

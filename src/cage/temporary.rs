@@ -42,8 +42,8 @@ impl Cage {
                 // A file system without sockets.
                 Ok(None) => Marking::Unmarked,
                 // A caller who may not write to the root may still write to directories below it.
-                Err(fault) if is_one_of(&fault, &[Errno::ACCESS, Errno::PERM, Errno::ROFS]) => Marking::Unmarked,
-                Err(fault) => return Err(fault),
+                Err(error) if is_one_of(&error, &[Errno::ACCESS, Errno::PERM, Errno::ROFS]) => Marking::Unmarked,
+                Err(error) => return Err(error),
             };
         }
         Ok(())

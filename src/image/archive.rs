@@ -131,9 +131,9 @@ pub(super) fn headers(file: &Arc<File>, limits: &Limits, members: &mut Members) 
             members.add(&path, member, limits, file)
         };
         match entry {
-            Ok(Some(entry)) => add(entry).map_err(|fault: Error| fault.at(position))?,
+            Ok(Some(entry)) => add(entry).map_err(|error: Error| error.at(position))?,
             Ok(None) => return at_end(&reader),
-            Err(fault) => return Err(fault.at(position)),
+            Err(error) => return Err(error.at(position)),
         }
     }
 }

@@ -264,7 +264,7 @@ impl Image {
             Ok(Read { document: Document::new(descriptor, bytes), config })
         };
         let position = Position { path: Some(Escaped::new(name)), ..Position::default() };
-        read().map_err(|fault: Error| fault.at(position))
+        read().map_err(|error: Error| error.at(position))
     }
 
     fn selected(&self, image: &DockerImage, read: Read) -> Result<Selected, Error> {

@@ -36,7 +36,7 @@ impl Files {
                         let (name, target) = (Escaped::new(path.as_bytes()), Escaped::new(&target));
                         return Err(Violation::BlobOutside { name, target }.into());
                     }
-                    Err(NotOpened::System(fault)) => return Err(fault),
+                    Err(NotOpened::System(error)) => return Err(error),
                 };
                 let metadata = file.metadata().map_err(|error| Error::system("fstat", path.as_bytes(), error))?;
                 Ok(Some(BlobReader::new(Arc::new(file), 0, metadata.len())))

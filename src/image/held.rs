@@ -55,7 +55,7 @@ impl Image {
 
     fn missing_blob<'d>(&self, blobs: impl Iterator<Item = &'d Descriptor>) -> Result<Option<Digest>, Error> {
         for blob in blobs.filter(|blob| !blob.is_foreign()) {
-            if !self.holds(blob).map_err(|fault| fault.at(in_blob(blob.digest())))? {
+            if !self.holds(blob).map_err(|error| error.at(in_blob(blob.digest())))? {
                 return Ok(Some(*blob.digest()));
             }
         }

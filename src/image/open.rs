@@ -142,7 +142,7 @@ impl Image {
         refuse_reserved(name)?;
         match open_regular(directory.as_fd(), &path) {
             Ok(archive) => Self::open_archive(archive, || Scratch::beneath(directory), limits),
-            Err(NotOpened::System(fault)) => Err(fault),
+            Err(NotOpened::System(error)) => Err(error),
             Err(_) => {
                 let inside = open_directory(directory.as_fd(), &path)?;
                 Self::of_files(Files::Directory(Dir::from_std_file(inside)), limits)
@@ -314,7 +314,7 @@ impl Image {
             self.limits.check(Limit::ManifestBytes, descriptor.size())?;
             self.verified(self.open_blob(descriptor)?, descriptor.digest())
         };
-        open().map_err(|fault: Error| fault.at(in_blob(descriptor.digest())))
+        open().map_err(|error: Error| error.at(in_blob(descriptor.digest())))
     }
 
     /// The descriptor of a manifest, or an index, of which the digest alone is known; `None` when it is not here.
@@ -336,7 +336,7 @@ impl Image {
             self.limits.check(Limit::ManifestBytes, file.bytes_left())?;
             Ok(Some(parse(&self.verified(file, digest)?)?))
         };
-        find().map_err(|fault: Error| fault.at(in_blob(digest)))
+        find().map_err(|error: Error| error.at(in_blob(digest)))
     }
 
     fn verified(&self, file: BlobReader, digest: &Digest) -> Result<Vec<u8>, Error> {
@@ -350,7 +350,7 @@ impl Image {
         match self.open_blob(descriptor) {
             Ok(_) => Ok(true),
             Err(error) if error.is_refusal() => Ok(false),
-            Err(fault) => Err(fault),
+            Err(error) => Err(error),
         }
     }
 
@@ -378,7 +378,7 @@ impl Image {
             let Some(bytes) = self.files.document(&path, &self.limits)? else { return Ok(None) };
             Ok(Some(parse(&bytes)?))
         };
-        read().map_err(|fault: Error| fault.at(in_file(name)))
+        read().map_err(|error: Error| error.at(in_file(name)))
     }
 }
 

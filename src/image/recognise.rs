@@ -122,13 +122,13 @@ fn read<R: BufRead>(
                     let mut outline = Outline::default();
                     let drained = Witness::new(reader.source(), &mut outline).drain();
                     evidence.hear(&entry.path, &outline);
-                    drained.map_err(|fault| fault.at(reader.position()))?;
+                    drained.map_err(|error| error.at(reader.position()))?;
                 }
                 pass(&mut reader);
             }
             Ok(None) => return Ok(is_whole && reader.end_quirks().is_empty()),
-            Err(fault) if reader.can_go_on() && fault.is_refusal() => is_whole = false,
-            Err(fault) => return Err(fault.at(reader.position())),
+            Err(error) if reader.can_go_on() && error.is_refusal() => is_whole = false,
+            Err(error) => return Err(error.at(reader.position())),
         }
     }
 }

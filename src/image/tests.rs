@@ -172,7 +172,7 @@ fn a_layer_is_described_by_both_documents_and_opened_by_its_descriptor() {
     selected.open_layer(only).unwrap().read_to_string(&mut content).unwrap();
     assert_eq!(content, "compressed");
 
-    let rule = || selected.open_layer(only).err().map(|fault| fault.rule_id());
+    let rule = || selected.open_layer(only).err().map(|error| error.rule_id());
     write(world.blob_at(&layer), "longer than that").unwrap();
     assert_eq!(rule(), Some(Some("size-mismatch")));
     remove_file(world.blob_at(&layer)).unwrap();

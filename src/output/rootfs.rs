@@ -112,7 +112,7 @@ impl Sink for Rootfs {
         cage.begin(terms)?;
         if self.exposure == Exposure::Staged && self.layers.is_empty() {
             let root = cage.root_directory();
-            let inexact = cage.make_like_implied(&root).map_err(|fault| fault.about("the root of the tree"))?;
+            let inexact = cage.make_like_implied(&root).map_err(|error| error.about("the root of the tree"))?;
             self.root_time = inexact.time;
         }
         self.applier.begin_layer(terms)?;
@@ -133,7 +133,7 @@ impl Sink for Rootfs {
         let earlier = match change.kind {
             // The owner and mode of its target must be final, since they are compared with those of its header.
             ChangeKind::HardLink { .. } => self.applier.tree().finish_files(),
-            _ => self.applier.tree().deferred_fault(),
+            _ => self.applier.tree().deferred_error(),
         };
         earlier.map_err(SinkError::Earlier)?;
         self.report_root_time(&change, reporter)?;

@@ -62,7 +62,7 @@ impl Pool {
                         self.made += 1;
                         return Ok(buffer);
                     }
-                    Err(fault) if self.made == 0 => return Err(fault),
+                    Err(error) if self.made == 0 => return Err(error),
                     Err(_) => self.most = self.made,
                 }
             }

@@ -19,7 +19,7 @@ pub(crate) struct Peeked<R> {
 
 /// A blob that was refused by its first bytes.
 pub(crate) struct NotOpened<R> {
-    pub(crate) fault: Error,
+    pub(crate) error: Error,
     /// The blob, if its rest may explain the error. That is the case for an unsupported compression and for two formats
     /// at once: a damaged blob may look like either.
     pub(crate) rest: Option<Input<R>>,
@@ -32,10 +32,10 @@ impl<R: Read> Peeked<R> {
     ///
     /// The error, and what may explain it.
     pub(crate) fn open(reader: R) -> Result<Self, Box<NotOpened<R>>> {
-        let mut input = Input::new(reader).map_err(|fault| Box::new(NotOpened { fault, rest: None }))?;
+        let mut input = Input::new(reader).map_err(|error| Box::new(NotOpened { error, rest: None }))?;
         match format_of(&mut input) {
             Ok(format) => Ok(Self { format, input }),
-            Err(error) => Err(Box::new(NotOpened { fault: Error::of_reader(error), rest: Some(input) })),
+            Err(error) => Err(Box::new(NotOpened { error: Error::of_reader(error), rest: Some(input) })),
         }
     }
 

@@ -55,8 +55,8 @@ impl Feeder {
         let peeked = match Peeked::open(Incoming::unhashed(upstream, &expected, limits)) {
             Ok(peeked) => peeked,
             Err(not_opened) => {
-                let NotOpened { fault, rest } = *not_opened;
-                return deliver(Err(expected.blamed(fault, || Some(drain(rest?, &expected)))));
+                let NotOpened { error, rest } = *not_opened;
+                return deliver(Err(expected.blamed(error, || Some(drain(rest?, &expected)))));
             }
         };
         let delivery = Delivery { expected, format: peeked.format(), is_dropped, on_abandoned };
@@ -78,7 +78,7 @@ impl Feeder {
         let expected = delivery.expected;
         let decoder = match peeked.decode(limits) {
             Ok(decoder) => decoder,
-            Err(fault) => return deliver(Err(fault)),
+            Err(error) => return deliver(Err(error)),
         };
         let queues = Queues {
             blob: self.queue(expected.digest_algorithm().map(Hasher::new)),
@@ -95,15 +95,15 @@ impl Feeder {
             drains: expected.names_blob(),
         };
         let mut unpacked = Unpacked::new(decoder, None, limits);
-        let fault = pump.run(&mut unpacked, sender.chunks).err();
+        let error = pump.run(&mut unpacked, sender.chunks).err();
         let (decoder, unpacked) = unpacked.finish();
         let quirks = decoder.quirks();
-        let blob = match &fault {
+        let blob = match &error {
             None => Ok(decoder.into_input().finish()),
             // The error is the blob's, too.
-            Some(fault) => Err(fault.violation().cloned().map(Error::from)),
+            Some(error) => Err(error.violation().cloned().map(Error::from)),
         };
-        sender.end.send(Ended { blob, unpacked, quirks, fault });
+        sender.end.send(Ended { blob, unpacked, quirks, error });
     }
 
     /// Feeds a compressed layer. The blob is read into buffers of its own, to be hashed on any thread.
@@ -127,17 +127,17 @@ impl Feeder {
         let peeked = peeked.map(|incoming| incoming.map(|upstream| ChunkReader::new(upstream, compressed, blob_queue)));
         let decoder = match peeked.decode(limits) {
             Ok(decoder) => decoder,
-            Err(fault) => return deliver(Err(fault)),
+            Err(error) => return deliver(Err(error)),
         };
         let (stream, sender) = delivery.connect(queues.clone());
         deliver(Ok(stream));
         let pump = Pump { pool: unpacked, queues: &queues, hashed_as: &[&queues.unpacked], drains: false };
         let mut unpacked = Unpacked::new(decoder, None, limits);
-        let fault = pump.run(&mut unpacked, sender.chunks).err();
+        let error = pump.run(&mut unpacked, sender.chunks).err();
         let (decoder, unpacked) = unpacked.finish();
         let quirks = decoder.quirks();
-        let blob = blob_after(&expected, fault.as_ref(), decoder);
-        sender.end.send(Ended { blob, unpacked, quirks, fault });
+        let blob = blob_after(&expected, error.as_ref(), decoder);
+        sender.end.send(Ended { blob, unpacked, quirks, error });
     }
 
     fn queue(&self, hasher: Option<Hasher>) -> Arc<HashQueue> {
@@ -154,13 +154,13 @@ fn drain<R: Read>(rest: Input<Incoming<R>>, expected: &Expected) -> Result<Seen,
 /// The result for a compressed blob, whose rest is read if something is expected of it.
 fn blob_after<R: Read>(
     expected: &Expected,
-    fault: Option<&Error>,
+    error: Option<&Error>,
     decoder: Decoder<Incoming<R>>,
 ) -> Result<Seen, Option<Error>> {
     let blob = decoder.into_input();
-    match fault {
+    match error {
         // A failed reader is not read again.
-        Some(fault) if fault.blame() != Blame::Archive => Err(None),
+        Some(error) if error.blame() != Blame::Archive => Err(None),
         // After damaged compressed data, an error of the reader explains more than the damage.
         Some(_) if expected.checks_anything() => blob.drain().map_err(Some),
         None if expected.names_blob() => blob.drain().map_err(Some),

@@ -50,11 +50,11 @@ impl Delivery {
 
 /// The result of reading a layer.
 pub(super) struct Ended {
-    /// Size and digest of the blob, or the error that ended the reading; `None` if that is `fault`.
+    /// Size and digest of the blob, or the error that ended the reading; `None` if that is `error`.
     pub(super) blob: Result<Seen, Option<Error>>,
     pub(super) unpacked: Seen,
     pub(super) quirks: Vec<Quirk>,
-    pub(super) fault: Option<Error>,
+    pub(super) error: Option<Error>,
 }
 
 /// The uncompressed bytes of a layer, as they come from the feeding thread.
@@ -118,7 +118,7 @@ fn ended(ending: &Receiver<Box<Ended>>) -> Result<Box<Ended>, Error> {
 fn blob(queues: &Queues, ended: Ended) -> Option<Result<Seen, Error>> {
     match ended.blob {
         Ok(seen) => Some(Ok(Seen { digest: queues.blob.finish(), ..seen })),
-        Err(fault) => fault.or(ended.fault).map(Err),
+        Err(error) => error.or(ended.error).map(Err),
     }
 }
 
@@ -142,9 +142,9 @@ impl BufRead for PipedStream {
                 Some(chunk) => self.current = Some(chunk),
                 None => {
                     let mut ended = ended(&self.ending)?;
-                    if let Some(fault) = ended.fault.take() {
+                    if let Some(error) = ended.error.take() {
                         self.state = State::Failed(ended);
-                        return Err(fault.into());
+                        return Err(error.into());
                     }
                     self.state = State::Ended(ended);
                 }
@@ -199,7 +199,7 @@ impl Ending for PipedStream {
             State::Failed(ended) | State::Ended(ended) => blob(&queues, *ended),
             State::Flowing => match ended(&ending) {
                 Ok(ended) => blob(&queues, *ended),
-                Err(fault) => Some(Err(fault)),
+                Err(error) => Some(Err(error)),
             },
         }
     }

@@ -41,8 +41,8 @@ impl<R: Read> LayerStream<R> {
     /// [`Violation::LimitExceeded`](crate::Violation::LimitExceeded), and errors of the reader.
     pub fn open(reader: R, expected: Expected, limits: &Limits) -> Result<Self, Error> {
         let peeked = Peeked::open(Incoming::new(reader, &expected, limits)).map_err(|not_opened| {
-            let NotOpened { fault, rest } = *not_opened;
-            expected.blamed(fault, || Some(rest?.into_inner().drain()))
+            let NotOpened { error, rest } = *not_opened;
+            expected.blamed(error, || Some(rest?.into_inner().drain()))
         })?;
         let hashed_as = expected.diff_id_algorithm(peeked.format());
         let unpacked = Unpacked::new(peeked.decode(limits)?, hashed_as, limits);

@@ -202,16 +202,16 @@ impl Expected {
     pub(crate) fn damage(&self, drained: Result<Seen, Error>) -> Option<Error> {
         match drained {
             Ok(seen) => self.compare_blob(&seen).err().map(Error::from),
-            Err(fault) => (self.names_blob() || is_of_the_reader(&fault)).then_some(fault),
+            Err(error) => (self.names_blob() || is_of_the_reader(&error)).then_some(error),
         }
     }
 
     /// The same for a blob whose first bytes are refused. `rest` reads the remaining bytes.
-    pub(crate) fn blamed(&self, fault: Error, rest: impl FnOnce() -> Option<Result<Seen, Error>>) -> Error {
-        if fault.blame() != Blame::Archive || !self.checks_anything() {
-            return fault;
+    pub(crate) fn blamed(&self, error: Error, rest: impl FnOnce() -> Option<Result<Seen, Error>>) -> Error {
+        if error.blame() != Blame::Archive || !self.checks_anything() {
+            return error;
         }
-        rest().and_then(|drained| self.damage(drained)).unwrap_or(fault)
+        rest().and_then(|drained| self.damage(drained)).unwrap_or(error)
     }
 
     fn missing(&self) -> &'static str {
@@ -226,8 +226,8 @@ impl Expected {
 
 /// Whether the reader failed or the caller cancelled. Otherwise the archive is to blame, or we stopped reading after
 /// damaged data.
-pub(crate) fn is_of_the_reader(fault: &Error) -> bool {
-    !fault.is_refusal() && fault.misuse() != Some(&Misuse::Poisoned)
+pub(crate) fn is_of_the_reader(error: &Error) -> bool {
+    !error.is_refusal() && error.misuse() != Some(&Misuse::Poisoned)
 }
 
 fn differing(expected: Option<Digest>, got: Option<Digest>) -> Option<(Digest, Digest)> {

@@ -46,8 +46,8 @@ pub(super) fn finish<S: Ending>(mut stream: S) -> Result<Checked, Error> {
             let expected = stream.expected();
             Ok(Checked::new(expected, stream.into_whole()?)?)
         }
-        Err(fault) if fault.blame() == Blame::Archive => Err(damage(stream).unwrap_or(fault)),
-        Err(fault) => Err(fault),
+        Err(error) if error.blame() == Blame::Archive => Err(damage(stream).unwrap_or(error)),
+        Err(error) => Err(error),
     }
 }
 
@@ -64,7 +64,7 @@ pub(super) fn damage<S: Ending>(mut stream: S) -> Option<Error> {
                 let compared = stream.into_whole().and_then(|whole| Ok(expected.compare_unpacked(&whole.unpacked)?));
                 return compared.err();
             }
-            Err(fault) if is_of_the_reader(&fault) => return Some(fault),
+            Err(error) if is_of_the_reader(&error) => return Some(error),
             // No data follows damaged compressed data, and a rule already reports it. The rest of the blob shows whether
             // the reader has an error of its own.
             Err(_) => (),

@@ -132,7 +132,7 @@ impl Audit {
         let limits = self.limits.clone();
         let stream = match LayerStream::open(reader, expected, &limits) {
             Ok(stream) => stream,
-            Err(fault) => return self.tell(fault, base, observer),
+            Err(error) => return self.tell(error, base, observer),
         };
         if let Some(quirk) = about.compression_quirk(stream.format()) {
             self.tell(quirk.into(), base.clone(), observer)?;
@@ -168,7 +168,7 @@ impl Audit {
             Ok(checked) => {
                 checked.quirks.into_iter().try_for_each(|quirk| self.tell(quirk.into(), base.clone(), observer))
             }
-            Err(fault) => self.tell(fault, base.clone(), observer),
+            Err(error) => self.tell(error, base.clone(), observer),
         }
     }
 
@@ -188,8 +188,8 @@ impl Audit {
             let entry = match entry {
                 Ok(Some(entry)) => entry,
                 Ok(None) => return Ok(Whole::Yes),
-                Err(fault) => {
-                    self.tell(fault, position, observer)?;
+                Err(error) => {
+                    self.tell(error, position, observer)?;
                     match reader.can_go_on() {
                         true => continue,
                         false => return Ok(Whole::No),
@@ -214,8 +214,8 @@ impl Audit {
             for finding in findings {
                 self.count(&finding, observer);
             }
-            if let Err(fault) = result {
-                self.tell(fault, position, observer)?;
+            if let Err(error) = result {
+                self.tell(error, position, observer)?;
             }
         }
     }
@@ -227,7 +227,7 @@ impl Audit {
         base: &Position,
         observer: &mut dyn Observer,
     ) -> Result<(), Error> {
-        stream.damage().map_or(Ok(()), |fault| self.tell(fault, base.clone(), observer))
+        stream.damage().map_or(Ok(()), |error| self.tell(error, base.clone(), observer))
     }
 
     /// Takes a refusal as a finding, for example that of an image that cannot be selected.
@@ -246,8 +246,8 @@ impl Audit {
     }
 
     /// Tells what is the archive's fault; everything else ends the audit.
-    fn tell(&mut self, fault: Error, position: Position, observer: &mut dyn Observer) -> Result<(), Error> {
-        self.refusal(fault.at(position), observer)
+    fn tell(&mut self, error: Error, position: Position, observer: &mut dyn Observer) -> Result<(), Error> {
+        self.refusal(error.at(position), observer)
     }
 
     fn count(&mut self, finding: &Finding, observer: &mut dyn Observer) {

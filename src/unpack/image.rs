@@ -106,7 +106,7 @@ impl Session<'_> {
         let mut reporter = Reporter::new(unpacker.policy(), unpacker.limits()).after(self.report());
         for Note { quirk, position } in image.notes() {
             reporter.set_position(position.clone());
-            reporter.quirk(quirk.clone()).map_err(|fault| fault.at(position.clone()))?;
+            reporter.quirk(quirk.clone()).map_err(|error| error.at(position.clone()))?;
         }
         let report = reporter.into_report();
         self.add_notes(report);

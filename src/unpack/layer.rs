@@ -153,7 +153,7 @@ impl<R: Read> Layer<R> {
     pub(super) fn open(self, limits: &Limits) -> Result<Opened<LayerStream<Counted<R>>>, Error> {
         let Self { reader, about, blob_bytes, .. } = self;
         let reader = Counted::new(reader, blob_bytes.clone());
-        let stream = LayerStream::open(reader, about.expected, limits).map_err(|fault| fault.at(about.position()))?;
+        let stream = LayerStream::open(reader, about.expected, limits).map_err(|error| error.at(about.position()))?;
         Ok(Opened { about, blob_bytes, stream })
     }
 }

@@ -71,9 +71,9 @@ pub(super) fn side_by_side<R: Read + Send, T>(
         let feeding = match thread::Builder::new().spawn_scoped(scope, feed) {
             Ok(feeding) => Some(feeding),
             Err(error) => {
-                let fault = Error::system("clone", b"(a thread that reads; one for all would do)", error);
+                let error = Error::system("clone", b"(a thread that reads; one for all would do)", error);
                 // Cannot fail: this function holds the receiver.
-                let _ = refused.send(Err(fault));
+                let _ = refused.send(Err(error));
                 None
             }
         };
@@ -104,7 +104,7 @@ fn feed<R: Read>(
                 feeder.feed(reader, about.expected, limits, told.0, |stream| {
                     let opened = match stream {
                         Ok(stream) => Ok(Opened { about, blob_bytes, stream }),
-                        Err(fault) => Err(fault.at(about.position())),
+                        Err(error) => Err(error.at(about.position())),
                     };
                     wanted = deliver.send(opened).is_ok();
                 });

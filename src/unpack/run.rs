@@ -82,9 +82,9 @@ impl Run<'_, '_> {
             // be excluded, so the reader's error is reported.
             let is_refused = error.blame() == Blame::Archive;
             let damage = if is_refused { reader.into_inner().damage() } else { None };
-            return Err(with_effect(damage.map_or(error, |fault| self.at_layer(fault)), effect));
+            return Err(with_effect(damage.map_or(error, |error| self.at_layer(error)), effect));
         }
-        self.finish(reader, reporter, sink).map_err(|fault| with_effect(self.at_layer(fault), sink.abandon_layer()))
+        self.finish(reader, reporter, sink).map_err(|error| with_effect(self.at_layer(error), sink.abandon_layer()))
     }
 
     /// Begins the layer, and opens it. A failure here changes nothing in the tree.
@@ -94,18 +94,18 @@ impl Run<'_, '_> {
         reporter: &mut Reporter<'_>,
         sink: &mut (impl Sink + ?Sized),
     ) -> Result<S, Error> {
-        let terms = terms(reporter).map_err(|fault| self.at_layer(fault))?;
+        let terms = terms(reporter).map_err(|error| self.at_layer(error))?;
         sink.begin_layer(&self.about.context(&terms)).map_err(|error| error.at(&self.about.position()))?;
-        self.watch.begin(self.about.position, Step::Applying).map_err(|fault| self.at_layer(fault))?;
+        self.watch.begin(self.about.position, Step::Applying).map_err(|error| self.at_layer(error))?;
         let stream = open()?;
         if let Some(quirk) = self.about.compression_quirk(stream.format()) {
-            reporter.quirk(quirk).map_err(|fault| self.at_layer(fault))?;
+            reporter.quirk(quirk).map_err(|error| self.at_layer(error))?;
         }
         Ok(stream)
     }
 
-    fn at_layer(&self, fault: Error) -> Error {
-        fault.at(self.about.position())
+    fn at_layer(&self, error: Error) -> Error {
+        error.at(self.about.position())
     }
 
     fn transfer<S: Verifying>(
@@ -119,8 +119,8 @@ impl Run<'_, '_> {
         loop {
             let entry = match reader.next_entry() {
                 Ok(Some(entry)) => entry,
-                Ok(None) => return suspicion.end().map_err(|fault| fault.at(Position { layer, ..reader.position() })),
-                Err(fault) => return Err(fault.at(Position { layer, ..reader.position() })),
+                Ok(None) => return suspicion.end().map_err(|error| error.at(Position { layer, ..reader.position() })),
+                Err(error) => return Err(error.at(Position { layer, ..reader.position() })),
             };
             reader.locate(reporter.position_mut());
             self.take(entry, &mut suspicion, reader, reporter, sink).map_err(|error| error.at(reporter.position()))?;

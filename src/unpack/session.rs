@@ -172,7 +172,7 @@ impl<'p> Session<'p> {
         if let Some(seek) = layer.seek {
             return spool::read_through(layer, seek, limits, &self.watch).map(Beforehand::Read);
         }
-        let file = self.unpacker.create_spool().map_err(|fault| fault.at(layer.about.position()))?;
+        let file = self.unpacker.create_spool().map_err(|error| error.at(layer.about.position()))?;
         spool::keep(layer, file, limits, &self.watch).map(Beforehand::Kept)
     }
 

@@ -25,7 +25,7 @@ pub(super) fn keep<R: Read>(
         LayerStream::open(&mut tee, about.expected, limits)?.finish()?;
         io::Seek::rewind(&mut tee.reader.file).map_err(|error| Error::system("lseek", SPOOLED, error))
     };
-    verify().map_err(|fault: Error| fault.at(about.position()))?;
+    verify().map_err(|error: Error| error.at(about.position()))?;
     let (told, blob_bytes) = (OnAbandoned::default(), BlobBytes::default());
     Ok(Layer { reader: tee.reader.file, about, seek: None, told, blob_bytes })
 }
@@ -46,7 +46,7 @@ pub(super) fn read_through<R: Read>(
         LayerStream::open(Observed { reader: counted, watch }, about.expected, limits)?.finish()?;
         seek(&mut reader, SeekFrom::Start(start)).map_err(lseek)
     };
-    verify().map_err(|fault: Error| fault.at(about.position()))?;
+    verify().map_err(|error: Error| error.at(about.position()))?;
     Ok(Layer { reader, about, seek: Some(seek), told, blob_bytes: BlobBytes::default() })
 }
 

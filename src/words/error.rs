@@ -1,4 +1,4 @@
-//! What went wrong, where, and whose fault it is.
+//! What went wrong, where, and who is to blame.
 
 use super::cause::causes;
 use super::{Escaped, Misuse, Position, Quirk, Remedy, Rule, Violation, words};

@@ -172,7 +172,7 @@ pub(crate) struct Sparse {
     pub(crate) runs: Vec<(u64, u64)>,
     /// The hole at the end.
     pub(crate) tail: u64,
-    pub(crate) fault: Option<Fault>,
+    pub(crate) error: Option<Fault>,
     pub(crate) magic: &'static [u8; 8],
     pub(crate) flag: u8,
 }
@@ -320,10 +320,10 @@ impl Builder {
         let stored: u64 = runs.iter().map(|(_, length)| length).sum();
         let real = runs.last().map_or(0, |(offset, length)| offset + length) + sparse.tail;
         // Writers make a run of nothing of a hole at the end.
-        if (sparse.tail > 0 || runs.is_empty()) != (sparse.fault == Some(Fault::LastRun)) {
+        if (sparse.tail > 0 || runs.is_empty()) != (sparse.error == Some(Fault::LastRun)) {
             runs.push((real, 0));
         }
-        let (stored, real) = match sparse.fault {
+        let (stored, real) = match sparse.error {
             Some(Fault::Stored(off)) => (stored.saturating_add_signed(off.into()), real),
             Some(Fault::RealSize(off)) => (stored, real.saturating_add_signed(off.into())),
             _ => (stored, real),
@@ -337,12 +337,12 @@ impl Builder {
         if sparse.format == Format::Pax10 {
             let mut map = format!("{}\n", runs.len()).into_bytes();
             map.extend(runs.iter().flat_map(|(offset, length)| format!("{offset}\n{length}\n").into_bytes()));
-            map.extend(if sparse.fault == Some(Fault::Behind) { &b"7\n"[..] } else { b"" });
+            map.extend(if sparse.error == Some(Fault::Behind) { &b"7\n"[..] } else { b"" });
             map.resize(map.len().next_multiple_of(512), 0);
             data = [map, data].concat();
         }
         let mut records = sparse.records(&runs, real);
-        match sparse.fault {
+        match sparse.error {
             Some(Fault::Size) => records.push(("size", data.len().to_string().into_bytes())),
             Some(Fault::Star) => header = header.bytes(476, b"00000000000 00000000000 "),
             Some(Fault::InValue) => {
@@ -362,7 +362,7 @@ impl Builder {
 
     fn old_gnu(&mut self, sparse: &Sparse, header: Header, runs: &[(u64, u64)], real: u64, data: &[u8]) {
         let (first, rest) = runs.split_at(runs.len().min(4));
-        let flag = |rest: &[(u64, u64)]| match sparse.fault {
+        let flag = |rest: &[(u64, u64)]| match sparse.error {
             Some(Fault::Flag(flag)) => flag,
             _ => u8::from(!rest.is_empty()),
         };
@@ -414,7 +414,7 @@ impl Sparse {
             Format::Pax01 => {
                 let numbers: Vec<_> = runs.iter().map(|(offset, length)| format!("{offset},{length}")).collect();
                 let mut map = numbers.join(",").into_bytes();
-                map.extend(if self.fault == Some(Fault::Behind) { &b","[..] } else { b"" });
+                map.extend(if self.error == Some(Fault::Behind) { &b","[..] } else { b"" });
                 vec![name, ("GNU.sparse.size", text(real)), count, ("GNU.sparse.map", map)]
             }
             Format::Pax10 => vec![
@@ -426,7 +426,7 @@ impl Sparse {
         };
         let count = records.len();
         let index = |index: u8| usize::from(index) % count.max(1);
-        match self.fault {
+        match self.error {
             _ if count == 0 => (),
             Some(Fault::Drop(at)) => drop(records.remove(index(at))),
             Some(Fault::Twice(at)) => records.push(records[index(at)].clone()),

@@ -332,7 +332,7 @@ fn sparse() -> impl Strategy<Value = Sparse> {
     );
     let index = || any::<u8>();
     let off = || select(&[-2_i8, -1, 1, 2, 100][..]);
-    let fault = prop_oneof![
+    let error = prop_oneof![
         index().prop_map(Drop),
         index().prop_map(Twice),
         index().prop_map(Swap),
@@ -352,9 +352,9 @@ fn sparse() -> impl Strategy<Value = Sparse> {
         prop_oneof![20 => Just(POSIX), 1 => magic()],
         prop_oneof![20 => Just(None), 1 => flag().prop_map(Some)],
     );
-    (kind, name(), runs, length(), weighted(0.3, fault)).prop_map(|((format, magic, flag), name, runs, tail, fault)| {
+    (kind, name(), runs, length(), weighted(0.3, error)).prop_map(|((format, magic, flag), name, runs, tail, error)| {
         let usual = if format == Format::Gnu { b'S' } else { b'0' };
         let magic = if format == Format::Gnu && flag.is_none() { GNU } else { magic };
-        Sparse { format, name, runs, tail, fault, magic, flag: flag.map_or(usual, |(flag, _)| flag) }
+        Sparse { format, name, runs, tail, error, magic, flag: flag.map_or(usual, |(flag, _)| flag) }
     })
 }

@@ -31,8 +31,8 @@ pub(crate) fn read(archive: &[u8]) -> Result<Vec<Seen<'_>>, &'static str> {
     judge(archive)?;
     let mut reader = TarReader::new(archive, &limits()).with_end_mark(EndMark::Optional);
     let mut read: Vec<(Entry, Item)> = Vec::new();
-    while let Some(entry) = reader.next_entry().map_err(|fault| rule(&fault))? {
-        let content = content(&entry, &mut reader.source()).map_err(|fault| rule(&fault))?;
+    while let Some(entry) = reader.next_entry().map_err(|error| rule(&error))? {
+        let content = content(&entry, &mut reader.source()).map_err(|error| rule(&error))?;
         let item = item(&entry, &content);
         if item.kind == Kind::HardLink && item.target.is_empty() {
             // What every tree says, and no byte of the archive.

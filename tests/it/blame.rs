@@ -356,9 +356,9 @@ fn has_no_room_for_a_decompressor() {
             let stream = LayerStream::open(&blob[..], layercage::Expected::unchecked(), &Limits::default());
             match stream.and_then(LayerStream::finish) {
                 Ok(_) => works += 1,
-                Err(fault) => {
+                Err(error) => {
                     lacks += 1;
-                    assert_is_for_lack_of_memory(&fault.at(Default::default()), "a decompressor");
+                    assert_is_for_lack_of_memory(&error.at(Default::default()), "a decompressor");
                 }
             }
         }

@@ -96,7 +96,7 @@ fn the_question_whether_a_blob_is_damaged_has_it_read_to_its_end() {
         stream.fill_buf().unwrap();
         stream.damage()
     });
-    assert_eq!(damage.map(|fault| fault.violation().unwrap().id()), Some("digest-mismatch"));
+    assert_eq!(damage.map(|error| error.violation().unwrap().id()), Some("digest-mismatch"));
     assert_eq!(read.load(Ordering::Relaxed), 64 << 20);
 }
 
@@ -111,7 +111,7 @@ fn a_layer_is_read_to_its_end_for_its_diff_id_and_not_if_nothing_is_expected() {
             stream.fill_buf().unwrap();
             stream.damage()
         });
-        assert_eq!(damage.map(|fault| fault.violation().unwrap().id()), found);
+        assert_eq!(damage.map(|error| error.violation().unwrap().id()), found);
         let all = read.load(Ordering::Relaxed);
         assert!(if found.is_some() { all == 64 << 20 } else { all < 64 << 20 }, "{all}");
     }

@@ -15,11 +15,11 @@ fn unpack_with(blob: &[u8], expected: Expected, limits: &Limits) -> Outcome {
             assert!(bytes == other);
             assert_eq!(checked, the_other);
         }
-        (Ok((bytes, Err(fault))), Ok((other, Err(the_other)))) => {
+        (Ok((bytes, Err(error))), Ok((other, Err(the_other)))) => {
             assert!(bytes == other);
-            assert_eq!(fault.to_string(), the_other.to_string());
+            assert_eq!(error.to_string(), the_other.to_string());
         }
-        (Err(fault), Err(the_other)) => assert_eq!(fault.to_string(), the_other.to_string()),
+        (Err(error), Err(the_other)) => assert_eq!(error.to_string(), the_other.to_string()),
         _ => panic!("one thread and two differ: {here:?}, {there:?}"),
     }
     let (bytes, checked) = here?;
@@ -31,8 +31,8 @@ fn read_all(mut stream: impl Verifying) -> (Vec<u8>, Result<Checked, Error>) {
     let mut bytes = Vec::new();
     let checked = match stream.read_to_end(&mut bytes).map_err(Error::of_reader) {
         Ok(_) => stream.finish(),
-        Err(fault) if fault.blame() == Blame::Archive => Err(stream.damage().unwrap_or(fault)),
-        Err(fault) => Err(fault),
+        Err(error) if error.blame() == Blame::Archive => Err(stream.damage().unwrap_or(error)),
+        Err(error) => Err(error),
     };
     (bytes, checked)
 }
@@ -142,7 +142,7 @@ fn what_is_wrong_with_a_blob_is_told_alike_wherever_it_is_refused_and_however_it
             fn damage_behind(mut stream: impl Verifying, used: usize) -> Option<Violation> {
                 // Less comes where what is wrong is met before.
                 let _ = io::copy(&mut (&mut stream).take(used as u64), &mut io::sink());
-                stream.damage().map(|fault| fault.violation().unwrap().clone())
+                stream.damage().map(|error| error.violation().unwrap().clone())
             }
             let here = LayerStream::open(Pieces(&blob, 0), expected, &Limits::default()).unwrap();
             assert_eq!(damage_behind(here, used), damage, "{used}");
@@ -300,10 +300,10 @@ fn other_compressions_are_named() {
 fn a_format_that_is_not_built_in_is_refused_with_the_name_of_its_feature() {
     for (format, blob) in [(Format::Gzip, &b"\x1f\x8b\x08\0\0\0\0\0\0\0"[..]), (Format::Zstd, b"\x28\xb5\x2f\xfd\0\0")]
     {
-        let fault = unpack(blob).unwrap_err();
-        let names_feature = fault.to_string().contains(&format!("without its feature `{format}`"));
-        assert_eq!(names_feature, !format.is_supported(), "{fault}");
-        assert_eq!(rule(Err(fault)), Some(if format.is_supported() { "truncated" } else { "compression" }));
+        let error = unpack(blob).unwrap_err();
+        let names_feature = error.to_string().contains(&format!("without its feature `{format}`"));
+        assert_eq!(names_feature, !format.is_supported(), "{error}");
+        assert_eq!(rule(Err(error)), Some(if format.is_supported() { "truncated" } else { "compression" }));
     }
 }
 
@@ -529,8 +529,8 @@ fn a_blob_without_an_end_ends_at_the_limit() {
         let stream = LayerStream::open(blob, Expected::unchecked(), &limits)?;
         stream.finish()
     };
-    let fault = read(&mut io::repeat(0)).unwrap_err();
-    assert_eq!(fault.kind().to_string(), exceeded.to_string());
+    let error = read(&mut io::repeat(0)).unwrap_err();
+    assert_eq!(error.kind().to_string(), exceeded.to_string());
     #[cfg(feature = "gzip")]
     {
         let padded = read(&mut gzip::gzip(b"x").chain(io::repeat(0))).unwrap_err();

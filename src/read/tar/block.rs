@@ -109,7 +109,7 @@ impl<R: BufRead> Blocks<R> {
         let mut bytes = first.to_vec();
         match self.append(&mut bytes, (FileKind::REACH - BLOCK) as u64) {
             // What else is wrong with the bytes says less than what they are.
-            Err(fault) if fault.blame() != Blame::Archive => Err(fault),
+            Err(error) if error.blame() != Blame::Archive => Err(error),
             _ => Ok(FileKind::of(&bytes, 0)),
         }
     }

@@ -64,12 +64,12 @@ proptest! {
         let whole = read_with(&bytes, &Limits::default(), true);
         let mut reader = TarReader::new(BufReader::with_capacity(capacity, Slow(&bytes, step)), &Limits::default()).with_end_mark(EndMark::Optional);
         let mut read = Read { entries: Vec::new(), quirks: Vec::new() };
-        let fault = loop {
+        let error = loop {
             match reader.next_entry() {
                 Ok(None) => break None,
-                Err(fault) => break Some(fault),
+                Err(error) => break Some(error),
                 Ok(Some(entry)) => match drain(&mut reader.source()) {
-                    Err(fault) => break Some(fault),
+                    Err(error) => break Some(error),
                     Ok(content) => {
                         read.quirks.extend(entry.quirks.iter().map(|quirk| quirk.id()));
                         read.entries.push((entry, content));
@@ -81,7 +81,7 @@ proptest! {
         match whole {
             Ok(whole) => prop_assert_eq!(outline(&whole), outline(&read)),
             Err(expected) => {
-                prop_assert_eq!(Some(expected.kind().to_string()), fault.map(|fault| fault.kind().to_string()));
+                prop_assert_eq!(Some(expected.kind().to_string()), error.map(|error| error.kind().to_string()));
                 prop_assert_eq!(expected.position(), &reader.position());
             }
         }

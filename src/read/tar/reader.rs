@@ -394,7 +394,7 @@ impl<R: BufRead> Source for Content<'_, R> {
 fn has_data(end: &Result<Vec<Quirk>, Error>) -> bool {
     match end {
         Ok(quirks) => quirks.iter().any(|quirk| matches!(quirk, Quirk::DataAfterEnd { .. })),
-        Err(fault) => fault.violation() == Some(&Violation::LoneZeroBlock),
+        Err(error) => error.violation() == Some(&Violation::LoneZeroBlock),
     }
 }
 

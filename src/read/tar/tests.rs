@@ -46,15 +46,15 @@ fn read_judged(
         });
         match read {
             Ok(Some((entry, content))) => {
-                judge(&entry.quirks).map_err(|fault| fault.at(reader.position()))?;
+                judge(&entry.quirks).map_err(|error| error.at(reader.position()))?;
                 quirks.extend(entry.quirks.iter().map(|quirk| quirk.id()));
                 entries.push((entry, content));
             }
             Ok(None) => break,
-            Err(fault) => return Err(fault.at(reader.position())),
+            Err(error) => return Err(error.at(reader.position())),
         }
     }
-    judge(reader.end_quirks()).map_err(|fault| fault.at(reader.position()))?;
+    judge(reader.end_quirks()).map_err(|error| error.at(reader.position()))?;
     quirks.extend(reader.end_quirks().iter().map(|quirk| quirk.id()));
     assert!(reader.next_entry().unwrap().is_none(), "the end is the end");
     Ok(Read { entries, quirks })
@@ -213,14 +213,14 @@ fn an_archive_without_an_end_ends_at_the_limit() {
     for start in [a().file("f", b"data").cut(), a().cut(), a().header(Header::posix(b'0', b"f").size(1 << 30)).cut()] {
         let endless = std::io::BufReader::new(std::io::Read::chain(&start[..], std::io::repeat(0)));
         let mut reader = TarReader::new(endless, &limits).with_end_mark(EndMark::Optional);
-        let fault = loop {
+        let error = loop {
             match reader.next_entry() {
                 Ok(entry) => assert!(entry.is_some(), "the end of what has none"),
-                Err(fault) => break fault,
+                Err(error) => break error,
             }
         };
         let exceeded = Violation::LimitExceeded { limit: Limit::LayerBytes, most: 1 << 20, amount: (1 << 20) + 1 };
-        assert_eq!(fault.kind().to_string(), exceeded.to_string());
+        assert_eq!(error.kind().to_string(), exceeded.to_string());
     }
 }
 
@@ -329,8 +329,8 @@ fn a_reader_that_fails_while_a_file_is_told_apart_is_what_is_said() {
         }
     }
     let reader = |first| std::io::BufReader::new(std::io::Read::chain(first, Fails));
-    let fault = TarReader::new(reader(&[0xa5; 512][..]), &Limits::default()).next_entry().unwrap_err();
-    assert_eq!(fault.blame(), Blame::System, "{fault:?}");
+    let error = TarReader::new(reader(&[0xa5; 512][..]), &Limits::default()).next_entry().unwrap_err();
+    assert_eq!(error.blame(), Blame::System, "{error:?}");
     // What follows an end is not read for it.
     let archive = [&[0; 1_024][..], &[1; 512]].concat();
     let mut ended = TarReader::new(reader(&archive), &Limits::default()).with_end_mark(EndMark::Optional);
@@ -379,7 +379,7 @@ fn a_reader_that_is_interrupted_at_its_end_has_not_failed() {
         let mut reader = TarReader::new(Interrupted { bytes, left: 0, pause: false }, &Limits::default());
         assert!(reader.next_entry().unwrap().is_some());
         let end = reader.next_entry().map(|entry| assert!(entry.is_none()));
-        assert_eq!(end.map_err(|fault| fault.at(reader.position()).rule_id().unwrap()).err(), expected);
+        assert_eq!(end.map_err(|error| error.at(reader.position()).rule_id().unwrap()).err(), expected);
     }
 }
 
@@ -457,8 +457,8 @@ fn behind_an_entry_that_is_refused_reading_goes_on_where_its_end_is_beyond_doubt
     for (name, refused, id, goes_on) in rows {
         let archive = refused().file("behind", b"data").end();
         let mut reader = TarReader::new(&archive[..], &Limits::default());
-        let fault = reader.next_entry().unwrap_err();
-        assert_eq!(fault.at(reader.position()).rule_id(), Some(*id), "{name}");
+        let error = reader.next_entry().unwrap_err();
+        assert_eq!(error.at(reader.position()).rule_id(), Some(*id), "{name}");
         assert_eq!(reader.can_go_on(), *goes_on, "{name}");
         if *goes_on {
             let entry = reader.next_entry().unwrap().unwrap();
