@@ -2,15 +2,18 @@
 //! whiteouts inside a directory handle that nothing in an image can lead out of.
 //!
 //! - [`Image`] reads an image in any of its forms on disk: an OCI image layout, as a directory or in an archive, what
-//!   `docker save` writes, or skopeo's `dir:`; [`Selected::unpack_into`] unpacks it, all or nothing. [`What`]
-//!   distinguishes the archive of an image from a layer.
-//! - [`Unpacker::session`] applies a [`Layer`] after another, or a whole image, to a [`Sink`]: a [`Rootfs`] over a
-//!   directory that exists, a [`Staged`] one that becomes visible as a whole, or a sink of your own. [`Tee`] and
-//!   [`Filter`] are sinks over other sinks.
-//! - [`Policy`] says what is done about what is odd, [`Limits`] how much is too much.
-//! - [`Audit`] reads everything, writes nothing, and tells all that the rules speak of.
-//! - [`LayerStream`] and [`TarReader`] are the strict readers below it, for who wants only these.
-//! - `Sandbox` (feature `sandbox`) has the kernel forbid a thread what unpacking does not need.
+//!   `docker save` writes, or skopeo's `dir:`; [`Selected::unpack_into`] unpacks it, all or nothing. Module [`image`] has
+//!   its documents, and [`What`](image::What), which distinguishes the archive of an image from a layer.
+//! - [`Unpacker::session`] applies one [`Layer`] after another, or a whole image, to a [`Sink`]: a [`Rootfs`] over a
+//!   directory that exists, a [`Staged`] one that becomes visible as a whole, or a sink of your own. Module [`sink`] has
+//!   sinks over other sinks.
+//! - [`Policy`] says what is done about what is odd, [`Limits`] how much is too much; modules [`policy`] and [`rules`]
+//!   have their parts.
+//! - [`Audit`](audit::Audit) reads everything, writes nothing, and reports each finding.
+//! - [`LayerStream`](blob::LayerStream) and [`TarReader`](tar::TarReader) are the strict readers; both can be used alone.
+//! - [`Sandbox`](sandbox::Sandbox) (feature `sandbox`): the kernel forbids a thread what unpacking does not need.
+//!
+//! The root holds the types that most programs use; the other types are in the modules.
 //!
 //! # Features
 //!
@@ -21,14 +24,15 @@
 //! - `sandbox` (needs `unpack`): see above.
 //! - `serde`: policies, limits, reports and errors as data.
 //!
-//! With `default-features = false`, and `gzip` or `zstd` if needed, the strict readers remain: [`LayerStream`],
-//! [`TarReader`], and [`Change::of`], which recognises whiteouts. They depend on neither rustix nor cap-std, and build on
-//! every platform.
+//! With `default-features = false`, and `gzip` or `zstd` if needed, the strict readers remain: modules [`blob`] and
+//! [`tar`], with [`Change::of`](tar::Change::of), which recognises whiteouts. They depend on neither rustix nor cap-std,
+//! and build on every platform.
 //!
-//! [`manual`] has what is behind it: attacks and the tests that show them, the rules, coming from elsewhere, async code.
+//! [`manual`] has the pages behind this one: attacks and the tests that show them, the rules, migration from other
+//! libraries, async code.
 //!
-//! Readers are plain [`std::io::Read`]. Authority over the file system comes from whoever calls, as a
-//! `cap_std::fs::Dir`; nothing here opens a path of the machine but [`Image::open_ambient`], which asks for that authority.
+//! Readers are plain [`std::io::Read`]. The caller gives the authority over the file system as a directory handle, such as
+//! a `cap_std::fs::Dir`. Only [`Image::open_ambient`] opens a path of the machine, and it asks for that authority.
 #![forbid(unsafe_code)]
 // The library proper is held to it in the build that users make.
 #![cfg_attr(test, allow(clippy::disallowed_methods, reason = "tests set up the worlds around the code"))]
@@ -39,14 +43,14 @@ compile_error!("the feature `unpack` needs Linux; the readers build on every pla
 #[cfg(feature = "unpack")]
 mod cage;
 #[cfg(feature = "image")]
-mod image;
+pub mod image;
 pub mod manual;
 #[cfg(feature = "unpack")]
 mod output;
 mod plan;
 mod read;
 #[cfg(feature = "sandbox")]
-mod sandbox;
+pub mod sandbox;
 #[cfg(feature = "unpack")]
 mod tree;
 #[cfg(feature = "unpack")]
@@ -57,23 +61,78 @@ mod unpack;
 )]
 mod words;
 
+/// What a policy is made of: a choice for each matter, a verdict for each quirk.
+pub mod policy {
+    pub use crate::words::{
+        BadIdMap, Devices, Durability, Fifos, IdMap, IdRange, Links, Mtime, OwnerMap, Owners, OwnersKind, Ownership,
+        Policy, Preset, SetId, Terms, Verdict, Xattrs,
+    };
+}
+
+/// The rules and limits: what is refused whatever the policy says, what a policy may note or refuse, and how much is too
+/// much.
+pub mod rules {
+    pub use crate::words::{
+        ArchiveBytes, Because, JsonProblem, Limit, Limits, Note, Octal, Quirk, QuirkRule, Report, Row, Rule, SizeSeen,
+        Violation, ViolationRule,
+    };
+}
+
+/// What an [`Error`] holds: its kind, position, blame and remedies.
+pub mod error {
+    pub use crate::words::{
+        Blame, Effect, Error, ErrorKind, Escaped, LayerPosition, Misuse, Occupant, Position, Remedy, SelectBy,
+        SystemError, UnknownWord,
+    };
+}
+
+/// Blobs of layers: their sizes and digests, their compression, and the verified stream of their uncompressed bytes.
+pub mod blob {
+    pub use crate::read::{Blob, Checked, Expected, Format, LayerStream, Verified};
+    pub use crate::words::{Algorithm, Digest};
+}
+
+/// The strict reader of tar archives, its entries, and the changes that they stand for.
+pub mod tar {
+    pub use crate::read::{EndMark, TarReader};
+    pub use crate::words::{
+        Change, ChangeKind, Component, Device, DeviceKind, Entry, EntryKind, EntryPath, FileKind, LinkTarget, Metadata,
+        Segment, Skippable, Source, SparseMap, TimeOutOfRange, Timestamp, Xattr,
+    };
+}
+
+/// Where the changes of layers go: a directory, a sink of your own, several sinks at once, or a part of the paths only.
+#[cfg(feature = "unpack")]
+pub mod sink {
+    pub use crate::output::{Data, Filter, LayerContext, Piece, Rootfs, Sink, SinkError, Tee, Visibility};
+    pub use crate::plan::{Judged, Reporter};
+}
+
+/// Reading everything, writing nothing, and telling each finding.
+#[cfg(feature = "unpack")]
+pub mod audit {
+    pub use crate::tree::Lower;
+    pub use crate::unpack::{Audit, Observer};
+    pub use crate::words::Finding;
+}
+
+/// How far a session is.
+#[cfg(feature = "unpack")]
+pub mod progress {
+    pub use crate::unpack::{Advance, Progress, Step};
+}
+
+pub use blob::{Digest, Expected};
+pub use error::Error;
 #[cfg(feature = "image")]
-pub use image::{
-    BlobReader, Descriptor, HistoryEntry, Image, ImageConfig, ImageForm, LayerDescriptor, ListedManifest, ManifestKind,
-    Platform, Scratch, Selected, Selector, What,
-};
+pub use image::{Image, Selected, Selector};
+pub use policy::Policy;
+pub use rules::{Limits, Report};
 #[cfg(feature = "unpack")]
-pub use output::{Data, Filter, LayerContext, Piece, Rootfs, Sink, SinkError, Tee, Visibility};
+pub use sink::{Rootfs, Sink};
 #[cfg(feature = "unpack")]
-pub use plan::{Judged, Reporter};
-pub use read::{Blob, Checked, EndMark, Expected, Format, LayerStream, TarReader, Verified};
-#[cfg(feature = "sandbox")]
-pub use sandbox::Sandbox;
-#[cfg(feature = "unpack")]
-pub use tree::Lower;
-#[cfg(feature = "unpack")]
-pub use unpack::{Advance, Applied, Audit, Layer, Observer, Progress, Session, Staged, Step, Unpacker};
-pub use words::*;
+pub use unpack::{Applied, Layer, Session, Staged, Unpacker};
+pub use words::is_reserved_name;
 
 #[cfg(all(doctest, feature = "image", feature = "gzip", feature = "zstd"))]
 #[doc = include_str!("../README.md")]

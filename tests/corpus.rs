@@ -9,10 +9,10 @@ mod corpus;
 
 use cap_std::{ambient_authority, fs::Dir};
 use corpus::{Case, Expected, Fact, Told};
-use layercage::{
-    Applied, Audit, Devices, Digest, Error, Finding, Layer, Limit, Limits, Lower, Observer, Policy, Preset, QuirkRule,
-    Rootfs, Unpacker, ViolationRule,
-};
+use layercage::audit::{Audit, Finding, Lower, Observer};
+use layercage::policy::{Devices, Preset};
+use layercage::rules::{Limit, QuirkRule, ViolationRule};
+use layercage::{Applied, Digest, Error, Layer, Limits, Policy, Rootfs, Unpacker};
 use sha2::{Digest as _, Sha256};
 use std::collections::BTreeSet;
 use std::fmt::Write;

@@ -2,7 +2,9 @@
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
 
-use layercage::{Algorithm, Change, ChangeKind, Expected, Format, LayerStream, Limits, Source, TarReader};
+use layercage::blob::{Algorithm, Format, LayerStream};
+use layercage::tar::{Change, ChangeKind, Source, TarReader};
+use layercage::{Expected, Limits};
 use std::io::Write;
 
 /// A layer of a directory, a file, a whiteout and a hard link.
@@ -28,7 +30,7 @@ fn layer() -> Vec<u8> {
 }
 
 /// The changes of a layer: what it does, to which path, with which content.
-fn changes(blob: &[u8]) -> (Vec<(String, Vec<u8>)>, layercage::Checked) {
+fn changes(blob: &[u8]) -> (Vec<(String, Vec<u8>)>, layercage::blob::Checked) {
     let limits = Limits::default();
     let expected = Expected::unchecked().compute_diff_id(Algorithm::Sha256);
     let stream = LayerStream::open(blob, expected, &limits).unwrap();

@@ -1,7 +1,10 @@
 //! Layers that are never in memory as a whole, and a sink that keeps nothing.
 
 use crate::build::{Archive, Header, tar};
-use layercage::{Change, Checked, Data, Judged, LayerContext, Reporter, Sink, SinkError};
+use layercage::Sink;
+use layercage::blob::Checked;
+use layercage::sink::{Data, Judged, LayerContext, Reporter, SinkError};
+use layercage::tar::Change;
 use std::io::{self, Read};
 
 /// Reads content and drops it.

@@ -4,7 +4,10 @@ use crate::judging::{Judging, limits, parse_limit, words};
 use crate::selection::Selection;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand};
-use layercage::{Digest, Durability, Limit, Limits, Policy, What};
+use layercage::image::What;
+use layercage::policy::Durability;
+use layercage::rules::Limit;
+use layercage::{Digest, Limits, Policy};
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 

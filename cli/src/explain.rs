@@ -16,7 +16,7 @@ fn sections() -> impl Iterator<Item = (&'static str, &'static str)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use layercage::{Limit, QuirkRule, ViolationRule};
+    use layercage::rules::{Limit, QuirkRule, ViolationRule};
 
     fn ids() -> impl Iterator<Item = &'static str> {
         let quirks = QuirkRule::ALL.iter().map(|rule| rule.row().id);

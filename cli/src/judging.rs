@@ -2,10 +2,12 @@
 
 use clap::Args;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
-use layercage::{
-    Devices, Fifos, IdMap, IdRange, Limit, Limits, Links, Mtime, OwnerMap, Owners, OwnersKind, Policy, Preset,
-    QuirkRule, SetId, Timestamp, Verdict, ViolationRule, Xattrs,
+use layercage::policy::{
+    Devices, Fifos, IdMap, IdRange, Links, Mtime, OwnerMap, Owners, OwnersKind, Preset, SetId, Verdict, Xattrs,
 };
+use layercage::rules::{Limit, QuirkRule, ViolationRule};
+use layercage::tar::Timestamp;
+use layercage::{Limits, Policy};
 
 /// Parses the words of a choice.
 macro_rules! words {

@@ -4,7 +4,7 @@
 
 use crate::tell::Failure;
 use cap_std::fs::Dir;
-use layercage::ImageForm;
+use layercage::image::ImageForm;
 use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{self, Seek};

@@ -1,7 +1,7 @@
 //! Progress: a line on a terminal that is redrawn, and signals, which cancel.
 
 use crate::signals::Signals;
-use layercage::{Advance, Progress, Step};
+use layercage::progress::{Advance, Progress, Step};
 use std::io::{self, IsTerminal, Stderr, Write};
 use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
@@ -107,7 +107,7 @@ fn grouped(number: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use layercage::LayerPosition;
+    use layercage::error::LayerPosition;
 
     fn advance(layer: Option<LayerPosition>, step: Step, bytes_read: u64, entries: u64) -> Advance {
         let mut advance = Advance::default();

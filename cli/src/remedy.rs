@@ -1,8 +1,9 @@
 //! What a person can do about an error or a finding, in the options of the command; and the exit codes.
 
-use layercage::{
-    Blame, Devices, Error, Fifos, Links, OwnersKind, Remedy, Rule, SelectBy, SetId, ViolationRule, Xattrs,
-};
+use layercage::Error;
+use layercage::error::{Blame, Remedy, SelectBy};
+use layercage::policy::{Devices, Fifos, Links, OwnersKind, SetId, Xattrs};
+use layercage::rules::{Rule, ViolationRule};
 
 /// The exit code for an error.
 pub(crate) fn exit_code(error: &Error) -> u8 {
@@ -90,7 +91,8 @@ fn select(by: SelectBy) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use layercage::{Misuse, QuirkRule, Violation};
+    use layercage::error::Misuse;
+    use layercage::rules::{QuirkRule, Violation};
 
     #[test]
     fn every_remedy_of_every_quirk_is_an_option() {

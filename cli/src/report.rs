@@ -4,10 +4,14 @@
 
 use crate::remedy;
 use crate::tell;
-use layercage::{
-    Audit, Change, ChangeKind, Escaped, Finding, ListedManifest, Metadata, Observer, Policy, Position, Preset, Report,
-    Rule, SandboxStatus, Selected, Verdict, What,
-};
+use layercage::audit::{Audit, Finding, Observer};
+use layercage::error::{Escaped, Position};
+use layercage::image::{ListedManifest, What};
+use layercage::policy::{Preset, Verdict};
+use layercage::rules::Rule;
+use layercage::sandbox::SandboxStatus;
+use layercage::tar::{Change, ChangeKind, Metadata};
+use layercage::{Policy, Report, Selected};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeSet;
 use std::io::{self, BufWriter, Stdout, Write};

@@ -3,7 +3,9 @@
 use crate::explain::explanation;
 use crate::remedy;
 use crate::report::Output;
-use layercage::{Escaped, Limit, Preset, QuirkRule, Row, Verdict, ViolationRule};
+use layercage::error::Escaped;
+use layercage::policy::{Preset, Verdict};
+use layercage::rules::{Limit, QuirkRule, Row, ViolationRule};
 use serde_json::{Map, Value, json};
 use std::io;
 

@@ -12,9 +12,11 @@ use crate::signals::{self, Ignored, Signals};
 use crate::tell::{self, Failure, Left, shown};
 use cap_std::ambient_authority;
 use cap_std::fs::Dir;
-use layercage::{
-    Audit, Error, Escaped, Expected, Image, ImageForm, Layer, Limits, Lower, Rootfs, Sandbox, Scratch, Unpacker, What,
-};
+use layercage::audit::{Audit, Lower};
+use layercage::error::Escaped;
+use layercage::image::{ImageForm, Scratch, What};
+use layercage::sandbox::Sandbox;
+use layercage::{Error, Expected, Image, Layer, Limits, Rootfs, Unpacker};
 use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{self, Read};

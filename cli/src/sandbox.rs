@@ -2,7 +2,7 @@
 
 use crate::arguments::Arguments;
 use crate::tell::Failure;
-use layercage::{Sandbox, SandboxStatus};
+use layercage::sandbox::{Sandbox, SandboxStatus};
 
 /// Whether the sandbox is used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,7 +1,9 @@
 //! The choice of one image among several.
 
 use clap::Args;
-use layercage::{Digest, Escaped, Platform, Selector};
+use layercage::error::Escaped;
+use layercage::image::Platform;
+use layercage::{Digest, Selector};
 
 /// The options that choose an image.
 #[derive(Debug, Args)]

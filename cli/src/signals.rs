@@ -1,6 +1,7 @@
 //! Signals that end the command. It cleans up first, and then ends as the signal would have ended it.
 
-use layercage::{Error, Misuse};
+use layercage::Error;
+use layercage::error::Misuse;
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGXFSZ};

@@ -4,7 +4,9 @@ use crate::arguments::Arguments;
 use crate::remedy;
 use crate::signals::{Signal, Signals};
 use clap::Parser as _;
-use layercage::{Effect, Error, Escaped, Finding, Report};
+use layercage::audit::Finding;
+use layercage::error::{Effect, Escaped};
+use layercage::{Error, Report};
 use serde_json::{Value, json};
 use std::ffi::OsString;
 use std::fmt::Display;
@@ -99,7 +101,7 @@ impl Failure {
 
     /// A directory has a name that is reserved for layercage's own directories, which the next run might remove.
     pub(crate) fn reserved(path: &Path) -> Self {
-        let name = layercage::Escaped::new(path.as_os_str().as_bytes());
+        let name = layercage::error::Escaped::new(path.as_os_str().as_bytes());
         Self::Usage(format!("{name} has a name that layercage gives to its own directories; choose another one"))
     }
 

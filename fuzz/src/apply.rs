@@ -7,11 +7,11 @@ use super::pieces::Pieces;
 use super::support::open;
 use super::support::tree::{self, Listing};
 use super::support::world::World;
-use layercage::{
-    Applied, Blame, Devices, Digest, Effect, EndMark, Error, ErrorKind, Expected, Fifos, IdMap, Layer, Limits, Links,
-    Mtime, OwnerMap, Owners, Policy, Preset, QuirkRule, Report, Rootfs, SetId, Staged, TarReader, Timestamp, Unpacker,
-    Xattrs,
-};
+use layercage::error::{Blame, Effect, ErrorKind};
+use layercage::policy::{Devices, Fifos, IdMap, Links, Mtime, OwnerMap, Owners, Preset, SetId, Xattrs};
+use layercage::rules::QuirkRule;
+use layercage::tar::{EndMark, TarReader, Timestamp};
+use layercage::{Applied, Digest, Error, Expected, Layer, Limits, Policy, Report, Rootfs, Staged, Unpacker};
 use rustix::thread::{set_thread_res_gid, set_thread_res_uid};
 use rustix::{fs::Gid, fs::Uid};
 use sha2::Digest as _;

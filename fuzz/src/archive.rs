@@ -3,7 +3,10 @@
 use super::bytes::Bytes;
 use super::pieces::Pieces;
 use super::reading::{self, Setup, Step};
-use layercage::{Audit, Expected, Finding, Format, Layer, LayerStream, Observer, Rule};
+use layercage::audit::{Audit, Finding, Observer};
+use layercage::blob::{Format, LayerStream};
+use layercage::rules::Rule;
+use layercage::{Expected, Layer};
 
 /// Reads an archive in every way, and audits it.
 pub fn archive(data: &[u8]) {

@@ -5,7 +5,9 @@ use super::compress::{self, GzipHeader, HeaderChecksum};
 use super::pieces::{Pieces, SINGLE};
 use super::reading::violation;
 use flate2::{Compression, read::MultiGzDecoder, write::GzEncoder};
-use layercage::{Checked, Error, Expected, Format, LayerStream, Limit, Limits, Quirk, Violation};
+use layercage::blob::{Checked, Format, LayerStream};
+use layercage::rules::{Limit, Quirk, Violation};
+use layercage::{Error, Expected, Limits};
 use std::io::{Read, Write};
 use std::ops::Range;
 

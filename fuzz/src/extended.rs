@@ -5,7 +5,8 @@ use super::bytes::Bytes;
 use super::header::FLAGS;
 use super::reading::{self, Setup, Step};
 use super::written::record;
-use layercage::{EntryKind, Quirk};
+use layercage::rules::Quirk;
+use layercage::tar::EntryKind;
 
 const KEYS: &[&str] = &[
     "path",

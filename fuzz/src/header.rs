@@ -3,7 +3,8 @@
 use super::build::{Archive, Header, base_256};
 use super::bytes::Bytes;
 use super::reading::{self, Setup, Step};
-use layercage::{Entry, Quirk, Violation};
+use layercage::rules::{Quirk, Violation};
+use layercage::tar::Entry;
 
 /// The fields of a header, those of GNU tar and of old sparse files among them.
 const FIELDS: &[(usize, usize)] = &[
@@ -108,7 +109,7 @@ fn numbers(entry: &Entry, block: &[u8; 512]) {
         let expected = if at == 100 { expected & 0o7777 } else { expected };
         assert_eq!(got, expected, "the field at {at}");
     }
-    if let layercage::EntryKind::File { size, sparse: None } = entry.kind
+    if let layercage::tar::EntryKind::File { size, sparse: None } = entry.kind
         && !entry.quirks.iter().any(|quirk| matches!(quirk, Quirk::SizeWithoutData { .. }))
     {
         assert_eq!(i128::from(size), number(&block[124..136]));

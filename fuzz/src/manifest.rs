@@ -3,7 +3,10 @@
 use super::bytes::Bytes;
 use super::layout::{Layout, hex};
 use super::support::open;
-use layercage::{Blame, Descriptor, Error, Image, Limit, Limits, Policy, Selected, Selector};
+use layercage::error::Blame;
+use layercage::image::Descriptor;
+use layercage::rules::Limit;
+use layercage::{Error, Image, Limits, Policy, Selected, Selector};
 use serde_json::Value;
 use sha2::{Digest, Sha256, Sha512};
 use std::fs;

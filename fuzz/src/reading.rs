@@ -3,10 +3,10 @@
 use super::bytes::Bytes;
 use super::pieces::{Pieces, SINGLE};
 use super::written;
-use layercage::{
-    Component, EndMark, Entry, EntryKind, Error, Limit, Limits, Misuse, Position, Quirk, Rule, Source, TarReader,
-    Violation,
-};
+use layercage::error::{Misuse, Position};
+use layercage::rules::{Limit, Quirk, Rule, Violation};
+use layercage::tar::{Component, EndMark, Entry, EntryKind, Source, TarReader};
+use layercage::{Error, Limits};
 use std::collections::BTreeSet;
 use std::io::{BufRead, ErrorKind};
 

@@ -4,7 +4,7 @@ use super::build::{Archive, Header, sparse_slots};
 use super::bytes::Bytes;
 use super::reading::{self, Setup, Step};
 use super::written::record;
-use layercage::{Entry, EntryKind, Segment};
+use layercage::tar::{Entry, EntryKind, Segment};
 
 /// What an archive says of a file with holes.
 struct Map {

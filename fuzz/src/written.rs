@@ -1,7 +1,9 @@
 //! What was read, written in the one form that leaves no doubt.
 
 use super::build::{Archive, Header, base_256};
-use layercage::{DeviceKind, Entry, EntryKind, Limits, Quirk, Source, TarReader, Timestamp};
+use layercage::Limits;
+use layercage::rules::Quirk;
+use layercage::tar::{DeviceKind, Entry, EntryKind, Source, TarReader, Timestamp};
 
 /// An entry that is written plainly reads back as the same, and nothing is odd about it but what it is.
 pub(crate) fn reads_back(entry: &Entry, content: &[u8]) {

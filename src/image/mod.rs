@@ -1,5 +1,7 @@
-//! Level 4, where layers come from: read-only, regular files alone, everything checked against its digest
-//! before it is used.
+//! Where layers come from: images in all their forms, their documents, and the chain of digests.
+//!
+//! An image is only read, never changed. Blobs are regular files, and everything is checked against its digest before
+//! it is used (level 4).
 
 mod agree;
 mod alike;

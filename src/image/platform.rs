@@ -12,12 +12,12 @@ use std::str::FromStr;
 /// image-index.md, `os.features`); what somebody asks for names none.
 ///
 /// ```
-/// # use layercage::Platform;
+/// # use layercage::image::Platform;
 /// let platform: Platform = "linux/arm/v7".parse()?;
 /// assert_eq!(platform, "Linux/armhf".parse()?);
 /// assert_eq!("s390x".parse::<Platform>()?.to_string(), "linux/s390x"); // one word: the other part is this machine's
 /// assert!("linux/".parse::<Platform>().is_err());
-/// # Ok::<(), layercage::UnknownWord>(())
+/// # Ok::<(), layercage::error::UnknownWord>(())
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Platform {

@@ -17,7 +17,7 @@ words! {
     /// save`. The files that these name may be missing. Anything else is a layer.
     ///
     /// If all members are in one directory, and that directory holds an image (`tar -cf FILE DIR` packs it so), the file
-    /// is an image as well. It is refused with [`Violation::ImageInDirectory`](crate::Violation::ImageInDirectory).
+    /// is an image as well. It is refused with [`Violation::ImageInDirectory`](crate::rules::Violation::ImageInDirectory).
     ///
     /// The answer depends on the whole file, and errs on the safe side: a file that an engine would load as an image must
     /// not be called a layer. (One form is not recognised: `a/index.json` where `a` is a link to the top of the archive.)
@@ -51,7 +51,8 @@ impl What {
     /// reads as far as an audit with the same limits would read: no entry of that audit is missed.
     ///
     /// ```no_run
-    /// # use layercage::{Limits, What};
+    /// # use layercage::Limits;
+    /// # use layercage::image::What;
     /// let file = std::fs::File::open("app.tar")?;
     /// if What::of(&file, &Limits::default())? == What::Layer {
     ///     // No manifest digest, tag or platform says anything of it.

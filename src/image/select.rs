@@ -61,8 +61,8 @@ impl Image {
     /// # Errors
     ///
     /// [`Misuse::NothingSelected`] when nothing fits, or when more than one image is as good;
-    /// [`Violation::PinnedManifestMissing`](crate::Violation::PinnedManifestMissing) when it is another image than the one of that digest;
-    /// a [`Violation`](crate::Violation) from "Digests and manifests", or of a [`Limit`](crate::Limit), for an image that is malformed,
+    /// [`Violation::PinnedManifestMissing`](crate::rules::Violation::PinnedManifestMissing) when it is another image than the one of that digest;
+    /// a [`Violation`](crate::rules::Violation) from "Digests and manifests", or of a [`Limit`](crate::rules::Limit), for an image that is malformed,
     /// incomplete, or not an image.
     pub fn select(&self, selector: &Selector) -> Result<Selected, Error> {
         let mut selected = self.select_alone(selector)?;

@@ -86,7 +86,7 @@ impl Selected {
     ///
     /// # Errors
     ///
-    /// [`Violation::Json`](crate::Violation::Json) if one of them has another type than the image-spec says, or if a
+    /// [`Violation::Json`](crate::rules::Violation::Json) if one of them has another type than the image-spec says, or if a
     /// key is there twice or in a spelling that only some readers accept.
     pub fn image_config(&self) -> Result<ImageConfig, Error> {
         ImageConfig::parse(self.config_bytes())
@@ -119,10 +119,10 @@ impl Selected {
     ///
     /// # Errors
     ///
-    /// As for [`Image::open_blob`]; [`Limit::LayerBytes`](crate::Limit::LayerBytes). For an archive of `docker save`:
-    /// [`Violation::MemberMissing`](crate::Violation::MemberMissing),
-    /// [`Violation::MemberPath`](crate::Violation::MemberPath) and
-    /// [`Violation::LinkLoop`](crate::Violation::LinkLoop). [`Misuse::LayersElsewhere`] if the image was made by
+    /// As for [`Image::open_blob`]; [`Limit::LayerBytes`](crate::rules::Limit::LayerBytes). For an archive of `docker save`:
+    /// [`Violation::MemberMissing`](crate::rules::Violation::MemberMissing),
+    /// [`Violation::MemberPath`](crate::rules::Violation::MemberPath) and
+    /// [`Violation::LinkLoop`](crate::rules::Violation::LinkLoop). [`Misuse::LayersElsewhere`] if the image was made by
     /// [`Selected::from_documents`].
     pub fn open_layer(&self, layer: &LayerDescriptor) -> Result<BlobReader, Error> {
         let opened = match &self.source {

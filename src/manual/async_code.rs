@@ -11,7 +11,8 @@
 //!
 //! ```
 //! use cap_std::{ambient_authority, fs::Dir};
-//! use layercage::{Blame, Error, Layer, Policy, Rootfs, Unpacker};
+//! use layercage::{Error, Layer, Policy, Rootfs, Unpacker};
+//! use layercage::error::Blame;
 //! use std::io::{self, Read};
 //! use std::sync::mpsc::{Receiver, sync_channel};
 //!

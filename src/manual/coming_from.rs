@@ -28,7 +28,7 @@
 //! - A path that climbs out is an error, not an entry that is left out: see [`Error::rule_id`](crate::Error::rule_id).
 //! - Absolute symbolic links lead where a container would see them, inside the root.
 //! - Owners, modes, times and extended attributes are always set, where the caller may; a note says where not.
-//! - To read entries only, without a tree, there is [`TarReader`](crate::TarReader).
+//! - To read entries only, without a tree, there is [`TarReader`](crate::tar::TarReader).
 //!
 //! # From an engine's way of unpacking
 //!

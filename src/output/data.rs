@@ -10,11 +10,11 @@ use std::io::{self, Read};
 /// [`Read`] gives the content with its holes as zeros. [`Data::next_piece`] gives it piece by piece without a copy, and
 /// tells data from holes. Both may be used on one `Data`: each continues where the other stopped.
 ///
-/// A failed read means that the archive or its reader failed. Return the error with `?`: a [`SinkError`](crate::SinkError)
+/// A failed read means that the archive or its reader failed. Return the error with `?`: a [`SinkError`](crate::sink::SinkError)
 /// keeps what it says.
 ///
 /// ```
-/// # use layercage::{Data, Piece, SinkError};
+/// # use layercage::sink::{Data, Piece, SinkError};
 /// /// The number of bytes of data, without holes.
 /// fn stored(mut data: Data<'_>) -> Result<usize, SinkError> {
 ///     let mut stored = 0;

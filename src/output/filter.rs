@@ -25,7 +25,9 @@ use std::sync::Arc;
 /// because a link may come at any time.
 ///
 /// ```
-/// # use layercage::{EntryPath, Error, Filter, Layer, Limits, Policy, Rootfs, Unpacker};
+/// # use layercage::{Error, Layer, Limits, Policy, Rootfs, Unpacker};
+/// # use layercage::sink::Filter;
+/// # use layercage::tar::EntryPath;
 /// # use cap_std::{ambient_authority, fs::Dir};
 /// # let directory = tempfile::tempdir()?;
 /// # let rootfs = Dir::open_ambient_dir(directory.path(), ambient_authority())?;

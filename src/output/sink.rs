@@ -21,11 +21,11 @@ use std::sync::Arc;
 /// If anything fails, in these methods or elsewhere, [`Sink::abandon_layer`] is called once instead of the remaining
 /// calls. It is called without `begin_layer` if the layer fails before it begins, while it is verified for instance.
 /// After `end_layer` or `abandon_layer`, the next layer may begin. Nothing is called after a panic.
-/// [`Sink::visibility`] may be called at any time. In a [`Tee`](crate::Tee), `abandon_layer` also follows `end_layer` if
+/// [`Sink::visibility`] may be called at any time. In a [`Tee`](crate::sink::Tee), `abandon_layer` also follows `end_layer` if
 /// the other sink failed there.
 ///
 /// A caller that calls these methods itself can break this order. A sink that cannot continue then returns
-/// [`Misuse::OutsideLayer`](crate::Misuse::OutsideLayer) or [`Misuse::Poisoned`](crate::Misuse::Poisoned), as
+/// [`Misuse::OutsideLayer`](crate::error::Misuse::OutsideLayer) or [`Misuse::Poisoned`](crate::error::Misuse::Poisoned), as
 /// [`Rootfs`](crate::Rootfs) does.
 ///
 /// # Errors
@@ -38,12 +38,15 @@ use std::sync::Arc;
 /// A [`Layer`](crate::Layer) of bytes in memory drives a sink through the whole sequence, as in the example. For a test
 /// of a single method, [`LayerContext::new`], [`Reporter::new`] and [`Data::of`] create the arguments. A [`Judged`]
 /// change comes from a sink that keeps clones of its changes, and a [`Checked`] from
-/// [`LayerStream::finish`](crate::LayerStream::finish).
+/// [`LayerStream::finish`](crate::blob::LayerStream::finish).
 ///
 /// # Example
 ///
 /// ```
-/// use layercage::{Change, Checked, Data, Judged, Layer, LayerContext, Policy, Reporter, Sink, SinkError, Unpacker};
+/// use layercage::{Layer, Policy, Sink, Unpacker};
+/// use layercage::blob::Checked;
+/// use layercage::sink::{Data, Judged, LayerContext, Reporter, SinkError};
+/// use layercage::tar::Change;
 /// use std::io::Write;
 ///
 /// /// Lists the paths of a layer.
@@ -79,8 +82,8 @@ pub trait Sink {
     /// Any failure of the sink. [`Sink::abandon_layer`] is called next.
     fn begin_layer(&mut self, layer: &LayerContext<'_>) -> Result<(), SinkError>;
 
-    /// Takes one change. `data` is the content of a [`ChangeKind::File`](crate::ChangeKind::File) or a
-    /// [`ChangeKind::PseudoLink`](crate::ChangeKind::PseudoLink), and is empty for all other changes. Content that is
+    /// Takes one change. `data` is the content of a [`ChangeKind::File`](crate::tar::ChangeKind::File) or a
+    /// [`ChangeKind::PseudoLink`](crate::tar::ChangeKind::PseudoLink), and is empty for all other changes. Content that is
     /// not read is skipped.
     ///
     /// # Errors

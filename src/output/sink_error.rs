@@ -7,10 +7,10 @@ use std::io;
 
 /// An error of a [`Sink`](crate::Sink). It says which position the final [`Error`](crate::Error) gets.
 ///
-/// Every error that `?` converts belongs to the current change: an [`Error`] of the [`Reporter`](crate::Reporter), or a
+/// Every error that `?` converts belongs to the current change: an [`Error`] of the [`Reporter`](crate::sink::Reporter), or a
 /// refusal by rule. An [`io::Error`] is the sink's own failure: it becomes
 /// the [source](StdError::source) of the error, and the system is to blame, not the archive. The exception is an error
-/// of [`Data`](crate::Data), which is the archive's or the reader's, wherever the sink got it back from.
+/// of [`Data`](crate::sink::Data), which is the archive's or the reader's, wherever the sink got it back from.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum SinkError {

@@ -23,7 +23,8 @@ use std::sync::Arc;
 /// are a `Tee` in a `Tee`.
 ///
 /// ```no_run
-/// # use layercage::{Error, Selected, Sink, Staged, Tee, Unpacker};
+/// # use layercage::{Error, Selected, Sink, Staged, Unpacker};
+/// # use layercage::sink::Tee;
 /// # fn unpack(image: &Selected, staged: &mut Staged, listing: impl Sink, scratch: std::fs::File) -> Result<(), Error> {
 /// let mut both = Tee::new(staged.rootfs(), listing, scratch);
 /// Unpacker::default().session().apply_image(image, &mut both)?;

@@ -7,9 +7,9 @@ impl Change {
     /// Reads the change that an entry means, without a policy: whiteouts are recognised, and names are as in the image.
     /// `None` for the bookkeeping of AUFS, which means nothing.
     ///
-    /// Use it with a [`TarReader`](crate::TarReader). Nothing is adjusted or skipped: metadata is as the archive has it,
+    /// Use it with a [`TarReader`](crate::tar::TarReader). Nothing is adjusted or skipped: metadata is as the archive has it,
     /// and devices and named pipes are always changes, also the device 0:0 that some tools write as a whiteout
-    /// ([`Device::is_zero`](crate::Device::is_zero)). The quirks of the entry are not judged.
+    /// ([`Device::is_zero`](crate::tar::Device::is_zero)). The quirks of the entry are not judged.
     ///
     /// Follows image-spec, layer.md, "Whiteouts" and "Opaque Whiteout".
     ///
@@ -21,7 +21,8 @@ impl Change {
     /// - errors of the name of a hard link's target
     ///
     /// ```
-    /// # use layercage::{Change, ChangeKind, Error, Limits, TarReader};
+    /// # use layercage::{Error, Limits};
+    /// # use layercage::tar::{Change, ChangeKind, TarReader};
     /// # let mut archive = tar::Builder::new(Vec::new());
     /// # let mut header = tar::Header::new_gnu();
     /// # header.set_size(0);

@@ -103,7 +103,7 @@ impl<'p> Reporter<'p> {
     /// # Errors
     ///
     /// The refusal, if the policy refuses the quirk. Return it as
-    /// [`SinkError::Earlier`](crate::SinkError::Earlier).
+    /// [`SinkError::Earlier`](crate::sink::SinkError::Earlier).
     pub fn quirk_of_layer(&mut self, quirk: Quirk) -> Result<(), Error> {
         let of_layer = self.layer_position();
         let of_entry = std::mem::replace(&mut self.position, of_layer);

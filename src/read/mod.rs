@@ -1,6 +1,6 @@
 //! Level 1, bytes to entries: sizes, digests, compression and tar. No file system, no policy.
 //!
-//! What is always wrong is a [`Violation`](crate::Violation). What is odd is a quirk of the entry, or of the end. The
+//! What is always wrong is a [`Violation`](crate::rules::Violation). What is odd is a quirk of the entry, or of the end. The
 //! caller adds the position, which [`TarReader::position`] returns.
 
 mod buffer;

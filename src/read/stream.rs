@@ -18,7 +18,8 @@ use std::io::{self, BufRead, Read};
 /// Errors of [`Read`] carry an [`Error`](crate::Error); [`Error::of_reader`](crate::Error::of_reader) extracts it.
 ///
 /// ```
-/// # use layercage::{Expected, Error, Format, LayerStream, Limits};
+/// # use layercage::{Error, Expected, Limits};
+/// # use layercage::blob::{Format, LayerStream};
 /// let layer = LayerStream::open(&[0; 1024][..], Expected::unchecked().with_size(1024), &Limits::default())?;
 /// assert_eq!(layer.format(), Format::Plain);
 /// let checked = layer.finish()?;
@@ -36,9 +37,9 @@ impl<R: Read> LayerStream<R> {
     ///
     /// # Errors
     ///
-    /// [`Violation::Compression`](crate::Violation::Compression) for an unsupported compression,
-    /// [`Violation::SizeMismatch`](crate::Violation::SizeMismatch),
-    /// [`Violation::LimitExceeded`](crate::Violation::LimitExceeded), and errors of the reader.
+    /// [`Violation::Compression`](crate::rules::Violation::Compression) for an unsupported compression,
+    /// [`Violation::SizeMismatch`](crate::rules::Violation::SizeMismatch),
+    /// [`Violation::LimitExceeded`](crate::rules::Violation::LimitExceeded), and errors of the reader.
     pub fn open(reader: R, expected: Expected, limits: &Limits) -> Result<Self, Error> {
         let peeked = Peeked::open(Incoming::new(reader, &expected, limits)).map_err(|not_opened| {
             let NotOpened { error, rest } = *not_opened;
@@ -68,9 +69,9 @@ impl<R: Read> LayerStream<R> {
     ///
     /// # Errors
     ///
-    /// Errors in the remaining bytes. [`Violation::SizeMismatch`](crate::Violation::SizeMismatch),
-    /// [`Violation::DigestMismatch`](crate::Violation::DigestMismatch),
-    /// [`Violation::DiffIdMismatch`](crate::Violation::DiffIdMismatch).
+    /// Errors in the remaining bytes. [`Violation::SizeMismatch`](crate::rules::Violation::SizeMismatch),
+    /// [`Violation::DigestMismatch`](crate::rules::Violation::DigestMismatch),
+    /// [`Violation::DiffIdMismatch`](crate::rules::Violation::DiffIdMismatch).
     pub fn finish(self) -> Result<Checked, Error> {
         verifying::finish(self)
     }

@@ -98,7 +98,8 @@ impl Expected {
     /// If a diff ID is expected, that one is computed with its own algorithm, and `algorithm` is not used.
     ///
     /// ```
-    /// # use layercage::{Algorithm, Expected, Error, LayerStream, Limits};
+    /// # use layercage::{Error, Expected, Limits};
+    /// # use layercage::blob::{Algorithm, LayerStream};
     /// # let blob = [0; 1024];
     /// let expected = Expected::unchecked().compute_diff_id(Algorithm::Sha256);
     /// let checked = LayerStream::open(&blob[..], expected, &Limits::default())?.finish()?;

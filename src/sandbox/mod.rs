@@ -1,10 +1,12 @@
-//! Level 1: handles to a sandbox. What the kernel itself is asked to forbid, so that a hole in any other room leads
-//! nowhere. Knows no archives and changes no tree.
+//! The kernel forbids a thread what unpacking does not need (Landlock and capabilities).
+//!
+//! A defect in any other module then leads nowhere: level 1, which knows no archives and changes no tree.
 
 mod capabilities;
 mod landlock;
 
-use crate::words::{Devices, Error, Owners, Policy, SandboxStatus, Xattrs};
+use crate::words::{Devices, Error, Owners, Policy, Xattrs};
+pub use crate::words::{Forbidden, SandboxStatus};
 use rustix::thread::CapabilitySet;
 use std::os::fd::{AsFd, BorrowedFd};
 
@@ -19,7 +21,8 @@ use std::os::fd::{AsFd, BorrowedFd};
 ///
 /// ```no_run
 /// # use cap_std::{ambient_authority, fs::Dir};
-/// # use layercage::{Layer, Policy, Rootfs, Unpacker, Sandbox};
+/// # use layercage::{Layer, Policy, Rootfs, Unpacker};
+/// # use layercage::sandbox::Sandbox;
 /// # let policy = Policy::default();
 /// let layer = std::fs::File::open("layer.tar")?;
 /// let root = Dir::open_ambient_dir("rootfs", ambient_authority())?;

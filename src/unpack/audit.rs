@@ -42,7 +42,8 @@ pub trait Observer {
 /// error.
 ///
 /// ```
-/// # use layercage::{Audit, Finding, Layer, Limits, Observer, Policy};
+/// # use layercage::{Layer, Limits, Policy};
+/// # use layercage::audit::{Audit, Finding, Observer};
 /// struct Print;
 /// impl Observer for Print {
 ///     fn finding(&mut self, finding: &Finding) {
@@ -98,7 +99,7 @@ impl Audit {
     }
 
     /// Whether what depends on the tree was seen to the end: false without [`Audit::with_tree`], and when there were
-    /// more names than [`Limit::AuditBytes`](crate::Limit::AuditBytes) has room for. In the latter case, a finding says
+    /// more names than [`Limit::AuditBytes`](crate::rules::Limit::AuditBytes) has room for. In the latter case, a finding says
     /// so, and every policy refuses.
     pub fn has_seen_tree(&self) -> bool {
         self.tree.as_ref().is_some_and(|tree| !tree.is_lost())

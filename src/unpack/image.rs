@@ -35,8 +35,8 @@ impl Session<'_> {
     ///
     /// # Errors
     ///
-    /// The first refusal, with its position; [`Misuse::TargetExists`](crate::Misuse::TargetExists);
-    /// [`Misuse::Cancelled`](crate::Misuse::Cancelled); a failure of the system.
+    /// The first refusal, with its position; [`Misuse::TargetExists`](crate::error::Misuse::TargetExists);
+    /// [`Misuse::Cancelled`](crate::error::Misuse::Cancelled); a failure of the system.
     pub fn unpack(mut self, image: &Selected, parent: impl AsFd, name: impl AsRef<OsStr>) -> Result<Report, Error> {
         self.note_image(image)?;
         let mut staged = Staged::beside(parent, name)?.with_durability(self.unpacker().policy().durability());

@@ -127,12 +127,12 @@ impl<R: Read> Layer<R> {
 
     /// Refuses the archive of an image that is given by mistake, at the first member that shows what it is.
     ///
-    /// [`What`](crate::What) defines the archive of an image. Here the name of a single blob is enough, because `docker
+    /// [`What`](crate::image::What) defines the archive of an image. Here the name of a single blob is enough, because `docker
     /// save` writes gigabytes of blobs before anything else. The members before it may already be applied. A real layer
     /// may contain such names, too. Do not use this for a layer that is identified by an image or a digest.
     ///
     /// [`Session::apply`](crate::Session::apply) then fails with
-    /// [`Misuse::ImageAsLayer`](crate::Misuse::ImageAsLayer).
+    /// [`Misuse::ImageAsLayer`](crate::error::Misuse::ImageAsLayer).
     #[cfg(feature = "image")]
     #[must_use]
     pub fn refuse_images(mut self) -> Self {

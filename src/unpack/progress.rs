@@ -19,7 +19,8 @@ use std::ops::ControlFlow;
 /// the kind [`Interrupted`](io::ErrorKind::Interrupted) does not end the layer: the reader is called again.
 ///
 /// ```
-/// # use layercage::{Error, Layer, Misuse, Policy, Rootfs, Unpacker};
+/// # use layercage::{Error, Layer, Policy, Rootfs, Unpacker};
+/// # use layercage::error::Misuse;
 /// # use std::io::{self, Read};
 /// # use std::sync::atomic::{AtomicBool, Ordering};
 /// /// Reads a download until the user presses Ctrl-C.

@@ -41,7 +41,7 @@ impl Applied {
     ///
     /// # Errors
     ///
-    /// [`Misuse::Unproven`](crate::Misuse::Unproven) if too little was expected for a proof.
+    /// [`Misuse::Unproven`](crate::error::Misuse::Unproven) if too little was expected for a proof.
     pub fn verified(self) -> Result<Verified<Blob>, Error> {
         self.checked.verified()
     }

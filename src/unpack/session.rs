@@ -15,14 +15,14 @@ use std::io::{self, Read};
 
 /// Applies layers one after another, to any [`Sink`].
 ///
-/// A session counts what spans its layers: [`Limit::ImageBytes`](crate::Limit::ImageBytes), the progress and the
+/// A session counts what spans its layers: [`Limit::ImageBytes`](crate::rules::Limit::ImageBytes), the progress and the
 /// report. Use one session for the layers of one image. [`Unpacker::session`] starts one.
 ///
 /// A layer that fails adds nothing to the report and to the bytes of the image. The session remains usable. Whether
 /// the sink does depends on the sink: a [`Staged`](crate::Staged) tree can then only be dropped.
 ///
 /// ```
-/// # use layercage::{Expected, Digest, Error, Layer, Policy, Staged, Unpacker};
+/// # use layercage::{Digest, Error, Expected, Layer, Policy, Staged, Unpacker};
 /// # use cap_std::{ambient_authority, fs::Dir};
 /// # use std::io::Read;
 /// # fn unpack(layers: Vec<(Box<dyn Read + Send>, Digest, u64, Digest)>, parent: &Dir) -> Result<(), Error> {
@@ -76,7 +76,8 @@ impl<'p> Session<'p> {
     /// Attaches a progress observer. The observer may cancel. A `&mut (dyn Progress + Send)` is an observer, too.
     ///
     /// ```
-    /// # use layercage::{Advance, Error, Layer, Policy, Rootfs, Unpacker};
+    /// # use layercage::{Error, Layer, Policy, Rootfs, Unpacker};
+    /// # use layercage::progress::Advance;
     /// # use cap_std::{ambient_authority, fs::Dir};
     /// use std::ops::ControlFlow;
     ///
@@ -126,7 +127,7 @@ impl<'p> Session<'p> {
     /// # Errors
     ///
     /// The refusal, with its position; a failure of the system, the reader or the sink;
-    /// [`Misuse::Cancelled`](crate::Misuse::Cancelled); [`Misuse::NoScratch`](crate::Misuse::NoScratch).
+    /// [`Misuse::Cancelled`](crate::error::Misuse::Cancelled); [`Misuse::NoScratch`](crate::error::Misuse::NoScratch).
     pub fn apply<R: Read + Send>(
         &mut self,
         layer: Layer<R>,

@@ -9,7 +9,7 @@ use std::fs::File;
 use std::io::{self, Read, SeekFrom, Write};
 
 /// Keeps all of a layer in `file` while it is verified, and gives it back from its first byte. The stream asks for a
-/// byte or two more than [`Limit::LayerBytes`](crate::Limit::LayerBytes) at most, whatever else is known.
+/// byte or two more than [`Limit::LayerBytes`](crate::rules::Limit::LayerBytes) at most, whatever else is known.
 pub(super) fn keep<R: Read>(
     layer: Layer<R>,
     file: File,

@@ -18,7 +18,7 @@ use std::os::fd::AsFd;
 ///
 /// ```no_run
 /// # use cap_std::{ambient_authority, fs::Dir};
-/// # use layercage::{Expected, Digest, Layer, Policy, Staged, Unpacker};
+/// # use layercage::{Digest, Expected, Layer, Policy, Staged, Unpacker};
 /// # fn layers() -> Vec<(std::fs::File, Digest, u64, Digest)> { vec![] }
 /// let parent = Dir::open_ambient_dir(".", ambient_authority())?;
 /// let mut session = Unpacker::new(Policy::default()).session();
@@ -46,7 +46,7 @@ impl Staged {
     /// # Errors
     ///
     /// [`Misuse::TargetExists`] if the name is taken by anything but an empty directory: its
-    /// [`Occupant`](crate::Occupant) says by what. [`Misuse::NotAComponent`], [`Misuse::ReservedName`], and system
+    /// [`Occupant`](crate::error::Occupant) says by what. [`Misuse::NotAComponent`], [`Misuse::ReservedName`], and system
     /// errors.
     pub fn beside(parent: impl AsFd, name: impl AsRef<std::ffi::OsStr>) -> Result<Self, Error> {
         use std::os::unix::ffi::OsStrExt;

@@ -14,7 +14,7 @@ impl Error {
     /// Converts an error of a [`std::io::Read`] over a layer. Returns the [`Error`] inside it, or else a system failure
     /// of the reader.
     ///
-    /// Use it only for errors from reading a [`LayerStream`](crate::LayerStream): any other error is reported as
+    /// Use it only for errors from reading a [`LayerStream`](crate::blob::LayerStream): any other error is reported as
     /// `read(the layer)`. For a failing sink use [`Error::sink`].
     pub fn of_reader(error: io::Error) -> Self {
         match error.downcast::<Self>() {

@@ -27,7 +27,7 @@ words! {
 /// let text = "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
 /// assert_eq!(text.parse::<Digest>()?.to_string(), text);
 /// assert!("sha256:../../etc/passwd".parse::<Digest>().is_err());
-/// # Ok::<(), layercage::UnknownWord>(())
+/// # Ok::<(), layercage::error::UnknownWord>(())
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]

@@ -2,7 +2,7 @@
 
 use super::{Device, EntryPath, LinkTarget, Quirk, SparseMap, Timestamp};
 
-/// One entry of a layer, as the archive has it. A [`Change`](crate::Change) is its meaning.
+/// One entry of a layer, as the archive has it. A [`Change`](crate::tar::Change) is its meaning.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Entry {

@@ -85,7 +85,9 @@ pub enum Effect {
 /// same kind. Its source in turn is the reader's own error, if there is one. A search along the chain finds both.
 ///
 /// ```
-/// # use layercage::{Blame, Expected, LayerStream, Limits};
+/// # use layercage::{Expected, Limits};
+/// # use layercage::blob::LayerStream;
+/// # use layercage::error::Blame;
 /// # use std::error::Error as _;
 /// # use std::io::{self, Read};
 /// #[derive(Debug, thiserror::Error)]

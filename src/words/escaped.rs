@@ -9,7 +9,7 @@ use std::fmt::{self, Display, Write};
 /// [`Escaped::SHOWN`] bytes are kept; what was longer ends in `…`.
 ///
 /// ```
-/// # use layercage::Escaped;
+/// # use layercage::error::Escaped;
 /// assert_eq!(Escaped::new(b"etc/\x1b[2J").to_string(), r#""etc/\x1b[2J""#);
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]

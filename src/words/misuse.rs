@@ -44,7 +44,7 @@ pub enum Misuse {
     /// [`Layer::seekable`](crate::Layer::seekable) needs none.
     #[error("the layer must be verified before it is applied: it needs a seekable reader or a scratch directory")]
     NoScratch,
-    /// A [`Filter`](crate::Filter) keeps a hard link and drops its target, of which it has no copy.
+    /// A [`Filter`](crate::sink::Filter) keeps a hard link and drops its target, of which it has no copy.
     #[error("the filter keeps a hard link to {target}, and drops its target")]
     LinkToFiltered {
         /// The target, as the hard link names it.

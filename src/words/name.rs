@@ -15,7 +15,7 @@ pub(crate) const WHITEOUT: &[u8] = b".wh.";
 
 /// One component of a name: 1 to 255 bytes, no `/`, no NUL, neither `.` nor `..`.
 ///
-/// In the name of an [`Entry`](crate::Entry) the last component of a whiteout (`.wh.NAME`) may have up to 259 bytes: there
+/// In the name of an [`Entry`](crate::tar::Entry) the last component of a whiteout (`.wh.NAME`) may have up to 259 bytes: there
 /// the limit is that of `NAME`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Component<'a>(&'a [u8]);
@@ -56,11 +56,12 @@ const PSEUDO_LINKS: &[u8] = b".wh..wh.plnk";
 /// and `etc/passwd` are the same name. The empty path is the root itself.
 ///
 /// ```
-/// # use layercage::{EntryPath, Limits};
+/// # use layercage::Limits;
+/// # use layercage::tar::EntryPath;
 /// let path = EntryPath::parse(b"./etc//passwd", &Limits::default())?;
 /// assert_eq!(path.as_bytes(), b"etc/passwd");
 /// assert!(EntryPath::parse(b"etc/../passwd", &Limits::default()).is_err());
-/// # Ok::<(), layercage::Violation>(())
+/// # Ok::<(), layercage::rules::Violation>(())
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 pub struct EntryPath(Vec<u8>);
@@ -176,10 +177,11 @@ impl EntryPath {
     /// name it as their target.
     ///
     /// ```
-    /// # use layercage::{EntryPath, Limits};
+    /// # use layercage::Limits;
+    /// # use layercage::tar::EntryPath;
     /// let target = EntryPath::parse(b"/.wh..wh.plnk/523.710", &Limits::default())?;
     /// assert_eq!(target.pseudo_link().map(|name| name.as_bytes()), Some(&b"523.710"[..]));
-    /// # Ok::<(), layercage::Violation>(())
+    /// # Ok::<(), layercage::rules::Violation>(())
     /// ```
     pub fn pseudo_link(&self) -> Option<Component<'_>> {
         self.split_last().filter(|(parent, _)| *parent == PSEUDO_LINKS).map(|(_, name)| name)

@@ -96,10 +96,10 @@ pub struct OwnerMap {
 /// Ranges of ids, as in `/proc/self/uid_map` (user_namespaces(7)).
 ///
 /// ```
-/// # use layercage::IdMap;
+/// # use layercage::policy::IdMap;
 /// let map = IdMap::new(["0:100000:1000".parse()?, "5000:200000:1".parse()?])?;
 /// assert_eq!([map.outside(0), map.outside(999), map.outside(1000)], [Some(100_000), Some(100_999), None]);
-/// # Ok::<(), layercage::BadIdMap>(())
+/// # Ok::<(), layercage::policy::BadIdMap>(())
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct IdMap(Box<[IdRange]>);

@@ -9,10 +9,12 @@ use std::str::FromStr;
 
 /// How quirks are handled: a [`Preset`], choices, and verdicts on single rules.
 ///
-/// A policy decides about quirks only. A [`Violation`](crate::Violation) is refused under every policy.
+/// A policy decides about quirks only. A [`Violation`](crate::rules::Violation) is refused under every policy.
 ///
 /// ```
-/// # use layercage::{Devices, Policy, QuirkRule, Verdict};
+/// # use layercage::Policy;
+/// # use layercage::policy::{Devices, Verdict};
+/// # use layercage::rules::QuirkRule;
 /// let policy = Policy::default().with_devices(Devices::Skip).refuse(QuirkRule::DuplicatePath);
 /// assert_eq!(policy.verdict(QuirkRule::DuplicatePath), Verdict::Refuse);
 /// ```

@@ -9,7 +9,9 @@ use std::fmt::{self, Display};
 /// A remedy is a decision of the user: a program that applies remedies on its own gives up the protection.
 ///
 /// ```
-/// # use layercage::{Devices, QuirkRule, Remedy};
+/// # use layercage::error::Remedy;
+/// # use layercage::policy::Devices;
+/// # use layercage::rules::QuirkRule;
 /// assert_eq!(QuirkRule::DeviceNode.remedies(), [Remedy::Devices(Devices::Skip)]);
 /// assert_eq!(Remedy::Devices(Devices::Skip).to_string(), "handle devices as `skip`");
 /// ```
@@ -37,9 +39,9 @@ pub enum Remedy {
     Xattrs(Xattrs),
     /// Choose the owners of files: [`Policy::with_owners`](crate::Policy::with_owners).
     Owners(OwnersKind),
-    /// Add the id to the map of [`Owners::Map`](crate::Owners::Map).
+    /// Add the id to the map of [`Owners::Map`](crate::policy::Owners::Map).
     MapId,
-    /// Lower times to one that the file system can store: [`Mtime::Clamp`](crate::Mtime::Clamp).
+    /// Lower times to one that the file system can store: [`Mtime::Clamp`](crate::policy::Mtime::Clamp).
     ClampTimes,
     /// Give the digest or the diff ID of the layer: [`Expected`](crate::Expected).
     ExpectDigest,

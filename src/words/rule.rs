@@ -16,7 +16,7 @@ pub struct Row {
     /// What the rule says an archive has.
     pub sentence: &'static str,
     /// What the user can do about a refusal outside of this library. `None` if there is nothing beside the
-    /// [remedies](crate::Remedy).
+    /// [remedies](crate::error::Remedy).
     pub advice: Option<&'static str>,
     /// The verdicts of the presets `default`, `compatible` and `paranoid`.
     pub verdicts: [Verdict; 3],

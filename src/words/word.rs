@@ -5,7 +5,8 @@ use std::fmt::{self, Display};
 /// A text that names nothing of the kind that is needed.
 ///
 /// ```
-/// # use layercage::{Devices, Timestamp};
+/// # use layercage::policy::Devices;
+/// # use layercage::tar::Timestamp;
 /// let unknown = "maybe".parse::<Devices>().unwrap_err();
 /// assert_eq!(unknown.to_string(), "not a way to handle devices: expected `refuse`, `skip` or `create`");
 /// let unknown = "today".parse::<Timestamp>().unwrap_err();

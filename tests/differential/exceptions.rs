@@ -3,7 +3,7 @@
 use super::anatomy::Anatomy;
 use super::compare::{Difference, What};
 use super::item::Kind;
-use layercage::QuirkRule;
+use layercage::rules::QuirkRule;
 
 /// A known difference. One that is not seen any more fails the full run.
 pub(crate) struct Exception {

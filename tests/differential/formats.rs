@@ -6,7 +6,10 @@
 use crate::corpus::build::{Archive, Header, tar};
 use crate::corpus::compress::{gzip, zstd};
 use crate::corpus::foreign::{LZIP, behind_nothing, lzma};
-use layercage::{EndMark, Limits, Policy, Quirk, TarReader, Verdict};
+use layercage::policy::Verdict;
+use layercage::rules::Quirk;
+use layercage::tar::{EndMark, TarReader};
+use layercage::{Limits, Policy};
 use serde_json::Value;
 use std::collections::BTreeSet;
 use std::fs;

@@ -1,6 +1,7 @@
 //! What a reader says an entry is, in a form that readers can be compared in.
 
-use layercage::{DeviceKind, Escaped};
+use layercage::error::Escaped;
+use layercage::tar::DeviceKind;
 use sha2::{Digest, Sha256};
 use std::fmt;
 

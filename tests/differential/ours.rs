@@ -1,10 +1,12 @@
 //! What layercage makes of an archive under its default policy.
 
 use super::item::{Attributes, Item, Kind, sha256};
-use layercage::{
-    Audit, Devices, Digest, EndMark, Entry, EntryKind, Error, Expected, Finding, Layer, LayerStream, Limit, Limits,
-    Observer, Policy, Rule, Source, TarReader, Verdict,
-};
+use layercage::audit::{Audit, Finding, Observer};
+use layercage::blob::LayerStream;
+use layercage::policy::{Devices, Verdict};
+use layercage::rules::{Limit, Rule};
+use layercage::tar::{EndMark, Entry, EntryKind, Source, TarReader};
+use layercage::{Digest, Error, Expected, Layer, Limits, Policy};
 use std::io::Read;
 
 /// The largest file that is compared: a hole costs a peer as much time as content does.

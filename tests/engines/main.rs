@@ -23,7 +23,8 @@ mod writers;
 
 use cap_std::ambient_authority;
 use cap_std::fs::Dir;
-use layercage::{Devices, Image, Policy, Report, Selector};
+use layercage::policy::Devices;
+use layercage::{Image, Policy, Report, Selector};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::Command;

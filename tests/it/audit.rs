@@ -4,10 +4,10 @@
 use crate::support::layer::{LayerBuilder, mode};
 use crate::support::open;
 use crate::support::world::World;
-use layercage::{
-    Audit, Devices, Error, Fifos, Finding, Layer, Limit, Limits, Lower, Observer, Owners, Policy, QuirkRule, Rootfs,
-    Unpacker,
-};
+use layercage::audit::{Audit, Finding, Lower, Observer};
+use layercage::policy::{Devices, Fifos, Owners};
+use layercage::rules::{Limit, QuirkRule};
+use layercage::{Error, Layer, Limits, Policy, Rootfs, Unpacker};
 use proptest::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -5,10 +5,12 @@ use crate::child;
 use crate::support::layer::LayerBuilder;
 use crate::support::open;
 use flate2::{Compression, write::GzEncoder};
-use layercage::{
-    Audit, Blame, Change, Checked, Data, Digest, Effect, Error, Expected, Image, Judged, Layer, LayerContext,
-    LayerStream, Limits, Observer, Policy, Reporter, Rootfs, Sink, SinkError, Staged, Unpacker,
-};
+use layercage::audit::{Audit, Observer};
+use layercage::blob::{Checked, LayerStream};
+use layercage::error::{Blame, Effect};
+use layercage::sink::{Data, Judged, LayerContext, Reporter, SinkError};
+use layercage::tar::Change;
+use layercage::{Digest, Error, Expected, Image, Layer, Limits, Policy, Rootfs, Sink, Staged, Unpacker};
 use rustix::process::{Resource, Rlimit, setrlimit};
 use sha2::Digest as _;
 use std::fs;

@@ -4,10 +4,11 @@ use crate::support::layer::{Attributes, LayerBuilder};
 use crate::support::{open, tree};
 use cap_std::ambient_authority;
 use cap_std::fs::Dir;
-use layercage::{
-    Blame, Change, ChangeKind, Checked, Data, Effect, EntryPath, Error, Filter, Image, Judged, Layer, LayerContext,
-    Limits, Misuse, Policy, Reporter, Rootfs, Selected, Selector, Sink, SinkError, Staged, Tee, Unpacker, Visibility,
-};
+use layercage::blob::Checked;
+use layercage::error::{Blame, Effect, Misuse};
+use layercage::sink::{Data, Filter, Judged, LayerContext, Reporter, SinkError, Tee, Visibility};
+use layercage::tar::{Change, ChangeKind, EntryPath};
+use layercage::{Error, Image, Layer, Limits, Policy, Rootfs, Selected, Selector, Sink, Staged, Unpacker};
 use std::fs;
 use std::io::{self, Read};
 use std::num::NonZeroUsize;

@@ -1,6 +1,7 @@
 //! Pages of the documentation that are made from the code: compared here, and written anew with `BLESS=1`.
 
-use layercage::{Limit, QuirkRule, Row, Verdict, ViolationRule};
+use layercage::policy::Verdict;
+use layercage::rules::{Limit, QuirkRule, Row, ViolationRule};
 use std::fmt::Write;
 use std::fs;
 use std::path::Path;
@@ -63,7 +64,7 @@ fn the_page_of_rules_is_made_from_the_table() {
 /// Its rows are written by hand; that none of the choices is forgotten is seen here.
 #[test]
 fn the_page_of_policies_has_every_choice() {
-    use layercage::{Devices, Fifos, Links, SetId, Xattrs};
+    use layercage::policy::{Devices, Fifos, Links, SetId, Xattrs};
     let words = |choices: &[&'static str]| choices.to_vec();
     let rows = [
         ("devices", Devices::ALL.iter().map(|choice| choice.name()).collect()),
@@ -71,7 +72,7 @@ fn the_page_of_policies_has_every_choice() {
         ("setid", SetId::ALL.iter().map(|choice| choice.name()).collect()),
         ("xattrs", Xattrs::ALL.iter().map(|choice| choice.name()).collect()),
         ("links", Links::ALL.iter().map(|choice| choice.name()).collect()),
-        ("owners", layercage::OwnersKind::ALL.iter().map(|choice| choice.name()).collect()),
+        ("owners", layercage::policy::OwnersKind::ALL.iter().map(|choice| choice.name()).collect()),
         ("mtime", words(&["keep", "clamp=SECONDS"])),
     ];
     let page = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/policy.md")).unwrap();
@@ -91,7 +92,7 @@ fn the_policy_of_the_page_is_one() {
     let (_, shown) = page.split_once("## As JSON").unwrap();
     let shown: String = shown.lines().filter(|line| line.starts_with("    ")).collect();
     let policy: layercage::Policy = serde_json::from_str(&shown).unwrap();
-    assert_eq!(policy.devices(), layercage::Devices::Skip);
+    assert_eq!(policy.devices(), layercage::policy::Devices::Skip);
 }
 
 fn assert_page(name: &str, page: &str) {

@@ -6,10 +6,12 @@ use crate::support::layer::{LayerBuilder, mode};
 use crate::support::tree::{self, Listing};
 use crate::support::world::World;
 use crate::support::{is_root, open};
-use layercage::{
-    Change, Checked, Data, Judged, Layer, LayerContext, Policy, Position, QuirkRule, Reporter, Rootfs, Sink, SinkError,
-    Staged, Unpacker,
-};
+use layercage::blob::Checked;
+use layercage::error::Position;
+use layercage::rules::QuirkRule;
+use layercage::sink::{Data, Judged, LayerContext, Reporter, SinkError};
+use layercage::tar::Change;
+use layercage::{Layer, Policy, Rootfs, Sink, Staged, Unpacker};
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, chown};
 use std::path::{Path, PathBuf};
@@ -105,7 +107,7 @@ fn a_directory_with_a_file_that_a_flag_protects_is_not_lost_in_part() {
             world.apply(std::slice::from_ref(&change), &Policy::default()).map(drop).map_err(|error| error.blame());
         let after = tree::list(&world.root());
         assert!(run("chattr", &["-i", &fixed]));
-        assert_eq!(failed, Err(layercage::Blame::System));
+        assert_eq!(failed, Err(layercage::error::Blame::System));
         assert_same(&before, &after, kind);
         world.apply(&[change], &Policy::default()).unwrap();
         assert_eq!(world.kind("d"), kind);
@@ -160,7 +162,7 @@ fn meets_somebody_elses() {
     for (change, _) in changes() {
         let mut rootfs = Rootfs::over(&open(&place.join("root"))).unwrap();
         let failed = Unpacker::new(Policy::default()).apply(Layer::new(&change.build()[..]), &mut rootfs).unwrap_err();
-        assert_eq!(failed.blame(), layercage::Blame::System, "{failed}");
+        assert_eq!(failed.blame(), layercage::error::Blame::System, "{failed}");
     }
     // A staging directory that cannot be removed is nobody's business now.
     drop(Staged::beside(&open(&place), "rootfs").unwrap());
@@ -380,16 +382,16 @@ fn is_told_what_it_may_not_use() {
     let Some(place) = std::env::var_os("PLACE").map(PathBuf::from) else { return };
     for name in ["closed", "read-only"] {
         let refused = Staged::beside(&open(&place.join(name)), "rootfs").unwrap_err();
-        assert_eq!(refused.blame(), layercage::Blame::System);
+        assert_eq!(refused.blame(), layercage::error::Blame::System);
         assert!(refused.to_string().contains("to be filled and then called \"rootfs\""), "{refused}");
     }
     let refused = Rootfs::over(&open(&place.join("closed"))).unwrap_err();
-    assert_eq!(refused.blame(), layercage::Blame::System);
+    assert_eq!(refused.blame(), layercage::error::Blame::System);
     assert!(refused.to_string().contains("the root of the tree"), "{refused}");
     let file = layer().file("a", b"").build();
     let mut rootfs = Rootfs::over(&open(&place.join("read-only"))).unwrap();
     let refused = Unpacker::new(Policy::default()).apply(Layer::new(&file[..]), &mut rootfs).unwrap_err();
-    assert_eq!(refused.blame(), layercage::Blame::System, "{refused}");
+    assert_eq!(refused.blame(), layercage::error::Blame::System, "{refused}");
 }
 
 #[test]

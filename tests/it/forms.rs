@@ -6,10 +6,10 @@ use crate::support::layout::{self, Stored};
 use crate::support::open;
 use crate::support::tree::{self, Listing};
 use cap_std::ambient_authority;
-use layercage::{
-    Blame, BlobReader, Error, Image, ImageForm, Limit, Limits, ManifestKind, Misuse, Policy, Scratch, Selected,
-    Selector,
-};
+use layercage::error::{Blame, Misuse};
+use layercage::image::{BlobReader, ImageForm, ManifestKind, Scratch};
+use layercage::rules::Limit;
+use layercage::{Error, Image, Limits, Policy, Selected, Selector};
 use serde_json::json;
 use std::fs::{self, File};
 use std::io::{Read, Seek, SeekFrom, Write};
@@ -270,7 +270,9 @@ fn what_is_opened_may_go_to_other_threads_and_be_read_at_once() {
 /// What was asked for, and what there is.
 fn nothing(result: Result<Selected, Error>) -> (String, String) {
     match result.unwrap_err().kind() {
-        layercage::ErrorKind::Misuse(Misuse::NothingSelected { wanted, found, .. }) => (wanted.clone(), found.clone()),
+        layercage::error::ErrorKind::Misuse(Misuse::NothingSelected { wanted, found, .. }) => {
+            (wanted.clone(), found.clone())
+        }
         other => panic!("{other}"),
     }
 }

@@ -3,7 +3,8 @@
 use crate::support::layer::LayerBuilder;
 use crate::support::layout::{self, Stored};
 use crate::support::{open, tree};
-use layercage::{Blame, Image, Policy, Selector};
+use layercage::error::Blame;
+use layercage::{Image, Policy, Selector};
 use std::fs;
 
 /// Every bit of both: what is unpacked is the very tree, or nothing is left.

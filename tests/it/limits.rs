@@ -2,10 +2,10 @@
 
 use crate::support::layer::{Attributes, LayerBuilder};
 use crate::support::open;
-use layercage::{
-    Applied, Audit, Digest, Error, ErrorKind, Expected, Finding, Layer, Limit, Limits, Lower, Observer, Policy, Rootfs,
-    Rule, Staged, Unpacker, Violation,
-};
+use layercage::audit::{Audit, Finding, Lower, Observer};
+use layercage::error::ErrorKind;
+use layercage::rules::{Limit, Rule, Violation};
+use layercage::{Applied, Digest, Error, Expected, Layer, Limits, Policy, Rootfs, Staged, Unpacker};
 use std::cell::Cell;
 use std::io::{self, Read};
 use std::num::NonZeroUsize;

@@ -63,7 +63,7 @@ fn dated() -> LayerBuilder {
 fn assert_noted_as_changed(root: &std::path::Path, report: &layercage::Report) -> usize {
     let mut changed = Vec::new();
     for (number, time) in TIMES.iter().enumerate() {
-        let time: layercage::Timestamp = time.parse().unwrap();
+        let time: layercage::tar::Timestamp = time.parse().unwrap();
         for kind in ["d", "f", "l", "p"] {
             let path = format!("{kind}{number}");
             let metadata = fs::symlink_metadata(root.join(&path)).unwrap();
@@ -74,7 +74,8 @@ fn assert_noted_as_changed(root: &std::path::Path, report: &layercage::Report) -
         }
     }
     let noted = report.notes().iter().filter(|note| note.quirk.id() == "time-clamped");
-    let path = |note: &layercage::Note| note.position.path.as_ref().unwrap().to_string().trim_matches('"').to_owned();
+    let path =
+        |note: &layercage::rules::Note| note.position.path.as_ref().unwrap().to_string().trim_matches('"').to_owned();
     let noted: Vec<_> = noted.map(|note| (path(note), note.quirk.data())).collect();
     assert_eq!(noted.len() as u64, report.count("time-clamped"));
     assert_eq!(noted, changed);
@@ -150,8 +151,8 @@ fn applies_over_short_times() {
         let late = || layer().record("mtime", b"99999999999").file("late", b"");
         let refused = apply("strict", &Policy::paranoid(), late()).unwrap_err();
         assert_eq!((refused.rule_id(), mount.join("strict/late").exists()), (Some("time-clamped"), false));
-        assert!(refused.remedies().contains(&layercage::Remedy::ClampTimes));
-        let clamped = Policy::paranoid().with_mtime(layercage::Mtime::Clamp("2147483647".parse().unwrap()));
+        assert!(refused.remedies().contains(&layercage::error::Remedy::ClampTimes));
+        let clamped = Policy::paranoid().with_mtime(layercage::policy::Mtime::Clamp("2147483647".parse().unwrap()));
         assert_eq!(apply("clamped", &clamped, late()).unwrap().report().notes(), []);
 
         // Parents that nothing lists, and a root: what the caller gave them is noted, and what nobody gets is not.

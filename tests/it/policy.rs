@@ -5,10 +5,11 @@ use crate::support::layer::{Attributes, LayerBuilder, mode};
 use crate::support::tree::{self, Listing};
 use crate::support::world::World;
 use crate::support::{is_root, stage};
-use layercage::{
-    Applied, Audit, Error, Fifos, Finding, IdMap, Layer, Limits, Links, Mtime, Observer, OwnerMap, Owners, Policy,
-    QuirkRule, SetId, Timestamp, Xattrs,
-};
+use layercage::audit::{Audit, Finding, Observer};
+use layercage::policy::{Fifos, IdMap, Links, Mtime, OwnerMap, Owners, SetId, Xattrs};
+use layercage::rules::QuirkRule;
+use layercage::tar::Timestamp;
+use layercage::{Applied, Error, Layer, Limits, Policy};
 
 mod owners;
 

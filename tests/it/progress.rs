@@ -5,10 +5,9 @@ use crate::support::layer::LayerBuilder;
 use crate::support::{is_root, open, tree};
 use cap_std::ambient_authority;
 use cap_std::fs::Dir;
-use layercage::{
-    Advance, Blame, Digest, Effect, Error, Expected, Image, Layer, Misuse, Policy, Progress, Rootfs, Selector, Step,
-    Unpacker,
-};
+use layercage::error::{Blame, Effect, Misuse};
+use layercage::progress::{Advance, Progress, Step};
+use layercage::{Digest, Error, Expected, Image, Layer, Policy, Rootfs, Selector, Unpacker};
 use sha2::{Digest as _, Sha256};
 use std::fs;
 use std::io::{self, Cursor, Read, Seek, SeekFrom};

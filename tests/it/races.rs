@@ -83,7 +83,8 @@ fn a_directory_that_becomes_a_link_and_back_leads_nowhere() {
 #[test]
 fn a_file_that_is_put_into_the_target_during_the_commit_is_never_lost() {
     use crate::support::open;
-    use layercage::{Misuse, Occupant, Staged};
+    use layercage::Staged;
+    use layercage::error::{Misuse, Occupant};
     use rustix::fs::{Mode, OFlags, openat};
     let place = tempfile::tempdir().unwrap();
     let root = place.path().join("rootfs");
@@ -117,9 +118,9 @@ fn a_file_that_is_put_into_the_target_during_the_commit_is_never_lost() {
             Ok(()) => replaced += 1,
             Err(error) => {
                 let occupant = Occupant::FullDirectory;
-                let expected = Misuse::TargetExists { name: layercage::Escaped::new(b"rootfs"), occupant };
+                let expected = Misuse::TargetExists { name: layercage::error::Escaped::new(b"rootfs"), occupant };
                 assert_eq!(error.misuse(), Some(&expected));
-                assert_eq!(error.blame(), layercage::Blame::Caller);
+                assert_eq!(error.blame(), layercage::error::Blame::Caller);
                 kept += 1;
             }
         }

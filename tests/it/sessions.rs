@@ -5,10 +5,14 @@ use crate::support::layer::LayerBuilder;
 use crate::support::{open, tree};
 use cap_std::ambient_authority;
 use cap_std::fs::Dir;
+use layercage::blob::Checked;
+use layercage::error::{Blame, Effect, Misuse};
+use layercage::progress::{Advance, Step};
+use layercage::rules::Limit;
+use layercage::sink::{Data, Judged, LayerContext, Reporter, SinkError, Visibility};
+use layercage::tar::{Change, ChangeKind};
 use layercage::{
-    Advance, Blame, Change, ChangeKind, Checked, Data, Effect, Error, Expected, Image, Judged, Layer, LayerContext,
-    Limit, Limits, Misuse, Policy, Reporter, Rootfs, Selected, Selector, Session, Sink, SinkError, Staged, Step,
-    Unpacker, Visibility,
+    Error, Expected, Image, Layer, Limits, Policy, Rootfs, Selected, Selector, Session, Sink, Staged, Unpacker,
 };
 use sha2::{Digest as _, Sha256};
 use std::collections::BTreeMap;
@@ -85,7 +89,7 @@ fn expected_files(selected: &Selected) -> Vec<(usize, u64, Vec<u8>, Vec<u8>)> {
         selected.open_layer(layer).unwrap().read_to_end(&mut blob).unwrap();
         let mut plain = Vec::new();
         let expected = Expected::unchecked();
-        let mut stream = layercage::LayerStream::open(&blob[..], expected, &Limits::default()).unwrap();
+        let mut stream = layercage::blob::LayerStream::open(&blob[..], expected, &Limits::default()).unwrap();
         stream.read_to_end(&mut plain).unwrap();
         for (entry, found) in (1..).zip(tar::Archive::new(&plain[..]).entries().unwrap()) {
             let mut found = found.unwrap();
@@ -131,7 +135,7 @@ fn layers_that_the_caller_opens_make_the_same_tree() {
     for jobs in 1..=3 {
         let mut staged = Staged::beside(&open(place.path()), format!("opened{jobs}")).unwrap();
         let opened = Mutex::new(Vec::new());
-        let open_layer = |index, layer: &layercage::LayerDescriptor| {
+        let open_layer = |index, layer: &layercage::image::LayerDescriptor| {
             opened.lock().unwrap().push(index);
             let mut blob = Vec::new();
             selected.open_layer(layer)?.read_to_end(&mut blob)?;
@@ -145,7 +149,7 @@ fn layers_that_the_caller_opens_make_the_same_tree() {
         assert_eq!(tree::differences(&tree::list(&stored), &tree::list(&opened)), [""; 0], "{jobs} threads");
         // One that cannot be opened ends the image, and the tree with it.
         let mut staged = Staged::beside(&open(place.path()), "lost").unwrap();
-        let fails = |index, layer: &layercage::LayerDescriptor| match index {
+        let fails = |index, layer: &layercage::image::LayerDescriptor| match index {
             2 => Err(io::ErrorKind::ConnectionRefused.into()),
             _ => Ok(selected.open_layer(layer)?),
         };

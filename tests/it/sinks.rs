@@ -2,10 +2,13 @@
 
 use crate::support::layer::LayerBuilder;
 use crate::support::{forms::sha256, open};
-use layercage::{
-    Blame, Change, Checked, Data, Effect, Error, ErrorKind, Expected, Judged, Layer, LayerContext, Limits, Misuse,
-    Policy, Quirk, Reporter, Rootfs, Sink, SinkError, Terms, Unpacker, Visibility,
-};
+use layercage::blob::Checked;
+use layercage::error::{Blame, Effect, ErrorKind, Misuse};
+use layercage::policy::Terms;
+use layercage::rules::Quirk;
+use layercage::sink::{Data, Judged, LayerContext, Reporter, SinkError, Visibility};
+use layercage::tar::Change;
+use layercage::{Error, Expected, Layer, Limits, Policy, Rootfs, Sink, Unpacker};
 use std::fs;
 use std::io;
 use std::num::NonZeroUsize;

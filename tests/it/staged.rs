@@ -6,7 +6,9 @@ mod replaced;
 use crate::child;
 use crate::support::layer::{Attributes, LayerBuilder, mode};
 use crate::support::{is_root, open, tree};
-use layercage::{Digest, Durability, Expected, Layer, Misuse, Policy, Rootfs, Staged, Unpacker};
+use layercage::error::Misuse;
+use layercage::policy::Durability;
+use layercage::{Digest, Expected, Layer, Policy, Rootfs, Staged, Unpacker};
 use sha2::{Digest as _, Sha256};
 use std::fs;
 use std::os::fd::OwnedFd;
@@ -356,7 +358,7 @@ fn no_target_and_no_image_has_the_name_of_a_stage() {
         ];
         for refused in refused {
             assert!(matches!(refused.misuse(), Some(Misuse::ReservedName { .. })), "{refused}");
-            assert_eq!(refused.blame(), layercage::Blame::Caller);
+            assert_eq!(refused.blame(), layercage::error::Blame::Caller);
         }
     }
     for name in [".layercage-0123456789abcde", ".layercage-0123456789abcdeg", "x.layercage-0123456789abcdef"] {

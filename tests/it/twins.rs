@@ -3,7 +3,9 @@
 use crate::support::forms::{hex, sha256};
 use crate::support::layer::LayerBuilder;
 use crate::support::open;
-use layercage::{Audit, Finding, Image, Limits, Observer, Policy, QuirkRule, Selector};
+use layercage::audit::{Audit, Finding, Observer};
+use layercage::rules::QuirkRule;
+use layercage::{Image, Limits, Policy, Selector};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::fs;
@@ -340,7 +342,7 @@ fn lists_that_name_two_images_are_refused_unless_policy_takes_containerds() {
                 let error = unpack(&image, &asked, &policy).expect_err(name);
                 assert_eq!(
                     (error.rule_id(), error.blame()),
-                    (Some("lists-disagree"), layercage::Blame::Archive),
+                    (Some("lists-disagree"), layercage::error::Blame::Archive),
                     "{name}: {error}"
                 );
                 assert!(error.to_string().contains(r#""manifest.json": "#), "{name}: {error}");

@@ -195,7 +195,7 @@ fn in_a_user_namespace_without_the_layers_owners_these_fall_to_the_caller() {
 #[test]
 #[ignore = "started by the test above"]
 fn applies_owners_that_the_namespace_lacks() {
-    use layercage::Owners;
+    use layercage::policy::Owners;
     use std::os::unix::fs::MetadataExt;
     let Some(owners) = std::env::var_os("OWNERS") else { return };
     let world = World::new();
@@ -203,7 +203,10 @@ fn applies_owners_that_the_namespace_lacks() {
         let error = world.apply(&[of_many()], &Policy::default().with_owners(Owners::Keep)).unwrap_err();
         let message = error.to_string();
         assert!(message.contains("\"user\"") && message.contains("42:0"), "{message}");
-        assert!(error.remedies().contains(&layercage::Remedy::Owners(layercage::OwnersKind::Caller)), "{error:?}");
+        assert!(
+            error.remedies().contains(&layercage::error::Remedy::Owners(layercage::policy::OwnersKind::Caller)),
+            "{error:?}"
+        );
         return;
     }
     let me = (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw());

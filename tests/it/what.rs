@@ -4,9 +4,11 @@ use crate::support::forms::{self, Parts, gzip};
 use crate::support::layer::{Attributes, LayerBuilder};
 use crate::support::layout::{self, Stored};
 use crate::support::open;
-use layercage::{
-    Audit, Error, Image, Layer, Limit, Limits, Misuse, Observer, Policy, Rootfs, Scratch, Selector, Unpacker, What,
-};
+use layercage::audit::{Audit, Observer};
+use layercage::error::Misuse;
+use layercage::image::{Scratch, What};
+use layercage::rules::Limit;
+use layercage::{Error, Image, Layer, Limits, Policy, Rootfs, Selector, Unpacker};
 use std::fs::{self, File};
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::Path;
@@ -342,7 +344,7 @@ fn an_image_that_is_applied_as_a_layer_is_refused_before_its_first_blob() {
         let mut rootfs = Rootfs::over(&directory).unwrap();
         let error = unpacker.apply(layer().refuse_images(), &mut rootfs).unwrap_err();
         assert!(matches!(error.misuse(), Some(Misuse::ImageAsLayer { .. })), "{error}");
-        assert!(error.remedies().contains(&layercage::Remedy::UnpackImage), "{error:?}");
+        assert!(error.remedies().contains(&layercage::error::Remedy::UnpackImage), "{error:?}");
         assert!(!place.path().join("blobs/sha256").read_dir().is_ok_and(|mut blobs| blobs.next().is_some()));
         // It is said to be a layer: it is applied.
         unpacker.apply(layer(), &mut Rootfs::over(&directory).unwrap()).unwrap();

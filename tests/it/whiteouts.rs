@@ -4,7 +4,8 @@ use crate::model::{self, Node, Said, Tree};
 use crate::support::layer::{Attributes, LayerBuilder, mode};
 use crate::support::tree::{self, Listing};
 use crate::support::world::World;
-use layercage::{Policy, QuirkRule, Report};
+use layercage::rules::QuirkRule;
+use layercage::{Policy, Report};
 use proptest::prelude::*;
 use sha2::{Digest, Sha256};
 

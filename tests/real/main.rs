@@ -11,7 +11,9 @@
 
 use cap_std::ambient_authority;
 use cap_std::fs::Dir;
-use layercage::{Audit, Devices, Finding, Image, Limits, Lower, Observer, Policy, Selector};
+use layercage::audit::{Audit, Finding, Lower, Observer};
+use layercage::policy::Devices;
+use layercage::{Image, Limits, Policy, Selector};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::Command;

@@ -22,7 +22,8 @@ use std::io::BufRead;
 /// After an error nothing more comes but [`Misuse::Poisoned`], unless [`TarReader::can_go_on`].
 ///
 /// ```
-/// # use layercage::{Error, Limits, Source, TarReader};
+/// # use layercage::{Error, Limits};
+/// # use layercage::tar::{Source, TarReader};
 /// # let mut archive = tar::Builder::new(Vec::new());
 /// # let mut header = tar::Header::new_gnu();
 /// # header.set_size(2);

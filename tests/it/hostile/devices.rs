@@ -2,7 +2,9 @@
 
 use super::{Case, layer, paranoid, refused, unpacks};
 use crate::support::layer::LayerBuilder;
-use layercage::{Devices, Owners, Policy, QuirkRule};
+use layercage::Policy;
+use layercage::policy::{Devices, Owners};
+use layercage::rules::QuirkRule;
 use std::os::unix::fs::MetadataExt;
 
 fn null() -> LayerBuilder {

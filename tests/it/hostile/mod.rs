@@ -10,7 +10,8 @@ mod whiteouts;
 use crate::support::is_root;
 use crate::support::layer::LayerBuilder;
 use crate::support::world::World;
-use layercage::{Policy, QuirkRule, Report, ViolationRule};
+use layercage::rules::{QuirkRule, ViolationRule};
+use layercage::{Policy, Report};
 
 /// What holds of a tree, and of the report, when a layer was applied.
 type Then = Box<dyn Fn(&World, &Report)>;

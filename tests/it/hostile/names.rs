@@ -2,7 +2,8 @@
 
 use super::{Case, layer, refused, unpacks};
 use crate::support::layer::{Attributes, mode};
-use layercage::{Devices, Policy};
+use layercage::Policy;
+use layercage::policy::Devices;
 
 pub(super) fn cases(out: &str) -> Vec<Case> {
     let a = Attributes::default();

@@ -3,7 +3,8 @@
 
 use super::{Case, layer, paranoid, refused, unpacks};
 use crate::support::layer::Attributes;
-use layercage::{Devices, Policy};
+use layercage::Policy;
+use layercage::policy::Devices;
 
 pub(super) fn cases(out: &str) -> Vec<Case> {
     let a = Attributes::default();

@@ -5,7 +5,10 @@ use crate::metadata::acl;
 use crate::support::layer::{Attributes, LayerBuilder, mode};
 use crate::support::world::World;
 use crate::support::{is_root, open, tree};
-use layercage::{Blame, Devices, IdMap, Layer, OwnerMap, Owners, Policy, QuirkRule, Rootfs, Unpacker};
+use layercage::error::Blame;
+use layercage::policy::{Devices, IdMap, OwnerMap, Owners};
+use layercage::rules::QuirkRule;
+use layercage::{Layer, Policy, Rootfs, Unpacker};
 use std::os::unix::fs::MetadataExt;
 
 fn me() -> (u32, u32) {
@@ -223,7 +226,7 @@ fn everything() -> LayerBuilder {
 #[test]
 fn owners_and_modes_are_recorded_and_what_is_left_is_safe_for_the_caller() {
     // The attribute replaces that of the layer, whatever else is kept of it; and the file system must have it.
-    for xattrs in [layercage::Xattrs::Safe, layercage::Xattrs::All, layercage::Xattrs::None] {
+    for xattrs in [layercage::policy::Xattrs::Safe, layercage::policy::Xattrs::All, layercage::policy::Xattrs::None] {
         let policy = policy().with_owners(Owners::Record).with_devices(Devices::Create).with_xattrs(xattrs);
         let (world, report) = applied(&[everything()], &policy);
         let listing = tree::list(&world.root());
@@ -245,7 +248,7 @@ fn owners_and_modes_are_recorded_and_what_is_left_is_safe_for_the_caller() {
         assert_eq!((owner(&world, "link"), world.text("su").as_str()), (me(), "!"));
         let dropped = report.report().count("xattr-dropped");
         let left = report.report().counts().filter(|(id, _)| *id != "xattr-dropped").count();
-        assert_eq!((dropped, left), (u64::from(xattrs != layercage::Xattrs::All), 0), "{xattrs}");
+        assert_eq!((dropped, left), (u64::from(xattrs != layercage::policy::Xattrs::All), 0), "{xattrs}");
     }
     let root = staged(&[everything()], &policy().with_owners(Owners::Record).with_devices(Devices::Create));
     assert_eq!(recorded(&root, ".").as_deref(), Some("0:0:0755:dir"));

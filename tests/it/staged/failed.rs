@@ -3,11 +3,14 @@
 use super::{digest, names};
 use crate::support::layer::LayerBuilder;
 use crate::support::open;
-use layercage::{
-    Advance, Applied, Blob, Change, Checked, Data, Effect, Error, Expected, IdMap, Judged, Layer, LayerContext,
-    LayerStream, Limit, Limits, Misuse, OwnerMap, Owners, Policy, Reporter, Rootfs, Sink, SinkError, Staged, Terms,
-    Unpacker, Verified,
-};
+use layercage::blob::{Blob, Checked, LayerStream, Verified};
+use layercage::error::{Effect, Misuse};
+use layercage::policy::{IdMap, OwnerMap, Owners, Terms};
+use layercage::progress::Advance;
+use layercage::rules::Limit;
+use layercage::sink::{Data, Judged, LayerContext, Reporter, SinkError};
+use layercage::tar::Change;
+use layercage::{Applied, Error, Expected, Layer, Limits, Policy, Rootfs, Sink, Staged, Unpacker};
 use std::fs;
 use std::io::{self, Read};
 use std::num::NonZeroUsize;

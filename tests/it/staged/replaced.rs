@@ -4,7 +4,10 @@ use super::{digest, names};
 use crate::child;
 use crate::support::layer::{LayerBuilder, mode};
 use crate::support::open;
-use layercage::{Blob, Durability, Error, Expected, Layer, Misuse, Occupant, Policy, Staged, Unpacker, Verified};
+use layercage::blob::{Blob, Verified};
+use layercage::error::{Misuse, Occupant};
+use layercage::policy::Durability;
+use layercage::{Error, Expected, Layer, Policy, Staged, Unpacker};
 use rustix::fs::{CWD, FileType, Mode, XattrFlags, mknodat, setxattr};
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
@@ -12,7 +15,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 fn occupant(error: &Error) -> Occupant {
-    assert_eq!(error.blame(), layercage::Blame::Caller, "{error}");
+    assert_eq!(error.blame(), layercage::error::Blame::Caller, "{error}");
     match error.misuse() {
         Some(Misuse::TargetExists { name, occupant }) => {
             assert_eq!(name.to_string(), "\"rootfs\"");
@@ -304,7 +307,7 @@ fn an_empty_directory_of_another_user_in_a_sticky_directory_is_refused_with_a_re
 fn stages_in_a_sticky_directory() {
     let Some(place) = std::env::var_os("PLACE").map(PathBuf::from) else { return };
     let refused = commit(beside(&place).unwrap()).unwrap_err();
-    assert_eq!(refused.blame(), layercage::Blame::System, "{refused}");
+    assert_eq!(refused.blame(), layercage::error::Blame::System, "{refused}");
     assert!(refused.to_string().contains("renameat(\"rootfs\""), "{refused}");
     assert!(refused.advice().unwrap().contains("sticky bit"), "{refused}");
 }

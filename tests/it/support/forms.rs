@@ -2,7 +2,8 @@
 
 use super::layer::LayerBuilder;
 use flate2::{Compression, write::GzEncoder};
-use layercage::{Expected, LayerStream, Limits};
+use layercage::blob::LayerStream;
+use layercage::{Expected, Limits};
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 use std::fs;
