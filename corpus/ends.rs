@@ -221,6 +221,10 @@ fn indexes() -> Vec<Case> {
         })
         .refused_unless_compatible(&["data-after-end"])
         .then_absent("stargz.index.json"),
+        behind("index-with-a-target", "the header of the index is one of a file, and has a link's target", {
+            tar().with(Header::posix(b'0', "stargz.index.json").target("/etc"), INDEX).end()
+        })
+        .refused_unless_compatible(&["data-after-end"]),
         case("index-behind-one-zero-block", "the index stands behind one zero block", {
             file().zeros(512).bytes(&index()).cut()
         })

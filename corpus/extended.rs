@@ -328,6 +328,13 @@ fn globals() -> Vec<Case> {
         global("global-volume-label", "a global header labels the volume", "GNU.volume.label", b"backup")
             .seen("GNU tar writes it with `--label`")
             .noted(&["global-comment"]),
+        global(
+            "global-encoding",
+            "a global header says how the names of all entries are encoded",
+            "hdrcharset",
+            b"BINARY",
+        )
+        .refused_unless_compatible(&["global-record"]),
         global("global-type", "a global header gives all entries one type, for star", "SCHILY.filetype", b"directory")
             .refused_unless_compatible(&["global-record"]),
         global("global-acl", "a global header gives all entries one list of access", "SCHILY.acl.access", b"user::rwx")

@@ -1,7 +1,7 @@
 //! What an entry means, before any policy.
 
 use super::whiteout::{self, Marker};
-use crate::words::{Change, ChangeKind, Device, Entry, EntryKind, EntryPath, Limits, Metadata, Violation};
+use crate::words::{Change, ChangeKind, Device, Entry, EntryKind, EntryPath, Escaped, Limits, Metadata, Violation};
 
 impl Change {
     /// Reads the change that an entry means, without a policy: whiteouts are recognised, and names are as in the image.
@@ -18,7 +18,7 @@ impl Change {
     /// - [`Violation::WhiteoutOfNothing`], [`Violation::WhiteoutInParent`], [`Violation::WhiteoutType`] and
     ///   [`Violation::WhiteoutWithContent`] for a malformed whiteout
     /// - [`Violation::RootNotDirectory`] and [`Violation::DeviceNumber`]
-    /// - errors of the name of a hard link's target
+    /// - [`Violation::HardLinkTarget`], and [`Violation::LimitExceeded`] for the length and depth of such a target
     ///
     /// ```
     /// # use layercage::{Error, Limits};
@@ -86,8 +86,21 @@ pub(super) fn kind_of(kind: EntryKind, metadata: Metadata, limits: &Limits) -> R
             ChangeKind::Device { metadata, device }
         }
         EntryKind::Symlink { target } => ChangeKind::Symlink { metadata, target },
-        EntryKind::HardLink { target } => ChangeKind::HardLink { target: EntryPath::parse(&target, limits)?, metadata },
+        EntryKind::HardLink { target } => ChangeKind::HardLink { target: hard_link_target(&target, limits)?, metadata },
         EntryKind::File { size, sparse } => ChangeKind::File { metadata, size, sparse },
+    })
+}
+
+/// Parses the target of a hard link. A message about it must not blame the name of the entry, which it shows first.
+fn hard_link_target(target: &[u8], limits: &Limits) -> Result<EntryPath, Violation> {
+    EntryPath::parse(target, limits).map_err(|violation| {
+        let because = match violation {
+            Violation::NameClimbs => "it has a `..` component",
+            Violation::NameNul => "it contains a NUL byte",
+            Violation::ComponentTooLong { .. } => "a component is longer than 255 bytes",
+            other => return other,
+        };
+        Violation::HardLinkTarget { target: Escaped::new(target), because }
     })
 }
 
@@ -141,7 +154,10 @@ mod tests {
             ("etc/fifo", EntryKind::Fifo, "Fifo \"etc/fifo\""),
             ("a", EntryKind::Symlink { target: LinkTarget::parse(b"b").unwrap() }, "Symlink \"a\""),
             ("a", link("/b"), "HardLink \"a\""),
-            ("a", link("../b"), "name-climbs"),
+            ("a", link("../b"), "hard-link-target"),
+            ("a", link("b\0c"), "hard-link-target"),
+            ("a", link(&"b".repeat(256)), "hard-link-target"),
+            ("a", link(&"b/".repeat(3000)), "limit"),
             ("dev/null", device(1, 3), "Device \"dev/null\""),
             ("dev/big", device(4096, 0), "device-number"),
             ("a/.wh.log", FILE, "Whiteout \"a/log\""),

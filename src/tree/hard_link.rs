@@ -32,7 +32,13 @@ impl<T: Tree> Applier<T> {
         {
             return Err(missing(target));
         }
-        let Walked::At(parent) = parent else { return self.leave_unplaced() };
+        let Walked::At(parent) = parent else {
+            // Wherever the parent leads, the same name leads to the same place.
+            if path == target {
+                report::repeated_link(reporter, target)?;
+            }
+            return self.leave_unplaced();
+        };
         let place = self.tree.place(&parent, name);
         if let Some((apart, name)) = apart {
             return self.link(&place, &self.tree.place(&apart, name), target, header, reporter);
@@ -67,6 +73,8 @@ impl<T: Tree> Applier<T> {
                     None => self.refuse_missing(missing(target)),
                 };
             }
+            // Over lower layers that lack the file, or have a directory there, the entry is refused.
+            Inode::Unknown if is_itself => return report::repeated_link(reporter, target),
             // The target may have been skipped, and this hard link with it. So it is not known what is here now.
             Inode::Unknown => return self.tree.link(place, to, Over::Anything).map(drop),
             Inode::File(repeats, skippable) => {

@@ -305,9 +305,10 @@ rules! {
         "name-empty" NameEmpty "a name is empty, or is the root, where a file name is needed";
         "component-too-long" ComponentTooLong { bytes: usize } "a component of a name is longer than 255 bytes";
         "root-not-directory" RootNotDirectory "the root of the image is not a directory";
-        "link-target-empty" LinkTargetEmpty "a symbolic link has an empty target";
+        "link-target-empty" LinkTargetEmpty "a link has an empty target";
         "link-target-too-long" LinkTargetTooLong { bytes: usize } "the target of a symbolic link is longer than 4,095 bytes";
-        "link-target-nul" LinkTargetNul "the target of a symbolic link contains a NUL byte";
+        "link-target-nul" LinkTargetNul "the target of a link contains a NUL byte";
+        "hard-link-target" HardLinkTarget { target: Escaped, because: &'static str } "the target of a hard link is not a valid name";
         // Places.
         "parent-not-directory" ParentNotDirectory { parent: Escaped } "a parent of the name is not a directory";
         "link-loop" LinkLoop { hops: u64 } "a name leads through more symbolic links than the limit `link-hops` allows"

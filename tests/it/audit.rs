@@ -192,8 +192,18 @@ fn of_a_layer_alone_only_what_is_so_over_any_other_is_told() {
             layer().dir("b").opaque("b").hard_link("a", "b/c"),
             &["hard-link-missing"],
         ),
-        ("a hard link to itself, which a lower layer may have", layer().hard_link("a", "./a"), &[]),
-        ("a hard link to itself, wherever that is", layer().hard_link("./d/x", "d/x"), &[]),
+        (
+            "a hard link to itself, which a lower layer must have",
+            layer().hard_link("a", "./a"),
+            &["hard-link-repeated"],
+        ),
+        ("a hard link to itself, wherever that is", layer().hard_link("./d/x", "d/x"), &["hard-link-repeated"]),
+        ("a hard link that is itself where a lower layer has no link above it", layer().hard_link("d/x", "e/x"), &[]),
+        (
+            "a hard link to itself behind its whiteout",
+            layer().whiteout("a").hard_link("a", "a"),
+            &["hard-link-to-itself"],
+        ),
         (
             "a hard link to itself where its own opaque marker has left nothing",
             layer().dir("d").opaque("d").hard_link("./d/x", "d/x"),

@@ -95,7 +95,7 @@ fn index_size(block: &Block, limits: &Limits) -> Option<u64> {
     header.name(&mut name, &mut oddities).ok()?;
     let composed = entry::compose(&header, Extended::default(), &name, limits, &mut oddities).ok()?;
     let Composed { kind: EntryKind::File { size, sparse: None }, .. } = composed else { return None };
-    let is_plain = header.is_posix() && header.flag() == b'0' && oddities.into_quirks().is_empty();
+    let is_plain = header.is_plain_file() && oddities.into_quirks().is_empty();
     (is_plain && name == INDEX && size > 0).then_some(size)
 }
 

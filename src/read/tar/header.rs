@@ -186,6 +186,21 @@ impl Header {
         matches!(self.dialect(), Dialect::Old).then(|| self.dialect_quirk())
     }
 
+    /// Whether a POSIX header says "a regular file" in every field that some reader asks about the type: it has no target,
+    /// no device number, no file type or setuid bit in its mode, and nothing behind the end of a name.
+    pub(crate) fn is_plain_file(&self) -> bool {
+        let is_zero = |bytes: &[u8]| bytes.iter().all(|&byte| byte == 0);
+        let behind_name = self.bytes(NAME).get(self.own_name().len()..).unwrap_or_default();
+        let devices = [MAJOR, MINOR].map(|range| number::parse(self.bytes(range)));
+        self.is_posix()
+            && self.flag() == b'0'
+            && is_zero(behind_name)
+            && is_zero(self.bytes(TARGET))
+            && devices == [Some(0); 2]
+            && self.number("mode", MODE).is_ok_and(|mode| (0..=0o777).contains(&mode))
+            && !self.goes_on_behind_prefix()
+    }
+
     pub(crate) fn is_posix(&self) -> bool {
         matches!(self.dialect(), Dialect::Posix)
     }

@@ -22,6 +22,9 @@ pub(super) enum Key<'a> {
     StarSparse,
     /// A key of another reader that changes the entry, or where it goes.
     Foreign,
+    /// The encoding of names in the records. Names are bytes here, so in an `x` header it changes nothing. In a global
+    /// header it would change how other readers decode the names of all entries behind it.
+    Encoding,
     /// A volume label. In an `x` header it changes the entry. In a global header it is a comment.
     Label,
     /// An attribute that some readers apply. Layers do not have it.
@@ -55,7 +58,8 @@ impl<'a> Key<'a> {
             return Self::Sparse(rest);
         }
         match key {
-            b"comment" | b"charset" | b"hdrcharset" | b"LIBARCHIVE.creationtime" => Self::Harmless,
+            b"comment" | b"charset" | b"LIBARCHIVE.creationtime" => Self::Harmless,
+            b"hdrcharset" => Self::Encoding,
             b"SCHILY.dev" | b"SCHILY.ino" | b"SCHILY.nlink" => Self::Harmless,
             _ if key.starts_with(b"MSWINDOWS.") => Self::Harmless,
             _ if key.starts_with(b"SCHILY.acl.") => Self::Acl,
@@ -88,7 +92,7 @@ mod tests {
             Key::Path | Key::Target | Key::Size | Key::Uid | Key::Gid | Key::Mtime | Key::Xattr(_) => "applied",
             Key::Sparse(_) => "holes",
             Key::ForeignXattr(_) => "twin",
-            Key::OtherTime | Key::OwnerName | Key::Harmless => "no effect",
+            Key::OtherTime | Key::OwnerName | Key::Harmless | Key::Encoding => "no effect",
             Key::Acl => "`acl-dropped`",
             Key::Attribute | Key::Unknown => "`pax-unknown-key`",
             Key::StarSparse => "`sparse`",

@@ -76,7 +76,7 @@ impl Pax {
                     time(value).ok_or_else(malformed)?;
                 }
                 Key::ForeignXattr(name) => foreign.push((name, value)),
-                Key::OwnerName | Key::Harmless => {}
+                Key::OwnerName | Key::Harmless | Key::Encoding => {}
             }
         }
         if sparse_keys > 0 && sparse_keys != mentions_of_sparse(content) {

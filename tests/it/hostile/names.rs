@@ -26,10 +26,10 @@ pub(super) fn cases(out: &str) -> Vec<Case> {
         refused("name-climbs", "a link whose name climbs", layer().symlink("../out/new", "file")),
         refused("name-climbs", "a FIFO whose name climbs", layer().fifo("../out/new")),
         refused("name-climbs", "a hard link whose name climbs", layer().file("a", b"").hard_link("../out/new", "a")),
-        refused("name-climbs", "a hard link whose target climbs", layer().hard_link("a", "../out/file")),
-        refused("name-climbs", "a hard link whose absolute target climbs", layer().hard_link("a", "/../out/file")),
+        refused("hard-link-target", "a hard link whose target climbs", layer().hard_link("a", "../out/file")),
+        refused("hard-link-target", "a hard link whose absolute target climbs", layer().hard_link("a", "/../out/file")),
         refused(
-            "name-climbs",
+            "hard-link-target",
             "a hard link whose target climbs within",
             layer().file("b", b"").hard_link("a", "x/../b"),
         ),
@@ -92,7 +92,7 @@ pub(super) fn cases(out: &str) -> Vec<Case> {
             "a directory of 256 bytes on the way",
             layer().file(&format!("{}/x", "x".repeat(256)), b""),
         ),
-        refused("component-too-long", "a hard link's target of 256 bytes", layer().hard_link("a", &"x".repeat(256))),
+        refused("hard-link-target", "a hard link's target of 256 bytes", layer().hard_link("a", &"x".repeat(256))),
         refused(
             "component-too-long",
             "a link on the way with a component of 256 bytes",

@@ -409,6 +409,16 @@ pub(super) const CASES: &[Case] = &[
         Err("global-record"),
     ),
     ("a global path", || a().global(&[("path", b"g")]).file("f", b"").end(), Err("global-record")),
+    (
+        "a global encoding of names",
+        || a().global(&[("hdrcharset", b"BINARY")]).pax(&[("path", b"\xc3")]).file("f", b"").end(),
+        Err("global-record"),
+    ),
+    (
+        "a global encoding of content, which no reader converts",
+        || a().global(&[("charset", b"BINARY")]).file("f", b"").end(),
+        Ok(&["global-comment"]),
+    ),
     ("a global sparse map", || a().global(&[("GNU.sparse.map", b"0,1")]).file("f", b"").end(), Err("global-record")),
     ("a malformed global record", || a().with(Header::posix(b'g', b"g"), b"5 a=").end(), Err("pax-record")),
     (
