@@ -10,10 +10,14 @@ use crate::image::{LayerDescriptor, Selected};
 use crate::output::{Sink, Visibility};
 use crate::plan::Reporter;
 use crate::read::{Checked, Verifying};
-use crate::words::{Error, Note, Policy, Report};
+use crate::words::{Error, Escaped, Misuse, Note, Policy, Report};
+use cap_std::AmbientAuthority;
+use cap_std::fs::Dir;
 use std::ffi::OsStr;
 use std::io::{self, Read};
 use std::os::fd::AsFd;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 
 impl Unpacker {
     /// Unpacks an image as the directory `name` in `parent`, in a session of its own: see [`Session::unpack`].
@@ -158,5 +162,41 @@ impl Selected {
     /// The same.
     pub fn unpack_into(&self, parent: impl AsFd, name: impl AsRef<OsStr>, policy: &Policy) -> Result<Report, Error> {
         Unpacker::new(policy.clone()).with_limits(self.limits().clone()).unpack(self, parent, name)
+    }
+
+    /// Unpacks the image as [`Selected::unpack_into`] does, to a path of this machine. Its parent directory must exist;
+    /// the path itself must not exist, or be an empty directory.
+    ///
+    /// ```no_run
+    /// # use layercage::{Image, Policy, Selector};
+    /// # fn main() -> Result<(), layercage::Error> {
+    /// use cap_std::ambient_authority;
+    ///
+    /// let image = Image::open_ambient("app.oci.tar", ambient_authority())?;
+    /// let selected = image.select(&Selector::host())?;
+    /// selected.unpack_to("app/rootfs", &Policy::default(), ambient_authority())?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// The same. [`Misuse::NotAComponent`] for a path without a name at its end, such as `..` and `/`.
+    #[expect(clippy::disallowed_methods, reason = "the caller's authority allows paths of this machine")]
+    pub fn unpack_to(
+        &self,
+        path: impl AsRef<Path>,
+        policy: &Policy,
+        authority: AmbientAuthority,
+    ) -> Result<Report, Error> {
+        let path = path.as_ref();
+        let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
+            return Err(Misuse::NotAComponent { name: Escaped::new(path.as_os_str().as_bytes()) }.into());
+        };
+        // Of `rootfs`, the parent is the empty path.
+        let parent = if parent.as_os_str().is_empty() { Path::new(".") } else { parent };
+        let parent = Dir::open_ambient_dir(parent, authority)
+            .map_err(|error| Error::system("openat", parent.as_os_str().as_bytes(), error))?;
+        self.unpack_into(parent, name, policy)
     }
 }
