@@ -3,7 +3,11 @@
 #![allow(clippy::disallowed_methods, reason = "tests set up the worlds around the code, and look at them afterwards")]
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "tests")]
 
+#[path = "../../tests/it/skip.rs"]
+mod skip;
+
 use serde_json::Value;
+use skip::skip;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -57,7 +61,7 @@ fn the_wall_is_up_before_the_first_byte_is_read_and_the_first_thread_started() {
         traced.args(["-f", "-e", "trace=read,pread64,openat,clone,clone3,landlock_restrict_self,capset", "-o"]);
         traced.arg(&trace).arg(COMMAND).args(arguments).current_dir(place.path());
         if !traced.stdin(Stdio::null()).output().is_ok_and(|output| output.status.success()) {
-            eprintln!("skipped, since it needs strace");
+            skip("it needs strace");
             return;
         }
         let trace = fs::read_to_string(trace).unwrap();

@@ -3,8 +3,12 @@
 #![allow(clippy::disallowed_methods, reason = "tests set up the worlds around the code, and look at them afterwards")]
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "tests")]
 
+#[path = "../../tests/it/skip.rs"]
+mod skip;
+
 use rustix::process::{Pid, Signal, kill_process};
 use sha2::{Digest, Sha256};
+use skip::skip;
 use std::fs;
 use std::io::{Read, Write};
 use std::os::unix::process::ExitStatusExt;
@@ -131,7 +135,7 @@ fn a_signal_ends_an_unpacking_and_nothing_is_left() {
     image(place.path());
     for (signal, jobs) in ENDING.into_iter().zip(["1", "2", "3"]) {
         if is_ignored(signal) {
-            eprintln!("skipped: {signal:?} is ignored here, as under nohup, and so by the command");
+            skip(&format!("{signal:?} is ignored here, as under nohup, and so by the command"));
             continue;
         }
         let child = unpacking(place.path(), jobs);
@@ -150,7 +154,7 @@ fn a_second_signal_ends_it_at_once_and_the_next_run_cleans_up() {
     let place = tempfile::tempdir().unwrap();
     image(place.path());
     let [first, second, ..] = heeded()[..] else {
-        eprintln!("skipped: two of {ENDING:?} are ignored here, and so by the command");
+        skip(&format!("two of {ENDING:?} are ignored here, and so by the command"));
         return;
     };
     let child = unpacking(place.path(), "2");
@@ -226,7 +230,7 @@ fn a_signal_ends_the_verification_of_a_layer_that_never_comes() {
     let place = tempfile::tempdir().unwrap();
     let digest = format!("sha256:{}", "0".repeat(64));
     let [signal, ..] = heeded()[..] else {
-        eprintln!("skipped: all of {ENDING:?} are ignored here, and so by the command");
+        skip(&format!("all of {ENDING:?} are ignored here, and so by the command"));
         return;
     };
     let child = start(&[COMMAND, "apply", "--digest", &digest, "-", "."], place.path());

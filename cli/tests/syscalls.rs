@@ -12,7 +12,11 @@ mod build;
 #[allow(dead_code, reason = "other tests need more of it")]
 mod layer;
 
+#[path = "../../tests/it/skip.rs"]
+mod skip;
+
 use layer::{Attributes, LayerBuilder, mode};
+use skip::skip;
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -88,7 +92,7 @@ fn no_kind_of_entry_costs_more_system_calls_than_the_page_says() {
         return;
     }
     if Command::new("strace").arg("--version").output().is_err() {
-        eprintln!("skipped, since there is no strace: system calls counted");
+        skip("there is no strace: system calls counted");
         return;
     }
     let rows: Vec<Row> = KINDS.iter().map(row).collect();

@@ -15,6 +15,8 @@ mod child;
 mod docker;
 mod images;
 mod refused;
+#[path = "../it/skip.rs"]
+mod skip;
 #[path = "../it/support/tree.rs"]
 #[allow(dead_code, reason = "the tests of `it` use all of it")]
 mod tree;
@@ -25,6 +27,7 @@ use cap_std::ambient_authority;
 use cap_std::fs::Dir;
 use layercage::policy::Devices;
 use layercage::{Image, Policy, Report, Selector};
+use skip::skip;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -32,13 +35,6 @@ use tree::Listing;
 
 /// A difference that is known: the tool, the path (`*` for all), the field (`*` for the whole entry), and the reason.
 type Known = (&'static str, &'static str, &'static str, &'static str);
-
-/// Says what is skipped; fails where nothing may be.
-fn skip(what: &str) {
-    let must_run = std::env::var_os("LAYERCAGE_NO_SKIP").is_some_and(|value| value == "1");
-    assert!(!must_run, "must not be skipped: {what}");
-    eprintln!("skipped: {what}");
-}
 
 /// Whether all these programs are installed; says which are not.
 fn have(programs: &[&str]) -> bool {

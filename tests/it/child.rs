@@ -1,5 +1,6 @@
 //! Tests in a process of their own: for what is the process's (limits, umask, root), and not a thread's.
 
+use crate::skip::skip;
 use std::ffi::OsStr;
 use std::process::{Command, Stdio};
 
@@ -84,7 +85,7 @@ fn within(wrapper: &[&str], test: &str, variables: &[(&str, &OsStr)]) -> Option<
     // It also takes that the test binary can be reached.
     let works = wrapped(inner.get_program()).arg("--list").stdout(Stdio::null()).stderr(Stdio::null()).status();
     if !works.is_ok_and(|status| status.success()) {
-        eprintln!("skipped, since it needs `{}`: {test}", wrapper.join(" "));
+        skip(&format!("it needs `{}`: {test}", wrapper.join(" ")));
         return None;
     }
     let mut command = wrapped(inner.get_program());

@@ -1,6 +1,7 @@
 //! Replacing and removing what is there may fail: then it is there as it was.
 
 use crate::child;
+use crate::skip::skip;
 use crate::staged::dead_stage;
 use crate::support::layer::{LayerBuilder, mode};
 use crate::support::tree::{self, Listing};
@@ -99,7 +100,7 @@ fn a_directory_with_a_file_that_a_flag_protects_is_not_lost_in_part() {
         world.apply(&[full().file("other", b"").file("d/m/fixed", b"")], &Policy::default()).unwrap();
         let fixed = world.root().join("d/m/fixed").into_os_string().into_string().unwrap();
         if !run("chattr", &["+i", &fixed]) {
-            eprintln!("skipped: this file system has no such flags");
+            skip("this file system has no such flags");
             return;
         }
         let before = tree::list(&world.root());
@@ -418,7 +419,7 @@ fn replaces_on_an_overlay() {
         let [lower, upper, work] = [&world.root(), &upper, &work].map(|path| path.to_str().unwrap().to_owned());
         let options = format!("lowerdir={lower},upperdir={upper},workdir={work},redirect_dir=off");
         if !run("mount", &["-t", "overlay", "-o", &options, "none", merged.to_str().unwrap()]) {
-            eprintln!("skipped: no overlay can be mounted here");
+            skip("no overlay can be mounted here");
             return;
         }
         let mut rootfs = Rootfs::over(&open(&merged)).unwrap();

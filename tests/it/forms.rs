@@ -1,5 +1,6 @@
 //! One image in every form that images have on disk, and one tree that comes of all of them.
 
+use crate::skip::skip;
 use crate::support::forms::{self, Parts, document, gzip, sha256};
 use crate::support::layer::LayerBuilder;
 use crate::support::layout::{self, Stored};
@@ -82,7 +83,7 @@ fn every_form_gives_one_tree() {
 #[test]
 fn every_form_of_skopeo_gives_one_tree() {
     if Command::new("skopeo").arg("--version").output().is_err() {
-        eprintln!("skipped: skopeo is not installed (its twin: every_form_gives_one_tree)");
+        skip("skopeo is not installed (its twin: every_form_gives_one_tree)");
         return;
     }
     let place = tempfile::tempdir().unwrap();
@@ -196,7 +197,7 @@ fn archives_that_leave_holes_out_and_link_files_are_read_where_they_lie() {
             .output();
         match done {
             Ok(done) if done.status.success() => assert_read(&format!("{program} {options:?}")),
-            other => eprintln!("skipped: {program} {options:?} does not run here ({other:?}); Rust's tar is its twin"),
+            other => skip(&format!("{program} {options:?} does not run here ({other:?}); Rust's tar is its twin")),
         }
     };
     for format in ["gnu", "oldgnu", "posix"] {

@@ -1,5 +1,6 @@
 //! Files with holes as GNU tar and bsdtar write them: all four formats are taken as they come from their writers.
 
+use crate::skip::skip;
 use crate::support::open;
 use layercage::{Layer, Policy, Rootfs, Unpacker};
 use std::fs::{self, File};
@@ -54,7 +55,7 @@ fn every_format_is_taken_from_the_writers_that_there_are() {
         let written =
             Command::new(program).args(*arguments).args(["-cf", "-"]).args(names).current_dir(&place).output();
         let Ok(written) = written else {
-            println!("skipped: {program} is not installed");
+            skip(&format!("{program} is not installed"));
             continue;
         };
         let what = format!("{program} {}", arguments.join(" "));

@@ -48,6 +48,7 @@ mod sandbox;
 mod sessions;
 #[cfg(all(feature = "image", feature = "gzip", feature = "zstd"))]
 mod sinks;
+mod skip;
 mod source;
 mod staged;
 mod support;

@@ -1,5 +1,6 @@
 //! What an inode carries after layers were applied: modes and times, to the nanosecond and however deep.
 
+use crate::skip::skip;
 use crate::support::layer::{Attributes, LayerBuilder, mode};
 use crate::support::tree;
 use crate::support::world::World;
@@ -119,9 +120,9 @@ fn applies_over_short_times() {
         };
         let made = run("mkfs.ext4", &["-q".as_ref(), "-I".as_ref(), inode.as_ref(), disk.as_ref()]);
         if !made || !run("mount", &["-o".as_ref(), "loop".as_ref(), disk.as_ref(), mount.as_ref()]) {
-            eprintln!(
-                "skipped, since it takes mkfs.ext4, root and a loop device (its twin: \
-                 a_time_is_noted_if_and_only_if_the_file_system_changed_it)"
+            skip(
+                "it takes mkfs.ext4, root and a loop device (its twin: \
+                 a_time_is_noted_if_and_only_if_the_file_system_changed_it)",
             );
             return;
         }

@@ -1,6 +1,7 @@
 //! The sandbox: what gets past all of our own code is stopped by the kernel.
 
 use crate::child;
+use crate::skip::skip;
 use crate::support::layer::{Attributes, LayerBuilder, mode};
 use crate::support::{open, tree};
 use landlock::{AccessFs, CompatLevel, Compatible, Ruleset, RulesetAttr};
@@ -96,7 +97,7 @@ fn mknod(path: &Path, kind: FileType) -> io::Result<()> {
 #[test]
 fn the_kernel_stops_every_call_that_leads_outside() {
     if !has_landlock() {
-        eprintln!("skipped, since this kernel has no Landlock, or one before Linux 5.19");
+        skip("this kernel has no Landlock, or one before Linux 5.19");
         return;
     }
     let place = tempfile::tempdir().unwrap();
@@ -157,7 +158,7 @@ fn runs_into_the_sandbox() {
     for (what, attempt) in others {
         match forbids(what) {
             true => assert_denied(what.name(), &attempt()),
-            false => eprintln!("skipped, since this kernel's Landlock does not know it: {what}"),
+            false => skip(&format!("this kernel's Landlock does not know it: {what}")),
         }
     }
     assert!(rustix::thread::no_new_privs().unwrap());
@@ -280,7 +281,7 @@ fn unpacks_in_the_sandbox() {
 #[test]
 fn only_the_privileges_stay_that_the_policy_needs() {
     if !rustix::process::geteuid().is_root() {
-        eprintln!("skipped: whoever is not root has no privileges to give up");
+        eprintln!("skipped, since it needs root: giving up privileges");
         return;
     }
     for kind in ["default", "least", "most", "reading"] {

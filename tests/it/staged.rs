@@ -4,6 +4,7 @@ mod failed;
 mod replaced;
 
 use crate::child;
+use crate::skip::skip;
 use crate::support::layer::{Attributes, LayerBuilder, mode};
 use crate::support::{is_root, open, tree};
 use cap_std::ambient_authority;
@@ -70,7 +71,7 @@ fn a_synced_tree_is_on_the_disk_before_its_name_and_the_name_before_the_end() {
     traced.args(["-f", "-e", "trace=syncfs,renameat2,fsync", "-o"]).arg(&trace);
     traced.arg(test.get_program()).args(test.get_args()).env("PLACE", place.path());
     if !traced.output().is_ok_and(|output| output.status.success()) {
-        eprintln!("skipped, since it needs strace");
+        skip("it needs strace");
         return;
     }
     let trace = fs::read_to_string(trace).unwrap();

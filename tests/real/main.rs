@@ -9,11 +9,15 @@
 #![allow(clippy::disallowed_methods, reason = "tests set up the worlds around the code, and look at them afterwards")]
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
+#[path = "../it/skip.rs"]
+mod skip;
+
 use cap_std::ambient_authority;
 use cap_std::fs::Dir;
 use layercage::audit::{Audit, Finding, Lower, Observer};
 use layercage::policy::Devices;
 use layercage::{Image, Limits, Policy, Selector};
+use skip::skip;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -125,7 +129,7 @@ fn forms(image: &Path, made: &Path) -> Vec<PathBuf> {
             assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
             forms.push(directory);
         }
-        Err(_) => eprintln!("skipped: there is no skopeo to make a `dir:` of {}", image.display()),
+        Err(_) => skip(&format!("there is no skopeo to make a `dir:` of {}", image.display())),
     }
     forms
 }

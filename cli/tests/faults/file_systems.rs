@@ -1,6 +1,7 @@
 //! File systems that are full, read-only, or lack something. They are mounted where nobody else sees them.
 
 use crate::layers::{attributed, layer_of_root};
+use crate::skip::skip;
 use crate::{COMMAND, tree};
 use std::fs;
 use std::path::Path;
@@ -8,7 +9,7 @@ use std::process::{Command, Output, Stdio};
 use tar::EntryType::{Fifo, Regular as File};
 
 /// Runs a shell script in a mount namespace of its own, as root there; `None`, saying so, where that cannot be had, or
-/// where its `mount` fails, which it says by the code 77.
+/// where its `mount` fails, which it says by the code 77, or by 78 when it takes a kernel that few machines have.
 pub(crate) fn mounted(place: &Path, script: &str) -> Option<Output> {
     let options: &[&str] = match rustix::process::geteuid().is_root() {
         true => &["--mount"],
@@ -18,8 +19,12 @@ pub(crate) fn mounted(place: &Path, script: &str) -> Option<Output> {
     command.args(options).args(["--", "sh", "-c", script, COMMAND]).current_dir(place).stdin(Stdio::null());
     let output = command.output().ok()?;
     let said = String::from_utf8_lossy(&output.stderr);
+    if output.status.code() == Some(78) {
+        eprintln!("skipped, since this kernel cannot mount it: {}", said.trim());
+        return None;
+    }
     if output.status.code() == Some(77) || said.starts_with("unshare:") {
-        eprintln!("skipped, since it cannot be mounted: {}", said.trim());
+        skip(&format!("it cannot be mounted: {}", said.trim()));
         return None;
     }
     Some(output)
@@ -132,7 +137,7 @@ fn assert_has_no_room(mount: &str, bytes: usize) -> bool {
         let Some(output) = mounted(place.path(), &script) else { return false };
         let (code, said) = ended(&output);
         if said.contains("[xattr-unsupported]") {
-            eprintln!("skipped, since this file system takes no such attribute: {mount}");
+            skip(&format!("this file system takes no such attribute: {mount}"));
             return false;
         }
         assert_eq!(code, Some(expected), "{mount}: {said}");
@@ -168,8 +173,8 @@ fn names_that_differ_in_case_alone_are_one_where_the_file_system_says_so() {
     let names = layer_of_root(&[(File, "name", "name", 0o644), (File, "NAME", "NAME", 0o644)]);
     fs::write(place.path().join("layer"), names).unwrap();
     // Linux 6.13, with CONFIG_UNICODE.
-    let script = "mount -t tmpfs -o casefold tmpfs root || exit 77
-        chattr +F root || exit 77
+    let script = "mount -t tmpfs -o casefold tmpfs root || exit 78
+        chattr +F root || exit 78
         \"$0\" apply layer root; code=$?
         test \"$(ls -A root | wc -l)\" = 1 || exit 51
         exit $code";

@@ -10,9 +10,12 @@ mod file_systems;
 mod job;
 mod layers;
 mod short;
+#[path = "../../../tests/it/skip.rs"]
+mod skip;
 mod tree;
 
 use job::Job;
+use skip::skip;
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
@@ -200,7 +203,7 @@ fn has_strace() -> bool {
     probe.args(["-f", "-qqq", "-o", "/dev/null", "-e", "inject=getuid:error=EIO", "true"]);
     let works = probe.stdin(Stdio::null()).output().is_ok_and(|output| output.status.success());
     if !works {
-        eprintln!("skipped, since it needs strace, and the right to trace");
+        skip("it needs strace, and the right to trace");
     }
     works
 }
