@@ -4,17 +4,16 @@ use super::bytes::Bytes;
 use super::compress;
 use super::layers;
 use super::pieces::Pieces;
-use super::support::open;
 use super::support::tree::{self, Listing};
 use super::support::world::World;
+use super::support::{open, sha256};
 use layercage::error::{Blame, Effect, ErrorKind};
 use layercage::policy::{Devices, Fifos, IdMap, Links, Mtime, OwnerMap, Owners, Preset, SetId, Xattrs};
 use layercage::rules::QuirkRule;
 use layercage::tar::{EndMark, TarReader, Timestamp};
-use layercage::{Applied, Digest, Error, Expected, Layer, Limits, Policy, Report, Rootfs, Staged, Unpacker};
+use layercage::{Applied, Error, Expected, Layer, Limits, Policy, Report, Rootfs, Staged, Unpacker};
 use rustix::thread::{set_thread_res_gid, set_thread_res_uid};
 use rustix::{fs::Gid, fs::Uid};
-use sha2::Digest as _;
 use std::fs::{self, File};
 use std::num::NonZeroUsize;
 use std::path::Path;
@@ -188,10 +187,6 @@ fn tell<'a>(told: u8, blob: &'a [u8], layer: &[u8], sizes: &'a [u8]) -> Layer<Pi
         WRONG_DIGEST => stream.expecting(Expected::unchecked().with_digest(sha256(b"something else"))),
         _ => stream.expecting(Expected::blob(sha256(blob), blob.len() as u64).with_diff_id(sha256(layer))),
     }
-}
-
-fn sha256(bytes: &[u8]) -> Digest {
-    Digest::Sha256(sha2::Sha256::digest(bytes).into())
 }
 
 fn entries(layer: &[u8]) -> u64 {

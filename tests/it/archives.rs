@@ -1,10 +1,10 @@
 //! Archives of images that are broken or hostile, each in one place: each is refused by its own rule, and nothing is
 //! written.
 
-use crate::support::forms::{self, Parts, document, gzip, hex, sha256};
+use crate::support::forms::{self, Parts, document, gzip, hex};
 use crate::support::layer::{Attributes, LayerBuilder};
 use crate::support::layout::{self, Stored};
-use crate::support::{open, tree};
+use crate::support::{open, sha256, tree};
 use layercage::error::Blame;
 use layercage::rules::Limit;
 use layercage::{Error, Image, Limits, Policy, Selector};

@@ -3,16 +3,15 @@
 
 use crate::child;
 use crate::support::layer::LayerBuilder;
-use crate::support::open;
+use crate::support::{open, sha256};
 use flate2::{Compression, write::GzEncoder};
 use layercage::audit::{Audit, Observer};
 use layercage::blob::{Checked, LayerStream};
 use layercage::error::{Blame, Effect};
 use layercage::sink::{Data, Judged, LayerContext, Reporter, SinkError};
 use layercage::tar::Change;
-use layercage::{Digest, Error, Expected, Image, Layer, Limits, Policy, Rootfs, Sink, Staged, Unpacker};
+use layercage::{Error, Expected, Image, Layer, Limits, Policy, Rootfs, Sink, Staged, Unpacker};
 use rustix::process::{Resource, Rlimit, setrlimit};
-use sha2::Digest as _;
 use std::fs;
 use std::io::{self, Cursor, ErrorKind, Read, Write};
 use std::num::NonZeroUsize;
@@ -33,10 +32,6 @@ impl Read for Download {
             bytes => Ok(bytes),
         }
     }
-}
-
-fn sha256(bytes: &[u8]) -> Digest {
-    Digest::Sha256(sha2::Sha256::digest(bytes).into())
 }
 
 /// Content that no compression makes vanish, longer than all that is read ahead on one thread.

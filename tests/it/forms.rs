@@ -1,11 +1,11 @@
 //! One image in every form that images have on disk, and one tree that comes of all of them.
 
 use crate::skip::skip;
-use crate::support::forms::{self, Parts, document, gzip, sha256};
+use crate::support::forms::{self, Parts, document, gzip};
 use crate::support::layer::LayerBuilder;
 use crate::support::layout::{self, Stored};
-use crate::support::open;
 use crate::support::tree::{self, Listing};
+use crate::support::{open, sha256};
 use cap_std::ambient_authority;
 use layercage::error::{Blame, Misuse};
 use layercage::image::{BlobReader, ImageForm, ManifestKind, Scratch};

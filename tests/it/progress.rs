@@ -2,13 +2,12 @@
 
 use crate::child;
 use crate::support::layer::LayerBuilder;
-use crate::support::{is_root, open, tree};
+use crate::support::{is_root, open, sha256, tree};
 use cap_std::ambient_authority;
 use cap_std::fs::Dir;
 use layercage::error::{Blame, Effect, Misuse};
 use layercage::progress::{Advance, Progress, Step};
-use layercage::{Digest, Error, Expected, Image, Layer, Policy, Rootfs, Selector, Unpacker};
-use sha2::{Digest as _, Sha256};
+use layercage::{Error, Expected, Image, Layer, Policy, Rootfs, Selector, Unpacker};
 use std::fs;
 use std::io::{self, Cursor, Read, Seek, SeekFrom};
 use std::num::NonZeroUsize;
@@ -85,10 +84,6 @@ fn a_cancelled_unpacking_leaves_nothing_at_whatever_moment_and_on_however_many_t
     }
 }
 
-fn digest(bytes: &[u8]) -> Digest {
-    Digest::Sha256(Sha256::digest(bytes).into())
-}
-
 /// Two files and something large between them.
 fn layer() -> Vec<u8> {
     LayerBuilder::new().file("a", b"a").file("large", &vec![7; 3 << 20]).file("z", b"z").build()
@@ -100,7 +95,7 @@ fn a_cancelled_application_says_whether_it_has_done_anything() {
         let place = tempfile::tempdir().unwrap();
         let apply = |progress: &mut (dyn Progress + Send)| {
             let bytes = layer();
-            let known = Layer::new(&bytes[..]).expecting(Expected::unchecked().with_digest(digest(&bytes)));
+            let known = Layer::new(&bytes[..]).expecting(Expected::unchecked().with_digest(sha256(&bytes)));
             let mut rootfs = Rootfs::over(&open(place.path())).unwrap();
             let unpacker = unpacker(jobs).with_scratch(open(place.path()));
             unpacker.session().with_progress(progress).apply(known, &mut rootfs).unwrap_err()
@@ -144,7 +139,7 @@ fn amounts_are_those_of_all_layers_and_do_not_fall_from_one_to_the_next() {
             // One that fails counts as far as it came.
             watched.apply(Layer::new(&bytes[..1_100]), &mut rootfs).unwrap_err();
             sums = *told.lock().unwrap().last().unwrap();
-            let known = Layer::new(&bytes[..]).expecting(Expected::blob(digest(bytes), bytes.len() as u64));
+            let known = Layer::new(&bytes[..]).expecting(Expected::blob(sha256(bytes), bytes.len() as u64));
             let report = watched.apply(known, &mut rootfs).unwrap().into_report();
             let last = *told.lock().unwrap().last().unwrap();
             let expected = (sums.entries + report.entries, sums.bytes_written + report.bytes_written);
@@ -202,14 +197,14 @@ fn a_seekable_layer_is_verified_where_it_lies_and_read_again() {
             let mut rootfs = Rootfs::over(&open(place.path())).unwrap();
             unpacker(jobs).apply(layer.seekable(), &mut rootfs)
         };
-        let wrong = apply(Layer::new(&mut reader).expecting(Expected::unchecked().with_digest(digest(b"another"))))
+        let wrong = apply(Layer::new(&mut reader).expecting(Expected::unchecked().with_digest(sha256(b"another"))))
             .unwrap_err();
         assert_eq!((wrong.rule_id(), wrong.effect()), (Some("digest-mismatch"), Effect::None));
         assert_eq!(fs::read_dir(place.path()).unwrap().count(), 0);
         (reader.read, _) = (0, reader.seek(SeekFrom::Start(6)).unwrap());
         apply(
             Layer::new(&mut reader)
-                .expecting(Expected::blob(digest(&bytes), bytes.len() as u64).with_diff_id(digest(&bytes))),
+                .expecting(Expected::blob(sha256(&bytes), bytes.len() as u64).with_diff_id(sha256(&bytes))),
         )
         .unwrap();
         assert_eq!(reader.read, 2 * bytes.len() as u64);
@@ -243,7 +238,7 @@ fn a_seekable_layer_needs_no_room_in_a_root_that_we_may_not_write_to() {
 fn applies_below_a_root() {
     let Some(place) = std::env::var_os("PLACE") else { return };
     let bytes = LayerBuilder::new().file("ours/file", b"").build();
-    let layer = Layer::new(Cursor::new(&bytes)).expecting(Expected::unchecked().with_digest(digest(&bytes)));
+    let layer = Layer::new(Cursor::new(&bytes)).expecting(Expected::unchecked().with_digest(sha256(&bytes)));
     let mut rootfs = Rootfs::over(&open(place.as_ref())).unwrap();
     unpacker(1).apply(layer.seekable(), &mut rootfs).unwrap();
 }
@@ -255,7 +250,7 @@ fn a_layer_that_is_changed_between_its_two_readings_is_found_out() {
         let (bytes, other) = (layer(), LayerBuilder::new().file("evil", b"e").build());
         let mut reader = Twice { first: Cursor::new(bytes.clone()), second: Some(other), read: 0 };
         let mut rootfs = Rootfs::over(&open(place.path())).unwrap();
-        let layer = Layer::new(&mut reader).expecting(Expected::unchecked().with_digest(digest(&bytes))).seekable();
+        let layer = Layer::new(&mut reader).expecting(Expected::unchecked().with_digest(sha256(&bytes))).seekable();
         let error = unpacker(jobs).apply(layer, &mut rootfs).unwrap_err();
         assert_eq!((error.blame(), error.effect()), (Blame::System, Effect::Partial));
         assert!(format!("{error:#}").contains("changed it after it was verified"), "{error:#}");

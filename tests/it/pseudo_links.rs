@@ -4,10 +4,9 @@ use crate::child;
 use crate::support::layer::{Attributes, LayerBuilder, mode};
 use crate::support::tree::{self, Listing};
 use crate::support::world::World;
-use crate::support::{is_root, open};
+use crate::support::{is_root, open, sha256};
 use layercage::error::Effect;
-use layercage::{Digest, Expected, Layer, Policy, Report, Rootfs, Staged, Unpacker};
-use sha2::Digest as _;
+use layercage::{Expected, Layer, Policy, Report, Rootfs, Staged, Unpacker};
 use std::collections::BTreeSet;
 use std::fs;
 use std::num::NonZeroUsize;
@@ -77,7 +76,7 @@ fn upper() -> LayerBuilder {
 fn trees(place: &Path) -> Vec<(String, Listing, Report)> {
     let bytes = [lower(), upper()].map(LayerBuilder::build);
     let known = |bytes: &'_ [u8]| {
-        let digest = Digest::Sha256(sha2::Sha256::digest(bytes).into());
+        let digest = sha256(bytes);
         (digest, bytes.len() as u64)
     };
     let mut found = Vec::new();

@@ -1,7 +1,7 @@
 //! Sessions: what spans layers, whole images to sinks of users, progress and cancelling.
 
-use crate::support::forms::sha256;
 use crate::support::layer::LayerBuilder;
+use crate::support::sha256;
 use crate::support::{open, tree};
 use cap_std::ambient_authority;
 use cap_std::fs::Dir;

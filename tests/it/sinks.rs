@@ -1,7 +1,7 @@
 //! Sinks of users: what they are given, in which order they are called, and who is blamed when they fail.
 
 use crate::support::layer::LayerBuilder;
-use crate::support::{forms::sha256, open};
+use crate::support::{open, sha256};
 use layercage::blob::Checked;
 use layercage::error::{Blame, Effect, ErrorKind, Misuse};
 use layercage::policy::Terms;

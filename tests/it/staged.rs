@@ -6,20 +6,15 @@ mod replaced;
 use crate::child;
 use crate::skip::skip;
 use crate::support::layer::{Attributes, LayerBuilder, mode};
-use crate::support::{is_root, open, tree};
+use crate::support::{is_root, open, sha256, tree};
 use cap_std::ambient_authority;
 use layercage::error::Misuse;
 use layercage::policy::Durability;
-use layercage::{Digest, Expected, Image, Layer, Policy, Rootfs, Selector, Staged, Unpacker};
-use sha2::{Digest as _, Sha256};
+use layercage::{Expected, Image, Layer, Policy, Rootfs, Selector, Staged, Unpacker};
 use std::fs;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
-
-fn digest(bytes: &[u8]) -> Digest {
-    Digest::Sha256(Sha256::digest(bytes).into())
-}
 
 fn names(path: &Path) -> Vec<String> {
     fs::read_dir(path).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
@@ -30,7 +25,7 @@ fn a_tree_is_visible_after_its_commit_and_not_before() {
     let place = tempfile::tempdir().unwrap();
     let bytes = LayerBuilder::new().file("etc/hostname", b"a\n").build();
     let layer = Layer::new(&bytes[..])
-        .expecting(Expected::blob(digest(&bytes), bytes.len() as u64).with_diff_id(digest(&bytes)));
+        .expecting(Expected::blob(sha256(&bytes), bytes.len() as u64).with_diff_id(sha256(&bytes)));
     let mut staged = Staged::beside(&open(place.path()), "rootfs").unwrap();
     let proof = Unpacker::new(Policy::default()).apply(layer, staged.rootfs()).unwrap().verified().unwrap();
     assert!(!place.path().join("rootfs").exists());
@@ -51,7 +46,7 @@ fn any_handle_of_a_directory_will_do() {
         ("std", Staged::beside(fs::File::open(place.path()).unwrap(), "std").unwrap()),
         ("fd", Staged::beside(fd, "fd").unwrap()),
     ] {
-        let layer = || Layer::new(&bytes[..]).expecting(Expected::unchecked().with_diff_id_alone(digest(&bytes)));
+        let layer = || Layer::new(&bytes[..]).expecting(Expected::unchecked().with_diff_id_alone(sha256(&bytes)));
         let proof = unpacker.apply(layer(), staged.rootfs()).unwrap().verified().unwrap();
         staged.commit(vec![proof]).unwrap();
         assert_eq!(fs::read(place.path().join(name).join("etc/hostname")).unwrap(), b"a\n");
@@ -95,7 +90,7 @@ fn commits_a_synced_tree() {
     let commit = |mut staged: Staged, policies: &[Durability]| {
         let proofs = policies.iter().map(|&durability| {
             let layer = Layer::new(&bytes[..])
-                .expecting(Expected::blob(digest(&bytes), bytes.len() as u64).with_diff_id(digest(&bytes)));
+                .expecting(Expected::blob(sha256(&bytes), bytes.len() as u64).with_diff_id(sha256(&bytes)));
             let unpacker = Unpacker::new(Policy::default().with_durability(durability));
             unpacker.apply(layer, staged.rootfs()).unwrap().verified().unwrap()
         });
@@ -115,12 +110,12 @@ fn what_is_not_proven_is_not_committed() {
     let unpacker = Unpacker::new(Policy::default());
     let proven = || {
         Layer::new(&bytes[..])
-            .expecting(Expected::blob(digest(&bytes), bytes.len() as u64).with_diff_id(digest(&bytes)))
+            .expecting(Expected::blob(sha256(&bytes), bytes.len() as u64).with_diff_id(sha256(&bytes)))
     };
 
     let mut staged = Staged::beside(&open(place.path()), "rootfs").unwrap();
     let applied = unpacker
-        .apply(Layer::new(&bytes[..]).expecting(Expected::unchecked().with_digest(digest(&bytes))), staged.rootfs())
+        .apply(Layer::new(&bytes[..]).expecting(Expected::unchecked().with_digest(sha256(&bytes))), staged.rootfs())
         .unwrap();
     let unproven = applied.verified().unwrap_err();
     assert!(matches!(unproven.misuse(), Some(Misuse::Unproven { .. })), "{unproven}");
@@ -144,7 +139,7 @@ fn the_proofs_of_one_tree_do_not_make_another_visible() {
     let (good, bad) = (LayerBuilder::new().file("good", b"").build(), LayerBuilder::new().file("bad", b"").build());
     let unpacker = Unpacker::new(Policy::default());
     let layer =
-        Layer::new(&good[..]).expecting(Expected::blob(digest(&good), good.len() as u64).with_diff_id(digest(&good)));
+        Layer::new(&good[..]).expecting(Expected::blob(sha256(&good), good.len() as u64).with_diff_id(sha256(&good)));
     let mut proven = Staged::beside(&open(place.path()), "proven").unwrap();
     let proof = unpacker.apply(layer, proven.rootfs()).unwrap().verified().unwrap();
     let mut unproven = Staged::beside(&open(place.path()), "unproven").unwrap();
@@ -392,7 +387,7 @@ fn nobody_else_may_go_into_a_tree_that_is_staged() {
     };
     keeps_out("before the first layer");
     let proven = Layer::new(&layer[..])
-        .expecting(Expected::blob(digest(&layer), layer.len() as u64).with_diff_id(digest(&layer)));
+        .expecting(Expected::blob(sha256(&layer), layer.len() as u64).with_diff_id(sha256(&layer)));
     let proof = Unpacker::new(Policy::default()).apply(proven, staged.rootfs()).unwrap().verified().unwrap();
     keeps_out("after the root's own entry");
     staged.commit(vec![proof]).unwrap();
@@ -408,7 +403,7 @@ fn what_takes_the_place_of_a_staging_directory_is_neither_removed_nor_made_visib
         let bytes = LayerBuilder::new().file("good", b"").build();
         let mut staged = Staged::beside(&open(place.path()), "rootfs").unwrap();
         let proven = Layer::new(&bytes[..])
-            .expecting(Expected::blob(digest(&bytes), bytes.len() as u64).with_diff_id(digest(&bytes)));
+            .expecting(Expected::blob(sha256(&bytes), bytes.len() as u64).with_diff_id(sha256(&bytes)));
         let proof = Unpacker::new(Policy::default()).apply(proven, staged.rootfs()).unwrap().verified().unwrap();
         let stage = stage(place.path());
         fs::rename(&stage, place.path().join("stolen")).unwrap();
@@ -464,7 +459,7 @@ fn stages_locked_roots() {
         let bytes = LayerBuilder::new().dir_with(".", &mode(bits)).file("file", b"").build();
         for durability in [Durability::Kernel, Durability::Synced] {
             let proven = Layer::new(&bytes[..])
-                .expecting(Expected::blob(digest(&bytes), bytes.len() as u64).with_diff_id(digest(&bytes)));
+                .expecting(Expected::blob(sha256(&bytes), bytes.len() as u64).with_diff_id(sha256(&bytes)));
             let mut staged = Staged::beside(&open(&place), format!("{bits:o}")).unwrap().with_durability(durability);
             let proof = Unpacker::new(Policy::default()).apply(proven, staged.rootfs()).unwrap().verified().unwrap();
             staged.commit(vec![proof]).unwrap();
@@ -480,7 +475,7 @@ fn stages_locked_roots() {
 #[test]
 fn digest_and_size_alone_prove_a_layer_that_has_no_diff_id() {
     let bytes = LayerBuilder::new().file("a", b"a").build();
-    let (blob, size) = (digest(&bytes), bytes.len() as u64);
+    let (blob, size) = (sha256(&bytes), bytes.len() as u64);
     for jobs in 1..=3 {
         let place = tempfile::tempdir().unwrap();
         let apply = |expected: Expected, name: &str| {
@@ -492,9 +487,9 @@ fn digest_and_size_alone_prove_a_layer_that_has_no_diff_id() {
         let unproven = apply(Expected::blob(blob, size), "known").unwrap_err();
         assert!(matches!(unproven.misuse(), Some(Misuse::Unproven { missing: "a diff ID" })), "{unproven}");
         for (wrong, rule) in [
-            (Expected::blob_alone(digest(b"other"), size), "digest-mismatch"),
+            (Expected::blob_alone(sha256(b"other"), size), "digest-mismatch"),
             (Expected::blob_alone(blob, size + 1), "size-mismatch"),
-            (Expected::blob_alone(blob, size).with_diff_id(digest(b"other")), "diff-id-mismatch"),
+            (Expected::blob_alone(blob, size).with_diff_id(sha256(b"other")), "diff-id-mismatch"),
         ] {
             assert_eq!(apply(wrong, "wrong").unwrap_err().rule_id(), Some(rule));
         }

@@ -1,8 +1,9 @@
 //! Images with two lists of what they hold: what both say is one image, or it is refused.
 
-use crate::support::forms::{hex, sha256};
+use crate::support::forms::hex;
 use crate::support::layer::LayerBuilder;
 use crate::support::open;
+use crate::support::sha256;
 use layercage::audit::{Audit, Finding, Observer};
 use layercage::rules::QuirkRule;
 use layercage::{Image, Limits, Policy, Selector};

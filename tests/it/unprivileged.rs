@@ -6,7 +6,7 @@ use crate::skip::skip;
 use crate::support::layer::{Attributes, LayerBuilder, mode};
 use crate::support::tree::{self, Listing};
 use crate::support::world::World;
-use crate::support::{self, is_root, open};
+use crate::support::{self, is_root, open, sha256};
 use layercage::{Expected, Layer, Policy, Rootfs, Unpacker};
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -77,11 +77,10 @@ fn looking_at_a_root_changes_nothing_of_it() {
 
 #[test]
 fn a_layer_is_verified_beside_a_locked_root_and_leaves_it_so() {
-    use sha2::Digest as _;
     let world = World::new();
     fs::set_permissions(world.root(), fs::Permissions::from_mode(0o500)).unwrap();
     let bytes = layer().file("a", b"!").build();
-    let right = layercage::Digest::Sha256(sha2::Sha256::digest(&bytes).into());
+    let right = sha256(&bytes);
     let wrong = layercage::Digest::Sha256([0; 32]);
     let mut rootfs = Rootfs::over(&open(&world.root())).unwrap();
     let scratch = tempfile::tempdir().unwrap();

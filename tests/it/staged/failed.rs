@@ -1,8 +1,8 @@
 //! A stage on which anything has failed can only be dropped; a tree that is visible may be tried again.
 
-use super::{digest, names};
+use super::names;
 use crate::support::layer::LayerBuilder;
-use crate::support::open;
+use crate::support::{open, sha256};
 use layercage::blob::{Blob, Checked, LayerStream, Verified};
 use layercage::error::{Effect, Misuse};
 use layercage::policy::{IdMap, OwnerMap, Owners, Terms};
@@ -31,7 +31,7 @@ fn proven(bytes: &[u8]) -> Layer<&[u8]> {
 }
 
 fn known(bytes: &[u8]) -> Expected {
-    Expected::blob(digest(bytes), bytes.len() as u64).with_diff_id(digest(bytes))
+    Expected::blob(sha256(bytes), bytes.len() as u64).with_diff_id(sha256(bytes))
 }
 
 /// The bad layer, of which something else is expected.
@@ -76,7 +76,7 @@ fn read_until(
     let bytes = bad();
     apply(
         Layer::new(Until { bytes: &bytes[..length], then })
-            .expecting(Expected::unchecked().with_digest(digest(&bytes))),
+            .expecting(Expected::unchecked().with_digest(sha256(&bytes))),
         rootfs,
         jobs,
     )
@@ -165,8 +165,8 @@ fn watched(
 type Case = (&'static str, fn(&mut Rootfs, usize) -> Result<Applied, Error>);
 
 const CASES: &[Case] = &[
-    ("the digest of another", |tree, jobs| bad_as(|known| known.with_digest(digest(b"")), tree, jobs)),
-    ("the diff ID of another", |tree, jobs| bad_as(|known| known.with_diff_id(digest(b"")), tree, jobs)),
+    ("the digest of another", |tree, jobs| bad_as(|known| known.with_digest(sha256(b"")), tree, jobs)),
+    ("the diff ID of another", |tree, jobs| bad_as(|known| known.with_diff_id(sha256(b"")), tree, jobs)),
     ("the size of another", |tree, jobs| bad_as(|known| known.with_size(7), tree, jobs)),
     ("truncated", |tree, jobs| apply(Layer::new(&bad()[..2_000]), tree, jobs)),
     ("no tar at all", |tree, jobs| apply(Layer::new(&[b'?'; 600][..]), tree, jobs)),
@@ -286,8 +286,8 @@ impl Sink for Hole<'_> {
 }
 
 fn checked(bytes: &[u8]) -> Checked {
-    let expected = Expected::unchecked().with_digest(digest(bytes)).with_size(bytes.len() as u64);
-    let mut stream = LayerStream::open(bytes, expected.with_diff_id(digest(bytes)), &Limits::default()).unwrap();
+    let expected = Expected::unchecked().with_digest(sha256(bytes)).with_size(bytes.len() as u64);
+    let mut stream = LayerStream::open(bytes, expected.with_diff_id(sha256(bytes)), &Limits::default()).unwrap();
     io::copy(&mut stream, &mut io::sink()).unwrap();
     stream.finish().unwrap()
 }
@@ -342,7 +342,7 @@ fn a_tree_that_failed_is_not_made_good_by_another_handle_on_it() {
     let place = tempfile::tempdir().unwrap();
     let [mut failed, mut other] = ["failed", "other"].map(|name| Staged::beside(&open(place.path()), name).unwrap());
     let hidden = |name: &str| place.path().join(name).join("rootfs");
-    bad_as(|known| known.with_digest(digest(b"")), failed.rootfs(), 1).unwrap_err();
+    bad_as(|known| known.with_digest(sha256(b"")), failed.rootfs(), 1).unwrap_err();
     let theirs = names(place.path()).into_iter().find(|name| hidden(name).join("bad").exists());
     // It lies where whoever makes it may open it, as a visible tree that has never failed.
     let mut again = Rootfs::over(&open(&hidden(&theirs.unwrap()))).unwrap();

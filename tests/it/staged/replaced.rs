@@ -1,9 +1,9 @@
 //! A target that is an empty directory is replaced; anything else stays, and the error says what it is.
 
-use super::{digest, names};
+use super::names;
 use crate::child;
 use crate::support::layer::{LayerBuilder, mode};
-use crate::support::open;
+use crate::support::{open, sha256};
 use layercage::blob::{Blob, Verified};
 use layercage::error::{Misuse, Occupant};
 use layercage::policy::Durability;
@@ -34,7 +34,7 @@ fn beside(place: &Path) -> Result<Staged, Error> {
 fn filled(staged: &mut Staged) -> Vec<Verified<Blob>> {
     let bytes = LayerBuilder::new().dir_with(".", &mode(0o1755)).file("file", b"image").build();
     let layer = Layer::new(&bytes[..])
-        .expecting(Expected::blob(digest(&bytes), bytes.len() as u64).with_diff_id(digest(&bytes)));
+        .expecting(Expected::blob(sha256(&bytes), bytes.len() as u64).with_diff_id(sha256(&bytes)));
     vec![Unpacker::new(Policy::default()).apply(layer, staged.rootfs()).unwrap().verified().unwrap()]
 }
 

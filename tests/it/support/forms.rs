@@ -138,10 +138,6 @@ pub(crate) fn hex(bytes: &[u8]) -> String {
     super::tree::hex(&Sha256::digest(bytes))
 }
 
-pub(crate) fn sha256(bytes: &[u8]) -> layercage::Digest {
-    format!("sha256:{}", hex(bytes)).parse().unwrap()
-}
-
 fn uncompressed(layer: &[u8]) -> Vec<u8> {
     let mut tar = Vec::new();
     let mut stream = LayerStream::open(layer, Expected::unchecked(), &Limits::default()).unwrap();

@@ -13,6 +13,7 @@ use cap_std::ambient_authority;
 use cap_std::fs::Dir;
 use layer::LayerBuilder;
 use layercage::{Digest, Expected, Layer, Policy, Staged, Unpacker};
+use sha2::{Digest as _, Sha256};
 use std::path::Path;
 
 /// A handle on a directory of a test.
@@ -29,14 +30,18 @@ pub(crate) fn is_root(what: &str) -> bool {
     root
 }
 
+/// The digest of a blob or an uncompressed layer.
+pub(crate) fn sha256(bytes: &[u8]) -> Digest {
+    Digest::Sha256(Sha256::digest(bytes).into())
+}
+
 /// Makes a tree of layers beside its place, as `rootfs` in there, every layer with all that proves it.
 pub(crate) fn stage(place: &Path, policy: &Policy, layers: &[LayerBuilder]) {
-    use sha2::Digest as _;
     let mut staged = Staged::beside(open(place), "rootfs").unwrap();
     let unpacker = Unpacker::new(policy.clone());
     let proofs = layers.iter().map(|layer| {
         let bytes = layer.clone().build();
-        let digest = Digest::Sha256(sha2::Sha256::digest(&bytes).into());
+        let digest = sha256(&bytes);
         let layer = Layer::new(&bytes[..]).expecting(Expected::blob(digest, bytes.len() as u64).with_diff_id(digest));
         unpacker.apply(layer, staged.rootfs()).unwrap().verified().unwrap()
     });
