@@ -165,7 +165,7 @@ fn naive_layer(mut archive: tar::Archive<impl std::io::Read>, target: &Path) {
 
 fn layercage(jobs: NonZeroUsize, image: &Path, target: &Path) {
     let open = |path: &Path| Dir::open_ambient_dir(path, ambient_authority()).unwrap();
-    let image = Image::open(&open(image)).unwrap();
+    let image = Image::open(open(image)).unwrap();
     let selected = image.select(&Selector::host()).unwrap();
     let parent = open(target.parent().unwrap());
     let unpacker = Unpacker::new(Policy::default().with_devices(Devices::Create)).with_jobs(jobs);

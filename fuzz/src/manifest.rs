@@ -24,7 +24,7 @@ pub fn manifest(data: &[u8]) {
     let place = tempfile::tempdir().unwrap();
     Layout::write(&mut bytes, place.path());
 
-    let select = || Image::open_within(&open(&place.path().join("image")), limits.clone())?.select(&selector);
+    let select = || Image::open_within(open(&place.path().join("image")), limits.clone())?.select(&selector);
     let selected = select();
     match (&selected, &select()) {
         (Ok(selected), Ok(again)) => assert_eq!(

@@ -1,38 +1,16 @@
 //! A manifest and its configuration are read, and must agree.
 
-use super::document;
+use super::checked::{Document, check_bytes};
+use super::config::Config;
+use super::descriptor::Descriptor;
 use super::layer::{LayerDescriptor, LayerPlace};
-use super::manifest::{Config, Descriptor, Manifest, artifact, media_type, parse_index, stated_type};
-use super::media_type::MediaType;
-use super::open::{digest_of, in_blob};
+use super::manifest::{Manifest, parse_index, stated_type};
+use super::media_type::{MediaType, artifact, media_type};
+use super::names::in_blob;
 use super::selected::Selected;
 use crate::words::{
     Digest, Error, Escaped, LayerPosition, Limit, Limits, Misuse, Position, Quirk, SizeSeen, Violation,
 };
-use std::sync::Arc;
-
-/// A document, and the descriptor that its bytes have.
-#[derive(Debug, Clone)]
-pub(super) struct Document {
-    pub(super) descriptor: Descriptor,
-    /// Shared, so that a clone of an image costs no megabytes.
-    pub(super) bytes: Arc<[u8]>,
-}
-
-impl Document {
-    pub(super) fn new(descriptor: Descriptor, bytes: Vec<u8>) -> Self {
-        Self { descriptor, bytes: bytes.into() }
-    }
-}
-
-/// Lets a document pass whose bytes have this digest and that has no more values than allowed.
-pub(super) fn check_bytes(bytes: &[u8], digest: &Digest, limits: &Limits) -> Result<(), Violation> {
-    let got = digest_of(digest.algorithm(), bytes);
-    if got != *digest {
-        return Err(Violation::DigestMismatch { expected: Box::new(*digest), got: Box::new(got) });
-    }
-    document::check_values(bytes, limits)
-}
 
 impl Selected {
     /// Makes an image of its manifest and its configuration, which a registry client has downloaded. `digest` is the

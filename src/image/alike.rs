@@ -1,7 +1,7 @@
 //! Are two members of one name the same?
 
 use super::blob::BlobReader;
-use super::members::{Member, Place};
+use super::member::{Member, Place};
 use crate::words::Error;
 use std::fs::File;
 use std::io::{BufRead, BufReader};

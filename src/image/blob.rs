@@ -1,6 +1,6 @@
 //! A reader over part of a file.
 
-use crate::words::{Segment, SparseMap};
+use crate::words::{Escaped, Segment, SparseMap, Violation};
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::os::unix::fs::FileExt;
@@ -46,6 +46,11 @@ impl BlobReader {
     pub fn bytes_left(&self) -> u64 {
         self.end - self.at
     }
+}
+
+/// The refusal of something else than a regular file.
+pub(super) fn not_regular(name: &[u8]) -> Violation {
+    Violation::BlobNotRegular { name: Escaped::new(name) }
 }
 
 impl Spread {

@@ -1,214 +1,81 @@
-//! What a configuration says about running the image.
+//! What a configuration says about the layers and the platform.
 //!
 //! Follows image-spec, config.md.
 
-use super::document::{self, or_null, strict, unique};
-use crate::words::Violation;
+use super::document::{self, Confusing, or_null, problem, strict};
+use super::platform::Platform;
+use crate::words::{Digest, Violation};
 use serde::Deserialize;
-use serde::de::{Deserializer, IgnoredAny};
-use std::collections::{BTreeMap, BTreeSet};
 
-/// The configuration of an image: how it was made, and how a container of it is run.
-///
-/// All text is from the image, unchecked: escape it before you show it. Text that is missing or empty is `None`, a
-/// missing list is empty.
-///
-/// Follows image-spec, config.md. [`Selected::image_config`](super::Selected::image_config) returns it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ImageConfig(Box<RawImageConfig>);
+/// What a configuration says of the layers.
+#[derive(Debug)]
+pub(super) struct Config {
+    /// `None` where it is not stated in full: such a configuration is taken for any platform, as engines do.
+    pub(super) platform: Option<Platform>,
+    /// What is not stated of it.
+    pub(super) unstated: Option<&'static str>,
+    pub(super) diff_ids: Vec<Digest>,
+}
 
-impl ImageConfig {
+impl Config {
     pub(super) fn parse(bytes: &[u8]) -> Result<Self, Violation> {
-        document::parse(bytes).map(|raw| Self(Box::new(raw)))
-    }
-
-    /// When the image was made, as RFC 3339 writes it (`created`).
-    pub fn created(&self) -> Option<&str> {
-        stated(&self.0.created)
-    }
-
-    /// Who made the image (`author`).
-    pub fn author(&self) -> Option<&str> {
-        stated(&self.0.author)
-    }
-
-    /// The operating system (`os`), `linux` for example. [`Selected::platform`](super::Selected::platform) is the
-    /// platform as a whole.
-    pub fn os(&self) -> Option<&str> {
-        stated(&self.0.os)
-    }
-
-    /// The architecture in Go's words (`architecture`), `amd64` for example.
-    pub fn architecture(&self) -> Option<&str> {
-        stated(&self.0.architecture)
-    }
-
-    /// The variant of the architecture (`variant`), `v8` for example.
-    pub fn variant(&self) -> Option<&str> {
-        stated(&self.0.variant)
-    }
-
-    /// The version of the operating system (`os.version`).
-    pub fn os_version(&self) -> Option<&str> {
-        stated(&self.0.os_version)
-    }
-
-    /// The program, and arguments in front of those that the user gives (`config.Entrypoint`).
-    pub fn entrypoint(&self) -> &[String] {
-        &self.0.config.entrypoint
-    }
-
-    /// The arguments, or the program and its arguments, if the user gives none (`config.Cmd`).
-    pub fn cmd(&self) -> &[String] {
-        &self.0.config.cmd
-    }
-
-    /// Environment variables, each as `NAME=VALUE` (`config.Env`).
-    pub fn env(&self) -> &[String] {
-        &self.0.config.env
-    }
-
-    /// The user, and the group after a colon, by name or number (`config.User`).
-    pub fn user(&self) -> Option<&str> {
-        stated(&self.0.config.user)
-    }
-
-    /// The directory in which the program is started (`config.WorkingDir`).
-    pub fn working_dir(&self) -> Option<&str> {
-        stated(&self.0.config.working_dir)
-    }
-
-    /// The labels (`config.Labels`).
-    pub fn labels(&self) -> &BTreeMap<String, String> {
-        &self.0.config.labels
-    }
-
-    /// The ports on which the program listens, `80/tcp` for example (`config.ExposedPorts`).
-    pub fn exposed_ports(&self) -> &BTreeSet<String> {
-        &self.0.config.exposed_ports
-    }
-
-    /// The directories in which the program keeps data of one container (`config.Volumes`).
-    pub fn volumes(&self) -> &BTreeSet<String> {
-        &self.0.config.volumes
-    }
-
-    /// The signal that asks the program to end, by name or number (`config.StopSignal`).
-    pub fn stop_signal(&self) -> Option<&str> {
-        stated(&self.0.config.stop_signal)
-    }
-
-    /// The steps in which the image was made, the first one first (`history`).
-    pub fn history(&self) -> &[HistoryEntry] {
-        &self.0.history
+        let config: RawConfig = document::parse(bytes)?;
+        if config.rootfs.kind != "layers" {
+            return Err(problem(Confusing("a root file system that is not made of layers")));
+        }
+        Ok(Self {
+            platform: config.platform(),
+            unstated: config.unstated(),
+            diff_ids: config
+                .rootfs
+                .diff_ids
+                .iter()
+                .map(|text| Violation::parse_digest(text))
+                .collect::<Result<_, _>>()?,
+        })
     }
 }
 
-/// A step in which an image was made. As in [`ImageConfig`], text is from the image.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct HistoryEntry(RawHistory);
-
-impl HistoryEntry {
-    /// When it was made, as RFC 3339 writes it (`created`).
-    pub fn created(&self) -> Option<&str> {
-        stated(&self.0.created)
+impl RawConfig {
+    fn platform(&self) -> Option<Platform> {
+        let platform = Platform::new(&self.os, &self.architecture, &self.variant);
+        platform.map(|platform| platform.with_os_features(self.os_features.iter().cloned()))
     }
 
-    /// The command of this step (`created_by`).
-    pub fn created_by(&self) -> Option<&str> {
-        stated(&self.0.created_by)
-    }
-
-    /// Who made it (`author`).
-    pub fn author(&self) -> Option<&str> {
-        stated(&self.0.author)
-    }
-
-    /// A message (`comment`).
-    pub fn comment(&self) -> Option<&str> {
-        stated(&self.0.comment)
-    }
-
-    /// Whether this step made no layer (`empty_layer`).
-    pub fn is_empty_layer(&self) -> bool {
-        self.0.empty_layer
+    fn unstated(&self) -> Option<&'static str> {
+        match (self.os.is_empty(), self.architecture.is_empty()) {
+            (true, true) => Some("os and architecture"),
+            (true, false) => Some("os"),
+            (false, true) => Some("architecture"),
+            (false, false) => None,
+        }
     }
 }
 
-impl<'de> Deserialize<'de> for HistoryEntry {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        <RawHistory as Deserialize>::deserialize(deserializer).map(Self)
-    }
-}
+// The document as it is written.
 
-fn stated(text: &str) -> Option<&str> {
-    Some(text).filter(|text| !text.is_empty())
-}
-
-/// Reads a set, which Go's writers spell as an object of empty objects.
-fn keys<'de, D: Deserializer<'de>>(deserializer: D) -> Result<BTreeSet<String>, D::Error> {
-    unique::<IgnoredAny, D>(deserializer).map(|members| members.into_keys().collect())
-}
-
-// The document as it is written. Go's writers write `null` or an empty text for most of what is missing.
-
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Deserialize)]
 #[serde(remote = "Self")]
-struct RawImageConfig {
-    #[serde(default, deserialize_with = "or_null")]
-    created: String,
-    #[serde(default, deserialize_with = "or_null")]
-    author: String,
+struct RawConfig {
+    rootfs: RawRootFs,
     #[serde(default, deserialize_with = "or_null")]
     os: String,
-    #[serde(rename = "os.version", default, deserialize_with = "or_null")]
-    os_version: String,
     #[serde(default, deserialize_with = "or_null")]
     architecture: String,
     #[serde(default, deserialize_with = "or_null")]
     variant: String,
-    #[serde(default, deserialize_with = "or_null")]
-    config: RawContainer,
-    #[serde(default, deserialize_with = "or_null")]
-    history: Vec<HistoryEntry>,
+    #[serde(rename = "os.features", default, deserialize_with = "or_null")]
+    os_features: Vec<String>,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
-#[serde(remote = "Self", rename_all = "PascalCase")]
-struct RawContainer {
-    #[serde(default, deserialize_with = "or_null")]
-    entrypoint: Vec<String>,
-    #[serde(default, deserialize_with = "or_null")]
-    cmd: Vec<String>,
-    #[serde(default, deserialize_with = "or_null")]
-    env: Vec<String>,
-    #[serde(default, deserialize_with = "or_null")]
-    user: String,
-    #[serde(default, deserialize_with = "or_null")]
-    working_dir: String,
-    #[serde(default, deserialize_with = "unique")]
-    labels: BTreeMap<String, String>,
-    #[serde(default, deserialize_with = "keys")]
-    exposed_ports: BTreeSet<String>,
-    #[serde(default, deserialize_with = "keys")]
-    volumes: BTreeSet<String>,
-    #[serde(default, deserialize_with = "or_null")]
-    stop_signal: String,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Deserialize)]
 #[serde(remote = "Self")]
-struct RawHistory {
+struct RawRootFs {
+    #[serde(rename = "type")]
+    kind: String,
+    // Docker leaves the list of an image without layers out, BuildKit writes `null`.
     #[serde(default, deserialize_with = "or_null")]
-    created: String,
-    #[serde(default, deserialize_with = "or_null")]
-    created_by: String,
-    #[serde(default, deserialize_with = "or_null")]
-    author: String,
-    #[serde(default, deserialize_with = "or_null")]
-    comment: String,
-    #[serde(default, deserialize_with = "or_null")]
-    empty_layer: bool,
+    diff_ids: Vec<String>,
 }
 
-strict!(RawImageConfig, RawContainer, RawHistory);
+strict!(RawConfig, RawRootFs);

@@ -48,6 +48,11 @@ pub(super) fn problem(error: impl std::error::Error + Send + Sync + 'static) -> 
     Violation::Json { problem: JsonProblem(Arc::new(error)) }
 }
 
+/// A document that is well-formed and still makes no sense.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub(super) struct Confusing(pub(super) &'static str);
+
 /// What the parser says, which may quote the document: cut and escaped.
 #[derive(Debug)]
 struct Malformed(serde_json::Error);

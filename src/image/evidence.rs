@@ -4,7 +4,7 @@
 //! `manifest.json` holds, tell them apart. One pass with a fixed amount of memory is enough: an archive may have ten
 //! million entries before `index.json`.
 
-use super::docker;
+use super::names::MANIFEST_JSON;
 use super::outline::Outline;
 use crate::words::{EntryKind, EntryPath, Error, Source};
 
@@ -49,15 +49,15 @@ impl Evidence {
     /// Whether a [`Witness`] must inspect the content of this entry.
     pub(crate) fn wants(&self, path: &EntryPath, kind: &EntryKind) -> bool {
         let is_manifest = match split(path.as_bytes()) {
-            (first, None) => first == docker::MANIFEST,
-            (_, Some(rest)) => rest == docker::MANIFEST && matches!(self.shared, Shared::One(_)),
+            (first, None) => first == MANIFEST_JSON.as_bytes(),
+            (_, Some(rest)) => rest == MANIFEST_JSON.as_bytes() && matches!(self.shared, Shared::One(_)),
         };
         is_manifest && matches!(kind, EntryKind::File { .. })
     }
 
     /// Adds the result for one `manifest.json`. If there are two, an engine may read either.
     pub(crate) fn hear(&mut self, path: &EntryPath, outline: &Outline) {
-        let signs = if path.as_bytes() == docker::MANIFEST { &mut self.top } else { &mut self.inside };
+        let signs = if path.as_bytes() == MANIFEST_JSON.as_bytes() { &mut self.top } else { &mut self.inside };
         signs.listed |= outline.is_listed();
     }
 
@@ -76,7 +76,7 @@ impl Evidence {
         let Shared::One(name) = &self.shared else { return None };
         match self.inside {
             Signs { marker: true, .. } => Some((name, b"oci-layout")),
-            Signs { listed: true, .. } => Some((name, docker::MANIFEST)),
+            Signs { listed: true, .. } => Some((name, MANIFEST_JSON.as_bytes())),
             Signs { index: true, part: true, .. } => Some((name, b"index.json")),
             _ => None,
         }
@@ -129,7 +129,7 @@ impl Signs {
             b"oci-layout" => self.marker = true,
             b"index.json" => self.index = true,
             b"repositories" => self.repositories = true,
-            docker::MANIFEST => {
+            name if name == MANIFEST_JSON.as_bytes() => {
                 self.manifest = true;
                 self.listed |= !matches!(kind, EntryKind::File { .. });
             }

@@ -1,13 +1,12 @@
 //! Where the files of an image lie: in a directory, or in an archive.
 
 use super::archive::Archive;
-use super::blob::BlobReader;
+use super::blob::{BlobReader, not_regular};
 use super::document::check_values;
 use crate::cage::{NotOpened, open_inside};
 use crate::words::{EntryPath, Error, Escaped, Limit, Limits, SizeSeen, Violation};
-use cap_std::fs::Dir;
 use std::io::Read;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 
 /// The files of an image.
@@ -16,7 +15,7 @@ use std::sync::Arc;
 /// archive: Debian's images have blobs that are links to files elsewhere in the layout.
 #[derive(Debug)]
 pub(super) enum Files {
-    Directory(Dir),
+    Directory(OwnedFd),
     Archive(Archive),
 }
 
@@ -52,10 +51,6 @@ impl Files {
         check_values(&bytes, limits)?;
         Ok(Some(bytes))
     }
-}
-
-pub(super) fn not_regular(name: &[u8]) -> Violation {
-    Violation::BlobNotRegular { name: Escaped::new(name) }
 }
 
 /// Reads a file that was as large as this when it was opened.

@@ -1,9 +1,37 @@
-//! The forms of images by the words that skopeo has for them.
+//! The forms of images: what each of them must be able to do, and the words that skopeo has for them.
 
-use super::docker;
-use super::files::Files;
-use super::open::{Form, Image};
-use crate::words::{Error, words};
+use super::inventory::ListedManifest;
+use super::selected::Selected;
+use super::selector::Selector;
+use super::store::{Naming, Store};
+use super::twin::Because;
+use crate::words::{Error, Note, words};
+use std::fmt::Debug;
+
+/// A form of images: how it names files, and what it lists.
+///
+/// The store that each method takes has the naming of the form.
+pub(super) trait Form: Debug + Send + Sync {
+    /// How the files of blobs are named.
+    fn naming(&self) -> Naming;
+
+    /// The quirk of the files by which the form was recognised, if there is one.
+    fn note(&self) -> Option<Note> {
+        None
+    }
+
+    /// Whether the image has this form. It may have two.
+    fn has(&self, store: &Store, form: ImageForm) -> Result<bool, Error>;
+
+    /// Finds the image that is asked for in the list of this form.
+    fn select(&self, store: &Store, selector: &Selector) -> Result<Selected, Error>;
+
+    /// Compares what was selected with the list of another form in the same files.
+    fn disagreement(&self, store: &Store, selected: &Selected, selector: &Selector) -> Result<Because, Error>;
+
+    /// Lists all manifests, or all images of a form without manifests.
+    fn manifests(&self, store: &Store) -> Result<Vec<ListedManifest>, Error>;
+}
 
 words! {
     "a form of images":
@@ -18,27 +46,5 @@ words! {
         DockerArchive "docker-archive",
         /// The directory that `skopeo copy … dir:` makes.
         Dir "dir",
-    }
-}
-
-impl Image {
-    /// Whether the image has this form. What `docker save` writes since version 25 has two.
-    ///
-    /// # Errors
-    ///
-    /// What is wrong with a `manifest.json` beside an `index.json`; a failing system.
-    pub fn has_form(&self, form: ImageForm) -> Result<bool, Error> {
-        let is_archive = matches!(&*self.files, Files::Archive(_));
-        Ok(match (form, &self.form) {
-            (ImageForm::Oci, Form::Layout) => !is_archive,
-            (ImageForm::OciArchive, Form::Layout) => is_archive,
-            (ImageForm::DockerArchive, Form::Docker(_)) => true,
-            (ImageForm::DockerArchive, Form::Layout) if is_archive => {
-                let listed = self.file(docker::MANIFEST_NAME, docker::parse_beside_index)?;
-                listed.is_some_and(|listed| !listed.is_empty())
-            }
-            (ImageForm::Dir, Form::Flat(_)) => true,
-            _ => false,
-        })
     }
 }

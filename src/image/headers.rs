@@ -1,6 +1,6 @@
 //! A file of which only the headers of an archive are read.
 
-use super::archive::system;
+use super::archive_file::system;
 use crate::read::Jump;
 use std::fs::File;
 use std::io::{self, BufRead, ErrorKind, Read};

@@ -3,12 +3,15 @@
 //! `docker save` from containerd's store, `ctr images export` and podman keep the whole index of an image of which only
 //! one platform was ever pulled.
 
-use super::manifest::{Config, Descriptor, Manifest, parse_index};
+use super::config::Config;
+use super::descriptor::Descriptor;
+use super::manifest::{Manifest, parse_index};
 use super::media_type::MediaType;
-use super::open::{Image, in_blob};
+use super::names::in_blob;
 use super::reference::{SHOWN, list};
 use super::selected::Selected;
 use super::selector::Selector;
+use super::store::Store;
 use crate::words::{Digest, Error, Limit, Violation};
 use std::collections::{BTreeSet, HashSet};
 
@@ -16,7 +19,7 @@ use std::collections::{BTreeSet, HashSet};
 /// dozen platforms, with an attestation for each.
 const LOOKED_AT: usize = 64;
 
-impl Image {
+impl Store {
     /// Passes on what was selected where all of it is here. Where it is not, and other platforms are, says which.
     ///
     /// What was asked for is never replaced by what is here: which platform is unpacked does not depend on what got lost.

@@ -1,10 +1,13 @@
 //! What an image holds, whether or not it can be unpacked.
 
-use super::docker::DockerImage;
-use super::manifest::{Config, Descriptor, IN_TOTO, Manifest, parse_index};
+use super::config::Config;
+use super::descriptor::Descriptor;
+use super::docker_list::DockerImage;
+use super::manifest::{IN_TOTO, Manifest, parse_index};
 use super::media_type::MediaType;
-use super::open::{Form, Image, in_blob};
+use super::names::in_blob;
 use super::platform::{Platform, kept};
+use super::store::Store;
 use crate::words::{Digest, Error, Limit, Violation, words};
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -14,7 +17,7 @@ words! {
     /// What a manifest is for.
     #[non_exhaustive]
     enum ManifestKind {
-        /// A file system: [`Image::select`] chooses from these.
+        /// A file system: [`Image::select`](super::Image::select) chooses from these.
         Image "image",
         /// A document of BuildKit about an image beside it: its provenance, or a list of its contents.
         Attestation "attestation",
@@ -27,7 +30,7 @@ words! {
 
 /// One manifest of an image, or one image of an archive of `docker save`: its names, platform and digests.
 ///
-/// [`Image::manifests`] makes these.
+/// [`Image::manifests`](super::Image::manifests) returns these.
 #[derive(Debug)]
 pub struct ListedManifest {
     position: usize,
@@ -87,36 +90,23 @@ impl ListedManifest {
     }
 }
 
-impl Image {
-    /// Lists what the image holds: every manifest once, in the order of the list that counts, images for every
-    /// platform, attestations and artifacts alike. No layer is opened.
-    ///
-    /// A manifest or an index that is missing or malformed is listed with what is wrong with it. The list, and what it
-    /// takes to make it, grow with the indexes of the image; [`Limit::Manifests`] bounds them.
-    ///
-    /// # Errors
-    ///
-    /// As for [`Image::select`], where the list itself cannot be read; a failing system.
-    pub fn manifests(&self) -> Result<Vec<ListedManifest>, Error> {
-        let mut inventory =
-            Inventory { image: self, listed: Vec::new(), known: HashMap::new(), configs: HashMap::new(), count: 0 };
-        match &self.form {
-            Form::Docker(listed) => inventory.docker(listed)?,
-            Form::Flat(root) => inventory.roots(vec![Descriptor::clone(root)])?,
-            Form::Layout => inventory.roots(self.index(|bytes| parse_index(bytes, None))?)?,
-        }
-        let mut listed = inventory.listed;
-        for ListedManifest { names, .. } in &mut listed {
-            let mut seen = HashSet::new();
-            names.retain(|name| seen.insert(Arc::clone(name)));
-        }
-        Ok(listed)
-    }
+/// Lists what these descriptors at the top of an image lead to.
+pub(super) fn list_roots(store: &Store, roots: Vec<Descriptor>) -> Result<Vec<ListedManifest>, Error> {
+    let mut inventory = Inventory::new(store);
+    inventory.roots(roots)?;
+    Ok(inventory.finish())
+}
+
+/// Lists the images of an archive of `docker save`.
+pub(super) fn list_docker(store: &Store, images: &[DockerImage]) -> Result<Vec<ListedManifest>, Error> {
+    let mut inventory = Inventory::new(store);
+    inventory.docker(images)?;
+    Ok(inventory.finish())
 }
 
 /// The list in the making.
 struct Inventory<'a> {
-    image: &'a Image,
+    store: &'a Store,
     listed: Vec<ListedManifest>,
     /// Where in the list a manifest is.
     known: HashMap<Digest, usize>,
@@ -142,7 +132,21 @@ struct Root {
     descriptor: Descriptor,
 }
 
-impl Inventory<'_> {
+impl<'a> Inventory<'a> {
+    fn new(store: &'a Store) -> Self {
+        Self { store, listed: Vec::new(), known: HashMap::new(), configs: HashMap::new(), count: 0 }
+    }
+
+    /// The list, in which each manifest has each name once.
+    fn finish(self) -> Vec<ListedManifest> {
+        let mut listed = self.listed;
+        for ListedManifest { names, .. } in &mut listed {
+            let mut seen = HashSet::new();
+            names.retain(|name| seen.insert(Arc::clone(name)));
+        }
+        listed
+    }
+
     fn roots(&mut self, listed: Vec<Descriptor>) -> Result<(), Error> {
         // One manifest with many tags is one manifest: each tag is a descriptor of its own in `index.json`.
         let mut roots: Vec<Root> = Vec::new();
@@ -161,7 +165,7 @@ impl Inventory<'_> {
     }
 
     fn root(&mut self, Root { position, names, descriptor }: Root) -> Result<(), Error> {
-        let limits = self.image.limits();
+        let limits = self.store.limits();
         let mut seen = HashSet::new();
         // The next one is the last, so that no more waits than the indexes on one way down have.
         let mut waiting = vec![(descriptor, 1)];
@@ -176,7 +180,7 @@ impl Inventory<'_> {
             if kind == Some(MediaType::Index) && descriptor.artifact().is_none() {
                 let open = || {
                     limits.check(Limit::IndexDepth, depth + 1).map_err(placed)?;
-                    self.image.document(&descriptor, |bytes| parse_index(bytes, Some(&descriptor)))
+                    self.store.document(&descriptor, |bytes| parse_index(bytes, Some(&descriptor)))
                 };
                 match refused(open())? {
                     Ok(inner) => waiting.extend(inner.into_iter().rev().map(|inner| (inner, depth + 1))),
@@ -226,7 +230,7 @@ impl Inventory<'_> {
     /// Reads a manifest and its configuration, where it has one of an image.
     fn read(&mut self, descriptor: &Descriptor) -> Result<Option<Read>, Error> {
         // The layers are not kept while the configuration is read.
-        let (config, artifact) = self.image.document(descriptor, |bytes| {
+        let (config, artifact) = self.store.document(descriptor, |bytes| {
             let manifest = Manifest::parse(bytes, descriptor)?;
             let artifact = manifest.artifact().map(|kind| kept(kind).into());
             Ok((manifest.config, artifact))
@@ -235,7 +239,7 @@ impl Inventory<'_> {
             _ if artifact.is_some() => None,
             Some(known) => known.clone(),
             None => {
-                let platform = self.image.document(&config, |bytes| Ok(Config::parse(bytes)?.platform))?;
+                let platform = self.store.document(&config, |bytes| Ok(Config::parse(bytes)?.platform))?;
                 self.configs.insert(*config.digest(), platform.clone());
                 platform
             }
@@ -264,7 +268,7 @@ impl Inventory<'_> {
                     listed.config = Some(*config);
                     listed.platform = Option::clone(platform);
                 }
-                None => match refused(self.image.read_config(image))? {
+                None => match refused(self.store.read_config(image))? {
                     Ok(found) => {
                         listed.config = Some(*found.document.descriptor.digest());
                         listed.platform = found.config.platform;
@@ -307,7 +311,7 @@ fn unread(position: usize, names: &[Arc<str>], descriptor: Descriptor) -> Listed
 /// What BuildKit notes at an attestation's descriptor.
 const ATTESTATION: &str = "attestation-manifest";
 
-/// What the image's own fault is, apart from what ends the listing.
+/// What the image's own error is, apart from what ends the listing.
 fn refused<T>(read: Result<T, Error>) -> Result<Result<T, Error>, Error> {
     match read {
         Err(error) if error.is_refusal() => Ok(Err(error)),

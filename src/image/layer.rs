@@ -1,6 +1,6 @@
 //! A layer as the documents of its image describe it.
 
-use super::manifest::Descriptor;
+use super::descriptor::Descriptor;
 use crate::read::Format;
 use crate::words::{Digest, EntryPath, LayerPosition};
 

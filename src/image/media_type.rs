@@ -1,6 +1,7 @@
 //! What a blob says it is.
 
 use crate::read::Format;
+use crate::words::{Escaped, Violation};
 use std::borrow::Cow;
 
 /// The media types of OCI images and of Docker's schema 2; others are no part of an image.
@@ -72,4 +73,17 @@ impl MediaType {
     pub(super) fn shared(text: String) -> Cow<'static, str> {
         KNOWN.iter().find(|(known, _)| *known == text).map_or(Cow::Owned(text), |(known, _)| Cow::Borrowed(*known))
     }
+}
+
+/// A media type that has no place here.
+pub(super) fn media_type(text: &str) -> Violation {
+    match MediaType::is_schema_1(text) {
+        true => Violation::Schema1,
+        false => Violation::MediaType { media_type: Escaped::new(text.as_bytes()) },
+    }
+}
+
+/// What has a manifest and is no image.
+pub(super) fn artifact(kind: &str) -> Violation {
+    Violation::Artifact { kind: Escaped::new(kind.as_bytes()) }
 }

@@ -1,12 +1,15 @@
 //! An image that a digest pins, whatever the image lists and names.
 
+use super::config::Config;
+use super::descriptor::Descriptor;
 use super::held::if_there;
-use super::manifest::{Config, Descriptor, Manifest, parse_index};
+use super::manifest::{Manifest, parse_index};
 use super::media_type::MediaType;
-use super::open::{Form, Image, in_file};
+use super::names::{INDEX_JSON, in_file};
 use super::reference::{SHOWN, list};
 use super::selected::Selected;
 use super::selector::Selector;
+use super::store::Store;
 use crate::words::{Digest, Error, Limit, Violation};
 use std::collections::HashSet;
 use std::ops::ControlFlow;
@@ -22,9 +25,25 @@ pub(super) const A_CONFIGURATION: &str = "a configuration of that digest: it is 
 /// What a digest is that was given for one of a configuration.
 const A_MANIFEST: &str = "a manifest of that digest: it is not an image ID";
 
-impl Image {
+/// An image whose list does not decide.
+pub(super) struct Pinned<'a> {
+    pub(super) store: &'a Store,
+    /// Reads the descriptors at the top of the image.
+    pub(super) roots: &'a dyn Fn() -> Result<Vec<Descriptor>, Error>,
+}
+
+impl Pinned<'_> {
+    /// Selects by the digests of the selector; `None` if it has none.
+    pub(super) fn select(&self, selector: &Selector) -> Result<Option<Selected>, Error> {
+        match (selector.pinned(), selector.pinned_config()) {
+            (Some(digest), _) => self.select_pinned(digest, selector).map(Some),
+            (None, Some(digest)) => self.select_by_config(digest).map(Some),
+            (None, None) => Ok(None),
+        }
+    }
+
     /// Finds what a digest pins: a manifest, or an index.
-    pub(super) fn select_pinned(&self, digest: &Digest, selector: &Selector) -> Result<Selected, Error> {
+    fn select_pinned(&self, digest: &Digest, selector: &Selector) -> Result<Selected, Error> {
         match self.select_described(digest, selector) {
             Err(error) if error.is_refusal() && self.is_image_id(digest)? => {
                 Err(pinned_elsewhere(*digest, A_CONFIGURATION.to_owned()))
@@ -34,17 +53,17 @@ impl Image {
     }
 
     fn select_described(&self, digest: &Digest, selector: &Selector) -> Result<Selected, Error> {
-        let found = self.describe(digest)?;
+        let found = self.store.describe(digest)?;
         let found = found.map_or_else(|| Err(pinned_elsewhere(*digest, self.digests_listed()?)), Ok)?;
         match MediaType::parse(found.media_type()) {
-            Some(MediaType::Manifest) => self.read_manifest(&found),
-            _ => self.select_from(&[found], &selector.for_platform_alone()),
+            Some(MediaType::Manifest) => self.store.read_manifest(&found),
+            _ => self.store.select_from(&[found], &selector.for_platform_alone()),
         }
     }
 
     /// Finds the manifest of a configuration. More than one may have it: their layers are compressed differently, and
     /// hold the same.
-    pub(super) fn select_by_config(&self, digest: &Digest) -> Result<Selected, Error> {
+    fn select_by_config(&self, digest: &Digest) -> Result<Selected, Error> {
         let (mut found, mut is_manifest, mut others) = (None, false, Vec::new());
         self.each_manifest(|descriptor, manifest| {
             let config = manifest.config.digest();
@@ -59,7 +78,7 @@ impl Image {
             ControlFlow::Continue(())
         })?;
         match found {
-            Some(found) => self.read_manifest(&found),
+            Some(found) => self.store.read_manifest(&found),
             None if is_manifest => Err(pinned_elsewhere(*digest, A_MANIFEST.to_owned())),
             None => {
                 let found = match list(others.iter().map(Digest::to_string)) {
@@ -73,7 +92,7 @@ impl Image {
 
     /// Whether a digest is that of a configuration that is here.
     fn is_image_id(&self, digest: &Digest) -> Result<bool, Error> {
-        let config = self.found(digest, MediaType::Config, Config::parse);
+        let config = self.store.found(digest, MediaType::Config, Config::parse);
         if_there(config).map(|config| config.flatten().is_some())
     }
 
@@ -83,10 +102,7 @@ impl Image {
         &self,
         mut visit: impl FnMut(&Descriptor, &Manifest) -> ControlFlow<()>,
     ) -> Result<(), Error> {
-        let roots = match &self.form {
-            Form::Flat(root) => vec![Descriptor::clone(root)],
-            _ => self.index(|bytes| parse_index(bytes, None))?,
-        };
+        let roots = (self.roots)()?;
         let listed = |listed: Vec<Descriptor>, depth| listed.into_iter().rev().map(move |inner| (inner, depth));
         // The next one is the last, so that no more waits than the indexes on one way down have.
         let mut waiting: Vec<_> = listed(roots, 1).collect();
@@ -95,15 +111,15 @@ impl Image {
             if !seen.insert(*descriptor.digest()) {
                 continue;
             }
-            let placed = |violation: Violation| Error::from(violation).at(in_file("index.json"));
-            self.limits().check(Limit::Manifests, seen.len() as u64).map_err(placed)?;
+            let placed = |violation: Violation| Error::from(violation).at(in_file(INDEX_JSON));
+            self.store.limits().check(Limit::Manifests, seen.len() as u64).map_err(placed)?;
             match MediaType::parse(descriptor.media_type()) {
-                Some(MediaType::Index) if depth < self.limits().most(Limit::IndexDepth) => {
-                    let inner = self.document(&descriptor, |bytes| parse_index(bytes, Some(&descriptor)));
+                Some(MediaType::Index) if depth < self.store.limits().most(Limit::IndexDepth) => {
+                    let inner = self.store.document(&descriptor, |bytes| parse_index(bytes, Some(&descriptor)));
                     waiting.extend(listed(if_there(inner)?.unwrap_or_default(), depth + 1));
                 }
                 Some(MediaType::Manifest) => {
-                    let manifest = self.document(&descriptor, |bytes| Manifest::parse(bytes, &descriptor));
+                    let manifest = self.store.document(&descriptor, |bytes| Manifest::parse(bytes, &descriptor));
                     let Some(manifest) = if_there(manifest)? else { continue };
                     if visit(&descriptor, &manifest).is_break() {
                         break;
@@ -117,14 +133,8 @@ impl Image {
 
     /// The digests of the manifests that the image lists, as a message shows them.
     fn digests_listed(&self) -> Result<String, Error> {
-        let listed = match &self.form {
-            Form::Flat(root) => vec![Descriptor::clone(root)],
-            // Nobody needs to be able to read it.
-            _ => match self.index(|bytes| parse_index(bytes, None)) {
-                Err(error) if error.is_refusal() => Vec::new(),
-                listed => listed?,
-            },
-        };
+        // The list is not needed to select by a digest, so it may be malformed.
+        let listed = if_there((self.roots)())?.unwrap_or_default();
         Ok(match list(listed.iter().map(|root| root.digest().to_string())) {
             none if none.is_empty() => "none that `index.json` lists".to_owned(),
             digests => digests,

@@ -1,6 +1,6 @@
 //! Detects whether a file is the archive of an image or a layer.
 
-use super::archive::{looked_at, of_archives, system, uncompressed, whole};
+use super::archive_file::{looked_at, of_archives, system, uncompressed, whole};
 use super::evidence::{Evidence, Witness};
 use super::headers::Headers;
 use super::outline::Outline;

@@ -1,21 +1,22 @@
 //! A manifest and its configuration, in agreement.
 
-use super::agree::Document;
 use super::blob::BlobReader;
-use super::config::ImageConfig;
+use super::checked::Document;
+use super::descriptor::Descriptor;
+use super::image_config::ImageConfig;
 use super::layer::LayerDescriptor;
-use super::manifest::Descriptor;
-use super::open::{Image, in_blob};
+use super::names::in_blob;
 use super::platform::Platform;
+use super::store::Store;
 use crate::words::{Error, Limits, Misuse, Note, Position, Quirk};
 
 /// A manifest and its configuration. Both are checked against their digests and agree with each other.
 ///
-/// [`Image::select`] returns one. [`Selected::from_documents`] makes one of documents from a registry.
+/// [`Image::select`](super::Image::select) returns one. [`Selected::from_documents`] makes one of documents from a registry.
 #[derive(Debug, Clone)]
 pub struct Selected {
     /// Where the layers can be opened; `None` if only the documents are here.
-    source: Option<Image>,
+    source: Option<Store>,
     limits: Limits,
     manifest: Option<Document>,
     config: Document,
@@ -38,7 +39,7 @@ impl Selected {
     }
 
     /// The same image, whose layers are in `source`.
-    pub(super) fn within(self, source: &Image) -> Self {
+    pub(super) fn within(self, source: &Store) -> Self {
         Self { source: Some(source.clone()), ..self }
     }
 
@@ -119,14 +120,14 @@ impl Selected {
     ///
     /// # Errors
     ///
-    /// As for [`Image::open_blob`]; [`Limit::LayerBytes`](crate::rules::Limit::LayerBytes). For an archive of `docker save`:
+    /// As for [`Image::open_blob`](super::Image::open_blob); [`Limit::LayerBytes`](crate::rules::Limit::LayerBytes). For an archive of `docker save`:
     /// [`Violation::MemberMissing`](crate::rules::Violation::MemberMissing),
     /// [`Violation::MemberPath`](crate::rules::Violation::MemberPath) and
     /// [`Violation::LinkLoop`](crate::rules::Violation::LinkLoop). [`Misuse::LayersElsewhere`] if the image was made by
     /// [`Selected::from_documents`].
     pub fn open_layer(&self, layer: &LayerDescriptor) -> Result<BlobReader, Error> {
         let opened = match &self.source {
-            Some(image) => image.open_layer(layer),
+            Some(store) => store.open_layer(layer),
             None => Err(Misuse::LayersElsewhere.into()),
         };
         opened.map_err(|error| error.at(Position { layer: Some(layer.position()), ..Position::default() }))

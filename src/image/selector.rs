@@ -2,8 +2,7 @@
 
 use super::platform::Platform;
 use super::reference::{self, Called, ambiguous, called, list};
-use super::select::nothing;
-use crate::words::{Digest, Error, Escaped, SelectBy};
+use crate::words::{Digest, Error, Escaped, Misuse, SelectBy};
 
 /// What is asked for: a platform, and a reference name, a position or a digest where the image has several.
 ///
@@ -153,4 +152,9 @@ impl Selector {
 /// What a message says where more than one fits.
 pub(super) fn which(names: &str) -> String {
     format!("{names}: say which")
+}
+
+/// Nothing fits, or too much.
+pub(super) fn nothing(wanted: String, found: String, by: SelectBy) -> Error {
+    Misuse::NothingSelected { wanted, found, by }.into()
 }

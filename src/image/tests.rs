@@ -117,7 +117,7 @@ impl World {
     }
 
     fn open_within(&self, limits: Limits) -> Result<Image, Error> {
-        Image::open_within(&Dir::open_ambient_dir(self.0.path(), ambient_authority()).unwrap(), limits)
+        Image::open_within(Dir::open_ambient_dir(self.0.path(), ambient_authority()).unwrap(), limits)
     }
 
     fn select(&self) -> Result<Selected, Error> {

@@ -3,117 +3,97 @@
 //! Newer writers write both, so that older readers find the one that they know; which of them counts depends on the
 //! reader and its version. Where the lists answer one question by two images, two readers see two images.
 
-use super::docker;
+use super::checked::digest_of;
+use super::descriptor::Descriptor;
+use super::docker_list;
 use super::layer::LayerPlace;
-use super::manifest::Descriptor;
-use super::open::{Form, Image, blob_name, digest_of, in_file};
+use super::manifest::parse_index;
+use super::names::{INDEX_JSON, MANIFEST_JSON, blob_name, in_file};
+use super::pinned::Pinned;
 use super::selected::Selected;
 use super::selector::Selector;
-use crate::words::{Algorithm, Digest, EntryPath, Error, Misuse, Note, Quirk, Violation};
+use super::store::{Naming, Store};
+use crate::words::{Algorithm, Digest, EntryPath, Error, Misuse, Violation};
 use std::collections::{HashMap, HashSet};
 use std::ops::ControlFlow;
 
-/// Why the lists disagree; `None` when they do not.
-type Because = Option<String>;
+/// Why the lists disagree; `None` if they do not.
+pub(super) type Because = Option<String>;
 
-impl Image {
-    /// Says whether the two lists disagree on what was selected. Where there is one list alone, and where a digest
-    /// said which manifest is meant, they do not.
-    pub(super) fn disagreement(&self, selected: &Selected, selector: &Selector) -> Result<Option<Note>, Error> {
-        let compared = match &self.form {
-            Form::Flat(_) => Ok(None),
-            // From either digest all is verified, whatever a list says.
-            _ if selector.pinned().is_some() || selector.pinned_config().is_some() => Ok(None),
-            Form::Layout => self.compare_with_docker(selected, selector),
-            Form::Docker(_) => self.compare_with_index(selected, selector),
+/// A layout: what its `manifest.json` has under the name that is asked for must be what was selected, or for
+/// another platform, and then an image of the index as well.
+pub(super) fn compare_with_docker(store: &Store, selected: &Selected, selector: &Selector) -> Result<Because, Error> {
+    let Some(listed) = store.file(MANIFEST_JSON, docker_list::parse_beside_index)? else { return Ok(None) };
+    let layers = files_of(selected)?;
+    // The digest, and whether it is for the platform that was selected: see `select_docker`.
+    let mut configs: HashMap<&EntryPath, (Digest, bool)> = HashMap::new();
+    let mut of_index = None;
+    for (position, image) in selector.wanted_of(&listed) {
+        let (config, is_for_it) = match configs.get(image.config()) {
+            Some(known) => *known,
+            None => {
+                let read = store.read_config(image)?;
+                let known = (*read.document.descriptor.digest(), read.config.platform.as_ref() == selected.platform());
+                *configs.entry(image.config()).insert_entry(known).get()
+            }
         };
-        let because = match compared {
-            // Other readers may be less strict.
-            Err(error) if error.is_refusal() => Some(format!("one cannot be read: {error}")),
-            other => other?,
-        };
-        let quirk = |because| Quirk::ListsDisagree { because };
-        Ok(because.map(|because| Note { quirk: quirk(because), position: in_file(docker::MANIFEST_NAME) }))
-    }
-
-    /// A layout: what its `manifest.json` has under the name that is asked for must be what was selected, or for
-    /// another platform, and then an image of the index as well.
-    fn compare_with_docker(&self, selected: &Selected, selector: &Selector) -> Result<Because, Error> {
-        let Some(listed) = self.file(docker::MANIFEST_NAME, docker::parse_beside_index)? else { return Ok(None) };
-        let layers = files_of(selected)?;
-        // The digest, and whether it is for the platform that was selected: see `select_docker`.
-        let mut configs: HashMap<&EntryPath, (Digest, bool)> = HashMap::new();
-        let mut of_index = None;
-        for (position, image) in selector.wanted_of(&listed) {
-            let (config, is_for_it) = match configs.get(image.config()) {
-                Some(known) => *known,
-                None => {
-                    let read = self.read_config(image)?;
-                    let known =
-                        (*read.document.descriptor.digest(), read.config.platform.as_ref() == selected.platform());
-                    *configs.entry(image.config()).insert_entry(known).get()
-                }
+        let (config, expected) = (&config, selected.config().digest());
+        if config == expected && layers == image.layers() {
+            continue;
+        }
+        if !is_for_it {
+            let of_index = match &of_index {
+                Some(of_index) => of_index,
+                None => &*of_index.insert(images_of_index(store)?),
             };
-            let (config, expected) = (&config, selected.config().digest());
-            if config == expected && layers == image.layers() {
+            if of_index.contains(&known_by(config, image.layers())) {
                 continue;
             }
-            if !is_for_it {
-                let of_index = match &of_index {
-                    Some(of_index) => of_index,
-                    None => &*of_index.insert(self.images_of_index()?),
-                };
-                if of_index.contains(&known_by(config, image.layers())) {
-                    continue;
-                }
-            }
-            let name = image.name(position, Some(config));
-            return Ok(Some(match config == expected {
-                true => format!("`manifest.json` has other layers for {name}"),
-                false => format!("`manifest.json` has the configuration {config} for {name}, `index.json` {expected}"),
-            }));
         }
-        Ok(None)
+        let name = image.name(position, Some(config));
+        return Ok(Some(match config == expected {
+            true => format!("`manifest.json` has other layers for {name}"),
+            false => format!("`manifest.json` has the configuration {config} for {name}, `index.json` {expected}"),
+        }));
     }
+    Ok(None)
+}
 
-    /// An archive of `docker save` with an index that is none of a layout, since `oci-layout` is missing: not all
-    /// readers look for that.
-    fn compare_with_index(&self, selected: &Selected, selector: &Selector) -> Result<Because, Error> {
-        if self.file("index.json", |_| Ok(()))?.is_none() {
-            return Ok(None);
-        }
-        let mut layout = self.clone();
-        layout.form = Form::Layout;
-        let other = match layout.select_alone(selector) {
-            Err(error) if matches!(error.misuse(), Some(Misuse::NothingSelected { .. })) => return Ok(None),
-            other => other?,
-        };
-        let (config, expected) = (other.config().digest(), selected.config().digest());
-        Ok(match config == expected {
-            true if files_of(&other)? == files_of(selected)? => None,
-            true => Some("`index.json` has other layers".to_owned()),
-            false => Some(format!("`index.json` has the configuration {config}, `manifest.json` {expected}")),
-        })
+/// An archive of `docker save` with an index that is none of a layout, since `oci-layout` is missing: not all
+/// readers look for that.
+pub(super) fn compare_with_index(store: &Store, selected: &Selected, selector: &Selector) -> Result<Because, Error> {
+    if store.file(INDEX_JSON, |_| Ok(()))?.is_none() {
+        return Ok(None);
     }
+    let other = match store.named(Naming::Layout).select_indexed(selector) {
+        Err(error) if matches!(error.misuse(), Some(Misuse::NothingSelected { .. })) => return Ok(None),
+        other => other?,
+    };
+    let (config, expected) = (other.config().digest(), selected.config().digest());
+    Ok(match config == expected {
+        true if files_of(&other)? == files_of(selected)? => None,
+        true => Some("`index.json` has other layers".to_owned()),
+        false => Some(format!("`index.json` has the configuration {config}, `manifest.json` {expected}")),
+    })
+}
 
-    /// All images of the index that are there, whatever their names and platforms.
-    fn images_of_index(&self) -> Result<HashSet<Digest>, Error> {
-        let (mut images, mut failed) = (HashSet::new(), None);
-        self.each_manifest(|_, manifest| {
-            let files: Result<Vec<_>, Violation> = manifest.layers.iter().map(file_of_blob).collect();
-            match files {
-                Ok(files) => {
-                    images.insert(known_by(manifest.config.digest(), &files));
-                    ControlFlow::Continue(())
-                }
-                Err(violation) => {
-                    failed = Some(Error::from(violation).at(in_file("index.json")));
-                    ControlFlow::Break(())
-                }
+/// All images of the index that are there, whatever their names and platforms.
+fn images_of_index(store: &Store) -> Result<HashSet<Digest>, Error> {
+    let (mut images, mut failed) = (HashSet::new(), None);
+    Pinned { store, roots: &|| store.index(|bytes| parse_index(bytes, None)) }.each_manifest(|_, manifest| {
+        let files: Result<Vec<_>, Violation> = manifest.layers.iter().map(file_of_blob).collect();
+        match files {
+            Ok(files) => {
+                images.insert(known_by(manifest.config.digest(), &files));
+                ControlFlow::Continue(())
             }
-        })?;
-        failed.map_or(Ok(images), Err)
-    }
+            Err(violation) => {
+                failed = Some(Error::from(violation).at(in_file(INDEX_JSON)));
+                ControlFlow::Break(())
+            }
+        }
+    })?;
+    failed.map_or(Ok(images), Err)
 }
 
 /// One value for a configuration and the files of its layers.
@@ -136,7 +116,7 @@ fn file_of(place: &LayerPlace) -> Result<EntryPath, Error> {
     match place {
         LayerPlace::Member(name) => Ok(name.clone()),
         LayerPlace::Blob(blob) => {
-            file_of_blob(blob).map_err(|violation| Error::from(violation).at(in_file("index.json")))
+            file_of_blob(blob).map_err(|violation| Error::from(violation).at(in_file(INDEX_JSON)))
         }
     }
 }

@@ -1,10 +1,13 @@
 //! The way through the indexes of an image to its manifests.
 
-use super::manifest::{Config, Descriptor, Manifest, artifact, media_type, parse_index};
-use super::media_type::MediaType;
-use super::open::{Image, in_blob};
+use super::config::Config;
+use super::descriptor::Descriptor;
+use super::manifest::{Manifest, parse_index};
+use super::media_type::{MediaType, artifact, media_type};
+use super::names::in_blob;
 use super::platform::Platform;
 use super::reference::SHOWN;
+use super::store::Store;
 use crate::words::{Digest, Error, Limit, Violation};
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
@@ -17,7 +20,7 @@ pub(super) type Fitting = (usize, Arc<Descriptor>);
 /// It stores little for each manifest and index, and [`Limit::Manifests`] bounds their number. No document is kept
 /// while another is read, except the descriptors of an index that must still be followed.
 pub(super) struct Walk<'a> {
-    image: &'a Image,
+    store: &'a Store,
     /// The platforms that will do, the best first.
     accepted: Vec<Platform>,
     /// What an index led to. Each is walked once, however often others name it: a few small indexes that
@@ -69,9 +72,9 @@ enum Step {
 }
 
 impl<'a> Walk<'a> {
-    pub(super) fn new(image: &'a Image, platform: &Platform) -> Self {
+    pub(super) fn new(store: &'a Store, platform: &Platform) -> Self {
         Self {
-            image,
+            store,
             accepted: platform.accepted(),
             led_to: HashMap::new(),
             stated: HashMap::new(),
@@ -100,7 +103,7 @@ impl<'a> Walk<'a> {
     fn look(&mut self, descriptor: Descriptor) -> Result<Option<Step>, Error> {
         self.count += 1;
         let placed = |violation: Violation| Error::from(violation).at(in_blob(descriptor.digest()));
-        self.image.limits().check(Limit::Manifests, self.count).map_err(placed)?;
+        self.store.limits().check(Limit::Manifests, self.count).map_err(placed)?;
         if let Some(kind) = descriptor.artifact() {
             self.pass_over(artifact(kind));
             return Ok(None);
@@ -135,7 +138,7 @@ impl<'a> Walk<'a> {
 
     /// Walks an index. No index can lie within itself, since it would have to hold its own digest.
     fn find_within(&mut self, descriptor: &Descriptor, depth: u64) -> Result<Found, Error> {
-        let limits = self.image.limits();
+        let limits = self.store.limits();
         let within = |deepest| {
             let placed = |violation: Violation| Error::from(violation).at(in_blob(descriptor.digest()));
             limits.check(Limit::IndexDepth, deepest).map_err(placed)
@@ -167,7 +170,7 @@ impl<'a> Walk<'a> {
     /// it keeps no descriptor that cannot be chosen: none that matches no better than an earlier one, and none after
     /// the best.
     fn steps_within(&mut self, index: &Descriptor) -> Result<Vec<Step>, Error> {
-        let listed = self.image.document(index, |bytes| parse_index(bytes, Some(index)))?;
+        let listed = self.store.document(index, |bytes| parse_index(bytes, Some(index)))?;
         let (mut steps, mut best) = (Vec::new(), usize::MAX);
         for inner in listed {
             match self.look(inner)? {
@@ -235,7 +238,7 @@ impl<'a> Walk<'a> {
 
     fn stated_inside(&mut self, descriptor: &Descriptor) -> Result<Stated, Error> {
         // Drops the layers before the configuration is read.
-        let config = self.image.document(descriptor, |bytes| {
+        let config = self.store.document(descriptor, |bytes| {
             let manifest = Manifest::parse(bytes, descriptor)?;
             Ok(match manifest.artifact() {
                 Some(kind) => Err(artifact(kind)),
@@ -252,7 +255,7 @@ impl<'a> Walk<'a> {
         if let Some(stated) = self.configs.get(config.digest()) {
             return Ok(*stated);
         }
-        let platform = match self.image.document(&config, |bytes| Ok(Config::parse(bytes)?.platform)) {
+        let platform = match self.store.document(&config, |bytes| Ok(Config::parse(bytes)?.platform)) {
             // Of these media types are the documents of other things too, from before there were artifact types.
             Err(error)
                 if MediaType::is_old_config(config.media_type())

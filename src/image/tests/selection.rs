@@ -396,7 +396,7 @@ fn a_foreign_layer_that_is_not_here_is_named_with_its_urls() {
         world.edited(|m| m["layers"][0] = json!({"mediaType": media_type, "digest": ABSENT, "size": 9, "urls": urls}));
         let image = world.open_within(Limits::default()).unwrap();
         let selected = image.select(&wanted()).unwrap();
-        image.open_layer(&selected.layers()[0]).unwrap_err()
+        selected.open_layer(&selected.layers()[0]).unwrap_err()
     };
     let two = json!(["https://a.example/1", "https://b.example/\u{1b}[2J"]);
     for media_type in [
