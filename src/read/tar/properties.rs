@@ -89,13 +89,17 @@ proptest! {
 
     #[test]
     fn what_the_tar_crate_writes_reads_back(
-        files in prop::collection::vec(
-            // A name of two bytes before a time that is not octal may be the header of an LZMA file to 7-Zip.
+        mut files in prop::collection::vec(
             (prop::collection::vec("[a-zA-Z0-9_é-]{3,60}", 1..6), any::<u32>(), 0_u64..1 << 40, prop::collection::vec(any::<u8>(), 0..1500)),
             0..6,
         ),
         posix: bool,
     ) {
+        // Where the first header has a number that is not octal, 7-Zip looks for other formats before tar, some of them
+        // by two letters: a name that begins with `ER`, or `BD` at byte 1024 of the archive, are `foreign-magic` there.
+        if let Some((_, id, time, _)) = files.first_mut() {
+            (*id, *time) = (*id % (1 << 22), *time % (1 << 33));
+        }
         let mut builder = tar::Builder::new(Vec::new());
         for (name, id, time, content) in &files {
             let mut header = if posix { tar::Header::new_ustar() } else { tar::Header::new_gnu() };

@@ -1,6 +1,6 @@
 //! The table: a sentence, an archive, and what comes of it.
 
-use super::super::build::Header;
+use super::super::build::{Header, base_256};
 use super::{a, flipped};
 
 /// An `x` header with these records, and a file.
@@ -226,6 +226,17 @@ pub(super) const CASES: &[Case] = &[
         "a global header that begins like cab, and nothing",
         || a().header(Header::posix(b'g', b"MSCF")).end(),
         Err("foreign-magic"),
+    ),
+    ("a first name that begins with two letters of a disk image", || a().file("ERRORS", b"").end(), Ok(&[])),
+    (
+        "the same with a number that is not octal, for which 7-Zip tries other formats first",
+        || a().header(Header::gnu(b'0', b"ERRORS").bytes(136, &base_256::<12>(1 << 33))).end(),
+        Err("foreign-magic"),
+    ),
+    (
+        "the same in a second header",
+        || a().file("f", b"").header(Header::gnu(b'0', b"ERRORS").bytes(136, &base_256::<12>(1 << 33))).end(),
+        Ok(&[]),
     ),
     // Numbers.
     ("a checksum summed signed", || a().bytes(&Header::posix(b'0', b"\xff").block_summed_signed()).end(), Ok(&[])),
