@@ -78,7 +78,7 @@ impl Members {
     /// for the second time write a link to its first name. The link then is that member under another name.
     fn linked(&self, name: &EntryPath, target: &[u8], limits: &Limits) -> Member {
         let shown = || Escaped::new(target);
-        let found = EntryPath::parse(target, limits).and_then(|path| Ok(self.find(&path)?.map(|(_, held)| held)));
+        let found = EntryPath::of_target(target, limits).and_then(|path| Ok(self.find(&path)?.map(|(_, held)| held)));
         match found.map(|held| held.map(|held| &held.member)) {
             Ok(None) => {
                 let member = Escaped::new(name.as_bytes());

@@ -1,7 +1,7 @@
 //! What an entry means, before any policy.
 
 use super::whiteout::{self, Marker};
-use crate::words::{Change, ChangeKind, Device, Entry, EntryKind, EntryPath, Escaped, Limits, Metadata, Violation};
+use crate::words::{Change, ChangeKind, Device, Entry, EntryKind, EntryPath, Limits, Metadata, Violation};
 
 impl Change {
     /// Reads the change that an entry means, without a policy: whiteouts are recognised, and names are as in the image.
@@ -86,21 +86,10 @@ pub(super) fn kind_of(kind: EntryKind, metadata: Metadata, limits: &Limits) -> R
             ChangeKind::Device { metadata, device }
         }
         EntryKind::Symlink { target } => ChangeKind::Symlink { metadata, target },
-        EntryKind::HardLink { target } => ChangeKind::HardLink { target: hard_link_target(&target, limits)?, metadata },
+        EntryKind::HardLink { target } => {
+            ChangeKind::HardLink { target: EntryPath::of_target(&target, limits)?, metadata }
+        }
         EntryKind::File { size, sparse } => ChangeKind::File { metadata, size, sparse },
-    })
-}
-
-/// Parses the target of a hard link. A message about it must not blame the name of the entry, which it shows first.
-fn hard_link_target(target: &[u8], limits: &Limits) -> Result<EntryPath, Violation> {
-    EntryPath::parse(target, limits).map_err(|violation| {
-        let because = match violation {
-            Violation::NameClimbs => "it has a `..` component",
-            Violation::NameNul => "it contains a NUL byte",
-            Violation::ComponentTooLong { .. } => "a component is longer than 255 bytes",
-            other => return other,
-        };
-        Violation::HardLinkTarget { target: Escaped::new(target), because }
     })
 }
 

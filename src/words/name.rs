@@ -94,6 +94,24 @@ impl EntryPath {
         })
     }
 
+    /// Reads the target of a hard link. The error shows the target: a message shows the name of the entry first, which
+    /// must not get the blame.
+    ///
+    /// # Errors
+    ///
+    /// [`Violation::HardLinkTarget`], and [`Violation::LimitExceeded`] like [`EntryPath::parse`].
+    pub(crate) fn of_target(target: &[u8], limits: &Limits) -> Result<Self, Violation> {
+        Self::parse(target, limits).map_err(|violation| {
+            let because = match violation {
+                Violation::NameClimbs => "it has a `..` component",
+                Violation::NameNul => "it contains a NUL byte",
+                Violation::ComponentTooLong { .. } => "a component is longer than 255 bytes",
+                other => return other,
+            };
+            Violation::HardLinkTarget { target: Escaped::new(target), because }
+        })
+    }
+
     fn of_components<'a>(
         name: &'a [u8],
         limits: &Limits,

@@ -289,7 +289,7 @@ const DOCKER: &[Case] = &[
     (
         "a layer that is a hard link that climbs",
         || Docker::new().add(|a| a.hard_link("id/layer.tar", "../../etc/passwd")).build(),
-        Some("name-climbs"),
+        Some("hard-link-target"),
     ),
     (
         "a layer that is a hard link to a directory",

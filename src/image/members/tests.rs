@@ -64,7 +64,7 @@ fn a_hard_link_is_an_earlier_member_under_another_name() {
     assert_eq!(found(&members, "to-directory"), missing("to-directory", "d"));
     let directory = Violation::HardLinkToDirectory { target: Escaped::new(b"d/") };
     assert_eq!(found(&members, "to-directory-now"), Err(directory));
-    assert_eq!(found(&members, "climbs").unwrap_err().id(), "name-climbs");
+    assert_eq!(found(&members, "climbs").unwrap_err().id(), "hard-link-target");
     assert_eq!(found(&members, "below"), Err(not_regular(b"a/file")));
     assert_eq!(found(&members, "to-pipe"), Err(not_regular(b"to-pipe")));
 }
