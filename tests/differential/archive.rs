@@ -157,6 +157,8 @@ pub(crate) enum End {
 pub(crate) struct Index {
     pub(crate) flag: u8,
     pub(crate) name: &'static str,
+    /// Bytes at an offset of the header that say something else than "a regular file".
+    pub(crate) odd: Option<(usize, &'static [u8])>,
     pub(crate) content: Text,
     /// Something between the entry and its end.
     pub(crate) behind: Text,
@@ -382,6 +384,7 @@ impl Builder {
 impl Index {
     fn bytes(&self) -> Vec<u8> {
         let header = Header::posix(self.flag, self.name);
+        let header = self.odd.map_or(header.clone(), |(at, bytes)| header.bytes(at, bytes));
         tar().with(header, &self.content.0).bytes(&self.behind.0).zeros(self.zeros).cut()
     }
 }

@@ -54,33 +54,34 @@ impl fmt::Display for Difference<'_> {
 
 /// All differences, entry by entry, and where one of the two has more.
 pub(crate) fn differences<'a>(all: &'a [Seen<'a>], theirs: &'a [Item]) -> Vec<Difference<'a>> {
-    let difference = |what, index| Difference { what, all, index, theirs };
-    let pairs = all.iter().map(|seen| &seen.item).zip(theirs).enumerate();
-    let found = pairs.flat_map(|(index, (ours, theirs))| {
-        let kind = ours.kind != theirs.kind;
-        let content = theirs.content != UNKNOWN && ours.size == theirs.size && ours.content != theirs.content;
-        let [mode, owner, time] = ours.attributes.differ(theirs.attributes);
-        let fields = [
-            (What::Name, ours.name != theirs.name),
-            (What::Kind, kind),
-            // What another type has is no difference of its own.
-            (What::Size, !kind && ours.size != theirs.size),
-            (What::Content, !kind && content),
-            (What::Target, !kind && ours.target != theirs.target),
-            (What::Device, !kind && ours.device != theirs.device),
-            (What::Mode, mode),
-            (What::Owner, owner),
-            (What::Time, time),
-        ];
-        fields.into_iter().filter(|(_, differs)| *differs).map(move |(what, _)| difference(what, index))
-    });
-    let more = (all.len() != theirs.len()).then(|| difference(What::Sequence, all.len().min(theirs.len())));
-    found.chain(more).collect()
+    let both = all.len().min(theirs.len());
+    let more = (all.len() != theirs.len()).then(|| sequence(all, theirs, both));
+    (0..both).flat_map(|index| differences_of(all, theirs, index)).chain(more).collect()
 }
 
-/// Where one of the two goes on with something that the other has not, if it has more entries or fewer.
-pub(crate) fn parting<'a>(all: &'a [Seen<'a>], theirs: &'a [Item]) -> Option<Difference<'a>> {
-    let mut pairs = all.iter().zip(theirs);
-    let index = pairs.position(|(ours, theirs)| !ours.item.is_like(theirs)).unwrap_or(all.len().min(theirs.len()));
-    (all.len() != theirs.len()).then_some(Difference { what: What::Sequence, all, index, theirs })
+/// The differences of one entry.
+pub(crate) fn differences_of<'a>(all: &'a [Seen<'a>], theirs: &'a [Item], index: usize) -> Vec<Difference<'a>> {
+    let Some((our, their)) = all.get(index).map(|seen| &seen.item).zip(theirs.get(index)) else { return Vec::new() };
+    let kind = our.kind != their.kind;
+    let content = their.content != UNKNOWN && our.size == their.size && our.content != their.content;
+    let [mode, owner, time] = our.attributes.differ(their.attributes);
+    let fields = [
+        (What::Name, our.name != their.name),
+        (What::Kind, kind),
+        // What another type has is no difference of its own.
+        (What::Size, !kind && our.size != their.size),
+        (What::Content, !kind && content),
+        (What::Target, !kind && our.target != their.target),
+        (What::Device, !kind && our.device != their.device),
+        (What::Mode, mode),
+        (What::Owner, owner),
+        (What::Time, time),
+    ];
+    let found = fields.into_iter().filter(|(_, differs)| *differs);
+    found.map(|(what, _)| Difference { what, all, index, theirs }).collect()
+}
+
+/// The difference of an entry that only one of the two has. All entries behind it differ.
+pub(crate) fn sequence<'a>(all: &'a [Seen<'a>], theirs: &'a [Item], index: usize) -> Difference<'a> {
+    Difference { what: What::Sequence, all, index, theirs }
 }

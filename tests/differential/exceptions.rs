@@ -76,11 +76,12 @@ pub(crate) const EXCEPTIONS: &[Exception] = &[
     Exception {
         name: "gnu-tar-whiteout-target",
         peer: "GNU tar",
-        reason: "leaves out what climbs in a hard link's target; that of a whiteout is ignored, whatever it is",
+        reason: "removes a `..` and what precedes it from a hard link's target; the target of a whiteout or of AUFS \
+                 bookkeeping is ignored",
         applies: |difference, _| {
             let name = difference.ours().map_or(&[][..], |ours| &ours.item.name);
-            let last = name.rsplit(|&byte| byte == b'/').next().unwrap_or_default();
-            difference.what == What::Target && last.starts_with(b".wh.")
+            let is_ignored = name.split(|&byte| byte == b'/').any(|component| component.starts_with(b".wh."));
+            difference.what == What::Target && is_ignored
         },
     },
     Exception {

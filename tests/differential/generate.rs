@@ -64,13 +64,18 @@ fn index() -> impl Strategy<Value = Index> {
         prop_oneof![12 => Just(Text::default()), 1 => Just(Text(inner)), 1 => vec(byte(), 1..20).prop_map(Text)];
     let zeros = prop_oneof![12 => Just(1024_usize), 1 => select(&[0_usize, 512, 1025, 4096][..])];
     let flag = prop_oneof![24 => Just(b'0'), 1 => select(&b"\x00725"[..])];
-    (flag, name, content, behind, zeros).prop_map(|(flag, name, content, behind, zeros)| Index {
-        flag,
-        name,
-        content,
-        behind,
-        zeros,
-    })
+    let odd: &[(usize, &[u8])] = &[
+        (157, b"a"),
+        (18, b"x"),
+        (329, b"0000001\0"),
+        (345, b"d"),
+        (346, b"d"),
+        (483, b"1"),
+        (100, b"0004755\0"),
+        (508, b"tar\0"),
+    ];
+    (flag, name, weighted(0.1, select(odd)), content, behind, zeros)
+        .prop_map(|(flag, name, odd, content, behind, zeros)| Index { flag, name, odd, content, behind, zeros })
 }
 
 fn component() -> impl Strategy<Value = Text> {
@@ -83,6 +88,7 @@ fn component() -> impl Strategy<Value = Text> {
         1 => (1_usize..260).prop_map(|length| text("n".repeat(length))),
         1 => (248_usize..258).prop_map(|length| text(format!(".wh.{}", "n".repeat(length)))),
         1 => select(&["..", ""][..]).prop_map(text),
+        1 => Just(text(".wh..wh.plnk")),
     ]
 }
 
@@ -107,7 +113,7 @@ fn name() -> impl Strategy<Value = Text> {
 fn target() -> impl Strategy<Value = Text> {
     prop_oneof![
         12 => name(),
-        4 => select(&["../a", "/etc/passwd", "a", "b", "dir/a", "a/", "."][..]).prop_map(text),
+        4 => select(&["../a", "/etc/passwd", "a", "b", "dir/a", "a/", ".", ".wh..wh.plnk/a"][..]).prop_map(text),
     ]
 }
 
@@ -197,11 +203,25 @@ fn member() -> impl Strategy<Value = Part> {
         10 => vec(extended(), 2..=2),
         3 => vec(extended(), 3..=4),
     ];
-    let texts = (name(), prop_oneof![20 => target(), 1 => Just(Text::default())], prefix());
+    // GNU tar writes a link to itself of a file that is named twice.
+    let itself = prop::bool::weighted(0.1);
+    let texts = (name(), prop_oneof![20 => target(), 1 => Just(Text::default())], prefix(), itself);
     (extended, content, texts, magic(), numbers(), (size_off, spelling()), sum()).prop_map(
-        |(extended, (flag, content), (name, target, prefix), magic, numbers, (size_off, size_spelling), sum)| {
+        |(
+            extended,
+            (flag, content),
+            (name, target, prefix, itself),
+            magic,
+            numbers,
+            (size_off, size_spelling),
+            sum,
+        )| {
             // A target where there is none to be is odd, and so is a prefix of a link.
-            let target = if matches!(flag, b'1' | b'2') { target } else { Text::default() };
+            let target = match flag {
+                b'1' if itself => name.clone(),
+                b'1' | b'2' => target,
+                _ => Text::default(),
+            };
             let header = Fields { flag, name, target, magic, prefix, numbers, size_off, size_spelling, sum };
             Part::Member { extended, header, content }
         },
@@ -233,7 +253,8 @@ fn long_name(length: usize) -> Text {
 fn global() -> impl Strategy<Value = Record> {
     let comment = ("[a-f0-9]{0,40}").prop_map(|value| ("comment", Value::Text(text(value))));
     let label = ("[ -~]{1,20}").prop_map(|value| ("GNU.volume.label", Value::Text(text(value))));
-    let pair = prop_oneof![6 => comment, 1 => label, 1 => pair()];
+    let encoding = Just(("hdrcharset", Value::Text(text("BINARY"))));
+    let pair = prop_oneof![12 => comment, 2 => label, 2 => pair(), 1 => encoding];
     pair.prop_map(|(key, value)| Record { key, value, form: Form::Right })
 }
 
@@ -273,6 +294,7 @@ fn pair() -> impl Strategy<Value = (&'static str, Value)> {
     ];
     prop_oneof![
         10 => of("path", name().boxed()),
+        1 => of("path", (250_usize..257).prop_map(|length| text(format!("dir/.wh.{}", "n".repeat(length)))).boxed()),
         6 => of("linkpath", target().boxed()),
         4 => size.prop_map(|value| ("size", value)),
         6 => of("mtime", time()),

@@ -86,13 +86,6 @@ impl Item {
         Self { size: content.len() as u64, content: sha256(content), ..Self::new(name, Kind::File) }
     }
 
-    /// Whether this is the same entry, as far as it is known.
-    pub(crate) fn is_like(&self, other: &Self) -> bool {
-        let content = if other.content == UNKNOWN { &other.content } else { &self.content };
-        let attributes = self.attributes.as_far_as(other.attributes);
-        Self { content: content.clone(), attributes, ..self.clone() } == *other
-    }
-
     /// Whether it can be extracted as far as its names go.
     pub(crate) fn is_possible(&self) -> bool {
         !self.name.contains(&0) && !self.target.contains(&0)

@@ -5,8 +5,9 @@ use layercage::audit::{Audit, Finding, Observer};
 use layercage::blob::LayerStream;
 use layercage::policy::{Devices, Verdict};
 use layercage::rules::{Limit, Rule};
-use layercage::tar::{EndMark, Entry, EntryKind, Source, TarReader};
+use layercage::tar::{Component, EndMark, Entry, EntryKind, Source, TarReader};
 use layercage::{Digest, Error, Expected, Layer, Limits, Policy};
+use std::collections::BTreeSet;
 use std::io::Read;
 
 /// The largest file that is compared: a hole costs a peer as much time as content does.
@@ -59,26 +60,48 @@ pub(crate) fn unpacked(layer: &[u8]) -> Option<Vec<u8>> {
     Some(archive)
 }
 
-fn judge(archive: &[u8]) -> Result<(), &'static str> {
-    let diff_id: Digest = format!("sha256:{}", sha256(archive)).parse().unwrap();
-    let mut refusal = Refusal(policy(), None);
-    Audit::new(limits())
-        .layer(Layer::new(archive).expecting(Expected::unchecked().with_diff_id(diff_id)), &mut refusal)
-        .unwrap();
-    refusal.1.map_or(Ok(()), Err)
+/// What is odd about an archive that we take, by the ids of rules; and two forms that no rule of the reader is about.
+pub(crate) fn forms(archive: &[u8], seen: &[Seen]) -> BTreeSet<&'static str> {
+    let mut forms = findings(archive).noted;
+    for Seen { item, .. } in seen {
+        let last = item.name.rsplit(|&byte| byte == b'/').next().unwrap_or_default();
+        forms.extend((item.kind == Kind::HardLink && item.target == item.name).then_some("a hard link to itself"));
+        forms.extend((last.len() > Component::LONGEST).then_some("a whiteout of more than 255 bytes"));
+    }
+    forms
 }
 
-/// The first rule that the policy refuses by.
-struct Refusal(Policy, Option<&'static str>);
+fn judge(archive: &[u8]) -> Result<(), &'static str> {
+    findings(archive).refused.map_or(Ok(()), Err)
+}
 
-impl Observer for Refusal {
+fn findings(archive: &[u8]) -> Findings {
+    let diff_id: Digest = format!("sha256:{}", sha256(archive)).parse().unwrap();
+    let mut findings = Findings { policy: policy(), refused: None, noted: BTreeSet::new() };
+    Audit::new(limits())
+        .layer(Layer::new(archive).expecting(Expected::unchecked().with_diff_id(diff_id)), &mut findings)
+        .unwrap();
+    findings
+}
+
+struct Findings {
+    policy: Policy,
+    /// The first rule that the policy refuses by.
+    refused: Option<&'static str>,
+    noted: BTreeSet<&'static str>,
+}
+
+impl Observer for Findings {
     fn finding(&mut self, finding: &Finding) {
-        let refused = match &finding.rule {
-            Rule::Violation(_) => true,
-            Rule::Quirk(quirk) => self.0.verdict(quirk.rule()) == Verdict::Refuse,
+        let verdict = match &finding.rule {
+            Rule::Violation(_) => Verdict::Refuse,
+            Rule::Quirk(quirk) => self.policy.verdict(quirk.rule()),
         };
-        if refused {
-            self.1.get_or_insert(finding.rule.id());
+        let id = finding.rule.id();
+        match verdict {
+            Verdict::Refuse => _ = self.refused.get_or_insert(id),
+            Verdict::Note => _ = self.noted.insert(id),
+            _ => (),
         }
     }
 }

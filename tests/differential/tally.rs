@@ -1,9 +1,9 @@
 //! What is counted.
 
-use super::compare::{Difference, differences, parting};
+use super::compare::{Difference, differences, differences_of, sequence};
 use super::exceptions::{EXCEPTIONS, explain};
 use super::item::Item;
-use super::ours;
+use super::ours::{self, Seen};
 use super::peers::{ALL, Name, Peer, Wanted};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -14,6 +14,8 @@ pub(crate) struct Tally {
     archives: u64,
     taken: u64,
     refused: BTreeMap<&'static str, u64>,
+    /// Odd forms of archives that we take.
+    forms: BTreeMap<&'static str, u64>,
     peers: BTreeMap<&'static str, PeerTally>,
     exceptions: BTreeMap<&'static str, u64>,
 }
@@ -28,12 +30,29 @@ struct PeerTally {
     excepted: u64,
 }
 
+/// Odd forms that real writers have and that we take: a full run must compare each.
+const FORMS: [&str; 10] = [
+    "no-padding",
+    "no-end-blocks",
+    "estargz-index",
+    "global-comment",
+    "aufs-pseudo-link",
+    "aufs-bookkeeping",
+    "old-sparse-file",
+    "pax-unknown-key",
+    "a hard link to itself",
+    "a whiteout of more than 255 bytes",
+];
+
 /// Reads an archive with all peers, counts, and says what differs without being listed.
 pub(crate) fn compare(archive: &[u8], peers: &mut [Box<dyn Peer>], tally: &mut Tally) -> Vec<String> {
     let ours = ours::read(archive);
     tally.archives += 1;
     match &ours {
-        Ok(_) => tally.taken += 1,
+        Ok(seen) => {
+            tally.taken += 1;
+            ours::forms(archive, seen).into_iter().for_each(|form| *tally.forms.entry(form).or_default() += 1);
+        }
         Err(rule) => *tally.refused.entry(rule).or_default() += 1,
     }
     let wanted = if ours.is_ok() { Wanted::Everything } else { Wanted::Nothing };
@@ -47,9 +66,7 @@ pub(crate) fn compare(archive: &[u8], peers: &mut [Box<dyn Peer>], tally: &mut T
             let Ok(ours) = &ours else { continue };
             counts.shared += 1;
             let found = differences(ours, &theirs);
-            // Behind an entry that only one of both has, all are different.
-            let at_parting = || parting(ours, &theirs).and_then(|parting| explained(name, &[parting]));
-            let excepted = explained(name, &found).or_else(at_parting);
+            let excepted = explained(name, &found).or_else(|| explained_sequence(name, ours, &theirs));
             let Some(excepted) = excepted else {
                 wrong.extend(found.iter().map(|difference| format!("{name}: {difference}")));
                 continue;
@@ -66,6 +83,23 @@ fn explained(peer: &str, differences: &[Difference]) -> Option<BTreeSet<&'static
     differences.iter().map(|difference| explain(peer, difference).map(|exception| exception.name)).collect()
 }
 
+/// The exceptions that explain why one of the two has more entries: one for the first entry that only one of them has, and
+/// those for the entries in front of it, which may differ for reasons of their own.
+fn explained_sequence(peer: &str, ours: &[Seen], theirs: &[Item]) -> Option<BTreeSet<&'static str>> {
+    let mut excepted = BTreeSet::new();
+    let both = ours.len().min(theirs.len());
+    for index in (0..=both).filter(|_| ours.len() != theirs.len()) {
+        let here = differences_of(ours, theirs, index);
+        let may_be_it = index == both || !here.is_empty();
+        if let Some(found) = explained(peer, &[sequence(ours, theirs, index)]).filter(|_| may_be_it) {
+            excepted.extend(found);
+            return Some(excepted);
+        }
+        excepted.extend(explained(peer, &here)?);
+    }
+    None
+}
+
 impl Tally {
     pub(crate) fn add(&mut self, other: Self) {
         self.archives += other.archives;
@@ -74,6 +108,7 @@ impl Tally {
             counts.into_iter().for_each(|(name, count)| *sums.entry(name).or_default() += count);
         };
         sum(&mut self.refused, other.refused);
+        sum(&mut self.forms, other.forms);
         sum(&mut self.exceptions, other.exceptions);
         for (name, PeerTally { version, taken, shared, excepted }) in other.peers {
             let counts = self.peers.entry(name).or_default();
@@ -88,9 +123,19 @@ impl Tally {
         self.archives
     }
 
+    /// The exceptions that were seen.
+    pub(crate) fn exceptions(&self) -> impl Iterator<Item = &'static str> {
+        self.exceptions.keys().copied()
+    }
+
     /// The share that we take, in percent.
     pub(crate) fn taken_percent(&self) -> u64 {
         100 * self.taken / self.archives.max(1)
+    }
+
+    /// Those of [`FORMS`] that no archive had that we take.
+    pub(crate) fn missing_forms(&self) -> Vec<&'static str> {
+        FORMS.into_iter().filter(|form| !self.forms.contains_key(form)).collect()
     }
 
     /// Exceptions of peers that are here, and that were never seen.
@@ -117,9 +162,15 @@ impl fmt::Display for Tally {
         for (name, count) in &self.exceptions {
             writeln!(f, "  exception {name}: {count}")?;
         }
-        let mut refused: Vec<_> = self.refused.iter().collect();
-        refused.sort_by_key(|(_, count)| std::cmp::Reverse(**count));
-        let refused: Vec<_> = refused.into_iter().map(|(rule, count)| format!("{rule} {count}")).collect();
-        write!(f, "  refused by: {}", refused.join(", "))
+        writeln!(f, "  taken with: {}", by_count(&self.forms))?;
+        write!(f, "  refused by: {}", by_count(&self.refused))
     }
+}
+
+/// Names and how often each was counted, the most frequent first.
+fn by_count(counts: &BTreeMap<&'static str, u64>) -> String {
+    let mut counts: Vec<_> = counts.iter().collect();
+    counts.sort_by_key(|(_, count)| std::cmp::Reverse(**count));
+    let counts: Vec<_> = counts.into_iter().map(|(name, count)| format!("{name} {count}")).collect();
+    counts.join(", ")
 }

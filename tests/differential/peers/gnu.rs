@@ -41,7 +41,9 @@ impl GnuTar {
             let is_warning = goes_on || line.starts_with(b"tar: ");
             let is_whole = line.ends_with(b"' from hard link targets") || line.ends_with(b"' from member names");
             goes_on = (goes_on || line.starts_with(b"tar: Removing leading ")) && !is_whole;
-            !line.is_empty() && !is_warning
+            // The end of a warning about a type that is a newline.
+            let is_end_of_warning = *line == b"', extracted as normal file";
+            !line.is_empty() && !is_warning && !is_end_of_warning
         });
         // The label of a global header has a line, and is no entry: nothing is extracted.
         let lines = lines.filter(|line| !(line.starts_with(b"V") && line.ends_with(b"--Volume Header--")));

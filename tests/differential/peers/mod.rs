@@ -2,7 +2,7 @@
 
 mod gnu;
 mod process;
-mod tar_crate;
+pub(crate) mod tar_crate;
 
 use super::item::Item;
 
