@@ -111,7 +111,7 @@ impl PipedStream {
 }
 
 fn ended(ending: &Receiver<Box<Ended>>) -> Result<Box<Ended>, Error> {
-    ending.recv().map_err(|_| Error::bug("the thread that reads a layer broke off"))
+    ending.recv().map_err(|_| Error::bug("the thread that reads a layer ended early"))
 }
 
 /// The result for the blob; `None` if the stream has already returned its error.

@@ -1,4 +1,4 @@
-//! Reads everything, writes nothing, and tells all that the rules speak of.
+//! The audit: reads everything, writes nothing, and reports every finding.
 
 use super::layer::Layer;
 use crate::output::TreeModel;
@@ -11,20 +11,21 @@ use crate::words::{
 use std::collections::BTreeSet;
 use std::io::Read;
 
-/// Whether an archive could be read to its end.
-enum Whole {
-    Yes,
-    No,
+/// How far an archive was read.
+enum ReadTo {
+    End,
+    /// An error behind which nothing can be read.
+    Error,
 }
 
-/// Is told what an [`Audit`] sees, as it comes.
+/// Receives what an [`Audit`] reads, as it reads it. Both methods do nothing by default.
 pub trait Observer {
-    /// What an entry means, and where it stands.
+    /// Called for the change that an entry means.
     fn change(&mut self, change: &Change, position: &Position) {
         let _ = (change, position);
     }
 
-    /// Something that a rule speaks of.
+    /// Called for each finding, if the policy of the audit does not let it pass.
     fn finding(&mut self, finding: &Finding) {
         let _ = finding;
     }
@@ -71,36 +72,35 @@ pub struct Audit {
     tree: Option<TreeModel>,
     quirks: BTreeSet<QuirkRule>,
     violations: BTreeSet<ViolationRule>,
-    /// What hard links led to that some policies skip.
+    /// The targets of hard links that some policies skip.
     linked: BTreeSet<Skippable>,
     findings: u64,
     bytes: u64,
 }
 
 impl Audit {
-    /// An audit within these limits.
+    /// Creates an audit with these limits.
     pub fn new(limits: Limits) -> Self {
         Self { limits, ..Self::default() }
     }
 
-    /// Tells what this policy does not let pass in silence (a named pipe, say, where it refuses them), instead of
-    /// the default one.
+    /// Sets the policy. A finding that it lets pass is not reported. **The default policy** by default.
     #[must_use]
     pub fn with_policy(self, policy: Policy) -> Self {
         Self { policy, ..self }
     }
 
-    /// Sees what depends on the tree, too, in the layers read from now on: each lies on the one before, and the first
-    /// on what `lower` says.
+    /// Enables findings that depend on the tree, for the layers that are read from now on. Each layer lies on the previous
+    /// one, and the first on `lower`.
     #[must_use]
     pub fn with_tree(mut self, lower: Lower) -> Self {
         self.tree = Some(TreeModel::over(lower, &self.limits));
         self
     }
 
-    /// Whether what depends on the tree was seen to the end: false without [`Audit::with_tree`], and when there were
-    /// more names than [`Limit::AuditBytes`](crate::rules::Limit::AuditBytes) has room for. In the latter case, a finding says
-    /// so, and every policy refuses.
+    /// Whether all findings that depend on the tree were reported. This is false without [`Audit::with_tree`], and if the
+    /// names exceed [`Limit::AuditBytes`](crate::rules::Limit::AuditBytes). Then a finding reports the limit, and every
+    /// policy refuses.
     pub fn has_seen_tree(&self) -> bool {
         self.tree.as_ref().is_some_and(|tree| !tree.is_lost())
     }
@@ -114,29 +114,29 @@ impl Audit {
         !self.violations.is_empty() || others.any(refuses) || (skips_links && refuses(QuirkRule::HardLinkToSkipped))
     }
 
-    /// How many findings were told.
+    /// The number of findings that were reported.
     pub fn findings(&self) -> u64 {
         self.findings
     }
 
     /// Reads a layer.
     ///
-    /// A refusal is told to the observer like any other finding. Reading goes on behind it where the archive's
-    /// framing is not in doubt.
+    /// A refusal is reported to the observer like any other finding. Reading continues after it if the start of the next
+    /// entry is certain.
     ///
     /// # Errors
     ///
-    /// What the system refuses; never the archive's fault.
+    /// Errors of the system and of the reader. Refusals are findings, not errors.
     pub fn layer<R: Read>(&mut self, layer: Layer<R>, observer: &mut dyn Observer) -> Result<(), Error> {
         let Layer { reader, about, .. } = layer;
         let (base, expected) = (about.position(), about.expected);
         let limits = self.limits.clone();
         let stream = match LayerStream::open(reader, expected, &limits) {
             Ok(stream) => stream,
-            Err(error) => return self.tell(error, base, observer),
+            Err(error) => return self.report(error, base, observer),
         };
         if let Some(quirk) = about.compression_quirk(stream.format()) {
-            self.tell(quirk.into(), base.clone(), observer)?;
+            self.report(quirk.into(), base.clone(), observer)?;
         }
         let reader = TarReader::new(stream, &limits).with_end_mark(expected.end_mark());
         self.entries(reader, &base, observer)
@@ -153,55 +153,55 @@ impl Audit {
         if let Some(tree) = &mut tree {
             tree.begin_layer().map_err(|error| error.at(base.clone()))?;
         }
-        let read = self.all(&mut reader, &limits, tree.as_mut(), base, observer);
+        let read = self.read_entries(&mut reader, &limits, tree.as_mut(), base, observer);
         if let Some(tree) = &tree {
             self.linked.extend(tree.linked());
         }
         self.tree = tree;
-        if let Whole::No = read? {
-            return self.blob(reader.into_inner(), base, observer);
+        if let ReadTo::Error = read? {
+            return self.check_blob(reader.into_inner(), base, observer);
         }
         let end = Position { layer: base.layer, ..reader.position() };
         for quirk in reader.end_quirks().to_vec() {
-            self.tell(quirk.into(), end.clone(), observer)?;
+            self.report(quirk.into(), end.clone(), observer)?;
         }
         match reader.into_inner().finish() {
             Ok(checked) => {
-                checked.quirks.into_iter().try_for_each(|quirk| self.tell(quirk.into(), base.clone(), observer))
+                checked.quirks.into_iter().try_for_each(|quirk| self.report(quirk.into(), base.clone(), observer))
             }
-            Err(error) => self.tell(error, base.clone(), observer),
+            Err(error) => self.report(error, base.clone(), observer),
         }
     }
 
-    /// Reads all entries, as far as the archive can be read.
-    fn all<R: Read>(
+    /// Reads all entries, as far as possible.
+    fn read_entries<R: Read>(
         &mut self,
         reader: &mut TarReader<LayerStream<R>>,
         limits: &Limits,
         mut tree: Option<&mut TreeModel>,
         base: &Position,
         observer: &mut dyn Observer,
-    ) -> Result<Whole, Error> {
+    ) -> Result<ReadTo, Error> {
         let policy = self.policy.clone();
         loop {
             let entry = reader.next_entry();
             let position = Position { layer: base.layer, ..reader.position() };
             let entry = match entry {
                 Ok(Some(entry)) => entry,
-                Ok(None) => return Ok(Whole::Yes),
+                Ok(None) => return Ok(ReadTo::End),
                 Err(error) => {
-                    self.tell(error, position, observer)?;
+                    self.report(error, position, observer)?;
                     match reader.can_go_on() {
                         true => continue,
-                        false => return Ok(Whole::No),
+                        false => return Ok(ReadTo::Error),
                     }
                 }
             };
             let mut findings = Vec::new();
-            let mut tell = |finding| findings.push(finding);
+            let mut collect = |finding| findings.push(finding);
             let mut before = Report::default();
             before.bytes_written = self.bytes;
-            let mut reporter = Reporter::new(&policy, limits).after(&before).observed_by(&mut tell);
+            let mut reporter = Reporter::new(&policy, limits).after(&before).observed_by(&mut collect);
             reporter.set_position(position.clone());
             let result = judge(entry, &mut reporter).and_then(|change| {
                 let Some(change) = change else { return Ok(()) };
@@ -216,19 +216,19 @@ impl Audit {
                 self.count(&finding, observer);
             }
             if let Err(error) = result {
-                self.tell(error, position, observer)?;
+                self.report(error, position, observer)?;
             }
         }
     }
 
     /// Checks whether an unreadable layer is a damaged blob. If the reader fails meanwhile, the audit ends.
-    fn blob<R: Read>(
+    fn check_blob<R: Read>(
         &mut self,
         stream: LayerStream<R>,
         base: &Position,
         observer: &mut dyn Observer,
     ) -> Result<(), Error> {
-        stream.damage().map_or(Ok(()), |error| self.tell(error, base.clone(), observer))
+        stream.damage().map_or(Ok(()), |error| self.report(error, base.clone(), observer))
     }
 
     /// Takes a refusal as a finding, for example that of an image that cannot be selected.
@@ -246,8 +246,8 @@ impl Audit {
         }
     }
 
-    /// Tells what is the archive's fault; everything else ends the audit.
-    fn tell(&mut self, error: Error, position: Position, observer: &mut dyn Observer) -> Result<(), Error> {
+    /// Reports a refusal at a position. Any other error ends the audit.
+    fn report(&mut self, error: Error, position: Position, observer: &mut dyn Observer) -> Result<(), Error> {
         self.refusal(error.at(position), observer)
     }
 
@@ -268,14 +268,14 @@ impl Audit {
 
 #[cfg(feature = "image")]
 impl Audit {
-    /// Reads all layers of an image, and tells what is odd about the image itself.
+    /// Reads all layers of an image, and reports the quirks of the image itself.
     ///
     /// # Errors
     ///
-    /// What the system refuses; never the image's fault.
+    /// Errors of the system. Refusals are findings, not errors.
     pub fn image(&mut self, image: &crate::image::Selected, observer: &mut dyn Observer) -> Result<(), Error> {
         for note in image.notes() {
-            self.tell(note.quirk.clone().into(), note.position.clone(), observer)?;
+            self.report(note.quirk.clone().into(), note.position.clone(), observer)?;
         }
         for layer in super::numbered::numbered(image, super::numbered::stored(image)) {
             match layer {

@@ -1,10 +1,10 @@
-//! How many bytes of a layer's blob were read, on whichever thread.
+//! The count of bytes read from a layer's blob, shared between threads.
 
 use std::io::{self, Read};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// Bytes of one blob that were read. Clones share the count.
+/// The number of bytes read from one blob. Clones share the count.
 #[derive(Debug, Clone, Default)]
 pub(super) struct BlobBytes(Arc<AtomicU64>);
 
@@ -14,7 +14,7 @@ impl BlobBytes {
     }
 }
 
-/// A reader that counts.
+/// A reader that counts its bytes.
 pub(super) struct Counted<R> {
     reader: R,
     bytes: BlobBytes,

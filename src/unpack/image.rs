@@ -42,7 +42,7 @@ impl Session<'_> {
     /// The first refusal, with its position; [`Misuse::TargetExists`](crate::error::Misuse::TargetExists);
     /// [`Misuse::Cancelled`](crate::error::Misuse::Cancelled); a failure of the system.
     pub fn unpack(mut self, image: &Selected, parent: impl AsFd, name: impl AsRef<OsStr>) -> Result<Report, Error> {
-        self.note_image(image)?;
+        self.judge_image(image)?;
         let mut staged = Staged::beside(parent, name)?.with_durability(self.unpacker().policy().durability());
         let checked = self.apply_layers(image, numbered(image, stored(image)), staged.rootfs())?;
         staged.commit(checked.into_iter().map(Checked::verified).collect::<Result<_, _>>()?)?;
@@ -88,7 +88,7 @@ impl Session<'_> {
         layers: impl Iterator<Item = Result<Layer<R>, Error>> + Send,
         sink: &mut (impl Sink + ?Sized),
     ) -> Result<Vec<Checked>, Error> {
-        self.note_image(image).inspect_err(|_| {
+        self.judge_image(image).inspect_err(|_| {
             sink.abandon_layer();
         })?;
         match sink.visibility() {
@@ -104,8 +104,8 @@ impl Session<'_> {
         }
     }
 
-    /// Has policy decide about the quirks of the image as a whole.
-    fn note_image(&mut self, image: &Selected) -> Result<(), Error> {
+    /// Judges the quirks of the image as a whole.
+    fn judge_image(&mut self, image: &Selected) -> Result<(), Error> {
         let unpacker = self.unpacker();
         let mut reporter = Reporter::new(unpacker.policy(), unpacker.limits()).after(self.report());
         for Note { quirk, position } in image.notes() {
@@ -117,7 +117,7 @@ impl Session<'_> {
         Ok(())
     }
 
-    /// Applies layers that need not be verified first.
+    /// Applies layers without verifying them first.
     fn apply_layers<R: Read + Send>(
         &mut self,
         image: &Selected,
@@ -134,7 +134,7 @@ impl Session<'_> {
         }?;
         match checked.len() == image.layers().len() {
             true => Ok(checked),
-            false => Err(Error::bug("the thread that reads the layers broke off")),
+            false => Err(Error::bug("the thread that reads the layers ended early")),
         }
     }
 

@@ -11,7 +11,7 @@ use crate::words::{Change, Entry, Error, Source};
 use crate::words::{Escaped, Misuse};
 
 /// The evidence in the entries so far. Nothing is inspected unless the layer refuses images.
-pub(super) struct Suspicion {
+pub(super) struct ImageCheck {
     #[cfg(feature = "image")]
     evidence: Option<Evidence>,
     /// Whether the content of the current entry is evidence, too.
@@ -20,13 +20,13 @@ pub(super) struct Suspicion {
 }
 
 #[cfg(feature = "image")]
-impl Suspicion {
+impl ImageCheck {
     pub(super) fn of(about: &About) -> Self {
         Self { evidence: about.refuses_images.then(Evidence::default), wants_content: false }
     }
 
     /// Inspects an entry before it is applied.
-    pub(super) fn see(&mut self, entry: &Entry) -> Result<(), Error> {
+    pub(super) fn check_entry(&mut self, entry: &Entry) -> Result<(), Error> {
         let Some(evidence) = &mut self.evidence else { return Ok(()) };
         evidence.see(&entry.path, &entry.kind);
         self.wants_content = evidence.wants(&entry.path, &entry.kind);
@@ -36,8 +36,8 @@ impl Suspicion {
         }
     }
 
-    /// Hands a change to a sink.
-    pub(super) fn pass<S: Verifying>(
+    /// Passes a change to a sink.
+    pub(super) fn apply<S: Verifying>(
         &mut self,
         change: Judged<Change>,
         reader: &mut TarReader<S>,
@@ -55,9 +55,9 @@ impl Suspicion {
         if evidence.suggests_image() { Err(Misuse::ImageAsLayer { member }.into()) } else { Ok(()) }
     }
 
-    /// Refuses an image in the one directory of the archive. Only the end shows that there is nothing beside it: a layer
-    /// may hold an image in its first directory, and go on.
-    pub(super) fn end(&self) -> Result<(), Error> {
+    /// Refuses the archive of an image in a directory. This is known only at the end, because a layer may have an image in
+    /// its first directory, and other entries after it.
+    pub(super) fn check_end(&self) -> Result<(), Error> {
         match self.evidence.as_ref().and_then(Evidence::directory) {
             Some((directory, file)) => {
                 let member = Escaped::new(&[directory, file].join(&b'/'));
@@ -69,23 +69,23 @@ impl Suspicion {
 }
 
 #[cfg(not(feature = "image"))]
-impl Suspicion {
+impl ImageCheck {
     pub(super) fn of(_: &About) -> Self {
         Self {}
     }
 
     #[expect(clippy::unused_self, clippy::unnecessary_wraps, reason = "as with images")]
-    pub(super) fn see(&mut self, _: &Entry) -> Result<(), Error> {
+    pub(super) fn check_entry(&mut self, _: &Entry) -> Result<(), Error> {
         Ok(())
     }
 
     #[expect(clippy::unused_self, clippy::unnecessary_wraps, reason = "as with images")]
-    pub(super) fn end(&self) -> Result<(), Error> {
+    pub(super) fn check_end(&self) -> Result<(), Error> {
         Ok(())
     }
 
     #[expect(clippy::unused_self, reason = "as with images")]
-    pub(super) fn pass<S: Verifying>(
+    pub(super) fn apply<S: Verifying>(
         &mut self,
         change: Judged<Change>,
         reader: &mut TarReader<S>,

@@ -1,4 +1,4 @@
-//! A layer to be applied: where its bytes come from, and what is known about them beforehand.
+//! A layer to be applied: its reader, and what is known about it.
 
 use super::blob_bytes::{BlobBytes, Counted};
 #[cfg(feature = "image")]
@@ -10,7 +10,7 @@ use std::fmt;
 use std::io::{Read, SeekFrom};
 use std::sync::Arc;
 
-/// A layer to be applied: where its bytes come from, and what is known about them beforehand.
+/// A layer to be applied: its reader, and what is known about it.
 ///
 /// The bytes are a tar archive: plain, or compressed with gzip or zstd. The format is detected from the bytes.
 ///
@@ -21,10 +21,10 @@ use std::sync::Arc;
 pub struct Layer<R> {
     pub(super) reader: R,
     pub(super) about: About,
-    /// How to go back to its first byte, where the reader can.
+    /// Seeks in the reader; `None` if it is not seekable.
     pub(super) seek: Option<Seek<R>>,
-    pub(super) told: OnAbandoned,
-    /// Bytes read so far.
+    pub(super) on_abandoned: OnAbandoned,
+    /// The number of bytes read so far.
     pub(super) blob_bytes: BlobBytes,
 }
 
@@ -34,11 +34,11 @@ pub(super) struct OnAbandoned(pub(super) Abandoned);
 
 impl fmt::Debug for OnAbandoned {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(if self.0.is_some() { "OnAbandoned" } else { "Nobody" })
+        f.write_str(if self.0.is_some() { "Some(..)" } else { "None" })
     }
 }
 
-/// [`std::io::Seek::seek`] of a reader that has it.
+/// [`std::io::Seek::seek`] of a seekable reader.
 pub(super) type Seek<R> = fn(&mut R, SeekFrom) -> std::io::Result<u64>;
 
 /// What is known about a layer before it is read.
@@ -47,7 +47,7 @@ pub(super) struct About {
     pub(super) expected: Expected,
     pub(super) position: Option<LayerPosition>,
     pub(super) stated_compression: Option<Format>,
-    /// What the image says of the layer.
+    /// The description of the layer in its image.
     #[cfg(feature = "image")]
     pub(super) described: Option<Arc<LayerDescriptor>>,
     /// Whether the layer is refused if it is the archive of an image.
@@ -60,13 +60,13 @@ impl About {
         Position { layer: self.position, ..Position::default() }
     }
 
-    /// The quirk of a layer whose compression is not the stated one.
+    /// Returns the quirk if the compression is not the stated one.
     pub(super) fn compression_quirk(&self, found: Format) -> Option<Quirk> {
         let stated = self.stated_compression.filter(|&stated| stated != found)?;
         Some(Quirk::CompressionDiffers { stated: stated.name(), found: found.name() })
     }
 
-    /// What a sink is told when the layer begins.
+    /// The context of the layer for a sink.
     pub(super) fn context<'a>(&'a self, terms: &'a Terms) -> LayerContext<'a> {
         let context = LayerContext::new(terms).with_expected(self.expected);
         let context = self.position.into_iter().fold(context, LayerContext::with_position);
@@ -76,12 +76,9 @@ impl About {
     }
 }
 
-/// A layer whose bytes can be had.
+/// A layer whose stream is open.
 pub(super) struct Opened<S> {
-    #[cfg_attr(
-        not(feature = "image"),
-        expect(dead_code, reason = "only layers of an image come without their caller")
-    )]
+    #[cfg_attr(not(feature = "image"), expect(dead_code, reason = "only used for the layers of an image"))]
     pub(super) about: About,
     #[cfg_attr(not(feature = "image"), expect(dead_code, reason = "as above"))]
     pub(super) blob_bytes: BlobBytes,
@@ -89,7 +86,7 @@ pub(super) struct Opened<S> {
 }
 
 impl<R: Read> Layer<R> {
-    /// A layer about which nothing is known: it is applied as it comes, and nothing proves that it is whole.
+    /// Creates a layer about which nothing is known. Without a digest, nothing proves that it is complete.
     pub fn new(reader: R) -> Self {
         let about = About {
             expected: Expected::unchecked(),
@@ -100,25 +97,24 @@ impl<R: Read> Layer<R> {
             #[cfg(feature = "image")]
             refuses_images: false,
         };
-        Self { reader, about, seek: None, told: OnAbandoned::default(), blob_bytes: BlobBytes::default() }
+        Self { reader, about, seek: None, on_abandoned: OnAbandoned::default(), blob_bytes: BlobBytes::default() }
     }
 
     /// Sets a callback that is called when no more input is needed: at the end of the layer, or after a refusal.
     /// With [several jobs](crate::Unpacker::with_jobs) the layer is read on a separate thread, which may be blocked in the
-    /// reader. The callback can wake the reader. Any error that the reader then returns is
-    /// ignored.
+    /// reader. The callback can wake the reader. Any error that the reader then returns is ignored.
     ///
-    /// It is called on any thread, at most once. With a single thread it is not called.
+    /// It is called at most once, on any thread. With a single thread it is not called.
     #[must_use]
-    pub fn on_abandoned(mut self, tell: impl Fn() + Send + Sync + 'static) -> Self {
-        self.told = OnAbandoned(Some(Arc::new(tell)));
+    pub fn on_abandoned(mut self, callback: impl Fn() + Send + Sync + 'static) -> Self {
+        self.on_abandoned = OnAbandoned(Some(Arc::new(callback)));
         self
     }
 
-    /// Sets what is known of the layer: digest, size, diff ID. Everything that is set is compared.
+    /// Sets the expected digest, size and diff ID. Every value that is set is compared.
     ///
-    /// The layer is proven if [digest and size](Expected::blob) and the [diff ID](Expected::with_diff_id) are set. For a
-    /// layer that has not all of them, [`Expected::blob_alone`] or [`Expected::with_diff_id_alone`] makes a proof.
+    /// The layer is proven if [digest and size](Expected::blob) and the [diff ID](Expected::with_diff_id) are set. If not
+    /// all of them are known, use [`Expected::blob_alone`] or [`Expected::with_diff_id_alone`] for a proof.
     #[must_use]
     pub fn expecting(mut self, expected: Expected) -> Self {
         self.about.expected = expected;
@@ -140,7 +136,7 @@ impl<R: Read> Layer<R> {
         self
     }
 
-    /// Sets the place in an image, and what the image says of the layer.
+    /// Sets the position in an image, and the description there.
     #[cfg(feature = "image")]
     pub(super) fn of_image(mut self, position: LayerPosition, layer: &LayerDescriptor) -> Self {
         self.about.position = Some(position);
@@ -149,7 +145,7 @@ impl<R: Read> Layer<R> {
         self
     }
 
-    /// Looks at its first bytes.
+    /// Opens the stream, and detects its format.
     pub(super) fn open(self, limits: &Limits) -> Result<Opened<LayerStream<Counted<R>>>, Error> {
         let Self { reader, about, blob_bytes, .. } = self;
         let reader = Counted::new(reader, blob_bytes.clone());
@@ -159,12 +155,12 @@ impl<R: Read> Layer<R> {
 }
 
 impl<R: Read + std::io::Seek> Layer<R> {
-    /// Says that the reader can go back, to where it is now: where the layer is to be verified before the tree is
-    /// touched, it is read twice then, and not kept meanwhile.
+    /// Allows seeking back to the current position of the reader. A layer that must be verified before it is applied is
+    /// then read twice, and not copied.
     ///
-    /// Both times its size and digests are compared. Bytes that somebody changes between the two are found out after they
-    /// were applied: the error says so, and what was applied stays. A file that others may write to is better copied, so
-    /// leave it unsaid for one.
+    /// Size and digests are compared both times. If the file is changed between the two, the change is detected only
+    /// after it was applied: the error says so, and what was applied stays. Do not use this for a file that other
+    /// processes may write to. Such a file should be copied.
     #[must_use]
     pub fn seekable(mut self) -> Self {
         self.seek = Some(R::seek);

@@ -1,10 +1,11 @@
-//! Level 6, the only module that knows all others. Reads a layer, judges it, and gives it to a sink;
-//! and whole images, all or nothing.
+//! Level 6, the only module that knows all others. It reads layers, judges them, and passes them to a sink. It unpacks whole
+//! images, all or nothing.
 
 mod audit;
 mod blob_bytes;
 #[cfg(feature = "image")]
 mod image;
+mod image_check;
 mod layer;
 #[cfg(feature = "image")]
 mod numbered;
@@ -14,7 +15,6 @@ mod run;
 mod session;
 mod spool;
 mod stage;
-mod suspicion;
 mod unpacker;
 
 pub use audit::{Audit, Observer};

@@ -1,4 +1,4 @@
-//! The layers of an image, one after another, with all that the image says of them.
+//! The layers of an image in order, with their descriptions.
 
 use super::layer::Layer;
 use crate::image::{BlobReader, LayerDescriptor, Selected};
@@ -7,7 +7,7 @@ use crate::words::{Error, Position};
 use std::io::Read;
 
 impl<R: Read> Layer<R> {
-    /// A layer of an image: its bytes are checked against the descriptor, and errors name its number.
+    /// Creates a layer of an image. Its bytes are checked against the descriptor, and errors name its number.
     ///
     /// The reader returns the bytes of the layer's blob, from a registry for example.
     /// [`Selected::layers`] has the descriptors.
@@ -32,7 +32,7 @@ pub(super) fn numbered<R: Read>(
     })
 }
 
-/// Opens a layer where the image has it.
+/// Opens the blob of a layer in the image.
 pub(super) fn stored(image: &Selected) -> impl FnMut(usize, &LayerDescriptor) -> Result<BlobReader, Error> {
     |_, layer| image.open_layer(layer)
 }

@@ -1,4 +1,4 @@
-//! Layers read by other threads than the one that applies them.
+//! Threads that read layers while another thread applies them.
 
 use super::blob_bytes::Counted;
 use super::layer::{Layer, Opened};
@@ -11,21 +11,21 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
 
-/// How many threads may be used.
+/// The threads that may be used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Jobs {
-    /// The calling one.
+    /// Only the calling thread.
     Alone,
-    /// So many, the calling one among them.
+    /// Several threads, including the calling thread.
     Threads(Threads),
 }
 
-/// What other threads than the calling one do.
+/// The work of the threads beside the calling thread.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Threads {
-    /// One reads, inflates, and hashes when it has to wait.
+    /// One thread reads and decompresses. While it has to wait, it computes digests.
     Two,
-    /// One reads and inflates, one hashes.
+    /// One thread reads and decompresses, one computes digests.
     Three,
 }
 
@@ -39,14 +39,15 @@ impl Jobs {
     }
 }
 
-/// Reads layers one after another on threads of their own, while `apply` applies them on this one. The next layer is
-/// begun while the last one is still applied, as far as the buffers go. Who reads and has to wait does deferred work.
+/// Reads layers one after another on other threads, while `apply` applies them on the calling thread. The next layer is read
+/// while the previous one is still applied, as far as the buffers allow. A reading thread that has to wait does deferred
+/// work.
 ///
-/// All threads have ended when this returns, whatever `apply` has taken: it may stop early, or panic.
+/// All threads have ended when this returns, even if `apply` stops early or panics.
 ///
 /// # Panics
 ///
-/// With the panic value of the reader, or of the deferred work, on another thread.
+/// If the reader or the deferred work panics on another thread, with the same value.
 pub(super) fn side_by_side<R: Read + Send, T>(
     threads: Threads,
     limits: &Limits,
@@ -60,7 +61,7 @@ pub(super) fn side_by_side<R: Read + Send, T>(
             Threads::Two => (None, None),
             Threads::Three => {
                 let (call, called) = channel();
-                // Without it, whoever has to wait does what it would have done.
+                // If this thread cannot be created, the threads that have to wait do its work.
                 let deferred = deferred.clone();
                 let begun = thread::Builder::new().spawn_scoped(scope, move || help(&called, deferred.as_deref()));
                 begun.map_or((None, None), |helper| (Some(call), Some(helper)))
@@ -71,7 +72,7 @@ pub(super) fn side_by_side<R: Read + Send, T>(
         let feeding = match thread::Builder::new().spawn_scoped(scope, feed) {
             Ok(feeding) => Some(feeding),
             Err(error) => {
-                let error = Error::system("clone", b"(a thread that reads; one for all would do)", error);
+                let error = Error::system("clone", b"(a thread that reads; one job needs no such thread)", error);
                 // Cannot fail: this function holds the receiver.
                 let _ = refused.send(Err(error));
                 None
@@ -99,9 +100,9 @@ fn feed<R: Read>(
     for layer in layers {
         let mut wanted = true;
         match layer {
-            Ok(Layer { reader, about, told, blob_bytes, .. }) => {
+            Ok(Layer { reader, about, on_abandoned, blob_bytes, .. }) => {
                 let reader = Counted::new(reader, blob_bytes.clone());
-                feeder.feed(reader, about.expected, limits, told.0, |stream| {
+                feeder.feed(reader, about.expected, limits, on_abandoned.0, |stream| {
                     let opened = match stream {
                         Ok(stream) => Ok(Opened { about, blob_bytes, stream }),
                         Err(error) => Err(error.at(about.position())),
@@ -117,7 +118,7 @@ fn feed<R: Read>(
     }
 }
 
-/// Hashes the chunks of each queue that arrives, and does deferred work in between.
+/// Computes the digests of each queue that arrives, and does deferred work in between.
 fn help(called: &Receiver<Arc<HashQueue>>, deferred: Option<&dyn DeferredWork>) {
     for queue in called {
         while queue.run_one() || deferred.is_some_and(|work| work.run_one()) {}

@@ -1,4 +1,4 @@
-//! How far an unpacking is, and ending it early.
+//! Progress and cancellation.
 
 use super::blob_bytes::BlobBytes;
 use crate::read::{Checked, Format, Verifying};
@@ -73,14 +73,14 @@ impl<F: FnMut(&Advance) -> ControlFlow<()>> Progress for F {
     }
 }
 
-/// How far a session is. The first amounts are totals over all layers of the session, failed layers included. They
-/// never decrease. The amounts of the blob are those of the current layer.
+/// The progress of a session. `bytes_read`, `bytes_written` and `entries` are totals over all layers of the session, failed
+/// layers included, and never decrease. The amounts of the blob are those of the current layer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 #[non_exhaustive]
 pub struct Advance {
-    /// Which layer of how many; `None` for one that is applied by itself.
+    /// The number of the layer, and the number of layers; `None` for a layer without an image.
     pub layer: Option<LayerPosition>,
-    /// What is done with it.
+    /// What is done with the layer.
     pub step: Step,
     /// Bytes read in this step: of the blobs in [`Step::Verifying`], of the uncompressed layers in [`Step::Applying`].
     /// Each step has its own count.
@@ -99,19 +99,19 @@ pub struct Advance {
 /// What is done with a layer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum Step {
-    /// It is read through for its digest before anything is touched.
+    /// It is read for its digest before the tree is changed.
     Verifying,
     /// It is applied.
     #[default]
     Applying,
 }
 
-/// The observer, and the last state that it was given.
+/// The observer, and the progress that was reported last.
 pub(super) struct Watch<'p> {
     progress: RefCell<Box<dyn Progress + Send + 'p>>,
     now: Cell<Advance>,
-    /// Bytes read in the other step.
-    read_otherwise: Cell<u64>,
+    /// The number of bytes read in the other step.
+    other_step_read: Cell<u64>,
     /// Counts the bytes of the current blob, on the thread that reads it.
     blob_bytes: RefCell<BlobBytes>,
 }
@@ -127,15 +127,15 @@ impl<'p> Watch<'p> {
         Self {
             progress: RefCell::new(progress),
             now: Cell::default(),
-            read_otherwise: Cell::default(),
+            other_step_read: Cell::default(),
             blob_bytes: RefCell::default(),
         }
     }
 
     /// Replaces the observer.
     pub(super) fn with_progress<'q>(self, progress: Box<dyn Progress + Send + 'q>) -> Watch<'q> {
-        let Self { now, read_otherwise, blob_bytes, .. } = self;
-        Watch { progress: RefCell::new(progress), now, read_otherwise, blob_bytes }
+        let Self { now, other_step_read, blob_bytes, .. } = self;
+        Watch { progress: RefCell::new(progress), now, other_step_read, blob_bytes }
     }
 
     /// Sets the blob of the current layer.
@@ -144,37 +144,37 @@ impl<'p> Watch<'p> {
         self.now.set(Advance { blob_size: size, ..self.now.get() });
     }
 
-    /// What comes next is done with this layer.
+    /// Begins a step with a layer.
     pub(super) fn begin(&self, layer: Option<LayerPosition>, step: Step) -> Result<(), Error> {
-        self.tell(|now| {
+        self.report(|now| {
             // Bytes read to verify a layer do not count as applied, and the reverse.
             let bytes_read = match now.step == step {
                 true => now.bytes_read,
-                false => self.read_otherwise.replace(now.bytes_read),
+                false => self.other_step_read.replace(now.bytes_read),
             };
             Advance { layer, step, bytes_read, ..now }
         })
     }
 
-    /// So many bytes more were read.
+    /// Counts bytes that were read.
     pub(super) fn read(&self, bytes: u64) -> Result<(), Error> {
-        self.tell(|now| Advance { bytes_read: now.bytes_read + bytes, ..now })
+        self.report(|now| Advance { bytes_read: now.bytes_read + bytes, ..now })
     }
 
     /// Counts a new entry: a file with this many bytes of content, or anything else with zero.
     pub(super) fn entry(&self, bytes: u64) -> Result<(), Error> {
-        self.tell(|now| {
+        self.report(|now| {
             let bytes_written = now.bytes_written.saturating_add(bytes);
             Advance { entries: now.entries + 1, bytes_written, ..now }
         })
     }
 
-    fn tell(&self, advance: impl FnOnce(Advance) -> Advance) -> Result<(), Error> {
+    fn report(&self, advance: impl FnOnce(Advance) -> Advance) -> Result<(), Error> {
         let blob_bytes_read = self.blob_bytes.borrow().get();
         let now = Advance { blob_bytes_read, ..advance(self.now.get()) };
         self.now.set(now);
         let Ok(mut progress) = self.progress.try_borrow_mut() else {
-            return Err(Error::bug("progress was told while it was told"));
+            return Err(Error::bug("the progress observer was called by itself"));
         };
         match progress.advanced(&now) {
             ControlFlow::Continue(()) => Ok(()),
@@ -183,19 +183,19 @@ impl<'p> Watch<'p> {
     }
 }
 
-/// A layer's bytes, watched as they are used.
+/// The stream of a layer. It reports the bytes that are used to the observer.
 pub(super) struct ObservedStream<'w, 'p, S> {
     stream: S,
     watch: &'w Watch<'p>,
-    untold: u64,
+    unreported: u64,
 }
 
 impl<'w, 'p, S> ObservedStream<'w, 'p, S> {
-    /// So often somebody is told, however small the pieces are in which bytes are used.
+    /// The observer is called once for this number of bytes, even if they are used in small pieces.
     const BYTES: u64 = 256 << 10;
 
     pub(super) fn new(stream: S, watch: &'w Watch<'p>) -> Self {
-        Self { stream, watch, untold: 0 }
+        Self { stream, watch, unreported: 0 }
     }
 }
 
@@ -209,14 +209,14 @@ impl<S: BufRead> Read for ObservedStream<'_, '_, S> {
 
 impl<S: BufRead> BufRead for ObservedStream<'_, '_, S> {
     fn fill_buf(&mut self) -> io::Result<&[u8]> {
-        if self.untold >= Self::BYTES {
-            self.watch.read(std::mem::take(&mut self.untold))?;
+        if self.unreported >= Self::BYTES {
+            self.watch.read(std::mem::take(&mut self.unreported))?;
         }
         self.stream.fill_buf()
     }
 
     fn consume(&mut self, bytes: usize) {
-        self.untold += bytes as u64;
+        self.unreported += bytes as u64;
         self.stream.consume(bytes);
     }
 }
@@ -227,7 +227,7 @@ impl<S: Verifying> Verifying for ObservedStream<'_, '_, S> {
     }
 
     fn finish(self) -> Result<Checked, Error> {
-        self.watch.read(self.untold)?;
+        self.watch.read(self.unreported)?;
         self.stream.finish()
     }
 

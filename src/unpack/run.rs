@@ -1,8 +1,8 @@
-//! One layer: read, judged, handed to a sink, in one pass.
+//! The application of one layer: it is read, judged and passed to a sink, in one pass.
 
+use super::image_check::ImageCheck;
 use super::layer::About;
 use super::progress::{ObservedStream, Step, Watch};
-use super::suspicion::Suspicion;
 use crate::output::{Sink, SinkError};
 use crate::plan::{Reporter, judge, terms};
 use crate::read::{Blob, Checked, TarReader, Verified, Verifying};
@@ -115,32 +115,35 @@ impl Run<'_, '_> {
         sink: &mut (impl Sink + ?Sized),
     ) -> Result<(), Error> {
         let layer = self.about.position;
-        let mut suspicion = Suspicion::of(&self.about);
+        let mut image_check = ImageCheck::of(&self.about);
         loop {
             let entry = match reader.next_entry() {
                 Ok(Some(entry)) => entry,
-                Ok(None) => return suspicion.end().map_err(|error| error.at(Position { layer, ..reader.position() })),
+                Ok(None) => {
+                    return image_check.check_end().map_err(|error| error.at(Position { layer, ..reader.position() }));
+                }
                 Err(error) => return Err(error.at(Position { layer, ..reader.position() })),
             };
             reader.locate(reporter.position_mut());
-            self.take(entry, &mut suspicion, reader, reporter, sink).map_err(|error| error.at(reporter.position()))?;
+            self.apply_entry(entry, &mut image_check, reader, reporter, sink)
+                .map_err(|error| error.at(reporter.position()))?;
         }
     }
 
-    fn take<S: Verifying>(
+    fn apply_entry<S: Verifying>(
         &self,
         entry: Entry,
-        suspicion: &mut Suspicion,
+        image_check: &mut ImageCheck,
         reader: &mut TarReader<S>,
         reporter: &mut Reporter<'_>,
         sink: &mut (impl Sink + ?Sized),
     ) -> Result<(), SinkError> {
-        suspicion.see(&entry)?;
+        image_check.check_entry(&entry)?;
         let bytes_before = reporter.report().bytes_written;
         let change = judge(entry, reporter)?;
         self.watch.entry(reporter.report().bytes_written - bytes_before)?;
         match change {
-            Some(change) => suspicion.pass(change, reader, reporter, sink),
+            Some(change) => image_check.apply(change, reader, reporter, sink),
             None => Ok(()),
         }
     }

@@ -1,4 +1,4 @@
-//! What spans the layers of one image: limits, counters, progress and the report.
+//! Sessions, which apply the layers of one image: limits, counters, progress and the report.
 
 use super::blob_bytes::BlobBytes;
 use super::layer::{About, Layer, Opened};
@@ -62,14 +62,14 @@ impl Unpacker {
     }
 }
 
-/// How a layer is verified before it is applied.
-enum Beforehand<R> {
-    /// Not at all: nothing is known of it, or nothing is visible before it is complete.
-    Nothing(Layer<R>),
-    /// It was read where it lies, and is read again.
-    Read(Layer<R>),
-    /// It was copied.
-    Kept(Layer<File>),
+/// A layer that may be applied, and how it was verified before.
+enum Ready<R> {
+    /// Not verified: nothing is known of the layer, or its changes are visible only when it is complete.
+    Unverified(Layer<R>),
+    /// Verified in place. It is read a second time.
+    InPlace(Layer<R>),
+    /// Verified, and copied to a temporary file.
+    Copied(Layer<File>),
 }
 
 impl<'p> Session<'p> {
@@ -121,8 +121,8 @@ impl<'p> Session<'p> {
     /// applied so far, and [`Error::effect`] says whether that is anything. Each path then has its old or its new
     /// state.
     ///
-    /// Whatever ends the application, a panic of the sink included, ends the other threads before this returns. A
-    /// thread that is blocked in the layer's reader ends when the reader returns. [`Layer::on_abandoned`] can wake it.
+    /// All other threads end before this returns, also after an error, and before a panic of the sink continues. A thread
+    /// that is blocked in the layer's reader ends when the reader returns. [`Layer::on_abandoned`] can wake it.
     ///
     /// # Errors
     ///
@@ -138,9 +138,9 @@ impl<'p> Session<'p> {
             Jobs::Threads(threads) => threads,
         };
         match self.verify(layer, sink)? {
-            Beforehand::Nothing(layer) => self.run_beside(threads, layer, sink),
-            Beforehand::Read(layer) => self.run_beside(threads, layer, sink).map_err(changed),
-            Beforehand::Kept(layer) => self.run_beside(threads, layer, sink),
+            Ready::Unverified(layer) => self.run_beside(threads, layer, sink),
+            Ready::InPlace(layer) => self.run_beside(threads, layer, sink).map_err(changed),
+            Ready::Copied(layer) => self.run_beside(threads, layer, sink),
         }
     }
 
@@ -152,29 +152,29 @@ impl<'p> Session<'p> {
     /// The same as for [`Session::apply`].
     pub fn apply_local<R: Read>(&mut self, layer: Layer<R>, sink: &mut (impl Sink + ?Sized)) -> Result<Applied, Error> {
         match self.verify(layer, sink)? {
-            Beforehand::Nothing(layer) => self.run_alone(layer, sink),
-            Beforehand::Read(layer) => self.run_alone(layer, sink).map_err(changed),
-            Beforehand::Kept(layer) => self.run_alone(layer, sink),
+            Ready::Unverified(layer) => self.run_alone(layer, sink),
+            Ready::InPlace(layer) => self.run_alone(layer, sink).map_err(changed),
+            Ready::Copied(layer) => self.run_alone(layer, sink),
         }
     }
 
-    /// Verifies a layer that must not be applied as it comes.
-    fn verify<R: Read>(&self, layer: Layer<R>, sink: &mut (impl Sink + ?Sized)) -> Result<Beforehand<R>, Error> {
+    /// Verifies a layer, if it must be verified before it is applied.
+    fn verify<R: Read>(&self, layer: Layer<R>, sink: &mut (impl Sink + ?Sized)) -> Result<Ready<R>, Error> {
         if sink.visibility() == Visibility::AtCommit || !layer.about.expected.checks_anything() {
-            return Ok(Beforehand::Nothing(layer));
+            return Ok(Ready::Unverified(layer));
         }
         self.verify_first(layer).inspect_err(|_| {
             sink.abandon_layer();
         })
     }
 
-    fn verify_first<R: Read>(&self, layer: Layer<R>) -> Result<Beforehand<R>, Error> {
+    fn verify_first<R: Read>(&self, layer: Layer<R>) -> Result<Ready<R>, Error> {
         let limits = self.unpacker.limits();
         if let Some(seek) = layer.seek {
-            return spool::read_through(layer, seek, limits, &self.watch).map(Beforehand::Read);
+            return spool::verify_in_place(layer, seek, limits, &self.watch).map(Ready::InPlace);
         }
         let file = self.unpacker.create_spool().map_err(|error| error.at(layer.about.position()))?;
-        spool::keep(layer, file, limits, &self.watch).map(Beforehand::Kept)
+        spool::copy(layer, file, limits, &self.watch).map(Ready::Copied)
     }
 
     fn run_alone<R: Read>(&mut self, layer: Layer<R>, sink: &mut (impl Sink + ?Sized)) -> Result<Applied, Error> {
@@ -193,7 +193,7 @@ impl<'p> Session<'p> {
         side_by_side(threads, &limits, deferred, [Ok(layer)].into_iter(), |opened| {
             let open = || match opened.next() {
                 Some(opened) => opened.map(|Opened { stream, .. }| stream),
-                None => Err(Error::bug("the thread that reads a layer broke off")),
+                None => Err(Error::bug("the thread that reads a layer ended early")),
             };
             self.run(about, blob, open, sink)
         })
@@ -227,11 +227,11 @@ impl<'p> Session<'p> {
     }
 }
 
-/// A mismatch when a layer is read again: it matched a moment ago, so the bytes were changed.
+/// Replaces the mismatch of a layer that is read a second time. It matched the first time, so it was changed since.
 fn changed(error: Error) -> Error {
     match error.violation() {
         Some(Violation::DigestMismatch { .. } | Violation::DiffIdMismatch { .. } | Violation::SizeMismatch { .. }) => {
-            let why = io::Error::other("somebody changed it after it was verified");
+            let why = io::Error::other("the layer was changed after it was verified");
             error.replaced(Error::system("read", b"(the layer, again)", why))
         }
         _ => error,

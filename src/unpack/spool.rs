@@ -1,4 +1,4 @@
-//! Verification before the first effect, for what goes where it can be seen.
+//! Verification of a layer before it is applied, for trees in which changes are visible at once.
 
 use super::blob_bytes::{BlobBytes, Counted};
 use super::layer::{Layer, OnAbandoned, Seek};
@@ -8,9 +8,9 @@ use crate::words::{Error, Limits};
 use std::fs::File;
 use std::io::{self, Read, SeekFrom, Write};
 
-/// Keeps all of a layer in `file` while it is verified, and gives it back from its first byte. The stream asks for a
-/// byte or two more than [`Limit::LayerBytes`](crate::rules::Limit::LayerBytes) at most, whatever else is known.
-pub(super) fn keep<R: Read>(
+/// Verifies a layer and copies it to `file`. Returns the copy. The stream reads at most one or two bytes more than
+/// [`Limit::LayerBytes`](crate::rules::Limit::LayerBytes), so this also limits the size of the file.
+pub(super) fn copy<R: Read>(
     layer: Layer<R>,
     file: File,
     limits: &Limits,
@@ -26,18 +26,18 @@ pub(super) fn keep<R: Read>(
         io::Seek::rewind(&mut tee.reader.file).map_err(|error| Error::system("lseek", SPOOLED, error))
     };
     verify().map_err(|error: Error| error.at(about.position()))?;
-    let (told, blob_bytes) = (OnAbandoned::default(), BlobBytes::default());
-    Ok(Layer { reader: tee.reader.file, about, seek: None, told, blob_bytes })
+    let (on_abandoned, blob_bytes) = (OnAbandoned::default(), BlobBytes::default());
+    Ok(Layer { reader: tee.reader.file, about, seek: None, on_abandoned, blob_bytes })
 }
 
-/// Reads a layer through where it lies, and goes back to where it began.
-pub(super) fn read_through<R: Read>(
+/// Verifies a layer in place, and seeks back to its start.
+pub(super) fn verify_in_place<R: Read>(
     layer: Layer<R>,
     seek: Seek<R>,
     limits: &Limits,
     watch: &Watch<'_>,
 ) -> Result<Layer<R>, Error> {
-    let Layer { mut reader, about, told, blob_bytes, .. } = layer;
+    let Layer { mut reader, about, on_abandoned, blob_bytes, .. } = layer;
     watch.set_blob(blob_bytes.clone(), about.expected.size());
     let mut verify = || {
         watch.begin(about.position, Step::Verifying)?;
@@ -47,7 +47,7 @@ pub(super) fn read_through<R: Read>(
         seek(&mut reader, SeekFrom::Start(start)).map_err(lseek)
     };
     verify().map_err(|error: Error| error.at(about.position()))?;
-    Ok(Layer { reader, about, seek: Some(seek), told, blob_bytes: BlobBytes::default() })
+    Ok(Layer { reader, about, seek: Some(seek), on_abandoned, blob_bytes: BlobBytes::default() })
 }
 
 const SPOOLED: &[u8] = b"(spooled layer)";
@@ -56,7 +56,7 @@ fn lseek(error: io::Error) -> Error {
     Error::system("lseek", b"(the layer)", error)
 }
 
-/// Hands on what it reads, and tells how much that is.
+/// A reader that reports its bytes to the progress observer.
 struct Observed<'w, 'p, R> {
     reader: R,
     watch: &'w Watch<'p>,
@@ -70,7 +70,7 @@ impl<R: Read> Read for Observed<'_, '_, R> {
     }
 }
 
-/// Hands on what it reads, and keeps a copy.
+/// A reader that copies its bytes to a file.
 struct Tee<R> {
     reader: R,
     file: File,

@@ -1,4 +1,4 @@
-//! A tree that becomes visible as a whole, and only with the proofs of all its layers.
+//! A tree that becomes visible in one step, after all its layers were verified.
 
 use crate::cage::Stage;
 use crate::output::Rootfs;

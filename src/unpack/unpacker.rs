@@ -1,4 +1,4 @@
-//! How layers are applied: policy, limits, threads, scratch space.
+//! The settings for applying layers: policy, limits, threads, scratch directory.
 
 use super::pipeline::Jobs;
 use crate::cage::create_spool;
@@ -56,18 +56,18 @@ impl Unpacker {
 
     /// Sets the number of threads for one session, the calling thread included. **1** by default.
     ///
-    /// With two, one thread reads and decompresses while the calling thread parses and creates files. The thread that
-    /// has to wait computes digests and writes small files. A third thread does that all the time. More are not used.
+    /// With two, one thread reads and decompresses while the calling thread parses and creates files. A thread that has to
+    /// wait computes digests and writes small files. With three, the third thread does only that. More are not used.
     #[must_use]
     pub fn with_jobs(self, jobs: NonZeroUsize) -> Self {
         Self { jobs, ..self }
     }
 
-    /// Sets a directory for temporary files, which have no names there. **None** by default: then a layer that has to
-    /// be [verified first](crate::Session::apply) and is not [seekable](crate::Layer::seekable) fails with
-    /// [`Misuse::NoScratch`]. The directory has to have room for the blob.
+    /// Sets a directory for temporary files, which have no names. **None** by default: then a layer that must be
+    /// [verified first](crate::Session::apply) and is not [seekable](crate::Layer::seekable) fails with
+    /// [`Misuse::NoScratch`]. The file system of the directory needs space for the blob.
     ///
-    /// Any open directory will do: a `cap_std::fs::Dir`, or a [`File`] of one.
+    /// `directory` is a `cap_std::fs::Dir`, or a [`File`] of an open directory.
     #[must_use]
     pub fn with_scratch(self, directory: impl Into<OwnedFd>) -> Self {
         Self { scratch: Some(Arc::new(directory.into())), ..self }

@@ -253,6 +253,6 @@ fn a_layer_that_is_changed_between_its_two_readings_is_found_out() {
         let layer = Layer::new(&mut reader).expecting(Expected::unchecked().with_digest(sha256(&bytes))).seekable();
         let error = unpacker(jobs).apply(layer, &mut rootfs).unwrap_err();
         assert_eq!((error.blame(), error.effect()), (Blame::System, Effect::Partial));
-        assert!(format!("{error:#}").contains("changed it after it was verified"), "{error:#}");
+        assert!(format!("{error:#}").contains("the layer was changed after it was verified"), "{error:#}");
     }
 }

@@ -1,4 +1,4 @@
-//! The stream of blocks.
+//! The stream as blocks of 512 bytes.
 
 use crate::read::magic::Search;
 use crate::words::{Blame, Error, FileKind, Limit, Limits, Violation};
@@ -19,10 +19,11 @@ pub(crate) fn has_magic(block: &[u8]) -> bool {
     block.get(MAGIC).is_some_and(|magic| magic.starts_with(b"ustar"))
 }
 
-/// A stream that knows how far it has been read.
+/// A stream with its offset, within the limit on the bytes of a layer.
 pub(crate) struct Blocks<R> {
     reader: R,
     offset: u64,
+    /// The most bytes that may be consumed.
     most: u64,
     /// A search over all consumed bytes; `None` for nearly all archives.
     search: Option<Box<Search>>,
@@ -33,16 +34,16 @@ impl<R: BufRead> Blocks<R> {
         Self { reader, offset: 0, most: limits.most(Limit::LayerBytes), search: None }
     }
 
-    /// Bytes consumed so far.
+    /// The number of bytes consumed so far.
     pub(crate) fn offset(&self) -> u64 {
         self.offset
     }
 
-    /// The next bytes, `most` at most; none only at the end of the stream.
+    /// Returns the next bytes, at most `most`. The result is empty only at the end of the stream.
     pub(crate) fn chunk(&mut self, most: u64) -> Result<&[u8], Error> {
         loop {
             match self.reader.fill_buf() {
-                // At its end a reader is asked anew, and may be interrupted anew: it is not asked twice.
+                // A second call at the end would ask the reader again, and could be interrupted again.
                 Ok([]) => return Ok(&[]),
                 Ok(_) => break,
                 Err(error) if error.kind() == ErrorKind::Interrupted => (),
@@ -80,7 +81,7 @@ impl<R: BufRead> Blocks<R> {
         self.offset += bytes as u64;
     }
 
-    /// The next block; `None` when the stream ends before it.
+    /// Reads the next block; `None` if the stream ends before it.
     pub(crate) fn block(&mut self) -> Result<Option<Block>, Error> {
         if let Some(&block) = self.chunk(BLOCK as u64)?.first_chunk() {
             self.consume(BLOCK);
@@ -92,37 +93,36 @@ impl<R: BufRead> Blocks<R> {
         match bytes.first_chunk() {
             Some(&block) => Ok(Some(block)),
             None if bytes.is_empty() => Ok(None),
-            // A page that says that there is no such layer, or a manifest, is no archive that was cut short. Nor is
-            // anything else that is shorter than a block, unless it shows the magic of a tar header.
+            // An HTML error page or a manifest is not a truncated archive. The same holds for every other file that is
+            // shorter than a block, unless it has the magic of a tar header.
             None if is_first && !has_magic(&bytes) => Err(Violation::NotATar { found: FileKind::of(&bytes, 0) }.into()),
             None => Err(Violation::Truncated.into()),
         }
     }
 
-    /// Says what the stream is instead of an archive, whose first block this is. Reads on for as long as a signature may
-    /// come.
+    /// Detects what a stream is that is not an archive and begins with this block. Reads as far as signatures reach.
     ///
     /// # Errors
     ///
-    /// A failing reader, whose failure comes once: taken for the end it would be lost, and the archive blamed for it.
+    /// An error of the reader. A reader returns it only once. If it were ignored here, the archive would be blamed.
     pub(crate) fn kind(&mut self, first: &Block) -> Result<FileKind, Error> {
         let mut bytes = first.to_vec();
         match self.append(&mut bytes, (FileKind::REACH - BLOCK) as u64) {
-            // What else is wrong with the bytes says less than what they are.
+            // What the bytes are is more useful than what else is wrong with them.
             Err(error) if error.blame() != Blame::Archive => Err(error),
             _ => Ok(FileKind::of(&bytes, 0)),
         }
     }
 
-    /// The same where all that was consumed are zeros. Only what the reader holds already is looked at, and none of it
-    /// is consumed: what follows the end of an archive is left unread.
+    /// Like [`Blocks::kind`], if all consumed bytes are zeros. Inspects only the reader's buffer and consumes nothing:
+    /// data after the end of an archive stays unread.
     pub(crate) fn kind_behind_zeros(&mut self) -> Result<FileKind, Error> {
         let at = usize::try_from(self.offset).unwrap_or(usize::MAX);
         Ok(FileKind::of(self.chunk(FileKind::REACH as u64)?, at))
     }
 
-    /// Puts the content of an extended header into a buffer, and says what fills its last block. The caller has checked
-    /// the size, and memory grows only as bytes come.
+    /// Reads the content of an extended header into a buffer, and returns what fills its last block. The caller has
+    /// checked the size. Memory grows only as bytes arrive.
     pub(crate) fn content(&mut self, size: u64, into: &mut Vec<u8>) -> Result<Padding, Error> {
         into.clear();
         let whole = size + padding(size);
@@ -136,7 +136,7 @@ impl<R: BufRead> Blocks<R> {
         Ok(if is_zero { Padding::Zeros } else { Padding::Text })
     }
 
-    /// Passes over bytes that must be there.
+    /// Skips bytes, which must be there.
     pub(crate) fn skip(&mut self, bytes: u64) -> Result<(), Error> {
         let mut left = bytes;
         while left > 0 {
@@ -166,7 +166,7 @@ impl<R: BufRead> Blocks<R> {
         self.reader
     }
 
-    /// Adds the next bytes to a buffer; fewer than asked for only at the end of the stream.
+    /// Appends the next bytes to a buffer; fewer than requested only at the end of the stream.
     pub(crate) fn append(&mut self, bytes: &mut Vec<u8>, size: u64) -> Result<(), Error> {
         let mut left = size;
         while left > 0 {
@@ -190,15 +190,15 @@ pub(crate) trait Jump: BufRead {
     fn jump(&mut self, bytes: u64);
 }
 
-/// What fills up the last block of an extended header.
+/// What fills the last block of an extended header.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Padding {
     Zeros,
-    /// Something else, which Python reads on into.
+    /// Other bytes. Python reads them as content.
     Text,
 }
 
-/// Bytes that fill up the last block of so much content. In a file's, readers ignore what they hold.
+/// The number of bytes that fill the last block of content of this size. Readers ignore their values after a file.
 pub(crate) fn padding(size: u64) -> u64 {
     size.wrapping_neg() % BLOCK as u64
 }

@@ -4,16 +4,16 @@ use super::block::{BLOCK, Block, Blocks, padding};
 use super::entry::{self, Composed};
 use super::extended::Extended;
 use super::header::Header;
-use super::oddities::Oddities;
+use super::quirk_set::QuirkSet;
 use crate::words::{ArchiveBytes, EntryKind, Error, Limits, Quirk, Violation};
 use std::io::BufRead;
 
-/// Reads what follows the first zero block, which should all be zeros: another block of them at least, and any
-/// amount of padding. Whole blocks of them may be followed by the index of an eStargz layer.
+/// Reads what follows the first zero block. It should be zeros: at least one more block, and any amount of padding. After
+/// whole blocks of zeros, the index of an eStargz layer may follow.
 ///
 /// # Errors
 ///
-/// [`Violation::LoneZeroBlock`] when something stands in the second block. What comes later is left unread.
+/// [`Violation::LoneZeroBlock`] if the second block has other bytes. The rest stays unread.
 pub(crate) fn after_zero_block(blocks: &mut Blocks<impl BufRead>, limits: &Limits) -> Result<Vec<Quirk>, Error> {
     let start = blocks.offset();
     loop {
@@ -23,7 +23,7 @@ pub(crate) fn after_zero_block(blocks: &mut Blocks<impl BufRead>, limits: &Limit
             break;
         }
         if let Some(index) = chunk.iter().position(|&byte| byte != 0) {
-            // Anything else stays unread: the caller looks at it to call the file by its name.
+            // Other data stays unread: the caller inspects it to detect what the file is.
             let is_named = chunk.iter().skip(index).zip(INDEX).all(|(byte, expected)| byte == expected);
             let at = blocks.offset() + index as u64;
             if at - start < BLOCK as u64 {
@@ -47,15 +47,15 @@ pub(crate) fn after_zero_block(blocks: &mut Blocks<impl BufRead>, limits: &Limit
     Ok(quirks)
 }
 
-/// The name of the one entry of an eStargz layer's index.
+/// The name of the single entry in the index of an eStargz layer.
 const INDEX: &[u8] = b"stargz.index.json";
 
-/// Whether the rest is the index that BuildKit puts behind the end mark of a layer that it makes an eStargz layer: an
-/// archive of one entry, then the end.
+/// Whether the rest is the index of an eStargz layer. BuildKit writes it after the end mark of the layer, as an archive of
+/// one entry.
 ///
-/// Readers stop at the end mark in front and do not see it; only `tar -i` goes on, and extracts the index. So it is taken
-/// where it is exactly that and can hide nothing: a plain header without extended ones, JSON as far as its bytes tell (a
-/// header has NULs), zeros for padding, an end mark, and nothing but zeros. What is not that is left unread in part.
+/// Readers stop at the end mark before it. Only `tar -i` continues, and extracts the index. So the index is accepted only
+/// if it can hide nothing: a plain header without extended headers, content that may be JSON (and no header, which has
+/// NULs), zeros as padding, an end mark, and only zeros after it. Other data may stay unread in part.
 fn estargz_index(blocks: &mut Blocks<impl BufRead>, limits: &Limits) -> Result<bool, Error> {
     let mut block = Vec::with_capacity(BLOCK);
     blocks.append(&mut block, BLOCK as u64)?;
@@ -71,7 +71,7 @@ fn estargz_index(blocks: &mut Blocks<impl BufRead>, limits: &Limits) -> Result<b
         blocks.consume(bytes);
         left -= bytes as u64;
     }
-    // The padding, two blocks of zeros, and any number more.
+    // The padding, two blocks of zeros, and any number of further blocks.
     let least = padding(size) + 2 * BLOCK as u64;
     let mut zeros = 0;
     loop {
@@ -88,14 +88,14 @@ fn estargz_index(blocks: &mut Blocks<impl BufRead>, limits: &Limits) -> Result<b
     }
 }
 
-/// The size of the index, where the header is that of one. It has content: an empty one would not be JSON.
+/// Returns the size of the index if this is its header. An index is not empty, because it is JSON.
 fn index_size(block: &Block, limits: &Limits) -> Option<u64> {
     let header = Header::parse(*block).ok()?;
-    let (mut name, mut oddities) = (Vec::new(), Oddities::default());
-    header.name(&mut name, &mut oddities).ok()?;
-    let composed = entry::compose(&header, Extended::default(), &name, limits, &mut oddities).ok()?;
+    let (mut name, mut quirks) = (Vec::new(), QuirkSet::default());
+    header.name(&mut name, &mut quirks).ok()?;
+    let composed = entry::compose(&header, Extended::default(), &name, limits, &mut quirks).ok()?;
     let Composed { kind: EntryKind::File { size, sparse: None }, .. } = composed else { return None };
-    let is_plain = header.is_plain_file() && oddities.into_quirks().is_empty();
+    let is_plain = header.is_plain_file() && quirks.into_vec().is_empty();
     (is_plain && name == INDEX && size > 0).then_some(size)
 }
 
@@ -113,7 +113,7 @@ pub enum EndMark {
     Optional,
 }
 
-/// Judges an archive that ends between entries, without a zero block.
+/// Returns the quirk of an archive that ends between entries, without a zero block.
 pub(crate) fn without_zero_block(mark: EndMark, bytes: u64) -> Quirk {
     match mark {
         EndMark::Required => Quirk::UnmarkedEnd { bytes: ArchiveBytes(bytes) },

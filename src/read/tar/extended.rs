@@ -1,9 +1,9 @@
-//! Extended headers: what stands before an entry and belongs to it.
+//! Extended headers, which precede an entry and belong to it.
 
-use super::{header::until_nul, oddities::Oddities, pax::Pax};
+use super::{header::until_nul, pax::Pax, quirk_set::QuirkSet};
 use crate::words::{Escaped, Limits, Quirk, Violation};
 
-/// The extended headers of one entry, each kind at most once.
+/// The extended headers of one entry, at most one of each kind.
 #[derive(Debug, Default)]
 pub(crate) struct Extended {
     gnu_path: Option<Vec<u8>>,
@@ -44,71 +44,70 @@ impl Extended {
         matches!(self, Self { gnu_path: None, gnu_target: None, pax: None })
     }
 
-    /// Adds one header; of two of a kind the later one counts, as in Go.
+    /// Adds one header. If there are two of a kind, the later one counts, as in Go.
     pub(crate) fn add(
         &mut self,
         kind: ExtendedKind,
         content: &[u8],
         limits: &Limits,
-        oddities: &mut Oddities,
+        quirks: &mut QuirkSet,
     ) -> Result<(), Violation> {
         let twice = match kind {
-            ExtendedKind::GnuPath => {
-                self.gnu_path.replace(gnu_text(content, Violation::NameEmpty, oddities)?).is_some()
-            }
+            ExtendedKind::GnuPath => self.gnu_path.replace(gnu_text(content, Violation::NameEmpty, quirks)?).is_some(),
             ExtendedKind::GnuTarget => {
-                self.gnu_target.replace(gnu_text(content, Violation::LinkTargetEmpty, oddities)?).is_some()
+                self.gnu_target.replace(gnu_text(content, Violation::LinkTargetEmpty, quirks)?).is_some()
             }
-            ExtendedKind::Pax => self.pax.replace(Pax::parse(content, limits, oddities)?).is_some(),
+            ExtendedKind::Pax => self.pax.replace(Pax::parse(content, limits, quirks)?).is_some(),
         };
         if twice {
-            oddities.add(Quirk::ExtendedHeaderTwice { kind: kind.name() });
+            quirks.add(Quirk::ExtendedHeaderTwice { kind: kind.name() });
         }
         Ok(())
     }
 
-    /// The name that replaces the header's.
-    pub(crate) fn take_path(&mut self, oddities: &mut Oddities) -> Option<Vec<u8>> {
-        // Writers of sparse files put a stand-in into `path`. In Go their own key counts before all else.
+    /// Takes the name that replaces that of the header.
+    pub(crate) fn take_path(&mut self, quirks: &mut QuirkSet) -> Option<Vec<u8>> {
+        // Writers of sparse files put a placeholder into `path`, and the name into a key of their own. In Go, that key
+        // has precedence over all others.
         let sparse = self.pax.as_mut().and_then(|pax| pax.sparse.name.take());
         let pax = self.pax.as_mut().and_then(|pax| pax.path.take());
-        let agreed = agreed(self.gnu_path.take(), sparse.clone().or(pax), oddities);
+        let agreed = agreed(self.gnu_path.take(), sparse.clone().or(pax), quirks);
         sparse.or(agreed)
     }
 
-    /// The link target that replaces the header's.
-    pub(crate) fn take_target(&mut self, oddities: &mut Oddities) -> Option<Vec<u8>> {
+    /// Takes the link target that replaces that of the header.
+    pub(crate) fn take_target(&mut self, quirks: &mut QuirkSet) -> Option<Vec<u8>> {
         let pax = self.pax.as_mut().and_then(|pax| pax.target.take());
-        agreed(self.gnu_target.take(), pax, oddities)
+        agreed(self.gnu_target.take(), pax, quirks)
     }
 
-    /// The size by the records.
+    /// The size in the PAX records.
     pub(crate) fn size(&self) -> Option<u64> {
         self.pax.as_ref().and_then(|pax| pax.size)
     }
 
-    /// The other things that records say.
+    /// Returns the PAX records.
     pub(crate) fn into_pax(self) -> Pax {
         self.pax.unwrap_or_default()
     }
 }
 
-/// Of two names the GNU one counts, as in Go.
-fn agreed(gnu: Option<Vec<u8>>, pax: Option<Vec<u8>>, oddities: &mut Oddities) -> Option<Vec<u8>> {
+/// Chooses between a GNU and a PAX name. If there are both, the GNU name counts, as in Go.
+fn agreed(gnu: Option<Vec<u8>>, pax: Option<Vec<u8>>, quirks: &mut QuirkSet) -> Option<Vec<u8>> {
     if let (Some(gnu), Some(pax)) = (&gnu, &pax)
         && gnu != pax
     {
-        oddities.add(Quirk::PathDisagrees { gnu: Escaped::new(gnu), pax: Escaped::new(pax) });
+        quirks.add(Quirk::PathDisagrees { gnu: Escaped::new(gnu), pax: Escaped::new(pax) });
     }
     gnu.or(pax)
 }
 
-/// The text of an `L` or `K` header: a NUL at its end is customary, and only NULs should follow one. Nothing at all is
-/// refused, since Go would use the header's own field and GNU tar the empty name.
-fn gnu_text(content: &[u8], empty: Violation, oddities: &mut Oddities) -> Result<Vec<u8>, Violation> {
+/// Returns the text of an `L` or `K` header. It usually ends with a NUL, and only NULs should follow. An empty text is
+/// refused: Go would use the field of the header, and GNU tar the empty name.
+fn gnu_text(content: &[u8], empty: Violation, quirks: &mut QuirkSet) -> Result<Vec<u8>, Violation> {
     let text = until_nul(content);
     if content.iter().skip(text.len()).any(|&byte| byte != 0) {
-        oddities.add(Quirk::LongNameTrailing);
+        quirks.add(Quirk::LongNameTrailing);
     }
     if text.is_empty() { Err(empty) } else { Ok(text.to_vec()) }
 }

@@ -1,12 +1,12 @@
 //! One header block.
 
 use super::block::{Block, MAGIC};
-use super::{number, oddities::Oddities};
+use super::{number, quirk_set::QuirkSet};
 use crate::words::{Device, DeviceKind, Escaped, Quirk, Violation};
 use std::ffi::CStr;
 use std::ops::Range;
 
-/// A header block whose checksum fits.
+/// A header block with a correct checksum.
 pub(crate) struct Header(Block);
 
 const NAME: Range<usize> = 0..100;
@@ -29,11 +29,11 @@ const SPARSE: Range<usize> = 386..482;
 const SPARSE_MORE: Range<usize> = 482..483;
 const REAL_SIZE: Range<usize> = 483..495;
 
-/// The dialect that the magic names.
+/// The dialect, by the magic.
 enum Dialect {
-    /// POSIX, whatever the version says: no reader asks.
+    /// POSIX, with any version: readers ignore the version.
     Posix,
-    /// star's, which is POSIX with a shorter prefix.
+    /// POSIX as star writes it, with a shorter prefix.
     Star,
     Gnu,
     /// Version 7, which has no magic.
@@ -41,7 +41,7 @@ enum Dialect {
 }
 
 impl Header {
-    /// Takes a block whose checksum fits.
+    /// Checks the checksum of a block.
     ///
     /// # Errors
     ///
@@ -57,15 +57,15 @@ impl Header {
         Err(Violation::HeaderChecksum { stored, computed })
     }
 
-    /// The sum of all bytes, with blanks where the checksum stands.
+    /// The sum of all bytes. The checksum itself counts as blanks.
     fn sum(&self) -> u64 {
         let field = self.bytes(CHECKSUM);
         let blanks = u64::from(b' ') * field.len() as u64;
         sum(&self.0) - sum(field) + blanks
     }
 
-    /// Whether a checksum is that sum, or the one of old writers on machines with signed characters: each of the upper
-    /// half is 256 less there.
+    /// Whether a checksum is this sum, or the sum of signed bytes, which old writers on some machines computed: each byte
+    /// from 128 counts 256 less.
     fn has_sum(&self, stored: i64, unsigned: u64) -> bool {
         let upper_half = || upper_half(&self.0) - upper_half(self.bytes(CHECKSUM));
         let signed = || unsigned.cast_signed() - 256 * upper_half().cast_signed();
@@ -76,17 +76,17 @@ impl Header {
         self.0.get(FLAG).copied().unwrap_or_default()
     }
 
-    /// Writes down the name, with its prefix where the dialect has one.
-    pub(crate) fn name(&self, into: &mut Vec<u8>, oddities: &mut Oddities) -> Result<(), Violation> {
+    /// Writes the name into a buffer, with the prefix if the dialect has one.
+    pub(crate) fn name(&self, into: &mut Vec<u8>, quirks: &mut QuirkSet) -> Result<(), Violation> {
         let name = self.own_name();
         let prefix = match self.dialect() {
             Dialect::Posix => self.text(PREFIX),
-            Dialect::Star => self.star_prefix(oddities),
-            Dialect::Gnu => self.gnu_prefix(oddities)?,
+            Dialect::Star => self.star_prefix(quirks),
+            Dialect::Gnu => self.gnu_prefix(quirks)?,
             Dialect::Old => {
-                // Python reads a prefix whatever the magic, libarchive wherever it begins like POSIX's.
+                // Python reads a prefix with any magic, libarchive with any that begins like that of POSIX.
                 if !self.text(PREFIX).is_empty() {
-                    oddities.add(self.dialect_quirk());
+                    quirks.add(self.dialect_quirk());
                 }
                 b""
             }
@@ -100,7 +100,7 @@ impl Header {
         Ok(())
     }
 
-    /// The most that the field for the name holds.
+    /// The size of the field for the name.
     pub(crate) const NAME_BYTES: usize = NAME.end - NAME.start;
 
     /// The field for the name.
@@ -108,7 +108,7 @@ impl Header {
         self.text(NAME)
     }
 
-    /// The name that a link points at, empty where there is none.
+    /// The target of a link, empty if there is none.
     pub(crate) fn target(&self) -> &[u8] {
         self.text(TARGET)
     }
@@ -117,7 +117,7 @@ impl Header {
         self.unsigned("size", SIZE, i64::MAX.unsigned_abs())
     }
 
-    /// The permission bits. Some writers put the file type above them, as `stat` has it; that is in the flag.
+    /// The permission bits. Some writers add the file type as in `stat`. The type of an entry is in the flag alone.
     pub(crate) fn mode(&self) -> Result<u32, Violation> {
         Ok(self.unsigned32("mode", MODE, 0o177_777)? & 0o7777)
     }
@@ -130,25 +130,25 @@ impl Header {
         self.unsigned32("gid", GID, u32::MAX - 1)
     }
 
-    /// Seconds since the epoch: the one number that may be negative, in base-256.
+    /// Seconds since the epoch. This is the only number that may be negative, in base-256.
     ///
-    /// tar-stream writes a minus sign behind the zeros that fill up the field. libarchive, tar-stream itself and node-tar
-    /// stop at the sign and read zero. Go, the tar crate, GNU tar and busybox refuse the header; Python's tarfile ends
-    /// there without a word, and shows less than the others. A sign in front is no number here: for GNU tar the digits
-    /// behind it are base-64.
-    pub(crate) fn mtime(&self, oddities: &mut Oddities) -> Result<i64, Violation> {
+    /// tar-stream writes a minus sign after the zeros that fill the field. libarchive, tar-stream itself and node-tar
+    /// stop at the sign and read zero. Go, the tar crate, GNU tar and busybox refuse the header. Python's tarfile ends
+    /// there without an error, and shows fewer entries. A sign in front is not a number here: GNU tar reads the digits
+    /// after it as base-64.
+    pub(crate) fn mtime(&self, quirks: &mut QuirkSet) -> Result<i64, Violation> {
         if number::is_zero_and_minus(self.bytes(MTIME)) {
-            oddities.add(Quirk::TimeSign);
+            quirks.add(Quirk::TimeSign);
             return Ok(0);
         }
         self.number("mtime", MTIME)
     }
 
-    /// The device numbers, which only devices have: writers leave rubbish there otherwise.
-    pub(crate) fn device(&self, kind: DeviceKind, oddities: &mut Oddities) -> Result<Device, Violation> {
+    /// The device numbers. Only devices have them: in other headers, writers leave arbitrary bytes there.
+    pub(crate) fn device(&self, kind: DeviceKind, quirks: &mut QuirkSet) -> Result<Device, Violation> {
         if let Dialect::Old = self.dialect() {
-            // Which has no such fields, as Go and GNU tar see it.
-            oddities.add(self.dialect_quirk());
+            // Go and GNU tar know no such fields in version 7.
+            quirks.add(self.dialect_quirk());
             return Ok(Device { kind, major: 0, minor: 0 });
         }
         let major = self.unsigned32("device major", MAJOR, u32::MAX)?;
@@ -156,7 +156,7 @@ impl Header {
         Ok(Device { kind, major, minor })
     }
 
-    /// What an entry of type `S` has: four slots of its map, whether more follow, and its size with all holes.
+    /// The fields of type `S`: four slots of the map, whether more follow, and the size of the file with its holes.
     pub(crate) fn gnu_sparse(&self) -> Result<(&[u8], bool, u64), Violation> {
         let more = match (self.dialect(), self.bytes(SPARSE_MORE)) {
             (Dialect::Gnu, [0]) => false,
@@ -166,39 +166,39 @@ impl Header {
         Ok((self.bytes(SPARSE), more, self.unsigned("real size", REAL_SIZE, i64::MAX.unsigned_abs())?))
     }
 
-    /// Whether a header of another type than `S` has a map or a real size all the same, where libarchive looks for them
-    /// whatever the type: a file would have holes for it, and none for others. A ustar prefix looks like one.
+    /// Whether a header of another type than `S` has a sparse map or a real size. libarchive reads these fields with every
+    /// type, so the file has holes for it and none for others. A ustar prefix looks like a map.
     pub(crate) fn has_stray_map(&self) -> bool {
         let looked_at = [SPARSE.start, SPARSE_MORE.start, REAL_SIZE.start];
         let is_set = looked_at.iter().any(|&at| self.0.get(at).is_some_and(|&byte| byte != 0));
         matches!(self.dialect(), Dialect::Gnu) && self.flag() != b'S' && is_set
     }
 
-    /// Whether anything but NULs follows the prefix of a POSIX header. By times behind it GNU tar knows star's dialect
-    /// without the trailer, in which it looks for holes elsewhere.
-    pub(crate) fn goes_on_behind_prefix(&self) -> bool {
+    /// Whether bytes other than NUL follow the prefix of a POSIX header. If these are times, GNU tar takes the header for
+    /// one of star, even without star's trailer, and looks for a sparse map elsewhere.
+    pub(crate) fn has_bytes_after_prefix(&self) -> bool {
         let behind = self.0.iter().skip(PREFIX.start + self.text(PREFIX).len());
         behind.into_iter().any(|&byte| byte != 0)
     }
 
-    /// What is odd about an extended header without magic: not all readers take it for one.
+    /// The quirk of an extended header without magic, which some readers do not take for an extended header.
     pub(crate) fn extended_quirk(&self) -> Option<Quirk> {
         matches!(self.dialect(), Dialect::Old).then(|| self.dialect_quirk())
     }
 
-    /// Whether a POSIX header says "a regular file" in every field that some reader asks about the type: it has no target,
-    /// no device number, no file type or setuid bit in its mode, and nothing behind the end of a name.
+    /// Whether a POSIX header is that of a regular file in every field that some reader uses: no link target, no device
+    /// number, no file type or setuid bit in the mode, and no bytes after the end of a text.
     pub(crate) fn is_plain_file(&self) -> bool {
         let is_zero = |bytes: &[u8]| bytes.iter().all(|&byte| byte == 0);
-        let behind_name = self.bytes(NAME).get(self.own_name().len()..).unwrap_or_default();
+        let after_name = self.bytes(NAME).get(self.own_name().len()..).unwrap_or_default();
         let devices = [MAJOR, MINOR].map(|range| number::parse(self.bytes(range)));
         self.is_posix()
             && self.flag() == b'0'
-            && is_zero(behind_name)
+            && is_zero(after_name)
             && is_zero(self.bytes(TARGET))
             && devices == [Some(0); 2]
             && self.number("mode", MODE).is_ok_and(|mode| (0..=0o777).contains(&mode))
-            && !self.goes_on_behind_prefix()
+            && !self.has_bytes_after_prefix()
     }
 
     pub(crate) fn is_posix(&self) -> bool {
@@ -214,15 +214,15 @@ impl Header {
         }
     }
 
-    /// The prefix that Go before 1.9 wrote beside GNU magic, where GNU tar has times: where Go's reader finds no times but
-    /// printable text, that is one. What is neither is refused, and so are times that are some for Go alone.
-    fn gnu_prefix(&self, oddities: &mut Oddities) -> Result<&[u8], Violation> {
+    /// The prefix that Go before 1.9 wrote with GNU magic, where GNU tar has times. Go's reader takes printable text that
+    /// is not a time for a prefix. Other bytes are refused, and so are times that are valid for Go alone.
+    fn gnu_prefix(&self, quirks: &mut QuirkSet) -> Result<&[u8], Violation> {
         let times = self.number("access time", GNU_ACCESS_TIME).and(self.number("change time", GNU_CHANGE_TIME));
         let prefix = self.text(PREFIX);
         let Err(violation) = times else {
-            // Python and busybox take them for a prefix all the same, Python but for old sparse files.
+            // Python and busybox take the times for a prefix, Python except in sparse files of type `S`.
             if !prefix.is_empty() && self.flag() != b'S' {
-                oddities.add(Quirk::GnuTimes);
+                quirks.add(Quirk::GnuTimes);
             }
             return Ok(b"");
         };
@@ -233,15 +233,15 @@ impl Header {
         if prefix.is_empty() || !prefix.iter().all(|byte| matches!(byte, b' '..=b'~')) {
             return Err(violation);
         }
-        oddities.add(Quirk::GnuPrefix);
+        quirks.add(Quirk::GnuPrefix);
         Ok(prefix)
     }
 
-    /// star's prefix ends before its times, for those who know star; for others it goes on.
-    fn star_prefix(&self, oddities: &mut Oddities) -> &[u8] {
+    /// The prefix of star, which ends before star's times. Readers that do not know star read on.
+    fn star_prefix(&self, quirks: &mut QuirkSet) -> &[u8] {
         let prefix = self.text(STAR_PREFIX);
         if prefix != self.text(PREFIX) {
-            oddities.add(self.dialect_quirk());
+            quirks.add(self.dialect_quirk());
         }
         prefix
     }
@@ -277,8 +277,8 @@ impl Header {
     }
 }
 
-/// Whether some reader takes a block for a header by its checksum: GNU tar passes over what stands before the digits of
-/// one, and ignores what stands behind them.
+/// Whether some reader takes a block for a header, by its checksum. GNU tar ignores other bytes before and after the digits
+/// of a checksum.
 pub(crate) fn may_be_header(block: &Block) -> bool {
     let header = Header(*block);
     let is_digit = |byte: &&u8| matches!(byte, b'0'..=b'7');
@@ -287,17 +287,17 @@ pub(crate) fn may_be_header(block: &Block) -> bool {
     header.has_sum(stored, header.sum())
 }
 
-/// What stands before the first NUL.
+/// The bytes before the first NUL.
 pub(crate) fn until_nul(bytes: &[u8]) -> &[u8] {
     CStr::from_bytes_until_nul(bytes).map_or(bytes, CStr::to_bytes)
 }
 
 fn sum(bytes: &[u8]) -> u64 {
-    // Sixteen bits hold the sum of so many bytes, and many such sums are made at once.
+    // The sum of 256 bytes fits into 16 bits, and the compiler computes many such sums at once.
     bytes.chunks(256).map(|some| u64::from(some.iter().map(|&byte| u16::from(byte)).sum::<u16>())).sum()
 }
 
-/// How many bytes are more than a signed character can be.
+/// The number of bytes from 128, which are negative as signed bytes.
 fn upper_half(bytes: &[u8]) -> u64 {
     bytes.iter().map(|&byte| u64::from(byte >> 7)).sum()
 }

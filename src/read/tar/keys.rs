@@ -10,7 +10,7 @@ pub(super) enum Key<'a> {
     Gid,
     Mtime,
     OtherTime,
-    /// The name of a user or group. Layers use numbers.
+    /// The name of a user or group. Layers use numeric ids.
     OwnerName,
     Xattr(&'a [u8]),
     /// bsdtar's own form of an attribute, with its name and value encoded.

@@ -1,7 +1,7 @@
 //! tar: 512-byte blocks to entries.
 //!
-//! Strict where readers differ, since a layer that two readers unpack differently hides something from one
-//! of them. Each departure from what Go's archive/tar or GNU tar take is said where it is decided.
+//! The reader is strict where tar readers differ: a layer that two readers unpack differently hides something from one
+//! of them. A comment explains each difference from Go's archive/tar and GNU tar at the code that decides it.
 
 mod block;
 mod end;
@@ -10,8 +10,8 @@ mod extended;
 mod header;
 mod keys;
 mod number;
-mod oddities;
 mod pax;
+mod quirk_set;
 mod reader;
 mod sparse;
 

@@ -1,14 +1,14 @@
 //! Numbers in header fields and in records.
 
-/// The largest size that a header's own field can hold.
+/// The largest size that is accepted, in a header or a record.
 pub(crate) const MOST_BYTES: u64 = i64::MAX.unsigned_abs();
 
 /// Reads a number: octal digits, or base-256 when the first byte says so. A blank field is zero.
 ///
-/// Octal is padded with blanks in front, blanks and NULs behind; a field full of digits needs neither. What
-/// follows a terminator is ignored by Go and GNU tar, a NUL in front makes libarchive read zero and Go read on:
-/// both are refused. In base-256 the first byte is `0x80` or, for a negative number, `0xff`: GNU tar knows no
-/// other, where Go would take its lower bits for digits.
+/// Octal digits may have blanks before them, and blanks and NULs after them. A field full of digits has neither. Other
+/// bytes after the blank or NUL are refused: Go and GNU tar ignore them. A NUL in front is refused: libarchive reads
+/// zero, Go reads on. In base-256 the first byte is `0x80`, or `0xff` for a negative number. GNU tar knows no other first
+/// byte, and Go would use its lower bits as digits.
 pub(crate) fn parse(field: &[u8]) -> Option<i64> {
     match field.split_first()? {
         (0x80, rest) => base_256(rest, 0),
@@ -18,13 +18,13 @@ pub(crate) fn parse(field: &[u8]) -> Option<i64> {
 }
 
 fn base_256(bytes: &[u8], sign: i128) -> Option<i64> {
-    // Fields have 12 bytes at most, so 88 bits hold what is here.
+    // A field has at most 12 bytes, so the rest has at most 88 bits.
     let value = bytes.iter().try_fold(sign, |value, &byte| Some(value.checked_mul(256)? + i128::from(byte)))?;
     value.try_into().ok()
 }
 
 fn octal(field: &[u8]) -> Option<i64> {
-    // Three bits a digit: no field is as long as that.
+    // Each digit has three bits: 20 digits fit. No field is longer than 12 bytes.
     if field.len() > 20 {
         return None;
     }
@@ -40,7 +40,7 @@ fn octal(field: &[u8]) -> Option<i64> {
     rest.iter().all(|byte| matches!(byte, b' ' | 0)).then_some(value)
 }
 
-/// Reads a decimal number: digits only, no sign and no blank.
+/// Reads a decimal number: only digits, no sign and no blank.
 pub(crate) fn decimal(digits: &[u8]) -> Option<u64> {
     if digits.is_empty() {
         return None;
@@ -51,8 +51,8 @@ pub(crate) fn decimal(digits: &[u8]) -> Option<u64> {
     })
 }
 
-/// Whether a field has zeros, a minus sign and an octal number, as tar-stream writes a negative number, and a blank or NULs
-/// behind them.
+/// Whether a field has zeros, a minus sign and an octal number, and then blanks or NULs. tar-stream writes negative numbers
+/// like this.
 pub(crate) fn is_zero_and_minus(field: &[u8]) -> bool {
     let Some(sign) = field.iter().position(|&byte| byte == b'-') else { return false };
     let Some((zeros, [_, number @ ..])) = field.split_at_checked(sign) else { return false };
@@ -60,8 +60,8 @@ pub(crate) fn is_zero_and_minus(field: &[u8]) -> bool {
     is_zeros && matches!(number, [b'1'..=b'7', ..]) && octal(number).is_some()
 }
 
-/// Whether a field has neither a number for Go nor nothing at all. Go looks at one whose first byte is set: between the
-/// blanks and NULs at both ends, and there up to the next NUL. What it makes of base-256 is not asked.
+/// Whether a field has text for Go: it is neither empty nor a number. Go reads a field if its first byte is not NUL. It
+/// removes blanks and NULs at both ends, and reads up to the next NUL. Base-256 does not count as text here.
 pub(crate) fn is_text_to_go(field: &[u8]) -> bool {
     let is_filler = |byte: &u8| matches!(byte, b' ' | 0);
     let last = field.iter().rposition(|byte| !is_filler(byte));

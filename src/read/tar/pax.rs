@@ -1,13 +1,13 @@
-//! PAX records: what they say, and which keys say it.
+//! PAX records.
 
 use super::keys::Key;
 use super::number::{MOST_BYTES, decimal};
-use super::oddities::Oddities;
+use super::quirk_set::QuirkSet;
 use super::sparse::SparseRecords;
 use crate::words::{Escaped, Limit, Limits, Quirk, Timestamp, Violation, Xattr};
 use std::collections::HashMap;
 
-/// What the records of one `x` header say; `None` where they say nothing.
+/// The values of the records of one `x` header; `None` if there is no such record.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Pax {
     pub(crate) path: Option<Vec<u8>>,
@@ -23,14 +23,15 @@ pub(crate) struct Pax {
 impl Pax {
     /// Reads the content of an `x` header.
     ///
-    /// An empty value says nothing, as in Go, but for an attribute, where it is one. GNU tar refuses an empty number and
-    /// takes an empty name; libarchive and Python read zero, Python an empty name too.
-    pub(crate) fn parse(content: &[u8], limits: &Limits, oddities: &mut Oddities) -> Result<Self, Violation> {
+    /// An empty value counts as absent, as in Go. Only an extended attribute may have an empty value. GNU tar refuses an
+    /// empty number and accepts an empty name. libarchive and Python read an empty number as zero, and Python accepts an
+    /// empty name, too.
+    pub(crate) fn parse(content: &[u8], limits: &Limits, quirks: &mut QuirkSet) -> Result<Self, Violation> {
         let mut pax = Self::default();
         let mut xattr_bytes = 0;
         let mut foreign = Vec::new();
         let mut sparse_keys = 0;
-        for Record { key, value } in records(content, oddities)? {
+        for Record { key, value } in records(content, quirks)? {
             let malformed = || Violation::PaxValue { key: Escaped::new(key), value: Escaped::new(value) };
             match Key::of(key) {
                 Key::Xattr(name) => {
@@ -38,9 +39,9 @@ impl Pax {
                     limits.check(Limit::Xattrs, pax.xattrs.len() as u64 + 1)?;
                     limits.check(Limit::XattrBytes, xattr_bytes)?;
                     pax.xattrs.push(xattr(name, value)?);
-                    // Which GNU tar takes for `=` and `%`, and nobody else.
+                    // Only GNU tar decodes these, to `=` and `%`.
                     if name.windows(3).any(|bytes| matches!(bytes, b"%3D" | b"%25")) {
-                        oddities.add(Quirk::XattrNameEscaped { name: Escaped::new(name) });
+                        quirks.add(Quirk::XattrNameEscaped { name: Escaped::new(name) });
                     }
                 }
                 Key::Sparse(key) => {
@@ -48,15 +49,15 @@ impl Pax {
                     pax.sparse.add(key, value, limits)?;
                 }
                 Key::StarSparse => return Err(Violation::Sparse { format: "star" }),
-                Key::Foreign | Key::Label => oddities.add(Quirk::PaxForeignKey { key: Escaped::new(key) }),
-                Key::Acl => oddities.add(Quirk::AclDropped { key: Escaped::new(key) }),
-                Key::Attribute | Key::Unknown => oddities.add(Quirk::PaxUnknownKey { key: Escaped::new(key) }),
+                Key::Foreign | Key::Label => quirks.add(Quirk::PaxForeignKey { key: Escaped::new(key) }),
+                Key::Acl => quirks.add(Quirk::AclDropped { key: Escaped::new(key) }),
+                Key::Attribute | Key::Unknown => quirks.add(Quirk::PaxUnknownKey { key: Escaped::new(key) }),
                 Key::Path | Key::Target if value.is_empty() => {
-                    oddities.add(Quirk::PaxEmptyName { key: Escaped::new(key) });
+                    quirks.add(Quirk::PaxEmptyName { key: Escaped::new(key) });
                 }
-                Key::Size if value.is_empty() => oddities.add(Quirk::PaxEmptySize),
+                Key::Size if value.is_empty() => quirks.add(Quirk::PaxEmptySize),
                 Key::Uid | Key::Gid | Key::Mtime if value.is_empty() => {
-                    oddities.add(Quirk::PaxEmpty { key: Escaped::new(key) });
+                    quirks.add(Quirk::PaxEmpty { key: Escaped::new(key) });
                 }
                 Key::OtherTime if value.is_empty() => {}
                 Key::Path if value.contains(&0) => return Err(Violation::NameNul),
@@ -69,7 +70,7 @@ impl Pax {
                 Key::Mtime => {
                     pax.mtime = Some(time(value).ok_or_else(malformed)?);
                     if is_negative_with_fraction(value) {
-                        oddities.add(Quirk::NegativeFraction { time: Escaped::new(value) });
+                        quirks.add(Quirk::NegativeFraction { time: Escaped::new(value) });
                     }
                 }
                 Key::OtherTime => {
@@ -85,25 +86,25 @@ impl Pax {
         if foreign.is_empty() {
             return Ok(pax);
         }
-        // bsdtar writes each attribute in both forms, of which every reader knows the common one.
+        // bsdtar writes each attribute in both forms. All readers know the common form.
         let common: HashMap<_, _> =
             pax.xattrs.iter().map(|xattr| (xattr.name.as_slice(), xattr.value.as_slice())).collect();
         let is_twin = |name: &[u8], value: &[u8]| {
-            // It encodes the name in both; others, and its older versions, in none or in one.
+            // bsdtar encodes the name in both. Other writers, and older versions of bsdtar, encode it in one or none.
             let common = common.get(name).or_else(|| common.get(unescaped(name).as_slice()));
             common.is_some_and(|common| base64(common) == value)
         };
         if let Some((name, _)) = foreign.iter().find(|(name, value)| !is_twin(name, value)) {
-            oddities.add(Quirk::XattrDropped { name: Escaped::new(&unescaped(name)) });
+            quirks.add(Quirk::XattrDropped { name: Escaped::new(&unescaped(name)) });
         }
         Ok(pax)
     }
 }
 
-/// Judges the content of a `g` header, of which nothing is applied: readers differ on whether it is.
-pub(crate) fn judge_global(content: &[u8], oddities: &mut Oddities) -> Result<(), Violation> {
-    for Record { key, .. } in records(content, oddities)? {
-        oddities.add(match Key::of(key) {
+/// Checks the records of a `g` header. None is applied: readers differ on whether they apply them.
+pub(crate) fn judge_global(content: &[u8], quirks: &mut QuirkSet) -> Result<(), Violation> {
+    for Record { key, .. } in records(content, quirks)? {
+        quirks.add(match Key::of(key) {
             Key::Harmless | Key::Label | Key::Unknown => Quirk::GlobalComment { key: Escaped::new(key) },
             _ => Quirk::GlobalRecord { key: Escaped::new(key) },
         });
@@ -111,14 +112,14 @@ pub(crate) fn judge_global(content: &[u8], oddities: &mut Oddities) -> Result<()
     Ok(())
 }
 
-/// How often something stands in records that Python takes for the key of one about holes, be it in a value: it looks
-/// for these with a regular expression, in which a point is any byte.
+/// Counts the places that Python takes for the key of a sparse record, also inside of values: it searches for such keys
+/// with a regular expression, in which a point matches any byte.
 fn mentions_of_sparse(content: &[u8]) -> usize {
     let is_key = |bytes: &[u8]| matches!(bytes, [b'G', b'N', b'U', _, b's', b'p', b'a', b'r', b's', b'e', _]);
     content.windows(11).filter(|bytes| is_key(bytes)).count()
 }
 
-/// Keys that stand once for each segment, by the design of sparse format 0.0.
+/// Keys that occur once for each segment in sparse format 0.0.
 const REPEATED: [&[u8]; 2] = [b"GNU.sparse.offset", b"GNU.sparse.numbytes"];
 
 /// A key and its last value.
@@ -127,8 +128,8 @@ struct Record<'a> {
     value: &'a [u8],
 }
 
-/// All records in order, each key once: of several values the last one counts, as in Go.
-fn records<'a>(content: &'a [u8], oddities: &mut Oddities) -> Result<Vec<Record<'a>>, Violation> {
+/// Returns all records in order, each key once. If a key has several values, the last one counts, as in Go.
+fn records<'a>(content: &'a [u8], quirks: &mut QuirkSet) -> Result<Vec<Record<'a>>, Violation> {
     let mut records: Vec<Record<'a>> = Vec::new();
     let mut known: HashMap<&[u8], usize> = HashMap::new();
     let mut rest = content;
@@ -152,14 +153,14 @@ fn records<'a>(content: &'a [u8], oddities: &mut Oddities) -> Result<Vec<Record<
                 }
                 records.push(record);
             }
-            // What is a sparse file has its own readers, which take the first, the last or both.
+            // Of repeated sparse records, readers use the first, the last or both.
             Some(_) if record.key.starts_with(b"GNU.sparse.") => {
                 return Err(Violation::Sparse { format: "PAX" });
             }
             Some(earlier) => {
                 let key = Escaped::new(record.key);
                 let alike = earlier.value == record.value;
-                oddities.add(if alike { Quirk::PaxKeyAlike { key } } else { Quirk::PaxKeyTwice { key } });
+                quirks.add(if alike { Quirk::PaxKeyAlike { key } } else { Quirk::PaxKeyTwice { key } });
                 earlier.value = record.value;
             }
         }
@@ -167,7 +168,7 @@ fn records<'a>(content: &'a [u8], oddities: &mut Oddities) -> Result<Vec<Record<
     Ok(records)
 }
 
-/// Where a key stands already. Few records are looked through, more are hashed from then on.
+/// Returns the index of a key among the records. A few records are searched. From then on, keys are hashed.
 fn place_of<'a>(key: &[u8], records: &[Record<'a>], known: &mut HashMap<&'a [u8], usize>) -> Option<usize> {
     const FEW: usize = 16;
     if records.len() <= FEW {
@@ -184,9 +185,9 @@ const LONGEST_RECORD: usize = 999_999;
 
 /// Reads one record: `LENGTH KEY=VALUE` and a newline, the length that of all this.
 ///
-/// The length has neither sign nor leading zeros: readers would take them, but no writer makes them. Nor does one make
-/// what follows. Of a key GNU tar passes over blanks and tabs in front; libarchive reads no record from one with a NUL in
-/// its key on, nor from a longer one on than it takes.
+/// The length has neither a sign nor leading zeros: readers accept them, but no writer uses them. Three more forms, which no
+/// writer uses, are malformed here. A key with a blank or tab in front: GNU tar ignores it. A key with a NUL, and a record
+/// that is too long for libarchive: libarchive ignores all records from there on.
 fn record(bytes: &[u8]) -> Option<(Record<'_>, &[u8])> {
     let blank = bytes.iter().take(20).position(|&byte| byte == b' ')?;
     let digits = bytes.get(..blank)?;
@@ -210,7 +211,7 @@ fn xattr(name: &[u8], value: &[u8]) -> Result<Xattr, Violation> {
     Ok(Xattr { name: name.to_vec(), value: value.to_vec() })
 }
 
-/// The name in a key of bsdtar's, in which some bytes are `%` and two hexadecimal digits.
+/// Decodes a name in bsdtar's own key, in which some bytes are written as `%` and two hexadecimal digits.
 fn unescaped(name: &[u8]) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(name.len());
     let mut rest = name;
@@ -227,7 +228,7 @@ fn unescaped(name: &[u8]) -> Vec<u8> {
     bytes
 }
 
-/// base64 as bsdtar writes it, without padding.
+/// Encodes bytes in base64 as bsdtar does, without padding.
 fn base64(bytes: &[u8]) -> Vec<u8> {
     const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     let mut text = Vec::with_capacity(bytes.len().div_ceil(3) * 4);
@@ -243,8 +244,8 @@ fn id(value: &[u8]) -> Option<u32> {
     decimal(value)?.try_into().ok().filter(|&id| id < u32::MAX)
 }
 
-/// Reads a time: seconds, with a fraction perhaps, negative perhaps. What is finer than a nanosecond is rounded
-/// down, as the seconds of a negative time are.
+/// Reads a time in seconds. It may have a fraction, and may be negative. Digits after the nanoseconds are rounded down,
+/// also for a negative time.
 fn time(value: &[u8]) -> Option<Timestamp> {
     let (negative, magnitude) = match value.strip_prefix(b"-") {
         Some(magnitude) => (true, magnitude),
@@ -272,7 +273,7 @@ fn time(value: &[u8]) -> Option<Timestamp> {
     })
 }
 
-/// Whether a time has a fraction that is to be taken off. libarchive adds it.
+/// Whether a time is negative and has a fraction. libarchive adds the fraction instead of subtracting it.
 fn is_negative_with_fraction(value: &[u8]) -> bool {
     let fraction = || value.rsplit(|&byte| byte == b'.').next().unwrap_or_default();
     value.starts_with(b"-") && value.contains(&b'.') && fraction().iter().any(|&digit| digit != b'0')
@@ -283,7 +284,7 @@ mod tests {
     use super::*;
 
     fn parse(content: &[u8]) -> Result<Pax, Violation> {
-        Pax::parse(content, &Limits::default(), &mut Oddities::default())
+        Pax::parse(content, &Limits::default(), &mut QuirkSet::default())
     }
 
     #[test]
@@ -390,11 +391,11 @@ mod tests {
                     let length = body.len() + if body.len() < 8 { 1 } else { 2 };
                     content.extend(format!("{length}{body}").bytes());
                 }
-                let mut oddities = Oddities::default();
-                let records = records(&content, &mut oddities).unwrap();
+                let mut quirks = QuirkSet::default();
+                let records = records(&content, &mut quirks).unwrap();
                 assert_eq!(records.len(), others + 1);
                 assert_eq!(records[at].value, (others + 1).to_string().as_bytes(), "the last value counts");
-                assert_eq!(oddities.into_quirks(), [Quirk::PaxKeyTwice { key: Escaped::new(b"uname") }]);
+                assert_eq!(quirks.into_vec(), [Quirk::PaxKeyTwice { key: Escaped::new(b"uname") }]);
             }
         }
     }

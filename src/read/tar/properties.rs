@@ -1,4 +1,4 @@
-//! What holds for any bytes.
+//! Properties of the reader for arbitrary archives.
 
 use super::build::{Archive, Header};
 use super::tests::{Read, drain, read_with};
@@ -7,7 +7,7 @@ use crate::words::{EntryKind, Limits, Timestamp};
 use proptest::prelude::*;
 use std::io::{self, BufReader};
 
-/// Blocks that have a chance to be taken for something.
+/// Blocks that may be part of a valid archive.
 fn part() -> impl Strategy<Value = Vec<u8>> {
     let flag = prop::sample::select(&b"\x000123456789xgLKSV"[..]);
     let name = prop::collection::vec(any::<u8>(), 0..100);
@@ -30,7 +30,7 @@ fn archive() -> impl Strategy<Value = Vec<u8>> {
     prop::collection::vec(part(), 0..8).prop_map(|parts| parts.concat())
 }
 
-/// Gives no more than so many bytes a call.
+/// Returns at most this number of bytes in a call.
 struct Slow<'a>(&'a [u8], usize);
 
 impl io::Read for Slow<'_> {
@@ -95,15 +95,15 @@ proptest! {
         ),
         posix: bool,
     ) {
-        // Where the first header has a number that is not octal, 7-Zip looks for other formats before tar, some of them
-        // by two letters: a name that begins with `ER`, or `BD` at byte 1024 of the archive, are `foreign-magic` there.
+        // If a number of the first header is not octal, 7-Zip tries other formats before tar. It detects some by two
+        // letters: a first name that begins with `ER`, or `BD` at byte 1024, are `foreign-magic` then.
         if let Some((_, id, time, _)) = files.first_mut() {
             (*id, *time) = (*id % (1 << 22), *time % (1 << 33));
         }
         let mut builder = tar::Builder::new(Vec::new());
         for (name, id, time, content) in &files {
             let mut header = if posix { tar::Header::new_ustar() } else { tar::Header::new_gnu() };
-            // Without a type, one whose name is cut behind a slash is refused.
+            // Without a type, an entry is refused if its name is cut after a slash.
             header.set_entry_type(tar::EntryType::Regular);
             header.set_size(content.len() as u64);
             header.set_mode(id & 0o7777);

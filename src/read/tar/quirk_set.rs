@@ -2,18 +2,19 @@
 
 use crate::words::{Quirk, QuirkRule};
 
-/// Quirks, each kind once: a header of 1 MiB has room for many thousands of odd records.
+/// Quirks, at most one of each rule: a header of 1 MiB may contain many thousands of odd records.
 #[derive(Debug, Default)]
-pub(crate) struct Oddities(Vec<Quirk>);
+pub(crate) struct QuirkSet(Vec<Quirk>);
 
-impl Oddities {
+impl QuirkSet {
+    /// Adds a quirk, unless one of the same rule is there.
     pub(crate) fn add(&mut self, quirk: Quirk) {
         if self.0.iter().all(|known| known.id() != quirk.id()) {
             self.0.push(quirk);
         }
     }
 
-    pub(crate) fn shows(&self, rule: QuirkRule) -> bool {
+    pub(crate) fn contains(&self, rule: QuirkRule) -> bool {
         self.0.iter().any(|known| known.rule() == rule)
     }
 
@@ -21,7 +22,7 @@ impl Oddities {
         other.0.into_iter().for_each(|quirk| self.add(quirk));
     }
 
-    pub(crate) fn into_quirks(self) -> Vec<Quirk> {
+    pub(crate) fn into_vec(self) -> Vec<Quirk> {
         self.0
     }
 }

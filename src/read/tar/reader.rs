@@ -7,8 +7,8 @@ use super::end::{self, EndMark};
 use super::entry::{self, Composed};
 use super::extended::{Extended, ExtendedKind};
 use super::header::Header;
-use super::oddities::Oddities;
 use super::pax;
+use super::quirk_set::QuirkSet;
 use super::sparse::unaligned;
 use crate::read::magic;
 use crate::words::{
@@ -17,9 +17,9 @@ use crate::words::{
 use std::fmt;
 use std::io::BufRead;
 
-/// Reads the entries of a tar archive one after another, in memory that does not grow with them.
+/// Reads the entries of a tar archive one after another. Memory does not grow with the number of entries.
 ///
-/// After an error nothing more comes but [`Misuse::Poisoned`], unless [`TarReader::can_go_on`].
+/// After an error, every further call returns [`Misuse::Poisoned`], unless [`TarReader::can_go_on`] is true.
 ///
 /// ```
 /// # use layercage::{Error, Limits};
@@ -41,25 +41,25 @@ pub struct TarReader<R> {
     limits: Limits,
     end_mark: EndMark,
     state: State,
-    /// The entries begun so far, and the headers of every kind.
+    /// The number of entries begun so far, and of headers of every kind.
     number: u64,
     headers: u64,
-    /// Where the current entry, or the end, begins.
+    /// The offset of the current entry, or of the end.
     start: u64,
-    /// The name of the current entry as it is written, and whether it is known yet.
+    /// The name of the current entry as it is in the archive, and whether it is known yet.
     name: Vec<u8>,
     is_named: bool,
     /// The content of the last extended header.
     content: Vec<u8>,
-    /// The last entry is behind us.
+    /// Whether all entries have been read.
     ending: bool,
-    /// Content of the current entry that is still to come, and the padding behind it.
+    /// The unread content of the current entry in bytes, and the padding after it.
     left: u64,
     padding: u64,
-    /// Where the current entry ends is known, whatever else is wrong with it.
+    /// Whether the end of the current entry is known, even if the entry is refused.
     framed: bool,
-    /// What the first block and global headers add to the next entry, or to the end.
-    global: Oddities,
+    /// Quirks of the first block and of global headers. They are reported with the next entry, or at the end.
+    global: QuirkSet,
     end_quirks: Vec<Quirk>,
 }
 
@@ -71,7 +71,7 @@ enum State {
 }
 
 impl<R: BufRead> TarReader<R> {
-    /// Creates a reader at the beginning of an archive, which must have its end mark unless it is
+    /// Creates a reader at the beginning of an archive. The archive must have an end mark, unless the end mark is
     /// [optional](TarReader::with_end_mark).
     pub fn new(reader: R, limits: &Limits) -> Self {
         Self {
@@ -89,7 +89,7 @@ impl<R: BufRead> TarReader<R> {
             left: 0,
             padding: 0,
             framed: false,
-            global: Oddities::default(),
+            global: QuirkSet::default(),
             end_quirks: Vec::new(),
         }
     }
@@ -100,8 +100,8 @@ impl<R: BufRead> TarReader<R> {
         Self { end_mark, ..self }
     }
 
-    /// Reads the next entry, and skips the unread content of the one before. `None` at the end, after all of it has been
-    /// read.
+    /// Reads the next entry, and skips the unread content of the previous one. Returns `None` at the end of the archive,
+    /// after everything up to the end of the stream was read.
     ///
     /// # Errors
     ///
@@ -112,7 +112,7 @@ impl<R: BufRead> TarReader<R> {
             State::Failed => return Err(Misuse::Poisoned.into()),
             State::Between => {}
         }
-        // Whatever leaves in the middle leaves nothing that could be read on.
+        // After an early return or a panic, the reader cannot continue.
         self.state = State::Failed;
         self.framed = false;
         let next = self.advance();
@@ -125,34 +125,33 @@ impl<R: BufRead> TarReader<R> {
         next
     }
 
-    /// Whether entries can be read on behind a refusal: what was refused is the entry and not the way in which
-    /// the archive is framed.
+    /// Whether the next entry can be read after a refusal. This is so if only the entry was refused, and its end is known.
     pub fn can_go_on(&self) -> bool {
         self.state == State::Between
     }
 
-    /// The content of the current entry; none for one that is no file.
+    /// The content of the current entry; empty for other types than files.
     pub fn source(&mut self) -> impl Source {
         Content(self)
     }
 
-    /// What is odd about the end; nothing before it.
+    /// The quirks of the end of the archive; empty before the end.
     pub fn end_quirks(&self) -> &[Quirk] {
         &self.end_quirks
     }
 
-    /// The reader below, at the end of the archive when [`TarReader::next_entry`] has given `None`.
+    /// Returns the underlying reader. It is at the end of the archive if [`TarReader::next_entry`] has returned `None`.
     pub fn into_inner(self) -> R {
         self.blocks.into_inner()
     }
 
-    /// Where the content of the current entry begins that is still unread.
+    /// The offset of the unread content of the current entry.
     #[cfg(feature = "image")]
     pub(crate) fn content_offset(&self) -> u64 {
         self.blocks.offset()
     }
 
-    /// Leaves the rest of the current entry's content unread, of which nothing says that it is there.
+    /// Skips the rest of the current entry's content without reading it. The content may be truncated.
     #[cfg(feature = "image")]
     pub(crate) fn jump(&mut self)
     where
@@ -170,10 +169,10 @@ impl<R: BufRead> TarReader<R> {
             return self.end_without_padding();
         }
         let mut extended = Extended::default();
-        let mut oddities = Oddities::default();
+        let mut quirks = QuirkSet::default();
         let mut counted = false;
         loop {
-            // A global header is no part of the entry that follows it.
+            // A global header is not part of the entry that follows it.
             if extended.is_empty() {
                 self.start = self.blocks.offset();
             }
@@ -183,18 +182,18 @@ impl<R: BufRead> TarReader<R> {
             };
             match (header.flag(), ExtendedKind::of(header.flag())) {
                 (_, Some(kind)) => {
-                    header.extended_quirk().into_iter().for_each(|quirk| oddities.add(quirk));
+                    header.extended_quirk().into_iter().for_each(|quirk| quirks.add(quirk));
                     match (kind, self.read_content(&header)?) {
                         (_, Padding::Zeros) => (),
                         (ExtendedKind::Pax, Padding::Text) => return Err(Violation::PaxPadding.into()),
-                        (_, Padding::Text) => oddities.add(Quirk::LongNameTrailing),
+                        (_, Padding::Text) => quirks.add(Quirk::LongNameTrailing),
                     }
-                    extended.add(kind, &self.content, &self.limits, &mut oddities)?;
+                    extended.add(kind, &self.content, &self.limits, &mut quirks)?;
                 }
-                // Go forgets the extended headers before a global one, GNU tar applies them to what follows.
+                // Go drops extended headers before a global one. GNU tar applies them to the next entry.
                 (b'g', _) => {
                     if !std::mem::take(&mut extended).is_empty() {
-                        oddities.add(Quirk::ExtendedHeaderAlone);
+                        quirks.add(Quirk::ExtendedHeaderAlone);
                     }
                     header.extended_quirk().into_iter().for_each(|quirk| self.global.add(quirk));
                     if self.read_content(&header)? == Padding::Text {
@@ -202,19 +201,20 @@ impl<R: BufRead> TarReader<R> {
                     }
                     pax::judge_global(&self.content, &mut self.global)?;
                 }
-                _ => return self.entry(&header, extended, oddities).map(Some),
+                _ => return self.entry(&header, extended, quirks).map(Some),
             }
         }
     }
 
-    /// Passes over what fills the last block of the current entry's content. `false`: the archive ends there, and may.
+    /// Skips the padding after the content of the current entry. Returns `false` if the archive ends without it, and the
+    /// end mark is optional.
     ///
-    /// Writers that are never closed leave it out behind their last file (stacker and umoci until 2024, ggcr and kaniko
-    /// until 2019). All content is there then, and a digest shows that nothing was cut off. A part of the padding is
-    /// written by none of them.
+    /// Writers that were not closed do not write the padding of the last file (stacker and umoci until 2024, ggcr and
+    /// kaniko until 2019). All content is there, and a digest shows that nothing was cut off. No writer writes a part of
+    /// the padding.
     fn skip_padding(&mut self) -> Result<bool, Error> {
         let padding = std::mem::take(&mut self.padding);
-        // Asked for, and not read off an error: a compressed stream that is cut fails here too, and is no end.
+        // The end is detected by an empty chunk, and not by an error: a truncated compressed stream fails here, too.
         let is_missing = padding > 0 && self.end_mark == EndMark::Optional && self.blocks.chunk(1)?.is_empty();
         if !is_missing {
             self.blocks.skip(padding)?;
@@ -222,11 +222,11 @@ impl<R: BufRead> TarReader<R> {
         Ok(!is_missing)
     }
 
-    /// Takes a header block; the first one of an entry counts it, and one that is forgotten before a global header
-    /// is no entry of its own.
+    /// Parses a header block and counts it. The first header of an entry counts the entry; extended headers that a global
+    /// header cancels are not an entry of their own.
     fn begin(&mut self, block: Block, counted: &mut bool) -> Result<Header, Error> {
         let header = Header::parse(block);
-        // Before anything else counts: what is no header at all makes no archive.
+        // First of all: a file that does not begin with a header is not a tar archive.
         if let (Err(_), 0) = (&header, self.headers)
             && !has_magic(&block)
         {
@@ -249,23 +249,23 @@ impl<R: BufRead> TarReader<R> {
         Ok(header?)
     }
 
-    /// A signature found after the first block is noted at the next entry, or at the end.
+    /// Adds the quirk of a signature that was found after the first block, to the next entry or to the end.
     fn note_found(&mut self) {
         if let Some(format) = self.blocks.take_found() {
             self.global.add(Quirk::ForeignMagic { format });
         }
     }
 
-    /// Reads the content of an extended header, whose size no other header changes.
+    /// Reads the content of an extended header. No other header changes its size.
     fn read_content(&mut self, header: &Header) -> Result<Padding, Error> {
         let size = header.size()?;
         self.limits.check(Limit::ExtendedHeaderBytes, size)?;
         self.blocks.content(size, &mut self.content)
     }
 
-    fn entry(&mut self, header: &Header, extended: Extended, mut oddities: Oddities) -> Result<Entry, Error> {
+    fn entry(&mut self, header: &Header, extended: Extended, mut quirks: QuirkSet) -> Result<Entry, Error> {
         let size = extended.size();
-        let composed = self.compose(header, extended, &mut oddities).inspect_err(|_| {
+        let composed = self.compose(header, extended, &mut quirks).inspect_err(|_| {
             if let Some(stored) = entry::stored(header, size, &self.name) {
                 (self.left, self.padding, self.framed) = (stored, padding(stored), true);
             }
@@ -276,7 +276,7 @@ impl<R: BufRead> TarReader<R> {
             if let Some(layout) = layout {
                 let (map, left) = layout.read(&mut self.blocks, stored, &self.limits)?;
                 if let Some(quirk) = unaligned(&map) {
-                    oddities.add(quirk);
+                    quirks.add(quirk);
                 }
                 *sparse = Some(map);
                 self.left = left;
@@ -285,27 +285,27 @@ impl<R: BufRead> TarReader<R> {
         }
         self.framed = true;
         let path = EntryPath::of_entry(&self.name, &self.limits)?;
-        oddities.append(std::mem::take(&mut self.global));
-        let quirks = oddities.into_quirks();
+        quirks.append(std::mem::take(&mut self.global));
+        let quirks = quirks.into_vec();
         Ok(Entry { number: self.number, offset: self.start, path, kind, metadata, quirks })
     }
 
-    /// The entry of the headers, whose name is known from here on.
+    /// Makes an entry of its headers. The name is known from here on.
     fn compose(
         &mut self,
         header: &Header,
         mut extended: Extended,
-        oddities: &mut Oddities,
+        quirks: &mut QuirkSet,
     ) -> Result<Composed, Violation> {
-        match extended.take_path(oddities) {
+        match extended.take_path(quirks) {
             Some(name) => self.name = name,
-            None => header.name(&mut self.name, oddities)?,
+            None => header.name(&mut self.name, quirks)?,
         }
         self.is_named = true;
-        entry::compose(header, extended, &self.name, &self.limits, oddities)
+        entry::compose(header, extended, &self.name, &self.limits, quirks)
     }
 
-    /// Reads the end, which begins with a zero block or is that of the stream.
+    /// Reads the end of the archive: a zero block, or the end of the stream.
     fn end(&mut self, zeros: Option<Block>, extended: &Extended) -> Result<Option<Entry>, Error> {
         self.ending = true;
         if !extended.is_empty() {
@@ -314,7 +314,7 @@ impl<R: BufRead> TarReader<R> {
         match zeros {
             Some(_) => {
                 let end = end::after_zero_block(&mut self.blocks, &self.limits);
-                // File systems and CDs begin with zeros, which look like an archive of nothing.
+                // File systems and CDs begin with zeros, like an empty archive.
                 if self.headers == 0
                     && has_data(&end)
                     && let found = self.blocks.kind_behind_zeros()?
@@ -326,34 +326,34 @@ impl<R: BufRead> TarReader<R> {
             }
             None => self.end_quirks.push(end::without_zero_block(self.end_mark, self.blocks.offset())),
         }
-        self.leave()
+        self.finish_end()
     }
 
-    /// The same, where it is that of the stream, right behind the content of the last entry.
+    /// Handles the end of the stream right after the content of the last entry.
     fn end_without_padding(&mut self) -> Result<Option<Entry>, Error> {
         self.ending = true;
         self.start = self.blocks.offset();
         self.end_quirks.push(Quirk::NoPadding);
-        self.leave()
+        self.finish_end()
     }
 
-    /// What belongs to no entry any more belongs to the end.
-    fn leave(&mut self) -> Result<Option<Entry>, Error> {
+    /// Adds quirks for which there is no next entry.
+    fn finish_end(&mut self) -> Result<Option<Entry>, Error> {
         self.note_found();
-        self.end_quirks.extend(std::mem::take(&mut self.global).into_quirks());
+        self.end_quirks.extend(std::mem::take(&mut self.global).into_vec());
         Ok(None)
     }
 }
 
 impl<R> TarReader<R> {
-    /// The position of the entry that is read or was read last, or of the end.
+    /// The position of the current entry, or of the end.
     pub fn position(&self) -> Position {
         let mut position = Position::default();
         self.locate(&mut position);
         position
     }
 
-    /// Writes the position into another one and reuses its memory. The layer stays as it is.
+    /// Writes the position into another one, whose memory is reused. The layer is not changed.
     pub(crate) fn locate(&self, position: &mut Position) {
         position.entry = Some(self.number).filter(|&number| number > 0 && !self.ending);
         position.offset = Some(self.start);

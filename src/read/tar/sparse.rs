@@ -1,9 +1,9 @@
-//! Sparse files: where each of the four formats says which parts of a file it has.
+//! Sparse files: the maps of the four formats.
 //!
-//! The formats are those of the GNU tar manual, appendix "Storing Sparse Files": old GNU (type `S`), and PAX
-//! 0.0, 0.1 and 1.0. They are read as GNU tar and libarchive write them and no other way: a count that is missing or
-//! comes late, records of two formats, another type than `0` or a map that does not reach the end of the file are
-//! each read by some reader, and by no two alike.
+//! The formats are those of the GNU tar manual, appendix "Storing Sparse Files": old GNU (type `S`), and PAX 0.0, 0.1
+//! and 1.0. Only the forms that GNU tar and libarchive write are accepted. Others are refused, because some readers accept
+//! them and interpret them differently: a missing or late count, records of two formats, another type than `0`, a map
+//! that does not reach the end of the file.
 
 use super::block::{BLOCK, Block, Blocks};
 use super::header::Header;
@@ -11,48 +11,48 @@ use super::number::{self, MOST_BYTES, decimal};
 use crate::words::{Error, Escaped, Limit, Limits, Quirk, Segment, SparseMap, Violation};
 use std::io::BufRead;
 
-/// What the PAX records of an entry say about its holes.
+/// The PAX records of an entry about its holes.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct SparseRecords {
-    /// The name of the file, for which `path` is a stand-in (0.1 and 1.0).
+    /// The name of the file (0.1 and 1.0). `path` is a placeholder then.
     pub(crate) name: Option<Vec<u8>>,
     has_name: bool,
-    /// The version, which 1.0 alone states.
+    /// The version. Only 1.0 has these records.
     major: Option<Vec<u8>>,
     minor: Option<Vec<u8>>,
-    /// The size with all holes, by the key of 0.0 and 0.1 and by that of 1.0.
+    /// The size with all holes: the key of 0.0 and 0.1, and that of 1.0.
     size: Option<u64>,
     real_size: Option<u64>,
-    /// How many segments follow (0.0 and 0.1).
+    /// The number of segments (0.0 and 0.1).
     count: Option<u64>,
     map: Option<MapForm>,
     segments: Vec<Segment>,
-    /// An offset that waits for its length (0.0).
+    /// An offset whose length has not been read yet (0.0).
     pending: Option<u64>,
     any: bool,
 }
 
-/// How records spell a map.
+/// The form of a map in records.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum MapForm {
-    /// An offset and a length, a record each (0.0).
+    /// One record for each offset and one for each length (0.0).
     Pairs,
-    /// All in one record (0.1).
+    /// A single record (0.1).
     List,
 }
 
-/// How a file's map is found.
+/// The location of a file's map.
 pub(crate) enum Layout {
-    /// It stands in the headers.
+    /// In the headers, which were read.
     Known { size: u64, segments: Vec<Segment> },
-    /// It stands in front of the data (1.0).
+    /// Before the data (1.0).
     InData { size: u64 },
-    /// It begins in the header and may go on in blocks behind it (old GNU).
+    /// The map begins in the header and may continue in the blocks after it (old GNU).
     InBlocks { size: u64, segments: Vec<Segment>, more: bool },
 }
 
 impl SparseRecords {
-    /// Takes one record, by its key without `GNU.sparse.`.
+    /// Adds one record. The key comes without `GNU.sparse.`.
     pub(crate) fn add(&mut self, key: &[u8], value: &[u8], limits: &Limits) -> Result<(), Violation> {
         self.any = true;
         let number = || {
@@ -69,7 +69,7 @@ impl SparseRecords {
             b"minor" => self.minor = Some(value.to_vec()),
             b"size" => self.size = Some(number()?),
             b"realsize" => self.real_size = Some(number()?),
-            // GNU tar makes room for so many, and has none for a map that came before.
+            // GNU tar allocates memory at the count, and has none for a map before it.
             b"numblocks" if self.map.is_some() => return Err(unknown()),
             b"numblocks" => self.count = Some(number()?),
             b"offset" if self.count.is_none() || self.pending.is_some() => return Err(unknown()),
@@ -86,7 +86,7 @@ impl SparseRecords {
         Ok(())
     }
 
-    /// Which format these records are; `None` when there are none.
+    /// Detects the format of the records; `None` if there are none.
     pub(crate) fn layout(self) -> Result<Option<Layout>, Violation> {
         let Self { has_name, major, minor, size, real_size, count, map, segments, pending, any, .. } = self;
         if !any {
@@ -136,7 +136,7 @@ fn unknown() -> Violation {
 }
 
 impl Layout {
-    /// Reads what the header of an entry of type `S` says.
+    /// Reads the header of an entry of type `S`.
     pub(crate) fn of_old_gnu(header: &Header, limits: &Limits) -> Result<Self, Violation> {
         let (area, more, size) = header.gnu_sparse()?;
         let mut segments = Vec::new();
@@ -151,7 +151,7 @@ impl Layout {
         }
     }
 
-    /// Reads what is still to be read of the map, and gives it with the bytes of data that are left.
+    /// Reads the rest of the map. Returns the map, and the number of data bytes after it.
     pub(crate) fn read<R: BufRead>(
         self,
         blocks: &mut Blocks<R>,
@@ -175,8 +175,8 @@ impl Layout {
     }
 }
 
-/// A run of data that is no whole blocks and that another one follows. GNU tar writes none, and reads the next run from
-/// the beginning of a block; others read it from where this one ends.
+/// The quirk of a segment that ends inside a block and is not the last one. GNU tar does not write such a segment. It reads
+/// the next segment from the start of a block, and others read it from the end of this one.
 pub(crate) fn unaligned(map: &SparseMap) -> Option<Quirk> {
     let last = map.segments().iter().rposition(|segment| segment.length > 0)?;
     let before = map.segments().iter().take(last);
@@ -184,9 +184,9 @@ pub(crate) fn unaligned(map: &SparseMap) -> Option<Quirk> {
     Some(Quirk::SparseUnaligned { segment })
 }
 
-/// Bytes of one slot: an offset and a length.
+/// The bytes of one slot: an offset and a length.
 const SLOT: usize = 24;
-/// Where a block of slots says whether another one follows.
+/// The position of the byte that says whether another block of slots follows.
 const MORE: usize = 504;
 
 fn add_block(segments: &mut Vec<Segment>, block: &Block, limits: &Limits) -> Result<bool, Violation> {
@@ -195,12 +195,12 @@ fn add_block(segments: &mut Vec<Segment>, block: &Block, limits: &Limits) -> Res
     match rest.first() {
         Some(0) => Ok(false),
         Some(1) => Ok(true),
-        // Some readers ask for any other value than zero, some for just this one.
+        // Some readers continue with any other value than zero, some only with 1.
         _ => Err(Violation::Sparse { format: "old GNU" }),
     }
 }
 
-/// Adds slots up to the first empty one, behind which all must be empty.
+/// Adds slots up to the first empty one. All slots after it must be empty.
 fn add_slots(segments: &mut Vec<Segment>, area: &[u8], limits: &Limits) -> Result<(), Violation> {
     let mut ended = false;
     for slot in area.chunks_exact(SLOT) {
@@ -209,7 +209,7 @@ fn add_slots(segments: &mut Vec<Segment>, area: &[u8], limits: &Limits) -> Resul
             continue;
         }
         let (offset, length) = slot.split_at(SLOT / 2);
-        // Readers stop at a slot whose offset is empty, or at one whose length is.
+        // Some readers stop at a slot with an empty offset, some at one with an empty length.
         let value = |field: &[u8]| {
             let written = field.iter().any(|byte| !matches!(byte, b' ' | 0));
             number::parse(field).filter(|_| written).and_then(|value| u64::try_from(value).ok())
@@ -222,8 +222,8 @@ fn add_slots(segments: &mut Vec<Segment>, area: &[u8], limits: &Limits) -> Resul
     Ok(())
 }
 
-/// Reads the map of format 1.0: the count and then offset and length of each segment, a decimal number a
-/// line, filled up with NULs to whole blocks.
+/// Reads the map of format 1.0: the count, then offset and length of each segment. Each is a decimal number on a line of its
+/// own. NULs fill the last block.
 fn map_in_data<R: BufRead>(blocks: &mut Blocks<R>, stored: u64, limits: &Limits) -> Result<(Vec<Segment>, u64), Error> {
     let mut lines = Lines { blocks, block: [0; BLOCK], at: BLOCK, used: 0, stored };
     let count = lines.number()?;
@@ -239,7 +239,7 @@ fn map_in_data<R: BufRead>(blocks: &mut Blocks<R>, stored: u64, limits: &Limits)
     Ok((segments, lines.used))
 }
 
-/// Numbers, a line each, in the blocks before a file's data.
+/// Reads numbers, one a line, from the blocks before the data of a file.
 struct Lines<'a, R> {
     blocks: &'a mut Blocks<R>,
     block: Block,

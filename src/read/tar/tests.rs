@@ -14,7 +14,7 @@ use crate::words::{
 };
 use cases::CASES;
 
-/// What an archive comes to.
+/// What was read from an archive.
 #[derive(Debug)]
 pub(super) struct Read {
     pub(super) entries: Vec<(Entry, Vec<u8>)>,
@@ -60,7 +60,7 @@ fn read_judged(
     Ok(Read { entries, quirks })
 }
 
-/// The table says what comes of an archive under the default policy.
+/// Refuses what the default policy refuses, as the table of cases expects.
 fn refuse_by_default(quirks: &[Quirk]) -> Result<(), Error> {
     let refused = quirks.iter().find(|quirk| Policy::default().verdict(quirk.rule()) == Verdict::Refuse);
     refused.map_or(Ok(()), |quirk| Err(quirk.clone().into()))
@@ -79,7 +79,7 @@ pub(super) fn drain(source: &mut impl Source) -> Result<Vec<u8>, Error> {
     }
 }
 
-/// What comes of an archive under the default policy.
+/// The result of an archive under the default policy.
 fn judged(archive: &[u8]) -> Result<Read, Error> {
     read_judged(archive, &Limits::default(), false, refuse_by_default)
 }

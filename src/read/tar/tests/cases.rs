@@ -1,4 +1,4 @@
-//! The table: a sentence, an archive, and what comes of it.
+//! The table of cases: a sentence, an archive, and the expected result.
 
 use super::super::build::{Header, base_256};
 use super::{a, flipped};

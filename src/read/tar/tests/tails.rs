@@ -1,5 +1,5 @@
-//! What stands at the end of archives of writers that were never closed, and behind the end of BuildKit's, and numbers
-//! with a sign.
+//! The ends of archives from writers that were never closed, the index after the end of an eStargz layer, and numbers with a
+//! sign.
 
 use super::super::build::Header;
 use super::super::{EndMark, TarReader};
