@@ -95,7 +95,7 @@ fn the_policy_of_the_page_is_one() {
     assert_eq!(policy.devices(), layercage::policy::Devices::Skip);
 }
 
-fn assert_page(name: &str, page: &str) {
+pub(crate) fn assert_page(name: &str, page: &str) {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(name);
     if std::env::var_os("BLESS").is_some() {
         fs::write(&path, page).unwrap();

@@ -8,6 +8,7 @@
     allow(dead_code, reason = "some tests need these features, and what they stand on is not needed without")
 )]
 
+mod api;
 #[cfg(all(feature = "image", feature = "gzip", feature = "zstd"))]
 mod archives;
 mod audit;

@@ -31,6 +31,9 @@ pub(crate) struct Import {
     /// `None` is a glob.
     pub(crate) name: Option<String>,
     pub(crate) path: Vec<String>,
+    /// Whether users of the crate can see it, if they can see the module.
+    pub(crate) public: bool,
+    pub(crate) attributes: Vec<Attribute>,
 }
 
 /// Where a path leads.
@@ -170,7 +173,8 @@ impl Visit<'_> for Names<'_> {
             if matches!(declaration.vis, Visibility::Inherited) {
                 self.0.paths.insert(path.clone());
             }
-            self.0.imports.push(Import { name, path });
+            let public = matches!(declaration.vis, Visibility::Public(_));
+            self.0.imports.push(Import { name, path, public, attributes: declaration.attrs.clone() });
         }
     }
 
@@ -243,7 +247,7 @@ fn leaves_of(tree: &UseTree, before: &mut Vec<String>, leaves: &mut Vec<(Option<
 }
 
 /// Whether `#[cfg(test)]` or `#[test]` stands before an item.
-fn is_for_tests(attributes: &[Attribute]) -> bool {
+pub(crate) fn is_for_tests(attributes: &[Attribute]) -> bool {
     attributes.iter().any(|attribute| {
         attribute.path().is_ident("test")
             || attribute.path().is_ident("cfg")
