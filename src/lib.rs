@@ -73,8 +73,8 @@ pub mod policy {
 /// much.
 pub mod rules {
     pub use crate::words::{
-        ArchiveBytes, Because, JsonProblem, Limit, Limits, Note, Octal, Quirk, QuirkRule, Report, Row, Rule, SizeSeen,
-        Violation, ViolationRule,
+        ArchiveBytes, Because, FoundInstead, JsonProblem, Limit, Limits, Note, Octal, Quirk, QuirkRule, Report, Row,
+        Rule, SizeSeen, Violation, ViolationRule,
     };
 }
 

@@ -81,6 +81,8 @@ fn select(by: SelectBy) -> &'static str {
         SelectBy::Digest => {
             "`--manifest-digest DIGEST` selects by the digest of the manifest, `--image-id ID` by that of the configuration"
         }
+        SelectBy::ManifestDigest => "`--manifest-digest DIGEST` selects by the digest of the manifest",
+        SelectBy::ImageId => "`--image-id ID` selects by the image ID, the digest of the configuration",
         _ => {
             "`--ref NAME` chooses by name, `--image-id ID` or `--manifest-digest DIGEST` by digest, IMAGE:@N by position; \
              `layercage list --images IMAGE` lists all"

@@ -82,13 +82,14 @@ fn images_without_names_are_chosen_by_image_id_and_by_position() {
     for said in [
         &format!("@0 without a name (image ID sha256:{})", ids[0])[..],
         &format!("@1 without a name (image ID sha256:{})", ids[1]),
-        "say which",
+        "more than one image matches linux/amd64: @0",
         "help: `--ref NAME` chooses by name, `--image-id ID` or",
         "`layercage list --images IMAGE`",
     ] {
         assert!(stderr.contains(said), "{said}: {stderr}");
     }
     let whole = format!("sha256:{}", ids[1]);
+    let absent = format!("sha256:{}", "0".repeat(64));
     for (arguments, content) in [
         (&["a.tar:@0"][..], "one"),
         (&["a.tar:@1"], "two"),
@@ -115,6 +116,17 @@ fn images_without_names_are_chosen_by_image_id_and_by_position() {
             "[pinned-manifest-missing]",
         ),
         (&["--manifest-digest", &whole, "a.tar"], 3, "it is an image ID"),
+        (
+            &["--manifest-digest", &whole, "a.tar"],
+            3,
+            "help: check the digest, or fetch the image that it names: `--image-id",
+        ),
+        (&["--manifest-digest", &absent, "a.tar"], 3, "`--image-id ID` selects by the image ID"),
+        (
+            &[&format!("a.tar:x:1@{absent}")],
+            2,
+            "help: `--manifest-digest DIGEST` selects by the digest of the manifest",
+        ),
     ] {
         let (got, _, stderr) = ended(&[&["unpack"], arguments, &["rootfs"]].concat(), place.path());
         assert!(got == code && stderr.contains(said), "{arguments:?}: {stderr}");
@@ -145,7 +157,10 @@ fn a_short_name_is_enough_where_one_image_has_it_and_the_help_names_the_option()
         stderr
     };
     let several = refused(&["--platform", "amd64", "a.tar"]);
-    assert!(several.contains(r#"it has "localhost/sm:1", "docker.io/library/x:2": say which"#), "{several}");
+    assert!(
+        several.contains(r#"more than one image matches linux/amd64: "localhost/sm:1", "docker.io/library/x:2""#),
+        "{several}"
+    );
     assert!(several.contains("help: `--ref NAME` chooses by name"), "{several}");
     let elsewhere = refused(&["--platform", "amd64", "a.tar:y:3"]);
     assert!(elsewhere.contains("it has linux/arm64") && elsewhere.contains("help: `--platform OS/ARCH"), "{elsewhere}");
@@ -160,7 +175,7 @@ fn a_short_name_is_enough_where_one_image_has_it_and_the_help_names_the_option()
     )
     .unwrap();
     let short = refused(&["--platform", "amd64", "b.tar:sm:1"]);
-    assert!(short.contains(r#"it has "localhost/sm:1", "quay.io/sm:1": say which"#), "{short}");
+    assert!(short.contains(r#"under the reference name "sm:1": "localhost/sm:1", "quay.io/sm:1""#), "{short}");
 }
 
 #[test]

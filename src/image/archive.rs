@@ -8,6 +8,7 @@ use super::members::Members;
 use super::recognise::{What, look};
 use crate::read::{Format, LayerStream, TarReader};
 use crate::words::{Because, Entry, EntryPath, Error, Limit, Limits, Policy, Quirk, Verdict, Violation};
+use std::borrow::Cow;
 use std::fs::File;
 use std::io::{BufRead, Read};
 use std::sync::Arc;
@@ -88,23 +89,27 @@ impl Archive {
     }
 }
 
-const EMPTY: Because =
-    Because { what: "the file is empty", advice: Some("write or fetch it again: whatever wrote it has failed") };
+const EMPTY: Because = Because {
+    what: Cow::Borrowed("the file is empty"),
+    advice: Some("write or fetch it again: whatever wrote it has failed"),
+};
 
 /// What is given most often in place of an image.
 const LAYER: Because = Because {
-    what: "this is the tar archive of a single layer or of a file system, such as `docker export` writes",
+    what: Cow::Borrowed(
+        "this is the tar archive of a single layer or of a file system, such as `docker export` writes",
+    ),
     advice: Some("`apply` applies it to a directory; `docker save` writes an image"),
 };
 
 const INCOMPLETE: Because = Because {
-    what: "it has neither `oci-layout` nor `manifest.json`, though other parts of an image are there",
+    what: Cow::Borrowed("it has neither `oci-layout` nor `manifest.json`, though other parts of an image are there"),
     advice: Some("the copy of the image is incomplete: fetch or pack it again"),
 };
 
 /// The files of an archive of `docker save`, of which engines before 25 wrote no layout.
 pub(super) const UNPACKED_SAVE: Because = Because {
-    what: "this is the directory of an unpacked archive of `docker save`",
+    what: Cow::Borrowed("this is the directory of an unpacked archive of `docker save`"),
     advice: Some("name the archive itself, or pack the directory again: `tar -C DIR -cf FILE .`"),
 };
 

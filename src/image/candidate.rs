@@ -1,7 +1,7 @@
 //! The best of what fits.
 
 use super::reference::list;
-use super::selector::{Selector, nothing, which};
+use super::selector::{Selector, several_match};
 use crate::words::{Error, SelectBy};
 
 /// Something that fits what is asked for.
@@ -25,7 +25,7 @@ pub(super) fn best<K: PartialEq, T>(
         && others.iter().any(|other| other.key != first.key)
     {
         let names = list(candidates.iter().map(|candidate| name(&candidate.value)));
-        return Err(nothing(format!("{} alone", selector.wanted()), which(&names), SelectBy::Any));
+        return Err(several_match(selector.wanted(), names, SelectBy::Any));
     }
     Ok(candidates.into_iter().next().map(|candidate| (candidate.key, candidate.value)))
 }

@@ -10,7 +10,7 @@ use super::pinned::Pinned;
 use super::selected::Selected;
 use super::selector::Selector;
 use super::store::{Naming, Store};
-use super::twin::Because;
+use super::twin::Disagreement;
 use crate::words::{Algorithm, Error};
 use std::slice;
 
@@ -50,7 +50,7 @@ impl Form for SkopeoDir {
     }
 
     /// There is no other list.
-    fn disagreement(&self, _store: &Store, _selected: &Selected, _selector: &Selector) -> Result<Because, Error> {
+    fn disagreement(&self, _store: &Store, _selected: &Selected, _selector: &Selector) -> Result<Disagreement, Error> {
         Ok(None)
     }
 

@@ -10,14 +10,15 @@ use super::form::{Form, ImageForm};
 use super::inventory::{ListedManifest, list_docker};
 use super::layer::{LayerDescriptor, LayerPlace};
 use super::names::{MANIFEST_JSON, in_file};
-use super::pinned::{A_CONFIGURATION, pinned_elsewhere};
+use super::pinned::pinned_elsewhere;
 use super::reference;
 use super::selected::Selected;
-use super::selector::{Selector, nothing};
+use super::selector::{Selector, none_matches};
 use super::store::{Naming, Store};
-use super::twin::{Because, compare_with_index};
+use super::twin::{Disagreement, compare_with_index};
 use crate::words::{
-    Algorithm, Digest, EntryPath, Error, Escaped, LayerPosition, Limit, Position, Quirk, SelectBy, Violation,
+    Algorithm, Digest, EntryPath, Error, Escaped, FoundInstead, LayerPosition, Limit, Position, Quirk, SelectBy,
+    Violation,
 };
 use std::collections::{BTreeSet, HashMap, HashSet};
 
@@ -45,7 +46,7 @@ impl Form for Docker {
         store.select_docker(&self.0, selector)
     }
 
-    fn disagreement(&self, store: &Store, selected: &Selected, selector: &Selector) -> Result<Because, Error> {
+    fn disagreement(&self, store: &Store, selected: &Selected, selector: &Selector) -> Result<Disagreement, Error> {
         compare_with_index(store, selected, selector)
     }
 
@@ -59,15 +60,15 @@ impl Store {
     fn select_docker(&self, listed: &[DockerImage], selector: &Selector) -> Result<Selected, Error> {
         if let Some(pinned) = selector.pinned() {
             let found = match self.find_config(listed, pinned)? {
-                Some(_) => A_CONFIGURATION,
-                None => "none, since an archive of `docker save` names its layers by diff IDs alone",
+                Some(_) => FoundInstead::Configuration,
+                None => FoundInstead::NoManifests,
             };
-            return Err(pinned_elsewhere(*pinned, found.to_owned()));
+            return Err(pinned_elsewhere(*pinned, found));
         }
         if let Some(pinned) = selector.pinned_config() {
             return match self.find_config(listed, pinned)? {
                 Some((image, read)) => self.selected(image, read),
-                None => Err(pinned_elsewhere(*pinned, Self::configs_listed(listed))),
+                None => Err(pinned_elsewhere(*pinned, FoundInstead::Others(Self::configs_listed(listed)))),
             };
         }
         let tagged = selector.require_of(listed, |position, image| image.name(position, image.config_digest()))?;
@@ -108,7 +109,7 @@ impl Store {
         }
         let found = best(candidates, selector, |(position, image, config)| image.name(*position, Some(config)))?;
         let Some(((digest, _), (_, image, _))) = found else {
-            return Err(nothing(selector.wanted(), reference::list(others.into_iter()), SelectBy::Platform));
+            return Err(none_matches(selector.wanted(), reference::list(others.into_iter()), SelectBy::Platform));
         };
         let read = self.read_config(image)?;
         let got = *read.document.descriptor.digest();

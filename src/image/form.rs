@@ -4,7 +4,7 @@ use super::inventory::ListedManifest;
 use super::selected::Selected;
 use super::selector::Selector;
 use super::store::{Naming, Store};
-use super::twin::Because;
+use super::twin::Disagreement;
 use crate::words::{Error, Note, words};
 use std::fmt::Debug;
 
@@ -27,7 +27,7 @@ pub(super) trait Form: Debug + Send + Sync {
     fn select(&self, store: &Store, selector: &Selector) -> Result<Selected, Error>;
 
     /// Compares what was selected with the list of another form in the same files.
-    fn disagreement(&self, store: &Store, selected: &Selected, selector: &Selector) -> Result<Because, Error>;
+    fn disagreement(&self, store: &Store, selected: &Selected, selector: &Selector) -> Result<Disagreement, Error>;
 
     /// Lists all manifests, or all images of a form without manifests.
     fn manifests(&self, store: &Store) -> Result<Vec<ListedManifest>, Error>;

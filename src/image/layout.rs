@@ -14,8 +14,8 @@ use super::pinned::Pinned;
 use super::selected::Selected;
 use super::selector::Selector;
 use super::store::{Naming, Store};
-use super::twin::{Because, compare_with_docker};
-use crate::words::{Error, Note, Quirk, Violation};
+use super::twin::{Disagreement, compare_with_docker};
+use crate::words::{Because, Error, Escaped, Note, Quirk, Violation};
 use serde::Deserialize;
 
 /// An image layout, as a directory or in an archive.
@@ -36,8 +36,10 @@ impl Layout {
     pub(super) fn find_marked(store: &Store) -> Result<Option<Self>, Error> {
         let Some(marker) = store.file(OCI_LAYOUT, document::parse::<LayoutMarker>)? else { return Ok(None) };
         if marker.image_layout_version != "1.0.0" {
-            let because = "its `oci-layout` is of another version than 1.0.0";
-            return Err(Error::from(Violation::NotAnImage { because: because.into() }).at(in_file(OCI_LAYOUT)));
+            let version = Escaped::new(marker.image_layout_version.as_bytes());
+            let what = format!("its `oci-layout` states the version {version}, and only \"1.0.0\" is supported").into();
+            let because = Because { what, advice: Some("write the image again as a layout of version 1.0.0") };
+            return Err(Error::from(Violation::NotAnImage { because }).at(in_file(OCI_LAYOUT)));
         }
         Ok(Some(Self::Marked))
     }
@@ -86,7 +88,7 @@ impl Form for Layout {
         }
     }
 
-    fn disagreement(&self, store: &Store, selected: &Selected, selector: &Selector) -> Result<Because, Error> {
+    fn disagreement(&self, store: &Store, selected: &Selected, selector: &Selector) -> Result<Disagreement, Error> {
         compare_with_docker(store, selected, selector)
     }
 

@@ -15,7 +15,7 @@ use super::pinned::pinned_elsewhere;
 use super::selected::Selected;
 use super::selector::Selector;
 use super::store::Store;
-use crate::words::{Error, Limits, Note, Quirk, Violation};
+use crate::words::{Error, FoundInstead, Limits, Note, Quirk, Violation};
 use std::sync::Arc;
 
 /// An image, or several, in one of the forms that images have on disk.
@@ -53,7 +53,7 @@ impl Image {
         if let Some(digest) = selector.pinned_config()
             && digest != selected.config().digest()
         {
-            return Err(pinned_elsewhere(*digest, selected.config().digest().to_string()));
+            return Err(pinned_elsewhere(*digest, FoundInstead::Others(selected.config().digest().to_string())));
         }
         selected.add_notes(self.form.note());
         selected.add_notes(self.disagreement(&selected, selector)?);

@@ -10,20 +10,14 @@ use super::reference::{SHOWN, list};
 use super::selected::Selected;
 use super::selector::Selector;
 use super::store::Store;
-use crate::words::{Digest, Error, Limit, Violation};
+use crate::words::{Digest, Error, FoundInstead, Limit, Violation};
 use std::collections::HashSet;
 use std::ops::ControlFlow;
 
 /// The image is not the one of the digest that it is pinned to: what came is not what was meant.
-pub(super) fn pinned_elsewhere(digest: Digest, found: String) -> Error {
+pub(super) fn pinned_elsewhere(digest: Digest, found: FoundInstead) -> Error {
     Violation::PinnedManifestMissing { digest, found }.into()
 }
-
-/// What a digest is that was given for one of a manifest.
-pub(super) const A_CONFIGURATION: &str = "a configuration of that digest: it is an image ID";
-
-/// What a digest is that was given for one of a configuration.
-const A_MANIFEST: &str = "a manifest of that digest: it is not an image ID";
 
 /// An image whose list does not decide.
 pub(super) struct Pinned<'a> {
@@ -46,7 +40,7 @@ impl Pinned<'_> {
     fn select_pinned(&self, digest: &Digest, selector: &Selector) -> Result<Selected, Error> {
         match self.select_described(digest, selector) {
             Err(error) if error.is_refusal() && self.is_image_id(digest)? => {
-                Err(pinned_elsewhere(*digest, A_CONFIGURATION.to_owned()))
+                Err(pinned_elsewhere(*digest, FoundInstead::Configuration))
             }
             other => other,
         }
@@ -54,7 +48,8 @@ impl Pinned<'_> {
 
     fn select_described(&self, digest: &Digest, selector: &Selector) -> Result<Selected, Error> {
         let found = self.store.describe(digest)?;
-        let found = found.map_or_else(|| Err(pinned_elsewhere(*digest, self.digests_listed()?)), Ok)?;
+        let found =
+            found.map_or_else(|| Err(pinned_elsewhere(*digest, FoundInstead::Others(self.digests_listed()?))), Ok)?;
         match MediaType::parse(found.media_type()) {
             Some(MediaType::Manifest) => self.store.read_manifest(&found),
             _ => self.store.select_from(&[found], &selector.for_platform_alone()),
@@ -79,13 +74,13 @@ impl Pinned<'_> {
         })?;
         match found {
             Some(found) => self.store.read_manifest(&found),
-            None if is_manifest => Err(pinned_elsewhere(*digest, A_MANIFEST.to_owned())),
+            None if is_manifest => Err(pinned_elsewhere(*digest, FoundInstead::Manifest)),
             None => {
                 let found = match list(others.iter().map(Digest::to_string)) {
                     none if none.is_empty() => "none that can be read".to_owned(),
                     digests => digests,
                 };
-                Err(pinned_elsewhere(*digest, found))
+                Err(pinned_elsewhere(*digest, FoundInstead::Others(found)))
             }
         }
     }

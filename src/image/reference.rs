@@ -1,6 +1,6 @@
 //! The names that images have: tags of an image layout, references of registries.
 
-use crate::words::Escaped;
+use crate::words::{Algorithm, Escaped};
 use std::collections::BTreeMap;
 
 /// Whether a stated reference, `docker.io/library/alpine:3.19` say, is what somebody asks for: the same in any of its
@@ -9,6 +9,14 @@ pub(super) fn fits(stated: &str, wanted: &str) -> bool {
     let stated_whole = whole(stated);
     let tag = stated_whole.rsplit_once(':').map(|(_, tag)| tag);
     stated == wanted || stated_whole == whole(wanted) || tag == Some(wanted)
+}
+
+/// Whether a reference ends with a digest (`alpine@sha256:…` or `alpine:3.19@sha256:…`), as registries have them.
+pub(super) fn has_digest(reference: &str) -> bool {
+    let digest = reference.rsplit_once('@').map(|(_, digest)| digest);
+    digest.is_some_and(|digest| {
+        Algorithm::ALL.iter().any(|known| digest.strip_prefix(known.name()).is_some_and(|rest| rest.starts_with(':')))
+    })
 }
 
 /// Whether a stated reference ends with what is asked for: the registry, and parts of the path behind it, are left out

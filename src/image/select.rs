@@ -13,7 +13,7 @@ use super::media_type::MediaType;
 use super::names::{INDEX_JSON, in_file};
 use super::reference::{list, named_or};
 use super::selected::Selected;
-use super::selector::{Selector, nothing};
+use super::selector::{Selector, none_matches};
 use super::store::Store;
 use super::walk::Walk;
 use crate::words::{Error, Quirk, SelectBy};
@@ -64,7 +64,7 @@ impl Store {
                 Ok(self.complete(self.read_manifest(&found), &roots, selector)?.under(root.name()))
             }
             (None, Some(violation)) => Err(violation.into()),
-            (None, None) => Err(nothing(selector.wanted(), list(walk.platforms_found()), SelectBy::Platform)),
+            (None, None) => Err(none_matches(selector.wanted(), list(walk.platforms_found()), SelectBy::Platform)),
         }
     }
 

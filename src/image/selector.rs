@@ -125,13 +125,14 @@ impl Selector {
             (Some(position), _) if found.is_empty() => {
                 let plural = if listed.len() == 1 { "" } else { "s" };
                 let has = format!("{} position{plural}: {}", listed.len(), names());
-                Err(nothing(format!("position {position}"), has, SelectBy::Position))
+                Err(none_matches(format!("position {position}"), has, SelectBy::Position))
             }
-            (None, Some(_)) if found.is_empty() && !listed.is_empty() => {
-                Err(nothing(self.wanted(), names(), SelectBy::Name))
+            (None, Some(reference)) if found.is_empty() && !listed.is_empty() => {
+                let by = if reference::has_digest(reference) { SelectBy::ManifestDigest } else { SelectBy::Name };
+                Err(none_matches(self.wanted(), names(), by))
             }
             (None, Some(reference)) => match ambiguous(&found, reference) {
-                Some(names) => Err(nothing(format!("{} alone", self.wanted()), which(&names), SelectBy::Name)),
+                Some(names) => Err(several_match(self.wanted(), names, SelectBy::Name)),
                 None => Ok(found),
             },
             _ => Ok(found),
@@ -149,12 +150,12 @@ impl Selector {
     }
 }
 
-/// What a message says where more than one fits.
-pub(super) fn which(names: &str) -> String {
-    format!("{names}: say which")
+/// No image matches.
+pub(super) fn none_matches(wanted: String, found: String, by: SelectBy) -> Error {
+    Misuse::NothingSelected { wanted, found, by }.into()
 }
 
-/// Nothing fits, or too much.
-pub(super) fn nothing(wanted: String, found: String, by: SelectBy) -> Error {
-    Misuse::NothingSelected { wanted, found, by }.into()
+/// Several images match equally well.
+pub(super) fn several_match(wanted: String, found: String, by: SelectBy) -> Error {
+    Misuse::SeveralSelected { wanted, found, by }.into()
 }

@@ -202,6 +202,16 @@ fn messages_say_where_and_stay_short() {
 }
 
 #[test]
+fn a_layout_of_another_version_is_refused_with_the_version_that_it_states() {
+    let world = World::new();
+    write(world.at("oci-layout"), r#"{"imageLayoutVersion":"2.0.0\u001b"}"#).unwrap();
+    let error = world.select().unwrap_err();
+    let message = r#"states the version "2.0.0\x1b", and only "1.0.0" is supported"#;
+    assert!(error.to_string().contains(message), "{error}");
+    assert_eq!(error.advice(), Some("write the image again as a layout of version 1.0.0"));
+}
+
+#[test]
 fn limits_are_the_callers() {
     let world = World::new();
     world.list(&[world.index_of(&[world.image("linux", "amd64")])]);

@@ -18,11 +18,15 @@ use std::collections::{HashMap, HashSet};
 use std::ops::ControlFlow;
 
 /// Why the lists disagree; `None` if they do not.
-pub(super) type Because = Option<String>;
+pub(super) type Disagreement = Option<String>;
 
 /// A layout: what its `manifest.json` has under the name that is asked for must be what was selected, or for
 /// another platform, and then an image of the index as well.
-pub(super) fn compare_with_docker(store: &Store, selected: &Selected, selector: &Selector) -> Result<Because, Error> {
+pub(super) fn compare_with_docker(
+    store: &Store,
+    selected: &Selected,
+    selector: &Selector,
+) -> Result<Disagreement, Error> {
     let Some(listed) = store.file(MANIFEST_JSON, docker_list::parse_beside_index)? else { return Ok(None) };
     let layers = files_of(selected)?;
     // The digest, and whether it is for the platform that was selected: see `select_docker`.
@@ -61,12 +65,20 @@ pub(super) fn compare_with_docker(store: &Store, selected: &Selected, selector: 
 
 /// An archive of `docker save` with an index that is none of a layout, since `oci-layout` is missing: not all
 /// readers look for that.
-pub(super) fn compare_with_index(store: &Store, selected: &Selected, selector: &Selector) -> Result<Because, Error> {
+pub(super) fn compare_with_index(
+    store: &Store,
+    selected: &Selected,
+    selector: &Selector,
+) -> Result<Disagreement, Error> {
     if store.file(INDEX_JSON, |_| Ok(()))?.is_none() {
         return Ok(None);
     }
     let other = match store.named(Naming::Layout).select_indexed(selector) {
-        Err(error) if matches!(error.misuse(), Some(Misuse::NothingSelected { .. })) => return Ok(None),
+        Err(error)
+            if matches!(error.misuse(), Some(Misuse::NothingSelected { .. } | Misuse::SeveralSelected { .. })) =>
+        {
+            return Ok(None);
+        }
         other => other?,
     };
     let (config, expected) = (other.config().digest(), selected.config().digest());

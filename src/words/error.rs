@@ -277,7 +277,9 @@ impl Error {
             ErrorKind::Refused(rule) => rule.remedies(),
             ErrorKind::System(system) => system.remedies.to_vec(),
             ErrorKind::Misuse(Misuse::ImageAsLayer { .. }) => vec![Remedy::UnpackImage, Remedy::ApplyAsLayer],
-            ErrorKind::Misuse(Misuse::NothingSelected { by, .. }) => vec![Remedy::Select(*by)],
+            ErrorKind::Misuse(Misuse::NothingSelected { by, .. } | Misuse::SeveralSelected { by, .. }) => {
+                vec![Remedy::Select(*by)]
+            }
             _ => Vec::new(),
         }
     }

@@ -26,7 +26,7 @@ pub enum Misuse {
         /// What was given.
         name: Escaped,
     },
-    /// The image has no manifest that fits what was asked for, or more than one.
+    /// The image has no manifest that fits what was asked for.
     #[error("the image has no manifest for {wanted}; it has {found}")]
     NothingSelected {
         /// What was asked for.
@@ -34,6 +34,16 @@ pub enum Misuse {
         /// What there is.
         found: String,
         /// What has to be asked for differently.
+        by: SelectBy,
+    },
+    /// Several images fit what was asked for equally well.
+    #[error("more than one image matches {wanted}: {found}")]
+    SeveralSelected {
+        /// What was asked for.
+        wanted: String,
+        /// The images that fit.
+        found: String,
+        /// What tells them apart.
         by: SelectBy,
     },
     /// The input must be a file, but is a pipe or another stream.
@@ -105,8 +115,13 @@ words! {
         Name "name",
         /// The position: the list is shorter.
         Position "position",
-        /// The digest: another one is needed, or only a digest says which image is meant.
+        /// The digest of the manifest or of the configuration: another one is needed, or only a digest says which image
+        /// is meant.
         Digest "digest",
+        /// The digest of the manifest: the given digest is one, but was not given as one.
+        ManifestDigest "manifest-digest",
+        /// The digest of the configuration (the image ID): the given digest is one, or the image has no manifests.
+        ImageId "image-id",
         /// Any of them: more than one image fits.
         Any "any",
     }

@@ -65,7 +65,7 @@ pub use report::{Finding, Note, Report};
 pub use reserved::is_reserved_name;
 pub(crate) use reserved::{DIGITS, RUN, STAGE, has_digits, refuse_reserved};
 pub use rule::{Quirk, QuirkRule, Row, Rule, Violation, ViolationRule};
-pub use rule_data::{ArchiveBytes, Because, JsonProblem, Octal, SizeSeen};
+pub use rule_data::{ArchiveBytes, Because, FoundInstead, JsonProblem, Octal, SizeSeen};
 #[cfg(feature = "sandbox")]
 pub use sandbox_status::{Forbidden, SandboxStatus};
 pub use source::Source;

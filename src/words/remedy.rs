@@ -1,6 +1,8 @@
 //! What can be done about an error, as data.
 
-use super::{Devices, Fifos, Limit, Links, OwnersKind, Quirk, QuirkRule, Rule, SelectBy, SetId, Violation, Xattrs};
+use super::{
+    Devices, Fifos, FoundInstead, Limit, Links, OwnersKind, Quirk, QuirkRule, Rule, SelectBy, SetId, Violation, Xattrs,
+};
 use std::fmt::{self, Display};
 
 /// One thing that can be done about an error or a finding. [`Error::remedies`](crate::Error::remedies) and
@@ -68,6 +70,8 @@ impl Display for Remedy {
             Self::ClampTimes => f.write_str("clamp the times"),
             Self::ExpectDigest => f.write_str("give the digest or the diff ID of the layer"),
             Self::Select(SelectBy::Any) => f.write_str("select one by its name, platform, position or digest"),
+            Self::Select(SelectBy::ManifestDigest) => f.write_str("select by the digest of the manifest"),
+            Self::Select(SelectBy::ImageId) => f.write_str("select by the digest of the configuration, the image ID"),
             Self::Select(by) => write!(f, "select by another {by}"),
             Self::UnpackImage => f.write_str("unpack it as an image"),
             Self::ApplyAsLayer => f.write_str("apply it as a layer all the same"),
@@ -106,7 +110,11 @@ impl Rule {
                     vec![Remedy::Raise { limit: *limit, at_least: *amount }]
                 }
                 Violation::LinkLoop { hops } => vec![Remedy::Raise { limit: Limit::LinkHops, at_least: *hops }],
-                Violation::PinnedManifestMissing { .. } => vec![Remedy::Select(SelectBy::Digest)],
+                Violation::PinnedManifestMissing { found, .. } => vec![Remedy::Select(match found {
+                    FoundInstead::Configuration | FoundInstead::NoManifests => SelectBy::ImageId,
+                    FoundInstead::Manifest => SelectBy::ManifestDigest,
+                    FoundInstead::Others(_) => SelectBy::Digest,
+                })],
                 Violation::PlatformMissing { .. } => vec![Remedy::Select(SelectBy::Platform)],
                 _ => Vec::new(),
             },

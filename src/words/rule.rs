@@ -3,7 +3,7 @@
 //! A *violation* is refused under every policy. A *quirk* has a verdict that policy sets. Everything that
 //! speaks of rules (messages, policies, documentation, tests) reads this table.
 
-use super::rule_data::{ArchiveBytes, Because, JsonProblem, Octal, SizeSeen};
+use super::rule_data::{ArchiveBytes, Because, FoundInstead, JsonProblem, Octal, SizeSeen};
 use super::{DeviceKind, Digest, Escaped, FileKind, Limit, Preset, Timestamp, Verdict, named};
 use std::fmt::{self, Display};
 
@@ -363,7 +363,7 @@ rules! {
             advice "the configuration of the image and its layers do not belong together: fetch the image again";
         "blob-missing" BlobMissing { digest: Digest } "the image names a blob that is missing"
             advice "the copy of the image is incomplete: fetch it again";
-        "pinned-manifest-missing" PinnedManifestMissing { digest: Digest, found: String } "the image does not hold the manifest or configuration that was asked for"
+        "pinned-manifest-missing" PinnedManifestMissing { digest: Digest, found: FoundInstead } "the image does not hold the manifest or configuration that was asked for"
             advice "check the digest, or fetch the image that it names";
         "blob-not-regular" BlobNotRegular { name: Escaped } "a file of the image is not a regular file";
         "blob-outside" BlobOutside { name: Escaped, target: Escaped } "a file of the image is a symbolic link that leads out of the image"

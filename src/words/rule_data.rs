@@ -1,5 +1,6 @@
 //! What the sentences of rules speak of, as it is shown in a message.
 
+use std::borrow::Cow;
 use std::fmt::{self, Display};
 use std::sync::Arc;
 
@@ -27,23 +28,48 @@ impl Display for ArchiveBytes {
 }
 
 /// Why something is not an image, and what to do about it if that is known.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Because {
     /// What is there, or is missing.
-    pub what: &'static str,
+    pub what: Cow<'static, str>,
     /// What to do, if it is more exact than the advice of the rule.
     pub advice: Option<&'static str>,
 }
 
 impl From<&'static str> for Because {
     fn from(what: &'static str) -> Self {
-        Self { what, advice: None }
+        Self { what: what.into(), advice: None }
     }
 }
 
 impl Display for Because {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.what)
+        f.write_str(&self.what)
+    }
+}
+
+/// What an image holds instead of the digest that was asked for.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum FoundInstead {
+    /// A manifest digest was asked for, and a configuration has this digest.
+    Configuration,
+    /// An image ID was asked for, and a manifest has this digest.
+    Manifest,
+    /// A manifest digest was asked for, and the image has no manifests.
+    NoManifests,
+    /// Other digests, or why there are none.
+    Others(String),
+}
+
+impl Display for FoundInstead {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Configuration => "a configuration of that digest: it is an image ID",
+            Self::Manifest => "a manifest of that digest: it is not an image ID",
+            Self::NoManifests => "none, because an archive of `docker save` has no manifests",
+            Self::Others(found) => found,
+        })
     }
 }
 

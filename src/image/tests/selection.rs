@@ -12,6 +12,15 @@ fn nothing(result: Result<Selected, Error>) -> (String, String) {
     }
 }
 
+/// What was asked for, and the images that fit it.
+fn several(result: Result<Selected, Error>) -> (String, String) {
+    let error = result.unwrap_err();
+    match error.misuse() {
+        Some(Misuse::SeveralSelected { wanted, found, .. }) => (wanted.clone(), found.clone()),
+        _ => panic!("{error}"),
+    }
+}
+
 #[test]
 fn what_does_not_fit_is_named() {
     let world = World::new();
@@ -34,8 +43,9 @@ fn a_reference_name_tells_images_apart() {
     world.list(&[named(one.clone(), "one"), named(other.clone(), "other")]);
     let image = world.open_within(Limits::default()).unwrap();
 
-    let (wanted_alone, found) = nothing(image.select(&wanted()));
-    assert_eq!((&*wanted_alone, &*found), ("linux/amd64 alone", r#""one", "other": say which"#));
+    assert_eq!(several(image.select(&wanted())), ("linux/amd64".into(), r#""one", "other""#.into()));
+    let message = image.select(&wanted()).unwrap_err().to_string();
+    assert_eq!(message, r#"more than one image matches linux/amd64: "one", "other""#);
     for (name, descriptor) in [("one", &one), ("other", &other)] {
         let selected = image.select(&wanted().reference(name)).unwrap();
         assert_eq!(selected.manifest().unwrap().digest().to_string(), descriptor["digest"]);
@@ -84,8 +94,8 @@ fn images_without_names_are_told_apart_by_their_digests_and_positions() {
     world.list(&[one.clone(), other.clone(), named(world.image("linux", "s390x"), "named")]);
     let image = world.open_within(Limits::default()).unwrap();
 
-    let (_, found) = nothing(image.select(&wanted()));
-    let expected = format!("@0 without a name ({}), @1 without a name ({}): say which", digest(&one), digest(&other));
+    let (_, found) = several(image.select(&wanted()));
+    let expected = format!("@0 without a name ({}), @1 without a name ({})", digest(&one), digest(&other));
     assert_eq!(found, expected);
     let error = image.select(&wanted()).unwrap_err();
     assert_eq!(error.remedies(), [Remedy::Select(SelectBy::Any)]);
@@ -148,6 +158,10 @@ fn an_image_id_is_found_wherever_its_configuration_is_named() {
     assert!(message.ends_with(&format!("found {}, {}", amd64.0, s390x.0)), "{message}");
     let manifest = amd64.1["digest"].as_str().unwrap().parse().unwrap();
     assert!(refused(&wanted().image_id(manifest)).ends_with("it is not an image ID"));
+    let remedies = |selector: &Selector| image.select(selector).unwrap_err().remedies();
+    assert_eq!(remedies(&wanted().image_id(manifest)), [Remedy::Select(SelectBy::ManifestDigest)]);
+    assert_eq!(remedies(&wanted().manifest_digest(riscv.0)), [Remedy::Select(SelectBy::ImageId)]);
+    assert_eq!(remedies(&wanted().manifest_digest(ABSENT.parse().unwrap())), [Remedy::Select(SelectBy::Digest)]);
     let message = refused(&wanted().manifest_digest(amd64.0));
     assert!(message.ends_with("it is an image ID"), "{message}");
     assert!(refused(&wanted().manifest_digest(riscv.0)).contains("image ID"), "one that no manifest names, too");
@@ -177,7 +191,8 @@ fn a_short_name_is_taken_where_it_stands_for_one_name_alone() {
     for other in [&theirs, &world.image("linux", "s390x")] {
         world.list(&[named(ours.clone(), "localhost/sm:1"), whole(other.clone(), "quay.io/sm:1")]);
         let error = picked("sm:1").unwrap_err();
-        assert!(error.to_string().ends_with(r#"it has "localhost/sm:1", "quay.io/sm:1": say which"#), "{error}");
+        let both = r#"more than one image matches linux/amd64 under the reference name "sm:1": "localhost/sm:1", "quay.io/sm:1""#;
+        assert_eq!((error.to_string().as_str(), error.remedies()), (both, vec![Remedy::Select(SelectBy::Name)]));
         assert_eq!(picked("localhost/sm:1").unwrap().0, ours["digest"]);
     }
     // They are names of one image.
@@ -368,7 +383,7 @@ fn a_configuration_that_does_not_state_its_platform_is_for_any_where_none_is_bet
     assert_eq!(selected.manifest().unwrap().digest().to_string(), unstated["digest"]);
     // Two of them are two images.
     world.list(&[world.image("", ""), world.image("linux", "")]);
-    assert_eq!(nothing(world.select()).0, "linux/amd64 alone");
+    assert_eq!(several(world.select()).0, "linux/amd64");
 }
 
 #[test]
@@ -462,4 +477,24 @@ fn an_index_of_which_one_platform_is_here_says_which() {
         remove_file(world.blob_at(image)).unwrap();
     }
     assert_eq!(world.select().unwrap_err().rule_id(), Some("blob-missing"));
+}
+
+#[test]
+fn a_reference_with_a_digest_names_the_choice_by_manifest_digest() {
+    let world = World::new();
+    world.list(&[named(world.image("linux", "amd64"), "3.19")]);
+    let image = world.open_within(Limits::default()).unwrap();
+    let remedies = |name: &str| image.select(&wanted().reference(name)).unwrap_err().remedies();
+    for name in ["alpine", "alpine:3.19", "quay.io/team/alpine:3.19"] {
+        assert_eq!(remedies(&format!("{name}@{ABSENT}")), [Remedy::Select(SelectBy::ManifestDigest)], "{name}");
+    }
+    // Cut on the way, it was still meant as a digest.
+    assert_eq!(remedies(&format!("alpine@{}", &ABSENT[..19])), [Remedy::Select(SelectBy::ManifestDigest)]);
+    for name in ["alpine:3.2", "user@host:1", "@", "a@sha256"] {
+        assert_eq!(remedies(name), [Remedy::Select(SelectBy::Name)], "{name}");
+    }
+    // A layout may have such a name itself.
+    let whole = format!("docker.io/library/alpine@{ABSENT}");
+    world.list(&[named(world.image("linux", "amd64"), &whole)]);
+    assert_eq!(image.select(&wanted().reference(format!("alpine@{ABSENT}"))).unwrap().name(), Some(&*whole));
 }
