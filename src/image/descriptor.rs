@@ -2,7 +2,7 @@
 //!
 //! Follows image-spec, descriptor.md.
 
-use super::document::{or_null, strict, texts};
+use super::document::{or_null, strict, unique};
 use super::media_type::{MediaType, media_type};
 use super::platform::Platform;
 use super::reference::{self, Called};
@@ -10,6 +10,8 @@ use crate::words::{Digest, Escaped, Violation};
 use serde::Deserialize;
 use serde::de::Deserializer;
 use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// Names a blob: what it is, its digest, its size.
 ///
@@ -25,17 +27,20 @@ pub struct Descriptor {
     platform: Option<Box<Platform>>,
     /// Where a foreign layer can be had, as a message shows it.
     urls: Option<Box<str>>,
-    names: Names,
+    /// Shared, because descriptors are copied, and an index may have megabytes of annotations. `None` if there are none.
+    annotations: Option<Arc<BTreeMap<String, String>>>,
 }
 
-/// The names that an image layout gives to a blob. No other annotation is kept.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-struct Names {
-    /// `org.opencontainers.image.ref.name`.
-    tag: Option<Box<str>>,
-    /// `io.containerd.image.name`.
-    whole: Option<Box<str>>,
-}
+/// The annotation for a tag in an image layout.
+const TAG: &str = "org.opencontainers.image.ref.name";
+
+/// The annotation for the whole reference in an image layout.
+const WHOLE_NAME: &str = "io.containerd.image.name";
+
+/// The annotation by which BuildKit marks an attestation.
+const REFERENCE_TYPE: &str = "vnd.docker.reference.type";
+
+static NO_ANNOTATIONS: BTreeMap<String, String> = BTreeMap::new();
 
 impl Descriptor {
     /// What the blob is said to be; text from the image, to be escaped before it is shown.
@@ -53,10 +58,20 @@ impl Descriptor {
         self.size
     }
 
+    /// The annotations of the blob, by their keys; text from the image, to be escaped before it is shown.
+    ///
+    /// They are those of the descriptor, in the document that lists the blob: the manifest for a layer or a
+    /// configuration, the index for a manifest. A manifest that was selected by a digest has none, because what an index
+    /// says does not count then. The annotations inside a manifest are part of
+    /// [`Selected::manifest_bytes`](super::Selected::manifest_bytes).
+    pub fn annotations(&self) -> &BTreeMap<String, String> {
+        self.annotations.as_deref().unwrap_or(&NO_ANNOTATIONS)
+    }
+
     /// Describes a blob that was found by its digest.
     pub(super) fn found(media_type: String, digest: Digest, size: u64) -> Self {
         let media_type = MediaType::shared(media_type);
-        Self { media_type, digest, size, artifact: None, platform: None, urls: None, names: Names::default() }
+        Self { media_type, digest, size, artifact: None, platform: None, urls: None, annotations: None }
     }
 
     /// The longest name that an image layout gives to the blob: tags of several images may be the same.
@@ -65,17 +80,33 @@ impl Descriptor {
     }
 
     fn tag(&self) -> Option<&str> {
-        self.names.tag.as_deref()
+        self.annotations().get(TAG).map(String::as_str)
     }
 
     fn whole_name(&self) -> Option<&str> {
-        self.names.whole.as_deref()
+        self.annotations().get(WHOLE_NAME).map(String::as_str)
     }
 
-    /// Returns the short form of the descriptor for a walk, and its stated platform. Its names may be megabytes long.
-    pub(super) fn without_names(self) -> (Self, Option<Box<Platform>>) {
-        let platform = self.platform;
-        (Self { platform: None, names: Names::default(), ..self }, platform)
+    /// Returns the short form of the descriptor for a walk, and its stated platform. Its annotations may be megabytes
+    /// long.
+    pub(super) fn shortened(self) -> (Self, Option<Box<Platform>>) {
+        let mut short = self.without_annotations();
+        let platform = short.platform.take();
+        (short, platform)
+    }
+
+    /// The same descriptor without its annotations.
+    pub(super) fn without_annotations(self) -> Self {
+        Self { annotations: None, ..self }
+    }
+
+    pub(super) fn platform(&self) -> Option<&Platform> {
+        self.platform.as_deref()
+    }
+
+    /// The same descriptor without the platform, which the configuration states as well.
+    pub(super) fn without_platform(self) -> Self {
+        Self { platform: None, ..self }
     }
 
     /// What else than an image this is: a signature, an attestation, a chart.
@@ -131,18 +162,18 @@ impl TryFrom<RawDescriptor> for Descriptor {
     type Error = Violation;
 
     fn try_from(raw: RawDescriptor) -> Result<Self, Violation> {
-        let [tag, whole, docker] = raw.annotations;
+        let reference_type = raw.annotations.get(REFERENCE_TYPE).map(|text| text.as_str().into());
         // Registries report the media type of the configuration as the artifact type of an image.
         let stated = Some(raw.artifact_type)
             .filter(|stated| !stated.is_empty() && MediaType::parse(stated) != Some(MediaType::Config));
         Ok(Self {
             digest: Violation::parse_digest(&raw.digest)?,
             size: raw.size,
-            artifact: docker.or_else(|| stated.map(Into::into)),
+            artifact: reference_type.or_else(|| stated.map(Into::into)),
             // Others may have some too, but these are in every copy of the image.
             urls: MediaType::is_foreign(&raw.media_type).then(|| shown(&raw.urls)),
             platform: raw.platform.and_then(RawPlatform::into_platform).map(Box::new),
-            names: Names { tag, whole },
+            annotations: (!raw.annotations.is_empty()).then(|| Arc::new(raw.annotations)),
             media_type: MediaType::shared(raw.media_type),
         })
     }
@@ -163,12 +194,6 @@ impl<'de> Deserialize<'de> for Listed {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         <RawDescriptor as Deserialize>::deserialize(deserializer).map(|raw| Self(raw.try_into()))
     }
-}
-
-/// The annotations that are used: [`Names`], and the mark of an attestation by BuildKit.
-fn annotations<'de, D: Deserializer<'de>>(deserializer: D) -> Result<[Option<Box<str>>; 3], D::Error> {
-    let keys = ["org.opencontainers.image.ref.name", "io.containerd.image.name", "vnd.docker.reference.type"];
-    texts(deserializer, keys)
 }
 
 impl RawPlatform {
@@ -193,8 +218,8 @@ struct RawDescriptor {
     #[serde(default, deserialize_with = "or_null")]
     urls: Vec<String>,
     platform: Option<RawPlatform>,
-    #[serde(default, deserialize_with = "annotations")]
-    annotations: [Option<Box<str>>; 3],
+    #[serde(default, deserialize_with = "unique")]
+    annotations: BTreeMap<String, String>,
 }
 
 #[derive(Deserialize)]

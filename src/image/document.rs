@@ -8,7 +8,8 @@ use crate::words::{Escaped, JsonProblem, Limit, Limits, Violation};
 use serde::de::{
     Deserialize, DeserializeOwned, DeserializeSeed, Deserializer, Error, IntoDeserializer, MapAccess, Visitor,
 };
-use std::collections::{BTreeMap, HashSet};
+use std::collections::HashSet;
+use std::collections::btree_map::{BTreeMap, Entry};
 use std::fmt::{self, Display};
 use std::marker::PhantomData;
 use std::sync::Arc;
@@ -166,7 +167,7 @@ impl<'de, M: MapAccess<'de>> MapAccess<'de> for Members<M> {
 
 fn once<E: Error>(seen: &mut HashSet<String>, key: String) -> Result<(), E> {
     if seen.contains(&key) {
-        return Err(E::custom(format_args!("the key {} stands twice", Escaped::new(key.as_bytes()))));
+        return Err(twice(&key));
     }
     seen.insert(key);
     Ok(())
@@ -183,63 +184,42 @@ pub(super) fn folded(key: &str) -> String {
         .collect()
 }
 
-/// Reads the values of these keys from an object of strings with unique keys. `null` is an empty object. Other values
-/// are dropped as they are read.
-pub(super) fn texts<'de, D: Deserializer<'de>, const N: usize>(
-    deserializer: D,
-    wanted: [&'static str; N],
-) -> Result<[Option<Box<str>>; N], D::Error> {
-    let mut texts = [const { None }; N];
-    deserializer.deserialize_any(Unique::new(|key: &str, value: String| {
-        if let Some((_, text)) = wanted.iter().zip(&mut texts).find(|(wanted, _)| **wanted == key) {
-            *text = Some(value.into());
-        }
-    }))?;
-    Ok(texts)
-}
-
 /// Reads an object with unique keys. `null` is an empty object.
 pub(super) fn unique<'de, V: Deserialize<'de>, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<BTreeMap<String, V>, D::Error> {
-    let mut members = BTreeMap::new();
-    deserializer.deserialize_any(Unique::new(|key: &str, value: V| {
-        members.insert(key.to_owned(), value);
-    }))?;
-    Ok(members)
+    deserializer.deserialize_any(Unique(PhantomData))
 }
 
-/// Calls `take` with each member of an object with unique keys.
-struct Unique<V, T> {
-    take: T,
-    value: PhantomData<V>,
-}
+/// The visitor of [`unique`].
+struct Unique<V>(PhantomData<V>);
 
-impl<V, T: FnMut(&str, V)> Unique<V, T> {
-    fn new(take: T) -> Self {
-        Self { take, value: PhantomData }
-    }
-}
-
-impl<'de, V: Deserialize<'de>, T: FnMut(&str, V)> Visitor<'de> for Unique<V, T> {
-    type Value = ();
+impl<'de, V: Deserialize<'de>> Visitor<'de> for Unique<V> {
+    type Value = BTreeMap<String, V>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("an object")
     }
 
-    fn visit_unit<E: Error>(self) -> Result<(), E> {
-        Ok(())
+    fn visit_unit<E: Error>(self) -> Result<Self::Value, E> {
+        Ok(BTreeMap::new())
     }
 
-    fn visit_map<M: MapAccess<'de>>(mut self, mut map: M) -> Result<(), M::Error> {
-        let mut seen = HashSet::new();
+    fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<Self::Value, M::Error> {
+        let mut members = BTreeMap::new();
         while let Some((key, value)) = map.next_entry::<String, V>()? {
-            (self.take)(&key, value);
-            once(&mut seen, key)?;
+            match members.entry(key) {
+                Entry::Occupied(known) => return Err(twice(known.key())),
+                Entry::Vacant(free) => free.insert(value),
+            };
         }
-        Ok(())
+        Ok(members)
     }
+}
+
+/// The error for a key that an object has twice.
+fn twice<E: Error>(key: &str) -> E {
+    E::custom(format_args!("the key {} stands twice", Escaped::new(key.as_bytes())))
 }
 
 /// Reads a value whose absence Go's writers spell `null`.

@@ -81,7 +81,8 @@ impl Store {
                     let inner = self.document(&descriptor, |bytes| parse_index(bytes, Some(&descriptor)));
                     let inner = if_there(inner)?.unwrap_or_default();
                     // No more than are looked at: an index may list 30,000, and others may list it.
-                    waiting.extend(inner.into_iter().take(LOOKED_AT).rev().map(|inner| (inner, depth + 1)));
+                    let inner = inner.into_iter().take(LOOKED_AT).rev();
+                    waiting.extend(inner.map(|inner| (inner.without_annotations(), depth + 1)));
                 }
                 Some(MediaType::Manifest) => held.extend(self.platform_held(descriptor)?),
                 _ => {}
@@ -98,7 +99,7 @@ impl Store {
             return Ok(None);
         }
         let Some(config) = if_there(self.document(&manifest.config, Config::parse))? else { return Ok(None) };
-        let (_, platform) = descriptor.without_names();
+        let (_, platform) = descriptor.shortened();
         let platform = platform.map(|platform| *platform).or(config.platform).filter(|platform| !platform.is_unknown());
         Ok(platform.map(|platform| platform.to_string()))
     }

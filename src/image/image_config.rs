@@ -141,6 +141,16 @@ impl<'de> Deserialize<'de> for HistoryEntry {
     }
 }
 
+/// The steps that made the layers, one for each; empty if their number is not the number of layers.
+///
+/// Unpacking does not need the history, so a malformed one is no error here. [`ImageConfig::parse`] refuses it.
+pub(super) fn steps_of_layers(config: &[u8], layers: usize) -> Vec<HistoryEntry> {
+    let Ok(RawSteps { history }) = document::parse(config) else { return Vec::new() };
+    let made_layers = history.into_iter().filter(|step| !step.is_empty_layer());
+    let steps: Vec<_> = made_layers.collect();
+    if steps.len() == layers { steps } else { Vec::new() }
+}
+
 fn stated(text: &str) -> Option<&str> {
     Some(text).filter(|text| !text.is_empty())
 }
@@ -169,6 +179,14 @@ struct RawImageConfig {
     variant: String,
     #[serde(default, deserialize_with = "or_null")]
     config: RawContainer,
+    #[serde(default, deserialize_with = "or_null")]
+    history: Vec<HistoryEntry>,
+}
+
+/// The history alone.
+#[derive(Deserialize)]
+#[serde(remote = "Self")]
+struct RawSteps {
     #[serde(default, deserialize_with = "or_null")]
     history: Vec<HistoryEntry>,
 }
@@ -211,4 +229,4 @@ struct RawHistory {
     empty_layer: bool,
 }
 
-strict!(RawImageConfig, RawContainer, RawHistory);
+strict!(RawImageConfig, RawSteps, RawContainer, RawHistory);

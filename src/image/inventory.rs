@@ -183,7 +183,9 @@ impl<'a> Inventory<'a> {
                     self.store.document(&descriptor, |bytes| parse_index(bytes, Some(&descriptor)))
                 };
                 match refused(open())? {
-                    Ok(inner) => waiting.extend(inner.into_iter().rev().map(|inner| (inner, depth + 1))),
+                    Ok(inner) => {
+                        waiting.extend(inner.into_iter().rev().map(|inner| (inner.without_annotations(), depth + 1)))
+                    }
                     Err(problem) => {
                         let mut listed = unread(position, &names, descriptor);
                         listed.kind = ManifestKind::Index;
@@ -294,7 +296,7 @@ fn unread(position: usize, names: &[Arc<str>], descriptor: Descriptor) -> Listed
         None => (ManifestKind::Artifact, Some(descriptor.media_type())),
     };
     let artifact_type = artifact_type.map(|text| kept(text).into());
-    let (_, platform) = descriptor.without_names();
+    let (_, platform) = descriptor.shortened();
     let platform = platform.map(|platform| *platform);
     ListedManifest {
         position,

@@ -1,8 +1,10 @@
 //! A layer as the documents of its image describe it.
 
 use super::descriptor::Descriptor;
+use super::image_config::HistoryEntry;
 use crate::read::Format;
 use crate::words::{Digest, EntryPath, LayerPosition};
+use std::sync::Arc;
 
 /// A layer as the manifest and the configuration describe it. [`Selected::open_layer`](super::Selected::open_layer)
 /// opens it.
@@ -12,6 +14,7 @@ pub struct LayerDescriptor {
     position: LayerPosition,
     compression: Option<Format>,
     diff_id: Digest,
+    history: Option<Arc<HistoryEntry>>,
 }
 
 /// Where the bytes of a layer are.
@@ -30,11 +33,25 @@ impl LayerDescriptor {
         compression: Option<Format>,
         diff_id: Digest,
     ) -> Self {
-        Self { place, position, compression, diff_id }
+        Self { place, position, compression, diff_id, history: None }
+    }
+
+    /// The same layer, with the step that made it.
+    pub(super) fn with_history(self, step: HistoryEntry) -> Self {
+        Self { history: Some(Arc::new(step)), ..self }
     }
 
     pub(super) fn place(&self) -> &LayerPlace {
         &self.place
+    }
+
+    /// The step of the image's history that made this layer.
+    ///
+    /// The steps that made a layer (all without `empty_layer`) are the layers in order, so this is the step at the
+    /// position of the layer. `None` if there are more or fewer such steps than layers, as after a squash, or if the
+    /// history is missing or malformed.
+    pub fn history(&self) -> Option<&HistoryEntry> {
+        self.history.as_deref()
     }
 
     /// The number of the layer, and how many layers the image has. The lowest layer has the number 1.

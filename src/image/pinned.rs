@@ -64,7 +64,7 @@ impl Pinned<'_> {
             let config = manifest.config.digest();
             is_manifest |= descriptor.digest() == digest;
             if config == digest {
-                found = Some(descriptor.clone().without_names().0);
+                found = Some(descriptor.clone().without_platform());
                 return ControlFlow::Break(());
             }
             if others.len() <= SHOWN && !others.contains(config) {
@@ -98,7 +98,9 @@ impl Pinned<'_> {
         mut visit: impl FnMut(&Descriptor, &Manifest) -> ControlFlow<()>,
     ) -> Result<(), Error> {
         let roots = (self.roots)()?;
-        let listed = |listed: Vec<Descriptor>, depth| listed.into_iter().rev().map(move |inner| (inner, depth));
+        let listed = |listed: Vec<Descriptor>, depth| {
+            listed.into_iter().rev().map(move |inner| (inner.without_annotations(), depth))
+        };
         // The next one is the last, so that no more waits than the indexes on one way down have.
         let mut waiting: Vec<_> = listed(roots, 1).collect();
         let mut seen = HashSet::new();

@@ -44,8 +44,7 @@ impl Store {
             && root.artifact().is_none()
             && MediaType::parse(root.media_type()) == Some(MediaType::Manifest)
         {
-            let (descriptor, _) = root.clone().without_names();
-            return Ok(self.read_manifest(&descriptor)?.under(root.name()));
+            return Ok(self.read_manifest(&root.clone().without_platform())?.under(root.name()));
         }
         let mut walk = Walk::new(self, &selector.platform);
         let mut candidates = Vec::new();
@@ -61,6 +60,7 @@ impl Store {
         match (found, walk.nothing_to_choose()) {
             (Some((_, (_, root, found))), _) => {
                 let roots: Vec<_> = roots.iter().map(|(_, root)| *root).collect();
+                let found = walk.as_listed(root, &found)?;
                 Ok(self.complete(self.read_manifest(&found), &roots, selector)?.under(root.name()))
             }
             (None, Some(violation)) => Err(violation.into()),

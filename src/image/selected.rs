@@ -3,7 +3,7 @@
 use super::blob::BlobReader;
 use super::checked::Document;
 use super::descriptor::Descriptor;
-use super::image_config::ImageConfig;
+use super::image_config::{ImageConfig, steps_of_layers};
 use super::layer::LayerDescriptor;
 use super::names::in_blob;
 use super::platform::Platform;
@@ -32,9 +32,13 @@ impl Selected {
         limits: &Limits,
         manifest: Option<Document>,
         (config, platform): (Document, Option<Platform>),
-        layers: Vec<LayerDescriptor>,
+        mut layers: Vec<LayerDescriptor>,
     ) -> Self {
         let limits = limits.clone();
+        let steps = steps_of_layers(&config.bytes, layers.len());
+        if !steps.is_empty() {
+            layers = layers.into_iter().zip(steps).map(|(layer, step)| layer.with_history(step)).collect();
+        }
         Self { source: None, limits, manifest, config, platform, name: None, layers, notes: Vec::new() }
     }
 

@@ -2,6 +2,7 @@
 
 use super::config::Config;
 use super::descriptor::Descriptor;
+use super::held::if_there;
 use super::manifest::{Manifest, parse_index};
 use super::media_type::{MediaType, artifact, media_type};
 use super::names::in_blob;
@@ -92,6 +93,30 @@ impl<'a> Walk<'a> {
         self.find(descriptor, depth).map(|found| found.fitting)
     }
 
+    /// The descriptor of a manifest that was found, with its annotations, which the walk does not keep. `root` is what
+    /// led to it. The indexes between them are read once more.
+    pub(super) fn as_listed(&self, root: &Descriptor, found: &Descriptor) -> Result<Descriptor, Error> {
+        let is_accepted = |descriptor: &Descriptor| {
+            let platform = descriptor.platform();
+            descriptor.artifact().is_none() && platform.is_none_or(|platform| self.rank(platform).is_some())
+        };
+        let leads = |descriptor: &Descriptor| {
+            let led_to = self.led_to.get(descriptor.digest()).and_then(|led_to| led_to.fitting.as_ref());
+            let leads = descriptor.digest() == found.digest()
+                || led_to.is_some_and(|(_, led_to)| led_to.digest() == found.digest());
+            leads && is_accepted(descriptor)
+        };
+        let mut at = root.clone();
+        // Each step goes deeper, because no index can lie within itself.
+        while at.digest() != found.digest() {
+            // An index that was read under another descriptor need not have the size and media type of this one.
+            let listed = if_there(self.store.document(&at, |bytes| parse_index(bytes, Some(&at))))?;
+            let Some(next) = listed.into_iter().flatten().find(leads) else { return Ok(found.clone()) };
+            at = next;
+        }
+        Ok(at.without_platform())
+    }
+
     fn find(&mut self, descriptor: &Descriptor, depth: u64) -> Result<Found, Error> {
         match self.look(descriptor.clone())? {
             Some(step) => self.take(step, depth),
@@ -113,7 +138,7 @@ impl<'a> Walk<'a> {
             self.pass_over(media_type(descriptor.media_type()));
             return Ok(None);
         }
-        let (descriptor, platform) = descriptor.without_names();
+        let (descriptor, platform) = descriptor.shortened();
         let Some(platform) = platform else { return Ok(Some(Step::Read(descriptor))) };
         match (kind, self.rank(&platform)) {
             // It says what all of it is for.

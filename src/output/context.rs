@@ -1,7 +1,7 @@
 //! What a sink is told about a layer when it begins.
 
 #[cfg(feature = "image")]
-use crate::image::LayerDescriptor;
+use crate::image::{HistoryEntry, LayerDescriptor};
 use crate::read::Expected;
 use crate::words::{Digest, LayerPosition, Terms};
 
@@ -54,6 +54,12 @@ impl<'a> LayerContext<'a> {
     #[cfg(feature = "image")]
     pub fn layer(&self) -> Option<&'a LayerDescriptor> {
         self.layer
+    }
+
+    /// The step of the image's history that made the layer: see [`LayerDescriptor::history`].
+    #[cfg(feature = "image")]
+    pub fn history(&self) -> Option<&'a HistoryEntry> {
+        self.layer.and_then(LayerDescriptor::history)
     }
 
     /// The number of the layer, from 1 at the bottom.

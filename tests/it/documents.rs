@@ -4,6 +4,7 @@ use crate::support::forms::{self, Parts};
 use crate::support::open;
 use crate::support::tree;
 use cap_std::ambient_authority;
+use layercage::image::HistoryEntry;
 use layercage::{Image, Layer, Limits, Policy, Selected, Selector, Staged, Unpacker};
 use serde_json::Value;
 use std::fs;
@@ -27,6 +28,15 @@ fn every_form_has_the_bytes_of_its_configuration_and_of_its_manifest_if_it_has_o
     ] {
         fs::write(place.path().join(name), bytes).unwrap();
     }
+    let steps = [
+        "GNU tar, pax: a base system",
+        "GNU tar, ustar: time zones by zic",
+        "GNU tar, gnu: an application",
+        "umoci repack: changes and removals",
+        "GNU tar, gnu: opaque directories and changes of type",
+        "bsdtar, pax: closed directories and nanoseconds",
+    ]
+    .map(Some);
     let stated: Value = serde_json::from_slice(&parts.config).unwrap();
     for (form, has_manifest) in [
         ("layout", true),
@@ -44,6 +54,9 @@ fn every_form_has_the_bytes_of_its_configuration_and_of_its_manifest_if_it_has_o
         let config = selected.image_config().unwrap();
         assert_eq!(config.architecture(), stated["architecture"].as_str(), "{form}");
         assert_eq!(config.history().len(), stated["history"].as_array().map_or(0, Vec::len), "{form}");
+        let made: Vec<_> =
+            selected.layers().iter().map(|layer| layer.history().and_then(HistoryEntry::created_by)).collect();
+        assert!(made.iter().eq(&steps), "{form}: {made:?}");
         let numbers: Vec<_> = selected.layers().iter().map(|layer| layer.position().number).collect();
         assert!(numbers.iter().copied().eq(1..=parts.layers.len()), "{form}: {numbers:?}");
     }

@@ -38,6 +38,8 @@ fn world() -> Selected {
 struct Listing {
     layer: usize,
     begun: Vec<(Option<usize>, Option<usize>, Option<String>)>,
+    /// What made each layer.
+    made_by: Vec<Option<String>>,
     /// Layer, entry, path, hash.
     files: Vec<(usize, u64, Vec<u8>, Vec<u8>)>,
     ended: usize,
@@ -49,6 +51,7 @@ impl Sink for Listing {
         self.layer = layer.number().unwrap();
         assert_eq!(layer.size(), layer.layer().unwrap().descriptor().map(|blob| blob.size()));
         assert_eq!(layer.diff_id(), Some(*layer.layer().unwrap().diff_id()));
+        self.made_by.push(layer.history().and_then(|step| step.created_by()).map(str::to_owned));
         self.begun.push((layer.number(), layer.of(), layer.digest().map(|digest| digest.to_string())));
         Ok(())
     }
@@ -119,6 +122,11 @@ fn a_sink_of_a_users_gets_a_whole_image_with_positions_and_content() {
             let numbers: Vec<_> = sink.begun.iter().map(|(number, of, _)| (number.unwrap(), of.unwrap())).collect();
             assert_eq!(numbers, (1..=6).map(|number| (number, 6)).collect::<Vec<_>>());
             assert_eq!((sink.ended, checked.len()), (6, 6));
+            let config = selected.image_config().unwrap();
+            assert!(
+                sink.made_by.iter().map(Option::as_deref).eq(config.history().iter().map(|step| step.created_by()))
+            );
+            assert_eq!(sink.made_by[3].as_deref(), Some("umoci repack: changes and removals"));
             let place = tempfile::tempdir().unwrap();
             let report = unpacker(jobs).unpack(&selected, &open(place.path()), "rootfs").unwrap();
             assert_eq!(session.report().entries, report.entries);

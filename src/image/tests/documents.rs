@@ -107,6 +107,64 @@ fn a_configuration_that_readers_would_read_differently_is_refused_when_it_is_ask
     }
 }
 
+#[test]
+fn each_layer_has_the_step_of_the_history_that_made_it_or_none_if_the_numbers_differ() {
+    let steps_of = |history: &str, layers: usize| {
+        let world = World::new();
+        let layer = world.bytes(TAR, b"content");
+        let diff_ids = vec![ABSENT; layers];
+        let config = format!(r#"{{{history} "rootfs": {{"type": "layers", "diff_ids": {}}}}}"#, json!(diff_ids));
+        let config = world.bytes(CONFIG, config.as_bytes());
+        let manifest = json!({"schemaVersion": 2, "config": config, "layers": vec![layer; layers]});
+        world.list(&[world.json(MANIFEST, &manifest)]);
+        let selected = world.select().unwrap();
+        let steps = selected.layers().iter().map(|layer| Some(layer.history()?.created_by()?.to_owned()));
+        steps.collect::<Vec<_>>()
+    };
+    let three = r#""history": [
+        {"created_by": "FROM", "empty_layer": false}, {"created_by": "ENV", "empty_layer": true}, {"created_by": "RUN"}
+    ],"#;
+    assert_eq!(steps_of(three, 2), [Some("FROM".to_owned()), Some("RUN".to_owned())]);
+    for layers in [1, 3] {
+        assert_eq!(steps_of(three, layers), vec![None; layers]);
+    }
+    // Unpacking does not need it, so a history that readers would read differently is as good as none.
+    for history in ["", r#""history": null,"#, r#""history": [{"created_by": 7}],"#, r#""History": [{}],"#] {
+        assert_eq!(steps_of(history, 1), [None], "{history}");
+    }
+}
+
+#[test]
+fn a_descriptor_has_the_annotations_of_the_document_that_lists_it() {
+    let world = World::new();
+    let annotated = |descriptor: Value, key: &str| with(descriptor, "annotations", json!({key: "\u{1b}", "b": ""}));
+    let keys = |descriptor: &Descriptor| descriptor.annotations().keys().map(String::clone).collect::<Vec<_>>();
+    let config = world.config("linux", "amd64");
+    let mut manifest = world.manifest_of(&annotated(config.clone(), "config"));
+    manifest["layers"][0] = annotated(manifest["layers"][0].clone(), "layer");
+    let manifest = world.json(MANIFEST, &manifest);
+    let amd64 = || with(annotated(manifest.clone(), "inner"), "platform", on("linux", "amd64"));
+    let s390x = with(annotated(manifest.clone(), "other"), "platform", on("linux", "s390x"));
+    // A manifest that states its platform itself, alone or in an index; and one whose configuration states it.
+    let index = annotated(world.index_of(&[s390x.clone(), amd64()]), "index");
+    let unstated = world.index_of(&[annotated(manifest.clone(), "inner")]);
+    let nested = world.index_of(&[world.index_of(&[s390x]), index.clone()]);
+    for listed in [amd64(), index, unstated, nested] {
+        world.list(&[listed.clone()]);
+        let selected = world.select().unwrap();
+        assert_eq!(keys(selected.manifest().unwrap()), ["b", "inner"], "{listed}");
+        assert_eq!(selected.manifest().unwrap().annotations()["inner"], "\u{1b}");
+        assert_eq!(keys(selected.config()), ["b", "config"]);
+        assert_eq!(keys(selected.layers()[0].descriptor().unwrap()), ["b", "layer"]);
+    }
+    // What an index says does not count for what a digest finds.
+    let [digest, id] = [&manifest, &config].map(|found| found["digest"].as_str().unwrap().parse().unwrap());
+    for selector in [wanted().manifest_digest(digest), wanted().image_id(id)] {
+        let pinned = world.open_within(Limits::default()).unwrap().select(&selector).unwrap();
+        assert_eq!(keys(pinned.manifest().unwrap()), [""; 0]);
+    }
+}
+
 /// The documents of the one manifest that a layout lists, where all is where it belongs.
 fn documents(world: &World) -> Option<(Vec<u8>, Vec<u8>, Digest)> {
     // Links and pipes concern the layout alone.
