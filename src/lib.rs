@@ -9,6 +9,7 @@
 //!   sinks over other sinks.
 //! - [`Policy`] says what is done about what is odd, [`Limits`] how much is too much; modules [`policy`] and [`rules`]
 //!   have their parts.
+//! - [`MergedTree`] is the final file system of an image in memory: nothing is written. Module [`merged`] has its parts.
 //! - [`Audit`](audit::Audit) reads everything, writes nothing, and reports each finding.
 //! - [`LayerStream`](blob::LayerStream) and [`TarReader`](tar::TarReader) are the strict readers; both can be used alone.
 //! - [`Sandbox`](sandbox::Sandbox) (feature `sandbox`): the kernel forbids a thread what unpacking does not need.
@@ -108,6 +109,13 @@ pub mod sink {
     pub use crate::plan::{Judged, Reporter};
 }
 
+/// The final file system of an image without writing it: paths, metadata, origin, and what upper layers hid.
+#[cfg(feature = "unpack")]
+pub mod merged {
+    pub use crate::output::{Hidden, Kind, MergedTree, Merger, Node, Nodes};
+    pub use crate::words::Hiding;
+}
+
 /// Reading everything, writing nothing, and telling each finding.
 #[cfg(feature = "unpack")]
 pub mod audit {
@@ -126,6 +134,8 @@ pub use blob::{Digest, Expected};
 pub use error::Error;
 #[cfg(feature = "image")]
 pub use image::{Image, Selected, Selector};
+#[cfg(feature = "unpack")]
+pub use merged::MergedTree;
 pub use policy::Policy;
 pub use rules::{Limits, Report};
 #[cfg(feature = "unpack")]

@@ -66,7 +66,7 @@ const WITHOUT_A_CASE: &[(&str, &str)] = &[
 ];
 
 /// Limits on what images have and layers have not.
-const LIMITS_OF_IMAGES: [Limit; 9] = [
+const LIMITS_OF_IMAGES: [Limit; 10] = [
     Limit::Layers,
     Limit::ManifestBytes,
     Limit::DocumentValues,
@@ -76,6 +76,7 @@ const LIMITS_OF_IMAGES: [Limit; 9] = [
     Limit::ArchiveNameBytes,
     Limit::ArchiveBytes,
     Limit::AuditBytes,
+    Limit::TreeBytes,
 ];
 
 /// Limits on what is found by walking through a tree, or kept of one.

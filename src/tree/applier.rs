@@ -46,6 +46,10 @@ impl<T: Tree> Applier<T> {
         &self.tree
     }
 
+    pub(crate) fn into_tree(self) -> T {
+        self.tree
+    }
+
     pub(crate) fn tree_mut(&mut self) -> &mut T {
         &mut self.tree
     }

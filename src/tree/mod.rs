@@ -1,14 +1,15 @@
 //! Level 2, what a layer means: changes to effects on any tree. No I/O.
 //!
 //! Path resolution, replacement, whiteouts, opaque directories, hard links, skipped entries, implied parents and
-//! pseudo-links are written once, here, over a [`Tree`]. The disk is one tree, the names that an audit keeps in memory
-//! are another. A tree knows no layers and no policy: it does one effect at one [`Place`], and returns what it could not
+//! pseudo-links are written once, here, over a [`Tree`]. The disk is one tree. The names that an audit keeps in memory
+//! are another, and the names and metadata of a merged tree a third. A tree knows no layers and no policy: it does one effect at one [`Place`], and returns what it could not
 //! do exactly. The [`Applier`] decides and reports.
 
 mod applier;
 mod bring;
 mod hard_link;
 mod memory;
+mod model;
 mod open_model;
 mod place;
 mod recent;
@@ -20,6 +21,7 @@ mod whiteout;
 pub(crate) use applier::Applier;
 pub use memory::Lower;
 pub(crate) use memory::Memory;
+pub(crate) use model::{Follow, Model, ModelKind, Origin};
 pub(crate) use place::{Branch, Place, path_of};
 
 use crate::plan::LayerContents;

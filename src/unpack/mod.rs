@@ -8,6 +8,8 @@ mod image;
 mod image_check;
 mod layer;
 #[cfg(feature = "image")]
+mod merge;
+#[cfg(feature = "image")]
 mod numbered;
 mod pipeline;
 mod progress;

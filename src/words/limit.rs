@@ -85,6 +85,10 @@ limits! {
     /// directory of lower layers, and the targets of links. Above this limit the audit has a finding that every policy
     /// refuses, and continues without the tree. Unpacking has no such limit.
     AuditBytes "audit-bytes" = 56 << 20;
+    /// Bytes of memory for a merged tree: up to 140 for each path that a layer brings, hidden ones included, and the bytes
+    /// of its name, of the targets of links and of extended attributes. While a layer is applied, up to 30 more for each
+    /// path that it brings to a directory of lower layers.
+    TreeBytes "tree-bytes" = 512 << 20;
     /// Layers of one image.
     Layers "layers" = 500;
     /// Bytes of an index, a manifest or a configuration.

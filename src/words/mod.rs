@@ -12,6 +12,8 @@ mod error;
 mod escaped;
 mod file_kind;
 mod followed;
+#[cfg(feature = "unpack")]
+mod hiding;
 mod limit;
 mod limits;
 mod misuse;
@@ -49,6 +51,8 @@ pub use error::{Blame, Effect, Error, ErrorKind, SystemError};
 pub use escaped::Escaped;
 pub use file_kind::FileKind;
 pub(crate) use followed::Followed;
+#[cfg(feature = "unpack")]
+pub use hiding::Hiding;
 pub use limit::Limit;
 pub use limits::Limits;
 pub use misuse::{Misuse, SelectBy};

@@ -78,6 +78,12 @@ impl EntryPath {
         Self::of_components(name, limits, |part, _| Component::parse(part))
     }
 
+    /// A path of components that were parsed before, joined by slashes.
+    #[cfg(feature = "unpack")]
+    pub(crate) fn of_components_joined(path: Vec<u8>) -> Self {
+        Self(path)
+    }
+
     /// Reads the name of an entry. Unlike [`EntryPath::parse`] it takes a whiteout whose last component is too long only
     /// by its `.wh.`: no file of that name is made, and the name that it removes fits. Docker and buildah write these.
     ///

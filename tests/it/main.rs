@@ -35,6 +35,7 @@ mod index;
 mod killed;
 mod levels;
 mod limits;
+mod merged;
 mod metadata;
 mod model;
 mod policy;

@@ -1,5 +1,8 @@
 //! A directory tree as text: one line a path, everything that an inode carries.
 
+use layercage::MergedTree;
+use layercage::merged::{Kind, Node};
+use layercage::tar::DeviceKind;
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
@@ -21,6 +24,68 @@ pub(crate) fn list(root: &Path) -> Listing {
         names.sort();
         for name in &names {
             listing.get_mut(name).unwrap().insert("hardlink".into(), escape(&names[0]));
+        }
+    }
+    listing
+}
+
+/// Lists a merged tree like a tree on disk, without `sha256`: it has no content.
+pub(crate) fn list_merged(tree: &MergedTree) -> Listing {
+    let paths = tree.iter().map(|node| (named(node), describe_merged(node)));
+    paths.collect()
+}
+
+/// The path of a node as a listing has it.
+fn named(node: Node<'_>) -> Vec<u8> {
+    let path = node.path();
+    if path.is_root() { b".".to_vec() } else { path.as_bytes().to_vec() }
+}
+
+fn describe_merged(node: Node<'_>) -> BTreeMap<String, String> {
+    let (mut fields, metadata) = (BTreeMap::new(), node.metadata());
+    let mut set = |name: &str, value: String| assert!(fields.insert(name.to_owned(), value).is_none());
+    set("uid", metadata.uid.to_string());
+    set("gid", metadata.gid.to_string());
+    set("mtime", metadata.mtime.to_string());
+    for xattr in &metadata.xattrs {
+        set(&format!("xattr.{}", escape(&xattr.name)), hex(&xattr.value));
+    }
+    let kind = match node.kind() {
+        Kind::Directory => "dir",
+        Kind::File { size } => {
+            set("size", size.to_string());
+            "file"
+        }
+        Kind::Symlink { target } => {
+            set("target", escape(target));
+            "symlink"
+        }
+        Kind::Fifo => "fifo",
+        Kind::Device(device) => {
+            set("rdev", format!("{}:{}", device.major, device.minor));
+            if device.kind == DeviceKind::Character { "char" } else { "block" }
+        }
+    };
+    set("type", kind.into());
+    if kind != "symlink" {
+        set("mode", format!("{:04o}", metadata.mode));
+    }
+    if node.link_count() > 1 {
+        set("hardlink", escape(&node.links().map(named).chain([named(node)]).min().unwrap()));
+    }
+    fields
+}
+
+/// What a merged tree cannot say of a tree on disk, and what only root can set, is taken out of both listings.
+pub(crate) fn comparable(mut listing: Listing) -> Listing {
+    let is_root = rustix::process::geteuid().is_root();
+    for fields in listing.values_mut() {
+        fields.remove("sha256");
+        if !is_root {
+            fields.retain(|name, _| !["uid", "gid", "xattr.security.capability"].contains(&name.as_str()));
+            if let Some(mode) = fields.get_mut("mode") {
+                *mode = format!("{:04o}", u32::from_str_radix(mode, 8).unwrap() & 0o1777);
+            }
         }
     }
     listing

@@ -1,0 +1,77 @@
+//! What upper layers hid.
+
+use super::node::{Kind, Node};
+use crate::words::{EntryPath, Hiding, Metadata};
+
+/// A path that a layer brought and that is not in the [`MergedTree`](crate::MergedTree): another entry hid it.
+///
+/// Its content is still in the image.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Hidden<'t> {
+    pub(super) node: Node<'t>,
+    pub(super) by: (u32, u32),
+    pub(super) how: Hiding,
+}
+
+impl<'t> Hidden<'t> {
+    /// The path that it had, with all symbolic links on the way resolved.
+    pub fn path(&self) -> EntryPath {
+        self.node.path()
+    }
+
+    /// What was there.
+    pub fn kind(&self) -> Kind<'t> {
+        self.node.kind()
+    }
+
+    /// The size of a regular file in bytes, holes included; 0 for everything else.
+    pub fn size(&self) -> u64 {
+        self.node.size()
+    }
+
+    /// Owner, mode, time and extended attributes that it had.
+    pub fn metadata(&self) -> Metadata {
+        self.node.metadata()
+    }
+
+    /// The layer that the path came from, counted from 1 at the bottom. For a directory, it is the last layer that had an
+    /// entry for it.
+    pub fn layer(&self) -> usize {
+        self.node.layer()
+    }
+
+    /// The number of the entry in [its layer](Hidden::layer), counted from 1.
+    pub fn entry(&self) -> Option<u64> {
+        self.node.entry()
+    }
+
+    /// Where that entry begins in the uncompressed layer, in bytes.
+    pub fn offset(&self) -> Option<u64> {
+        self.node.offset()
+    }
+
+    /// The layer that hid it. It is the same layer if that has another entry for the path.
+    pub fn hidden_by(&self) -> usize {
+        self.by.0 as usize
+    }
+
+    /// The number of the entry that hid it, counted from 1.
+    pub fn hidden_by_entry(&self) -> u64 {
+        self.by.1.into()
+    }
+
+    /// How it was hidden.
+    pub fn how(&self) -> Hiding {
+        self.how
+    }
+
+    /// The paths of the tree that are still this file.
+    pub fn links(&self) -> impl Iterator<Item = Node<'t>> + use<'t> {
+        self.node.links()
+    }
+
+    /// How many paths of the tree are still this file. If it is 0, nothing in the tree has its content.
+    pub fn link_count(&self) -> u64 {
+        self.node.link_count()
+    }
+}

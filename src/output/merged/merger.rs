@@ -1,0 +1,150 @@
+//! The sink that makes merged trees.
+
+use super::tree::MergedTree;
+use crate::cage::Exposure;
+use crate::output::context::LayerContext;
+use crate::output::data::Data;
+use crate::output::sink::{Sink, Visibility};
+use crate::output::sink_error::SinkError;
+use crate::output::state::State;
+use crate::plan::{Judged, Reporter};
+use crate::read::Checked;
+use crate::tree::{Applier, Model, Origin};
+use crate::words::{Change, ChangeKind, Digest, Effect, Error, Hiding, Limit, Limits, Misuse, Violation};
+
+/// Merges layers into the file system that they make together, in memory: a [`Sink`].
+///
+/// Apply all layers of an image to it, the lowest first, and take the tree. For an image on disk,
+/// [`Session::merge`](crate::Session::merge) does both.
+///
+/// ```
+/// use layercage::{Layer, Policy, Unpacker};
+/// use layercage::merged::Merger;
+///
+/// # let mut archive = tar::Builder::new(Vec::new());
+/// # let mut header = tar::Header::new_gnu();
+/// # header.set_size(2);
+/// # archive.append_data(&mut header, "etc/hostname", &b"a\n"[..])?;
+/// # let archive = archive.into_inner()?;
+/// let mut merger = Merger::new();
+/// Unpacker::new(Policy::default()).apply(Layer::new(&archive[..]), &mut merger)?;
+/// let tree = merger.into_tree()?;
+/// assert_eq!(tree.get("/etc/hostname").map(|node| node.size()), Some(2));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug)]
+pub struct Merger {
+    applier: Applier<Model>,
+    state: State,
+    /// The number of the layer, from 1.
+    layer: u32,
+    limits: Limits,
+    /// The diff IDs of the layers that ended.
+    diff_ids: Vec<Option<Digest>>,
+}
+
+impl Default for Merger {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Merger {
+    /// A merger of no layer yet.
+    pub fn new() -> Self {
+        Self {
+            applier: Applier::new(Model::new()),
+            state: State::Idle,
+            layer: 0,
+            limits: Limits::default(),
+            diff_ids: Vec::new(),
+        }
+    }
+
+    /// Returns the tree of the layers that were applied.
+    ///
+    /// # Errors
+    ///
+    /// [`Misuse::Poisoned`] if a layer failed or has not ended.
+    pub fn into_tree(self) -> Result<MergedTree, Error> {
+        match self.state {
+            State::Idle => Ok(MergedTree::new(self.applier.into_tree(), self.diff_ids)),
+            State::InLayer | State::Failed => Err(Misuse::Poisoned.into()),
+        }
+    }
+
+    /// Checks that the tree is within its limit. An index that is too small counts as too much.
+    fn check_room(&self) -> Result<(), Violation> {
+        let (limit, most) = (Limit::TreeBytes, self.limits.most(Limit::TreeBytes));
+        match self.applier.tree().bytes() {
+            Some(bytes) => self.limits.check(limit, bytes.saturating_add(self.applier.bytes())),
+            None => Err(Violation::LimitExceeded { limit, most, amount: most.saturating_add(1) }),
+        }
+    }
+}
+
+impl Sink for Merger {
+    fn begin_layer(&mut self, layer: &LayerContext<'_>) -> Result<(), SinkError> {
+        self.state.take_to_begin(Exposure::Staged)?;
+        let terms = layer.terms();
+        self.limits.clone_from(&terms.limits);
+        self.layer = self.layer.saturating_add(1);
+        self.applier.tree_mut().begin_layer(terms);
+        self.applier.begin_layer(terms)?;
+        self.state = State::InLayer;
+        Ok(())
+    }
+
+    fn change(
+        &mut self,
+        change: Judged<Change>,
+        mut data: Data<'_>,
+        reporter: &mut Reporter<'_>,
+    ) -> Result<(), SinkError> {
+        self.state.take_in_layer("change")?;
+        let (change, position) = (change.into_inner(), reporter.position());
+        // The limit on bytes comes long before this number is too small.
+        let entry = position.entry.and_then(|entry| u32::try_from(entry).ok()).unwrap_or(u32::MAX);
+        let origin = Origin { layer: self.layer, entry, offset: position.offset.unwrap_or_default() };
+        self.applier.tree_mut().set_origin(origin, hiding(&change.kind));
+        self.applier.apply(change, data.stored(), reporter)?;
+        self.check_room()?;
+        self.state = State::InLayer;
+        Ok(())
+    }
+
+    fn end_layer(&mut self, checked: &Checked) -> Result<(), SinkError> {
+        self.state.take_in_layer("end_layer")?;
+        self.applier.end_layer();
+        self.applier.tree_mut().end_layer();
+        self.diff_ids.push(checked.diff_id());
+        self.state = State::Idle;
+        Ok(())
+    }
+
+    fn abandon_layer(&mut self) -> Effect {
+        self.state = State::Failed;
+        Effect::None
+    }
+
+    fn visibility(&self) -> Visibility {
+        Visibility::AtCommit
+    }
+}
+
+/// How a change hides what it removes.
+fn hiding(change: &ChangeKind) -> Hiding {
+    match change {
+        ChangeKind::Whiteout => Hiding::WhitedOut,
+        ChangeKind::OpaqueWhiteout => Hiding::Opaque,
+        // What is skipped still takes the place of what is there.
+        ChangeKind::Skipped(_)
+        | ChangeKind::Directory(_)
+        | ChangeKind::File { .. }
+        | ChangeKind::PseudoLink { .. }
+        | ChangeKind::HardLink { .. }
+        | ChangeKind::Symlink { .. }
+        | ChangeKind::Fifo(_)
+        | ChangeKind::Device { .. } => Hiding::Replaced,
+    }
+}

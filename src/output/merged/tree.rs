@@ -1,0 +1,125 @@
+//! The final file system of an image, in memory.
+
+use super::hidden::Hidden;
+use super::node::Node;
+use crate::tree::{Follow, Model};
+use crate::words::Digest;
+use std::iter::FusedIterator;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
+/// The file system that the layers of an image make together, in memory and without content: the paths, metadata and hard
+/// links that unpacking would give, and for each path the entry that it comes from.
+///
+/// The same code applies the layers as for a [`Rootfs`](crate::Rootfs), so the tree is the same, and the same layers are
+/// refused. Metadata is what root would set: owners as the policy says, every time and every extended attribute. What
+/// depends on the machine is not in it: the privileges of the caller, and what a file system cannot store.
+///
+/// [`Session::merge`](crate::Session::merge) and [`Selected::merge`](crate::Selected::merge) make one of an image; a
+/// [`Merger`](crate::merged::Merger) of layers from anywhere. [`Limit::TreeBytes`](crate::rules::Limit::TreeBytes) bounds its
+/// memory.
+#[derive(Debug)]
+pub struct MergedTree {
+    model: Model,
+    diff_ids: Vec<Option<Digest>>,
+}
+
+impl MergedTree {
+    pub(super) fn new(mut model: Model, diff_ids: Vec<Option<Digest>>) -> Self {
+        model.sort();
+        Self { model, diff_ids }
+    }
+
+    /// The root directory.
+    pub fn root(&self) -> Node<'_> {
+        self.node(self.model.root_name())
+    }
+
+    /// All paths in order, the root first: a directory comes right before what lies in it, and names are compared byte by
+    /// byte. This is the order of [`EntryPath`](crate::tar::EntryPath).
+    pub fn iter(&self) -> Nodes<'_> {
+        Nodes { next: Some(self.root()) }
+    }
+
+    /// All paths by their origin: by layer, then by position in the archive. The root comes first, and a directory before
+    /// what lies in it, even if its entry is a later one.
+    ///
+    /// Of the paths of a file with hard links, the first is where the entry is that has its content, and the others follow.
+    /// So one pass over the layers has the content of files in this order.
+    pub fn iter_by_layer(&self) -> impl Iterator<Item = Node<'_>> {
+        self.model.in_order_of_layers().into_iter().map(|name| self.node(name))
+    }
+
+    /// Finds a path as a process in a container would. Symbolic links are followed, the last component included, inside of
+    /// the root: an absolute target begins there, and `..` does not lead above it. `None` if there is nothing, and after 40
+    /// links.
+    pub fn get(&self, path: impl AsRef<Path>) -> Option<Node<'_>> {
+        self.resolve(path.as_ref(), Follow::Last)
+    }
+
+    /// Finds a path like [`MergedTree::get`], but does not follow a symbolic link that is the last component.
+    pub fn get_nofollow(&self, path: impl AsRef<Path>) -> Option<Node<'_>> {
+        self.resolve(path.as_ref(), Follow::Parents)
+    }
+
+    /// What entries hid, in the order in which the layers brought it: what an upper layer replaced or removed, and what a
+    /// layer replaced that brought a path more than once.
+    ///
+    /// A directory that an upper layer lists again is not hidden: only its metadata changes.
+    pub fn hidden(&self) -> impl Iterator<Item = Hidden<'_>> {
+        self.model.all().filter_map(|name| {
+            let (layer, entry, how) = self.model.hidden(name)?;
+            Some(Hidden { node: self.node(name), by: (layer, entry), how })
+        })
+    }
+
+    /// How many layers it has.
+    pub fn layer_count(&self) -> usize {
+        self.diff_ids.len()
+    }
+
+    /// The diff IDs of the layers, the lowest first; `None` for a layer whose diff ID was not given.
+    pub fn diff_ids(&self) -> &[Option<Digest>] {
+        &self.diff_ids
+    }
+
+    /// Bytes of memory that it takes.
+    pub fn memory_bytes(&self) -> u64 {
+        self.model.bytes().unwrap_or(u64::MAX)
+    }
+
+    fn node(&self, name: u32) -> Node<'_> {
+        Node { model: &self.model, name }
+    }
+
+    fn resolve(&self, path: &Path, follow: Follow) -> Option<Node<'_>> {
+        self.model.resolve(path.as_os_str().as_bytes(), follow).map(|name| self.node(name))
+    }
+}
+
+impl<'t> IntoIterator for &'t MergedTree {
+    type Item = Node<'t>;
+    type IntoIter = Nodes<'t>;
+
+    fn into_iter(self) -> Nodes<'t> {
+        self.iter()
+    }
+}
+
+/// All paths of a [`MergedTree`], in order: see [`MergedTree::iter`].
+#[derive(Debug, Clone)]
+pub struct Nodes<'t> {
+    next: Option<Node<'t>>,
+}
+
+impl<'t> Iterator for Nodes<'t> {
+    type Item = Node<'t>;
+
+    fn next(&mut self) -> Option<Node<'t>> {
+        let node = self.next.take()?;
+        self.next = node.model.next(node.name).map(|name| Node { name, ..node });
+        Some(node)
+    }
+}
+
+impl FusedIterator for Nodes<'_> {}
