@@ -102,10 +102,11 @@ pub mod tar {
     };
 }
 
-/// Where the changes of layers go: a directory, a sink of your own, several sinks at once, or a part of the paths only.
+/// Where the changes of layers go: a directory, a tar archive, a sink of your own, several sinks at once, or a part of the
+/// paths only.
 #[cfg(feature = "unpack")]
 pub mod sink {
-    pub use crate::output::{Data, Filter, LayerContext, Piece, Rootfs, Sink, SinkError, Tee, Visibility};
+    pub use crate::output::{Data, Filter, LayerContext, Piece, Rootfs, Sink, SinkError, TarSink, Tee, Visibility};
     pub use crate::plan::{Judged, Reporter};
 }
 

@@ -1,7 +1,7 @@
 //! The tree that an audit sees: names in memory, and what the applier finds about them.
 
 use crate::plan::{Judged, Reporter};
-use crate::tree::{Applier, Lower, Memory};
+use crate::tree::{Applier, Lower, Memory, Outcome};
 use crate::words::{Change, Error, Limit, Limits, Skippable, Terms, Violation};
 use std::collections::BTreeSet;
 
@@ -48,14 +48,14 @@ impl TreeModel {
         applier.begin_layer(&self.terms)
     }
 
-    /// Applies a change to the names.
+    /// Applies a change to the names, and returns its effect.
     ///
     /// # Errors
     ///
     /// Refusals, and [`Violation::LimitExceeded`] for [`Limit::AuditBytes`]. An audit without a tree finds less, and the
     /// author of the image decides how many names there are: it must not pass.
-    pub(crate) fn change(&mut self, change: Judged<Change>, reporter: &mut Reporter<'_>) -> Result<(), Error> {
-        let Names::Kept(applier) = &mut self.names else { return Ok(()) };
+    pub(crate) fn change(&mut self, change: Judged<Change>, reporter: &mut Reporter<'_>) -> Result<Outcome, Error> {
+        let Names::Kept(applier) = &mut self.names else { return Ok(Outcome::AsStated) };
         if let Err(violation) = check_room(applier, &self.terms.limits) {
             self.names = Names::Lost { linked: applier.linked().clone() };
             return Err(violation.into());

@@ -11,6 +11,7 @@ mod rootfs;
 mod sink;
 mod sink_error;
 mod state;
+mod tar;
 mod tee;
 
 pub(crate) use audit::TreeModel;
@@ -21,4 +22,5 @@ pub use merged::{Hidden, Kind, MergedTree, Merger, Node, Nodes};
 pub use rootfs::Rootfs;
 pub use sink::{Sink, Visibility};
 pub use sink_error::SinkError;
+pub use tar::TarSink;
 pub use tee::Tee;

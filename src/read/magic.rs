@@ -137,6 +137,12 @@ pub(super) fn foreign(block: &[u8]) -> Option<&'static str> {
     formats.find(|format| (format.begin)(block)).map(|format| format.name)
 }
 
+/// Whether some reader takes an archive that begins with this block for another format, or searches behind it for one.
+#[cfg(feature = "unpack")]
+pub(crate) fn is_doubtful_start(block: &[u8]) -> bool {
+    foreign(block).is_some() || searched(block).is_some()
+}
+
 fn at(block: &[u8], at: usize, magic: &[u8]) -> bool {
     block.get(at..).is_some_and(|rest| rest.starts_with(magic))
 }

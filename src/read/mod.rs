@@ -38,8 +38,12 @@ pub(crate) use hash::Hasher;
 #[cfg(feature = "unpack")]
 pub(crate) use hash_queue::HashQueue;
 #[cfg(feature = "unpack")]
+pub(crate) use magic::is_doubtful_start;
+#[cfg(feature = "unpack")]
 pub(crate) use piped::{Abandoned, PipedStream};
 pub use stream::LayerStream;
+#[cfg(feature = "unpack")]
+pub(crate) use tar::BLOCK;
 #[cfg(feature = "image")]
 pub(crate) use tar::Jump;
 pub use tar::{EndMark, TarReader};

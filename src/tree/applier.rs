@@ -21,6 +21,26 @@ pub(crate) struct Applier<T: Tree> {
     pub(super) unplaced: Unplaced,
 }
 
+/// The effect of a change, for an output that writes a layer down again. It says how the same effect is written, with the
+/// layer's own entries where they are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    /// The change, as it is.
+    AsStated,
+    /// The same for a hard link, if its target was not skipped: it is at a place that is not known.
+    Unknown,
+    /// No change: it has no effect.
+    Nothing,
+    /// A whiteout of this path (components joined by slashes, links resolved): what lower layers have there is removed.
+    Removed(Box<[u8]>),
+    /// No change has this effect: an entry of the layer is removed.
+    RemovedOwn,
+    /// For a whiteout: an opaque whiteout, because the layer has brought the directory.
+    Opaque,
+    /// The same, and the directory gets the attributes of one that no entry lists.
+    OpaqueAndImplied,
+}
+
 /// Whether something was brought or skipped at a place that is not known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Unplaced {
@@ -86,13 +106,16 @@ impl<T: Tree> Applier<T> {
         change: Change,
         data: &mut dyn Source,
         reporter: &mut Reporter<'_>,
-    ) -> Result<(), Error> {
+    ) -> Result<Outcome, Error> {
         let Change { path, kind } = change;
+        let mut outcome = Outcome::AsStated;
         match kind {
-            ChangeKind::Whiteout => self.white_out(&path, reporter)?,
-            ChangeKind::OpaqueWhiteout => self.make_opaque(&path, reporter)?,
-            ChangeKind::Skipped(skippable) => self.skip(&path, skippable, reporter)?,
-            ChangeKind::HardLink { target, metadata } => self.hard_link(&path, &target, &metadata, reporter)?,
+            ChangeKind::Whiteout => outcome = self.white_out(&path, reporter)?,
+            ChangeKind::OpaqueWhiteout => outcome = self.make_opaque(&path, reporter)?,
+            ChangeKind::Skipped(skippable) => outcome = self.skip(&path, skippable, reporter)?,
+            ChangeKind::HardLink { target, metadata } => {
+                outcome = self.hard_link(&path, &target, &metadata, reporter)?
+            }
             ChangeKind::PseudoLink { metadata, size, sparse } => {
                 let content = Content { source: data, size, sparse: sparse.as_ref() };
                 self.bring_apart(&path, metadata, content, reporter)?;
@@ -113,7 +136,10 @@ impl<T: Tree> Applier<T> {
             }
         }
         // Over layers that are not known, it is not known which places are in their directories.
-        if self.tree.is_complete() { Ok(self.contents.check(&self.ways.limits)?) } else { Ok(()) }
+        if self.tree.is_complete() {
+            self.contents.check(&self.ways.limits)?;
+        }
+        Ok(outcome)
     }
 
     /// Walks to the directory that `names` (components joined by slashes) leads to.

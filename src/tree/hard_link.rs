@@ -2,8 +2,8 @@
 
 use super::applier::Unplaced;
 use super::walk::{Purpose, Walked};
-use super::{Applier, Branch, Inode, Over, Place, Repeats, Tree, report};
-use crate::plan::{Holds, Reporter};
+use super::{Applier, Branch, Inode, Outcome, Over, Place, Repeats, Tree, report};
+use crate::plan::{Holds, Reporter, Standing};
 use crate::words::{EntryPath, Error, Escaped, Metadata, Skippable, Violation};
 
 impl<T: Tree> Applier<T> {
@@ -16,7 +16,7 @@ impl<T: Tree> Applier<T> {
         target: &EntryPath,
         header: &Metadata,
         reporter: &mut Reporter<'_>,
-    ) -> Result<(), Error> {
+    ) -> Result<Outcome, Error> {
         let Some((parent, name)) = path.split_last() else { return Err(Violation::RootNotDirectory.into()) };
         let parent = self.walk(parent, Purpose::Bring, reporter)?;
         let Some((target_parent, target_name)) = target.split_last() else { return Err(to_directory(target)) };
@@ -37,7 +37,7 @@ impl<T: Tree> Applier<T> {
             if path == target {
                 report::repeated_link(reporter, target)?;
             }
-            return self.leave_unplaced();
+            return self.leave_unplaced().map(|()| Outcome::Unknown);
         };
         let place = self.tree.place(&parent, name);
         if let Some((apart, name)) = apart {
@@ -50,7 +50,7 @@ impl<T: Tree> Applier<T> {
             Walked::Nowhere | Walked::Stopped => match self.skipped.get(target.as_bytes()) {
                 // A skipped entry whose directory was not there is known by its name alone.
                 Some(skippable) => self.skip_link(&place, skippable, target, reporter),
-                None => self.refuse_missing(missing(target)),
+                None => self.refuse_missing(missing(target)).map(|()| Outcome::Unknown),
             },
         }
     }
@@ -62,21 +62,23 @@ impl<T: Tree> Applier<T> {
         target: &EntryPath,
         header: &Metadata,
         reporter: &mut Reporter<'_>,
-    ) -> Result<(), Error> {
+    ) -> Result<Outcome, Error> {
         let is_itself = place.id() == to.id();
         let repeats = match self.tree.inode(to, header)? {
             Inode::Directory => return Err(to_directory(target)),
             Inode::Missing => {
                 return match self.skipped_at(to, target) {
                     Some(skippable) => self.skip_link(place, skippable, target, reporter),
-                    None if is_itself => self.refuse_missing(to_itself(target)),
-                    None => self.refuse_missing(missing(target)),
+                    None if is_itself => self.refuse_missing(to_itself(target)).map(|()| Outcome::Unknown),
+                    None => self.refuse_missing(missing(target)).map(|()| Outcome::Unknown),
                 };
             }
             // Over lower layers that lack the file, or have a directory there, the entry is refused.
-            Inode::Unknown if is_itself => return report::repeated_link(reporter, target),
+            Inode::Unknown if is_itself => {
+                return report::repeated_link(reporter, target).map(|()| Outcome::Unknown);
+            }
             // The target may have been skipped, and this hard link with it. So it is not known what is here now.
-            Inode::Unknown => return self.tree.link(place, to, Over::Anything).map(drop),
+            Inode::Unknown => return self.tree.link(place, to, Over::Anything).map(|_| Outcome::Unknown),
             Inode::File(repeats, skippable) => {
                 self.linked.extend(skippable);
                 repeats
@@ -91,10 +93,10 @@ impl<T: Tree> Applier<T> {
         if !self.skipped.is_empty() {
             self.skipped.replace(&self.path(place));
         }
-        match repeats {
-            Repeats::Alike => Ok(()),
-            Repeats::Otherwise => report::link_metadata(reporter),
+        if let Repeats::Otherwise = repeats {
+            report::link_metadata(reporter)?;
         }
+        Ok(if is_itself { Outcome::Nothing } else { Outcome::AsStated })
     }
 
     /// Refuses a hard link whose target is missing, if that is certain.
@@ -119,7 +121,7 @@ impl<T: Tree> Applier<T> {
         skippable: Skippable,
         target: &EntryPath,
         reporter: &mut Reporter<'_>,
-    ) -> Result<(), Error> {
+    ) -> Result<Outcome, Error> {
         self.linked.insert(skippable);
         report::link_to_skipped(reporter, target)?;
         self.skip_at(place, skippable)
@@ -131,22 +133,31 @@ impl<T: Tree> Applier<T> {
         path: &EntryPath,
         skippable: Skippable,
         reporter: &mut Reporter<'_>,
-    ) -> Result<(), Error> {
+    ) -> Result<Outcome, Error> {
         let Some((parent, name)) = path.split_last() else { return Err(Violation::RootNotDirectory.into()) };
         match self.walk(parent, Purpose::Find, reporter)? {
             Walked::At(parent) => self.skip_at(&self.tree.place(&parent, name), skippable),
             // Its directory is not there, and is not made for it. Hard links find it by its name.
             Walked::Nowhere | Walked::Stopped => {
-                Ok(self.skipped.skip(path.as_bytes(), skippable, &self.ways.limits)?)
+                self.skipped.skip(path.as_bytes(), skippable, &self.ways.limits)?;
+                Ok(Outcome::Nothing)
             }
-            Walked::Unknown(_) => self.leave_unplaced(),
+            Walked::Unknown(_) => self.leave_unplaced().map(|()| Outcome::Removed(path.as_bytes().into())),
         }
     }
 
-    fn skip_at(&mut self, place: &Place<'_, T::Dir>, skippable: Skippable) -> Result<(), Error> {
+    fn skip_at(&mut self, place: &Place<'_, T::Dir>, skippable: Skippable) -> Result<Outcome, Error> {
+        let path = self.path(place);
+        let is_lower = place.standing(&self.contents) == Standing::Lower;
+        let is_own = !is_lower && self.tree.exists(place)?;
         self.tree.remove(place)?;
         self.ways.forget();
-        Ok(self.skipped.skip(&self.path(place), skippable, &self.ways.limits)?)
+        self.skipped.skip(&path, skippable, &self.ways.limits)?;
+        Ok(match (is_lower, is_own) {
+            (true, _) => Outcome::Removed(path),
+            (false, true) => Outcome::RemovedOwn,
+            (false, false) => Outcome::Nothing,
+        })
     }
 
     /// Something is at a place that is not known.

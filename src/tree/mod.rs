@@ -18,7 +18,7 @@ mod to_do;
 mod walk;
 mod whiteout;
 
-pub(crate) use applier::Applier;
+pub(crate) use applier::{Applier, Outcome};
 pub use memory::Lower;
 pub(crate) use memory::Memory;
 pub(crate) use model::{Follow, Model, ModelKind, Origin};

@@ -207,7 +207,7 @@ impl Audit {
                 let Some(change) = change else { return Ok(()) };
                 observer.change(change.get(), &position);
                 match &mut tree {
-                    Some(tree) => tree.change(change, &mut reporter),
+                    Some(tree) => tree.change(change, &mut reporter).map(drop),
                     None => Ok(()),
                 }
             });

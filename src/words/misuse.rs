@@ -96,6 +96,13 @@ pub enum Misuse {
         /// The method that was called.
         call: &'static str,
     },
+    /// A second layer was applied to a [`TarSink`](crate::sink::TarSink). A whiteout in it would speak of the first one,
+    /// which no archive can say.
+    #[error("an archive holds one layer, and a second one was applied to it")]
+    SecondLayer,
+    /// The policy makes the caller the owner of files, and a [`TarSink`](crate::sink::TarSink) makes none.
+    #[error("an archive has the owners of the layer: the policy must keep or map them")]
+    CallerInArchive,
     /// The progress observer cancelled.
     #[error("cancelled")]
     Cancelled,

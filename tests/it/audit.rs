@@ -12,7 +12,7 @@ use proptest::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
 
 #[derive(Debug, Clone)]
-enum Said {
+pub(crate) enum Said {
     Dir(String),
     File(String, u32),
     Symlink(String, String),
@@ -38,7 +38,7 @@ fn policy() -> Policy {
     Policy::compatible().allow(QuirkRule::OpaqueBehindOwn)
 }
 
-fn said() -> impl Strategy<Value = Said> {
+pub(crate) fn said() -> impl Strategy<Value = Said> {
     let targets =
         vec!["a", "b", "/b", "/a/b", "..", "../a", "../../c", "../../../..", "/", ".", "a/../b", "/../a", "c/c"];
     prop_oneof![
@@ -56,7 +56,7 @@ fn said() -> impl Strategy<Value = Said> {
     ]
 }
 
-fn archive(layer: &[Said]) -> LayerBuilder {
+pub(crate) fn archive(layer: &[Said]) -> LayerBuilder {
     layer.iter().fold(LayerBuilder::new(), |archive, said| match said {
         Said::Dir(name) => archive.dir(name),
         Said::File(name, bits) => archive.file_with(name, b"", &mode(*bits)),

@@ -26,6 +26,7 @@ mod docs;
 #[cfg(all(feature = "image", feature = "gzip", feature = "zstd"))]
 mod documents;
 mod failures;
+mod filtered;
 #[cfg(all(feature = "image", feature = "gzip", feature = "zstd"))]
 mod forms;
 mod holes;

@@ -1,0 +1,226 @@
+//! A layer as a canonical archive: the sink behind `layercage filter`.
+
+use super::writer::TarWriter;
+use crate::output::TreeModel;
+use crate::output::context::LayerContext;
+use crate::output::data::Data;
+use crate::output::sink::{Sink, Visibility};
+use crate::output::sink_error::SinkError;
+use crate::plan::{Judged, Reporter, Skipped};
+use crate::read::Checked;
+use crate::tree::{Lower, Outcome};
+use crate::words::{
+    Change, ChangeKind, Effect, EntryPath, Escaped, Limits, Metadata, Misuse, Ownership, Quirk, Violation,
+};
+use std::fmt;
+use std::io::Write;
+
+/// Writes a layer as a tar archive that all readers read alike.
+///
+/// A layer stays a layer: whiteouts and opaque markers stay what they are, and applied over the same lower layers, the
+/// archive makes the same tree. Entries without effect are dropped, and so is everything that the policy drops. A device
+/// or named pipe that the policy skips becomes a whiteout, because it hides what lower layers have there.
+///
+/// The archive is uncompressed: ustar, and PAX where ustar has no room. Owners have no names, holes stay holes, and the
+/// same layer gives the same bytes.
+///
+/// # Whole entries
+///
+/// An entry is written when it is judged, and its data while it is read. So no byte of an entry that is refused is written.
+/// After a failure, the archive has no end mark and ends in the middle of a block, so that every reader reports it as
+/// truncated. The entries before that point were judged, but the layer as a whole was not verified: a reader of a pipe must
+/// use nothing of it before the writer succeeded.
+///
+/// # What is judged
+///
+/// The same as by an [`Audit`](crate::audit::Audit) of one layer with its tree. The names are kept in memory for that, up
+/// to [`Limit::AuditBytes`](crate::rules::Limit::AuditBytes).
+///
+/// Some notes stay true of the archive, since they can be resolved only when all layers are known: `duplicate-path`,
+/// `directory-over-link`, `aufs-pseudo-link`, `hard-link-metadata`, and `hard-link-repeated` over lower layers.
+///
+/// In a directory that the layer does not list, what a skipped device or pipe replaces is known by its name alone: an
+/// earlier entry of the same layer stays in the archive if it lies below that name, or has it by another way.
+///
+/// ```
+/// # use layercage::{Layer, Policy, Unpacker};
+/// # use layercage::sink::TarSink;
+/// # let mut archive = tar::Builder::new(Vec::new());
+/// # let mut header = tar::Header::new_gnu();
+/// # header.set_mode(0o644);
+/// # header.set_size(2);
+/// # archive.append_data(&mut header, "etc/hostname", &b"a\n"[..])?;
+/// # let archive = archive.into_inner()?;
+/// let mut tar = TarSink::new(Vec::new());
+/// Unpacker::new(Policy::default()).apply(Layer::new(&archive[..]), &mut tar)?;
+/// let canonical = tar.into_inner();
+/// assert_eq!(canonical.len(), 2048); // a header, a block of data, two blocks of zeros
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub struct TarSink<W> {
+    writer: TarWriter<W>,
+    /// What the layer has brought so far.
+    tree: Option<TreeModel>,
+    /// What was skipped, by the names of the entries. The tree does not know what is below directories of lower layers.
+    skipped: Skipped,
+    /// The attributes of directories that no entry lists.
+    implied: Metadata,
+    limits: Limits,
+    visibility: Visibility,
+    state: State,
+}
+
+/// What calls the sink is ready for. Each call takes the state and leaves [`State::Failed`] until it succeeds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    Empty,
+    InLayer,
+    Complete,
+    Failed,
+}
+
+impl<W: Write> TarSink<W> {
+    /// Writes a layer to `out`. Small pieces are written, so `out` should have a buffer.
+    ///
+    /// The writer is flushed when the layer is complete.
+    pub fn new(out: W) -> Self {
+        Self {
+            writer: TarWriter::new(out),
+            tree: None,
+            skipped: Skipped::default(),
+            implied: Metadata::default(),
+            limits: Limits::default(),
+            visibility: Visibility::AtOnce,
+            state: State::Empty,
+        }
+    }
+
+    /// Sets when the written bytes become visible to others. **[`Visibility::AtOnce`]** by default, as for a pipe: a layer
+    /// whose digest, size or diff ID is given is then verified before the first byte is written.
+    ///
+    /// [`Visibility::AtCommit`] is right for a file that is used only after the layer succeeded.
+    #[must_use]
+    pub fn with_visibility(self, visibility: Visibility) -> Self {
+        Self { visibility, ..self }
+    }
+
+    /// Returns the writer.
+    pub fn into_inner(self) -> W {
+        self.writer.into_inner()
+    }
+
+    fn take_in_layer(&mut self, call: &'static str) -> Result<(), Misuse> {
+        match std::mem::replace(&mut self.state, State::Failed) {
+            State::InLayer => Ok(()),
+            State::Empty | State::Complete => Err(Misuse::OutsideLayer { call }),
+            State::Failed => Err(Misuse::Poisoned),
+        }
+    }
+
+    /// A hard link whose target is at an unknown place is skipped, if an entry of the target's name was.
+    fn resolve(
+        &mut self,
+        change: &Change,
+        outcome: Outcome,
+        reporter: &mut Reporter<'_>,
+    ) -> Result<Outcome, SinkError> {
+        let path = change.path.as_bytes();
+        let skipped = match &change.kind {
+            ChangeKind::Skipped(skippable) => Some(*skippable),
+            ChangeKind::HardLink { target, .. } if outcome == Outcome::Unknown => self.skipped.get(target.as_bytes()),
+            _ => None,
+        };
+        match &change.kind {
+            ChangeKind::Directory(_) => self.skipped.replace_by_directory(path),
+            ChangeKind::Whiteout | ChangeKind::OpaqueWhiteout | ChangeKind::PseudoLink { .. } => (),
+            _ => self.skipped.replace(path),
+        }
+        let Some(skippable) = skipped else { return Ok(outcome) };
+        self.skipped.skip(path, skippable, &self.limits)?;
+        let ChangeKind::HardLink { target, .. } = &change.kind else { return Ok(outcome) };
+        reporter.quirk(Quirk::HardLinkToSkipped { target: Escaped::new(target.as_bytes()) })?;
+        Ok(Outcome::Removed(path.into()))
+    }
+
+    /// Writes what has the effect of a change.
+    fn write(&mut self, change: &Change, outcome: Outcome, data: Data<'_>) -> Result<(), SinkError> {
+        match outcome {
+            Outcome::AsStated | Outcome::Unknown => self.writer.write(change, data),
+            Outcome::Nothing => Ok(()),
+            Outcome::Removed(path) => self.write_removal(EntryPath::parse(&path, &self.limits)?, ChangeKind::Whiteout),
+            Outcome::RemovedOwn => Err(Violation::Unwritable {
+                because: "the policy skips it, and it replaces an entry of its own layer",
+            })?,
+            Outcome::Opaque => self.write_removal(change.path.clone(), ChangeKind::OpaqueWhiteout),
+            Outcome::OpaqueAndImplied => {
+                let implied = ChangeKind::Directory(self.implied.clone());
+                self.write_removal(change.path.clone(), implied)?;
+                self.write_removal(change.path.clone(), ChangeKind::OpaqueWhiteout)
+            }
+        }
+    }
+
+    /// Writes a change that has no data.
+    fn write_removal(&mut self, path: EntryPath, kind: ChangeKind) -> Result<(), SinkError> {
+        self.writer.write(&Change::new(path, kind), Data::of(&mut &b""[..]))
+    }
+}
+
+impl<W: Write> Sink for TarSink<W> {
+    fn begin_layer(&mut self, layer: &LayerContext<'_>) -> Result<(), SinkError> {
+        match std::mem::replace(&mut self.state, State::Failed) {
+            State::Empty => (),
+            State::InLayer | State::Complete => return Err(Misuse::SecondLayer.into()),
+            State::Failed => return Err(Misuse::Poisoned.into()),
+        }
+        let terms = layer.terms();
+        // A layer has no caller who could own its files.
+        if let Ownership::Caller | Ownership::Recorded = terms.ownership {
+            return Err(Misuse::CallerInArchive.into());
+        }
+        self.limits.clone_from(&terms.limits);
+        self.implied.clone_from(&terms.implied);
+        let mut tree = TreeModel::over(Lower::Unknown, &terms.limits);
+        tree.begin_layer()?;
+        self.tree = Some(tree);
+        self.state = State::InLayer;
+        Ok(())
+    }
+
+    fn change(&mut self, change: Judged<Change>, data: Data<'_>, reporter: &mut Reporter<'_>) -> Result<(), SinkError> {
+        self.take_in_layer("change")?;
+        let Some(tree) = &mut self.tree else { return Err(Misuse::Poisoned.into()) };
+        let outcome = tree.change(change.clone(), reporter)?;
+        let outcome = self.resolve(change.get(), outcome, reporter)?;
+        self.write(change.get(), outcome, data)?;
+        self.state = State::InLayer;
+        Ok(())
+    }
+
+    fn end_layer(&mut self, _: &Checked) -> Result<(), SinkError> {
+        self.take_in_layer("end_layer")?;
+        self.tree = None;
+        self.writer.finish()?;
+        self.state = State::Complete;
+        Ok(())
+    }
+
+    fn abandon_layer(&mut self) -> Effect {
+        // It is abandoned without being begun, too: when it is not what was expected.
+        let had_begun = self.state != State::Empty;
+        self.state = State::Failed;
+        self.tree = None;
+        self.writer.abandon();
+        if had_begun { Effect::Partial } else { Effect::None }
+    }
+
+    fn visibility(&self) -> Visibility {
+        self.visibility
+    }
+}
+
+impl<W> fmt::Debug for TarSink<W> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TarSink").field("state", &self.state).finish_non_exhaustive()
+    }
+}
