@@ -7,7 +7,8 @@ use clap::{Args, Parser, Subcommand};
 use layercage::image::What;
 use layercage::policy::Durability;
 use layercage::rules::Limit;
-use layercage::{Digest, Limits, Policy};
+use layercage::{Digest, Expected, Layer, Limits, Policy};
+use std::io::Read;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
@@ -36,6 +37,16 @@ pub(crate) enum Command {
     Unpack(Unpack),
     /// Apply one layer to an existing directory.
     Apply(Apply),
+    /// Read a layer from standard input, and write what the policy makes of it to standard output.
+    ///
+    /// The output is an uncompressed layer that all tar readers read alike, and applied over the same lower layers it makes
+    /// the same tree. Whiteouts stay whiteouts; what the policy drops is missing, and a device or named pipe that it skips
+    /// becomes a whiteout. Links are not followed: there is no tree.
+    ///
+    /// If the layer is refused, the exit code is 3, and the output is truncated: it holds the entries before the refusal and
+    /// no end mark. Use nothing of the output unless the exit code is 0. With `--digest`, `--size` or `--diff-id`, the layer
+    /// is verified before the first byte is written.
+    Filter(Filter),
     /// Read an image or a layer to its end and print every finding, not only the first; write nothing.
     ///
     /// For an image, this finds everything that unpacking would find, except what depends on the machine: privileges,
@@ -77,19 +88,8 @@ pub(crate) struct Unpack {
 
 #[derive(Debug, Args)]
 pub(crate) struct Apply {
-    /// The digest of LAYER as it is stored; checked before DIR is touched.
-    #[arg(long, value_name = "DIGEST")]
-    pub(crate) digest: Option<Digest>,
-    /// The size of LAYER in bytes; checked before DIR is touched.
-    #[arg(long, value_name = "BYTES")]
-    pub(crate) size: Option<u64>,
-    /// The digest of the uncompressed layer; checked before DIR is touched.
-    #[arg(long, value_name = "DIGEST")]
-    pub(crate) diff_id: Option<Digest>,
-    /// Apply LAYER even if it looks like the archive of an image, which is a usage error otherwise. `--digest` and
-    /// `--diff-id` have the same effect.
-    #[arg(long = "as", value_name = "WHAT", value_parser = ["layer"])]
-    taken_for: Option<String>,
+    #[command(flatten)]
+    pub(crate) known: Known,
     #[command(flatten)]
     pub(crate) judging: Judging,
     #[command(flatten)]
@@ -102,10 +102,51 @@ pub(crate) struct Apply {
     pub(crate) directory: PathBuf,
 }
 
-impl Apply {
+#[derive(Debug, Args)]
+pub(crate) struct Filter {
+    #[command(flatten)]
+    pub(crate) known: Known,
+    #[command(flatten)]
+    pub(crate) judging: Judging,
+    #[command(flatten)]
+    pub(crate) threads: Threads,
+}
+
+/// What is known of a layer.
+#[derive(Debug, Args)]
+pub(crate) struct Known {
+    /// The digest of the layer as it is stored; checked before anything is changed or written.
+    #[arg(long, value_name = "DIGEST")]
+    digest: Option<Digest>,
+    /// The size of the layer as it is stored, in bytes; checked before anything is changed or written.
+    #[arg(long, value_name = "BYTES")]
+    size: Option<u64>,
+    /// The digest of the uncompressed layer; checked before anything is changed or written.
+    #[arg(long, value_name = "DIGEST")]
+    diff_id: Option<Digest>,
+    /// Take the input for a layer even if it looks like the archive of an image, which is a usage error otherwise.
+    /// `--digest` and `--diff-id` have the same effect.
+    #[arg(long = "as", value_name = "WHAT", value_parser = ["layer"])]
+    taken_for: Option<String>,
+}
+
+impl Known {
     /// Whether an image may have been given by mistake.
-    pub(crate) fn refuses_images(&self) -> bool {
+    fn refuses_images(&self) -> bool {
         self.taken_for.is_none() && self.digest.is_none() && self.diff_id.is_none()
+    }
+
+    /// Whether the layer is compared with anything.
+    pub(crate) fn is_anything(&self) -> bool {
+        self.digest.is_some() || self.size.is_some() || self.diff_id.is_some()
+    }
+
+    /// The layer with the expected digests and size.
+    pub(crate) fn expect<R: Read>(&self, layer: Layer<R>) -> Layer<R> {
+        let layer = if self.refuses_images() { layer.refuse_images() } else { layer };
+        let expected = self.digest.into_iter().fold(Expected::unchecked(), Expected::with_digest);
+        let expected = self.size.into_iter().fold(expected, Expected::with_size);
+        layer.expecting(self.diff_id.into_iter().fold(expected, Expected::with_diff_id))
     }
 }
 
@@ -155,12 +196,25 @@ pub(crate) struct Input {
     pub(crate) input: PathBuf,
 }
 
-/// Options for the work itself.
+/// How many threads work.
 #[derive(Debug, Args)]
-pub(crate) struct Working {
+pub(crate) struct Threads {
     /// The number of threads, at most 3; with 1, there is no parallelism. The default is the number of processors.
     #[arg(long, value_name = "THREADS")]
     jobs: Option<NonZeroUsize>,
+}
+
+impl Threads {
+    pub(crate) fn jobs(&self) -> NonZeroUsize {
+        self.jobs.or_else(|| std::thread::available_parallelism().ok()).unwrap_or(NonZeroUsize::MIN)
+    }
+}
+
+/// Options for the work itself.
+#[derive(Debug, Args)]
+pub(crate) struct Working {
+    #[command(flatten)]
+    threads: Threads,
     /// Synchronize the file system before ROOTFS is renamed into place and its parent directory afterwards, or after LAYER
     /// is applied.
     #[arg(long)]
@@ -175,6 +229,6 @@ impl Working {
     }
 
     pub(crate) fn jobs(&self) -> NonZeroUsize {
-        self.jobs.or_else(|| std::thread::available_parallelism().ok()).unwrap_or(NonZeroUsize::MIN)
+        self.threads.jobs()
     }
 }

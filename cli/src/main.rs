@@ -2,6 +2,7 @@
 
 mod arguments;
 mod explain;
+mod filter;
 mod judging;
 mod opened;
 mod progress;

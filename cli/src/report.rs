@@ -16,7 +16,7 @@ use serde_json::{Map, Value, json};
 use std::collections::BTreeSet;
 use std::io::{self, BufWriter, Stdout, Write};
 
-/// The result of unpacking or applying, and what the kernel forbade meanwhile.
+/// The result of unpacking, applying or filtering, and what the kernel forbade meanwhile.
 pub(crate) struct Done {
     pub(crate) report: Report,
     pub(crate) sandboxed: Option<SandboxStatus>,
@@ -60,18 +60,20 @@ impl Output {
 }
 
 /// Prints the result of unpacking or applying as JSON, and what the kernel forbade meanwhile.
-pub(crate) fn print(Done { report, sandboxed, image }: &Done) -> io::Result<()> {
+pub(crate) fn print(done: &Done) -> io::Result<()> {
     let mut output = Output::new(true);
-    let json = || {
-        let mut object = json!(report);
-        if let Value::Object(members) = &mut object {
-            members.insert("sandbox".into(), json!(sandboxed));
-            members.extend(image.as_ref().map(|image| ("image".to_owned(), json!(image))));
-        }
-        object
-    };
-    output.line(json, String::new);
+    output.line(|| object(done), String::new);
     output.finish()
+}
+
+/// The result of some work as JSON.
+pub(crate) fn object(Done { report, sandboxed, image }: &Done) -> Value {
+    let mut object = json!(report);
+    if let Value::Object(members) = &mut object {
+        members.insert("sandbox".into(), json!(sandboxed));
+        members.extend(image.as_ref().map(|image| ("image".to_owned(), json!(image))));
+    }
+    object
 }
 
 /// Prints the images of an input, one per line.

@@ -3,6 +3,7 @@
 #![expect(clippy::disallowed_methods, reason = "the user who types a path has the authority over it")]
 
 use crate::arguments::{Apply, Arguments, Command, Input, List, Unpack};
+use crate::filter;
 use crate::opened::{Opened, Thing, is_reserved};
 use crate::progress::Watcher;
 use crate::report::{self, Done, Findings, Judgement, Listing, Output, Seen};
@@ -16,10 +17,10 @@ use layercage::audit::{Audit, Lower};
 use layercage::error::Escaped;
 use layercage::image::{ImageForm, Scratch, What};
 use layercage::sandbox::Sandbox;
-use layercage::{Error, Expected, Image, Layer, Limits, Rootfs, Unpacker};
+use layercage::{Error, Image, Layer, Limits, Rootfs, Unpacker};
 use std::ffi::OsStr;
 use std::fs::File;
-use std::io::{self, Read};
+use std::io;
 use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
@@ -37,6 +38,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<u8, Failure> {
             let done = run_apply(apply, sandbox, arguments.json)?;
             noted(&done, arguments.json, || format!("all of the layer is applied to {}", shown(&apply.directory)))
         }
+        Command::Filter(filter) => filter::run(filter, sandbox, arguments.json, scratch).map(|()| 0),
         Command::Check(check) => {
             let policy = check.judging.policy().map_err(Failure::usage)?;
             let mut findings = Findings::new(Output::new(arguments.json), policy.clone());
@@ -324,22 +326,14 @@ fn run_apply(apply: &Apply, sandbox: SandboxChoice, json: bool) -> Result<Done, 
     let mut rootfs = Rootfs::over(&directory).map_err(ended)?;
     let mut session = unpacker.session().with_progress(Watcher::new(&signals, json));
     let applied = match is_file {
-        true => session.apply(known(Layer::new(file).seekable(), apply), &mut rootfs),
+        true => session.apply(apply.known.expect(Layer::new(file).seekable()), &mut rootfs),
         false => {
             let waiting = signals.clone();
             let layer = Layer::new(signals.interrupt(file)).on_abandoned(move || waiting.leave_off());
-            session.apply(known(layer, apply), &mut rootfs)
+            session.apply(apply.known.expect(layer), &mut rootfs)
         }
     };
     Ok(Done { report: applied.map_err(ended)?.into_report(), sandboxed, image: None })
-}
-
-/// The layer with the expected digests and size.
-fn known<R: Read>(layer: Layer<R>, apply: &Apply) -> Layer<R> {
-    let layer = if apply.refuses_images() { layer.refuse_images() } else { layer };
-    let expected = apply.digest.into_iter().fold(Expected::unchecked(), Expected::with_digest);
-    let expected = apply.size.into_iter().fold(expected, Expected::with_size);
-    layer.expecting(apply.diff_id.into_iter().fold(expected, Expected::with_diff_id))
 }
 
 fn open_directory(path: &Path) -> Result<Dir, Failure> {

@@ -21,6 +21,8 @@ pub(crate) enum Left {
     Nothing(PathBuf),
     /// What was applied before stays.
     Applied(PathBuf),
+    /// What was written to standard output before is there, and is no whole archive.
+    Truncated,
     /// Nothing was to be written.
     NotAsked,
 }
@@ -29,6 +31,8 @@ impl Left {
     fn sentence(&self, effect: Effect) -> Option<String> {
         match self {
             Self::NotAsked => None,
+            Self::Truncated if effect == Effect::None => Some("Nothing of the layer was written".to_owned()),
+            Self::Truncated => Some("What was written before that is truncated, and must not be used".to_owned()),
             Self::Nothing(path) => Some(format!("Nothing was written to {}", shown(path))),
             Self::Applied(path) if effect == Effect::None => Some(format!("Nothing was changed in {}", shown(path))),
             Self::Applied(path) => Some(format!("What was applied before that stays in {}", shown(path))),

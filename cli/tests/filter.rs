@@ -1,0 +1,182 @@
+//! `layercage filter`, as a shell or containerd runs it.
+
+#![allow(clippy::disallowed_methods, reason = "tests set up the worlds around the code, and look at them afterwards")]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "tests")]
+
+use serde_json::Value;
+use sha2::{Digest as _, Sha256};
+use std::fs::{self, File};
+use std::io::{Read, Write};
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+
+const COMMAND: &str = env!("CARGO_BIN_EXE_layercage");
+
+/// Files of these names, each with its own name as content. One that ends in `*` is a device.
+fn layer(names: &[&str]) -> Vec<u8> {
+    let mut archive = tar::Builder::new(Vec::new());
+    for name in names {
+        let mut header = tar::Header::new_gnu();
+        header.set_mode(0o644);
+        match name.strip_suffix('*') {
+            Some(name) => {
+                header.set_entry_type(tar::EntryType::Char);
+                header.set_device_major(5).unwrap();
+                header.set_device_minor(1).unwrap();
+                header.set_size(0);
+                archive.append_data(&mut header, name, &b""[..]).unwrap();
+            }
+            None => {
+                let content = if name.contains(".wh.") { "" } else { *name };
+                header.set_size(content.len() as u64);
+                archive.append_data(&mut header, name, content.as_bytes()).unwrap();
+            }
+        }
+    }
+    archive.into_inner().unwrap()
+}
+
+/// Runs `filter` with a layer on standard input, from a pipe.
+fn filter(options: &[&str], layer: &[u8]) -> Output {
+    let mut command = Command::new(COMMAND);
+    command.arg("filter").args(options).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    let mut input = child.stdin.take().unwrap();
+    let layer = layer.to_vec();
+    // A command that refuses reads no more.
+    let feed = std::thread::spawn(move || drop(input.write_all(&layer)));
+    let output = child.wait_with_output().unwrap();
+    feed.join().unwrap();
+    output
+}
+
+fn message(output: &Output) -> String {
+    String::from_utf8(output.stderr.clone()).unwrap()
+}
+
+/// The exit code of `check`, and what it says.
+fn check(options: &[&str], layer: &[u8]) -> (Option<i32>, String) {
+    let place = tempfile::tempdir().unwrap();
+    fs::write(place.path().join("layer"), layer).unwrap();
+    let output = Command::new(COMMAND).arg("check").args(options).arg("layer").current_dir(&place).output().unwrap();
+    (output.status.code(), String::from_utf8(output.stdout).unwrap())
+}
+
+fn digest(bytes: &[u8]) -> String {
+    format!("sha256:{}", Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect::<String>())
+}
+
+#[test]
+fn a_judged_layer_comes_out_and_passes_every_policy() {
+    let bytes = layer(&["etc/motd", "etc/.wh.issue", "var/.wh..wh..opq", ".wh..wh.aufs", "dev/console*"]);
+    let output = filter(&["--devices", "skip"], &bytes);
+    assert_eq!(output.status.code(), Some(0), "{}", message(&output));
+    assert!(message(&output).contains("[aufs-bookkeeping]"), "{}", message(&output));
+    let mut archive = tar::Archive::new(&output.stdout[..]);
+    let names = archive.entries().unwrap().map(|entry| entry.unwrap().path().unwrap().to_str().unwrap().to_owned());
+    let names: Vec<_> = names.collect();
+    assert_eq!(names, ["etc/motd", "etc/.wh.issue", "var/.wh..wh..opq", "dev/.wh.console"]);
+    let (code, findings) = check(&["--policy", "paranoid"], &output.stdout);
+    assert_eq!(code, Some(0), "{findings}");
+    let again = filter(&[], &output.stdout);
+    assert_eq!((again.status.code(), message(&again).as_str()), (Some(0), ""));
+    assert!(again.stdout == output.stdout, "a second pass changes nothing");
+}
+
+#[test]
+fn a_refused_layer_ends_with_code_3_and_an_archive_that_readers_report_as_truncated() {
+    let output = filter(&[], &layer(&["first", "null*", "last"]));
+    assert_eq!(output.status.code(), Some(3));
+    let told = message(&output);
+    assert!(told.starts_with("layercage: refused [device-node]: entry 2, byte 1024"), "{told}");
+    assert!(told.contains("What was written before that is truncated, and must not be used"), "{told}");
+    assert!(output.stdout.starts_with(b"first\0") && output.stdout.len() == 1024 + 256);
+    let (code, findings) = check(&[], &output.stdout);
+    assert!(code == Some(3) && findings.contains("[truncated]"), "{findings}");
+}
+
+#[test]
+fn a_reader_that_closes_the_pipe_early_is_a_failure_with_a_message() {
+    let mut command = Command::new(COMMAND);
+    command.arg("filter").stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    drop(child.stdout.take());
+    let mut input = child.stdin.take().unwrap();
+    let bytes = layer(&["a"]);
+    let feed = std::thread::spawn(move || drop(input.write_all(&bytes)));
+    let output = child.wait_with_output().unwrap();
+    feed.join().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert!(message(&output).starts_with("layercage: cannot write to standard output: "), "{}", message(&output));
+}
+
+#[test]
+fn a_refusal_does_not_wait_for_an_input_that_goes_on() {
+    let mut command = Command::new(COMMAND);
+    command.args(["filter", "--jobs", "3"]).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    // It stays open.
+    let mut input = child.stdin.take().unwrap();
+    input.write_all(&layer(&["null*", "more"])).unwrap();
+    let mut written = Vec::new();
+    child.stdout.take().unwrap().read_to_end(&mut written).unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(3));
+    assert_eq!(written.len(), 256);
+    drop(input);
+}
+
+#[test]
+fn what_is_known_of_a_layer_is_verified_before_the_first_byte() {
+    let bytes = layer(&["a", "b"]);
+    let (right, wrong) = (digest(&bytes), digest(b"other"));
+    for option in ["--digest", "--diff-id"] {
+        let output = filter(&[option, &right], &bytes);
+        assert!(output.status.success(), "{}", message(&output));
+        assert!(output.stdout == filter(&[], &bytes).stdout);
+        let output = filter(&[option, &wrong], &bytes);
+        assert_eq!(output.status.code(), Some(3));
+        assert!(message(&output).contains("Nothing of the layer was written"), "{}", message(&output));
+        assert_eq!(output.stdout.len(), 256, "no archive to any reader");
+    }
+    let output = filter(&["--size", "7"], &bytes);
+    assert!(output.status.code() == Some(3) && message(&output).contains("[size-mismatch]"), "{}", message(&output));
+}
+
+#[test]
+fn standard_input_may_be_a_file_and_compressed() {
+    let bytes = layer(&["a", "b"]);
+    let place = tempfile::tempdir().unwrap();
+    let file = place.path().join("layer.gz");
+    let gzip = Command::new("gzip").arg("-c").stdin(Stdio::piped()).stdout(File::create(&file).unwrap()).spawn();
+    let mut gzip = gzip.unwrap();
+    gzip.stdin.take().unwrap().write_all(&bytes).unwrap();
+    assert!(gzip.wait().unwrap().success());
+    let output = Command::new(COMMAND).arg("filter").stdin(File::open(&file).unwrap()).output().unwrap();
+    assert!(output.status.success() && output.stdout == filter(&[], &bytes).stdout, "{}", message(&output));
+}
+
+#[test]
+fn choices_that_an_archive_cannot_have_are_wrong_usage() {
+    for owners in ["caller", "record"] {
+        let output = filter(&["--owners", owners], &layer(&["a"]));
+        assert_eq!(output.status.code(), Some(2), "{}", message(&output));
+    }
+    let image = layer(&["oci-layout", "index.json"]);
+    let output = filter(&[], &image);
+    assert_eq!(output.status.code(), Some(2), "{}", message(&output));
+    assert!(filter(&["--as", "layer"], &image).status.success());
+}
+
+#[test]
+fn the_report_is_on_standard_error_and_no_file_can_be_written_meanwhile() {
+    let output = filter(&["--json"], &layer(&["a", ".wh..wh.aufs"]));
+    assert!(output.status.success() && output.stdout.starts_with(b"a\0"));
+    let report: Value = serde_json::from_slice(&output.stderr).unwrap();
+    assert_eq!((&report["entries"], &report["notes"][0]["rule"]), (&Value::from(2), &Value::from("aufs-bookkeeping")));
+    let capabilities = report["sandbox"]["capabilities"].as_array().unwrap();
+    assert!(!capabilities.iter().any(|name| name == "chown" || name == "mknod"), "{capabilities:?}");
+    let refused = filter(&["--json"], &layer(&["null*"]));
+    let error: Value = serde_json::from_slice(&refused.stderr).unwrap();
+    assert_eq!((refused.status.code(), &error["exit_code"]), (Some(3), &Value::from(3)));
+    assert!(Path::new(COMMAND).is_absolute());
+}
