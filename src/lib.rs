@@ -75,7 +75,7 @@ pub mod policy {
 pub mod rules {
     pub use crate::words::{
         ArchiveBytes, Because, FoundInstead, JsonProblem, Limit, Limits, Note, Octal, Quirk, QuirkRule, Report, Row,
-        Rule, SizeSeen, Violation, ViolationRule,
+        Rule, SizeSeen, UnsupportedType, Violation, ViolationRule,
     };
 }
 

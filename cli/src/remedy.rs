@@ -1,9 +1,10 @@
 //! What a person can do about an error or a finding, in the options of the command; and the exit codes.
 
 use layercage::Error;
+use layercage::audit::Finding;
 use layercage::error::{Blame, Remedy, SelectBy};
 use layercage::policy::{Devices, Fifos, Links, OwnersKind, SetId, Xattrs};
-use layercage::rules::{Rule, ViolationRule};
+use layercage::rules::ViolationRule;
 
 /// The exit code for an error.
 pub(crate) fn exit_code(error: &Error) -> u8 {
@@ -16,15 +17,13 @@ pub(crate) fn exit_code(error: &Error) -> u8 {
 
 /// What to do about an error, if anything.
 pub(crate) fn of_error(error: &Error) -> Option<String> {
-    match error.rule() {
-        Some(rule) => Some(of_rule(rule)),
-        None => sentence(error.advice(), &error.remedies()),
-    }
+    sentence(error.advice(), &error.remedies()).or_else(|| error.rule_id().map(explain))
 }
 
-/// What to do about a rule that is broken.
-pub(crate) fn of_rule(rule: &Rule) -> String {
-    sentence(rule.advice(), &rule.remedies()).unwrap_or_else(|| explain(rule.id()))
+/// What to do about a rule that is broken at some place.
+pub(crate) fn of_finding(finding: &Finding) -> String {
+    let rule = &finding.rule;
+    sentence(finding.advice(), &rule.remedies()).unwrap_or_else(|| explain(rule.id()))
 }
 
 /// What to do about a violation, whatever it is about in a certain archive.
@@ -93,8 +92,8 @@ fn select(by: SelectBy) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use layercage::error::Misuse;
-    use layercage::rules::{QuirkRule, Violation};
+    use layercage::error::{Misuse, Position};
+    use layercage::rules::{QuirkRule, Rule, Violation};
 
     #[test]
     fn every_remedy_of_every_quirk_is_an_option() {
@@ -113,7 +112,8 @@ mod tests {
     #[test]
     fn a_violation_without_advice_is_explained() {
         assert_eq!(of_violation(ViolationRule::NameClimbs), "`layercage explain name-climbs` says more");
-        assert_eq!(of_rule(&Rule::Violation(Violation::NameClimbs)), of_violation(ViolationRule::NameClimbs));
+        let finding = Finding { rule: Rule::Violation(Violation::NameClimbs), position: Position::default() };
+        assert_eq!(of_finding(&finding), of_violation(ViolationRule::NameClimbs));
         assert!(ViolationRule::ALL.iter().all(|&rule| !of_violation(rule).is_empty()));
     }
 

@@ -8,7 +8,7 @@ use layercage::audit::{Audit, Finding, Observer};
 use layercage::error::{Escaped, Position};
 use layercage::image::{ListedManifest, What};
 use layercage::policy::{Preset, Verdict};
-use layercage::rules::Rule;
+use layercage::rules::{Note, Rule};
 use layercage::sandbox::SandboxStatus;
 use layercage::tar::{Change, ChangeKind, Metadata};
 use layercage::{Policy, Report, Selected};
@@ -165,8 +165,8 @@ struct Helped(BTreeSet<&'static str>);
 
 impl Helped {
     /// What to do about a rule, the first time that it occurs.
-    fn first(&mut self, rule: &Rule) -> Option<String> {
-        self.0.insert(rule.id()).then(|| remedy::of_rule(rule))
+    fn first(&mut self, finding: &Finding) -> Option<String> {
+        self.0.insert(finding.rule.id()).then(|| remedy::of_finding(finding))
     }
 }
 
@@ -224,7 +224,7 @@ impl Observer for Findings {
             Rule::Violation(_) => Verdict::Refuse,
         };
         // Quirks that pass need no help.
-        let help = if verdict == Verdict::Refuse { self.helped.first(&finding.rule) } else { None };
+        let help = if verdict == Verdict::Refuse { self.helped.first(finding) } else { None };
         self.output.line(
             || {
                 let mut object = json!(finding);
@@ -235,7 +235,14 @@ impl Observer for Findings {
             },
             || {
                 let help = help.as_ref().map(|help| format!("\n  help: {help}")).unwrap_or_default();
-                format!("{} {finding}{help}", verdict.name())
+                match (&finding.rule, verdict) {
+                    // As unpacking says it: what is done about the quirk.
+                    (Rule::Quirk(quirk), Verdict::Note) => {
+                        let note = Note { quirk: quirk.clone(), position: finding.position.clone() };
+                        format!("{} {note}", verdict.name())
+                    }
+                    _ => format!("{} {finding}{help}", verdict.name()),
+                }
             },
         );
     }
@@ -304,7 +311,7 @@ impl Observer for Listing {
     fn finding(&mut self, finding: &Finding) {
         if let Rule::Violation(_) = finding.rule {
             self.refused = true;
-            tell::refusal(finding, self.helped.first(&finding.rule).as_deref(), self.output.json);
+            tell::refusal(finding, self.helped.first(finding).as_deref(), self.output.json);
         }
     }
 }

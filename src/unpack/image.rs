@@ -44,7 +44,9 @@ impl Session<'_> {
     pub fn unpack(mut self, image: &Selected, parent: impl AsFd, name: impl AsRef<OsStr>) -> Result<Report, Error> {
         self.judge_image(image)?;
         let mut staged = Staged::beside(parent, name)?.with_durability(self.unpacker().policy().durability());
-        let checked = self.apply_layers(image, numbered(image, stored(image)), staged.rootfs())?;
+        let applied = self.apply_layers(image, numbered(image, stored(image)), staged.rootfs());
+        // What was applied goes with the staging directory.
+        let checked = applied.map_err(Error::without_effect)?;
         staged.commit(checked.into_iter().map(Checked::verified).collect::<Result<_, _>>()?)?;
         Ok(self.into_report())
     }

@@ -66,10 +66,10 @@ pub struct SystemError {
     pub remedies: &'static [Remedy],
 }
 
-/// What a layer that failed has done to its sink.
+/// What a failed operation has left behind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Effect {
-    /// Nothing.
+    /// Nothing: the sink or the file system is as before.
     None,
     /// What came before the failure is applied. Each path has its old or its new state.
     Partial,
@@ -253,8 +253,8 @@ impl Error {
         }
     }
 
-    /// What the layer had done to its sink when it failed. In a [`Staged`](crate::Staged) tree, such changes are never
-    /// visible.
+    /// What the failed operation has left behind: of a layer in its sink, of a whole image in the parent directory. In a
+    /// [`Staged`](crate::Staged) tree, the changes of a layer that failed are never visible.
     pub fn effect(&self) -> Effect {
         self.0.effect
     }
@@ -263,7 +263,7 @@ impl Error {
     /// can do.
     pub fn advice(&self) -> Option<&'static str> {
         match self.kind() {
-            ErrorKind::Refused(rule) => rule.advice(),
+            ErrorKind::Refused(rule) => rule.advice_at(self.position()),
             ErrorKind::System(system) => system.advice,
             ErrorKind::Misuse(misuse) => misuse.advice(),
             _ => None,
@@ -329,6 +329,14 @@ impl Error {
     #[must_use]
     pub(crate) fn in_part(mut self) -> Self {
         self.0.effect = Effect::Partial;
+        self
+    }
+
+    /// Says that nothing is left of what was applied.
+    #[cfg(feature = "image")]
+    #[must_use]
+    pub(crate) fn without_effect(mut self) -> Self {
+        self.0.effect = Effect::None;
         self
     }
 

@@ -41,6 +41,11 @@ impl Escaped {
         Self { bytes: bytes.into(), cut: false }
     }
 
+    /// The bytes as they are, as far as they are kept.
+    pub(super) fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
     /// The escaped text without the quotes around it.
     pub fn unquoted(&self) -> String {
         let mut text = String::with_capacity(self.bytes.len());

@@ -107,7 +107,7 @@ pub enum Misuse {
     #[error("cancelled")]
     Cancelled,
     /// An earlier call failed and left this unusable.
-    #[error("an earlier call on this failed; nothing more can be done with it")]
+    #[error("an earlier call on this value failed, so it cannot be used any more")]
     Poisoned,
 }
 
@@ -139,6 +139,9 @@ impl Misuse {
     pub(super) fn advice(&self) -> Option<&'static str> {
         match self {
             Self::TargetExists { occupant, .. } => Some(occupant.advice()),
+            Self::Poisoned => {
+                Some("drop it and begin again: with a new staged tree and its first layer, or with a new reader")
+            }
             _ => None,
         }
     }

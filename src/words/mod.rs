@@ -1,5 +1,6 @@
 //! Level 0, data types that all modules use. No I/O, no dependency on other modules.
 
+mod broken;
 mod cause;
 mod change;
 mod choice;
@@ -37,10 +38,12 @@ mod source;
 mod sparse;
 mod terms;
 mod timestamp;
+mod unsupported_type;
 mod verdict;
 mod word;
 mod work;
 
+pub use broken::Rule;
 pub use change::{Change, ChangeKind, Skippable};
 pub use choice::{Devices, Durability, Fifos, Links, SetId, Xattrs};
 pub(crate) use deferred::{DeferredWork, Lock};
@@ -68,7 +71,7 @@ pub use remedy::Remedy;
 pub use report::{Finding, Note, Report};
 pub use reserved::is_reserved_name;
 pub(crate) use reserved::{DIGITS, RUN, STAGE, has_digits, refuse_reserved};
-pub use rule::{Quirk, QuirkRule, Row, Rule, Violation, ViolationRule};
+pub use rule::{Quirk, QuirkRule, Row, Violation, ViolationRule};
 pub use rule_data::{ArchiveBytes, Because, FoundInstead, JsonProblem, Octal, SizeSeen};
 #[cfg(feature = "sandbox")]
 pub use sandbox_status::{Forbidden, SandboxStatus};
@@ -76,6 +79,7 @@ pub use source::Source;
 pub use sparse::{Segment, SparseMap};
 pub use terms::{Ownership, Terms};
 pub use timestamp::{TimeOutOfRange, Timestamp};
+pub use unsupported_type::UnsupportedType;
 pub use verdict::{Preset, Verdict};
 pub use word::UnknownWord;
 #[cfg(feature = "serde")]

@@ -48,7 +48,7 @@ impl<'a> Component<'a> {
 }
 
 /// The directory in which AUFS keeps the files that have several names, in the root of a layer.
-const PSEUDO_LINKS: &[u8] = b".wh..wh.plnk";
+pub(super) const PSEUDO_LINKS: &[u8] = b".wh..wh.plnk";
 
 /// A name in a layer: an entry's path or a hard link's target, as components from the image's root.
 ///

@@ -13,10 +13,10 @@ pub struct Note {
     pub position: Position,
 }
 
-/// The id in brackets, the position and the sentence.
+/// The id in brackets, the position, and what was done about the quirk.
 impl Display for Note {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.position.message(self.quirk.id(), &self.quirk))
+        f.write_str(&self.position.message(self.quirk.id(), &self.quirk.noted()))
     }
 }
 
@@ -33,6 +33,13 @@ pub struct Finding {
 impl Display for Finding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.position.message(self.rule.id(), &self.rule))
+    }
+}
+
+impl Finding {
+    /// What a person can do about it outside of this library, if anything: the same as for an error at this position.
+    pub fn advice(&self) -> Option<&'static str> {
+        self.rule.advice_at(&self.position)
     }
 }
 
@@ -100,7 +107,7 @@ impl Report {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::words::{Error, Violation};
+    use crate::words::{DeviceKind, Error, Octal, Violation};
 
     fn report(quirks: impl IntoIterator<Item = Quirk>) -> Report {
         let mut report = Report::default();
@@ -119,6 +126,24 @@ mod tests {
         assert_eq!(kept, [Quirk::RaggedEnd { bytes: 7 }, Quirk::OneZeroBlock]);
         assert_eq!(merged.count("duplicate-path"), 2 * (Report::KEPT as u64 + 5));
         assert_eq!((merged.count("ragged-end"), merged.count("one-zero-block")), (3, 1));
+    }
+
+    #[test]
+    fn a_note_says_what_was_done_and_a_finding_does_not() {
+        let device = Quirk::DeviceNode { kind: DeviceKind::Character, major: 5, minor: 1 };
+        let position = Position::default();
+        let note = Note { quirk: device.clone(), position: position.clone() };
+        assert_eq!(note.to_string(), "[device-node]: a device node is dropped: kind character, major 5, minor 1");
+        let finding = Finding { rule: Rule::Quirk(device), position: position.clone() };
+        assert_eq!(finding.to_string(), "[device-node]: a device node: kind character, major 5, minor 1");
+        for quirk in [Quirk::DeviceZero, Quirk::Fifo, Quirk::SetId { mode: Octal(0o4755) }] {
+            let note = Note { quirk, position: position.clone() }.to_string();
+            assert!(note.contains("dropped"), "{note}");
+        }
+        assert_eq!(
+            Note { quirk: Quirk::GzipPadding, position }.to_string(),
+            "[gzip-padding]: zeros follow the compressed data"
+        );
     }
 
     #[test]

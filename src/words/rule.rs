@@ -4,7 +4,7 @@
 //! speaks of rules (messages, policies, documentation, tests) reads this table.
 
 use super::rule_data::{ArchiveBytes, Because, FoundInstead, JsonProblem, Octal, SizeSeen};
-use super::{DeviceKind, Digest, Escaped, FileKind, Limit, Preset, Timestamp, Verdict, named};
+use super::{DeviceKind, Digest, Escaped, FileKind, Limit, Preset, Timestamp, UnsupportedType, Verdict, named};
 use std::fmt::{self, Display};
 
 /// One row of the table of rules.
@@ -15,6 +15,9 @@ pub struct Row {
     pub id: &'static str,
     /// What the rule says an archive has.
     pub sentence: &'static str,
+    /// What a note says instead of the sentence. `None` if the sentence also fits a note: it says what was done, or
+    /// nothing was changed.
+    pub noted: Option<&'static str>,
     /// What the user can do about a refusal outside of this library. `None` if there is nothing beside the
     /// [remedies](crate::error::Remedy).
     pub advice: Option<&'static str>,
@@ -36,7 +39,7 @@ impl Row {
 
 macro_rules! rules {
     ($what:literal $(#[$doc:meta])* $kind:ident, $(#[$id_doc:meta])* $ids:ident { $(
-        $id:literal $variant:ident $({ $($field:ident: $type:ty),+ })? $sentence:literal $(advice $advice:literal)? $(= $verdicts:expr)?;
+        $id:literal $variant:ident $({ $($field:ident: $type:ty),+ })? $sentence:literal $(noted $noted:literal)? $(advice $advice:literal)? $(= $verdicts:expr)?;
     )* }) => {
         $(#[$doc])*
         #[derive(Debug, Clone, PartialEq, Eq)]
@@ -66,7 +69,8 @@ macro_rules! rules {
             /// The row of the table.
             pub fn row(self) -> Row {
                 match self { $(Self::$variant => Row {
-                    id: $id, sentence: $sentence, advice: advice!($($advice)?), verdicts: verdicts!($($verdicts)?),
+                    id: $id, sentence: $sentence, noted: optional!($($noted)?), advice: optional!($($advice)?),
+                    verdicts: verdicts!($($verdicts)?),
                 }),* }
             }
         }
@@ -92,11 +96,7 @@ macro_rules! rules {
 
         impl Display for $kind {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str(self.rule().row().sentence)?;
-                for (index, (name, value)) in self.data().into_iter().enumerate() {
-                    write!(f, "{}{} {value}", if index == 0 { ": " } else { ", " }, name.replace('_', " "))?;
-                }
-                Ok(())
+                write_with_data(f, self.rule().row().sentence, self.data())
             }
         }
 
@@ -276,13 +276,22 @@ macro_rules! verdicts {
     };
 }
 
-macro_rules! advice {
+macro_rules! optional {
     () => {
         None
     };
-    ($advice:literal) => {
-        Some($advice)
+    ($text:literal) => {
+        Some($text)
     };
+}
+
+/// Writes a sentence and the data that it speaks of.
+fn write_with_data(f: &mut fmt::Formatter<'_>, sentence: &str, data: Vec<(&str, String)>) -> fmt::Result {
+    f.write_str(sentence)?;
+    for (index, (name, value)) in data.into_iter().enumerate() {
+        write!(f, "{}{} {value}", if index == 0 { ": " } else { ", " }, name.replace('_', " "))?;
+    }
+    Ok(())
 }
 
 /// Ordinary: it passes unless the policy asks for a note or a refusal.
@@ -325,8 +334,7 @@ rules! {
         "whiteout-type" WhiteoutType "a whiteout is neither a regular file nor a hard link";
         "whiteout-with-content" WhiteoutWithContent { size: u64 } "a whiteout has content";
         // Types and numbers.
-        "entry-type" EntryType { flag: Escaped, meaning: &'static str } "an entry has a type that layers do not support"
-            advice "tar's `--label`, `--multi-volume` and `--listed-incremental` write such entries: pack the layer without them";
+        "entry-type" EntryType { flag: Escaped, meaning: UnsupportedType } "an entry has a type that layers do not support";
         "not-a-tar" NotATar { found: FileKind } "not a tar archive or a supported compressed tar"
             advice "a layer is a tar archive, plain or compressed with gzip or zstd";
         "header-checksum" HeaderChecksum { stored: u64, computed: u64 } "the checksum of a header is wrong";
@@ -407,15 +415,17 @@ rules! {
     Quirk,
     /// The name of a quirk, by which a policy decides it.
     QuirkRule {
-        "device-node" DeviceNode { kind: DeviceKind, major: u32, minor: u32 } "a device node"
+        "device-node" DeviceNode { kind: DeviceKind, major: u32, minor: u32 } "a device node" noted "a device node is dropped"
             advice "base images have these" = COMPATIBLE;
         "device-zero" DeviceZero "a character device has the number 0:0, which overlay file systems use for whiteouts"
+            noted "a character device is dropped, because it has the number 0:0, which overlay file systems use for whiteouts"
             advice "images that contain the storage of another engine have these, and no policy creates them" = COMPATIBLE;
-        "fifo" Fifo "a named pipe" = PASSED;
-        "setid" SetId { mode: Octal } "a setuid, setgid or sticky bit"
+        "fifo" Fifo "a named pipe" noted "a named pipe is dropped" = PASSED;
+        "setid" SetId { mode: Octal } "a setuid, setgid or sticky bit" noted "the setuid, setgid and sticky bits are dropped"
             advice "base images have these" = PASSED;
         "link-parent" LinkParent { target: Escaped } "a parent of the name is a symbolic link" = PASSED;
-        "link-climbs" LinkClimbs { target: Escaped } "a parent of the name is a symbolic link that leads above the root" = COMPATIBLE;
+        "link-climbs" LinkClimbs { target: Escaped } "a parent of the name is a symbolic link that leads above the root"
+            noted "a parent of the name is a symbolic link that leads above the root: it is followed to the root" = COMPATIBLE;
         "whiteout-behind-own-link" WhiteoutBehindOwnLink "the parent of a whiteout is a link or a file of the same layer: nothing is removed" = NOTED;
         "whiteout-of-own" WhiteoutOfOwn "a whiteout names a path of its own layer: entries of this layer stay, because a whiteout applies to lower layers only" = NOTED;
         "opaque-behind-own" OpaqueBehindOwn "an opaque marker follows entries of its own layer, which stay" = PASSED;
@@ -476,70 +486,25 @@ rules! {
     }
 }
 
+impl Quirk {
+    /// What a note says of the quirk: the sentence, or what was done, and the data.
+    pub(super) fn noted(&self) -> impl Display {
+        struct Noted<'q>(&'q Quirk);
+        impl Display for Noted<'_> {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                let row = self.0.rule().row();
+                write_with_data(f, row.noted.unwrap_or(row.sentence), self.0.data())
+            }
+        }
+        Noted(self)
+    }
+}
+
 impl Violation {
     /// Parses a digest that an archive contains.
     #[cfg(feature = "image")]
     pub(crate) fn parse_digest(text: &str) -> Result<Digest, Self> {
         text.parse().map_err(|_| Self::DigestMalformed { text: Escaped::new(text.as_bytes()) })
-    }
-}
-
-/// A rule that an archive broke.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Rule {
-    /// Refused under every policy.
-    Violation(Violation),
-    /// Refused because the policy says so.
-    Quirk(Quirk),
-}
-
-impl Rule {
-    /// The rule's stable id.
-    pub fn id(&self) -> &'static str {
-        self.row().id
-    }
-
-    /// What the user can do about it outside of this library: the advice of the rule's row, or a more exact one for
-    /// what was found. [`Rule::remedies`] has what this library can do.
-    pub fn advice(&self) -> Option<&'static str> {
-        match self {
-            Self::Violation(Violation::NotATar { found }) => Some(found.advice()),
-            Self::Violation(Violation::NotAnImage { because }) => because.advice.or(self.row().advice),
-            Self::Quirk(Quirk::UnmarkedEnd { bytes: ArchiveBytes(0) }) => {
-                Some("the file is empty: write or fetch it again. An empty layer is accepted with its digest")
-            }
-            _ => self.row().advice,
-        }
-    }
-
-    /// The data that the sentence speaks of, by their names.
-    pub fn data(&self) -> Vec<(&'static str, String)> {
-        match self {
-            Self::Violation(violation) => violation.data(),
-            Self::Quirk(quirk) => quirk.data(),
-        }
-    }
-
-    /// The verdict of a preset: a violation is refused by all of them.
-    pub fn verdict(&self, preset: Preset) -> Verdict {
-        self.row().verdict(preset)
-    }
-
-    /// The rule's row.
-    pub fn row(&self) -> Row {
-        match self {
-            Self::Violation(violation) => violation.rule().row(),
-            Self::Quirk(quirk) => quirk.rule().row(),
-        }
-    }
-}
-
-impl Display for Rule {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Violation(violation) => violation.fmt(f),
-            Self::Quirk(quirk) => quirk.fmt(f),
-        }
     }
 }
 

@@ -9,6 +9,7 @@ use super::{
 use serde::de::{Deserialize, Deserializer};
 use serde::ser::{Serialize, SerializeMap, Serializer};
 use std::collections::BTreeMap;
+use std::fmt::Display;
 
 impl Serialize for Escaped {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -73,7 +74,7 @@ impl Serialize for Finding {
         let mut map = serializer.serialize_map(None)?;
         map.serialize_entry("type", "finding")?;
         place(&mut map, &self.position)?;
-        rule(&mut map, &self.rule)?;
+        rule(&mut map, &self.rule, &self.rule)?;
         map.end()
     }
 }
@@ -83,7 +84,7 @@ impl Serialize for Note {
         let mut map = serializer.serialize_map(None)?;
         map.serialize_entry("type", "note")?;
         place(&mut map, &self.position)?;
-        rule(&mut map, &Rule::Quirk(self.quirk.clone()))?;
+        rule(&mut map, &Rule::Quirk(self.quirk.clone()), &self.quirk.noted())?;
         map.end()
     }
 }
@@ -117,7 +118,7 @@ impl Serialize for Error {
         place(&mut map, self.position())?;
         map.serialize_entry("blame", &self.blame())?;
         match self.rule() {
-            Some(refused) => rule(&mut map, refused)?,
+            Some(refused) => rule(&mut map, refused, refused)?,
             None => map.serialize_entry("message", &self.message())?,
         }
         if let Some(advice) = self.advice() {
@@ -199,11 +200,11 @@ fn place<M: SerializeMap>(map: &mut M, position: &Position) -> Result<(), M::Err
     }
 }
 
-fn rule<M: SerializeMap>(map: &mut M, rule: &Rule) -> Result<(), M::Error> {
+fn rule<M: SerializeMap>(map: &mut M, rule: &Rule, message: &dyn Display) -> Result<(), M::Error> {
     map.serialize_entry("rule", rule.id())?;
     map.serialize_entry("kind", if matches!(rule, Rule::Quirk(_)) { "quirk" } else { "violation" })?;
     map.serialize_entry("default", &rule.verdict(Preset::Default))?;
-    map.serialize_entry("message", &rule.to_string())?;
+    map.serialize_entry("message", &message.to_string())?;
     map.serialize_entry("data", &rule.data().into_iter().collect::<BTreeMap<_, _>>())
 }
 

@@ -78,7 +78,9 @@ fn a_cancelled_unpacking_leaves_nothing_at_whatever_moment_and_on_however_many_t
     for jobs in 1..=3 {
         for moment in [0, 1, 2, calls / 3, calls / 2, calls - 2, calls - 1] {
             let place = tempfile::tempdir().unwrap();
-            assert_cancelled(&unpack(place.path(), jobs, after(moment)).unwrap_err());
+            let error = unpack(place.path(), jobs, after(moment)).unwrap_err();
+            assert_cancelled(&error);
+            assert_eq!(error.effect(), Effect::None, "{jobs} threads, call {moment} of {calls}");
             assert_eq!(fs::read_dir(place.path()).unwrap().count(), 0, "{jobs} threads, call {moment} of {calls}");
         }
     }

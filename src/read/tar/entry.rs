@@ -2,7 +2,8 @@
 
 use super::{extended::Extended, header::Header, quirk_set::QuirkSet, sparse::Layout};
 use crate::words::{
-    DeviceKind, EntryKind, Escaped, Limit, Limits, LinkTarget, Metadata, Quirk, QuirkRule, Timestamp, Violation,
+    DeviceKind, EntryKind, Escaped, Limit, Limits, LinkTarget, Metadata, Quirk, QuirkRule, Timestamp, UnsupportedType,
+    Violation,
 };
 
 /// An entry without its name.
@@ -55,7 +56,7 @@ pub(crate) fn compose(
             quirks.add(Quirk::OldSparseFile);
             file(header, name, size, quirks)?
         }
-        flag => return Err(Violation::EntryType { flag: Escaped::new(&[flag]), meaning: meaning(flag) }),
+        flag => return Err(Violation::EntryType { flag: Escaped::new(&[flag]), meaning: UnsupportedType::of(flag) }),
     };
     // Commons Compress creates a directory for every name with a slash at its end, even for a link.
     if ends_like_directory(name) && !matches!(kind, EntryKind::File { .. } | EntryKind::Directory) {
@@ -96,20 +97,6 @@ pub(crate) fn compose(
         xattrs: pax.xattrs,
     };
     Ok(Composed { kind, metadata, stored: size, sparse })
-}
-
-/// The meaning of an unsupported type, for messages.
-fn meaning(flag: u8) -> &'static str {
-    match flag {
-        b'A' => "a Solaris ACL",
-        b'D' => "a directory of a GNU incremental archive",
-        b'I' => "an inode without content, by star",
-        b'M' => "a part of a GNU multi-volume archive",
-        b'N' => "a list of long names, by an old GNU tar",
-        b'V' => "a GNU volume label",
-        b'X' => "a Solaris extended header",
-        _ => "unknown",
-    }
 }
 
 /// Returns the size: that of the record, as in Go. Both should be equal if eleven octal digits can hold the size of the

@@ -12,10 +12,16 @@ fn a_main_that_returns_an_error_prints_what_is_wrong_and_what_to_do() {
     let (first, second) = lines.split_once('\n').unwrap();
     assert_eq!(first, error.to_string());
     assert_eq!(second, "help: base images have these: handle devices as `skip`");
-    let error = Error::from(Misuse::Poisoned);
+    let error = Error::from(Misuse::Cancelled);
     assert_eq!(format!("{error:?}"), error.to_string(), "where there is nothing to do, it is one line");
     let error = Error::system("openat", b"a", ErrorKind::NotFound);
     assert_eq!(format!("{error:?}"), "openat(\"a\"): entity not found", "why it failed is in it");
+}
+
+#[test]
+fn what_failed_before_says_that_it_has_to_be_dropped() {
+    let error = format!("{:?}", Error::from(Misuse::Poisoned));
+    assert!(error.contains("failed") && error.contains("\nhelp: drop it and begin again"), "{error}");
 }
 
 /// An error as the author of a reader has them.

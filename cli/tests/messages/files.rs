@@ -1,0 +1,120 @@
+//! The files of the cases: archives, images, and what is neither.
+
+use sha2::{Digest as _, Sha256};
+use std::fmt::Write as _;
+use std::fs;
+use std::path::Path;
+
+pub(crate) fn put(at: &Path, name: &str, content: &[u8]) {
+    fs::write(at.join(name), content).unwrap();
+}
+
+/// A header with its checksum, and the content.
+pub(crate) fn entry(name: &str, flag: u8, target: &str, content: &[u8]) -> Vec<u8> {
+    let mut header = tar::Header::new_ustar();
+    let bytes = header.as_mut_bytes();
+    bytes[..name.len()].copy_from_slice(name.as_bytes());
+    bytes[156] = flag;
+    bytes[157..157 + target.len()].copy_from_slice(target.as_bytes());
+    header.set_mode(0o644);
+    header.set_uid(0);
+    header.set_gid(0);
+    header.set_mtime(0);
+    header.set_size(content.len() as u64);
+    header.set_cksum();
+    let mut entry = [header.as_bytes(), content].concat();
+    entry.resize(entry.len().next_multiple_of(512), 0);
+    entry
+}
+
+pub(crate) fn ended(entries: &[Vec<u8>]) -> Vec<u8> {
+    [entries.concat(), vec![0; 1_024]].concat()
+}
+
+pub(crate) fn tar(files: &[(&str, &[u8])]) -> Vec<u8> {
+    ended(&files.iter().map(|(name, content)| entry(name, b'0', "", content)).collect::<Vec<_>>())
+}
+
+pub(crate) fn device() -> Vec<u8> {
+    let mut header = tar::Header::new_ustar();
+    header.set_path("dev/console").unwrap();
+    header.set_entry_type(tar::EntryType::Char);
+    header.set_mode(0o600);
+    header.set_uid(0);
+    header.set_gid(0);
+    header.set_size(0);
+    header.set_device_major(5).unwrap();
+    header.set_device_minor(1).unwrap();
+    header.set_cksum();
+    ended(&[header.as_bytes().to_vec()])
+}
+
+pub(crate) fn climbing() -> Vec<u8> {
+    ended(&[entry("opt/app", b'2', "../../etc", b""), entry("opt/app/passwd", b'0', "", b"x")])
+}
+
+/// Four KiB or more in which these bytes stand at this place.
+pub(crate) fn block(at: usize, bytes: &[u8]) -> Vec<u8> {
+    let mut block = vec![0; at];
+    block.extend_from_slice(bytes);
+    block.resize(block.len().max(4_096), 0);
+    block
+}
+
+/// Each byte as a character, as PowerShell decodes what a program prints.
+pub(crate) fn utf16(bytes: &[u8]) -> Vec<u8> {
+    [0xff, 0xfe].into_iter().chain(bytes.iter().flat_map(|&byte| [byte, 0])).collect()
+}
+
+/// A gzip member of one block that is stored as it is (RFC 1952, RFC 1951 section 3.2.4).
+pub(crate) fn gzip(bytes: &[u8]) -> Vec<u8> {
+    let length = u16::try_from(bytes.len()).unwrap();
+    let sum = !bytes.iter().fold(u32::MAX, |sum, &byte| {
+        (0..8).fold(sum ^ u32::from(byte), |sum, _| sum >> 1 ^ if sum & 1 == 1 { 0xedb8_8320 } else { 0 })
+    });
+    let mut member = b"\x1f\x8b\x08\0\0\0\0\0\0\xff\x01".to_vec();
+    member.extend(length.to_le_bytes().into_iter().chain((!length).to_le_bytes()));
+    member.extend_from_slice(bytes);
+    member.extend(sum.to_le_bytes().into_iter().chain(u32::from(length).to_le_bytes()));
+    member
+}
+
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().fold(String::new(), |mut hex, byte| {
+        write!(hex, "{byte:02x}").unwrap();
+        hex
+    })
+}
+
+pub(crate) fn image_layer() -> Vec<u8> {
+    tar(&[("etc/motd", b"hello")])
+}
+
+/// A layout `app` of one image `latest` for linux/amd64.
+pub(crate) fn image(at: &Path) {
+    image_of(at, &image_layer());
+}
+
+/// The same of another layer.
+pub(crate) fn image_of(at: &Path, layer: &[u8]) {
+    fs::create_dir_all(at.join("app/blobs/sha256")).unwrap();
+    let blob = |bytes: &[u8]| {
+        put(&at.join("app/blobs/sha256"), &hex(bytes), bytes);
+        format!(r#""digest":"sha256:{}","size":{}"#, hex(bytes), bytes.len())
+    };
+    let diff_id = hex(layer);
+    let config = format!(
+        r#"{{"architecture":"amd64","os":"linux","rootfs":{{"type":"layers","diff_ids":["sha256:{diff_id}"]}}}}"#
+    );
+    let manifest = format!(
+        r#"{{"schemaVersion":2,"config":{{"mediaType":"application/vnd.oci.image.config.v1+json",{}}},"layers":[{{"mediaType":"application/vnd.oci.image.layer.v1.tar",{}}}]}}"#,
+        blob(config.as_bytes()),
+        blob(layer)
+    );
+    let index = format!(
+        r#"{{"schemaVersion":2,"manifests":[{{"mediaType":"application/vnd.oci.image.manifest.v1+json",{},"platform":{{"architecture":"amd64","os":"linux"}},"annotations":{{"org.opencontainers.image.ref.name":"latest"}}}}]}}"#,
+        blob(manifest.as_bytes())
+    );
+    put(at, "app/index.json", index.as_bytes());
+    put(at, "app/oci-layout", br#"{"imageLayoutVersion":"1.0.0"}"#);
+}
