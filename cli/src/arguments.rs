@@ -58,7 +58,7 @@ pub(crate) enum Command {
     Check(Check),
     /// Print the changes of an image or a layer, one per line.
     List(List),
-    /// Print the rules for images and layers, and what each policy does about them.
+    /// Print the rules for images and layers and what each policy does about them, and the limits and their defaults.
     Rules,
     /// Explain a rule or a limit: what it means, why it matters, which tools cause it, and what to do.
     Explain {
@@ -164,7 +164,7 @@ pub(crate) struct List {
     /// ID, names.
     #[arg(long)]
     pub(crate) images: bool,
-    /// Change a limit; an unknown name lists them all.
+    /// Change a limit; `layercage rules` lists them. `off` removes it.
     #[arg(long, value_name = "NAME=AMOUNT", value_parser = parse_limit)]
     limit: Vec<(Limit, u64)>,
     #[command(flatten)]
@@ -200,7 +200,7 @@ pub(crate) struct Input {
 #[derive(Debug, Args)]
 pub(crate) struct Threads {
     /// The number of threads, at most 3; with 1, there is no parallelism. The default is the number of processors.
-    #[arg(long, value_name = "THREADS")]
+    #[arg(long, value_name = "THREADS", value_parser = parse_jobs)]
     jobs: Option<NonZeroUsize>,
 }
 
@@ -231,4 +231,8 @@ impl Working {
     pub(crate) fn jobs(&self) -> NonZeroUsize {
         self.threads.jobs()
     }
+}
+
+fn parse_jobs(text: &str) -> Result<NonZeroUsize, String> {
+    text.parse().map_err(|_| "a number of threads from 1 is needed; more than 3 are not used".to_owned())
 }

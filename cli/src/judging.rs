@@ -8,6 +8,7 @@ use layercage::policy::{
 use layercage::rules::{Limit, QuirkRule, ViolationRule};
 use layercage::tar::Timestamp;
 use layercage::{Limits, Policy};
+use std::fmt::Display;
 
 /// Parses the words of a choice.
 macro_rules! words {
@@ -65,7 +66,7 @@ pub(crate) struct Judging {
     /// Refuse a quirk, whatever the policy says.
     #[arg(long, value_name = "RULE", value_parser = parse_rule)]
     refuse: Vec<QuirkRule>,
-    /// Change a limit; an unknown name lists them all.
+    /// Change a limit; `layercage rules` lists them. `off` removes it.
     #[arg(long, value_name = "NAME=AMOUNT", value_parser = parse_limit)]
     limit: Vec<(Limit, u64)>,
 }
@@ -89,11 +90,41 @@ impl Judging {
         // Options that contradict each other are an error: either choice would do what the user ruled out.
         let wanted = [("--allow", &self.allow, Verdict::Note), ("--refuse", &self.refuse, Verdict::Refuse)];
         for (option, rules, verdict) in wanted {
-            if let Some(rule) = rules.iter().find(|&&rule| policy.verdict(rule) != verdict) {
-                return Err(format!("`{option} {}` contradicts another option", rule.row().id));
+            if let Some(&rule) = rules.iter().find(|&&rule| policy.verdict(rule) != verdict) {
+                let other = self.choice(rule).unwrap_or_else(|| match verdict {
+                    Verdict::Refuse => format!("--allow {rule}"),
+                    _ => format!("--refuse {rule}"),
+                });
+                let effect = match policy.verdict(rule) {
+                    Verdict::Pass => "lets it pass without a note",
+                    Verdict::Note => "lets it pass with a note",
+                    Verdict::Refuse => "refuses it",
+                };
+                return Err(format!("`{option} {rule}` contradicts `{other}`, which {effect}: leave one of them out"));
             }
         }
         Ok(policy)
+    }
+
+    /// The option with a choice that decides about a rule, if it is given.
+    fn choice(&self, rule: QuirkRule) -> Option<String> {
+        let option = |name: &str, choice: Option<&dyn Display>| choice.map(|choice| format!("--{name} {choice}"));
+        match rule {
+            QuirkRule::DeviceNode | QuirkRule::DeviceZero => option("devices", self.devices.as_ref().map(|c| c as _)),
+            QuirkRule::Fifo => option("fifos", self.fifos.as_ref().map(|c| c as _)),
+            QuirkRule::SetId => option("setid", self.setid.as_ref().map(|c| c as _)),
+            QuirkRule::LinkParent | QuirkRule::LinkClimbs => option("links", self.links.as_ref().map(|c| c as _)),
+            QuirkRule::XattrDropped | QuirkRule::XattrUnsupported => {
+                option("xattrs", self.xattrs.as_ref().map(|c| c as _))
+            }
+            QuirkRule::OwnerToCaller | QuirkRule::OwnerUnmapped if !self.uid_map.is_empty() => {
+                Some("--uid-map".to_owned())
+            }
+            QuirkRule::OwnerToCaller | QuirkRule::OwnerUnmapped => {
+                option("owners", self.owners.as_ref().map(|c| c as _))
+            }
+            _ => None,
+        }
     }
 
     /// Ranges without `--owners` mean `--owners map`. No other choice takes ranges.
@@ -122,21 +153,21 @@ pub(crate) fn limits(changed: &[(Limit, u64)]) -> Limits {
 
 fn parse_rule(id: &str) -> Result<QuirkRule, String> {
     if id.parse::<ViolationRule>().is_ok() {
-        return Err("this rule holds under every policy".to_owned());
+        return Err(format!(
+            "this is a violation, which is refused under every policy; `layercage explain {id}` says more"
+        ));
     }
-    id.parse().map_err(|_| "there is no such rule; `layercage rules` lists them".to_owned())
+    if id.parse::<Limit>().is_ok() {
+        return Err(format!("this is a limit; `--limit {id}=AMOUNT` changes it"));
+    }
+    id.parse().map_err(|_| "no rule has this id; `layercage rules` lists all".to_owned())
 }
 
 pub(crate) fn parse_limit(text: &str) -> Result<(Limit, u64), String> {
     let (name, amount) = text.split_once('=').ok_or("NAME=AMOUNT is needed")?;
-    let limit: Limit = name.parse().map_err(|_| {
-        let default = |limit: &Limit| match limit.default() {
-            Limit::OFF => "off".to_owned(),
-            amount => amount.to_string(),
-        };
-        let all = Limit::ALL.iter().map(|limit| format!("{limit}={}", default(limit))).collect::<Vec<_>>();
-        format!("the limits and their defaults are {}", all.join(", "))
-    })?;
+    let limit: Limit = name
+        .parse()
+        .map_err(|_| "no limit has this name; `layercage rules` lists all, with their defaults".to_owned())?;
     match amount {
         "off" => Ok((limit, Limit::OFF)),
         _ => amount.parse().map(|amount| (limit, amount)).map_err(|_| "a decimal number or `off` is needed".to_owned()),

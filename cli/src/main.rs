@@ -1,6 +1,7 @@
 //! The command `layercage`: unpacks container images and applies single layers, safely.
 
 mod arguments;
+mod elsewhere;
 mod explain;
 mod filter;
 mod judging;
@@ -14,6 +15,7 @@ mod sandbox;
 mod selection;
 mod signals;
 mod tell;
+mod temporary;
 
 use clap::Parser;
 use std::process::ExitCode;

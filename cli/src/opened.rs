@@ -2,7 +2,9 @@
 
 #![expect(clippy::disallowed_methods, reason = "the user who types a path has the authority over it")]
 
+use crate::elsewhere;
 use crate::tell::Failure;
+use cap_std::ambient_authority;
 use cap_std::fs::Dir;
 use layercage::image::ImageForm;
 use std::ffi::OsStr;
@@ -29,14 +31,35 @@ pub(crate) enum Thing {
 }
 
 impl Opened {
-    /// Opens what is called so, `-` being standard input; where there is nothing, what is called like one of the parts
-    /// before a colon. What follows the colon is a tag, in which further colons and slashes may stand.
+    /// Opens an input. `-` is standard input. If nothing has the name `path`, a part of it before a colon is the name, and
+    /// the rest is a tag, which may contain colons and slashes.
     ///
-    /// A path may have one of skopeo's words in front of it. What exists under a name that begins with this word and
-    /// goes on comes first, and what is called like the word alone comes last: `oci:latest` is the tag of a directory
-    /// `oci` where there is no `latest`.
+    /// A path may begin with one of skopeo's words. A file whose name includes the word comes first. The word alone comes
+    /// last: `oci:latest` is the tag `latest` of a directory `oci` only if nothing is called `latest`.
     pub(crate) fn find(path: &Path) -> Result<Self, Failure> {
         let bytes = path.as_os_str().as_bytes();
+        if let Some(found) = Self::find_named(bytes)? {
+            return match found.tag.as_deref().and_then(|tag| elsewhere::before_digest(tag.as_bytes())) {
+                Some(_) => Err(elsewhere::digest_behind(path)),
+                None => Ok(found),
+            };
+        }
+        if let Some(name) = elsewhere::before_digest(bytes)
+            && Self::find_named(name)?.is_some()
+        {
+            return Err(elsewhere::digest_behind(path));
+        }
+        Err(elsewhere::failure(path).unwrap_or_else(|| {
+            let nowhere = Self::open(path).err().unwrap_or_else(|| io::ErrorKind::NotFound.into());
+            Failure::open(path, nowhere).with_help(
+                "give the path of a file or directory; `skopeo copy docker://NAME oci:DIR` fetches an image from a \
+                 registry"
+                    .to_owned(),
+            )
+        }))
+    }
+
+    fn find_named(bytes: &[u8]) -> Result<Option<Self>, Failure> {
         let (form, rest) = match split_at(bytes, bytes.iter().position(|byte| *byte == b':').unwrap_or(bytes.len())) {
             Some((word, rest)) => {
                 (std::str::from_utf8(word).ok().and_then(|word| word.parse::<ImageForm>().ok()), rest)
@@ -46,20 +69,13 @@ impl Opened {
         // How long the word alone is.
         let word = if form.is_some() { bytes.len() - rest.len() - 1 } else { 0 };
         if let Some(found) = Self::named(bytes, word, None)? {
-            return Ok(found);
+            return Ok(Some(found));
         }
-        if let Some(form) = form
-            && let Some(found) = Self::named(rest, 0, Some(form))?
-        {
-            return Ok(found);
+        let Some(form) = form else { return Ok(None) };
+        match Self::named(rest, 0, Some(form))? {
+            Some(found) => Ok(Some(found)),
+            None => Self::tagged(bytes, word, None),
         }
-        if form.is_some()
-            && let Some(found) = Self::tagged(bytes, word, None)?
-        {
-            return Ok(found);
-        }
-        let nowhere = Self::open(path).err().unwrap_or_else(|| io::ErrorKind::NotFound.into());
-        Err(Failure::open(path, nowhere))
     }
 
     /// Opens what is called so, or like a part before a colon that is longer than `shortest`; `None` when there is
@@ -129,6 +145,11 @@ impl Opened {
 /// What stands before and behind a byte.
 fn split_at(bytes: &[u8], at: usize) -> Option<(&[u8], &[u8])> {
     Some((bytes.get(..at)?, bytes.get(at + 1..)?))
+}
+
+/// Opens a directory that the user named.
+pub(crate) fn open_directory(path: &Path) -> Result<Dir, Failure> {
+    Dir::open_ambient_dir(path, ambient_authority()).map_err(|error| Failure::open(path, error))
 }
 
 /// Whether layercage gives such a name to its own directories.

@@ -1,4 +1,4 @@
-//! `layercage rules` and `layercage explain`: the table of rules and what is behind each, as text or as JSON.
+//! `layercage rules` and `layercage explain`: the tables of rules and limits and what is behind each, as text or as JSON.
 
 use crate::explain::explanation;
 use crate::remedy;
@@ -10,14 +10,32 @@ use serde_json::{Map, Value, json};
 use std::io;
 
 /// Prints the rules, a line each: those that policy decides with the verdict of each preset, then those that
-/// are refused always.
+/// are refused always. After them the limits.
 pub(crate) fn print(mut output: Output) -> io::Result<()> {
     output.heading(|| line("RULE", ["default", "compatible", "paranoid"], "WHAT IS MET"));
     for rule in all() {
         let row = rule.row;
         output.line(|| object(&rule), || line(row.id, row.verdicts.map(Verdict::name), row.sentence));
     }
+    output.heading(|| format!("\n{:<26} {:<13} WHAT IS COUNTED", "LIMIT", "default"));
+    for &limit in Limit::ALL {
+        let default = Some(limit.default()).filter(|&amount| amount != Limit::OFF);
+        output.line(
+            || json!({"type": "limit", "id": limit.id(), "default": default}),
+            || {
+                let default = default.map_or_else(|| "off".to_owned(), |amount| amount.to_string());
+                format!("{:<26} {default:<13} {}", limit.id(), counted(limit))
+            },
+        );
+    }
     output.finish()
+}
+
+/// The first sentence about a limit.
+fn counted(limit: Limit) -> &'static str {
+    let what = explanation(limit.id()).and_then(|text| text.strip_prefix("What: ")).unwrap_or_default();
+    let line = what.lines().next().unwrap_or_default();
+    line.split_once(". ").map_or(line, |(first, _)| first).trim_end_matches('.')
 }
 
 /// A rule or a limit with its long form.
@@ -67,7 +85,7 @@ pub(crate) fn unknown(id: &str) -> String {
         true => String::new(),
         false => format!("; similar are {}", close.join(", ")),
     };
-    format!("no rule and no limit is called {}{close}; `layercage rules` lists the rules", Escaped::new(id.as_bytes()))
+    format!("no rule and no limit is called {}{close}; `layercage rules` lists both", Escaped::new(id.as_bytes()))
 }
 
 impl Explained {

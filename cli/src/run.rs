@@ -1,23 +1,25 @@
-//! Runs the command. Only this file and `opened.rs` open paths of this machine.
+//! Runs the command. Only this file, `opened.rs` and `temporary.rs` open paths of this machine.
 
 #![expect(clippy::disallowed_methods, reason = "the user who types a path has the authority over it")]
 
 use crate::arguments::{Apply, Arguments, Command, Input, List, Unpack};
+use crate::elsewhere;
 use crate::filter;
-use crate::opened::{Opened, Thing, is_reserved};
+use crate::opened::{Opened, Thing, is_reserved, open_directory};
 use crate::progress::Watcher;
 use crate::report::{self, Done, Findings, Judgement, Listing, Output, Seen};
 use crate::rules;
 use crate::sandbox::SandboxChoice;
 use crate::signals::{self, Ignored, Signals};
 use crate::tell::{self, Failure, Left, shown};
-use cap_std::ambient_authority;
-use cap_std::fs::Dir;
+use crate::temporary::{explain_full, scratch, scratch_beside};
 use layercage::audit::{Audit, Lower};
+use layercage::blob::LayerStream;
 use layercage::error::Escaped;
 use layercage::image::{ImageForm, Scratch, What};
 use layercage::sandbox::Sandbox;
-use layercage::{Error, Image, Layer, Limits, Rootfs, Unpacker};
+use layercage::tar::TarReader;
+use layercage::{Error, Expected, Image, Layer, Limits, Rootfs, Unpacker};
 use std::ffi::OsStr;
 use std::fs::File;
 use std::io;
@@ -129,7 +131,7 @@ fn open_input(input: &Input, opened: Opened, sandbox: SandboxChoice, limits: &Li
     let is_stream = matches!(thing, Thing::Stream(_));
     let image = match thing {
         Thing::Directory(_) if input.taken_for == Some(What::Layer) => {
-            return Err(Failure::usage(format!("{} is a directory, and a layer is a file", named(&input.input))));
+            return Err(layer_is_directory(&input.input));
         }
         Thing::Directory(directory) => {
             sandbox.enter(Sandbox::for_reading().read(&directory))?;
@@ -141,13 +143,13 @@ fn open_input(input: &Input, opened: Opened, sandbox: SandboxChoice, limits: &Li
             let (kept, spare) = (scratch(), scratch());
             sandbox.enter(Sandbox::for_reading())?;
             let file = match is_stream {
-                true => kept.and_then(|kept| kept.keep(file, limits)).map_err(Failure::read)?,
+                true => kept.and_then(|kept| kept.keep(file, limits).map_err(explain_full)).map_err(Failure::read)?,
                 false => file,
             };
             if what_is(&file, input, (tag.as_deref(), form), limits)? == What::Layer {
                 return Ok(Taken::Layer(file));
             }
-            Image::open_archive(file, || spare, limits.clone())
+            Image::open_archive(file, || spare, limits.clone()).map_err(explain_full)
         }
     };
     Ok(Taken::Image(Box::new(image)))
@@ -186,10 +188,13 @@ fn run_images(list: &List, sandbox: SandboxChoice, json: bool) -> Result<(), Fai
     }
     let form = opened.form;
     match open_input(input, opened, sandbox, &limits)? {
-        Taken::Layer(_) => Err(Failure::usage(format!(
-            "{} is not the archive of an image, so there are none to list",
-            named(&input.input)
-        ))),
+        Taken::Layer(file) => {
+            // What is not a layer either is called by its name.
+            let stream = LayerStream::open(file, Expected::unchecked(), &limits).map_err(Failure::read)?;
+            TarReader::new(stream, &limits).next_entry().map_err(Failure::read)?;
+            let failure = Failure::usage(format!("{} is a layer, not the archive of an image", named(&input.input)));
+            Err(failure.with_help("without `--images`, `list` prints the changes of a layer".to_owned()))
+        }
         Taken::Image(image) => {
             let image = require_form(*image, form, &input.input)?;
             let manifests = image.and_then(|image| image.manifests()).map_err(Failure::read)?;
@@ -225,6 +230,13 @@ fn what_is(
     }
 }
 
+/// The failure for a directory that is to be read as a layer.
+fn layer_is_directory(path: &Path) -> Failure {
+    Failure::usage(format!("{} is a directory, and a layer is a file", named(path))).with_help(
+        "`layercage unpack` takes the directory of an image; `tar -C DIR -cf FILE .` makes a layer of files".to_owned(),
+    )
+}
+
 /// The name of an input in messages.
 fn named(path: &Path) -> String {
     match path.as_os_str().as_bytes() {
@@ -238,27 +250,12 @@ fn seen(audit: Audit, all: Seen) -> (Audit, Seen) {
     (audit, seen)
 }
 
-/// An unnamed file in the directory for temporary files.
-fn scratch() -> Result<Scratch, Error> {
-    let directory = std::env::temp_dir();
-    let opened = Dir::open_ambient_dir(&directory, ambient_authority());
-    let failed = |error| Error::system("openat", directory.as_os_str().as_bytes(), error);
-    Scratch::beneath(&opened.map_err(failed)?)
-}
-
-/// A directory for the copy of a layer: the one it is applied to, where there will be room if anywhere, or the directory
-/// for temporary files if the user may not write there.
-fn scratch_beside(directory: &Dir, path: &Path) -> Result<Dir, Failure> {
-    match Scratch::beneath(directory) {
-        Ok(_) => directory.try_clone().map_err(|error| Failure::open(path, error)),
-        Err(_) => open_directory(&std::env::temp_dir()),
-    }
-}
-
 fn run_unpack(unpack: &Unpack, sandbox: SandboxChoice, json: bool) -> Result<Done, Failure> {
     let policy = unpack.working.policy(&unpack.judging).map_err(Failure::usage)?;
     let (parent, name) = split(&unpack.rootfs)?;
-    let parent = open_directory(parent)?;
+    let parent = open_directory(parent).map_err(|failure| {
+        failure.with_help("ROOTFS is created in this directory, which must exist and be readable for you".to_owned())
+    })?;
     let left = || Left::Nothing(unpack.rootfs.clone());
     let Opened { thing, tag, form } = Opened::find(&unpack.image)?;
     let selector = unpack.selection.selector(tag.as_deref()).map_err(Failure::usage)?;
@@ -304,12 +301,18 @@ fn run_apply(apply: &Apply, sandbox: SandboxChoice, json: bool) -> Result<Done, 
     if is_reserved(&apply.directory) {
         return Err(Failure::reserved(&apply.directory));
     }
-    let directory = open_directory(&apply.directory)?;
+    let directory = open_directory(&apply.directory).map_err(|failure| {
+        failure.with_help("`apply LAYER DIR` changes the directory DIR, which must exist".to_owned())
+    })?;
     let file = match apply.layer.as_os_str().as_bytes() {
         b"-" => io::stdin().as_fd().try_clone_to_owned().map(File::from),
         _ => File::open(&apply.layer),
     };
-    let file = file.map_err(|error| Failure::open(&apply.layer, error))?;
+    let file =
+        file.map_err(|error| elsewhere::failure(&apply.layer).unwrap_or_else(|| Failure::open(&apply.layer, error)))?;
+    if file.metadata().is_ok_and(|metadata| metadata.is_dir()) {
+        return Err(layer_is_directory(&apply.layer));
+    }
     // Standard input is read as a stream even if it is a file: other processes may share its position.
     let is_file = apply.layer.as_os_str() != "-" && file.metadata().is_ok_and(|metadata| metadata.is_file());
     let signals = Signals::catch(Ignored::find_out()).map_err(Failure::signals)?;
@@ -334,10 +337,6 @@ fn run_apply(apply: &Apply, sandbox: SandboxChoice, json: bool) -> Result<Done, 
         }
     };
     Ok(Done { report: applied.map_err(ended)?.into_report(), sandboxed, image: None })
-}
-
-fn open_directory(path: &Path) -> Result<Dir, Failure> {
-    Dir::open_ambient_dir(path, ambient_authority()).map_err(|error| Failure::open(path, error))
 }
 
 /// The parent directory of ROOTFS, and its name there.

@@ -4,6 +4,7 @@ use crate::arguments::Arguments;
 use crate::remedy;
 use crate::signals::{Signal, Signals};
 use clap::Parser as _;
+use clap::error::ErrorKind;
 use layercage::audit::Finding;
 use layercage::error::{Effect, Escaped};
 use layercage::{Error, Report};
@@ -48,7 +49,7 @@ pub(crate) enum Failure {
     /// A signal cancelled the work.
     Signalled { signal: Signal, effect: Effect, left: Left },
     /// A path of this machine that cannot be opened.
-    Open { path: PathBuf, error: io::Error },
+    Open { path: PathBuf, error: io::Error, help: Option<String> },
     /// Standard output cannot be written to.
     Output(io::Error),
     /// The work is done, but the report cannot be written to standard output.
@@ -58,7 +59,7 @@ pub(crate) enum Failure {
     /// Setting up the sandbox failed, though the kernel supports it.
     Sandbox(Box<Error>),
     /// Arguments that make no sense.
-    Usage(String),
+    Usage { message: String, help: Option<String> },
 }
 
 impl Failure {
@@ -88,7 +89,7 @@ impl Failure {
     }
 
     pub(crate) fn open(path: &Path, error: io::Error) -> Self {
-        Self::Open { path: path.to_owned(), error }
+        Self::Open { path: path.to_owned(), error, help: None }
     }
 
     pub(crate) fn signals(error: io::Error) -> Self {
@@ -100,22 +101,30 @@ impl Failure {
     }
 
     pub(crate) fn usage(message: String) -> Self {
-        Self::Usage(message)
+        Self::Usage { message, help: None }
+    }
+
+    /// Adds what to do about a path that cannot be opened, or about wrong usage.
+    pub(crate) fn with_help(mut self, text: String) -> Self {
+        if let Self::Open { help, .. } | Self::Usage { help, .. } = &mut self {
+            *help = Some(text);
+        }
+        self
     }
 
     /// A directory has a name that is reserved for layercage's own directories, which the next run might remove.
     pub(crate) fn reserved(path: &Path) -> Self {
         let name = layercage::error::Escaped::new(path.as_os_str().as_bytes());
-        Self::Usage(format!("{name} has a name that layercage gives to its own directories; choose another one"))
+        Self::usage(format!("{name} has a name that layercage gives to its own directories; choose another one"))
     }
 
     fn line(&self) -> String {
         match self {
-            Self::Usage(message) => message.clone(),
+            Self::Usage { message, .. } => message.clone(),
             Self::Output(error) => format!("cannot write to standard output: {error}"),
             Self::Report { done, error } => format!("{done}, but standard output does not take its report: {error}"),
             Self::Signals(error) => format!("cannot catch signals: {error}"),
-            Self::Open { path, error } => format!("cannot open {}: {error}", shown(path)),
+            Self::Open { path, error, .. } => format!("cannot open {}: {error}", shown(path)),
             Self::Refused { error, .. } => format!("{error:#}"),
             Self::Signalled { signal, .. } => format!("ended by {}", signal.name()),
             Self::Sandbox(error) => format!("cannot set up the sandbox: {error:#}"),
@@ -123,9 +132,10 @@ impl Failure {
     }
 
     /// What to do about a failure that is not an error of the library.
-    fn help(&self) -> Option<&'static str> {
+    fn help(&self) -> Option<&str> {
         match self {
             Self::Sandbox(_) => Some("`--no-sandbox` does without it. Nothing was read or written"),
+            Self::Open { help, .. } | Self::Usage { help, .. } => help.as_deref(),
             _ => None,
         }
     }
@@ -136,7 +146,7 @@ impl Failure {
             Self::Signalled { signal, .. } => signal.exit_code(),
             Self::Sandbox(error) => remedy::exit_code(error),
             Self::Open { .. } | Self::Output(_) | Self::Report { .. } | Self::Signals(_) => 1,
-            Self::Usage(_) => 2,
+            Self::Usage { .. } => 2,
         }
     }
 }
@@ -220,6 +230,12 @@ pub(crate) fn unparsed(error: &clap::Error) -> u8 {
 /// What is wrong with the arguments. They are escaped in the message, as everywhere else.
 fn unparsed_text(error: &clap::Error, arguments: impl Iterator<Item = OsString>) -> String {
     let arguments: Vec<_> = arguments.map(|argument| shown(Path::new(&argument))).collect();
+    // The parser takes it for an option.
+    if let Some(tag) = arguments.iter().find_map(|argument| argument.strip_prefix("-:"))
+        && error.kind() == ErrorKind::UnknownArgument
+    {
+        return format!("error: standard input takes no tag behind `-`; `--ref {tag} -` selects by name");
+    }
     // The escaped arguments are parsed again. They fail in the same way, unless the escaped bytes were the problem.
     let text = match Arguments::try_parse_from(arguments) {
         Err(again) if again.kind() == error.kind() => again.to_string(),

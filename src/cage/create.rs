@@ -9,7 +9,7 @@ use super::state::Cage;
 use super::sys::Status;
 use super::{directory, sys};
 use crate::tree::{Content, Done, Exactness, InTheWay, Inexact, Made, Old, Over, Step};
-use crate::words::{Device, Error, Metadata};
+use crate::words::{Device, Devices, Error, Fifos, Metadata, Remedy};
 use rustix::fs::FileType;
 use rustix::io::Errno;
 use std::os::fd::{AsFd, BorrowedFd};
@@ -262,10 +262,27 @@ fn installed(attempt: Attempt<Installed<Inexact>>) -> Result<Made, Error> {
 }
 
 fn create(at: BorrowedFd<'_>, name: &[u8], new: New<'_>) -> Result<Attempt<()>, Error> {
+    let created = match new {
+        New::Symlink(target) => sys::create_symlink(at, name, target),
+        New::Fifo => sys::create_fifo(at, name),
+        New::Device(device) => sys::create_device(at, name, device),
+    };
+    let is_forbidden = matches!(created, Err(Failed { errno: Errno::PERM, .. }));
+    made(name, created).map_err(|error| if is_forbidden { forbidden(error, new) } else { error })
+}
+
+/// Adds what to do about a file that the caller or the file system cannot have.
+#[cold]
+fn forbidden(error: Error, new: New<'_>) -> Error {
     match new {
-        New::Symlink(target) => made(name, sys::create_symlink(at, name, target)),
-        New::Fifo => made(name, sys::create_fifo(at, name)),
-        New::Device(device) => made(name, sys::create_device(at, name, device)),
+        New::Symlink(_) => error.with_advice("the file system has no symbolic links: use another one"),
+        New::Fifo => {
+            error.with_advice("the file system has no named pipes").with_remedies(&[Remedy::Fifos(Fifos::Skip)])
+        }
+        // Root of a user namespace may not create devices either.
+        New::Device(_) => error
+            .with_advice("only root outside of a user namespace may create device nodes")
+            .with_remedies(&[Remedy::Devices(Devices::Skip)]),
     }
 }
 

@@ -14,7 +14,12 @@ impl Failed {
     /// The error for a call that failed on `name`.
     #[cold]
     pub(super) fn at(self, name: &[u8]) -> Error {
-        Error::system(self.call, name, self.errno)
+        let error = Error::system(self.call, name, self.errno);
+        match self.errno {
+            Errno::MFILE => error.with_advice("the process may not open more files: raise its limit (`ulimit -n`)"),
+            Errno::NFILE => error.with_advice("the machine may not open more files: raise `fs.file-max` (`sysctl`)"),
+            _ => error,
+        }
     }
 }
 

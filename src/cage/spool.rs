@@ -19,6 +19,6 @@ pub(crate) fn create_spool(directory: BorrowedFd<'_>) -> Result<File, Error> {
             sys::unlink(directory, &name).at(&name)?;
             Ok(file.into())
         }
-        file => file.map(File::from).at(b"(a file without a name)"),
+        file => file.map(File::from).at(b"(a temporary file)"),
     }
 }

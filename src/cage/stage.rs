@@ -4,13 +4,14 @@ use super::apart::APART;
 use super::attributes::{Inherited, strip_acls};
 use super::claim::{self, Claim, Purpose};
 use super::directory::Caller;
-use super::failed::{At, lacks_descriptors};
+use super::failed::{At, is_one_of, lacks_descriptors};
 use super::removal::Remover;
 use super::state::{Cage, Exposure};
 use super::sys;
 use super::target::{self, Target};
 use super::temporary_names::TemporaryNames;
 use crate::words::{self, Component, Durability, Error, Escaped, Misuse};
+use rustix::io::Errno;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::Duration;
 
@@ -53,8 +54,13 @@ impl Stage {
             Err(_) => return Err(Misuse::NotAComponent { name: Escaped::new(target) }.into()),
         };
         words::refuse_reserved(target)?;
-        Self::make(parent, target)
-            .map_err(|error| error.about(&format!("to be filled and then called {}", Escaped::new(target))))
+        Self::make(parent, target).map_err(|error| {
+            let error = error.about(&format!("to be filled and then called {}", Escaped::new(target)));
+            match is_one_of(&error, &[Errno::ACCESS, Errno::PERM]) {
+                true => error.with_advice("the parent directory of the target must be readable and writable for you"),
+                false => error,
+            }
+        })
     }
 
     fn make(parent: BorrowedFd<'_>, target: &[u8]) -> Result<Self, Error> {

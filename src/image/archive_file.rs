@@ -63,7 +63,7 @@ pub(super) fn kept(stream: &mut impl Read, file: File, limits: &Limits, limit: L
     Ok(bounded.file)
 }
 
-const SPOOLED: &[u8] = b"(spooled archive)";
+const SPOOLED: &[u8] = b"(the temporary copy of the archive)";
 
 /// Writes to the file, up to the limit.
 struct Bounded<'l> {

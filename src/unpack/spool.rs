@@ -50,7 +50,7 @@ pub(super) fn verify_in_place<R: Read>(
     Ok(Layer { reader, about, seek: Some(seek), on_abandoned, blob_bytes: BlobBytes::default() })
 }
 
-const SPOOLED: &[u8] = b"(spooled layer)";
+const SPOOLED: &[u8] = b"(the temporary copy of the layer)";
 
 fn lseek(error: io::Error) -> Error {
     Error::system("lseek", b"(the layer)", error)

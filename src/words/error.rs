@@ -264,7 +264,7 @@ impl Error {
     pub fn advice(&self) -> Option<&'static str> {
         match self.kind() {
             ErrorKind::Refused(rule) => rule.advice_at(self.position()),
-            ErrorKind::System(system) => system.advice,
+            ErrorKind::System(system) => system.advice.or_else(|| of_system(&system.error)),
             ErrorKind::Misuse(misuse) => misuse.advice(),
             _ => None,
         }
@@ -340,10 +340,10 @@ impl Error {
         self
     }
 
-    /// Adds what a person can do about a failed system call. It is added where the call fails, because its purpose is
-    /// known there.
+    /// Adds what a person can do about a failed system call. Add it where the call fails, because its purpose is known
+    /// there. Other errors stay as they are.
     #[must_use]
-    pub(crate) fn with_advice(mut self, advice: &'static str) -> Self {
+    pub fn with_advice(mut self, advice: &'static str) -> Self {
         if let ErrorKind::System(system) = &mut self.0.kind {
             system.advice = Some(advice);
         }
@@ -373,6 +373,18 @@ impl Error {
             object.clone_into(&mut system.arguments);
         }
         self
+    }
+}
+
+/// What a person can do about a failed system call, whatever its purpose is.
+fn of_system(error: &io::Error) -> Option<&'static str> {
+    match error.kind() {
+        io::ErrorKind::StorageFull => Some("the file system is full: free space on it, or use another one"),
+        io::ErrorKind::QuotaExceeded => Some("the disk quota is used up: free space, or use another file system"),
+        io::ErrorKind::ReadOnlyFilesystem => {
+            Some("the file system is mounted read-only: mount it writable, or use another one")
+        }
+        _ => None,
     }
 }
 

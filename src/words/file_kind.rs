@@ -81,39 +81,39 @@ kinds! {
         &[(32, b"SIF_MAGIC")];
     /// A read-only file system.
     Erofs "an EROFS file system"
-        advice "a file system is no layer: mount it, or unpack it with `fsck.erofs --extract=DIR`"
+        advice "a file system is neither a layer nor an image: mount it, or unpack it with `fsck.erofs --extract=DIR`"
         &[(1024, b"\xe2\xe1\xf5\xe0")];
     /// A Linux file system.
     Ext "an ext2, ext3 or ext4 file system"
-        advice "a file system is no layer: mount it read-only, and pack what it holds with tar"
+        advice "a file system is neither a layer nor an image: mount it read-only, and pack what it holds with tar"
         &[(1080, b"\x53\xef")];
     /// Another Linux file system.
     Xfs "an XFS file system"
-        advice "a file system is no layer: mount it read-only, and pack what it holds with tar"
+        advice "a file system is neither a layer nor an image: mount it read-only, and pack what it holds with tar"
         &[(0, b"XFSB")];
     /// Another Linux file system.
     Btrfs "a Btrfs file system"
-        advice "a file system is no layer: mount it read-only, and pack what it holds with tar"
+        advice "a file system is neither a layer nor an image: mount it read-only, and pack what it holds with tar"
         &[(65_600, b"_BHRfS_M")];
     /// A CD or DVD.
     Iso "an ISO 9660 image (CD or DVD)"
-        advice "a CD image is no layer: `bsdtar -xf` and `xorriso` read it"
+        advice "a CD image is neither a layer nor a container image: `bsdtar -xf` and `xorriso` read it"
         &[(32_769, b"CD001")];
     /// A disk with partitions.
     Disk "a disk image with a partition table"
-        advice "a disk is no layer: `guestfish` and `virt-tar-out` read what its partitions hold"
+        advice "a disk is neither a layer nor a container image: `guestfish` and `virt-tar-out` read what its partitions hold"
         &[(510, b"\x55\xaa")];
     /// A zip archive, which jar, whl and apk (Android) are, too.
     Zip "a zip archive"
-        advice "a layer is a tar archive: unzip it, and pack what it holds with tar"
+        advice "layers and image archives are tar archives: unzip it, and pack what it holds with tar"
         &[(0, b"PK\x03\x04"), (0, b"PK\x05\x06"), (0, b"PK\x07\x08")];
     /// A 7-Zip archive.
     SevenZip "a 7z archive"
-        advice "a layer is a tar archive: unpack it with 7z, and pack what it holds with tar"
+        advice "layers and image archives are tar archives: unpack it with 7z, and pack what it holds with tar"
         &[(0, b"7z\xbc\xaf\x27\x1c")];
     /// A RAR archive.
     Rar "a RAR archive"
-        advice "a layer is a tar archive: unpack it, and pack what it holds with tar"
+        advice "layers and image archives are tar archives: unpack it, and pack what it holds with tar"
         &[(0, b"Rar!\x1a\x07")];
     /// A package of Red Hat, Fedora or SUSE.
     Rpm "an RPM package"
@@ -125,43 +125,43 @@ kinds! {
         &[(0, b"!<arch>\ndebian-binary")];
     /// A library of object files.
     Ar "an ar archive"
-        advice "a layer is a tar archive: `ar x` unpacks this one"
+        advice "layers and image archives are tar archives: `ar x` unpacks this one"
         &[(0, b"!<arch>\n")];
     /// A cpio archive, which initial RAM disks are.
     Cpio "a cpio archive"
-        advice "a layer is a tar archive: unpack it with cpio, and pack what it holds with tar"
+        advice "layers and image archives are tar archives: unpack it with cpio, and pack what it holds with tar"
         &[(0, b"070701"), (0, b"070702"), (0, b"070707"), (0, b"\xc7\x71")];
     /// A program or a library of Linux.
     Elf "an ELF program or library"
-        advice "a program is no layer: check the name of the file"
+        advice "a program is neither a layer nor an image: check the name of the file"
         &[(0, b"\x7fELF")];
     /// A document.
     Pdf "a PDF document"
-        advice "a document is no layer: check the name of the file"
+        advice "a document is neither a layer nor an image: check the name of the file"
         &[(0, b"%PDF-")];
     /// Compressed once more, inside what was decompressed.
     Gzip "gzip once more"
-        advice "the layer is compressed twice: decompress it once"
+        advice "it is compressed twice: decompress it once"
         &[(0, b"\x1f\x8b")];
     /// Compressed once more, inside what was decompressed.
     Zstd "zstd once more"
-        advice "the layer is compressed twice: decompress it once"
+        advice "it is compressed twice: decompress it once"
         &[(0, b"\x28\xb5\x2f\xfd")];
     /// Compressed with xz, inside what was decompressed.
     Xz "xz inside another compression"
-        advice "the layer is compressed twice: decompress it, and compress it once with gzip or zstd"
+        advice "it is compressed twice: decompress it, and compress it once with gzip or zstd"
         &[(0, b"\xfd7zXZ\0")];
     /// Compressed with bzip2, inside what was decompressed.
     Bzip2 "bzip2 inside another compression"
-        advice "the layer is compressed twice: decompress it, and compress it once with gzip or zstd"
+        advice "it is compressed twice: decompress it, and compress it once with gzip or zstd"
         &[(4, b"1AY&SY")];
     /// Compressed with LZ4, inside what was decompressed.
     Lz4 "lz4 inside another compression"
-        advice "the layer is compressed twice: decompress it, and compress it once with gzip or zstd"
+        advice "it is compressed twice: decompress it, and compress it once with gzip or zstd"
         &[(0, b"\x04\x22\x4d\x18")];
     /// Text of any other kind.
     Text "plain text"
-        advice "a layer is a tar archive: read the file, it may say why the download failed"
+        advice "layers and image archives are tar archives: read the file, it may say why the download failed"
         &[];
     /// Fewer bytes than the smallest archive has, and nothing that is known.
     TooShort "less than one block of 512 bytes"
@@ -169,7 +169,7 @@ kinds! {
         &[];
     /// Nothing that is known.
     Unknown "bytes of no known format"
-        advice "a layer is a tar archive, plain or compressed with gzip or zstd"
+        advice "layers and image archives are tar archives, plain or compressed with gzip or zstd"
         &[];
 }
 

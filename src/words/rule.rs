@@ -3,7 +3,7 @@
 //! A *violation* is refused under every policy. A *quirk* has a verdict that policy sets. Everything that
 //! speaks of rules (messages, policies, documentation, tests) reads this table.
 
-use super::rule_data::{ArchiveBytes, Because, FoundInstead, JsonProblem, Octal, SizeSeen};
+use super::rule_data::{ArchiveBytes, Because, Datum, FoundInstead, JsonProblem, Octal, SizeSeen};
 use super::{DeviceKind, Digest, Escaped, FileKind, Limit, Preset, Timestamp, UnsupportedType, Verdict, named};
 use std::fmt::{self, Display};
 
@@ -88,15 +88,20 @@ macro_rules! rules {
                 self.rule().id()
             }
 
-            /// The data that the sentence speaks of, by their names.
+            /// The data that the sentence speaks of, by their names. Names from the archive are escaped.
             pub fn data(&self) -> Vec<(&'static str, String)> {
+                match self { $(Self::$variant $({ $($field),+ })? => vec![$($((stringify!($field), $field.datum())),+)?]),* }
+            }
+
+            /// The same as a message shows it: names are between quotes.
+            fn shown(&self) -> Vec<(&'static str, String)> {
                 match self { $(Self::$variant $({ $($field),+ })? => vec![$($((stringify!($field), $field.to_string())),+)?]),* }
             }
         }
 
         impl Display for $kind {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                write_with_data(f, self.rule().row().sentence, self.data())
+                write_with_data(f, self.rule().row().sentence, self.shown())
             }
         }
 
@@ -336,7 +341,7 @@ rules! {
         // Types and numbers.
         "entry-type" EntryType { flag: Escaped, meaning: UnsupportedType } "an entry has a type that layers do not support";
         "not-a-tar" NotATar { found: FileKind } "not a tar archive or a supported compressed tar"
-            advice "a layer is a tar archive, plain or compressed with gzip or zstd";
+            advice "layers and image archives are tar archives, plain or compressed with gzip or zstd";
         "header-checksum" HeaderChecksum { stored: u64, computed: u64 } "the checksum of a header is wrong";
         "number" Number { field: &'static str, value: Escaped } "a numeric header field is malformed or out of range";
         "device-number" DeviceNumber { kind: DeviceKind, major: u32, minor: u32 } "a device number is out of range: on Linux, major numbers end at 4095 and minor numbers at 1048575"
@@ -352,14 +357,14 @@ rules! {
         "sparse-size" SparseSize { stored: u64, mapped: u64 } "a sparse file has more or less data than its map says";
         // Ends and compression.
         "truncated" Truncated "the archive is truncated"
-            advice "the copy of the layer is incomplete: fetch it again";
+            advice "the copy is incomplete: fetch it again";
         "lone-zero-block" LoneZeroBlock "one zero block stands in the middle of the archive, and readers differ on whether the archive ends there";
         "compression" Compression { format: &'static str } "unsupported compression"
-            advice "decompress the layer, or compress it with gzip or zstd";
-        "two-formats" TwoFormats { format: &'static str } "the compressed layer also begins with a valid tar header, and readers differ on which format it is";
+            advice "decompress it, or compress it with gzip or zstd";
+        "two-formats" TwoFormats { format: &'static str } "the compressed data also begins with a valid tar header, and readers differ on which format it is";
         "compression-corrupt" CompressionCorrupt { format: &'static str } "the compressed data is damaged"
-            advice "the copy of the layer is damaged: fetch it again";
-        "data-after-compression" DataAfterCompression { format: &'static str } "data follows the end of the compressed layer";
+            advice "the copy is damaged: fetch it again";
+        "data-after-compression" DataAfterCompression { format: &'static str } "data follows the end of the compressed data";
         // Digests and manifests.
         "digest-malformed" DigestMalformed { text: Escaped } "a digest is malformed or has an unknown algorithm"
             advice "supported are sha256 and sha512, in lower-case hexadecimal digits";
@@ -493,7 +498,7 @@ impl Quirk {
         impl Display for Noted<'_> {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 let row = self.0.rule().row();
-                write_with_data(f, row.noted.unwrap_or(row.sentence), self.0.data())
+                write_with_data(f, row.noted.unwrap_or(row.sentence), self.0.shown())
             }
         }
         Noted(self)

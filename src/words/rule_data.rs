@@ -1,8 +1,32 @@
 //! What the sentences of rules speak of, as it is shown in a message.
 
+use super::{DeviceKind, Digest, Escaped, FileKind, Limit, Timestamp, UnsupportedType};
 use std::borrow::Cow;
 use std::fmt::{self, Display};
 use std::sync::Arc;
+
+/// A value that a sentence speaks of, as text for programs.
+pub(super) trait Datum: Display {
+    /// The text without the quotes that a message puts around names.
+    fn datum(&self) -> String {
+        self.to_string()
+    }
+}
+
+impl Datum for Escaped {
+    fn datum(&self) -> String {
+        self.unquoted()
+    }
+}
+
+macro_rules! data {
+    ($($type:ty),+ $(,)?) => {
+        $(impl Datum for $type {})+
+    };
+}
+
+data!(u32, u64, usize, String, &'static str, Digest, Box<Digest>, DeviceKind, FileKind, Limit, Timestamp);
+data!(UnsupportedType, Octal, ArchiveBytes, Because, FoundInstead, SizeSeen, JsonProblem);
 
 /// A mode, shown in octal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

@@ -78,9 +78,32 @@ pub(crate) const CASES: &[Case] = &[
     ("a hard link of an image to what no layer has", &["unpack", "app", "rootfs"], |at| image_of(at, &ended(&[entry("b", b'1', "a", b"")]))),
     ("the same, checked", &["check", "app"], |at| image_of(at, &ended(&[entry("b", b'1', "a", b"")]))),
     ("an AUFS pseudo-link without its data", &["apply", "layer.tar", "root"], |at| put(at, "layer.tar", &ended(&[entry("b", b'1', ".wh..wh.plnk/7.8", b"")]))),
+    // Inputs that are somewhere else, or are called by more than their name.
+    ("an image in a registry", &["unpack", "docker://alpine:3.19", "rootfs"], |_| ()),
+    ("an image in the storage of podman", &["check", "containers-storage:localhost/app:1"], |_| ()),
+    ("a URL", &["apply", "https://example.org/layer.tar.gz", "root"], |_| ()),
+    ("a digest behind a tag", &["unpack", "app:latest@sha256:12ab", "rootfs"], image),
+    ("a digest behind a path", &["check", "app@sha256:12ab"], image),
+    ("a tag behind standard input", &["unpack", "-:latest", "rootfs"], |_| ()),
+    ("a directory in place of a layer", &["apply", "root", "root"], |_| ()),
+    ("the same, checked", &["check", "--as", "layer", "root"], |_| ()),
+    ("a file in place of the directory to change", &["apply", "root", "layer.tar"], |at| put(at, "layer.tar", &tar(&[]))),
+    ("ROOTFS in a directory that does not exist", &["unpack", "app", "build/rootfs"], image),
+    ("the images of a zip archive", &["list", "--images", "app.zip"], |at| put(at, "app.zip", &block(0, b"PK\x03\x04\x14\0"))),
+    ("the images of a layer", &["list", "--images", "layer.tar"], |at| put(at, "layer.tar", &tar(&[("a", b"a")]))),
+    ("an image archive that was cut", &["unpack", "app.tar", "rootfs"], |at| put(at, "app.tar", &tar(&[("oci-layout", &[b' '; 600])])[..700])),
+    ("an image archive compressed with xz", &["unpack", "app.tar.xz", "rootfs"], |at| put(at, "app.tar.xz", &block(0, b"\xfd7zXZ\0\0\x04"))),
     // The command itself.
-    ("a rule that is not there", &["explain", "device"], |_| ()),
+    ("a rule that does not exist", &["explain", "device"], |_| ()),
+    ("another one, which nothing resembles", &["explain", "bogus"], |_| ()),
     ("an option that contradicts another", &["check", "--devices", "skip", "--refuse", "device-node", "layer.tar"], |at| put(at, "layer.tar", &device())),
+    ("a device 0:0 that is allowed with devices that are created", &["check", "--allow", "device-zero", "--devices", "create", "layer.tar"], |_| ()),
+    ("a rule that is allowed and refused", &["check", "--allow", "ragged-end", "--refuse", "ragged-end", "layer.tar"], |_| ()),
+    ("a violation that is to be allowed", &["check", "--allow", "truncated", "layer.tar"], |_| ()),
+    ("a limit that is to be allowed", &["check", "--allow", "path-bytes", "layer.tar"], |_| ()),
+    ("a limit that does not exist", &["check", "--limit", "paths=1", "layer.tar"], |_| ()),
+    ("no threads", &["unpack", "--jobs", "0", "app", "rootfs"], |_| ()),
+    ("a hard link that is refused, as JSON", &["--json", "apply", "layer.tar", "root"], |at| put(at, "layer.tar", &ended(&[entry("b", b'1', "a", b"")]))),
 ];
 
 const ZEROS: &str = "sha256:0000000000000000000000000000000000000000000000000000000000000000";

@@ -90,8 +90,13 @@ fn explain_has_a_long_form_for_every_rule_and_limit_that_rules_and_limits_list()
     let place = tempfile::tempdir().unwrap();
     let run = |arguments: &[&str]| Command::new(COMMAND).args(arguments).current_dir(&place).output().unwrap();
     let rules = String::from_utf8(run(&["rules", "--json"]).stdout).unwrap();
-    let rules: Vec<serde_json::Value> = rules.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-    assert!(rules.len() > 90);
+    let rows: Vec<serde_json::Value> = rules.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let (rules, limits): (Vec<_>, Vec<_>) = rows.into_iter().partition(|row| row["type"] == "rule");
+    assert!(rules.len() > 90 && limits.len() > 25);
+    assert!(limits.iter().any(|limit| limit["id"] == "path-bytes" && limit["default"] == 4096));
+    let page = String::from_utf8(run(&["rules"]).stdout).unwrap();
+    let line = page.lines().find(|line| line.starts_with("path-bytes ")).unwrap();
+    assert!(line.contains(" 4096 ") && line.ends_with(" Bytes of one name as the archive writes it"), "{line}");
     for rule in rules.iter().step_by(10) {
         let id = rule["id"].as_str().unwrap();
         let text = String::from_utf8(run(&["explain", id]).stdout).unwrap();
