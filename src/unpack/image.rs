@@ -1,7 +1,7 @@
 //! Whole images: applied to any sink, or unpacked all or nothing.
 
 use super::layer::{Layer, Opened};
-use super::numbered::{numbered, stored};
+use super::numbered::{numbered, numbered_from, stored};
 use super::pipeline::{Jobs, side_by_side};
 use super::session::Session;
 use super::stage::Staged;
@@ -41,10 +41,37 @@ impl Session<'_> {
     ///
     /// The first refusal, with its position; [`Misuse::TargetExists`](crate::error::Misuse::TargetExists);
     /// [`Misuse::Cancelled`](crate::error::Misuse::Cancelled); a failure of the system.
-    pub fn unpack(mut self, image: &Selected, parent: impl AsFd, name: impl AsRef<OsStr>) -> Result<Report, Error> {
+    pub fn unpack(self, image: &Selected, parent: impl AsFd, name: impl AsRef<OsStr>) -> Result<Report, Error> {
+        self.unpack_numbered(image, numbered(image, stored(image)), parent, name)
+    }
+
+    /// Unpacks an image like [`Session::unpack`], but with readers from the caller: downloads, for instance. `open` is
+    /// called as [`Session::apply_image_from`] says.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Session::unpack`]. An error of `open` is that of the layer.
+    pub fn unpack_from<R: Read + Send>(
+        self,
+        image: &Selected,
+        open: impl FnMut(&LayerDescriptor) -> io::Result<R> + Send,
+        parent: impl AsFd,
+        name: impl AsRef<OsStr>,
+    ) -> Result<Report, Error> {
+        let layers = numbered_from(image, self.unpacker().readers(), open);
+        self.unpack_numbered(image, layers, parent, name)
+    }
+
+    fn unpack_numbered<R: Read + Send>(
+        mut self,
+        image: &Selected,
+        layers: impl Iterator<Item = Result<Layer<R>, Error>> + Send,
+        parent: impl AsFd,
+        name: impl AsRef<OsStr>,
+    ) -> Result<Report, Error> {
         self.judge_image(image)?;
         let mut staged = Staged::beside(parent, name)?.with_durability(self.unpacker().policy().durability());
-        let applied = self.apply_layers(image, numbered(image, stored(image)), staged.rootfs());
+        let applied = self.apply_layers(image, layers, staged.rootfs());
         // What was applied goes with the staging directory.
         let checked = applied.map_err(Error::without_effect)?;
         staged.commit(checked.into_iter().map(Checked::verified).collect::<Result<_, _>>()?)?;
@@ -67,9 +94,8 @@ impl Session<'_> {
     }
 
     /// Applies all layers of an image like [`Session::apply_image`], but with readers from the caller: downloads, for
-    /// instance. `open` is called for one layer after another, from 0 at the bottom. With several
-    /// [jobs](Unpacker::with_jobs) it is called on another thread, and may start the next download while a layer is
-    /// applied.
+    /// instance. `open` is called for one layer after another, from the bottom, and as far ahead as
+    /// [`Unpacker::with_readers`] says. With several [jobs](Unpacker::with_jobs) it is called on another thread.
     ///
     /// # Errors
     ///
@@ -77,11 +103,11 @@ impl Session<'_> {
     pub fn apply_image_from<R: Read + Send>(
         &mut self,
         image: &Selected,
-        mut open: impl FnMut(usize, &LayerDescriptor) -> io::Result<R> + Send,
+        open: impl FnMut(&LayerDescriptor) -> io::Result<R> + Send,
         sink: &mut (impl Sink + ?Sized),
     ) -> Result<Vec<Checked>, Error> {
-        let open = move |index, layer: &LayerDescriptor| open(index, layer).map_err(Error::of_reader);
-        self.apply_numbered(image, numbered(image, open), sink)
+        let layers = numbered_from(image, self.unpacker().readers(), open);
+        self.apply_numbered(image, layers, sink)
     }
 
     fn apply_numbered<R: Read + Send>(

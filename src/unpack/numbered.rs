@@ -4,7 +4,10 @@ use super::layer::Layer;
 use crate::image::{BlobReader, LayerDescriptor, Selected};
 use crate::read::Expected;
 use crate::words::{Error, Position};
-use std::io::Read;
+use std::collections::VecDeque;
+use std::io::{self, Read};
+use std::iter;
+use std::num::NonZeroUsize;
 
 impl<R: Read> Layer<R> {
     /// Creates a layer of an image. Its bytes are checked against the descriptor, and errors name its number.
@@ -23,16 +26,31 @@ impl<R: Read> Layer<R> {
 /// Opens the layers of an image in order. An error has the position of its layer.
 pub(super) fn numbered<R: Read>(
     image: &Selected,
-    mut open: impl FnMut(usize, &LayerDescriptor) -> Result<R, Error>,
+    mut open: impl FnMut(&LayerDescriptor) -> Result<R, Error>,
 ) -> impl Iterator<Item = Result<Layer<R>, Error>> {
-    image.layers().iter().enumerate().map(move |(index, layer)| {
+    image.layers().iter().map(move |layer| {
         let at = || Position { layer: Some(layer.position()), ..Position::default() };
-        let reader = open(index, layer).map_err(|error| error.at(at()))?;
+        let reader = open(layer).map_err(|error| error.at(at()))?;
         Ok(Layer::described(reader, layer))
     })
 }
 
+/// The same with readers from the caller, of which as many as `readers` are open at once: the layer that is read, and
+/// those after it.
+pub(super) fn numbered_from<R: Read>(
+    image: &Selected,
+    readers: NonZeroUsize,
+    mut open: impl FnMut(&LayerDescriptor) -> io::Result<R>,
+) -> impl Iterator<Item = Result<Layer<R>, Error>> {
+    let mut layers = numbered(image, move |layer| open(layer).map_err(Error::of_reader));
+    let mut opened = VecDeque::new();
+    iter::from_fn(move || {
+        opened.extend(layers.by_ref().take(readers.get() - opened.len()));
+        opened.pop_front()
+    })
+}
+
 /// Opens the blob of a layer in the image.
-pub(super) fn stored(image: &Selected) -> impl FnMut(usize, &LayerDescriptor) -> Result<BlobReader, Error> {
-    |_, layer| image.open_layer(layer)
+pub(super) fn stored(image: &Selected) -> impl FnMut(&LayerDescriptor) -> Result<BlobReader, Error> {
+    |layer| image.open_layer(layer)
 }

@@ -32,6 +32,8 @@ pub struct Unpacker {
     policy: Policy,
     limits: Limits,
     jobs: NonZeroUsize,
+    #[cfg(feature = "image")]
+    readers: NonZeroUsize,
     scratch: Option<Arc<OwnedFd>>,
 }
 
@@ -45,7 +47,14 @@ impl Default for Unpacker {
 impl Unpacker {
     /// Applies layers under this policy, within the default limits, on one thread.
     pub fn new(policy: Policy) -> Self {
-        Self { policy, limits: Limits::default(), jobs: NonZeroUsize::MIN, scratch: None }
+        Self {
+            policy,
+            limits: Limits::default(),
+            jobs: NonZeroUsize::MIN,
+            #[cfg(feature = "image")]
+            readers: NonZeroUsize::MIN,
+            scratch: None,
+        }
     }
 
     /// Sets the limits.
@@ -61,6 +70,17 @@ impl Unpacker {
     #[must_use]
     pub fn with_jobs(self, jobs: NonZeroUsize) -> Self {
         Self { jobs, ..self }
+    }
+
+    /// Sets how many readers of layers are open at once in [`Session::unpack_from`](crate::Session::unpack_from) and
+    /// [`Session::apply_image_from`](crate::Session::apply_image_from). **1** by default.
+    ///
+    /// Layers are read one after another. With two, the next layer is opened before the current one is read, so that
+    /// two layers can download at once. The reader has to keep what arrives before it is read.
+    #[cfg(feature = "image")]
+    #[must_use]
+    pub fn with_readers(self, readers: NonZeroUsize) -> Self {
+        Self { readers, ..self }
     }
 
     /// Sets a directory for temporary files, which have no names. **None** by default: then a layer that must be
@@ -86,6 +106,12 @@ impl Unpacker {
     /// The number of threads.
     pub fn jobs(&self) -> NonZeroUsize {
         self.jobs
+    }
+
+    /// The number of readers of layers that are open at once.
+    #[cfg(feature = "image")]
+    pub fn readers(&self) -> NonZeroUsize {
+        self.readers
     }
 
     /// Creates a file for a layer that is verified before it is applied.

@@ -7,6 +7,7 @@ use cap_std::ambient_authority;
 use cap_std::fs::Dir;
 use layercage::blob::Checked;
 use layercage::error::{Blame, Effect, Misuse};
+use layercage::image::LayerDescriptor;
 use layercage::progress::{Advance, Step};
 use layercage::rules::Limit;
 use layercage::sink::{Data, Judged, LayerContext, Reporter, SinkError, Visibility};
@@ -143,8 +144,8 @@ fn layers_that_the_caller_opens_make_the_same_tree() {
     for jobs in 1..=3 {
         let mut staged = Staged::beside(&open(place.path()), format!("opened{jobs}")).unwrap();
         let opened = Mutex::new(Vec::new());
-        let open_layer = |index, layer: &layercage::image::LayerDescriptor| {
-            opened.lock().unwrap().push(index);
+        let open_layer = |layer: &LayerDescriptor| {
+            opened.lock().unwrap().push(layer.position().number);
             let mut blob = Vec::new();
             selected.open_layer(layer)?.read_to_end(&mut blob)?;
             Ok(Cursor::new(blob))
@@ -152,13 +153,13 @@ fn layers_that_the_caller_opens_make_the_same_tree() {
         let mut session = unpacker(jobs).session();
         let checked = session.apply_image_from(&selected, open_layer, staged.rootfs()).unwrap();
         staged.commit(checked.into_iter().map(|checked| checked.verified().unwrap()).collect()).unwrap();
-        assert_eq!(opened.into_inner().unwrap(), [0, 1, 2, 3, 4, 5]);
+        assert_eq!(opened.into_inner().unwrap(), [1, 2, 3, 4, 5, 6]);
         let [stored, opened] = ["stored".to_owned(), format!("opened{jobs}")].map(|name| place.path().join(name));
         assert_eq!(tree::differences(&tree::list(&stored), &tree::list(&opened)), [""; 0], "{jobs} threads");
         // One that cannot be opened ends the image, and the tree with it.
         let mut staged = Staged::beside(&open(place.path()), "lost").unwrap();
-        let fails = |index, layer: &layercage::image::LayerDescriptor| match index {
-            2 => Err(io::ErrorKind::ConnectionRefused.into()),
+        let fails = |layer: &LayerDescriptor| match layer.position().number {
+            3 => Err(io::ErrorKind::ConnectionRefused.into()),
             _ => Ok(selected.open_layer(layer)?),
         };
         let error = unpacker(jobs).session().apply_image_from(&selected, fails, staged.rootfs()).unwrap_err();
@@ -167,6 +168,72 @@ fn layers_that_the_caller_opens_make_the_same_tree() {
         assert_eq!(error.misuse(), Some(&Misuse::Poisoned));
     }
     tree::unlock(place.path());
+}
+
+/// A layer's reader that counts how many of them are open.
+struct Download<'a> {
+    blob: Cursor<Vec<u8>>,
+    number: usize,
+    open: &'a Mutex<Vec<usize>>,
+    /// For each layer, which readers were open when it was read first.
+    seen: &'a Mutex<BTreeMap<usize, Vec<usize>>>,
+}
+
+impl Read for Download<'_> {
+    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        let open = self.open.lock().unwrap().clone();
+        self.seen.lock().unwrap().entry(self.number).or_insert(open);
+        self.blob.read(out)
+    }
+}
+
+impl Drop for Download<'_> {
+    fn drop(&mut self) {
+        self.open.lock().unwrap().retain(|number| *number != self.number);
+    }
+}
+
+#[test]
+fn as_many_readers_are_open_as_the_caller_says_and_the_tree_is_the_same() {
+    let selected = world();
+    let place = tempfile::tempdir().unwrap();
+    unpacker(1).unpack(&selected, &open(place.path()), "stored").unwrap();
+    let stored = tree::list(&place.path().join("stored"));
+    for (jobs, readers) in [(1, 1), (1, 2), (2, 2), (3, 2), (3, 9)] {
+        let (open_now, seen) = (Mutex::new(Vec::new()), Mutex::new(BTreeMap::new()));
+        let download = |layer: &LayerDescriptor| {
+            let (mut blob, number) = (Vec::new(), layer.position().number);
+            selected.open_layer(layer)?.read_to_end(&mut blob)?;
+            open_now.lock().unwrap().push(number);
+            Ok(Download { blob: Cursor::new(blob), number, open: &open_now, seen: &seen })
+        };
+        let name = format!("{jobs} jobs, {readers} readers");
+        let session = unpacker(jobs).with_readers(NonZeroUsize::new(readers).unwrap()).session();
+        session.unpack_from(&selected, download, &open(place.path()), &name).unwrap();
+        assert_eq!(tree::differences(&stored, &tree::list(&place.path().join(&name))), [""; 0], "{name}");
+        for (number, open) in seen.into_inner().unwrap() {
+            let expected: Vec<_> = (number..=6).take(readers).collect();
+            assert_eq!(open, expected, "{name}, layer {number}");
+        }
+        assert_eq!(open_now.into_inner().unwrap(), [0; 0], "{name}");
+    }
+    tree::unlock(place.path());
+}
+
+#[test]
+fn a_reader_that_fails_ahead_of_its_turn_is_blamed_for_its_own_layer_and_nothing_is_left() {
+    let selected = world();
+    for jobs in 1..=3 {
+        let place = tempfile::tempdir().unwrap();
+        let fails = |layer: &LayerDescriptor| match layer.position().number {
+            3 => Err(io::ErrorKind::ConnectionRefused.into()),
+            _ => Ok(selected.open_layer(layer)?),
+        };
+        let session = unpacker(jobs).with_readers(NonZeroUsize::new(4).unwrap()).session();
+        let error = session.unpack_from(&selected, fails, &open(place.path()), "lost").unwrap_err();
+        assert_eq!((error.blame(), error.position().layer.unwrap().number), (Blame::System, 3), "{error:#}");
+        assert_eq!(fs::read_dir(place.path()).unwrap().count(), 0);
+    }
 }
 
 /// Takes everything.
