@@ -9,6 +9,13 @@
 //! not look like the end of the layer. With a digest or diff ID it would be refused all the same; without one, this is
 //! all that tells.
 //!
+//! Another is the timeout of a connection that stalls. Layers are applied one after another, so a download that is ahead
+//! has to wait. A timeout that counts this time, as that of an HTTP client may, ends downloads that are not stalled. Count
+//! only the time in which the reader waits.
+//!
+//! `examples/pull` of the repository pulls images from a registry in this way: with `tokio` and `oci-client`, two downloads
+//! at once, cancelled by Ctrl-C.
+//!
 //! ```
 //! use cap_std::{ambient_authority, fs::Dir};
 //! use layercage::{Error, Layer, Policy, Rootfs, Unpacker};
