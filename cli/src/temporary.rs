@@ -1,5 +1,7 @@
 //! Temporary files: where they are, and what to do where they cannot be.
 
+#![expect(clippy::disallowed_methods, reason = "the user chose the directory for temporary files")]
+
 use crate::opened::open_directory;
 use crate::tell::Failure;
 use cap_std::ambient_authority;
