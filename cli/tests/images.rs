@@ -237,7 +237,7 @@ fn what_a_file_holds_is_listed_and_what_was_taken_is_reported_so_that_it_can_be_
         (&["a.tar:a:1"][..], "the tag \"a:1\" contradicts `--images`"),
         (&["--image-id", &ids[0], "a.tar"], "`--image-id` contradicts `--images`"),
         (&["--as", "layer", "a.tar"], "`--as layer` contradicts `--images`"),
-        (&["layer.tar"], "is not the archive of an image"),
+        (&["layer.tar"], "is a layer, not the archive of an image"),
     ] {
         let (code, stdout, stderr) = ended(&[&["list", "--images"], arguments].concat(), place.path());
         assert!(code == 2 && stdout.is_empty() && stderr.contains(said), "{arguments:?}: {stderr}");

@@ -351,6 +351,7 @@ fn no_limit_is_forgotten() {
         Limit::ArchiveNameBytes, // archives.rs
         Limit::ArchiveBytes,     // forms.rs
         Limit::AuditBytes,       // tests/it/audit.rs
+        Limit::TreeBytes,        // merged/lookup.rs
         Limit::ZstdWindowBytes,  // src/read/zstd.rs
         Limit::ExpansionRatio,   // above, where there is zstd
         Limit::SkippedBytes,     // above, under a policy that skips

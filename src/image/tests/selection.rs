@@ -401,7 +401,7 @@ fn what_a_layout_lacks_is_noted_and_its_policy_may_refuse_it() {
     world.edited(|m| m["config"]["mediaType"] = json!("text/html"));
     let selected = world.select().unwrap();
     assert_eq!(noted(&selected), ["config-media-type"]);
-    assert_eq!(selected.notes()[0].quirk.data(), [("media_type", r#""text/html""#.to_owned())]);
+    assert_eq!(selected.notes()[0].quirk.data(), [("media_type", "text/html".to_owned())]);
 }
 
 #[test]
