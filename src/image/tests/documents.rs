@@ -150,7 +150,7 @@ fn a_descriptor_has_the_annotations_of_the_document_that_lists_it() {
     let unstated = world.index_of(&[annotated(manifest.clone(), "inner")]);
     let nested = world.index_of(&[world.index_of(&[s390x]), index.clone()]);
     for listed in [amd64(), index, unstated, nested] {
-        world.list(std::slice::from_ref(&listed));
+        world.list(slice::from_ref(&listed));
         let selected = world.select().unwrap();
         assert_eq!(keys(selected.manifest().unwrap()), ["b", "inner"], "{listed}");
         assert_eq!(selected.manifest().unwrap().annotations()["inner"], "\u{1b}");
