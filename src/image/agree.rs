@@ -1,8 +1,8 @@
-//! A manifest and its configuration are read, and must agree.
+//! Reads a manifest and its configuration, and checks that they agree.
 
-use super::checked::{Document, check_bytes};
 use super::config::Config;
 use super::descriptor::Descriptor;
+use super::document::{Document, check_bytes};
 use super::layer::{LayerDescriptor, LayerPlace};
 use super::manifest::{Manifest, parse_index, stated_type};
 use super::media_type::{MediaType, artifact, media_type};
@@ -51,7 +51,7 @@ impl Selected {
     }
 }
 
-/// Reads a verified manifest, and the configuration that `read_config` returns the verified bytes of.
+/// Reads a verified manifest and its configuration. `read_config` returns the verified bytes of the configuration.
 pub(super) fn agreed(
     limits: &Limits,
     manifest: Document,
@@ -101,7 +101,7 @@ fn described(layers: Vec<Descriptor>, diff_ids: &[Digest]) -> Result<Vec<LayerDe
         .collect()
 }
 
-/// Lets an image pass that has a diff ID for each layer.
+/// Refuses an image whose number of layers is not its number of diff IDs.
 pub(super) fn require_as_many(layers: usize, diff_ids: usize) -> Result<(), Violation> {
     match layers == diff_ids {
         true => Ok(()),

@@ -1,11 +1,11 @@
-//! An image in a tar archive, which is read where it lies: its headers once, its members by position.
+//! An image in a tar archive. All headers are read once; after that, members are read by position.
 
-use super::archive_file::{Whole, kept, looked_at, of_archives, system, uncompressed, whole};
+use super::archive_file::{Whole, is_stream, kept, of_archives, system, uncompressed, whole};
 use super::blob::BlobReader;
 use super::headers::Headers;
 use super::member::{Member, Place};
 use super::members::Members;
-use super::recognise::{What, look};
+use super::recognise::{What, inspect};
 use crate::read::{Format, LayerStream, TarReader};
 use crate::words::{Because, Entry, EntryPath, Error, Limit, Limits, Policy, Quirk, Verdict, Violation};
 use std::borrow::Cow;
@@ -13,7 +13,7 @@ use std::fs::File;
 use std::io::{BufRead, Read};
 use std::sync::Arc;
 
-/// An archive whose members are known.
+/// An archive and the list of its members.
 #[derive(Debug)]
 pub(super) struct Archive {
     file: Arc<File>,
@@ -21,15 +21,15 @@ pub(super) struct Archive {
 }
 
 impl Archive {
-    /// Opens the archive of an image. One that is compressed, or that comes as a stream, is kept uncompressed in
-    /// the file that `spool` makes.
+    /// Opens the archive of an image. A compressed archive, or a stream, is stored uncompressed in the file that
+    /// `spool` creates.
     pub(super) fn open_file(
         file: File,
         limits: &Limits,
         spool: impl FnOnce() -> Result<File, Error>,
     ) -> Result<Self, Error> {
-        let (file, is_stream) = looked_at(file)?;
-        if is_stream {
+        let file = Arc::new(file);
+        if is_stream(&file)? {
             let stream = uncompressed(Whole { reader: &*file, call: "read" }, limits)?;
             return Self::of_spooled(stream, limits, spool);
         }
@@ -38,12 +38,12 @@ impl Archive {
         if stream.format() == Format::Plain {
             return Self::index(file, limits);
         }
-        // A layer may be large: nothing is written before there is an image to be seen.
-        let seen = look(&file, limits)?;
-        if seen.what == What::Layer {
-            return Err(seen.broken.unwrap_or_else(|| Violation::NotAnImage { because: LAYER }.into()));
+        // A layer may be large, so nothing is stored before it is clear that this is an image.
+        let inspected = inspect(&file, limits)?;
+        if inspected.what == What::Layer {
+            return Err(inspected.broken.unwrap_or_else(|| Violation::NotAnImage { because: LAYER }.into()));
         }
-        if let Some(misplaced) = seen.misplaced {
+        if let Some(misplaced) = inspected.misplaced {
             return Err(misplaced.into());
         }
         let stream = uncompressed(whole, limits)?;
@@ -68,22 +68,22 @@ impl Archive {
         Ok(Self { file, members })
     }
 
-    /// Why there is no image in an archive without `oci-layout` and `manifest.json`.
+    /// The violation of an archive without `oci-layout` and `manifest.json`.
     pub(super) fn no_image(&self, limits: &Limits) -> Result<Violation, Error> {
-        let seen = look(&self.file, limits)?;
-        let because = match seen.what {
+        let inspected = inspect(&self.file, limits)?;
+        let because = match inspected.what {
             What::Layer => LAYER,
             What::Image => INCOMPLETE,
         };
-        Ok(seen.misplaced.unwrap_or(Violation::NotAnImage { because }))
+        Ok(inspected.misplaced.unwrap_or(Violation::NotAnImage { because }))
     }
 
-    /// Opens a member that is a regular file, or that links lead to; `None` when it is missing.
+    /// Opens a regular file, or the file that a link leads to. `None` if there is no member of this name.
     pub(super) fn open(&self, name: &EntryPath, limits: &Limits) -> Result<Option<BlobReader>, Error> {
         Ok(self.members.file(name, limits)?.map(|place| place.reader(&self.file)))
     }
 
-    /// The same for one that must be there.
+    /// The same for a member that must exist.
     pub(super) fn open_existing(&self, name: &EntryPath, limits: &Limits) -> Result<BlobReader, Error> {
         Ok(self.members.existing_file(name, limits)?.reader(&self.file))
     }
@@ -91,10 +91,10 @@ impl Archive {
 
 const EMPTY: Because = Because {
     what: Cow::Borrowed("the file is empty"),
-    advice: Some("write or fetch it again: whatever wrote it has failed"),
+    advice: Some("write or fetch it again: the program that wrote it has failed"),
 };
 
-/// What is given most often in place of an image.
+/// The most frequent mistake: a layer or a file system in place of an image.
 const LAYER: Because = Because {
     what: Cow::Borrowed(
         "this is the tar archive of a single layer or of a file system, such as `docker export` writes",
@@ -103,17 +103,17 @@ const LAYER: Because = Because {
 };
 
 const INCOMPLETE: Because = Because {
-    what: Cow::Borrowed("it has neither `oci-layout` nor `manifest.json`, though other parts of an image are there"),
+    what: Cow::Borrowed("it has neither `oci-layout` nor `manifest.json`, but other parts of an image"),
     advice: Some("the copy of the image is incomplete: fetch or pack it again"),
 };
 
-/// The files of an archive of `docker save`, of which engines before 25 wrote no layout.
+/// The files of an archive of `docker save` in a directory. Before version 25 they are no image layout.
 pub(super) const UNPACKED_SAVE: Because = Because {
     what: Cow::Borrowed("this is the directory of an unpacked archive of `docker save`"),
     advice: Some("name the archive itself, or pack the directory again: `tar -C DIR -cf FILE .`"),
 };
 
-/// Reads all headers, and nothing of what lies between them.
+/// Reads all headers, and skips the contents between them.
 pub(super) fn headers(file: &Arc<File>, limits: &Limits, members: &mut Members) -> Result<(), Error> {
     let length = file.metadata().map_err(|error| system("fstat", error))?.len();
     let mut reader = TarReader::new(Headers::of(Arc::clone(file)), &of_archives(limits));
@@ -129,7 +129,7 @@ pub(super) fn headers(file: &Arc<File>, limits: &Limits, members: &mut Members) 
             {
                 return Err(Violation::Truncated.into());
             }
-            // Holes take no byte of the archive: a member of 7 KB may have 4 TiB, and hours are spent on reading them.
+            // Holes take no space in the archive, but time to read: an archive of 7 KB may have a member of 4 TiB.
             if let Member::File(Place { size, map: Some(_), .. }) = &member {
                 sparse_bytes = sparse_bytes.saturating_add(*size);
                 limits.check(Limit::ArchiveBytes, sparse_bytes)?;
@@ -145,7 +145,7 @@ pub(super) fn headers(file: &Arc<File>, limits: &Limits, members: &mut Members) 
     }
 }
 
-/// What an entry is, unless it is one that readers differ on.
+/// Returns the member of an entry, or an error for an entry that other readers read differently.
 pub(super) fn judged(entry: Entry, at: u64) -> Result<Member, Error> {
     entry.quirks.iter().try_for_each(judge)?;
     Ok(Member::of(entry.kind, at))
@@ -156,12 +156,12 @@ pub(super) fn at_end<R: BufRead>(reader: &TarReader<R>) -> Result<(), Error> {
     judged.map_err(|violation| Error::from(violation).at(reader.position()))
 }
 
-/// Judges a quirk of the archive around an image. No policy applies to it and no report has its notes: quirks that real
-/// archives have pass, all others are refused, whatever is allowed for layers.
+/// Judges a quirk of the archive around an image. The caller's policy is for layers and does not apply here: quirks
+/// that the default policy accepts pass without a note, and all others are refused.
 fn judge(quirk: &Quirk) -> Result<(), Violation> {
     match (quirk, Policy::default().verdict(quirk.rule())) {
-        // A layer may have this index behind its end mark. No writer puts it behind the archive of an image: there it is
-        // a member that `tar -i` finds and other readers do not.
+        // A layer may have this index behind its end mark. No writer puts it behind the archive of an image: there it
+        // is a member that `tar -i` finds and other readers do not.
         (Quirk::EstargzIndex, _) | (_, Verdict::Refuse) => {
             Err(Violation::ArchiveAmbiguous { rule: quirk.id(), because: quirk.to_string() })
         }

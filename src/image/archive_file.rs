@@ -1,4 +1,4 @@
-//! The file of an archive: in place, as a stream, and uncompressed.
+//! Reads the file of an archive: in place, as a stream, and decompressed.
 
 use super::blob::BlobReader;
 use crate::read::{Expected, LayerStream};
@@ -7,22 +7,23 @@ use std::fs::File;
 use std::io::{self, ErrorKind, Read, Seek, Write};
 use std::sync::Arc;
 
-/// The limits for the archive itself, which has its own: a member is a layer, not a file of one.
+/// The limits for the archive itself. Limits for the files and entries of a layer do not apply: a member is a whole
+/// layer.
 pub(super) fn of_archives(limits: &Limits) -> Limits {
     let limits = limits.clone().with(Limit::FileBytes, u64::MAX).with(Limit::Entries, u64::MAX);
     limits.with(Limit::LayerBytes, u64::MAX)
 }
 
-/// The same for one that must be inflated: looking at it ends where keeping it would, or a layer.
+/// The limits for decompressing an archive. It may turn out to be a layer, so the larger limit of the two counts.
 fn of_streams(limits: &Limits) -> Limits {
     let most = limits.most(Limit::LayerBytes).max(limits.most(Limit::ArchiveBytes));
     limits.clone().with(Limit::LayerBytes, most)
 }
 
-/// The file, and whether it cannot be read by position.
-pub(super) fn looked_at(file: File) -> Result<(Arc<File>, bool), Error> {
+/// Whether the file is a pipe or another stream, which cannot be read by position.
+pub(super) fn is_stream(file: &File) -> Result<bool, Error> {
     let metadata = file.metadata().map_err(|error| system("fstat", error))?;
-    Ok((Arc::new(file), !metadata.is_file()))
+    Ok(!metadata.is_file())
 }
 
 pub(super) fn whole(file: &Arc<File>) -> Result<Whole<BlobReader>, Error> {
@@ -30,7 +31,8 @@ pub(super) fn whole(file: &Arc<File>) -> Result<Whole<BlobReader>, Error> {
     Ok(Whole { reader: BlobReader::new(Arc::clone(file), 0, length), call: "pread64" })
 }
 
-/// A whole archive. The decompressor and tar reader report system errors as errors of a layer. Here they are renamed.
+/// Reads a whole archive. The decompressor and the tar reader blame a failed read on the layer; this wrapper makes it a
+/// system error of the archive.
 #[derive(Clone)]
 pub(super) struct Whole<R> {
     pub(super) reader: R,
@@ -40,7 +42,7 @@ pub(super) struct Whole<R> {
 impl<R: Read> Read for Whole<R> {
     fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
         self.reader.read(out).map_err(|error| match error.kind() {
-            // Callers retry this error, if it keeps its kind.
+            // Callers retry an interrupted read if the error keeps its kind.
             ErrorKind::Interrupted => error,
             _ => system(self.call, error).into(),
         })

@@ -42,7 +42,7 @@ impl BlobReader {
         Self { file, start: 0, at: 0, end: size, spread: Some(Spread { map, segment: 0, first: stored_at, stored_at }) }
     }
 
-    /// How many bytes are still to come, unless somebody cuts the file short meanwhile.
+    /// How many bytes are still to come, unless the file is truncated in the meantime.
     pub fn bytes_left(&self) -> u64 {
         self.end - self.at
     }

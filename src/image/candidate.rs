@@ -1,19 +1,24 @@
-//! The best of what fits.
+//! Chooses the best of several images that match.
 
 use super::reference::list;
 use super::selector::{Selector, several_match};
 use crate::words::{Error, SelectBy};
 
-/// Something that fits what is asked for.
+/// An image that matches.
 pub(super) struct Candidate<K, T> {
-    /// How many platforms would have been better.
+    /// The number of platforms that are preferred to this one.
     pub(super) rank: usize,
-    /// What makes it different from others: two names of one image are no choice.
+    /// What distinguishes images. Two candidates with the same key are two names of one image.
     pub(super) key: K,
     pub(super) value: T,
 }
 
-/// The key and the value of the best candidate, or `None`. `name` returns the name of a candidate in messages.
+/// The key and the value of the best candidate, or `None` if there is none. `name` returns the name of a candidate in
+/// messages.
+///
+/// # Errors
+///
+/// [`Misuse::SeveralSelected`](crate::error::Misuse::SeveralSelected) if several different ones are equally good.
 pub(super) fn best<K: PartialEq, T>(
     mut candidates: Vec<Candidate<K, T>>,
     selector: &Selector,

@@ -1,25 +1,25 @@
-//! What a configuration says about the layers and the platform.
+//! The layers and the platform in a configuration.
 //!
 //! Follows image-spec, config.md.
 
-use super::document::{self, Confusing, or_null, problem, strict};
+use super::json::{self, Confusing, or_null, problem, strict};
 use super::platform::Platform;
 use crate::words::{Digest, Violation};
 use serde::Deserialize;
 
-/// What a configuration says of the layers.
+/// The part of a configuration that unpacking needs.
 #[derive(Debug)]
 pub(super) struct Config {
-    /// `None` where it is not stated in full: such a configuration is taken for any platform, as engines do.
+    /// `None` if it is not stated in full. Such a configuration matches any platform, as in engines.
     pub(super) platform: Option<Platform>,
-    /// What is not stated of it.
+    /// The parts of the platform that are missing.
     pub(super) unstated: Option<&'static str>,
     pub(super) diff_ids: Vec<Digest>,
 }
 
 impl Config {
     pub(super) fn parse(bytes: &[u8]) -> Result<Self, Violation> {
-        let config: RawConfig = document::parse(bytes)?;
+        let config: RawConfig = json::parse(bytes)?;
         if config.rootfs.kind != "layers" {
             return Err(problem(Confusing("a root file system that is not made of layers")));
         }
@@ -52,7 +52,7 @@ impl RawConfig {
     }
 }
 
-// The document as it is written.
+// The JSON of the document.
 
 #[derive(Deserialize)]
 #[serde(remote = "Self")]
@@ -73,7 +73,7 @@ struct RawConfig {
 struct RawRootFs {
     #[serde(rename = "type")]
     kind: String,
-    // Docker leaves the list of an image without layers out, BuildKit writes `null`.
+    // For an image without layers, Docker omits the list, and BuildKit writes `null`.
     #[serde(default, deserialize_with = "or_null")]
     diff_ids: Vec<String>,
 }

@@ -1,11 +1,11 @@
-//! Descriptors, which name the blobs of an image.
+//! Descriptors, which refer to the blobs of an image.
 //!
 //! Follows image-spec, descriptor.md.
 
-use super::document::{or_null, strict, unique};
+use super::json::{or_null, strict, unique};
 use super::media_type::{MediaType, media_type};
 use super::platform::Platform;
-use super::reference::{self, Called};
+use super::reference::{self, Named};
 use crate::words::{Digest, Escaped, Violation};
 use serde::Deserialize;
 use serde::de::Deserializer;
@@ -13,21 +13,22 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// Names a blob: what it is, its digest, its size.
+/// Refers to a blob: its media type, digest and size.
 ///
-/// Follows image-spec, descriptor.md. Only reading an image makes one.
+/// Follows image-spec, descriptor.md. It cannot be constructed by a caller; reading an image makes it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Descriptor {
-    /// A constant, or text from the image.
+    /// Borrowed if it is a known media type.
     media_type: Cow<'static, str>,
     digest: Digest,
     size: u64,
-    /// What the manifest describes instead of an image.
+    /// The type of an artifact; `None` for an image.
     artifact: Option<Box<str>>,
     platform: Option<Box<Platform>>,
-    /// Where a foreign layer can be had, as a message shows it.
+    /// The URLs of a foreign layer, as a message shows them.
     urls: Option<Box<str>>,
-    /// Shared, because descriptors are copied, and an index may have megabytes of annotations. `None` if there are none.
+    /// Shared, because descriptors are copied, and an index may have megabytes of annotations. `None` if there are
+    /// none.
     annotations: Option<Arc<BTreeMap<String, String>>>,
 }
 
@@ -43,7 +44,7 @@ const REFERENCE_TYPE: &str = "vnd.docker.reference.type";
 static NO_ANNOTATIONS: BTreeMap<String, String> = BTreeMap::new();
 
 impl Descriptor {
-    /// What the blob is said to be; text from the image, to be escaped before it is shown.
+    /// The stated media type of the blob; text from the image, to be escaped before it is shown.
     pub fn media_type(&self) -> &str {
         &self.media_type
     }
@@ -61,20 +62,20 @@ impl Descriptor {
     /// The annotations of the blob, by their keys; text from the image, to be escaped before it is shown.
     ///
     /// They are those of the descriptor, in the document that lists the blob: the manifest for a layer or a
-    /// configuration, the index for a manifest. A manifest that was selected by a digest has none, because what an index
-    /// says does not count then. The annotations inside a manifest are part of
+    /// configuration, the index for a manifest. A manifest that was selected by a digest has none, because what an
+    /// index says does not count then. The annotations inside a manifest are part of
     /// [`Selected::manifest_bytes`](super::Selected::manifest_bytes).
     pub fn annotations(&self) -> &BTreeMap<String, String> {
         self.annotations.as_deref().unwrap_or(&NO_ANNOTATIONS)
     }
 
-    /// Describes a blob that was found by its digest.
+    /// A descriptor of a blob that was found by its digest.
     pub(super) fn found(media_type: String, digest: Digest, size: u64) -> Self {
         let media_type = MediaType::shared(media_type);
         Self { media_type, digest, size, artifact: None, platform: None, urls: None, annotations: None }
     }
 
-    /// The longest name that an image layout gives to the blob: tags of several images may be the same.
+    /// The longest name of the blob in an image layout: several images may have the same tag.
     pub(super) fn name(&self) -> Option<&str> {
         self.whole_name().or_else(|| self.tag())
     }
@@ -109,17 +110,17 @@ impl Descriptor {
         Self { platform: None, ..self }
     }
 
-    /// What else than an image this is: a signature, an attestation, a chart.
+    /// The type of an artifact, such as a signature, an attestation or a chart; `None` for an image.
     pub(super) fn artifact(&self) -> Option<&str> {
         self.artifact.as_deref()
     }
 
-    /// Whether this is a layer that copies of the image need not hold.
+    /// Whether this is a foreign layer, which copies of the image need not hold.
     pub(super) fn is_foreign(&self) -> bool {
         MediaType::is_foreign(&self.media_type)
     }
 
-    /// The blob is not here.
+    /// The violation of an image that does not hold this blob.
     pub(super) fn missing(&self) -> Violation {
         let digest = self.digest;
         match &self.urls {
@@ -128,7 +129,7 @@ impl Descriptor {
         }
     }
 
-    /// Lets a document pass that states this media type, or none.
+    /// Refuses a document that states another media type than this descriptor.
     pub(super) fn agrees(&self, inside: Option<&String>) -> Result<(), Violation> {
         match inside {
             Some(inside) if *inside != self.media_type => Err(media_type(inside)),
@@ -137,14 +138,14 @@ impl Descriptor {
     }
 }
 
-impl Called for Descriptor {
-    /// Whether an image layout gives this name to the blob: a tag in most cases, or the whole reference, which
-    /// containerd and `docker save` note beside it.
-    fn is_called(&self, wanted: &str) -> bool {
+impl Named for Descriptor {
+    /// Whether the blob has this name in an image layout: a tag in most cases, or the whole reference, which containerd
+    /// and `docker save` write in another annotation.
+    fn has_name(&self, wanted: &str) -> bool {
         self.tag() == Some(wanted) || self.whole_name().is_some_and(|noted| reference::fits(noted, wanted))
     }
 
-    /// What stands for a tag may be the whole reference, as some writers have it.
+    /// Some writers write the whole reference in the place of the tag.
     fn misplaced_names(&self) -> impl Iterator<Item = &str> {
         self.tag().filter(|tag| tag.contains(['/', ':'])).into_iter()
     }
@@ -170,7 +171,7 @@ impl TryFrom<RawDescriptor> for Descriptor {
             digest: Violation::parse_digest(&raw.digest)?,
             size: raw.size,
             artifact: reference_type.or_else(|| stated.map(Into::into)),
-            // Others may have some too, but these are in every copy of the image.
+            // Only a foreign layer needs its URLs. Other blobs are in every copy of the image.
             urls: MediaType::is_foreign(&raw.media_type).then(|| shown(&raw.urls)),
             platform: raw.platform.and_then(RawPlatform::into_platform).map(Box::new),
             annotations: (!raw.annotations.is_empty()).then(|| Arc::new(raw.annotations)),
@@ -179,15 +180,15 @@ impl TryFrom<RawDescriptor> for Descriptor {
     }
 }
 
-/// URLs as a message shows them: those of a hostile image are no links for a terminal.
+/// URLs as a message shows them: escaped, because they come from the image.
 fn shown(urls: &[String]) -> Box<str> {
     match reference::list(urls.iter().map(|url| Escaped::new(url.as_bytes()).to_string())) {
-        none if none.is_empty() => "none, so that nobody can have it".into(),
+        none if none.is_empty() => "none".into(),
         urls => urls.into(),
     }
 }
 
-/// A descriptor in a list. It is shortened as it is read, so a list of long forms never exists.
+/// A descriptor in a list. Each one is converted as it is read, so the list never exists in the form of the JSON.
 pub(super) struct Listed(pub(super) Result<Descriptor, Violation>);
 
 impl<'de> Deserialize<'de> for Listed {
@@ -203,12 +204,12 @@ impl RawPlatform {
     }
 }
 
-// The documents as they are written. A digest is text here, so that a malformed one is refused by its own rule.
+// The JSON of the documents. A digest is text here, so that a malformed one is refused by its own rule.
 
 #[derive(Deserialize)]
 #[serde(remote = "Self", rename_all = "camelCase")]
 struct RawDescriptor {
-    // Docker 1.10 left out that of a configuration. Anything else without one is of no kind that is read.
+    // Docker 1.10 omitted it for a configuration. Any other blob without a media type is refused later.
     #[serde(default, deserialize_with = "or_null")]
     media_type: String,
     digest: String,

@@ -1,16 +1,16 @@
-//! The directory that `skopeo copy … dir:` makes: one manifest, and blobs named by the digits of their digests.
+//! The `dir:` of skopeo: a directory with one manifest, and with blobs named by the digits of their digests.
 
-use super::checked::digest_of;
+use super::by_digest::ByDigest;
 use super::descriptor::Descriptor;
+use super::document::digest_of;
 use super::form::{Form, ImageForm};
 use super::inventory::{ListedManifest, list_roots};
 use super::manifest::stated_type;
 use super::names::MANIFEST_JSON;
-use super::pinned::Pinned;
 use super::selected::Selected;
 use super::selector::Selector;
 use super::store::{Naming, Store};
-use super::twin::Disagreement;
+use super::two_lists::Disagreement;
 use crate::words::{Algorithm, Error};
 use std::slice;
 
@@ -43,7 +43,7 @@ impl Form for SkopeoDir {
     }
 
     fn select(&self, store: &Store, selector: &Selector) -> Result<Selected, Error> {
-        match (Pinned { store, roots: &|| Ok(vec![self.0.clone()]) }).select(selector)? {
+        match (ByDigest { store, roots: &|| Ok(vec![self.0.clone()]) }).select(selector)? {
             Some(pinned) => Ok(pinned),
             None => store.select_from(slice::from_ref(&self.0), selector),
         }

@@ -1,21 +1,22 @@
-//! What `docker save` writes: an archive whose `manifest.json` names configurations and layers by their members.
+//! Archives of `docker save`: `manifest.json` lists images, each with the member names of its configuration and layers.
 //!
-//! There are no manifests and no digests of layers: a configuration's diff IDs name its layers, and its own
-//! digest, the image ID, names it. Since version 25 the archive is an image layout as well, and read as one.
+//! There are no manifests and no digests of layers. Layers are verified by the diff IDs of the configuration, and the
+//! configuration by its own digest, the image ID. Since version 25 the archive is an image layout, too, and read as
+//! one.
 
 use super::agree::require_as_many;
+use super::by_digest::digest_missing;
 use super::candidate::{Candidate, best};
 use super::docker_list::{self, DockerImage, Read};
 use super::form::{Form, ImageForm};
 use super::inventory::{ListedManifest, list_docker};
 use super::layer::{LayerDescriptor, LayerPlace};
 use super::names::{MANIFEST_JSON, in_file};
-use super::pinned::pinned_elsewhere;
 use super::reference;
 use super::selected::Selected;
 use super::selector::{Selector, none_matches};
 use super::store::{Naming, Store};
-use super::twin::{Disagreement, compare_with_index};
+use super::two_lists::{Disagreement, compare_with_index};
 use crate::words::{
     Algorithm, Digest, EntryPath, Error, Escaped, FoundInstead, LayerPosition, Limit, Position, Quirk, SelectBy,
     Violation,
@@ -56,30 +57,31 @@ impl Form for Docker {
 }
 
 impl Store {
-    /// Finds the image that is asked for in what `manifest.json` lists.
+    /// Selects from the images that `manifest.json` lists.
     fn select_docker(&self, listed: &[DockerImage], selector: &Selector) -> Result<Selected, Error> {
-        if let Some(pinned) = selector.pinned() {
+        if let Some(pinned) = selector.wanted_manifest() {
             let found = match self.find_config(listed, pinned)? {
                 Some(_) => FoundInstead::Configuration,
                 None => FoundInstead::NoManifests,
             };
-            return Err(pinned_elsewhere(*pinned, found));
+            return Err(digest_missing(*pinned, found));
         }
-        if let Some(pinned) = selector.pinned_config() {
+        if let Some(pinned) = selector.wanted_image_id() {
             return match self.find_config(listed, pinned)? {
                 Some((image, read)) => self.selected(image, read),
-                None => Err(pinned_elsewhere(*pinned, FoundInstead::Others(Self::configs_listed(listed)))),
+                None => Err(digest_missing(*pinned, FoundInstead::Others(Self::configs_listed(listed)))),
             };
         }
-        let tagged = selector.require_of(listed, |position, image| image.name(position, image.config_digest()))?;
+        let tagged =
+            selector.require_matching(listed, |position, image| image.name(position, image.config_digest()))?;
         if let [(_, image)] = tagged.as_slice()
             && selector.has_position()
         {
             let read = self.read_config(image)?;
             return Ok(self.selected(image, read)?.under(selector.name_of(image.tags())));
         }
-        // Each configuration is read once, even if it is named many times. Only this result is kept: an archive may
-        // have thousands of configurations of several megabytes.
+        // Each configuration is read once, even if it is listed many times. Only its digest and rank are kept: an
+        // archive may have thousands of configurations of several megabytes.
         let mut configs: HashMap<&EntryPath, (Digest, Option<usize>)> = HashMap::new();
         let accepted = selector.platform.accepted();
         let (mut candidates, mut others) = (Vec::new(), BTreeSet::new());
@@ -91,7 +93,7 @@ impl Store {
                     let platform = read.config.platform;
                     let rank = match &platform {
                         Some(platform) => accepted.iter().position(|accepted| accepted == platform),
-                        // Stated nowhere: any, but whatever states its platform is better.
+                        // It matches any platform, but an image that states the platform is better.
                         None => Some(accepted.len()),
                     };
                     others.insert(platform.map_or("one that states no platform".into(), |known| known.to_string()));
@@ -122,8 +124,7 @@ impl Store {
         Ok(self.selected(image, read)?.under(selector.name_of(image.tags())))
     }
 
-    /// The image that has the configuration of this digest. One that says in its name which digest it has is read only
-    /// when it is this one.
+    /// The image whose configuration has this digest. A configuration whose name contains another digest is not read.
     fn find_config<'l>(
         &self,
         listed: &'l [DockerImage],
@@ -139,7 +140,7 @@ impl Store {
             }
             match self.read_config(image) {
                 Ok(read) if read.document.descriptor.digest() == digest => return Ok(Some((image, read))),
-                // Another one may be damaged or missing.
+                // Other configurations may be damaged or missing.
                 Err(error) if image.config_digest().is_some() || !error.is_refusal() => {
                     return Err(error);
                 }

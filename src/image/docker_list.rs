@@ -1,21 +1,21 @@
-//! The `manifest.json` of `docker save`: it names the configurations and layers of images by their members.
+//! The `manifest.json` of `docker save`, which lists images with the member names of their configurations and layers.
 
-use super::checked::{Document, digest_of};
 use super::config::Config;
 use super::descriptor::Descriptor;
-use super::document::{self, or_null, strict};
-use super::reference::{self, Called};
+use super::document::{Document, digest_of};
+use super::json::{self, or_null, strict};
+use super::reference::{self, Named};
 use super::store::Store;
 use crate::words::{Algorithm, Digest, EntryPath, Error, Escaped, Limits, Position, Violation};
 use serde::Deserialize;
 
 const CONFIG_TYPE: &str = "application/vnd.docker.container.image.v1+json";
 
-/// One image of the archive.
+/// One image of the list.
 #[derive(Debug)]
 pub(super) struct DockerImage {
     config: EntryPath,
-    /// What the configuration's name says of its digest.
+    /// The digest that the name of the configuration contains.
     config_digest: Option<Digest>,
     tags: Vec<String>,
     layers: Vec<EntryPath>,
@@ -38,7 +38,7 @@ impl DockerImage {
         self.config_digest.as_ref()
     }
 
-    /// What a message calls it; `config` is its configuration's digest, as far as it is known.
+    /// The name of the image in messages. `config` is the digest of its configuration, if it is known.
     pub(super) fn name(&self, position: usize, config: Option<&Digest>) -> String {
         reference::named_or(self.tags.iter().map(String::as_str), || match config {
             Some(config) => format!("@{position} without a name (image ID {config})"),
@@ -47,8 +47,8 @@ impl DockerImage {
     }
 }
 
-impl Called for DockerImage {
-    fn is_called(&self, wanted: &str) -> bool {
+impl Named for DockerImage {
+    fn has_name(&self, wanted: &str) -> bool {
         self.tags.iter().any(|tag| reference::fits(tag, wanted))
     }
 
@@ -70,7 +70,7 @@ impl Called for DockerImage {
 /// # Errors
 ///
 /// [`Violation::Json`]; [`Violation::MemberPath`] for a name that leads out of the archive;
-/// [`Violation::NotAnImage`] when it names no image.
+/// [`Violation::NotAnImage`] if the list is empty.
 pub(super) fn parse(bytes: &[u8]) -> Result<Vec<DockerImage>, Violation> {
     match parse_list(bytes)? {
         none if none.is_empty() => Err(Violation::NotAnImage { because: "its `manifest.json` names no image".into() }),
@@ -78,8 +78,8 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Vec<DockerImage>, Violation> {
     }
 }
 
-/// Reads a `manifest.json` that lies beside an `index.json`. One that is no list at all is nothing that readers of
-/// `docker save` take.
+/// Reads a `manifest.json` beside an `index.json`. Readers of `docker save` ignore a document that is no list, so it is
+/// an empty list here.
 ///
 /// # Errors
 ///
@@ -92,7 +92,7 @@ pub(super) fn parse_beside_index(bytes: &[u8]) -> Result<Vec<DockerImage>, Viola
 }
 
 fn parse_list(bytes: &[u8]) -> Result<Vec<DockerImage>, Violation> {
-    let listed: Vec<RawImage> = document::parse(bytes)?;
+    let listed: Vec<RawImage> = json::parse(bytes)?;
     listed.into_iter().map(DockerImage::try_from).collect()
 }
 
@@ -110,9 +110,9 @@ impl TryFrom<RawImage> for DockerImage {
     }
 }
 
-/// A name of a member. A slash in front of it vanishes, as one in front of the member's own name does: some writers
-/// have `/ID/layer.tar`, and engines look below the directory into which they unpacked the archive. One that climbs
-/// could lead them to a file of the machine.
+/// Parses the name of a member. A leading slash is removed, as in names of members: some writers write `/ID/layer.tar`,
+/// and engines look it up below the directory into which they unpacked the archive. A `..` could lead an engine to a
+/// file of the host, so it is refused.
 fn member(name: &str) -> Result<EntryPath, Violation> {
     if name.split('/').any(|part| part == "..") {
         return Err(Violation::MemberPath { path: Escaped::new(name.as_bytes()) });
@@ -120,7 +120,8 @@ fn member(name: &str) -> Result<EntryPath, Violation> {
     EntryPath::parse(name.as_bytes(), &Limits::default())
 }
 
-/// The digest that a name is made of: `HEX.json`, `blobs/sha256/HEX` or `sha256:HEX`. Other writers have other names.
+/// The digest in the name of a configuration: `HEX.json`, `blobs/sha256/HEX`, `sha256:HEX` or `HEX`. `None` for other
+/// names.
 fn named_digest(name: &EntryPath) -> Option<Digest> {
     let name = std::str::from_utf8(name.as_bytes()).ok()?;
     let hex = name.strip_suffix(".json").or_else(|| name.strip_prefix("blobs/sha256/"));
@@ -128,7 +129,7 @@ fn named_digest(name: &EntryPath) -> Option<Digest> {
     format!("sha256:{hex}").parse().ok()
 }
 
-/// A configuration as it was read.
+/// A configuration that was read.
 pub(super) struct Read {
     pub(super) document: Document,
     pub(super) config: Config,

@@ -8,12 +8,12 @@ use super::names::MANIFEST_JSON;
 use super::outline::Outline;
 use crate::words::{EntryKind, EntryPath, Error, Source};
 
-/// The evidence in an archive so far.
+/// What the entries of an archive so far show.
 #[derive(Debug, Default)]
 pub(crate) struct Evidence {
-    /// What is at the top of the archive.
+    /// The signs at the top of the archive.
     top: Signs,
-    /// What is at the top of the one directory that holds all members: `tar -cf FILE DIR` packs an image so.
+    /// The signs in the one directory that holds all members. `tar -cf FILE DIR` packs an image like this.
     inside: Signs,
     shared: Shared,
 }
@@ -24,30 +24,30 @@ enum Shared {
     #[default]
     Unknown,
     One(Box<[u8]>),
-    /// There is none: names begin differently.
-    Lost,
+    /// Names begin with different components.
+    Different,
 }
 
 impl Evidence {
     /// Adds the name and type of an entry.
-    pub(crate) fn see(&mut self, path: &EntryPath, kind: &EntryKind) {
+    pub(crate) fn add_entry(&mut self, path: &EntryPath, kind: &EntryKind) {
         let name = path.as_bytes();
-        self.top.see(name, kind);
+        self.top.add(name, kind);
         let (first, rest) = split(name);
         match &self.shared {
             // The root is listed as `.` by many writers.
             _ if first.is_empty() => {}
             Shared::Unknown => self.shared = Shared::One(first.into()),
-            Shared::One(shared) if **shared != *first => self.shared = Shared::Lost,
-            Shared::One(_) | Shared::Lost => {}
+            Shared::One(shared) if **shared != *first => self.shared = Shared::Different,
+            Shared::One(_) | Shared::Different => {}
         }
         if let (Shared::One(_), Some(rest)) = (&self.shared, rest) {
-            self.inside.see(rest, kind);
+            self.inside.add(rest, kind);
         }
     }
 
-    /// Whether a [`Witness`] must inspect the content of this entry.
-    pub(crate) fn wants(&self, path: &EntryPath, kind: &EntryKind) -> bool {
+    /// Whether a [`Inspector`] must inspect the content of this entry.
+    pub(crate) fn wants_content(&self, path: &EntryPath, kind: &EntryKind) -> bool {
         let is_manifest = match split(path.as_bytes()) {
             (first, None) => first == MANIFEST_JSON.as_bytes(),
             (_, Some(rest)) => rest == MANIFEST_JSON.as_bytes() && matches!(self.shared, Shared::One(_)),
@@ -56,7 +56,7 @@ impl Evidence {
     }
 
     /// Adds the result for one `manifest.json`. If there are two, an engine may read either.
-    pub(crate) fn hear(&mut self, path: &EntryPath, outline: &Outline) {
+    pub(crate) fn add_content(&mut self, path: &EntryPath, outline: &Outline) {
         let signs = if path.as_bytes() == MANIFEST_JSON.as_bytes() { &mut self.top } else { &mut self.inside };
         signs.listed |= outline.is_listed();
     }
@@ -109,9 +109,9 @@ struct Signs {
     listed: bool,
     /// The file of tags that Docker before 1.10 wrote instead of `manifest.json`.
     repositories: bool,
-    /// A `layer.tar` in a directory, whatever that is called.
+    /// A `layer.tar` in a directory of any name.
     layer: bool,
-    /// A member that is named as writers of images name blobs, layers and configurations.
+    /// A member with the usual name of a blob, a layer or a configuration.
     part: bool,
 }
 
@@ -121,7 +121,7 @@ impl Signs {
     /// A directory is no evidence: engines open these names as files, and a layer may well have a directory
     /// `oci-layout` with a whole layout in it. Links are evidence: where they lead is seen only when the archive is
     /// unpacked, which is what Docker and skopeo do before they look.
-    fn see(&mut self, name: &[u8], kind: &EntryKind) {
+    fn add(&mut self, name: &[u8], kind: &EntryKind) {
         if matches!(kind, EntryKind::Directory) {
             return;
         }
@@ -142,9 +142,9 @@ impl Signs {
 
     /// Whether these are the signs of an image at the top of an archive.
     ///
-    /// Names of parts alone prove nothing. Beside a `manifest.json` they do, even when that is damaged, and beside
-    /// `repositories`, where a `layer.tar` in any directory is enough. They do, too, in an archive that is truncated,
-    /// since what would prove it may be in the missing rest.
+    /// The usual names of parts are no evidence alone. They are evidence beside a `manifest.json`, even a damaged one,
+    /// and beside `repositories`, where a `layer.tar` in any directory is enough. They are also evidence in a truncated
+    /// archive, because the missing rest may hold a `manifest.json`.
     fn are_of_image(&self, whole: bool) -> bool {
         let is_tagged = self.layer && self.repositories;
         let is_named = self.marker || self.index || self.listed || is_tagged;
@@ -166,7 +166,7 @@ fn is_part(name: &[u8]) -> bool {
     matches!(rest, b"" | b".json" | b".tar" | b".tar.gz" | b"/layer.tar") && is_hex(hex, 64)
 }
 
-/// Whether it is `NAME/layer.tar`. Docker wrote its own IDs for `NAME`, and others read any.
+/// Whether this is `NAME/layer.tar`. Docker used its own IDs as `NAME`; other readers accept any name.
 fn is_layer(name: &[u8]) -> bool {
     name.strip_suffix(b"/layer.tar").is_some_and(|directory| !directory.contains(&b'/'))
 }
@@ -176,12 +176,12 @@ fn is_hex(text: &[u8], digits: usize) -> bool {
 }
 
 /// Inspects a `manifest.json` while another part of the program reads its content.
-pub(crate) struct Witness<'o, S> {
+pub(crate) struct Inspector<'o, S> {
     source: S,
     outline: &'o mut Outline,
 }
 
-impl<'o, S: Source> Witness<'o, S> {
+impl<'o, S: Source> Inspector<'o, S> {
     pub(crate) fn new(source: S, outline: &'o mut Outline) -> Self {
         Self { source, outline }
     }
@@ -198,7 +198,7 @@ impl<'o, S: Source> Witness<'o, S> {
     }
 }
 
-impl<S: Source> Source for Witness<'_, S> {
+impl<S: Source> Source for Inspector<'_, S> {
     fn chunk(&mut self) -> Result<&[u8], Error> {
         self.source.chunk()
     }
@@ -217,14 +217,14 @@ mod tests {
     use super::*;
     use crate::words::Limits;
 
-    /// Docker reads such an archive, whatever the directories are called.
+    /// Docker reads such an archive with any names of directories.
     #[test]
     fn tags_beside_layers_of_any_name_are_an_image() {
         let sees = |names: &[&str]| {
             let mut evidence = Evidence::default();
             for name in names {
                 let path = EntryPath::parse(name.as_bytes(), &Limits::default()).unwrap();
-                evidence.see(&path, &EntryKind::File { size: 0, sparse: None });
+                evidence.add_entry(&path, &EntryKind::File { size: 0, sparse: None });
             }
             evidence.is_image(true)
         };
@@ -245,7 +245,7 @@ mod tests {
                     true => EntryKind::Directory,
                     false => EntryKind::File { size: 0, sparse: None },
                 };
-                evidence.see(&path, &kind);
+                evidence.add_entry(&path, &kind);
             }
             evidence.directory().map(|(name, _)| String::from_utf8(name.to_vec()).unwrap())
         };

@@ -1,8 +1,8 @@
-//! Where the files of an image lie: in a directory, or in an archive.
+//! The files of an image, in a directory or in an archive.
 
 use super::archive::Archive;
 use super::blob::{BlobReader, not_regular};
-use super::document::check_values;
+use super::json::check_values;
 use crate::cage::{NotOpened, open_inside};
 use crate::words::{EntryPath, Error, Escaped, Limit, Limits, SizeSeen, Violation};
 use std::io::Read;
@@ -11,8 +11,8 @@ use std::sync::Arc;
 
 /// The files of an image.
 ///
-/// Nothing but regular ones is ever opened. Symbolic links are followed as long as they stay inside the directory or
-/// archive: Debian's images have blobs that are links to files elsewhere in the layout.
+/// Only regular files are opened. A symbolic link is followed if it stays inside the directory or archive: Debian's
+/// images have blobs that are links to other files in the layout.
 #[derive(Debug)]
 pub(super) enum Files {
     Directory(OwnedFd),
@@ -20,7 +20,7 @@ pub(super) enum Files {
 }
 
 impl Files {
-    /// Opens a file; `None` when it is missing.
+    /// Opens a file; `None` if it is missing.
     pub(super) fn open(&self, path: &EntryPath, limits: &Limits) -> Result<Option<BlobReader>, Error> {
         match self {
             Self::Archive(archive) => archive.open(path, limits),
@@ -43,7 +43,7 @@ impl Files {
         }
     }
 
-    /// Reads a document; `None` when it is missing.
+    /// Reads a document; `None` if it is missing.
     pub(super) fn document(&self, name: &EntryPath, limits: &Limits) -> Result<Option<Vec<u8>>, Error> {
         let Some(file) = self.open(name, limits)? else { return Ok(None) };
         limits.check(Limit::ManifestBytes, file.bytes_left())?;
@@ -53,7 +53,7 @@ impl Files {
     }
 }
 
-/// Reads a file that was as large as this when it was opened.
+/// Reads a whole file. It must still have the size that it had when it was opened.
 pub(super) fn read(mut file: BlobReader, name: &[u8]) -> Result<Vec<u8>, Error> {
     let expected = file.bytes_left();
     let mut bytes = Vec::new();

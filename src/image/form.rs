@@ -1,10 +1,10 @@
-//! The forms of images: what each of them must be able to do, and the words that skopeo has for them.
+//! The forms of images: the trait that each of them implements, and the names that skopeo has for them.
 
 use super::inventory::ListedManifest;
 use super::selected::Selected;
 use super::selector::Selector;
 use super::store::{Naming, Store};
-use super::twin::Disagreement;
+use super::two_lists::Disagreement;
 use crate::words::{Error, Note, words};
 use std::fmt::Debug;
 
@@ -23,7 +23,7 @@ pub(super) trait Form: Debug + Send + Sync {
     /// Whether the image has this form. It may have two.
     fn has(&self, store: &Store, form: ImageForm) -> Result<bool, Error>;
 
-    /// Finds the image that is asked for in the list of this form.
+    /// Selects from the list of this form.
     fn select(&self, store: &Store, selector: &Selector) -> Result<Selected, Error>;
 
     /// Compares what was selected with the list of another form in the same files.
@@ -35,7 +35,7 @@ pub(super) trait Form: Debug + Send + Sync {
 
 words! {
     "a form of images":
-    /// A form that images have on disk, as skopeo calls it in front of a path (`oci:debian:stable`).
+    /// A form that images have on disk, by the name that skopeo puts in front of a path (`oci:debian:stable`).
     #[non_exhaustive]
     enum ImageForm {
         /// An OCI image layout in a directory.

@@ -1,4 +1,4 @@
-//! A file of which only the headers of an archive are read.
+//! Reads only the headers of an archive.
 
 use super::archive_file::system;
 use crate::read::Jump;
@@ -7,7 +7,7 @@ use std::io::{self, BufRead, ErrorKind, Read};
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 
-/// Reads a file here and there.
+/// A buffered reader that jumps over the contents between the headers.
 pub(super) struct Headers {
     file: Arc<File>,
     /// Where the buffer ends in the file.
@@ -49,7 +49,8 @@ impl BufRead for Headers {
     }
 }
 
-/// The tar reader reports errors as errors of a layer. Callers retry an interruption, if it keeps its kind.
+/// Makes a failed read a system error of the archive: the tar reader would blame it on a layer. Callers retry an
+/// interrupted read if the error keeps its kind.
 fn failed(error: io::Error) -> io::Error {
     match error.kind() {
         ErrorKind::Interrupted => error,

@@ -1,8 +1,8 @@
-//! What a configuration says about running the image.
+//! The part of a configuration that describes how the image was made and is run.
 //!
 //! Follows image-spec, config.md.
 
-use super::document::{self, or_null, strict, unique};
+use super::json::{self, or_null, strict, unique};
 use crate::words::Violation;
 use serde::Deserialize;
 use serde::de::{Deserializer, IgnoredAny};
@@ -19,7 +19,7 @@ pub struct ImageConfig(Box<RawImageConfig>);
 
 impl ImageConfig {
     pub(super) fn parse(bytes: &[u8]) -> Result<Self, Violation> {
-        document::parse(bytes).map(|raw| Self(Box::new(raw)))
+        json::parse(bytes).map(|raw| Self(Box::new(raw)))
     }
 
     /// When the image was made, as RFC 3339 writes it (`created`).
@@ -145,7 +145,7 @@ impl<'de> Deserialize<'de> for HistoryEntry {
 ///
 /// Unpacking does not need the history, so a malformed one is no error here. [`ImageConfig::parse`] refuses it.
 pub(super) fn steps_of_layers(config: &[u8], layers: usize) -> Vec<HistoryEntry> {
-    let Ok(RawSteps { history }) = document::parse(config) else { return Vec::new() };
+    let Ok(RawSteps { history }) = json::parse(config) else { return Vec::new() };
     let made_layers = history.into_iter().filter(|step| !step.is_empty_layer());
     let steps: Vec<_> = made_layers.collect();
     if steps.len() == layers { steps } else { Vec::new() }
@@ -155,12 +155,12 @@ fn stated(text: &str) -> Option<&str> {
     Some(text).filter(|text| !text.is_empty())
 }
 
-/// Reads a set, which Go's writers spell as an object of empty objects.
+/// Reads a set. Go's writers write it as an object with empty objects as values.
 fn keys<'de, D: Deserializer<'de>>(deserializer: D) -> Result<BTreeSet<String>, D::Error> {
     unique::<IgnoredAny, D>(deserializer).map(|members| members.into_keys().collect())
 }
 
-// The document as it is written. Go's writers write `null` or an empty text for most of what is missing.
+// The JSON of the document. Go's writers write `null` or an empty text for most of what is missing.
 
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(remote = "Self")]

@@ -1,4 +1,4 @@
-//! What an image holds, whether or not it can be unpacked.
+//! Lists the manifests of an image, including those that cannot be unpacked.
 
 use super::config::Config;
 use super::descriptor::Descriptor;
@@ -44,7 +44,7 @@ pub struct ListedManifest {
 }
 
 impl ListedManifest {
-    /// The position that [`Selector::position`](super::Selector::position) takes, from 0. What an index holds has the
+    /// The position for [`Selector::position`](super::Selector::position), from 0. A manifest in an index has the
     /// position of that index.
     pub fn position(&self) -> usize {
         self.position
@@ -56,17 +56,17 @@ impl ListedManifest {
         self.names.iter().map(|name| &**name)
     }
 
-    /// What it is for.
+    /// What the manifest is for.
     pub fn kind(&self) -> ManifestKind {
         self.kind
     }
 
-    /// The platform that the index or the configuration states; `None` where neither does.
+    /// The platform that the index or the configuration states; `None` if neither states one.
     pub fn platform(&self) -> Option<&Platform> {
         self.platform.as_ref()
     }
 
-    /// What kind of artifact or attestation it says that it is; text from the image, cut after some hundred bytes.
+    /// The stated type of an artifact or attestation; text from the image, cut after some hundred bytes.
     pub fn artifact_type(&self) -> Option<&str> {
         self.artifact_type.as_deref()
     }
@@ -76,13 +76,13 @@ impl ListedManifest {
         self.manifest.as_ref()
     }
 
-    /// The digest of the configuration, which Docker calls the image ID; `None` where the manifest cannot be read, and
-    /// for an artifact that is known by its descriptor.
+    /// The digest of the configuration, which Docker calls the image ID; `None` if the manifest cannot be read, and
+    /// for an artifact, of which only the descriptor is read.
     pub fn image_id(&self) -> Option<&Digest> {
         self.config.as_ref()
     }
 
-    /// Why its documents cannot be read; `None` where they can. Layers are not looked at.
+    /// Why its documents cannot be read; `None` if they can be read. Layers are not checked.
     ///
     /// Archives of a single platform often have the whole index, and so manifests that are missing.
     pub fn problem(&self) -> Option<&Error> {
@@ -90,7 +90,7 @@ impl ListedManifest {
     }
 }
 
-/// Lists what these descriptors at the top of an image lead to.
+/// Lists the manifests that the top descriptors of an image lead to.
 pub(super) fn list_roots(store: &Store, roots: Vec<Descriptor>) -> Result<Vec<ListedManifest>, Error> {
     let mut inventory = Inventory::new(store);
     inventory.roots(roots)?;
@@ -104,28 +104,28 @@ pub(super) fn list_docker(store: &Store, images: &[DockerImage]) -> Result<Vec<L
     Ok(inventory.finish())
 }
 
-/// The list in the making.
+/// The list while it is made.
 struct Inventory<'a> {
     store: &'a Store,
     listed: Vec<ListedManifest>,
-    /// Where in the list a manifest is.
+    /// The index of each manifest in the list.
     known: HashMap<Digest, usize>,
-    /// What configurations state: thousands of manifests may share one of megabytes.
+    /// The platforms of configurations. Thousands of manifests may share one configuration of megabytes.
     configs: HashMap<Digest, Option<Platform>>,
-    /// How many descriptors were looked at, and names given to manifests: an index may have 30,000 names and list as
-    /// many manifests, and each of them has all the names.
+    /// The number of descriptors that were read, and of names that manifests got. A manifest has all names of its
+    /// index, and an index may have 30,000 names and as many manifests.
     count: u64,
 }
 
-/// What a manifest says of itself.
+/// What was read of a manifest and its configuration.
 struct Read {
     config: Digest,
-    /// What it is where it is no image.
+    /// The type of an artifact; `None` for an image.
     artifact: Option<Box<str>>,
     platform: Option<Platform>,
 }
 
-/// A descriptor of the top list, and the names of all that have its digest.
+/// A descriptor of the top list, with the names of all descriptors that have the same digest.
 struct Root {
     position: usize,
     names: Vec<Arc<str>>,
@@ -167,7 +167,7 @@ impl<'a> Inventory<'a> {
     fn root(&mut self, Root { position, names, descriptor }: Root) -> Result<(), Error> {
         let limits = self.store.limits();
         let mut seen = HashSet::new();
-        // The next one is the last, so that no more waits than the indexes on one way down have.
+        // The next one is the last of the list. So at most the descriptors of one path of nested indexes are waiting.
         let mut waiting = vec![(descriptor, 1)];
         while let Some((descriptor, depth)) = waiting.pop() {
             let placed = |violation: Violation| Error::from(violation).at(in_blob(descriptor.digest()));
@@ -182,12 +182,12 @@ impl<'a> Inventory<'a> {
                     limits.check(Limit::IndexDepth, depth + 1).map_err(placed)?;
                     self.store.document(&descriptor, |bytes| parse_index(bytes, Some(&descriptor)))
                 };
-                match refused(open())? {
+                match or_problem(open())? {
                     Ok(inner) => {
                         waiting.extend(inner.into_iter().rev().map(|inner| (inner.without_annotations(), depth + 1)))
                     }
                     Err(problem) => {
-                        let mut listed = unread(position, &names, descriptor);
+                        let mut listed = of_descriptor(position, &names, descriptor);
                         listed.kind = ManifestKind::Index;
                         self.add(ListedManifest { problem: Some(problem), ..listed });
                     }
@@ -199,8 +199,8 @@ impl<'a> Inventory<'a> {
                 continue;
             }
             let is_image = kind == Some(MediaType::Manifest) && descriptor.artifact().is_none();
-            let read = if is_image { refused(self.read(&descriptor))? } else { Ok(None) };
-            let mut listed = unread(position, &names, descriptor);
+            let read = if is_image { or_problem(self.read(&descriptor))? } else { Ok(None) };
+            let mut listed = of_descriptor(position, &names, descriptor);
             match read {
                 Ok(None) => {}
                 Ok(Some(Read { config, artifact, platform })) => {
@@ -270,7 +270,7 @@ impl<'a> Inventory<'a> {
                     listed.config = Some(*config);
                     listed.platform = Option::clone(platform);
                 }
-                None => match refused(self.store.read_config(image))? {
+                None => match or_problem(self.store.read_config(image))? {
                     Ok(found) => {
                         listed.config = Some(*found.document.descriptor.digest());
                         listed.platform = found.config.platform;
@@ -285,8 +285,8 @@ impl<'a> Inventory<'a> {
     }
 }
 
-/// What a descriptor says by itself.
-fn unread(position: usize, names: &[Arc<str>], descriptor: Descriptor) -> ListedManifest {
+/// A list entry made of a descriptor alone.
+fn of_descriptor(position: usize, names: &[Arc<str>], descriptor: Descriptor) -> ListedManifest {
     let manifest = Some(*descriptor.digest());
     let is_manifest = MediaType::parse(descriptor.media_type()) == Some(MediaType::Manifest);
     let (kind, artifact_type) = match descriptor.artifact() {
@@ -310,11 +310,11 @@ fn unread(position: usize, names: &[Arc<str>], descriptor: Descriptor) -> Listed
     }
 }
 
-/// What BuildKit notes at an attestation's descriptor.
+/// The annotation of an attestation by BuildKit.
 const ATTESTATION: &str = "attestation-manifest";
 
-/// What the image's own error is, apart from what ends the listing.
-fn refused<T>(read: Result<T, Error>) -> Result<Result<T, Error>, Error> {
+/// Separates a refusal, which is listed as a problem, from a system error, which ends the listing.
+fn or_problem<T>(read: Result<T, Error>) -> Result<Result<T, Error>, Error> {
     match read {
         Err(error) if error.is_refusal() => Ok(Err(error)),
         Err(error) => Err(error),

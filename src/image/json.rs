@@ -1,8 +1,8 @@
-//! JSON that every reader reads alike.
+//! Strict JSON, which all readers read alike.
 //!
-//! Where a key stands twice, one reader takes the first and another the last; where it is spelt `Layers`,
-//! Go's readers take it for `layers` and others pass it over. Both are ways to show two images to two tools,
-//! so both are refused, in every object that is read. Keys that no reader of ours knows pass.
+//! If an object has a key twice, some readers use the first value and others the last. If a key is spelt `Layers`, Go's
+//! readers accept it for `layers`, and others ignore it. Either way two tools can see two different images. So both are
+//! refused in every object that is read. Unknown keys are ignored.
 
 use crate::words::{Escaped, JsonProblem, Limit, Limits, Violation};
 use serde::de::{
@@ -39,22 +39,22 @@ pub(super) fn check_values(bytes: &[u8], limits: &Limits) -> Result<(), Violatio
 ///
 /// [`Violation::Json`] for anything that is not one JSON value of this type and then the end.
 pub(super) fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Violation> {
-    // serde_json leaves unchecked what it passes over, and Go's readers mend what is not UTF-8.
+    // serde_json does not check the text of ignored values, and Go's readers repair text that is not UTF-8.
     let text = std::str::from_utf8(bytes).map_err(problem)?;
     serde_json::from_str(text).map_err(|error| problem(Malformed(error)))
 }
 
-/// A document that says something it may not.
+/// The violation of a document.
 pub(super) fn problem(error: impl std::error::Error + Send + Sync + 'static) -> Violation {
     Violation::Json { problem: JsonProblem(Arc::new(error)) }
 }
 
-/// A document that is well-formed and still makes no sense.
+/// A document that is well-formed JSON, but ambiguous or contradictory.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub(super) struct Confusing(pub(super) &'static str);
 
-/// What the parser says, which may quote the document: cut and escaped.
+/// The message of the parser. It may quote the document, so it is cut and escaped.
 #[derive(Debug)]
 struct Malformed(serde_json::Error);
 
@@ -80,7 +80,8 @@ impl Display for Malformed {
 
 impl std::error::Error for Malformed {}
 
-/// Gives a derived `Deserialize` objects in which each key stands once and in its own spelling.
+/// Implements `Deserialize` by the derived function, for objects in which each key occurs once and in its exact
+/// spelling.
 ///
 /// A type derives with `#[serde(remote = "Self")]` and implements the trait with [`strict!`], so that it is
 /// read strictly wherever it stands.
@@ -91,7 +92,7 @@ macro_rules! strict {
         impl<'de> serde::Deserialize<'de> for $type {
             fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
                 // The derived function, which is inherent and so comes before the trait's.
-                <$type>::deserialize($crate::image::document::Strict(deserializer))
+                <$type>::deserialize($crate::image::json::Strict(deserializer))
             }
         }
     )+};
@@ -139,7 +140,7 @@ impl<'de, V: Visitor<'de>> Visitor<'de> for Object<V> {
     }
 }
 
-/// The members of an object, their keys checked.
+/// The members of an object, with their keys checked.
 struct Members<M> {
     map: M,
     known: &'static [&'static str],
@@ -173,7 +174,7 @@ fn once<E: Error>(seen: &mut HashSet<String>, key: String) -> Result<(), E> {
     Ok(())
 }
 
-/// A key as Go's `encoding/json` compares it: two letters beyond ASCII fold into it.
+/// A key in the form in which Go's `encoding/json` compares keys. Two letters outside of ASCII fold to ASCII letters.
 pub(super) fn folded(key: &str) -> String {
     key.chars()
         .map(|character| match character {
@@ -222,7 +223,7 @@ fn twice<E: Error>(key: &str) -> E {
     E::custom(format_args!("the key {} stands twice", Escaped::new(key.as_bytes())))
 }
 
-/// Reads a value whose absence Go's writers spell `null`.
+/// Reads a value for which Go's writers write `null` if it is missing.
 pub(super) fn or_null<'de, D: Deserializer<'de>, T: Deserialize<'de> + Default>(
     deserializer: D,
 ) -> Result<T, D::Error> {

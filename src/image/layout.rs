@@ -2,19 +2,19 @@
 //!
 //! Follows image-spec, image-layout.md.
 
+use super::by_digest::ByDigest;
 use super::descriptor::Descriptor;
 use super::docker_list;
-use super::document::{self, strict};
 use super::files::Files;
 use super::form::{Form, ImageForm};
 use super::inventory::{ListedManifest, list_roots};
+use super::json::{self, strict};
 use super::manifest::{lists_manifests, parse_index};
 use super::names::{INDEX_JSON, MANIFEST_JSON, OCI_LAYOUT, in_file};
-use super::pinned::Pinned;
 use super::selected::Selected;
 use super::selector::Selector;
 use super::store::{Naming, Store};
-use super::twin::{Disagreement, compare_with_docker};
+use super::two_lists::{Disagreement, compare_with_docker};
 use crate::words::{Because, Error, Escaped, Note, Quirk, Violation};
 use serde::Deserialize;
 
@@ -34,7 +34,7 @@ impl Layout {
     ///
     /// [`Violation::NotAnImage`] for a layout of another version than 1.0.0.
     pub(super) fn find_marked(store: &Store) -> Result<Option<Self>, Error> {
-        let Some(marker) = store.file(OCI_LAYOUT, document::parse::<LayoutMarker>)? else { return Ok(None) };
+        let Some(marker) = store.file(OCI_LAYOUT, json::parse::<LayoutMarker>)? else { return Ok(None) };
         if marker.image_layout_version != "1.0.0" {
             let version = Escaped::new(marker.image_layout_version.as_bytes());
             let what = format!("its `oci-layout` states the version {version}, and only \"1.0.0\" is supported").into();
@@ -44,8 +44,8 @@ impl Layout {
         Ok(Some(Self::Marked))
     }
 
-    /// A layout without its mark. An `index.json` makes it one if it lists manifests: a layer of a web server may have a
-    /// file of that name, too.
+    /// A layout without its mark. An `index.json` makes it one if it lists manifests: a layer of a web server may have
+    /// a file of that name, too.
     pub(super) fn find_unmarked(store: &Store) -> Result<Option<Self>, Error> {
         let lists = store.file(INDEX_JSON, |bytes| Ok(lists_manifests(bytes)))?;
         Ok((lists == Some(true)).then_some(Self::Unmarked))
@@ -82,7 +82,7 @@ impl Form for Layout {
     }
 
     fn select(&self, store: &Store, selector: &Selector) -> Result<Selected, Error> {
-        match (Pinned { store, roots: &|| roots(store) }).select(selector)? {
+        match (ByDigest { store, roots: &|| roots(store) }).select(selector)? {
             Some(pinned) => Ok(pinned),
             None => store.select_indexed(selector),
         }

@@ -1,19 +1,17 @@
-//! Indexes and manifests, as far as unpacking needs them.
+//! Indexes and manifests.
 //!
 //! Follows image-spec, image-index.md and manifest.md, and Docker's schema 2.
 
 use super::descriptor::{Descriptor, Listed};
-use super::document::{self, Confusing, or_null, problem, strict};
+use super::json::{self, Confusing, or_null, problem, strict};
 use super::media_type::{MediaType, media_type};
 use crate::words::Violation;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
-/// What a document says that it is, or what its keys make of it where it does not.
-///
-/// For documents that are found without a descriptor.
+/// The media type of a document without a descriptor: the stated one, or the one that its keys show.
 pub(super) fn stated_type(bytes: &[u8]) -> Result<String, Violation> {
-    let outline: Outline = document::parse(bytes)?;
+    let outline: Outline = json::parse(bytes)?;
     match outline.media_type {
         Some(stated) => match MediaType::parse(&stated) {
             Some(MediaType::Index | MediaType::Manifest) => Ok(stated),
@@ -25,34 +23,34 @@ pub(super) fn stated_type(bytes: &[u8]) -> Result<String, Violation> {
     }
 }
 
-/// Whether a document is an index, as far as its keys tell.
+/// Whether a document is an index, by its keys.
 pub(super) fn lists_manifests(bytes: &[u8]) -> bool {
-    document::parse::<Outline>(bytes).is_ok_and(|outline| outline.manifests.is_some())
+    json::parse::<Outline>(bytes).is_ok_and(|outline| outline.manifests.is_some())
 }
 
 const INDEX: &str = "application/vnd.oci.image.index.v1+json";
 const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
-/// The statements of an attestation.
+/// The media type of the layers of an attestation.
 pub(super) const IN_TOTO: &str = "application/vnd.in-toto+json";
 
 /// The `index.json` of a layout.
 pub(super) struct Root {
     pub(super) manifests: Vec<Descriptor>,
-    /// Whether it states its `schemaVersion`. Some writers of layouts forget it, and no reader of `index.json` looks.
+    /// Whether it states its `schemaVersion`. Some writers omit it, and no reader of `index.json` checks it.
     pub(super) is_versioned: bool,
 }
 
 impl Root {
     pub(super) fn parse(bytes: &[u8]) -> Result<Self, Violation> {
-        let index: RawIndex = document::parse(bytes)?;
+        let index: RawIndex = json::parse(bytes)?;
         let is_versioned = index.schema_version.is_some();
         Ok(Self { manifests: listed_by(index, None)?, is_versioned })
     }
 }
 
-/// Reads an index, or with no descriptor the `index.json` of a layout, as the descriptors that it lists.
+/// Reads the descriptors of an index. Without a descriptor of its own, it is the `index.json` of a layout.
 pub(super) fn parse_index(bytes: &[u8], descriptor: Option<&Descriptor>) -> Result<Vec<Descriptor>, Violation> {
-    listed_by(document::parse(bytes)?, descriptor)
+    listed_by(json::parse(bytes)?, descriptor)
 }
 
 fn listed_by(index: RawIndex, descriptor: Option<&Descriptor>) -> Result<Vec<Descriptor>, Violation> {
@@ -70,7 +68,7 @@ fn listed_by(index: RawIndex, descriptor: Option<&Descriptor>) -> Result<Vec<Des
     index.manifests.into_iter().map(|listed| listed.0).collect()
 }
 
-/// What a manifest names.
+/// The configuration and layers of a manifest.
 #[derive(Debug)]
 pub(super) struct Manifest {
     pub(super) config: Descriptor,
@@ -79,10 +77,10 @@ pub(super) struct Manifest {
 }
 
 impl Manifest {
-    /// What this is where it is no image: the artifact type, or else the type of what stands for a configuration.
+    /// The type of an artifact: the artifact type, or else the media type of its configuration. `None` for an image.
     ///
-    /// An image may state an artifact type as well: only its configuration decides. BuildKit's attestations have the
-    /// configuration of an image, without a use, and layers that are none.
+    /// The media type of the configuration decides, because an image may state an artifact type, too. The attestations
+    /// of BuildKit are an exception: they have the configuration of an image, and documents in the place of layers.
     pub(super) fn artifact(&self) -> Option<&str> {
         let config = self.config.media_type();
         let in_toto = self.layers.iter().map(Descriptor::media_type).find(|layer| *layer == IN_TOTO);
@@ -94,12 +92,12 @@ impl Manifest {
     }
 
     pub(super) fn parse(bytes: &[u8], descriptor: &Descriptor) -> Result<Self, Violation> {
-        // A manifest of schema 1 lacks what one of schema 2 has, so that it does not come any further.
-        let manifest: RawManifest = document::parse(bytes).map_err(|malformed| {
-            let outline = document::parse::<Outline>(bytes);
+        // A manifest of schema 1 lacks required keys of schema 2, so parsing it fails here.
+        let manifest: RawManifest = json::parse(bytes).map_err(|malformed| {
+            let outline = json::parse::<Outline>(bytes);
             if outline.is_ok_and(|outline| outline.is_schema_1()) { Violation::Schema1 } else { malformed }
         })?;
-        // CVE-2021-41190: readers differ on which of the two such a document is.
+        // CVE-2021-41190: some readers use such a document as a manifest, others as an index.
         if manifest.manifests.is_some() || manifest.fs_layers.is_some() {
             return Err(problem(Confusing("a manifest that is an index or of schema 1 as well")));
         }
@@ -127,13 +125,13 @@ fn require_version(version: Option<u64>) -> Result<(), Violation> {
 struct SchemaVersion(u64);
 
 impl Outline {
-    /// Whether this is a manifest from before schema 2, as its version or its keys say.
+    /// Whether this is a manifest of schema 1, by its version or its keys.
     fn is_schema_1(&self) -> bool {
         self.schema_version == Some(1) || (self.fs_layers.is_some() && self.config.is_none())
     }
 }
 
-// The documents as they are written. A digest is text here, so that a malformed one is refused by its own rule.
+// The JSON of the documents. A digest is text here, so that a malformed one is refused by its own rule.
 
 #[derive(Deserialize)]
 #[serde(remote = "Self", rename_all = "camelCase")]

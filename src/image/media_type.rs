@@ -1,10 +1,10 @@
-//! What a blob says it is.
+//! The media types of blobs.
 
 use crate::read::Format;
 use crate::words::{Escaped, Violation};
 use std::borrow::Cow;
 
-/// The media types of OCI images and of Docker's schema 2; others are no part of an image.
+/// The kinds of blobs in an image, by the media types of OCI and of Docker's schema 2.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) enum MediaType {
     /// An image index or a manifest list.
@@ -13,13 +13,13 @@ pub(super) enum MediaType {
     Manifest,
     /// An image's configuration.
     Config,
-    /// A layer: those that are not to be distributed too, where the blob is here.
+    /// A layer, also one of a type that registries do not distribute.
     Layer(Format),
 }
 
 use Format::{Gzip, Plain, Zstd};
 
-/// Every spelling.
+/// All known media types.
 const KNOWN: &[(&str, MediaType)] = &[
     ("application/vnd.oci.image.index.v1+json", MediaType::Index),
     ("application/vnd.docker.distribution.manifest.list.v2+json", MediaType::Index),
@@ -42,23 +42,23 @@ const KNOWN: &[(&str, MediaType)] = &[
 ];
 
 impl MediaType {
-    /// Compares byte by byte, as Go's tools do: a spelling that just one reader knows is no media type.
+    /// Parses a media type. The comparison is exact, as in Go's tools: other spellings are unknown.
     pub(super) fn parse(text: &str) -> Option<Self> {
         KNOWN.iter().find(|(known, _)| *known == text).map(|(_, kind)| *kind)
     }
 
-    /// Whether a manifest may call its configuration so.
+    /// Whether the configuration of an image may have this media type.
     pub(super) fn is_config(text: &str) -> bool {
         Self::parse(text) == Some(Self::Config) || Self::is_old_config(text)
     }
 
-    /// Whether a configuration was called so by registries and by Docker 1.10, before there was a media type for it.
-    /// Docker takes these for images to this day; a type of any other name is that of an artifact.
+    /// Whether this is a media type that registries and Docker 1.10 used for configurations, before there was one for
+    /// them. Docker still accepts it. Any other unknown type is that of an artifact.
     pub(super) fn is_old_config(text: &str) -> bool {
         matches!(text, "" | "application/octet-stream" | "application/json" | "text/html")
     }
 
-    /// Whether this is a layer that is not to be distributed: copies of the image name URLs in its place.
+    /// Whether this is a foreign layer: registries do not distribute it, and copies of the image have only its URLs.
     pub(super) fn is_foreign(text: &str) -> bool {
         matches!(Self::parse(text), Some(Self::Layer(_)))
             && (text.contains(".nondistributable.") || text.contains(".foreign."))
@@ -75,7 +75,7 @@ impl MediaType {
     }
 }
 
-/// A media type that has no place here.
+/// The violation of a media type that is unknown or not allowed here.
 pub(super) fn media_type(text: &str) -> Violation {
     match MediaType::is_schema_1(text) {
         true => Violation::Schema1,
@@ -83,7 +83,7 @@ pub(super) fn media_type(text: &str) -> Violation {
     }
 }
 
-/// What has a manifest and is no image.
+/// The violation of an artifact or attestation, which is no image.
 pub(super) fn artifact(kind: &str) -> Violation {
     Violation::Artifact { kind: Escaped::new(kind.as_bytes()) }
 }

@@ -5,38 +5,38 @@ use crate::words::{EntryKind, Segment, SparseMap, Violation};
 use std::fs::File;
 use std::sync::{Arc, OnceLock};
 
-/// What stands under a name.
+/// A member, by its type.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Member {
     /// A regular file.
     File(Place),
-    /// A directory, of which the archive has nothing but the name.
+    /// A directory.
     Directory,
     /// A symbolic link.
     Link(Box<Link>),
-    /// A hard link, with its target as it is written. [`Members::add`] makes of it what the target is.
+    /// A hard link, with its target as written. `Members::add` replaces it by its target.
     HardLink(Box<[u8]>),
-    /// A hard link to nothing that can have another name. It is refused when something leads to it, as in a layer.
+    /// A hard link whose target is missing or a directory. The error is returned when the member is used.
     Broken(Box<Violation>),
-    /// What no image has: a device, a FIFO.
+    /// A device or a FIFO. No image needs one.
     Other,
 }
 
-/// Where the content of a file lies in an archive.
+/// The position of a file's content in an archive.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Place {
     /// The first byte in the archive.
     pub(super) at: u64,
-    /// How many bytes the file has, holes included.
+    /// The size of the file in bytes, with its holes.
     pub(super) size: u64,
-    /// What of it is stored, where it has holes: `tar -S`, bsdtar and Rust's `tar` write a file with holes so.
+    /// The map of the stored parts of a sparse file. `tar -S`, bsdtar and Rust's `tar` write sparse files.
     pub(super) map: Option<Arc<SparseMap>>,
 }
 
 impl Place {
-    /// How many bytes of the archive the content takes.
+    /// The number of bytes that the content takes in the archive.
     pub(super) fn stored(&self) -> u64 {
-        // The map has counted them together already: they are no more than the size.
+        // The sum cannot overflow: the map checked that it is at most the size.
         self.map.as_ref().map_or(self.size, |map| map.segments().iter().map(|segment| segment.length).sum())
     }
 
@@ -63,7 +63,7 @@ impl Member {
         }
     }
 
-    /// Bytes of memory that are kept of it beside its name.
+    /// The bytes of memory that it takes beside its name.
     pub(super) fn kept(&self) -> usize {
         match self {
             Self::Link(link) => link.target.len(),

@@ -4,12 +4,11 @@
 //! it is used (level 4).
 
 mod agree;
-mod alike;
 mod archive;
 mod archive_file;
 mod blob;
+mod by_digest;
 mod candidate;
-mod checked;
 mod config;
 mod descriptor;
 mod dir;
@@ -20,9 +19,9 @@ mod evidence;
 mod files;
 mod form;
 mod headers;
-mod held;
 mod image_config;
 mod inventory;
+mod json;
 mod layer;
 mod layout;
 mod manifest;
@@ -33,10 +32,11 @@ mod names;
 mod on_disk;
 mod open;
 mod outline;
-mod pinned;
+mod partial;
 mod platform;
 mod recognise;
 mod reference;
+mod same_member;
 mod select;
 mod selected;
 mod selector;
@@ -45,12 +45,12 @@ mod serialise;
 mod store;
 #[cfg(test)]
 mod tests;
-mod twin;
+mod two_lists;
 mod walk;
 
 pub use blob::BlobReader;
 pub use descriptor::Descriptor;
-pub(crate) use evidence::{Evidence, Witness};
+pub(crate) use evidence::{Evidence, Inspector};
 pub use form::ImageForm;
 pub use image_config::{HistoryEntry, ImageConfig};
 pub use inventory::{ListedManifest, ManifestKind};

@@ -2,6 +2,7 @@
 
 use super::archive::UNPACKED_SAVE;
 use super::blob::BlobReader;
+use super::by_digest::digest_missing;
 use super::descriptor::Descriptor;
 use super::dir::SkopeoDir;
 use super::docker::Docker;
@@ -11,7 +12,6 @@ use super::form::{Form, ImageForm};
 use super::inventory::ListedManifest;
 use super::layout::Layout;
 use super::names::{MANIFEST_JSON, OCI_LAYOUT, in_file};
-use super::pinned::pinned_elsewhere;
 use super::selected::Selected;
 use super::selector::Selector;
 use super::store::Store;
@@ -20,8 +20,8 @@ use std::sync::Arc;
 
 /// An image, or several, in one of the forms that images have on disk.
 ///
-/// Only regular files inside the directory or archive are ever opened, wherever a digest or a file of the image seems to
-/// lead. A symbolic link is followed as long as it stays inside; one that leads out is refused.
+/// Only regular files inside the directory or archive are opened. A symbolic link is followed if it stays inside, and
+/// refused if it leads out.
 #[derive(Debug, Clone)]
 pub struct Image {
     store: Store,
@@ -36,24 +36,25 @@ impl Image {
         Ok(Self { store: store.named(form.naming()), form })
     }
 
-    /// Selects the manifest that is asked for, and reads it and its configuration. No layer is opened.
+    /// Selects a manifest, and reads it and its configuration. No layer is opened.
     ///
-    /// Attestations, artifacts and everything else that is no image are ignored. A manifest whose platform is not stated
-    /// in full, not in its configuration either, is for any platform: it is selected if no other manifest states the
-    /// right platform.
+    /// Attestations, artifacts and everything else that is no image are ignored. If neither the index nor the
+    /// configuration states the whole platform of a manifest, the manifest matches any platform. It is selected if no
+    /// other manifest states a platform that matches.
     ///
     /// # Errors
     ///
-    /// [`Misuse::NothingSelected`](crate::error::Misuse::NothingSelected) if nothing fits, or if several images fit equally
-    /// well; [`Violation::PinnedManifestMissing`] if it is another image than the one of that digest; a [`Violation`]
-    /// from "Digests and manifests", or of a [`Limit`](crate::rules::Limit), for an image that is malformed, incomplete, or not
-    /// an image.
+    /// [`Misuse::NothingSelected`](crate::error::Misuse::NothingSelected) if no image matches;
+    /// [`Misuse::SeveralSelected`](crate::error::Misuse::SeveralSelected) if several images match equally well;
+    /// [`Violation::PinnedManifestMissing`] if the image does not hold the wanted digest; a [`Violation`] from "Digests
+    /// and manifests", or of a [`Limit`](crate::rules::Limit), for an image that is malformed, incomplete, or not an
+    /// image.
     pub fn select(&self, selector: &Selector) -> Result<Selected, Error> {
         let mut selected = self.form.select(&self.store, selector)?;
-        if let Some(digest) = selector.pinned_config()
+        if let Some(digest) = selector.wanted_image_id()
             && digest != selected.config().digest()
         {
-            return Err(pinned_elsewhere(*digest, FoundInstead::Others(selected.config().digest().to_string())));
+            return Err(digest_missing(*digest, FoundInstead::Others(selected.config().digest().to_string())));
         }
         selected.add_notes(self.form.note());
         selected.add_notes(self.disagreement(&selected, selector)?);
@@ -62,8 +63,8 @@ impl Image {
 
     /// Notes that two lists of the image disagree on what was selected.
     fn disagreement(&self, selected: &Selected, selector: &Selector) -> Result<Option<Note>, Error> {
-        // From either digest everything is verified, whatever a list says.
-        if selector.pinned().is_some() || selector.pinned_config().is_some() {
+        // Everything is verified from either digest, so the lists do not count.
+        if selector.wanted_manifest().is_some() || selector.wanted_image_id().is_some() {
             return Ok(None);
         }
         let because = match self.form.disagreement(&self.store, selected, selector) {
@@ -75,8 +76,8 @@ impl Image {
         Ok(because.map(|because| Note { quirk: quirk(because), position: in_file(MANIFEST_JSON) }))
     }
 
-    /// Lists what the image holds: every manifest once, in the order of the list that counts, images for every
-    /// platform, attestations and artifacts alike. No layer is opened.
+    /// Lists every manifest once, in the order of the list from which images are selected: images for all platforms,
+    /// attestations and artifacts. No layer is opened.
     ///
     /// A manifest or an index that is missing or malformed is listed with its problem. Time and memory grow with the
     /// indexes of the image; [`Limit::Manifests`](crate::rules::Limit::Manifests) bounds them.
@@ -88,11 +89,11 @@ impl Image {
         self.form.manifests(&self.store)
     }
 
-    /// Whether the image has this form. What `docker save` writes since version 25 has two.
+    /// Whether the image has this form. An archive of `docker save` has two forms since version 25.
     ///
     /// # Errors
     ///
-    /// What is wrong with a `manifest.json` beside an `index.json`; a failing system.
+    /// A violation of the `manifest.json` beside an `index.json`; a system error.
     pub fn has_form(&self, form: ImageForm) -> Result<bool, Error> {
         self.form.has(&self.store, form)
     }

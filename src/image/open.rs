@@ -1,4 +1,4 @@
-//! An image is opened: as a directory, as an archive, or whichever of them a name stands for.
+//! Opens images: a directory, an archive, or either of them by name.
 
 use super::archive::Archive;
 use super::archive_file::kept;
@@ -25,7 +25,7 @@ impl Scratch {
     ///
     /// # Errors
     ///
-    /// A failing system.
+    /// A system error.
     pub fn beneath(directory: impl AsFd) -> Result<Self, Error> {
         create_spool(directory.as_fd()).map(Self)
     }
@@ -48,19 +48,18 @@ impl Scratch {
 }
 
 impl Image {
-    /// Opens a directory: an image layout, or what `skopeo copy` calls `dir:`. The image keeps its own copy of the
-    /// handle.
+    /// Opens a directory: an image layout, or the `dir:` of skopeo. The image keeps a copy of the handle.
     ///
     /// # Errors
     ///
-    /// [`Violation::NotAnImage`](crate::rules::Violation::NotAnImage) if it is neither, or a layout of another version than
-    /// 1.0.0; [`Violation::BlobOutside`](crate::rules::Violation::BlobOutside) if a file of it is a link that leads out; a
-    /// failing system.
+    /// [`Violation::NotAnImage`](crate::rules::Violation::NotAnImage) if it is neither, or a layout of another version
+    /// than 1.0.0; [`Violation::BlobOutside`](crate::rules::Violation::BlobOutside) if a file of it is a link that
+    /// leads out; a system error.
     pub fn open(directory: impl AsFd) -> Result<Self, Error> {
         Self::open_within(directory, Limits::default())
     }
 
-    /// The same with other limits than the default ones.
+    /// The same with other limits.
     ///
     /// # Errors
     ///
@@ -71,18 +70,18 @@ impl Image {
         Self::of_files(Files::Directory(directory), limits)
     }
 
-    /// Opens an archive: an image layout in a tar, or what `docker save` writes; plain, or compressed with gzip or
+    /// Opens an archive: an image layout in a tar, or an archive of `docker save`. It may be compressed with gzip or
     /// zstd.
     ///
-    /// A plain archive is read in place. A compressed archive, or a stream without random access, is stored uncompressed
-    /// in the file that `scratch` creates, as long as the image is in use. [`Limit::ArchiveBytes`] bounds its size.
-    /// `scratch` is not called for a compressed file that is no image.
+    /// A plain archive is read in place. A compressed archive, or a stream without random access, is stored
+    /// uncompressed in the file that `scratch` creates, as long as the image is in use. [`Limit::ArchiveBytes`] bounds
+    /// its size. `scratch` is not called for a compressed file that is no image.
     ///
     /// # Errors
     ///
-    /// [`Violation::NotAnImage`](crate::rules::Violation::NotAnImage). The violations of layers: the archive is read as strictly
-    /// as a layer. [`Violation::ArchiveAmbiguous`](crate::rules::Violation::ArchiveAmbiguous) for a quirk that the default
-    /// policy refuses. [`Violation::MemberTwice`](crate::rules::Violation::MemberTwice). A failing system.
+    /// [`Violation::NotAnImage`](crate::rules::Violation::NotAnImage). The violations of layers: the archive is read as
+    /// strictly as a layer. [`Violation::ArchiveAmbiguous`](crate::rules::Violation::ArchiveAmbiguous) for a quirk that
+    /// the default policy refuses. [`Violation::MemberTwice`](crate::rules::Violation::MemberTwice). A system error.
     pub fn open_archive(
         archive: File,
         scratch: impl FnOnce() -> Result<Scratch, Error>,
@@ -128,7 +127,7 @@ impl Image {
         Self::open_ambient_within(path, Limits::default(), authority)
     }
 
-    /// The same with other limits than the default ones.
+    /// The same with other limits.
     ///
     /// # Errors
     ///

@@ -1,6 +1,6 @@
 //! Detects whether a `manifest.json` is the list that `docker save` writes.
 
-use super::document::folded;
+use super::json::folded;
 
 /// Scans JSON as a stream, and stores only one key.
 ///

@@ -1,4 +1,4 @@
-//! What a manifest's files run on.
+//! Platforms: the operating system and architecture that the programs of an image run on.
 
 use super::reference::{SHOWN, list};
 use crate::words::{Escaped, UnknownWord};
@@ -8,8 +8,8 @@ use std::str::FromStr;
 
 /// An operating system and an architecture in Go's words (`linux/amd64`), with the architecture's variant.
 ///
-/// What an image states may name features of the operating system as well that it cannot do without (image-spec,
-/// image-index.md, `os.features`); what somebody asks for names none.
+/// The platform of an image may also require features of the operating system (image-spec, image-index.md,
+/// `os.features`). A platform that is parsed from text has none.
 ///
 /// ```
 /// # use layercage::image::Platform;
@@ -28,10 +28,11 @@ pub struct Platform {
 }
 
 impl Platform {
-    /// Takes what a descriptor or a configuration states; `None` when it does not state both.
+    /// Makes a platform of the words in a descriptor or a configuration. `None` if the system or the architecture is
+    /// missing.
     ///
-    /// Other names of an architecture, and a variant that is its first one, are brought into one spelling, as Go's
-    /// tools do.
+    /// Other names of an architecture get one spelling, and the first variant of an architecture is left out, as in Go's
+    /// tools.
     pub(super) fn new(os: &str, architecture: &str, variant: &str) -> Option<Self> {
         if os.is_empty() || architecture.is_empty() {
             return None;
@@ -58,11 +59,11 @@ impl Platform {
         Some(Self { os, architecture, variant, os_features: BTreeSet::new() })
     }
 
-    /// The same where the operating system has these features. Nothing that is [accepted](Self::accepted) has any, so
-    /// that what needs one fits nobody, as for containerd.
+    /// The same platform with required features. No [accepted](Self::accepted) platform has any, so an image that
+    /// requires one matches no platform, as in containerd.
     ///
-    /// Keeps the first ones in alphabetical order: a message shows no more. A single unknown word is enough to match no
-    /// platform.
+    /// Only the first ones in alphabetical order are stored: a message shows no more, and one feature is enough to match
+    /// no platform.
     pub(super) fn with_os_features(self, stated: impl IntoIterator<Item = String>) -> Self {
         let mut os_features = BTreeSet::new();
         for feature in stated {
@@ -74,13 +75,13 @@ impl Platform {
         Self { os_features, ..self }
     }
 
-    /// Whether this is no platform: what BuildKit states of the attestations beside an image.
+    /// Whether this is `unknown/unknown`, which BuildKit states for the attestations beside an image.
     pub(super) fn is_unknown(&self) -> bool {
         self.os == "unknown" && self.architecture == "unknown"
     }
 
-    /// The platforms whose programs run on this one, the best first: itself, the variants below it, and what the
-    /// processor runs besides. containerd's order.
+    /// The platforms whose programs run on this one, the best first: the platform itself, its lower variants, and other
+    /// architectures that the processor supports. The order is that of containerd.
     pub(super) fn accepted(&self) -> Vec<Self> {
         let mut accepted = vec![self.clone()];
         let mut accept = |architecture: &str, variant: &str| {
@@ -113,7 +114,7 @@ impl Platform {
         accepted
     }
 
-    /// What this program runs on.
+    /// The platform of this machine.
     pub fn host() -> Self {
         let little = cfg!(target_endian = "little");
         let architecture = match std::env::consts::ARCH {
@@ -135,7 +136,7 @@ impl Platform {
                     "mips64"
                 }
             }
-            other => other, // arm, riscv64 and s390x are called the same
+            other => other, // arm, riscv64 and s390x have the same names
         };
         let variant = if architecture == "arm" { "v7" } else { "" };
         let [os, architecture, variant] = ["linux", architecture, variant].map(str::to_owned);
@@ -143,14 +144,14 @@ impl Platform {
     }
 }
 
-/// As much of a word as a message shows, and a byte more, so that it says that there was more. A document may have
-/// words of megabytes, and an image many documents.
+/// The beginning of a word: as much as a message shows, and one byte more, so that the message says that it was cut. A
+/// document may have words of megabytes, and an image many documents.
 pub(super) fn kept(word: &str) -> &str {
     let end = (0..=Escaped::SHOWN + 1).rev().find(|&end| word.is_char_boundary(end));
     word.get(..end.unwrap_or_default()).unwrap_or_default()
 }
 
-/// Reads a variant, `v8` or `v8.2` say.
+/// Parses a variant such as `v8` or `v8.2`.
 fn version(variant: &str) -> Option<(u8, u8)> {
     let (major, minor) = variant.strip_prefix('v')?.split_once('.').unwrap_or((variant.strip_prefix('v')?, "0"));
     Some((major.parse().ok()?, minor.parse().ok()?))
@@ -164,8 +165,8 @@ const UNKNOWN: UnknownWord = UnknownWord::of_form(
 impl FromStr for Platform {
     type Err = UnknownWord;
 
-    /// Reads `os/architecture/variant`, `os/architecture`, or a single word that is a known operating system (`linux`)
-    /// or a known architecture (`arm64`). The part that a single word lacks is that of this machine.
+    /// Parses `os/architecture/variant`, `os/architecture`, or a single word that is a known operating system (`linux`)
+    /// or a known architecture (`arm64`). This machine provides the other part.
     fn from_str(text: &str) -> Result<Self, UnknownWord> {
         let parts: Vec<_> = text.split('/').collect();
         if parts.iter().any(|part| part.is_empty()) {
@@ -180,7 +181,7 @@ impl FromStr for Platform {
     }
 }
 
-/// The operating systems that Go has names for. A single word is looked for here first, as containerd does.
+/// The operating systems that Go knows. A single word is looked up here first, as in containerd.
 const KNOWN_SYSTEMS: &[&str] = &[
     "aix",
     "android",
@@ -201,7 +202,7 @@ const KNOWN_SYSTEMS: &[&str] = &[
     "zos",
 ];
 
-/// The architectures that Go has names for, in the spelling of [`Platform::new`].
+/// The architectures that Go knows, in the spelling of [`Platform::new`].
 const KNOWN_ARCHITECTURES: &[&str] = &[
     "386",
     "amd64",
@@ -230,8 +231,8 @@ const KNOWN_ARCHITECTURES: &[&str] = &[
 ];
 
 impl Platform {
-    /// Reads an operating system or an architecture that stands alone. A word in neither list is more likely a slip than
-    /// a platform, so it is no platform.
+    /// Parses an operating system or an architecture without the other part. A word that is in neither list is an error:
+    /// it is probably a typing mistake.
     fn of_one_word(word: &str) -> Result<Self, UnknownWord> {
         let host = Self::host();
         let with_system = Self::new(word, &host.architecture, &host.variant).ok_or(UNKNOWN)?;
@@ -259,7 +260,7 @@ impl Display for Platform {
     }
 }
 
-/// A word of an image, bare where it is a short and plain one.
+/// A word of an image. It is shown without quotes if it is short and has no special characters.
 struct Word<'a>(&'a str);
 
 impl Display for Word<'_> {
@@ -281,7 +282,7 @@ mod tests {
         text.parse::<Platform>().unwrap().accepted().iter().map(Platform::to_string).collect()
     }
 
-    /// What containerd takes for a platform, in its order.
+    /// The platforms that containerd accepts for a platform, in its order.
     const ACCEPTED: &[(&str, &[&str])] = &[
         ("linux/amd64", &["linux/amd64", "linux/386"]),
         ("linux/amd64/v1", &["linux/amd64", "linux/386"]),

@@ -1,27 +1,29 @@
 //! Detects whether a file is the archive of an image or a layer.
 
-use super::archive_file::{looked_at, of_archives, system, uncompressed, whole};
-use super::evidence::{Evidence, Witness};
+use super::archive_file::{is_stream, of_archives, system, uncompressed, whole};
+use super::evidence::{Evidence, Inspector};
 use super::headers::Headers;
 use super::outline::Outline;
 use crate::read::{Format, TarReader};
 use crate::words::{Error, Escaped, Limits, Misuse, Violation, words};
 use std::fs::File;
 use std::io::BufRead;
+use std::sync::Arc;
 
 words! {
     "a kind of input":
     /// What a file is: the archive of an image, or a layer.
     ///
-    /// Both are tar archives. A file is an image if it has `oci-layout`, `index.json`, or the `manifest.json` of `docker
-    /// save`. The files that these name may be missing. Anything else is a layer.
+    /// Both are tar archives. A file is an image if it has `oci-layout`, `index.json`, or the `manifest.json` of
+    /// `docker save`. The files that these name may be missing. Anything else is a layer.
     ///
-    /// If all members are in one directory, and that directory holds an image (`tar -cf FILE DIR` packs it so), the file
-    /// is an image as well. It is refused with [`Violation::ImageInDirectory`](crate::rules::Violation::ImageInDirectory).
+    /// If all members are in one directory, and that directory holds an image (`tar -cf FILE DIR` packs it so), the
+    /// file is an image as well. It is refused with
+    /// [`Violation::ImageInDirectory`](crate::rules::Violation::ImageInDirectory).
     ///
-    /// The answer depends on the whole file, and errs on the safe side: a file that an engine would load as an image must
-    /// not be called a layer. (One form is not recognised: `a/index.json` where `a` is a link to the top of the archive.)
-    /// So an incomplete, damaged or refused archive is an image, too:
+    /// The answer depends on the whole file, and errs on the safe side: a file that an engine would load as an image
+    /// must not be called a layer. (One form is not recognised: `a/index.json` where `a` is a link to the top of the
+    /// archive.) So an incomplete, damaged or refused archive is an image, too:
     ///
     /// - `index.json` may be the last of ten million members, and two members may have the same name. Links with these
     ///   names count. Directories do not.
@@ -31,13 +33,14 @@ words! {
     ///   `HEX/layer.tar`, `HEX.json` and so on). So does the `repositories` of Docker before 1.10. In a truncated archive
     ///   such members alone are enough.
     ///
-    /// A layer may have its own file `index.json` at its top, or a link `manifest.json`. Only the user can know that it is
-    /// a layer: the command has `--as layer` for this case. The same holds for a layer of which an image in a directory
-    /// is the only content.
+    /// A layer may have its own file `index.json` at its top, or a link `manifest.json`. Only the user can know that it
+    /// is a layer: the command has `--as layer` for this case. The same holds for a layer of which an image in a
+    /// directory is the only content.
     ///
     /// The enum is exhaustive on purpose.
     enum What {
-        /// One image or several. [`Image::open_archive`](super::Image::open_archive) opens it, or reports what is wrong.
+        /// One image or several. [`Image::open_archive`](super::Image::open_archive) opens it, or reports what is
+        /// wrong.
         Image "image",
         /// A layer, or a file that is not an archive.
         Layer "layer",
@@ -66,12 +69,12 @@ impl What {
     /// [`Scratch::keep`](super::Scratch::keep) copies it to a file. System errors. The content of the archive never
     /// causes an error.
     pub fn of(file: &File, limits: &Limits) -> Result<Self, Error> {
-        look(file, limits).map(|seen| seen.what)
+        inspect(file, limits).map(|inspected| inspected.what)
     }
 }
 
 /// The result of an inspection.
-pub(super) struct Seen {
+pub(super) struct Inspected {
     pub(super) what: What,
     /// The error that ended the reading early.
     pub(super) broken: Option<Error>,
@@ -79,11 +82,11 @@ pub(super) struct Seen {
     pub(super) misplaced: Option<Violation>,
 }
 
-/// Looks into a file.
-pub(super) fn look(file: &File, limits: &Limits) -> Result<Seen, Error> {
+/// Inspects a file.
+pub(super) fn inspect(file: &File, limits: &Limits) -> Result<Inspected, Error> {
     let file = file.try_clone().map_err(|error| system("fcntl", error))?;
-    let (file, is_stream) = looked_at(file)?;
-    if is_stream {
+    let file = Arc::new(file);
+    if is_stream(&file)? {
         return Err(Misuse::NotAFile.into());
     }
     let mut evidence = Evidence::default();
@@ -102,7 +105,7 @@ pub(super) fn look(file: &File, limits: &Limits) -> Result<Seen, Error> {
     };
     let what = if evidence.is_image(is_whole) { What::Image } else { What::Layer };
     let misplaced = evidence.directory().map(|(name, _)| Violation::ImageInDirectory { directory: Escaped::new(name) });
-    Ok(Seen { what, broken, misplaced })
+    Ok(Inspected { what, broken, misplaced })
 }
 
 /// Reads an archive as far as possible. Returns whether it ends correctly, or why it cannot be read further.
@@ -118,11 +121,11 @@ fn read<R: BufRead>(
     loop {
         match reader.next_entry() {
             Ok(Some(entry)) => {
-                evidence.see(&entry.path, &entry.kind);
-                if evidence.wants(&entry.path, &entry.kind) {
+                evidence.add_entry(&entry.path, &entry.kind);
+                if evidence.wants_content(&entry.path, &entry.kind) {
                     let mut outline = Outline::default();
-                    let drained = Witness::new(reader.source(), &mut outline).drain();
-                    evidence.hear(&entry.path, &outline);
+                    let drained = Inspector::new(reader.source(), &mut outline).drain();
+                    evidence.add_content(&entry.path, &outline);
                     drained.map_err(|error| error.at(reader.position()))?;
                 }
                 pass(&mut reader);

@@ -1,10 +1,10 @@
-//! The names that images have: tags of an image layout, references of registries.
+//! The names of images: tags in an image layout, and references of registries.
 
 use crate::words::{Algorithm, Escaped};
 use std::collections::BTreeMap;
 
-/// Whether a stated reference, `docker.io/library/alpine:3.19` say, is what somebody asks for: the same in any of its
-/// shortened forms (`alpine:3.19`), or its tag alone.
+/// Whether the wanted name means a stated reference such as `docker.io/library/alpine:3.19`: it is the reference, a
+/// shortened form of it (`alpine:3.19`), or its tag.
 pub(super) fn fits(stated: &str, wanted: &str) -> bool {
     let stated_whole = whole(stated);
     let tag = stated_whole.rsplit_once(':').map(|(_, tag)| tag);
@@ -19,12 +19,11 @@ pub(super) fn has_digest(reference: &str) -> bool {
     })
 }
 
-/// Whether a stated reference ends with what is asked for: the registry, and parts of the path behind it, are left out
-/// (`sm:1` for `localhost/sm:1`, `app:1` for `quay.io/team/app:1`), as podman allows for what it has. Without a tag
-/// `latest` is meant.
+/// Whether a stated reference ends with the wanted name. The wanted name lacks the registry, and perhaps parts of the
+/// path (`sm:1` for `localhost/sm:1`, `app:1` for `quay.io/team/app:1`), as podman allows for local images. A name
+/// without a tag has the tag `latest`.
 ///
-/// Images of several registries may have one short name, so whoever takes such a match has to know that no other name
-/// matches.
+/// Images of several registries may end alike, so a caller must check that no other name matches.
 pub(super) fn ends_with(stated: &str, wanted: &str) -> bool {
     let stated = whole(stated);
     let last = wanted.rsplit('/').next().unwrap_or(wanted);
@@ -33,30 +32,30 @@ pub(super) fn ends_with(stated: &str, wanted: &str) -> bool {
     !last.is_empty() && !last.starts_with([':', '@']) && before.is_some_and(|before| before.ends_with('/'))
 }
 
-/// What has names, by which it is asked for.
-pub(super) trait Called {
-    /// Whether one of its names is the one that is asked for; for a whole reference any of its shortened forms is.
-    fn is_called(&self, wanted: &str) -> bool;
+/// An item of a list that can be selected by its names.
+pub(super) trait Named {
+    /// Whether the wanted name is one of its names, or a shortened form of a whole reference.
+    fn has_name(&self, wanted: &str) -> bool;
 
-    /// Whether both are one image: names of one image are no choice.
+    /// Whether both are the same image, so that there is nothing to choose.
     fn is_same(&self, other: &Self) -> bool;
 
-    /// Its names that are whole references but stand where a tag is expected.
+    /// Whole references that stand in the place of a tag.
     fn misplaced_names(&self) -> impl Iterator<Item = &str>;
 
     /// Its names that are whole references.
     fn whole_names(&self) -> impl Iterator<Item = &str>;
 }
 
-/// Those that have the name that is asked for, by the first way of these by which any has it: its name or a form that
-/// means the same everywhere; a whole reference in the place of a tag; the end of a reference.
+/// Finds the items that have the wanted name. Three comparisons are tried, and the first one that finds an item counts:
+/// an exact name or a shortened form of it; a whole reference in the place of a tag; the end of a reference.
 ///
-/// In this order, so that what one image has for a tag does not become ambiguous by another's whole reference.
-pub(super) fn called<'l, T: Called>(listed: &'l [T], wanted: &str) -> Vec<(usize, &'l T)> {
+/// Because of this order, the tag of one image does not become ambiguous by the whole reference of another.
+pub(super) fn called<'l, T: Named>(listed: &'l [T], wanted: &str) -> Vec<(usize, &'l T)> {
     let found = |fits: &dyn Fn(&T) -> bool| -> Vec<_> {
         listed.iter().enumerate().filter(|(_, listed)| fits(listed)).collect()
     };
-    let exactly = found(&|listed| listed.is_called(wanted));
+    let exactly = found(&|listed| listed.has_name(wanted));
     if !exactly.is_empty() {
         return exactly;
     }
@@ -67,20 +66,20 @@ pub(super) fn called<'l, T: Called>(listed: &'l [T], wanted: &str) -> Vec<(usize
     found(&|listed| short_for(listed, wanted).next().is_some())
 }
 
-/// The whole references of an image that a short name may stand for.
-fn short_for<'l>(listed: &'l impl Called, wanted: &str) -> impl Iterator<Item = &'l str> {
+/// The whole references of an image that end with a short name.
+fn short_for<'l>(listed: &'l impl Named, wanted: &str) -> impl Iterator<Item = &'l str> {
     listed.whole_names().chain(listed.misplaced_names()).filter(move |name| ends_with(name, wanted))
 }
 
-/// The names that a short name may stand for, where these are of several images and it is no name itself. The same
-/// name for several platforms is one.
-pub(super) fn ambiguous<T: Called>(called: &[(usize, &T)], wanted: &str) -> Option<String> {
-    let is_short = |listed: &T| !listed.is_called(wanted) && !listed.misplaced_names().any(|name| fits(name, wanted));
+/// The names that a short name may stand for, if they belong to several images. `None` if the name is not ambiguous.
+/// The same name for several platforms counts once.
+pub(super) fn ambiguous<T: Named>(called: &[(usize, &T)], wanted: &str) -> Option<String> {
+    let is_short = |listed: &T| !listed.has_name(wanted) && !listed.misplaced_names().any(|name| fits(name, wanted));
     let is_one = called.windows(2).all(|two| matches!(two, [(_, one), (_, other)] if one.is_same(other)));
     if is_one || !called.iter().all(|(_, listed)| is_short(listed)) {
         return None;
     }
-    // No more than a message shows, however many there are.
+    // Keeps only as many as a message shows.
     let mut names = BTreeMap::new();
     for name in called.iter().flat_map(|(_, listed)| short_for(*listed, wanted)) {
         names.insert(whole(name), name);
@@ -91,7 +90,7 @@ pub(super) fn ambiguous<T: Called>(called: &[(usize, &T)], wanted: &str) -> Opti
     (names.len() > 1).then(|| named(names.into_values()))
 }
 
-/// A reference with all that its shortened forms leave out: registry, `library/` and tag.
+/// The full form of a reference: with registry, `library/` and tag.
 fn whole(reference: &str) -> String {
     let (domain, rest) = match reference.split_once('/') {
         Some((first, rest)) if first.contains(['.', ':']) || first == "localhost" => (first, rest),
@@ -103,7 +102,7 @@ fn whole(reference: &str) -> String {
     format!("{domain}/{library}{rest}{tag}")
 }
 
-/// The names of one image, as a message shows them; where it has none, what `unnamed` says.
+/// The names of one image, as a message shows them; the text of `unnamed` if it has none.
 pub(super) fn named_or<'a>(names: impl IntoIterator<Item = &'a str>, unnamed: impl FnOnce() -> String) -> String {
     match named(names) {
         none if none.is_empty() => unnamed(),

@@ -1,4 +1,4 @@
-//! Are two members of one name the same?
+//! Compares two members of an archive that have the same name.
 
 use super::blob::BlobReader;
 use super::member::{Member, Place};
@@ -7,8 +7,8 @@ use std::fs::File;
 use std::io::{BufRead, BufReader};
 use std::sync::Arc;
 
-/// Whether two members are the same, so that it is all one which of them is taken.
-pub(super) fn alike(one: &Member, other: &Member, archive: &Arc<File>, name: &[u8]) -> Result<bool, Error> {
+/// Whether two members have the same type and content, so that every reader gets the same one.
+pub(super) fn is_same_member(one: &Member, other: &Member, archive: &Arc<File>, name: &[u8]) -> Result<bool, Error> {
     let (Member::File(one), Member::File(other)) = (one, other) else {
         return Ok(one == other && *one != Member::Other);
     };
@@ -17,12 +17,12 @@ pub(super) fn alike(one: &Member, other: &Member, archive: &Arc<File>, name: &[u
     }
     match (&one.map, &other.map) {
         _ if one.size != other.size => Ok(false),
-        // Only what is stored is compared. With their holes two files of a few bytes may be of 2^60 each.
+        // Only stored bytes are compared: two files of a few stored bytes may have 2^60 bytes of holes each.
         (Some(map), Some(other_map)) => {
-            Ok(map == other_map && same(stored(one, archive), stored(other, archive), name)?)
+            Ok(map == other_map && has_same_bytes(stored(one, archive), stored(other, archive), name)?)
         }
-        // One of them is stored in full, so that the other is no larger than the archive.
-        _ => same(one.reader(archive), other.reader(archive), name),
+        // One of them has no holes, so both are at most as large as the archive.
+        _ => has_same_bytes(one.reader(archive), other.reader(archive), name),
     }
 }
 
@@ -30,7 +30,7 @@ fn stored(place: &Place, archive: &Arc<File>) -> BlobReader {
     BlobReader::new(Arc::clone(archive), place.at, place.stored())
 }
 
-fn same(one: BlobReader, other: BlobReader, name: &[u8]) -> Result<bool, Error> {
+fn has_same_bytes(one: BlobReader, other: BlobReader, name: &[u8]) -> Result<bool, Error> {
     let reader = |reader| BufReader::with_capacity(64 << 10, reader);
     let (mut one, mut other) = (reader(one), reader(other));
     loop {
@@ -79,8 +79,8 @@ mod tests {
             (Member::Directory, plain(0, 2), false),
             (Member::Other, Member::Other, false),
         ] {
-            assert_eq!(alike(&one, &other, &archive, b"").unwrap(), expected, "{one:?} {other:?}");
-            assert_eq!(alike(&other, &one, &archive, b"").unwrap(), expected, "{other:?} {one:?}");
+            assert_eq!(is_same_member(&one, &other, &archive, b"").unwrap(), expected, "{one:?} {other:?}");
+            assert_eq!(is_same_member(&other, &one, &archive, b"").unwrap(), expected, "{other:?} {one:?}");
         }
     }
 }

@@ -1,13 +1,13 @@
-//! Which manifest of an image is meant, and what it says.
+//! Selects a manifest of an image.
 //!
-//! Within an index the best manifest is taken (an `arm/v7` before an `arm/v6`), and the first of several that are as
-//! good, as image-spec asks (image-index.md, "platform"). Between the descriptors of `index.json` no such order is meant: they may be different images, so where
-//! more than one fits, a reference name has to say which.
+//! Within an index, the best manifest is selected (an `arm/v7` before an `arm/v6`), and the first one of several
+//! equally good ones, as image-spec asks (image-index.md, "platform"). The order of `index.json` has no such meaning:
+//! its descriptors may be different images. So if several of them match, the caller must choose one by name.
 
 use super::agree::agreed;
 use super::candidate::{Candidate, best};
-use super::checked::Document;
 use super::descriptor::Descriptor;
+use super::document::Document;
 use super::manifest::Root;
 use super::media_type::MediaType;
 use super::names::{INDEX_JSON, in_file};
@@ -19,13 +19,13 @@ use super::walk::Walk;
 use crate::words::{Error, Quirk, SelectBy};
 use std::collections::HashSet;
 
-/// What a message calls a manifest or an index of a layout.
+/// The name of a manifest or an index of a layout in messages.
 fn message_name(position: usize, root: &Descriptor) -> String {
     named_or(root.name(), || format!("@{position} without a name ({})", root.digest()))
 }
 
 impl Store {
-    /// Finds the manifest that is asked for in `index.json`.
+    /// Selects from `index.json`.
     pub(super) fn select_indexed(&self, selector: &Selector) -> Result<Selected, Error> {
         let Root { manifests, is_versioned } = self.index(Root::parse)?;
         let mut selected = self.select_from(&manifests, selector)?;
@@ -35,9 +35,9 @@ impl Store {
         Ok(selected)
     }
 
-    /// Finds the manifest that is asked for in a list of manifests and indexes.
+    /// Selects from a list of manifests and indexes.
     pub(super) fn select_from(&self, listed: &[Descriptor], selector: &Selector) -> Result<Selected, Error> {
-        let roots = selector.require_of(listed, message_name)?;
+        let roots = selector.require_matching(listed, message_name)?;
         let only = if let [(_, only)] = roots.as_slice() { Some(*only) } else { None };
         if let Some(root) = only
             && selector.has_position()
@@ -57,11 +57,11 @@ impl Store {
             }
         }
         let found = best(candidates, selector, |(position, root, _)| message_name(*position, root))?;
-        match (found, walk.nothing_to_choose()) {
+        match (found, walk.no_image()) {
             (Some((_, (_, root, found))), _) => {
                 let roots: Vec<_> = roots.iter().map(|(_, root)| *root).collect();
                 let found = walk.as_listed(root, &found)?;
-                Ok(self.complete(self.read_manifest(&found), &roots, selector)?.under(root.name()))
+                Ok(self.require_complete(self.read_manifest(&found), &roots, selector)?.under(root.name()))
             }
             (None, Some(violation)) => Err(violation.into()),
             (None, None) => Err(none_matches(selector.wanted(), list(walk.platforms_found()), SelectBy::Platform)),

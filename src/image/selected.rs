@@ -1,8 +1,8 @@
-//! A manifest and its configuration, in agreement.
+//! A selected image: its manifest and its configuration.
 
 use super::blob::BlobReader;
-use super::checked::Document;
 use super::descriptor::Descriptor;
+use super::document::Document;
 use super::image_config::{ImageConfig, steps_of_layers};
 use super::layer::LayerDescriptor;
 use super::names::in_blob;
@@ -12,7 +12,8 @@ use crate::words::{Error, Limits, Misuse, Note, Position, Quirk};
 
 /// A manifest and its configuration. Both are checked against their digests and agree with each other.
 ///
-/// [`Image::select`](super::Image::select) returns one. [`Selected::from_documents`] makes one of documents from a registry.
+/// [`Image::select`](super::Image::select) returns one. [`Selected::from_documents`] makes one of documents from a
+/// registry.
 #[derive(Debug, Clone)]
 pub struct Selected {
     /// Where the layers can be opened; `None` if only the documents are here.
@@ -91,8 +92,8 @@ impl Selected {
     ///
     /// # Errors
     ///
-    /// [`Violation::Json`](crate::rules::Violation::Json) if one of them has another type than the image-spec says, or if a
-    /// key is there twice or in a spelling that only some readers accept.
+    /// [`Violation::Json`](crate::rules::Violation::Json) if one of them has another type than the image-spec says, or
+    /// if a key is there twice or in a spelling that only some readers accept.
     pub fn image_config(&self) -> Result<ImageConfig, Error> {
         ImageConfig::parse(self.config_bytes())
             .map_err(|violation| Error::from(violation).at(in_blob(self.config().digest())))
@@ -124,8 +125,8 @@ impl Selected {
     ///
     /// # Errors
     ///
-    /// As for [`Image::open_blob`](super::Image::open_blob); [`Limit::LayerBytes`](crate::rules::Limit::LayerBytes). For an archive of `docker save`:
-    /// [`Violation::MemberMissing`](crate::rules::Violation::MemberMissing),
+    /// As for [`Image::open_blob`](super::Image::open_blob); [`Limit::LayerBytes`](crate::rules::Limit::LayerBytes).
+    /// For an archive of `docker save`: [`Violation::MemberMissing`](crate::rules::Violation::MemberMissing),
     /// [`Violation::MemberPath`](crate::rules::Violation::MemberPath) and
     /// [`Violation::LinkLoop`](crate::rules::Violation::LinkLoop). [`Misuse::LayersElsewhere`] if the image was made by
     /// [`Selected::from_documents`].

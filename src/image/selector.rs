@@ -1,12 +1,12 @@
-//! What is asked for of an image.
+//! Selectors, which choose one image among several.
 
 use super::platform::Platform;
-use super::reference::{self, Called, ambiguous, called, list};
+use super::reference::{self, Named, ambiguous, called, list};
 use crate::words::{Digest, Error, Escaped, Misuse, SelectBy};
 
-/// What is asked for: a platform, and a reference name, a position or a digest where the image has several.
+/// Chooses one image: by its platform, and by a reference name, a position or a digest if there are several.
 ///
-/// A position counts before a name, and a digest before both. Where both digests are given, both must hold.
+/// A position takes precedence over a name, and a digest over both. If both digests are given, both must match.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Selector {
     pub(super) platform: Platform,
@@ -23,71 +23,70 @@ impl Default for Selector {
 }
 
 impl Selector {
-    /// Asks for what runs here.
+    /// Selects the image for this machine.
     pub fn host() -> Self {
         Self { platform: Platform::host(), reference: None, position: None, digest: None, image_id: None }
     }
 
-    /// Asks for what runs on another platform: what is made for it, or what it runs besides, the best there is. What
-    /// needs features of the operating system (`os.features`) is passed over.
+    /// Selects the image for another platform: the one made for it, or else the best one that it can run. Images that
+    /// require features of the operating system (`os.features`) are ignored.
     #[must_use]
     pub fn platform(mut self, platform: Platform) -> Self {
         self.platform = platform;
         self
     }
 
-    /// Asks for what the image has under this name: a tag, or a reference such as `alpine:3.19` where the image has
-    /// these.
+    /// Selects by name: a tag, or a reference such as `alpine:3.19` if the image has references.
     ///
-    /// A name may be shortened as engines do it: `alpine:3.19` for `docker.io/library/alpine:3.19`, and `sm:1` for
-    /// `localhost/sm:1` or a reference of another registry, where it can stand for one name alone.
+    /// A name may be shortened as in engines: `alpine:3.19` for `docker.io/library/alpine:3.19`, and `sm:1` for
+    /// `localhost/sm:1` or a reference of another registry, if only one name ends like this.
     #[must_use]
     pub fn reference(mut self, name: impl Into<String>) -> Self {
         self.reference = Some(name.into());
         self
     }
 
-    /// Asks for the manifest of this digest, or for what fits in the index of this digest, whatever the image lists
-    /// and names: from this one value all is verified, down to the bytes of each file.
+    /// Selects the manifest with this digest, or from the index with this digest. The lists and names in the image do
+    /// not count: everything is verified from this value, down to the bytes of each file.
     ///
-    /// A manifest is taken whatever its platform. An archive of `docker save` before version 25 has no manifests, and
-    /// so none of that digest.
+    /// The platform of a manifest is not checked. An archive of `docker save` before version 25 has no manifests: use
+    /// [`Selector::image_id`].
     #[must_use]
     pub fn manifest_digest(mut self, digest: Digest) -> Self {
         self.digest = Some(digest);
         self
     }
 
-    /// Asks for the image whose configuration has this digest, which Docker and podman call the image ID, whatever the
-    /// image lists and names. It is taken whatever its platform.
+    /// Selects the image whose configuration has this digest. Docker and podman call it the image ID. The lists and
+    /// names in the image do not count, and the platform is not checked.
     ///
-    /// The configuration names the layers by their diff IDs, so that all is verified from this one value as well.
-    /// Every form of image has it. It changes where a tool writes the configuration anew, as skopeo does when it converts
-    /// an image of Docker's format to OCI's.
+    /// The configuration has the diff IDs of the layers, so everything is verified from this value, too. Images of
+    /// every form have one. It changes when a tool writes the configuration again, as skopeo does when it converts an
+    /// image from Docker's format to OCI's.
     #[must_use]
     pub fn image_id(mut self, digest: Digest) -> Self {
         self.image_id = Some(digest);
         self
     }
 
-    /// Asks for what stands at this position, counted from 0, in `index.json` or in the `manifest.json` of `docker
-    /// save`: [`Image::manifests`](super::Image::manifests) says what that is. A manifest is taken whatever its platform.
+    /// Selects by the position, from 0, in `index.json` or in the `manifest.json` of `docker save`.
+    /// [`Image::manifests`](super::Image::manifests) lists the positions. The platform of a manifest is not checked.
     #[must_use]
     pub fn position(mut self, position: usize) -> Self {
         self.position = Some(position);
         self
     }
 
-    /// The same without a name and a position, for what lies in an index that a digest pins.
+    /// The same selector without name and position, for an index that was selected by its digest.
     pub(super) fn for_platform_alone(&self) -> Self {
         Self { reference: None, position: None, ..self.clone() }
     }
 
-    pub(super) fn pinned(&self) -> Option<&Digest> {
+    pub(super) fn wanted_manifest(&self) -> Option<&Digest> {
         self.digest.as_ref()
     }
 
-    pub(super) fn pinned_config(&self) -> Option<&Digest> {
+    pub(super) fn wanted_image_id(&self) -> Option<&Digest> {
         self.image_id.as_ref()
     }
 
@@ -95,7 +94,7 @@ impl Selector {
         self.position.is_some()
     }
 
-    /// Which of these names is the one that is asked for; otherwise the first one.
+    /// The name among these that was asked for; otherwise the first name.
     pub(super) fn name_of<'n>(&self, names: &'n [String]) -> Option<&'n str> {
         let wanted = self.reference.as_deref().and_then(|wanted| {
             let mut fitting = names.iter().filter(|name| reference::fits(name, wanted));
@@ -104,8 +103,8 @@ impl Selector {
         wanted.or_else(|| names.first()).map(String::as_str)
     }
 
-    /// Those of a list that have the position or the name that is asked for, with their positions.
-    pub(super) fn wanted_of<'l, T: Called>(&self, listed: &'l [T]) -> Vec<(usize, &'l T)> {
+    /// The items of a list that have the wanted position or name, with their positions.
+    pub(super) fn matching<'l, T: Named>(&self, listed: &'l [T]) -> Vec<(usize, &'l T)> {
         match (self.position, &self.reference) {
             (Some(position), _) => listed.get(position).map(|listed| (position, listed)).into_iter().collect(),
             (None, Some(name)) => called(listed, name),
@@ -113,13 +112,13 @@ impl Selector {
         }
     }
 
-    /// The same for the list that counts: there is one at least, and a short name stands for one name alone.
-    pub(super) fn require_of<'l, T: Called>(
+    /// The same, but an error if no item matches, or if a short name stands for several names.
+    pub(super) fn require_matching<'l, T: Named>(
         &self,
         listed: &'l [T],
         name: impl Fn(usize, &T) -> String,
     ) -> Result<Vec<(usize, &'l T)>, Error> {
-        let found = self.wanted_of(listed);
+        let found = self.matching(listed);
         let names = || list(listed.iter().enumerate().map(|(position, listed)| name(position, listed)));
         match (self.position, &self.reference) {
             (Some(position), _) if found.is_empty() => {
@@ -139,6 +138,7 @@ impl Selector {
         }
     }
 
+    /// What was asked for, as a message shows it.
     pub(super) fn wanted(&self) -> String {
         match (self.position, &self.reference) {
             (Some(position), _) => format!("{} at position {position}", self.platform),

@@ -1,8 +1,8 @@
-//! The files of an image: its documents and blobs, by their names and digests.
+//! The documents and blobs of an image, by their names and digests.
 
 use super::blob::BlobReader;
-use super::checked::check_bytes;
 use super::descriptor::Descriptor;
+use super::document::check_bytes;
 use super::files::{Files, read};
 use super::layer::{LayerDescriptor, LayerPlace};
 use super::manifest::stated_type;
@@ -22,21 +22,21 @@ pub(super) struct Store {
 /// How the files of blobs are named.
 #[derive(Debug, Clone)]
 pub(super) enum Naming {
-    /// By their digests, as image-spec says.
+    /// By their digests, as in an image layout.
     Layout,
-    /// As skopeo does it for `dir:`, where the manifest of this digest is `manifest.json`.
+    /// As in skopeo's `dir:`, where `manifest.json` is the manifest with this digest.
     Flat(Digest),
-    /// Not at all: `docker save` has files and no blobs.
+    /// Not at all: archives of `docker save` have files, but no blobs.
     Members,
 }
 
 impl Store {
-    /// The files as they are named in a layout.
+    /// The files, with blobs named as in a layout.
     pub(super) fn new(files: Files, limits: Limits) -> Self {
         Self { files: Arc::new(files), naming: Naming::Layout, limits }
     }
 
-    /// The same files, whose blobs are named in another way.
+    /// The same files, with blobs named in another way.
     pub(super) fn named(&self, naming: Naming) -> Self {
         Self { naming, ..self.clone() }
     }
@@ -50,7 +50,7 @@ impl Store {
         &self.limits
     }
 
-    /// Opens the file of a blob, which has the size of its descriptor.
+    /// Opens the file of a blob, and checks its size.
     pub(super) fn open_blob(&self, descriptor: &Descriptor) -> Result<BlobReader, Error> {
         let digest = *descriptor.digest();
         let file = self.blob(&digest, MediaType::parse(descriptor.media_type()))?;
@@ -62,7 +62,7 @@ impl Store {
         Ok(file)
     }
 
-    /// Opens a layer. Those of `docker save` have no descriptor.
+    /// Opens a layer, which in an archive of `docker save` has no descriptor.
     pub(super) fn open_layer(&self, layer: &LayerDescriptor) -> Result<BlobReader, Error> {
         let opened = match (layer.place(), self.files()) {
             (LayerPlace::Blob(descriptor), _) => self.open_blob(descriptor),
@@ -76,14 +76,14 @@ impl Store {
         Ok(opened)
     }
 
-    /// Reads `index.json`, the one document that no digest covers.
+    /// Reads `index.json`, the only document without a digest.
     pub(super) fn index<T>(&self, parse: impl FnOnce(&[u8]) -> Result<T, Violation>) -> Result<T, Error> {
         let because = "there is no file `index.json`";
         let missing = || Error::from(Violation::NotAnImage { because: because.into() }).at(in_file(INDEX_JSON));
         self.file(INDEX_JSON, parse)?.ok_or_else(missing)
     }
 
-    /// Reads a document by its descriptor, which its bytes are checked against before they are parsed.
+    /// Reads a document by its descriptor. Its bytes are checked before they are parsed.
     pub(super) fn document<T>(
         &self,
         descriptor: &Descriptor,
@@ -93,7 +93,7 @@ impl Store {
         parse(&bytes).map_err(|violation| Error::from(violation).at(in_blob(descriptor.digest())))
     }
 
-    /// The bytes of a document, which have the size and the digest of its descriptor.
+    /// The bytes of a document, checked against the size and digest of its descriptor.
     pub(super) fn document_bytes(&self, descriptor: &Descriptor) -> Result<Vec<u8>, Error> {
         let open = || {
             self.limits.check(Limit::ManifestBytes, descriptor.size())?;
@@ -102,14 +102,14 @@ impl Store {
         open().map_err(|error: Error| error.at(in_blob(descriptor.digest())))
     }
 
-    /// The descriptor of a manifest, or an index, of which the digest alone is known; `None` when it is not here.
+    /// The descriptor of a manifest or an index whose digest is known; `None` if it is missing.
     pub(super) fn describe(&self, digest: &Digest) -> Result<Option<Descriptor>, Error> {
         self.found(digest, MediaType::Manifest, |bytes| {
             Ok(Descriptor::found(stated_type(bytes)?, *digest, bytes.len() as u64))
         })
     }
 
-    /// Reads a document of which the digest alone is known; `None` when it is not here.
+    /// Reads a document whose digest is known, but not its size; `None` if it is missing.
     pub(super) fn found<T>(
         &self,
         digest: &Digest,
@@ -130,7 +130,7 @@ impl Store {
         Ok(bytes)
     }
 
-    /// Whether the image holds a blob of this size.
+    /// Whether the image holds the blob, with the right size.
     pub(super) fn holds(&self, descriptor: &Descriptor) -> Result<bool, Error> {
         match self.open_blob(descriptor) {
             Ok(_) => Ok(true),
@@ -152,7 +152,7 @@ impl Store {
         self.files.open(&EntryPath::parse(name.as_bytes(), &Limits::default())?, &self.limits)
     }
 
-    /// Reads a file that is known by its name alone; `None` when it is missing.
+    /// Reads a document by its file name; `None` if it is missing.
     pub(super) fn file<T>(
         &self,
         name: &'static str,

@@ -234,7 +234,8 @@ fn refusal(world: &World, limit: Limit, most: u64) -> Option<&'static str> {
 fn values_are_counted_in_every_document_and_not_in_texts() {
     let world = World::new();
     world.list(&[world.image("linux", "amd64")]);
-    // The manifest has the most: an object, of a version, a configuration of three values, and a list of a layer of three.
+    // The manifest has the most: an object, of a version, a configuration of three values, and a list of a layer of
+    // three.
     let manifest = 1 + 1 + 2 + 1 + 2 + 1 + 1 + 2;
     assert_eq!(refusal(&world, Limit::DocumentValues, manifest), None);
     assert_eq!(refusal(&world, Limit::DocumentValues, manifest - 1), Some("limit"));

@@ -1,15 +1,16 @@
-//! An image with two lists of what it holds: `index.json`, and the `manifest.json` of `docker save`.
+//! Compares the two lists that an image may have: `index.json`, and the `manifest.json` of `docker save`.
 //!
-//! Newer writers write both, so that older readers find the one that they know; which of them counts depends on the
-//! reader and its version. Where the lists answer one question by two images, two readers see two images.
+//! Newer writers write both lists, so that older readers find the one that they know. The list that a reader uses
+//! depends on the reader and its version. If the two lists name different images for one selector, two readers see two
+//! images.
 
-use super::checked::digest_of;
+use super::by_digest::ByDigest;
 use super::descriptor::Descriptor;
 use super::docker_list;
+use super::document::digest_of;
 use super::layer::LayerPlace;
 use super::manifest::parse_index;
 use super::names::{INDEX_JSON, MANIFEST_JSON, blob_name, in_file};
-use super::pinned::Pinned;
 use super::selected::Selected;
 use super::selector::Selector;
 use super::store::{Naming, Store};
@@ -20,8 +21,8 @@ use std::ops::ControlFlow;
 /// Why the lists disagree; `None` if they do not.
 pub(super) type Disagreement = Option<String>;
 
-/// A layout: what its `manifest.json` has under the name that is asked for must be what was selected, or for
-/// another platform, and then an image of the index as well.
+/// Compares what was selected from a layout with its `manifest.json`. An image there that the selector matches must be
+/// the selected one, or be for another platform and listed in the index, too.
 pub(super) fn compare_with_docker(
     store: &Store,
     selected: &Selected,
@@ -29,11 +30,11 @@ pub(super) fn compare_with_docker(
 ) -> Result<Disagreement, Error> {
     let Some(listed) = store.file(MANIFEST_JSON, docker_list::parse_beside_index)? else { return Ok(None) };
     let layers = files_of(selected)?;
-    // The digest, and whether it is for the platform that was selected: see `select_docker`.
+    // The digest, and whether the configuration is for the selected platform. Each configuration is read once.
     let mut configs: HashMap<&EntryPath, (Digest, bool)> = HashMap::new();
     let mut of_index = None;
-    for (position, image) in selector.wanted_of(&listed) {
-        let (config, is_for_it) = match configs.get(image.config()) {
+    for (position, image) in selector.matching(&listed) {
+        let (config, is_same_platform) = match configs.get(image.config()) {
             Some(known) => *known,
             None => {
                 let read = store.read_config(image)?;
@@ -45,12 +46,12 @@ pub(super) fn compare_with_docker(
         if config == expected && layers == image.layers() {
             continue;
         }
-        if !is_for_it {
+        if !is_same_platform {
             let of_index = match &of_index {
                 Some(of_index) => of_index,
                 None => &*of_index.insert(images_of_index(store)?),
             };
-            if of_index.contains(&known_by(config, image.layers())) {
+            if of_index.contains(&key_of(config, image.layers())) {
                 continue;
             }
         }
@@ -63,8 +64,8 @@ pub(super) fn compare_with_docker(
     Ok(None)
 }
 
-/// An archive of `docker save` with an index that is none of a layout, since `oci-layout` is missing: not all
-/// readers look for that.
+/// Compares what was selected from an archive of `docker save` with its `index.json`. The archive is no layout, because
+/// `oci-layout` is missing, but not all readers look for that file.
 pub(super) fn compare_with_index(
     store: &Store,
     selected: &Selected,
@@ -89,14 +90,14 @@ pub(super) fn compare_with_index(
     })
 }
 
-/// All images of the index that are there, whatever their names and platforms.
+/// All images of the index that the store holds, of any name and platform.
 fn images_of_index(store: &Store) -> Result<HashSet<Digest>, Error> {
     let (mut images, mut failed) = (HashSet::new(), None);
-    Pinned { store, roots: &|| store.index(|bytes| parse_index(bytes, None)) }.each_manifest(|_, manifest| {
+    ByDigest { store, roots: &|| store.index(|bytes| parse_index(bytes, None)) }.each_manifest(|_, manifest| {
         let files: Result<Vec<_>, Violation> = manifest.layers.iter().map(file_of_blob).collect();
         match files {
             Ok(files) => {
-                images.insert(known_by(manifest.config.digest(), &files));
+                images.insert(key_of(manifest.config.digest(), &files));
                 ControlFlow::Continue(())
             }
             Err(violation) => {
@@ -108,8 +109,8 @@ fn images_of_index(store: &Store) -> Result<HashSet<Digest>, Error> {
     failed.map_or(Ok(images), Err)
 }
 
-/// One value for a configuration and the files of its layers.
-fn known_by(config: &Digest, files: &[EntryPath]) -> Digest {
+/// A key for a configuration and the files of its layers.
+fn key_of(config: &Digest, files: &[EntryPath]) -> Digest {
     let mut bytes = config.to_string().into_bytes();
     for file in files {
         bytes.push(0);
@@ -118,12 +119,12 @@ fn known_by(config: &Digest, files: &[EntryPath]) -> Digest {
     digest_of(Algorithm::Sha256, &bytes)
 }
 
-/// The files in which the layers of an image lie.
+/// The files that hold the layers of an image.
 fn files_of(image: &Selected) -> Result<Vec<EntryPath>, Error> {
     image.layers().iter().map(|layer| file_of(layer.place())).collect()
 }
 
-/// The file in which a layer lies.
+/// The file that holds a layer.
 fn file_of(place: &LayerPlace) -> Result<EntryPath, Error> {
     match place {
         LayerPlace::Member(name) => Ok(name.clone()),

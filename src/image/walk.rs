@@ -1,11 +1,11 @@
-//! The way through the indexes of an image to its manifests.
+//! Walks through the indexes of an image to find its manifests.
 
 use super::config::Config;
 use super::descriptor::Descriptor;
-use super::held::if_there;
 use super::manifest::{Manifest, parse_index};
 use super::media_type::{MediaType, artifact, media_type};
 use super::names::in_blob;
+use super::partial::unless_refused;
 use super::platform::Platform;
 use super::reference::SHOWN;
 use super::store::Store;
@@ -13,19 +13,19 @@ use crate::words::{Digest, Error, Limit, Violation};
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
-/// A manifest that fits: how many platforms would have been better, and which it is.
+/// A manifest that matches, with the number of platforms that are preferred to its platform.
 pub(super) type Fitting = (usize, Arc<Descriptor>);
 
 /// A walk through the indexes of an image.
 ///
-/// It stores little for each manifest and index, and [`Limit::Manifests`] bounds their number. No document is kept
-/// while another is read, except the descriptors of an index that must still be followed.
+/// It stores little for each manifest and index, and [`Limit::Manifests`] bounds their number. While a document is
+/// read, no other document is in memory, except for the descriptors of an index that must still be followed.
 pub(super) struct Walk<'a> {
     store: &'a Store,
-    /// The platforms that will do, the best first.
+    /// The platforms that match, the best first.
     accepted: Vec<Platform>,
-    /// What an index led to. Each is walked once, however often others name it: a few small indexes that
-    /// name one another a thousand times would otherwise cost a thousand to the power of their depth.
+    /// The result for each index. An index is walked once, even if others list it many times: a few small indexes that
+    /// list each other a thousand times would otherwise cost a thousand to the power of their depth.
     led_to: HashMap<Digest, Found>,
     /// The platforms of manifests whose descriptors state none.
     stated: HashMap<Digest, Stated>,
@@ -33,34 +33,35 @@ pub(super) struct Walk<'a> {
     configs: HashMap<Digest, Stated>,
     /// The number of descriptors inspected.
     count: u64,
-    /// Whether there was the manifest of an image.
-    seen: bool,
-    /// The first ones in alphabetical order, and one more than a message shows.
+    /// Whether a manifest of an image was found.
+    has_image: bool,
+    /// The first platforms in alphabetical order, one more than a message shows.
     platforms: BTreeSet<String>,
-    /// What states `unknown/unknown`: no image for anybody, and so none to choose from.
+    /// The platform `unknown/unknown` if a manifest states it. No image can be selected by it.
     unknown: Option<Platform>,
     /// The error of the first one that was skipped.
-    passed_over: Option<Violation>,
+    skipped: Option<Violation>,
 }
 
-/// What a descriptor led to.
+/// The result for a descriptor.
 #[derive(Clone, Default)]
 struct Found {
     fitting: Option<Fitting>,
-    /// How many indexes were walked one within another, the descriptor's own among them: an index may be met again
-    /// where it lies deeper.
+    /// The depth of nested indexes below, with the index itself. It is needed when the index is listed again at a
+    /// deeper place.
     indexes: u64,
 }
 
-/// What a manifest turned out to be.
+/// What a manifest and its configuration state.
 #[derive(Clone, Copy)]
 enum Stated {
-    /// An image for a platform. The number counts better platforms; `None` if it does not match.
+    /// An image for a platform. The number is that of preferred platforms; `None` if it does not match.
     Platform(Option<usize>),
-    /// Of the platform `unknown/unknown`.
+    /// The platform `unknown/unknown`.
     Unknown,
+    /// No platform.
     Nothing,
-    /// No image.
+    /// An artifact, not an image.
     Artifact,
 }
 
@@ -68,7 +69,7 @@ enum Stated {
 enum Step {
     /// Its document must be read to decide whether it matches.
     Read(Descriptor),
-    /// The descriptor itself says how well it matches.
+    /// The descriptor states a platform that matches.
     Fits(usize, Descriptor),
 }
 
@@ -81,14 +82,15 @@ impl<'a> Walk<'a> {
             stated: HashMap::new(),
             configs: HashMap::new(),
             count: 0,
-            seen: false,
+            has_image: false,
             platforms: BTreeSet::new(),
             unknown: None,
-            passed_over: None,
+            skipped: None,
         }
     }
 
-    /// The best manifest, and the first of several that are as good, in a descriptor that lies in `depth` indexes.
+    /// The best manifest that a descriptor leads to, and the first one of several equally good ones. The descriptor is
+    /// within `depth` indexes.
     pub(super) fn best_fitting(&mut self, descriptor: &Descriptor, depth: u64) -> Result<Option<Fitting>, Error> {
         self.find(descriptor, depth).map(|found| found.fitting)
     }
@@ -110,7 +112,7 @@ impl<'a> Walk<'a> {
         // Each step goes deeper, because no index can lie within itself.
         while at.digest() != found.digest() {
             // An index that was read under another descriptor need not have the size and media type of this one.
-            let listed = if_there(self.store.document(&at, |bytes| parse_index(bytes, Some(&at))))?;
+            let listed = unless_refused(self.store.document(&at, |bytes| parse_index(bytes, Some(&at))))?;
             let Some(next) = listed.into_iter().flatten().find(leads) else { return Ok(found.clone()) };
             at = next;
         }
@@ -118,39 +120,39 @@ impl<'a> Walk<'a> {
     }
 
     fn find(&mut self, descriptor: &Descriptor, depth: u64) -> Result<Found, Error> {
-        match self.look(descriptor.clone())? {
-            Some(step) => self.take(step, depth),
+        match self.next_step(descriptor.clone())? {
+            Some(step) => self.follow(step, depth),
             None => Ok(Found::default()),
         }
     }
 
     /// Returns the next step for a descriptor; `None` if it cannot match.
-    fn look(&mut self, descriptor: Descriptor) -> Result<Option<Step>, Error> {
+    fn next_step(&mut self, descriptor: Descriptor) -> Result<Option<Step>, Error> {
         self.count += 1;
         let placed = |violation: Violation| Error::from(violation).at(in_blob(descriptor.digest()));
         self.store.limits().check(Limit::Manifests, self.count).map_err(placed)?;
         if let Some(kind) = descriptor.artifact() {
-            self.pass_over(artifact(kind));
+            self.skip(artifact(kind));
             return Ok(None);
         }
         let kind = MediaType::parse(descriptor.media_type());
         if !matches!(kind, Some(MediaType::Index | MediaType::Manifest)) {
-            self.pass_over(media_type(descriptor.media_type()));
+            self.skip(media_type(descriptor.media_type()));
             return Ok(None);
         }
         let (descriptor, platform) = descriptor.shortened();
         let Some(platform) = platform else { return Ok(Some(Step::Read(descriptor))) };
         match (kind, self.rank(&platform)) {
-            // It says what all of it is for.
+            // The platform of an index is that of all its manifests.
             (Some(MediaType::Index), Some(_)) => Ok(Some(Step::Read(descriptor))),
             (_, rank) => {
-                self.see(&platform);
+                self.add_platform(&platform);
                 Ok(rank.map(|rank| Step::Fits(rank, descriptor)))
             }
         }
     }
 
-    fn take(&mut self, step: Step, depth: u64) -> Result<Found, Error> {
+    fn follow(&mut self, step: Step, depth: u64) -> Result<Found, Error> {
         let (rank, descriptor) = match step {
             Step::Read(index) if MediaType::parse(index.media_type()) == Some(MediaType::Index) => {
                 return self.find_within(&index, depth + 1);
@@ -161,7 +163,7 @@ impl<'a> Walk<'a> {
         Ok(Found { fitting: rank.map(|rank| (rank, Arc::new(descriptor))), indexes: 0 })
     }
 
-    /// Walks an index. No index can lie within itself, since it would have to hold its own digest.
+    /// Walks an index. No index can be within itself, because it would have to contain its own digest.
     fn find_within(&mut self, descriptor: &Descriptor, depth: u64) -> Result<Found, Error> {
         let limits = self.store.limits();
         let within = |deepest| {
@@ -175,14 +177,14 @@ impl<'a> Walk<'a> {
         within(depth)?;
         let mut found = Found { fitting: None, indexes: 1 };
         for step in self.steps_within(descriptor)? {
-            let other = self.take(step, depth)?;
+            let other = self.follow(step, depth)?;
             found.indexes = found.indexes.max(other.indexes + 1);
             if let Some(other) = other.fitting
                 && found.fitting.as_ref().is_none_or(|(rank, _)| other.0 < *rank)
             {
                 found.fitting = Some(other);
             }
-            // Nothing is better, and what follows need not be here.
+            // No other manifest can be better. The rest is not read, because it may be missing.
             if let Some((0, _)) = found.fitting {
                 break;
             }
@@ -198,7 +200,7 @@ impl<'a> Walk<'a> {
         let listed = self.store.document(index, |bytes| parse_index(bytes, Some(index)))?;
         let (mut steps, mut best) = (Vec::new(), usize::MAX);
         for inner in listed {
-            match self.look(inner)? {
+            match self.next_step(inner)? {
                 Some(Step::Fits(rank, _)) if rank >= best => {}
                 Some(step) => {
                     if let Step::Fits(rank, _) = step {
@@ -216,7 +218,7 @@ impl<'a> Walk<'a> {
         Ok(steps)
     }
 
-    /// How many platforms would be better; `None` when it does not fit.
+    /// The number of preferred platforms; `None` if the manifest does not match.
     fn fits(&mut self, descriptor: &Descriptor) -> Result<Option<usize>, Error> {
         let digest = descriptor.digest();
         let stated = match self.stated.get(digest) {
@@ -229,25 +231,25 @@ impl<'a> Walk<'a> {
         };
         match stated {
             Stated::Platform(rank) => {
-                self.seen = true;
+                self.has_image = true;
                 Ok(rank)
             }
-            // It is for any platform, but whatever states its platform is better.
+            // It matches any platform, but a manifest that states the platform is better.
             Stated::Nothing => {
-                self.seen = true;
+                self.has_image = true;
                 Ok(Some(self.accepted.len()))
             }
             Stated::Unknown | Stated::Artifact => Ok(None),
         }
     }
 
-    /// How many platforms would be better than this one; `None` when nothing for it will do.
+    /// The number of platforms that are preferred to this one; `None` if it does not match.
     fn rank(&self, platform: &Platform) -> Option<usize> {
         self.accepted.iter().position(|accepted| accepted == platform)
     }
 
-    /// Notes that there is something for this platform.
-    fn see(&mut self, platform: &Platform) -> Stated {
+    /// Adds the platform of an image that was found.
+    fn add_platform(&mut self, platform: &Platform) -> Stated {
         let rank = self.rank(platform);
         if platform.is_unknown() && rank.is_none() {
             self.unknown = Some(platform.clone());
@@ -257,7 +259,7 @@ impl<'a> Walk<'a> {
         if self.platforms.len() > SHOWN + 1 {
             self.platforms.pop_last();
         }
-        self.seen = true;
+        self.has_image = true;
         Stated::Platform(rank)
     }
 
@@ -273,7 +275,7 @@ impl<'a> Walk<'a> {
         let config = match config {
             Ok(config) => config,
             Err(artifact) => {
-                self.pass_over(artifact);
+                self.skip(artifact);
                 return Ok(Stated::Artifact);
             }
         };
@@ -281,35 +283,35 @@ impl<'a> Walk<'a> {
             return Ok(*stated);
         }
         let platform = match self.store.document(&config, |bytes| Ok(Config::parse(bytes)?.platform)) {
-            // Of these media types are the documents of other things too, from before there were artifact types.
+            // Old artifacts, from before there were artifact types, use these media types, too.
             Err(error)
                 if MediaType::is_old_config(config.media_type())
                     && matches!(error.violation(), Some(Violation::Json { .. })) =>
             {
-                self.pass_over(artifact(config.media_type()));
+                self.skip(artifact(config.media_type()));
                 return Ok(Stated::Artifact);
             }
             read => read?,
         };
-        let stated = platform.map_or(Stated::Nothing, |platform| self.see(&platform));
+        let stated = platform.map_or(Stated::Nothing, |platform| self.add_platform(&platform));
         self.configs.insert(*config.digest(), stated);
         Ok(stated)
     }
 
-    fn pass_over(&mut self, because: Violation) {
-        self.passed_over.get_or_insert(because);
+    fn skip(&mut self, because: Violation) {
+        self.skipped.get_or_insert(because);
     }
 
-    /// What is wrong with an image in which there is no manifest to choose from.
-    pub(super) fn nothing_to_choose(&self) -> Option<Violation> {
-        match &self.passed_over {
-            _ if self.seen || self.unknown.is_some() => None,
+    /// The violation of an image without any manifest to select.
+    pub(super) fn no_image(&self) -> Option<Violation> {
+        match &self.skipped {
+            _ if self.has_image || self.unknown.is_some() => None,
             Some(violation) => Some(violation.clone()),
             None => Some(Violation::NotAnImage { because: "its index names no manifest".into() }),
         }
     }
 
-    /// The platforms for which there are manifests.
+    /// The platforms of the manifests that were found.
     pub(super) fn platforms_found(&self) -> impl Iterator<Item = String> {
         let unknown = self.unknown.as_ref().map(Platform::to_string);
         self.platforms.iter().cloned().chain(unknown)

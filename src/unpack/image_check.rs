@@ -2,7 +2,7 @@
 
 use super::layer::About;
 #[cfg(feature = "image")]
-use crate::image::{Evidence, Outline, Witness};
+use crate::image::{Evidence, Inspector, Outline};
 use crate::output::{Data, Sink, SinkError};
 use crate::plan::{Judged, Reporter};
 use crate::read::{TarReader, Verifying};
@@ -28,8 +28,8 @@ impl ImageCheck {
     /// Inspects an entry before it is applied.
     pub(super) fn check_entry(&mut self, entry: &Entry) -> Result<(), Error> {
         let Some(evidence) = &mut self.evidence else { return Ok(()) };
-        evidence.see(&entry.path, &entry.kind);
-        self.wants_content = evidence.wants(&entry.path, &entry.kind);
+        evidence.add_entry(&entry.path, &entry.kind);
+        self.wants_content = evidence.wants_content(&entry.path, &entry.kind);
         match evidence.suggests_image() {
             true => Err(Misuse::ImageAsLayer { member: Escaped::new(entry.path.as_bytes()) }.into()),
             false => Ok(()),
@@ -49,8 +49,8 @@ impl ImageCheck {
         };
         let path = change.get().path.clone();
         let mut outline = Outline::default();
-        pass(change, &mut Witness::new(reader.source(), &mut outline), reporter, sink)?;
-        evidence.hear(&path, &outline);
+        pass(change, &mut Inspector::new(reader.source(), &mut outline), reporter, sink)?;
+        evidence.add_content(&path, &outline);
         let member = Escaped::new(path.as_bytes());
         if evidence.suggests_image() { Err(Misuse::ImageAsLayer { member }.into()) } else { Ok(()) }
     }
