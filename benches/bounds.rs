@@ -246,7 +246,7 @@ fn run(name: &str, items: u64) -> ExitCode {
 /// Selects an image of an archive and opens its layers.
 fn select(archive: &Path) -> Result<(), Error> {
     let image = Image::open_archive(File::open(archive).unwrap(), || unreachable!(), Limits::default())?;
-    let selected = image.select(&Selector::host().platform("linux/amd64".parse().unwrap()))?;
+    let selected = image.select(&Selector::host().with_platform("linux/amd64".parse().unwrap()))?;
     selected.layers().iter().for_each(|layer| drop(selected.open_layer(layer).unwrap()));
     Ok(())
 }

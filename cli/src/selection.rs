@@ -52,14 +52,14 @@ impl Selection {
             }
             _ => {}
         }
-        let selector = self.platform.iter().cloned().fold(Selector::host(), Selector::platform);
-        let selector = self.manifest_digest.into_iter().fold(selector, Selector::manifest_digest);
-        let selector = self.image_id.into_iter().fold(selector, Selector::image_id);
+        let selector = self.platform.iter().cloned().fold(Selector::host(), Selector::with_platform);
+        let selector = self.manifest_digest.into_iter().fold(selector, Selector::with_manifest_digest);
+        let selector = self.image_id.into_iter().fold(selector, Selector::with_image_id);
         Ok(match self.reference.as_deref().or(tag) {
             None => selector,
             Some(name) => match position(name)? {
-                Some(position) => selector.position(position),
-                None => selector.reference(name),
+                Some(position) => selector.with_position(position),
+                None => selector.with_reference(name),
             },
         })
     }

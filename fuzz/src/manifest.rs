@@ -20,7 +20,7 @@ pub fn manifest(data: &[u8]) {
         3 => Limits::default().with(Limit::ManifestBytes, 900).with(Limit::Layers, 1).with(Limit::IndexDepth, 2),
         _ => Limits::default(),
     };
-    let selector = if choice & 4 == 0 { Selector::host() } else { Selector::host().reference("latest") };
+    let selector = if choice & 4 == 0 { Selector::host() } else { Selector::host().with_reference("latest") };
     let place = tempfile::tempdir().unwrap();
     Layout::write(&mut bytes, place.path());
 

@@ -29,7 +29,7 @@ pub(super) struct ByDigest<'a> {
 impl ByDigest<'_> {
     /// Selects by the digests of the selector; `None` if it has none.
     pub(super) fn select(&self, selector: &Selector) -> Result<Option<Selected>, Error> {
-        match (selector.wanted_manifest(), selector.wanted_image_id()) {
+        match (selector.manifest_digest(), selector.image_id()) {
             (Some(digest), _) => self.select_manifest(digest, selector).map(Some),
             (None, Some(digest)) => self.select_by_config(digest).map(Some),
             (None, None) => Ok(None),

@@ -59,14 +59,14 @@ impl Form for Docker {
 impl Store {
     /// Selects from the images that `manifest.json` lists.
     fn select_docker(&self, listed: &[DockerImage], selector: &Selector) -> Result<Selected, Error> {
-        if let Some(pinned) = selector.wanted_manifest() {
+        if let Some(pinned) = selector.manifest_digest() {
             let found = match self.find_config(listed, pinned)? {
                 Some(_) => FoundInstead::Configuration,
                 None => FoundInstead::NoManifests,
             };
             return Err(digest_missing(*pinned, found));
         }
-        if let Some(pinned) = selector.wanted_image_id() {
+        if let Some(pinned) = selector.image_id() {
             return match self.find_config(listed, pinned)? {
                 Some((image, read)) => self.selected(image, read),
                 None => Err(digest_missing(*pinned, FoundInstead::Others(Self::configs_listed(listed)))),
@@ -75,7 +75,7 @@ impl Store {
         let tagged =
             selector.require_matching(listed, |position, image| image.name(position, image.config_digest()))?;
         if let [(_, image)] = tagged.as_slice()
-            && selector.has_position()
+            && selector.position().is_some()
         {
             let read = self.read_config(image)?;
             return Ok(self.selected(image, read)?.under(selector.name_of(image.tags())));
@@ -83,7 +83,7 @@ impl Store {
         // Each configuration is read once, even if it is listed many times. Only its digest and rank are kept: an
         // archive may have thousands of configurations of several megabytes.
         let mut configs: HashMap<&EntryPath, (Digest, Option<usize>)> = HashMap::new();
-        let accepted = selector.platform.accepted();
+        let accepted = selector.platform().accepted();
         let (mut candidates, mut others) = (Vec::new(), BTreeSet::new());
         for &(position, image) in &tagged {
             let (digest, rank) = match configs.get(image.config()) {

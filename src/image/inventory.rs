@@ -44,7 +44,7 @@ pub struct ListedManifest {
 }
 
 impl ListedManifest {
-    /// The position for [`Selector::position`](super::Selector::position), from 0. A manifest in an index has the
+    /// The position for [`Selector::with_position`](super::Selector::with_position), from 0. A manifest in an index has the
     /// position of that index.
     pub fn position(&self) -> usize {
         self.position

@@ -51,7 +51,7 @@ impl Image {
     /// image.
     pub fn select(&self, selector: &Selector) -> Result<Selected, Error> {
         let mut selected = self.form.select(&self.store, selector)?;
-        if let Some(digest) = selector.wanted_image_id()
+        if let Some(digest) = selector.image_id()
             && digest != selected.config().digest()
         {
             return Err(digest_missing(*digest, FoundInstead::Others(selected.config().digest().to_string())));
@@ -64,7 +64,7 @@ impl Image {
     /// Notes that two lists of the image disagree on what was selected.
     fn disagreement(&self, selected: &Selected, selector: &Selector) -> Result<Option<Note>, Error> {
         // Everything is verified from either digest, so the lists do not count.
-        if selector.wanted_manifest().is_some() || selector.wanted_image_id().is_some() {
+        if selector.manifest_digest().is_some() || selector.image_id().is_some() {
             return Ok(None);
         }
         let because = match self.form.disagreement(&self.store, selected, selector) {

@@ -47,7 +47,7 @@ impl Store {
             // When the missing layer is opened, the error has its number.
             return selected;
         }
-        let (platform, found) = (selector.platform.to_string(), list(complete.into_iter()));
+        let (platform, found) = (selector.platform().to_string(), list(complete.into_iter()));
         Err(Error::from(Violation::PlatformMissing { platform, found }).at(position))
     }
 

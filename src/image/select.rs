@@ -40,13 +40,13 @@ impl Store {
         let roots = selector.require_matching(listed, message_name)?;
         let only = if let [(_, only)] = roots.as_slice() { Some(*only) } else { None };
         if let Some(root) = only
-            && selector.has_position()
+            && selector.position().is_some()
             && root.artifact().is_none()
             && MediaType::parse(root.media_type()) == Some(MediaType::Manifest)
         {
             return Ok(self.read_manifest(&root.clone().without_platform())?.under(root.name()));
         }
-        let mut walk = Walk::new(self, &selector.platform);
+        let mut walk = Walk::new(self, selector.platform());
         let mut candidates = Vec::new();
         let mut different = HashSet::new();
         for &(position, root) in &roots {

@@ -9,10 +9,10 @@ use crate::words::{Digest, Error, Escaped, Misuse, SelectBy};
 /// A position takes precedence over a name, and a digest over both. If both digests are given, both must match.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Selector {
-    pub(super) platform: Platform,
+    platform: Platform,
     reference: Option<String>,
     position: Option<usize>,
-    digest: Option<Digest>,
+    manifest_digest: Option<Digest>,
     image_id: Option<Digest>,
 }
 
@@ -25,13 +25,13 @@ impl Default for Selector {
 impl Selector {
     /// Selects the image for this machine.
     pub fn host() -> Self {
-        Self { platform: Platform::host(), reference: None, position: None, digest: None, image_id: None }
+        Self { platform: Platform::host(), reference: None, position: None, manifest_digest: None, image_id: None }
     }
 
     /// Selects the image for another platform: the one made for it, or else the best one that it can run. Images that
     /// require features of the operating system (`os.features`) are ignored.
     #[must_use]
-    pub fn platform(mut self, platform: Platform) -> Self {
+    pub fn with_platform(mut self, platform: Platform) -> Self {
         self.platform = platform;
         self
     }
@@ -41,7 +41,7 @@ impl Selector {
     /// A name may be shortened as in engines: `alpine:3.19` for `docker.io/library/alpine:3.19`, and `sm:1` for
     /// `localhost/sm:1` or a reference of another registry, if only one name ends like this.
     #[must_use]
-    pub fn reference(mut self, name: impl Into<String>) -> Self {
+    pub fn with_reference(mut self, name: impl Into<String>) -> Self {
         self.reference = Some(name.into());
         self
     }
@@ -50,10 +50,10 @@ impl Selector {
     /// not count: everything is verified from this value, down to the bytes of each file.
     ///
     /// The platform of a manifest is not checked. An archive of `docker save` before version 25 has no manifests: use
-    /// [`Selector::image_id`].
+    /// [`Selector::with_image_id`].
     #[must_use]
-    pub fn manifest_digest(mut self, digest: Digest) -> Self {
-        self.digest = Some(digest);
+    pub fn with_manifest_digest(mut self, digest: Digest) -> Self {
+        self.manifest_digest = Some(digest);
         self
     }
 
@@ -64,7 +64,7 @@ impl Selector {
     /// every form have one. It changes when a tool writes the configuration again, as skopeo does when it converts an
     /// image from Docker's format to OCI's.
     #[must_use]
-    pub fn image_id(mut self, digest: Digest) -> Self {
+    pub fn with_image_id(mut self, digest: Digest) -> Self {
         self.image_id = Some(digest);
         self
     }
@@ -72,7 +72,7 @@ impl Selector {
     /// Selects by the position, from 0, in `index.json` or in the `manifest.json` of `docker save`.
     /// [`Image::manifests`](super::Image::manifests) lists the positions. The platform of a manifest is not checked.
     #[must_use]
-    pub fn position(mut self, position: usize) -> Self {
+    pub fn with_position(mut self, position: usize) -> Self {
         self.position = Some(position);
         self
     }
@@ -82,16 +82,29 @@ impl Selector {
         Self { reference: None, position: None, ..self.clone() }
     }
 
-    pub(super) fn wanted_manifest(&self) -> Option<&Digest> {
-        self.digest.as_ref()
+    /// The platform.
+    pub fn platform(&self) -> &Platform {
+        &self.platform
     }
 
-    pub(super) fn wanted_image_id(&self) -> Option<&Digest> {
+    /// The wanted name.
+    pub fn reference(&self) -> Option<&str> {
+        self.reference.as_deref()
+    }
+
+    /// The wanted position, from 0.
+    pub fn position(&self) -> Option<usize> {
+        self.position
+    }
+
+    /// The wanted digest of a manifest or an index.
+    pub fn manifest_digest(&self) -> Option<&Digest> {
+        self.manifest_digest.as_ref()
+    }
+
+    /// The wanted digest of a configuration.
+    pub fn image_id(&self) -> Option<&Digest> {
         self.image_id.as_ref()
-    }
-
-    pub(super) fn has_position(&self) -> bool {
-        self.position.is_some()
     }
 
     /// The name among these that was asked for; otherwise the first name.

@@ -126,7 +126,7 @@ impl World {
 }
 
 fn wanted() -> Selector {
-    Selector::host().platform(Platform::new("linux", "amd64", "").unwrap())
+    Selector::host().with_platform(Platform::new("linux", "amd64", "").unwrap())
 }
 
 fn with(mut descriptor: Value, key: &str, value: Value) -> Value {
@@ -282,7 +282,7 @@ fn what_was_found_is_a_short_text_however_much_there_is() {
     let long = |number| named(image.clone(), &format!("{number}{}", "\u{1}".repeat(10_000)));
     world.list(&(0..20).map(long).collect::<Vec<_>>());
     let image = world.open_within(Limits::default()).unwrap();
-    let message = image.select(&wanted().reference("none")).unwrap_err().to_string();
+    let message = image.select(&wanted().with_reference("none")).unwrap_err().to_string();
     assert!(message.len() < 5_000 && message.ends_with("and more"), "{} {message}", message.len());
 
     let features: Vec<_> = (0..1_000).map(|number| format!("{number:04}{}", "f".repeat(1_000))).collect();

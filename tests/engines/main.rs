@@ -78,7 +78,7 @@ fn script(name: &str, inside: &Path) {
 /// Unpacks an image, lists its tree and removes it.
 fn unpacked(image: &Path, reference: Option<&str>, place: &Path) -> Result<(Listing, Report), layercage::Error> {
     let parent = Dir::open_ambient_dir(place, ambient_authority()).unwrap();
-    let selector = reference.map_or(Selector::host(), |name| Selector::host().reference(name));
+    let selector = reference.map_or(Selector::host(), |name| Selector::host().with_reference(name));
     let selected = Image::open_ambient(image, ambient_authority())?.select(&selector)?;
     let report = selected.unpack_into(&parent, "rootfs", &Policy::default().with_devices(Devices::Create))?;
     let listing = tree::list(&place.join("rootfs"));

@@ -30,7 +30,7 @@ fn layer() -> LayerBuilder {
 fn world() -> Selected {
     let world = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/images/world");
     let image = Image::open(&Dir::open_ambient_dir(world, ambient_authority()).unwrap()).unwrap();
-    image.select(&Selector::host().reference("latest")).unwrap()
+    image.select(&Selector::host().with_reference("latest")).unwrap()
 }
 
 #[test]

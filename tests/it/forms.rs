@@ -59,7 +59,7 @@ fn every_form_gives_one_tree() {
     ] {
         let path = place.path().join("image");
         fs::write(&path, bytes).unwrap();
-        assert_same(name, Image::open_ambient(&path, ambient_authority()), &Selector::host().reference(reference));
+        assert_same(name, Image::open_ambient(&path, ambient_authority()), &Selector::host().with_reference(reference));
         let image = Image::open_at(&open(place.path()), "image", Limits::default());
         assert_eq!(image.unwrap().select(&Selector::host()).unwrap().layers().len(), 6, "{name}");
         assert!(Image::is_archive(&File::open(&path).unwrap(), &Limits::default()).unwrap(), "{name}");
@@ -101,7 +101,7 @@ fn every_form_of_skopeo_gives_one_tree() {
         let done = Command::new("skopeo").args(["copy", "--insecure-policy", &from, &to]).output().unwrap();
         assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
         let selector = Selector::host();
-        let selector = if reference.is_empty() { selector } else { selector.reference(reference) };
+        let selector = if reference.is_empty() { selector } else { selector.with_reference(reference) };
         assert_same(transport, Image::open_ambient(&path, ambient_authority()), &selector);
     }
 }
@@ -310,7 +310,7 @@ fn a_docker_archive_of_several_images_asks_which() {
             .unwrap();
         Image::open_at(&open(place.path()), "i", Limits::default()).unwrap()
     };
-    let on = |platform: &str| Selector::host().platform(platform.parse().unwrap());
+    let on = |platform: &str| Selector::host().with_platform(platform.parse().unwrap());
     let pick = |image: &Image, selector: &Selector| *image.select(selector).unwrap().config().digest();
 
     let (one, two) =
@@ -319,9 +319,9 @@ fn a_docker_archive_of_several_images_asks_which() {
     let (wanted, found) = several(both.select(&on("linux/amd64")));
     assert_eq!((&*wanted, &*found), ("linux/amd64", r#""a:1", "b:1", "docker.io/library/a:2""#));
     for (name, image) in [("a:1", &one), ("b:1", &one), ("docker.io/library/b:1", &one), ("a:2", &two), ("2", &two)] {
-        assert_eq!(pick(&both, &on("linux/amd64").reference(name)), sha256(image.0.as_bytes()), "{name}");
+        assert_eq!(pick(&both, &on("linux/amd64").with_reference(name)), sha256(image.0.as_bytes()), "{name}");
     }
-    let (_, found) = nothing(both.select(&on("linux/amd64").reference("c")));
+    let (_, found) = nothing(both.select(&on("linux/amd64").with_reference("c")));
     assert_eq!(found, r#""a:1", "b:1", "docker.io/library/a:2""#);
     assert_eq!(nothing(both.select(&on("linux/s390x"))).1, "linux/amd64");
 
@@ -351,16 +351,19 @@ fn a_docker_archive_of_several_images_asks_which() {
     assert_eq!(found, expected);
     for (position, id) in [(0, first_id), (1, second_id)] {
         let elsewhere = on("linux/s390x");
-        assert_eq!(pick(&untagged, &elsewhere.clone().position(position)), id);
-        assert_eq!(pick(&untagged, &elsewhere.image_id(id)), id);
+        assert_eq!(pick(&untagged, &elsewhere.clone().with_position(position)), id);
+        assert_eq!(pick(&untagged, &elsewhere.with_image_id(id)), id);
         let listed = untagged.manifests().unwrap();
         assert_eq!((listed[position].position(), listed[position].image_id()), (position, Some(&id)));
         assert_eq!(listed[position].platform(), "linux/amd64".parse().ok().as_ref());
     }
-    let (_, found) = nothing(untagged.select(&on("linux/amd64").position(2)));
+    let (_, found) = nothing(untagged.select(&on("linux/amd64").with_position(2)));
     assert_eq!(found, format!("2 positions: {expected}"));
-    assert_not_pinned(untagged.select(&Selector::host().image_id(sha256(b""))), &format!("{first_id}, {second_id}"));
-    assert_not_pinned(untagged.select(&Selector::host().manifest_digest(first_id)), "an image ID");
+    assert_not_pinned(
+        untagged.select(&Selector::host().with_image_id(sha256(b""))),
+        &format!("{first_id}, {second_id}"),
+    );
+    assert_not_pinned(untagged.select(&Selector::host().with_manifest_digest(first_id)), "an image ID");
 
     // Short names, as podman has them.
     let local = image(b"1", json!(["localhost/sm:1"]), "amd64");
@@ -371,13 +374,13 @@ fn a_docker_archive_of_several_images_asks_which() {
         ("app:1", &remote, "quay.io/team/app:1"),
         ("team/sm:2", &remote, "quay.io/team/sm:2"),
     ] {
-        let selected = short.select(&on("linux/amd64").reference(name)).unwrap();
+        let selected = short.select(&on("linux/amd64").with_reference(name)).unwrap();
         assert_eq!((*selected.config().digest(), selected.name()), (sha256(image.0.as_bytes()), Some(whole)), "{name}");
     }
     let twice = write(&[image(b"1", json!(["localhost/sm:1", "quay.io/sm:1"]), "amd64"), remote.clone()]);
-    assert_eq!(pick(&twice, &on("linux/amd64").reference("sm:1")), sha256(local.0.as_bytes()));
+    assert_eq!(pick(&twice, &on("linux/amd64").with_reference("sm:1")), sha256(local.0.as_bytes()));
     let both = write(&[image(b"1", json!(["localhost/sm:1"]), "amd64"), image(b"2", json!(["quay.io/sm:1"]), "s390x")]);
-    let (_, found) = several(both.select(&on("linux/amd64").reference("sm:1")));
+    let (_, found) = several(both.select(&on("linux/amd64").with_reference("sm:1")));
     assert_eq!(found, r#""localhost/sm:1", "quay.io/sm:1""#);
 }
 
@@ -404,7 +407,7 @@ fn an_image_id_chooses_in_every_form_and_each_form_has_its_word() {
         let image = Image::open_ambient(&path, ambient_authority()).unwrap();
         let has: Vec<_> = ImageForm::ALL.iter().copied().filter(|form| image.has_form(*form).unwrap()).collect();
         assert_eq!(has, forms, "{}", path.display());
-        let by_id = image.select(&Selector::host().image_id(id)).unwrap();
+        let by_id = image.select(&Selector::host().with_image_id(id)).unwrap();
         assert_eq!((by_id.config().digest(), by_id.layers().len()), (&id, 6));
         let selected = image.select(&Selector::host()).unwrap();
         assert_eq!(selected.name(), name, "{}", path.display());
@@ -417,9 +420,9 @@ fn an_image_id_chooses_in_every_form_and_each_form_has_its_word() {
         );
         assert_eq!(listed.names().next(), name);
         // A digest of one kind in the place of the other.
-        assert_not_pinned(image.select(&Selector::host().manifest_digest(id)), "it is an image ID");
+        assert_not_pinned(image.select(&Selector::host().with_manifest_digest(id)), "it is an image ID");
         if has_manifest {
-            assert_not_pinned(image.select(&Selector::host().image_id(manifest)), "it is not an image ID");
+            assert_not_pinned(image.select(&Selector::host().with_image_id(manifest)), "it is not an image ID");
         }
     }
 }
@@ -439,7 +442,7 @@ fn from_a_manifest_digest_all_is_verified_whatever_the_index_says() {
     let manifest = fs::read(place.path().join(&names[2])).unwrap();
     let digest = sha256(&manifest);
     let select = |selector: &Selector| Image::open(&open(place.path())).and_then(|image| image.select(selector));
-    let pinned = Selector::host().manifest_digest(digest);
+    let pinned = Selector::host().with_manifest_digest(digest);
 
     let index = fs::read(place.path().join("index.json")).unwrap();
     let blob = place.path().join("blobs/sha256").join(forms::hex(&index));
@@ -448,14 +451,14 @@ fn from_a_manifest_digest_all_is_verified_whatever_the_index_says() {
     assert_eq!(select(&pinned).unwrap().manifest().unwrap().digest(), &digest);
     assert_eq!(unpacked(&select(&pinned).unwrap()).len(), 2);
     // Of an index it is the manifest for the platform that is meant; a manifest itself is taken for any.
-    let elsewhere = Selector::host().platform("linux/s390x".parse().unwrap());
-    assert!(select(&elsewhere.clone().manifest_digest(digest)).is_ok());
-    assert!(select(&Selector::host().manifest_digest(sha256(&index))).is_ok());
-    assert!(nothing(select(&elsewhere.manifest_digest(sha256(&index)))).1.starts_with("linux/"));
-    assert_not_pinned(select(&Selector::host().manifest_digest(sha256(b""))), &sha256(b"").to_string());
+    let elsewhere = Selector::host().with_platform("linux/s390x".parse().unwrap());
+    assert!(select(&elsewhere.clone().with_manifest_digest(digest)).is_ok());
+    assert!(select(&Selector::host().with_manifest_digest(sha256(&index))).is_ok());
+    assert!(nothing(select(&elsewhere.with_manifest_digest(sha256(&index)))).1.starts_with("linux/"));
+    assert_not_pinned(select(&Selector::host().with_manifest_digest(sha256(b""))), &sha256(b"").to_string());
     // The message has what there is, where it can be read.
     fs::write(place.path().join("index.json"), &index).unwrap();
-    let absent = select(&Selector::host().manifest_digest(sha256(b"")));
+    let absent = select(&Selector::host().with_manifest_digest(sha256(b"")));
     assert_not_pinned(absent, &format!("found {digest}"));
 
     let mut flat = Parts { manifest: manifest.clone(), config: Vec::new(), layers: Vec::new() };
@@ -464,7 +467,7 @@ fn from_a_manifest_digest_all_is_verified_whatever_the_index_says() {
     flat.flat(&place.path().join("flat"));
     let image = Image::open(&open(&place.path().join("flat"))).unwrap();
     assert!(image.select(&pinned).is_ok());
-    assert_not_pinned(image.select(&Selector::host().manifest_digest(sha256(b""))), &format!("found {digest}"));
+    assert_not_pinned(image.select(&Selector::host().with_manifest_digest(sha256(b""))), &format!("found {digest}"));
     fs::write(place.path().join("docker"), flat.docker_of_old()).unwrap();
     let docker = Image::open_at(&open(place.path()), "docker", Limits::default()).unwrap();
     assert_not_pinned(docker.select(&pinned), "found none, because an archive of `docker save` has no manifests");
@@ -493,9 +496,9 @@ fn a_dir_of_many_platforms_names_its_manifests() {
     fs::rename(flat.join("manifest.json"), flat.join(format!("{}.manifest.json", forms::hex(&parts.manifest))))
         .unwrap();
     fs::write(flat.join("manifest.json"), &index).unwrap();
-    let on_amd64 = Selector::host().platform("linux/amd64".parse().unwrap());
+    let on_amd64 = Selector::host().with_platform("linux/amd64".parse().unwrap());
     assert_same("a dir of many", Image::open(&open(&flat)), &on_amd64);
-    assert_same("a dir of many", Image::open(&open(&flat)), &on_amd64.manifest_digest(sha256(index.as_bytes())));
+    assert_same("a dir of many", Image::open(&open(&flat)), &on_amd64.with_manifest_digest(sha256(index.as_bytes())));
 }
 
 #[test]
@@ -510,7 +513,7 @@ fn the_name_that_containerd_notes_is_a_name() {
     fs::write(&path, index.to_string()).unwrap();
     let image = Image::open(&open(place.path())).unwrap();
     for wanted in ["1", name, "world:1"] {
-        assert!(image.select(&Selector::host().reference(wanted)).is_ok(), "{wanted}");
+        assert!(image.select(&Selector::host().with_reference(wanted)).is_ok(), "{wanted}");
     }
-    assert_eq!(nothing(image.select(&Selector::host().reference("world:2"))).1, format!("{name:?}"));
+    assert_eq!(nothing(image.select(&Selector::host().with_reference("world:2"))).1, format!("{name:?}"));
 }

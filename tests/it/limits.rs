@@ -180,7 +180,7 @@ fn bytes_of_a_layer_that_failed_do_not_count_when_it_is_applied_again() {
 fn bytes_of_files_are_counted_through_all_layers_of_an_image() {
     let world = open(&std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/images/world"));
     let image = layercage::Image::open(&world).unwrap();
-    let selected = image.select(&layercage::Selector::host().reference("latest")).unwrap();
+    let selected = image.select(&layercage::Selector::host().with_reference("latest")).unwrap();
     let unpack = |most| {
         let place = tempfile::tempdir().unwrap();
         let unpacked = image_bytes(most).unpack(&selected, &open(place.path()), "rootfs");

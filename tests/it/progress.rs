@@ -23,7 +23,7 @@ fn unpacker(jobs: usize) -> Unpacker {
 fn unpack(place: &Path, jobs: usize, progress: impl Progress + Send) -> Result<layercage::Report, Error> {
     let world = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/images/world");
     let image = Image::open(&Dir::open_ambient_dir(world, ambient_authority()).unwrap())?;
-    let selected = image.select(&Selector::host().reference("latest"))?;
+    let selected = image.select(&Selector::host().with_reference("latest"))?;
     unpacker(jobs).session().with_progress(progress).unpack(&selected, &open(place), "rootfs")
 }
 

@@ -31,7 +31,7 @@ fn unpacker(jobs: usize) -> Unpacker {
 fn world() -> Selected {
     let world = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/images/world");
     let image = Image::open(&Dir::open_ambient_dir(world, ambient_authority()).unwrap()).unwrap();
-    image.select(&Selector::host().reference("latest")).unwrap()
+    image.select(&Selector::host().with_reference("latest")).unwrap()
 }
 
 /// Lists every file of every layer with the hash of its content and its position.

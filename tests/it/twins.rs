@@ -296,10 +296,10 @@ fn paranoid() -> Policy {
 }
 
 fn selector(reference: Option<&str>, architecture: &str) -> Selector {
-    let selector = Selector::host().platform(format!("linux/{architecture}").parse().unwrap());
+    let selector = Selector::host().with_platform(format!("linux/{architecture}").parse().unwrap());
     match reference.and_then(|reference| reference.strip_prefix('@')) {
-        Some(position) => selector.position(position.parse().unwrap()),
-        None => reference.into_iter().fold(selector, Selector::reference),
+        Some(position) => selector.with_position(position.parse().unwrap()),
+        None => reference.into_iter().fold(selector, Selector::with_reference),
     }
 }
 
@@ -356,8 +356,8 @@ fn lists_that_name_two_images_are_refused_unless_policy_takes_containerds() {
             audit.image(&selected, &mut found).unwrap();
             assert!(found.0.len() == 1 && found.0[0].contains("[lists-disagree]"), "{name}: {:?}", found.0);
             // Whoever says which manifest or configuration is meant needs no list.
-            let manifest = asked.clone().manifest_digest(*selected.manifest().unwrap().digest());
-            for pinned in [manifest, asked.image_id(*selected.config().digest())] {
+            let manifest = asked.clone().with_manifest_digest(*selected.manifest().unwrap().digest());
+            for pinned in [manifest, asked.with_image_id(*selected.config().digest())] {
                 assert_eq!(unpack(&image, &pinned, &paranoid()).unwrap(), ((*expected).to_owned(), 0), "{name}");
             }
         }

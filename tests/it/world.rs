@@ -24,7 +24,7 @@ fn unpacked() -> (Listing, layercage::Report) {
 fn unpacked_on(threads: usize) -> (Listing, layercage::Report) {
     let place = tempfile::tempdir().unwrap();
     let image = Image::open(&open(&images().join("world"))).unwrap();
-    let selected = image.select(&Selector::host().reference("latest")).unwrap();
+    let selected = image.select(&Selector::host().with_reference("latest")).unwrap();
     let unpacker = Unpacker::new(Policy::default()).with_jobs(NonZeroUsize::new(threads).unwrap());
     let report = unpacker.unpack(&selected, &open(place.path()), "rootfs").unwrap();
     let listing = tree::list(&place.path().join("rootfs"));

@@ -23,7 +23,7 @@ fn selected(config: &str) -> Result<Selected, Error> {
     let world = World::new();
     let descriptor = world.bytes(CONFIG, config.as_bytes());
     world.list(&[world.json(MANIFEST, &json!({"schemaVersion": 2, "config": descriptor, "layers": []}))]);
-    world.open_within(Limits::default())?.select(&Selector::host().position(0))
+    world.open_within(Limits::default())?.select(&Selector::host().with_position(0))
 }
 
 fn parsed(config: &str) -> Result<ImageConfig, Error> {
@@ -159,7 +159,7 @@ fn a_descriptor_has_the_annotations_of_the_document_that_lists_it() {
     }
     // What an index says does not count for what a digest finds.
     let [digest, id] = [&manifest, &config].map(|found| found["digest"].as_str().unwrap().parse().unwrap());
-    for selector in [wanted().manifest_digest(digest), wanted().image_id(id)] {
+    for selector in [wanted().with_manifest_digest(digest), wanted().with_image_id(id)] {
         let pinned = world.open_within(Limits::default()).unwrap().select(&selector).unwrap();
         assert_eq!(keys(pinned.manifest().unwrap()), [""; 0]);
     }
@@ -194,7 +194,7 @@ fn documents_alone_are_judged_as_those_of_a_layout() {
         let Ok(image) = world.open_within(Limits::default()) else { continue };
         let rule =
             |result: &Result<Selected, Error>| result.as_ref().err().map(|error| error.rule_id().unwrap_or("misuse"));
-        let on_disk = image.select(&Selector::host().manifest_digest(digest));
+        let on_disk = image.select(&Selector::host().with_manifest_digest(digest));
         let alone = Selected::from_documents(&manifest, &config, &digest, &Limits::default());
         assert_eq!(rule(&alone), rule(&on_disk), "{name}: {:?} {:?}", alone.err(), on_disk.err());
         rules.extend(rule(&on_disk));

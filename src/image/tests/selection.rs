@@ -22,6 +22,19 @@ fn several(result: Result<Selected, Error>) -> (String, String) {
 }
 
 #[test]
+fn a_selector_returns_what_was_set() {
+    let host = Selector::host();
+    assert_eq!((host.platform(), host.reference(), host.position()), (&Platform::host(), None, None));
+    assert_eq!((host.manifest_digest(), host.image_id()), (None, None));
+    let digests = [ABSENT.to_owned(), digest(b"")].map(|text| text.parse().unwrap());
+    let set = host.with_platform("s390x".parse().unwrap()).with_reference("a:1").with_position(2);
+    let set = set.with_manifest_digest(digests[0]).with_image_id(digests[1]);
+    assert_eq!(set.platform().to_string(), "linux/s390x");
+    assert_eq!((set.reference(), set.position()), (Some("a:1"), Some(2)));
+    assert_eq!((set.manifest_digest(), set.image_id()), (Some(&digests[0]), Some(&digests[1])));
+}
+
+#[test]
 fn what_does_not_fit_is_named() {
     let world = World::new();
     world.list(&[world.image("linux", "s390x")]);
@@ -47,10 +60,10 @@ fn a_reference_name_tells_images_apart() {
     let message = image.select(&wanted()).unwrap_err().to_string();
     assert_eq!(message, r#"more than one image matches linux/amd64: "one", "other""#);
     for (name, descriptor) in [("one", &one), ("other", &other)] {
-        let selected = image.select(&wanted().reference(name)).unwrap();
+        let selected = image.select(&wanted().with_reference(name)).unwrap();
         assert_eq!(selected.manifest().unwrap().digest().to_string(), descriptor["digest"]);
     }
-    let (_, found) = nothing(image.select(&wanted().reference("none")));
+    let (_, found) = nothing(image.select(&wanted().with_reference("none")));
     assert_eq!(found, r#""one", "other""#);
 
     // Within one index the order says which.
@@ -64,7 +77,7 @@ fn a_whole_reference_in_place_of_a_tag_is_found_by_its_shortened_forms_where_no_
     let world = World::new();
     let [alpine, tagged] = ["linux", "Linux"].map(|os| world.image(os, "amd64"));
     let picked = |name: &str| {
-        let selected = world.open_within(Limits::default()).unwrap().select(&wanted().reference(name));
+        let selected = world.open_within(Limits::default()).unwrap().select(&wanted().with_reference(name));
         selected.ok().map(|selected| json!(selected.manifest().unwrap().digest().to_string()))
     };
     let whole = named(alpine.clone(), "docker.io/library/alpine:3.19");
@@ -100,19 +113,19 @@ fn images_without_names_are_told_apart_by_their_digests_and_positions() {
     let error = image.select(&wanted()).unwrap_err();
     assert_eq!(error.remedies(), [Remedy::Select(SelectBy::Any)]);
     for (position, expected) in [(0, &one), (1, &other)] {
-        let selected = image.select(&wanted().position(position)).unwrap();
+        let selected = image.select(&wanted().with_position(position)).unwrap();
         assert_eq!(selected.manifest().unwrap().digest().to_string(), digest(expected));
         assert_eq!(selected.name(), None);
-        let pinned = image.select(&wanted().manifest_digest(digest(expected).parse().unwrap())).unwrap();
+        let pinned = image.select(&wanted().with_manifest_digest(digest(expected).parse().unwrap())).unwrap();
         assert_eq!(pinned.manifest(), selected.manifest());
     }
     // A position says more than a platform and a name.
-    let selected = image.select(&wanted().reference("none").position(2)).unwrap();
+    let selected = image.select(&wanted().with_reference("none").with_position(2)).unwrap();
     assert_eq!((selected.platform(), selected.name()), ("linux/s390x".parse().ok().as_ref(), Some("named")));
-    let (wanted_at, found) = nothing(image.select(&wanted().position(3)));
+    let (wanted_at, found) = nothing(image.select(&wanted().with_position(3)));
     assert_eq!(wanted_at, "position 3");
     assert!(found.starts_with("3 positions: @0 without a name (sha256:"), "{found}");
-    let error = image.select(&wanted().position(3)).unwrap_err();
+    let error = image.select(&wanted().with_position(3)).unwrap_err();
     assert_eq!(error.remedies(), [Remedy::Select(SelectBy::Position)]);
 }
 
@@ -122,10 +135,10 @@ fn a_position_that_is_an_index_is_for_the_platform_that_is_asked_for() {
     let [arm, amd] = ["arm64", "amd64"].map(|cpu| with(world.image("linux", cpu), "platform", on("linux", cpu)));
     world.list(&[world.image("linux", "s390x"), named(world.index_of(&[arm.clone(), amd]), "many")]);
     let image = world.open_within(Limits::default()).unwrap();
-    let selected = image.select(&wanted().platform("arm64".parse().unwrap()).position(1)).unwrap();
+    let selected = image.select(&wanted().with_platform("arm64".parse().unwrap()).with_position(1)).unwrap();
     assert_eq!(selected.manifest().unwrap().digest().to_string(), arm["digest"]);
     assert_eq!(selected.name(), Some("many"));
-    let selector = wanted().platform("linux/riscv64".parse().unwrap()).position(1);
+    let selector = wanted().with_platform("linux/riscv64".parse().unwrap()).with_position(1);
     assert_eq!(
         nothing(image.select(&selector)),
         ("linux/riscv64 at position 1".into(), "linux/amd64, linux/arm64".into())
@@ -144,7 +157,7 @@ fn an_image_id_is_found_wherever_its_configuration_is_named() {
     let nested = world.index_of(&[absent, s390x.1.clone()]);
     world.list(&[named(amd64.1.clone(), "a"), nested]);
     let image = world.open_within(Limits::default()).unwrap();
-    let selected = image.select(&wanted().image_id(s390x.0)).unwrap();
+    let selected = image.select(&wanted().with_image_id(s390x.0)).unwrap();
     assert_eq!(selected.manifest().unwrap().digest().to_string(), s390x.1["digest"], "whatever its platform");
     assert_eq!(*selected.config().digest(), s390x.0);
 
@@ -154,21 +167,21 @@ fn an_image_id_is_found_wherever_its_configuration_is_named() {
         error.to_string()
     };
     // What there is; and what a digest is that was given for another one.
-    let message = refused(&wanted().image_id(riscv.0));
+    let message = refused(&wanted().with_image_id(riscv.0));
     assert!(message.ends_with(&format!("found {}, {}", amd64.0, s390x.0)), "{message}");
     let manifest = amd64.1["digest"].as_str().unwrap().parse().unwrap();
-    assert!(refused(&wanted().image_id(manifest)).ends_with("it is not an image ID"));
+    assert!(refused(&wanted().with_image_id(manifest)).ends_with("it is not an image ID"));
     let remedies = |selector: &Selector| image.select(selector).unwrap_err().remedies();
-    assert_eq!(remedies(&wanted().image_id(manifest)), [Remedy::Select(SelectBy::ManifestDigest)]);
-    assert_eq!(remedies(&wanted().manifest_digest(riscv.0)), [Remedy::Select(SelectBy::ImageId)]);
-    assert_eq!(remedies(&wanted().manifest_digest(ABSENT.parse().unwrap())), [Remedy::Select(SelectBy::Digest)]);
-    let message = refused(&wanted().manifest_digest(amd64.0));
+    assert_eq!(remedies(&wanted().with_image_id(manifest)), [Remedy::Select(SelectBy::ManifestDigest)]);
+    assert_eq!(remedies(&wanted().with_manifest_digest(riscv.0)), [Remedy::Select(SelectBy::ImageId)]);
+    assert_eq!(remedies(&wanted().with_manifest_digest(ABSENT.parse().unwrap())), [Remedy::Select(SelectBy::Digest)]);
+    let message = refused(&wanted().with_manifest_digest(amd64.0));
     assert!(message.ends_with("it is an image ID"), "{message}");
-    assert!(refused(&wanted().manifest_digest(riscv.0)).contains("image ID"), "one that no manifest names, too");
-    assert!(!refused(&wanted().manifest_digest(ABSENT.parse().unwrap())).contains("image ID"));
+    assert!(refused(&wanted().with_manifest_digest(riscv.0)).contains("image ID"), "one that no manifest names, too");
+    assert!(!refused(&wanted().with_manifest_digest(ABSENT.parse().unwrap())).contains("image ID"));
     // Both digests must hold.
-    assert!(image.select(&wanted().manifest_digest(manifest).image_id(amd64.0)).is_ok());
-    assert!(refused(&wanted().manifest_digest(manifest).image_id(s390x.0)).contains(&amd64.0.to_string()));
+    assert!(image.select(&wanted().with_manifest_digest(manifest).with_image_id(amd64.0)).is_ok());
+    assert!(refused(&wanted().with_manifest_digest(manifest).with_image_id(s390x.0)).contains(&amd64.0.to_string()));
 }
 
 #[test]
@@ -177,7 +190,7 @@ fn a_short_name_is_taken_where_it_stands_for_one_name_alone() {
     let whole = |image: Value, name: &str| with(image, "annotations", json!({"io.containerd.image.name": name}));
     let [ours, theirs] = ["linux", "Linux"].map(|os| world.image(os, "amd64"));
     let picked = |name: &str| {
-        let selected = world.open_within(Limits::default()).unwrap().select(&wanted().reference(name))?;
+        let selected = world.open_within(Limits::default()).unwrap().select(&wanted().with_reference(name))?;
         Ok::<_, Error>((json!(selected.manifest().unwrap().digest().to_string()), selected.name().map(str::to_owned)))
     };
     for name in ["localhost/sm:1", "quay.io/team/sm:1"] {
@@ -222,7 +235,7 @@ fn the_best_platform_is_taken_wherever_it_stands() {
         let nested: Vec<_> = listed.iter().map(|image| world.index_of(std::slice::from_ref(image))).collect();
         for roots in [vec![world.index_of(&listed)], vec![world.index_of(&nested)], nested, listed] {
             world.list(&roots);
-            let selector = Selector::host().platform(platform.parse().unwrap());
+            let selector = Selector::host().with_platform(platform.parse().unwrap());
             let selected = world.open_within(Limits::default()).unwrap().select(&selector);
             picked.push(selected.map(|selected| json!(selected.manifest().unwrap().digest().to_string())).ok());
         }
@@ -304,7 +317,7 @@ fn what_is_for_no_known_platform_is_no_image_to_choose_from() {
     }
     world.list(slice::from_ref(&attestation));
     assert_eq!(nothing(world.select()).1, "unknown/unknown");
-    let unknown = Selector::host().platform("unknown/unknown".parse().unwrap());
+    let unknown = Selector::host().with_platform("unknown/unknown".parse().unwrap());
     let selected = world.open_within(Limits::default()).unwrap().select(&unknown).unwrap();
     assert_eq!(selected.manifest().unwrap().digest().to_string(), attestation["digest"], "whoever asks for it has it");
 }
@@ -369,7 +382,7 @@ fn a_configuration_that_does_not_state_its_platform_is_for_any_where_none_is_bet
             world.list(&roots);
             let image = world.open_within(Limits::default()).unwrap();
             for (platform, expected) in [("linux/arm64", &stated), ("linux/s390x", &unstated)] {
-                let selected = image.select(&Selector::host().platform(platform.parse().unwrap())).unwrap();
+                let selected = image.select(&Selector::host().with_platform(platform.parse().unwrap())).unwrap();
                 assert_eq!(selected.manifest().unwrap().digest().to_string(), expected["digest"], "{platform}");
                 assert_eq!(noted(&selected).is_empty(), expected == &stated);
             }
@@ -378,7 +391,7 @@ fn a_configuration_that_does_not_state_its_platform_is_for_any_where_none_is_bet
     // So does an operating system alone, which this machine completes.
     let unstated = world.image("linux", "");
     world.list(slice::from_ref(&unstated));
-    let selector = Selector::host().platform("linux".parse().unwrap());
+    let selector = Selector::host().with_platform("linux".parse().unwrap());
     let selected = world.open_within(Limits::default()).unwrap().select(&selector).unwrap();
     assert_eq!(selected.manifest().unwrap().digest().to_string(), unstated["digest"]);
     // Two of them are two images.
@@ -453,7 +466,7 @@ fn an_index_of_which_one_platform_is_here_says_which() {
     world.list(slice::from_ref(&index));
     let said = |platform: &str| {
         let image = world.open_within(Limits::default()).unwrap();
-        let error = image.select(&Selector::host().platform(platform.parse().unwrap())).err()?;
+        let error = image.select(&Selector::host().with_platform(platform.parse().unwrap())).err()?;
         assert_eq!(error.rule_id(), Some("platform-missing"), "{error}");
         assert_eq!((error.remedies(), error.blame()), (vec![Remedy::Select(SelectBy::Platform)], Blame::Archive));
         let (_, said) =
@@ -484,7 +497,7 @@ fn a_reference_with_a_digest_names_the_choice_by_manifest_digest() {
     let world = World::new();
     world.list(&[named(world.image("linux", "amd64"), "3.19")]);
     let image = world.open_within(Limits::default()).unwrap();
-    let remedies = |name: &str| image.select(&wanted().reference(name)).unwrap_err().remedies();
+    let remedies = |name: &str| image.select(&wanted().with_reference(name)).unwrap_err().remedies();
     for name in ["alpine", "alpine:3.19", "quay.io/team/alpine:3.19"] {
         assert_eq!(remedies(&format!("{name}@{ABSENT}")), [Remedy::Select(SelectBy::ManifestDigest)], "{name}");
     }
@@ -496,5 +509,5 @@ fn a_reference_with_a_digest_names_the_choice_by_manifest_digest() {
     // A layout may have such a name itself.
     let whole = format!("docker.io/library/alpine@{ABSENT}");
     world.list(&[named(world.image("linux", "amd64"), &whole)]);
-    assert_eq!(image.select(&wanted().reference(format!("alpine@{ABSENT}"))).unwrap().name(), Some(&*whole));
+    assert_eq!(image.select(&wanted().with_reference(format!("alpine@{ABSENT}"))).unwrap().name(), Some(&*whole));
 }
