@@ -8,9 +8,9 @@ use std::sync::Arc;
 
 /// Reads a blob, or another file of an image, from its first byte to its last.
 ///
-/// It reads by position, so that many may read one archive at once, each in a thread of its own. What it reads
-/// is unchecked: whoever takes the bytes compares them with what the image says of them. The holes of a sparse member
-/// of an archive are read as zeros.
+/// It reads by position, so several threads can read from one archive, each with a reader of its own. The bytes are not
+/// verified: the caller must check them against the digest. The holes of a sparse member of an archive are read as
+/// zeros.
 #[derive(Debug, Clone)]
 pub struct BlobReader {
     file: Arc<File>,
@@ -20,15 +20,15 @@ pub struct BlobReader {
     spread: Option<Spread>,
 }
 
-/// Where the data of a sparse member lies. Positions are then those of the file with its holes.
+/// The stored data of a sparse member. The positions of its reader are those of the file with its holes.
 #[derive(Debug, Clone)]
 struct Spread {
     map: Arc<SparseMap>,
-    /// The segment that is read now, or comes next.
+    /// The current segment, or the next one.
     segment: usize,
-    /// Where the data of the first segment begins in the archive.
+    /// The offset in the archive where the data of the first segment begins.
     first: u64,
-    /// Where the data of that segment begins in the archive.
+    /// The offset in the archive where the data of the current segment begins.
     stored_at: u64,
 }
 
@@ -42,13 +42,13 @@ impl BlobReader {
         Self { file, start: 0, at: 0, end: size, spread: Some(Spread { map, segment: 0, first: stored_at, stored_at }) }
     }
 
-    /// How many bytes are still to come, unless the file is truncated in the meantime.
+    /// The number of bytes that are left, unless the file is truncated in the meantime.
     pub fn bytes_left(&self) -> u64 {
         self.end - self.at
     }
 }
 
-/// The refusal of something else than a regular file.
+/// The violation of a file that is not regular.
 pub(super) fn not_regular(name: &[u8]) -> Violation {
     Violation::BlobNotRegular { name: Escaped::new(name) }
 }
@@ -93,7 +93,7 @@ impl Read for BlobReader {
     }
 }
 
-/// Positions behind the end are an error.
+/// A position after the end is an error.
 impl Seek for BlobReader {
     fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
         let at = match to {

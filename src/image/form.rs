@@ -44,7 +44,7 @@ words! {
         OciArchive "oci-archive",
         /// An archive with the `manifest.json` of `docker save`. Since version 25 it is an image layout as well.
         DockerArchive "docker-archive",
-        /// The directory that `skopeo copy … dir:` makes.
+        /// A directory that skopeo writes for `dir:`: one manifest and its blobs.
         Dir "dir",
     }
 }

@@ -1,4 +1,4 @@
-//! A layer as the documents of its image describe it.
+//! Descriptions of layers.
 
 use super::descriptor::Descriptor;
 use super::image_config::HistoryEntry;
@@ -17,7 +17,7 @@ pub struct LayerDescriptor {
     history: Option<Arc<HistoryEntry>>,
 }
 
-/// Where the bytes of a layer are.
+/// The place of a layer's bytes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum LayerPlace {
     /// In a blob, which the manifest describes.
@@ -47,9 +47,9 @@ impl LayerDescriptor {
 
     /// The step of the image's history that made this layer.
     ///
-    /// The steps that made a layer (all without `empty_layer`) are the layers in order, so this is the step at the
-    /// position of the layer. `None` if there are more or fewer such steps than layers, as after a squash, or if the
-    /// history is missing or malformed.
+    /// The steps without `empty_layer` made the layers, in the same order. So the first of these steps belongs to the
+    /// first layer, and so on. `None` if their number is not the number of layers, as after a squash, or if the history
+    /// is missing or malformed.
     pub fn history(&self) -> Option<&HistoryEntry> {
         self.history.as_deref()
     }
@@ -59,8 +59,8 @@ impl LayerDescriptor {
         self.position
     }
 
-    /// The descriptor of its blob: digest, size and media type. `None` in an archive of `docker save`, which names
-    /// layers by their diff IDs alone.
+    /// The descriptor of its blob: digest, size and media type. `None` in an archive of `docker save`, which identifies
+    /// layers only by their diff IDs.
     pub fn descriptor(&self) -> Option<&Descriptor> {
         match &self.place {
             LayerPlace::Blob(descriptor) => Some(descriptor),

@@ -1,4 +1,4 @@
-//! An image layout: `oci-layout`, `index.json`, and blobs under their digests.
+//! An image layout: `oci-layout`, `index.json`, and blobs named by their digests.
 //!
 //! Follows image-spec, image-layout.md.
 
@@ -23,12 +23,12 @@ use serde::Deserialize;
 pub(super) enum Layout {
     /// With `oci-layout`.
     Marked,
-    /// Without it, as BuildKit writes it for `type=oci,tar=false`.
+    /// Without `oci-layout`. BuildKit writes such layouts for `type=oci,tar=false`.
     Unmarked,
 }
 
 impl Layout {
-    /// A layout with its mark; `None` if that is missing.
+    /// A layout with `oci-layout`; `None` if that file is missing.
     ///
     /// # Errors
     ///
@@ -44,8 +44,8 @@ impl Layout {
         Ok(Some(Self::Marked))
     }
 
-    /// A layout without its mark. An `index.json` makes it one if it lists manifests: a layer of a web server may have
-    /// a file of that name, too.
+    /// A layout without `oci-layout`. An `index.json` makes it one if it lists manifests: a layer of a web server may
+    /// have a file of that name, too.
     pub(super) fn find_unmarked(store: &Store) -> Result<Option<Self>, Error> {
         let lists = store.file(INDEX_JSON, |bytes| Ok(lists_manifests(bytes)))?;
         Ok((lists == Some(true)).then_some(Self::Unmarked))

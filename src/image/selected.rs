@@ -16,12 +16,12 @@ use crate::words::{Error, Limits, Misuse, Note, Position, Quirk};
 /// registry.
 #[derive(Debug, Clone)]
 pub struct Selected {
-    /// Where the layers can be opened; `None` if only the documents are here.
+    /// The store of the layers; `None` if there are only the documents.
     source: Option<Store>,
     limits: Limits,
     manifest: Option<Document>,
     config: Document,
-    /// What the configuration states.
+    /// The platform in the configuration.
     platform: Option<Platform>,
     name: Option<Box<str>>,
     layers: Vec<LayerDescriptor>,
@@ -71,8 +71,8 @@ impl Selected {
         self.manifest.as_ref().map(|manifest| &manifest.descriptor)
     }
 
-    /// The bytes of the manifest, which have its digest. They include what this library does not use, such as
-    /// annotations. `None` in an archive of `docker save` that is no image layout as well.
+    /// The verified bytes of the manifest. They include parts that this library does not use, such as its annotations.
+    /// `None` in an archive of `docker save` that is no image layout as well.
     pub fn manifest_bytes(&self) -> Option<&[u8]> {
         self.manifest.as_ref().map(|manifest| &*manifest.bytes)
     }
@@ -82,18 +82,18 @@ impl Selected {
         &self.config.descriptor
     }
 
-    /// The bytes of the configuration, which have its digest.
+    /// The verified bytes of the configuration.
     pub fn config_bytes(&self) -> &[u8] {
         &self.config.bytes
     }
 
-    /// Parses the configuration: entrypoint, environment, user, labels, history and so on. Unpacking an image does not
-    /// need them, so an image with a malformed entrypoint can still be unpacked.
+    /// Parses the whole configuration: entrypoint, environment, user, labels, history and so on. Unpacking does not
+    /// need these values, so an image with a malformed entrypoint can still be unpacked.
     ///
     /// # Errors
     ///
-    /// [`Violation::Json`](crate::rules::Violation::Json) if one of them has another type than the image-spec says, or
-    /// if a key is there twice or in a spelling that only some readers accept.
+    /// [`Violation::Json`](crate::rules::Violation::Json) if a value has another type than image-spec says, or
+    /// if a key occurs twice or in a spelling that only some readers accept.
     pub fn image_config(&self) -> Result<ImageConfig, Error> {
         ImageConfig::parse(self.config_bytes())
             .map_err(|violation| Error::from(violation).at(in_blob(self.config().digest())))
