@@ -2,14 +2,14 @@
 
 use crate::words::{Limit, Limits, PlaceId, PlaceSet, Violation};
 
-/// How a place stands to the layer being applied.
+/// Which layer brought what is at a place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Standing {
-    /// The layer brought it (or brings it as a parent that no entry lists).
+    /// The layer being applied, with an entry or as a parent directory that no entry lists.
     Own,
-    /// A lower layer's directory, below which the layer brought something.
+    /// A lower layer. It is a directory, and the layer being applied brought something below it.
     Traversed,
-    /// A lower layer's.
+    /// A lower layer.
     Lower,
 }
 
@@ -18,60 +18,60 @@ pub(crate) enum Standing {
 pub(crate) enum Holds {
     /// It can.
     Lower,
-    /// It cannot: the layer made or cleared the directory, or one above it.
+    /// It cannot: the layer being applied created or cleared the directory, or a parent of it.
     OwnAlone,
 }
 
-/// What the layer being applied has brought so far, by the places that names resolve to.
+/// What the layer being applied has brought so far, by the places to which names resolve.
 ///
-/// Nothing is kept for what lies in directories that hold nothing of lower layers, and nothing at all of a layer over
-/// an empty tree. So memory is bounded by the content of lower layers and by the names of the layer's entries. A tree
-/// that the layer creates and replaces many times, with different names each time, adds nothing.
+/// Places in directories that hold nothing of lower layers are not stored. Over an empty tree, nothing is stored. So the
+/// content of lower layers and the names of the layer's entries limit the memory. A tree that the layer creates and replaces
+/// many times, with different names each time, needs no memory.
 #[derive(Debug, Default)]
 pub(crate) struct LayerContents {
-    /// There is nothing of lower layers, so that nothing needs to be kept.
+    /// Whether there is nothing of lower layers. Then nothing is stored.
     alone: bool,
     places: PlaceSet,
     passages: PlaceSet,
-    /// Directories that hold nothing of lower layers, in directories that do. Whatever lies below them is the layer's
-    /// own, too. Once a directory is here it stays: what replaces it is made by the layer.
+    /// Directories that hold nothing of lower layers, in directories that do. Everything below them is the layer's own.
+    /// Such a directory stays here, because what replaces it is created by the layer.
     own: PlaceSet,
-    /// How many of those were cleared. The others are among the places.
+    /// The number of these that were cleared. The others are in `places`, too.
     cleared: usize,
 }
 
 impl LayerContents {
-    /// What a layer has brought before its first entry.
+    /// The contents of a layer before its first entry.
     pub(crate) fn nothing() -> Self {
         Self::default()
     }
 
-    /// The same, where there is nothing of lower layers: all is its own.
+    /// The contents of a layer over an empty tree: everything is its own.
     pub(crate) fn over_nothing() -> Self {
         Self { alone: true, ..Self::default() }
     }
 
-    /// Says when more is kept than the limit allows.
+    /// Checks the number of stored places against the limit.
     pub(crate) fn check(&self, limits: &Limits) -> Result<(), Violation> {
         limits.check(Limit::LayerPlaces, (self.places.len() + self.passages.len() + self.cleared) as u64)
     }
 
-    /// Bytes of memory.
+    /// The memory in bytes.
     pub(crate) fn bytes(&self) -> u64 {
         self.places.bytes() + self.passages.bytes() + self.own.bytes()
     }
 
-    /// What the root holds.
+    /// What the root can hold.
     pub(crate) fn root(&self) -> Holds {
         if self.alone { Holds::OwnAlone } else { self.below(Holds::Lower, PlaceId::ROOT) }
     }
 
-    /// What the directory at a place holds, where the place is in a directory that holds `within`.
+    /// What the directory at a place can hold. `within` is what the parent directory of the place can hold.
     pub(crate) fn below(&self, within: Holds, place: PlaceId) -> Holds {
         if within == Holds::OwnAlone || self.own.contains(place) { Holds::OwnAlone } else { Holds::Lower }
     }
 
-    /// How a place stands to the layer, in a directory that holds `within`.
+    /// Which layer brought what is at a place. `within` is what the parent directory of the place can hold.
     pub(crate) fn standing(&self, within: Holds, place: PlaceId) -> Standing {
         if within == Holds::OwnAlone || self.places.contains(place) {
             Standing::Own
@@ -82,14 +82,14 @@ impl LayerContents {
         }
     }
 
-    /// The layer brings something to a place.
+    /// Records that the layer brings something to a place.
     pub(crate) fn bring(&mut self, within: Holds, place: PlaceId) {
         if within == Holds::Lower {
             self.places.insert(place);
         }
     }
 
-    /// The layer makes a directory at a place where none was: all in it is its own.
+    /// Records that the layer creates a directory at a place. Everything in it is the layer's own.
     pub(crate) fn bring_directory(&mut self, within: Holds, place: PlaceId) {
         if within == Holds::Lower {
             self.places.insert(place);
@@ -97,14 +97,14 @@ impl LayerContents {
         }
     }
 
-    /// The layer brings something to somewhere below the directory at a place.
+    /// Records that the layer brings something below the directory at a place.
     pub(crate) fn pass(&mut self, within: Holds, place: PlaceId) {
         if within == Holds::Lower && !self.places.contains(place) {
             self.passages.insert(place);
         }
     }
 
-    /// The directory at a place, which held `held`, holds nothing of lower layers any more.
+    /// Records that the directory at a place is cleared of lower layers. `held` is what it could hold before.
     pub(crate) fn clear(&mut self, held: Holds, place: PlaceId) {
         if held == Holds::Lower && self.own.insert(place) {
             self.cleared += 1;

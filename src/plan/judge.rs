@@ -26,7 +26,7 @@ impl<T> Judged<T> {
         self.0
     }
 
-    /// Makes another value of one that policy lets pass.
+    /// Transforms a value that policy lets pass.
     pub(crate) fn map(self, change: impl FnOnce(T) -> T) -> Self {
         Self(change(self.0))
     }
@@ -73,7 +73,7 @@ pub(crate) fn judge(entry: Entry, reporter: &mut Reporter<'_>) -> Result<Option<
     Ok(Some(Judged(Change { path, kind })))
 }
 
-/// The data of hard links is judged as the file that they make it.
+/// Judges the data of hard links in AUFS bookkeeping, like a file.
 fn pseudo_link(
     path: EntryPath,
     kind: EntryKind,
@@ -87,12 +87,12 @@ fn pseudo_link(
     Ok(Judged(Change { path, kind }))
 }
 
-/// What an entry does that is made, with its final metadata.
+/// The change of an entry that is created, with its final metadata.
 fn change(kind: EntryKind, metadata: Metadata, reporter: &mut Reporter<'_>) -> Result<ChangeKind, Error> {
     // An audit reports hard links to devices under other policies, so a device must stay a device.
     let is_recorded = *reporter.policy().owners() == Owners::Record && !reporter.is_observed();
     match &kind {
-        // The attribute that records their type can only be on a file.
+        // The type is recorded in an attribute, which only a file can have.
         EntryKind::Fifo | EntryKind::Device(_) if is_recorded => {
             return Ok(ChangeKind::File { metadata, size: 0, sparse: None });
         }
@@ -118,7 +118,8 @@ fn makes_device(device: Device, reporter: &mut Reporter<'_>) -> Result<bool, Err
     Ok(makes(Skippable::Device, reporter))
 }
 
-/// Whether something that passed is made. An audit continues behind what its policy refuses, and takes it for made.
+/// Whether something that policy lets pass is created. An audit continues after what its policy refuses, as if it were
+/// created.
 fn makes(skippable: Skippable, reporter: &Reporter<'_>) -> bool {
     let policy = reporter.policy();
     match skippable {

@@ -51,7 +51,7 @@ impl Change {
     }
 }
 
-/// Lets only a directory be the root.
+/// Refuses a root that is not a directory.
 pub(super) fn check_root(path: &EntryPath, kind: &EntryKind) -> Result<(), Violation> {
     if path.is_root() && *kind != EntryKind::Directory { Err(Violation::RootNotDirectory) } else { Ok(()) }
 }

@@ -1,4 +1,4 @@
-//! Level 1, entries to changes: what an entry means, and whether it may. No I/O.
+//! Level 1, entries to changes: what an entry means, and whether policy lets it pass. No I/O.
 
 #[cfg(feature = "unpack")]
 mod contents;

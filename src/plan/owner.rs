@@ -1,31 +1,31 @@
-//! Whose an inode is to be, with which bits: what policy asks for is put into the metadata that a sink is given.
+//! Owners and mode bits: applies the policy to the metadata of a change.
 
 use super::reporter::Reporter;
-use super::xattr::{self, OVERRIDE_STAT, Whose};
+use super::xattr::{self, IdKind, OVERRIDE_STAT};
 use crate::words::{
     Device, DeviceKind, Error, Escaped, Metadata, Mtime, Octal, OwnerMap, Owners, Ownership, Quirk, SetId, Terms, Xattr,
 };
 
-/// What an id becomes that a map lacks, where policy lets that pass: nobody, as the kernel shows such ids.
+/// Replaces an id that is not in the map, if policy lets that pass. The kernel shows unmapped ids as `nobody`, too.
 const NOBODY: u32 = 65_534;
 
 const SETUID: u32 = 0o4000;
 const SETGID: u32 = 0o2000;
 const STICKY: u32 = 0o1000;
 
-/// What the metadata is of.
+/// The type of inode to which metadata belongs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Of {
     File,
     Directory,
     Symlink,
-    /// What a hard link's header repeats of its target: it changes nothing, so nothing is lost with it.
+    /// A hard link. Its header repeats the metadata of its target, and changes nothing.
     HardLink,
     Fifo,
     Device(Device),
 }
 
-/// What holds for the whole layer.
+/// Returns the terms for a whole layer.
 pub(crate) fn terms(reporter: &mut Reporter<'_>) -> Result<Terms, Error> {
     let mut terms = Terms::new();
     terms.limits.clone_from(reporter.limits());
@@ -41,7 +41,7 @@ pub(crate) fn terms(reporter: &mut Reporter<'_>) -> Result<Terms, Error> {
     Ok(terms)
 }
 
-/// Adjusts metadata to what policy asks for.
+/// Adjusts metadata according to the policy.
 pub(super) fn adjust(metadata: &mut Metadata, of: Of, reporter: &mut Reporter<'_>) -> Result<(), Error> {
     adjust_bits(metadata, of, reporter)?;
     if let Mtime::Clamp(latest) = reporter.policy().mtime() {
@@ -55,7 +55,7 @@ pub(super) fn adjust(metadata: &mut Metadata, of: Of, reporter: &mut Reporter<'_
 }
 
 fn adjust_bits(metadata: &mut Metadata, of: Of, reporter: &mut Reporter<'_>) -> Result<(), Error> {
-    // A symbolic link's mode means nothing.
+    // The mode of a symbolic link has no effect.
     if metadata.mode & (SETUID | SETGID | STICKY) == 0 || of == Of::Symlink {
         return Ok(());
     }
@@ -76,18 +76,18 @@ fn map_owners(metadata: &mut Metadata, map: &OwnerMap, of: Of, reporter: &mut Re
     if map.gids.outside(metadata.gid).is_none() && of != Of::Directory {
         metadata.mode &= !SETGID;
     }
-    metadata.uid = mapped(map, Whose::User, metadata.uid, reporter)?;
-    metadata.gid = mapped(map, Whose::Group, metadata.gid, reporter)?;
+    metadata.uid = mapped(map, IdKind::User, metadata.uid, reporter)?;
+    metadata.gid = mapped(map, IdKind::Group, metadata.gid, reporter)?;
     if metadata.mode != mode && !matches!(of, Of::HardLink | Of::Symlink) {
         reporter.quirk(Quirk::SetIdDropped { mode: Octal(mode) })?;
     }
-    map_ids(metadata, |whose, id| mapped(map, whose, id, reporter))
+    map_ids(metadata, |id_kind, id| mapped(map, id_kind, id, reporter))
 }
 
-fn mapped(map: &OwnerMap, whose: Whose, id: u32, reporter: &mut Reporter<'_>) -> Result<u32, Error> {
-    let (ids, kind) = match whose {
-        Whose::User | Whose::Root => (&map.uids, "uid"),
-        Whose::Group => (&map.gids, "gid"),
+fn mapped(map: &OwnerMap, id_kind: IdKind, id: u32, reporter: &mut Reporter<'_>) -> Result<u32, Error> {
+    let (ids, kind) = match id_kind {
+        IdKind::User | IdKind::Root => (&map.uids, "uid"),
+        IdKind::Group => (&map.gids, "gid"),
     };
     match ids.outside(id) {
         Some(outside) => Ok(outside),
@@ -95,7 +95,8 @@ fn mapped(map: &OwnerMap, whose: Whose, id: u32, reporter: &mut Reporter<'_>) ->
     }
 }
 
-/// Writes down whose it is meant to be, and leaves what is safe for the caller, whose it is.
+/// Records owner, mode and type in an extended attribute. The inode belongs to the caller, with a mode that is safe for
+/// the caller.
 fn record(metadata: &mut Metadata, of: Of, reporter: &mut Reporter<'_>) -> Result<(), Error> {
     map_ids(metadata, unmapped)?;
     let Metadata { mode, uid, gid, .. } = *metadata;
@@ -105,7 +106,7 @@ fn record(metadata: &mut Metadata, of: Of, reporter: &mut Reporter<'_>) -> Resul
         Of::Fifo => "pipe".to_owned(),
         Of::Device(Device { kind: DeviceKind::Character, major, minor }) => format!("char-{major}-{minor}"),
         Of::Device(Device { kind: DeviceKind::Block, major, minor }) => format!("block-{major}-{minor}"),
-        // The kernel lets no link have the attribute; without one, what is the caller's shows as root's.
+        // A symbolic link cannot have the attribute. Without it, engines show root as the owner.
         Of::Symlink if (uid, gid) == (0, 0) => return Ok(()),
         Of::Symlink => return reporter.quirk(Quirk::OwnerToCaller),
     };
@@ -119,29 +120,29 @@ fn record(metadata: &mut Metadata, of: Of, reporter: &mut Reporter<'_>) -> Resul
     Ok(())
 }
 
-/// The extended attribute that must be set whatever policy says of others: the one that records the owner.
+/// The extended attribute that records the owner. It must be set, whatever the policy for other attributes is.
 pub(crate) fn needed_xattr(reporter: &Reporter<'_>) -> Option<&'static [u8]> {
     (*reporter.policy().owners() == Owners::Record).then_some(OVERRIDE_STAT)
 }
 
-/// An extended attribute could not be set: it is dropped, or policy refuses that.
+/// Reports an extended attribute that could not be set. Policy drops or refuses it.
 pub(crate) fn lacks_xattr(reporter: &mut Reporter<'_>, name: &[u8], error: std::io::Error) -> Result<(), Error> {
-    // Without the record, nothing says whose the file is.
+    // Without this attribute, the owner of the file is lost.
     if needed_xattr(reporter) == Some(name) {
         return Err(Error::system("fsetxattr", name, error));
     }
     reporter.quirk(Quirk::XattrUnsupported { name: Escaped::new(name), error: error.to_string() })
 }
 
-fn map_ids(metadata: &mut Metadata, mut map: impl FnMut(Whose, u32) -> Result<u32, Error>) -> Result<(), Error> {
+fn map_ids(metadata: &mut Metadata, mut map: impl FnMut(IdKind, u32) -> Result<u32, Error>) -> Result<(), Error> {
     metadata.xattrs.iter_mut().try_for_each(|xattr| xattr::map_ids(xattr, &mut map))
 }
 
-/// Without a map, ids are what they are; but a capability counts where the image's root does, and not in the user
-/// namespace of whoever made the image.
-fn unmapped(whose: Whose, id: u32) -> Result<u32, Error> {
-    match whose {
-        Whose::Root => Ok(0),
-        Whose::User | Whose::Group => Ok(id),
+/// Without a map, ids are kept. The root id of a capability becomes that of the image's root: the user namespace in which
+/// the image was built has no meaning here.
+fn unmapped(kind: IdKind, id: u32) -> Result<u32, Error> {
+    match kind {
+        IdKind::Root => Ok(0),
+        IdKind::User | IdKind::Group => Ok(id),
     }
 }

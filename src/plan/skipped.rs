@@ -4,10 +4,10 @@ use crate::words::{Devices, Fifos, Limit, Limits, Policy, QuirkRule, Skippable, 
 use std::collections::BTreeMap;
 use std::ops::Bound;
 
-/// What a name costs beside its bytes.
+/// The memory for a path in addition to its bytes.
 const OVERHEAD: u64 = 64;
 
-/// Whether a policy takes a layer that has one of these, and skips it.
+/// Whether a policy accepts a layer with such an entry, and skips the entry.
 pub(crate) fn is_skipped_by(skippable: Skippable, policy: &Policy) -> bool {
     match skippable {
         Skippable::Device => policy.devices() == Devices::Skip,
@@ -16,24 +16,24 @@ pub(crate) fn is_skipped_by(skippable: Skippable, policy: &Policy) -> bool {
     }
 }
 
-/// The paths of devices that were skipped, links on the way resolved.
+/// The paths of entries that were skipped, with symbolic links resolved.
 #[derive(Debug, Default)]
 pub(crate) struct Skipped {
-    /// By lower layers: a whiteout removes them as if they were there.
+    /// Skipped entries of lower layers. A whiteout removes them like existing ones.
     lower: BTreeMap<Box<[u8]>, Skippable>,
-    /// By the layer being applied: they stay, as what it brings does.
+    /// Skipped entries of the layer being applied. A whiteout does not remove them.
     own: BTreeMap<Box<[u8]>, Skippable>,
-    /// Bytes of all that was ever skipped.
+    /// The memory of all skipped entries so far, removed ones included.
     bytes: u64,
 }
 
 impl Skipped {
-    /// A layer begins.
+    /// Begins a layer.
     pub(crate) fn begin_layer(&mut self) {
         self.lower.append(&mut self.own);
     }
 
-    /// The layer being applied has a device at a path, which is skipped.
+    /// Records that the layer being applied has such an entry at a path.
     ///
     /// # Errors
     ///
@@ -50,35 +50,35 @@ impl Skipped {
         Ok(())
     }
 
-    /// Whether none was skipped: then nothing needs to be looked up.
+    /// Whether nothing was skipped.
     pub(crate) fn is_empty(&self) -> bool {
         self.lower.is_empty() && self.own.is_empty()
     }
 
-    /// What would be at a path, if it had not been skipped.
+    /// The skipped entry at a path.
     pub(crate) fn get(&self, path: &[u8]) -> Option<Skippable> {
         self.own.get(path).or_else(|| self.lower.get(path)).copied()
     }
 
-    /// What lower layers have at a path and below it goes.
+    /// Removes the entries of lower layers at a path and below it.
     pub(crate) fn remove_lower(&mut self, path: &[u8]) {
         self.lower.remove(path);
         remove_below(&mut self.lower, path);
     }
 
-    /// What lower layers have below a directory goes.
+    /// Removes the entries of lower layers below a directory.
     pub(crate) fn clear_lower(&mut self, directory: &[u8]) {
         remove_below(&mut self.lower, directory);
     }
 
-    /// Something other than a directory takes a path.
+    /// Removes the entries at a path and below it: something other than a directory is created there.
     pub(crate) fn replace(&mut self, path: &[u8]) {
         self.remove_lower(path);
         self.own.remove(path);
         remove_below(&mut self.own, path);
     }
 
-    /// A directory takes a path.
+    /// Removes the entry at a path: a directory is created there.
     pub(crate) fn replace_by_directory(&mut self, path: &[u8]) {
         self.lower.remove(path);
         self.own.remove(path);

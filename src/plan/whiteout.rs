@@ -5,18 +5,18 @@ use crate::words::{Component, EntryPath, Escaped, Violation, WHITEOUT as PREFIX}
 const OPAQUE: &[u8] = b".wh..wh..opq";
 const BOOKKEEPING: &[u8] = b".wh..wh.";
 
-/// What an entry's name says, by its last component.
+/// The meaning of an entry's name.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Marker {
-    /// Nothing about whiteouts: an ordinary name.
+    /// An ordinary name.
     None,
-    /// This path goes.
+    /// A whiteout, which removes this path.
     Whiteout(EntryPath),
-    /// What is below this directory goes.
+    /// An opaque marker, which removes everything below this directory.
     Opaque(EntryPath),
-    /// AUFS wrote it for itself: the entry, and what is below it, means nothing.
+    /// Bookkeeping of AUFS. The entry, and everything below it, has no effect.
     Bookkeeping,
-    /// The same, unless it is a regular file: then AUFS keeps the data of hard links there.
+    /// Bookkeeping, unless the entry is a regular file: then it is the data of hard links.
     PseudoLink,
 }
 
@@ -26,12 +26,12 @@ pub(super) enum Marker {
 ///
 /// # Errors
 ///
-/// [`Violation::WhiteoutOfNothing`] when nothing, `.` or `..` follows `.wh.`: a reader that just strips the
-/// prefix would remove the directory itself, or its parent. [`Violation::WhiteoutInParent`] when the prefix
-/// stands anywhere but last.
+/// [`Violation::WhiteoutOfNothing`] if nothing, `.` or `..` follows `.wh.`: a reader that only strips the prefix would
+/// remove the directory itself, or its parent. [`Violation::WhiteoutInParent`] if another component than the last one
+/// has the prefix.
 pub(super) fn parse(path: &EntryPath) -> Result<Marker, Violation> {
     let bytes = path.as_bytes();
-    // Most names have no component that begins with a point, which is seen faster.
+    // This check is faster, and most names have no component that begins with a dot.
     let is_hidden = bytes.first() == Some(&b'.') || bytes.windows(2).any(|window| window == b"/.");
     if !is_hidden || !path.components().any(|component| component.as_bytes().starts_with(PREFIX)) {
         return Ok(Marker::None);
@@ -59,8 +59,8 @@ pub(super) fn parse(path: &EntryPath) -> Result<Marker, Violation> {
     }
 }
 
-/// Lets a directory be made where a link's target asks for it: what is named like a whiteout would be taken for
-/// one when the tree is made a layer again.
+/// Checks the name of a directory that is created because a link leads there. If it were named like a whiteout, it would
+/// become one when the tree is packed as a layer again.
 ///
 /// # Errors
 ///

@@ -1,16 +1,16 @@
-//! Which extended attributes a layer may set, and what their values must look like.
+//! The extended attributes that a layer may set, and the form of their values.
 
 use crate::words::{Escaped, Violation, Xattr, Xattrs};
 
-/// Where containers/storage keeps whose a file is meant to be: `UID:GID:MODE:TYPE`, the mode in octal.
+/// The attribute in which containers/storage records the owner of a file: `UID:GID:MODE:TYPE`, with the mode in octal.
 pub(super) const OVERRIDE_STAT: &[u8] = b"user.containers.override_stat";
 
-/// What becomes of an attribute.
+/// How an attribute is handled.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Allowed {
     /// It is set, with this value.
     Set(Vec<u8>),
-    /// It is left out: a storage driver's, the host's or an unknown one.
+    /// It is dropped: it belongs to a storage driver or to the host, or is unknown.
     Drop,
 }
 
@@ -18,8 +18,8 @@ pub(super) enum Allowed {
 ///
 /// # Errors
 ///
-/// [`Violation::XattrValue`] for a capability or ACL that is malformed (capabilities(7), acl(5)), and for a value
-/// that no file system takes: what the system would say of it blames the system.
+/// [`Violation::XattrValue`] for a malformed capability or ACL (capabilities(7), acl(5)), and for a value that is too long
+/// for Linux: the error of the system call would blame the system.
 pub(super) fn judge(xattr: &Xattr, choice: Xattrs) -> Result<Allowed, Violation> {
     let malformed = || Violation::XattrValue { name: Escaped::new(&xattr.name) };
     let is_short = xattr.value.len() <= LONGEST_VALUE;
@@ -34,12 +34,12 @@ pub(super) fn judge(xattr: &Xattr, choice: Xattrs) -> Result<Allowed, Violation>
     Ok(if choice == Xattrs::None { Allowed::Drop } else { Allowed::Set(value) })
 }
 
-/// Maps the ids in an attribute that was judged.
-pub(super) fn map_ids<E>(xattr: &mut Xattr, mut map: impl FnMut(Whose, u32) -> Result<u32, E>) -> Result<(), E> {
+/// Maps the ids in the value of an attribute that was judged.
+pub(super) fn map_ids<E>(xattr: &mut Xattr, mut map: impl FnMut(IdKind, u32) -> Result<u32, E>) -> Result<(), E> {
     match Kind::of(&xattr.name) {
         Kind::Capability => {
             if let Some(mut capability) = Capability::read(&xattr.value) {
-                capability.root = map(Whose::Root, capability.root)?;
+                capability.root = map(IdKind::Root, capability.root)?;
                 xattr.value = capability.write();
             }
             Ok(())
@@ -49,10 +49,10 @@ pub(super) fn map_ids<E>(xattr: &mut Xattr, mut map: impl FnMut(Whose, u32) -> R
     }
 }
 
-/// Whose id it is.
+/// The kind of an id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Whose {
-    /// The root of the user namespace in which a capability counts.
+pub(super) enum IdKind {
+    /// The root of the user namespace in which a capability is valid.
     Root,
     /// A user, in an ACL.
     User,
@@ -60,16 +60,16 @@ pub(super) enum Whose {
     Group,
 }
 
-/// What a name says.
+/// The kind of an attribute, by its name.
 enum Kind {
-    /// Anybody may write it.
+    /// Every layer may set it.
     Free,
     Capability,
     Acl,
-    /// Only a storage driver may write it, since it says to the next one what is a whiteout and who owns what;
-    /// or only the host; or it is unknown.
+    /// Only a storage driver may set it, because it marks whiteouts or owners. Or only the host may set it, or it is
+    /// unknown.
     Control,
-    /// No kernel takes it: there is nothing after the name of the namespace, or no such namespace.
+    /// Linux does not accept the name: it has an unknown namespace, or nothing after it.
     Impossible,
 }
 
@@ -88,7 +88,7 @@ impl Kind {
     }
 }
 
-/// The longest value that Linux takes (`XATTR_SIZE_MAX`).
+/// The longest value that Linux accepts (`XATTR_SIZE_MAX`).
 const LONGEST_VALUE: usize = 1 << 16;
 
 const REVISION: u32 = 0xff00_0000;
@@ -101,7 +101,7 @@ const EFFECTIVE: u32 = 1;
 struct Capability {
     effective: u32,
     sets: [[u8; 4]; 4],
-    /// The root of the user namespace in which it counts; 0 for the host's.
+    /// The root of the user namespace in which it is valid; 0 for that of the host.
     root: u32,
 }
 
@@ -123,7 +123,7 @@ impl Capability {
         Some(Self { effective: magic & EFFECTIVE, sets, root })
     }
 
-    /// Revision 2 where it counts for the host's root, otherwise 3: kernels take revision 1 no longer.
+    /// Writes revision 2 if it is valid for the host's root, otherwise 3. Current kernels do not accept revision 1.
     fn write(&self) -> Vec<u8> {
         let (revision, root) = match self.root {
             0 => (REVISION_2, None),
@@ -142,8 +142,8 @@ const GROUP: u16 = 0x08;
 const MASK: u16 = 0x10;
 const OTHER: u16 = 0x20;
 
-/// Whether this is an ACL as Linux stores it: entries in order, the three base ones once each, a mask where
-/// it is needed.
+/// Whether this is an ACL as Linux stores it: its entries are in order, the three base entries occur once, and there is a
+/// mask if one is needed.
 fn is_acl(value: &[u8]) -> bool {
     let Some(entries) = value.strip_prefix(&ACL_VERSION) else { return false };
     let (entries, []) = entries.as_chunks::<8>() else { return false };
@@ -165,16 +165,16 @@ fn is_acl(value: &[u8]) -> bool {
     seen & base == base && (seen & (USER | GROUP) == 0 || seen & MASK != 0)
 }
 
-/// Maps the ids in an ACL, which stays in order by them.
-fn map_acl<E>(value: &mut Vec<u8>, mut map: impl FnMut(Whose, u32) -> Result<u32, E>) -> Result<(), E> {
+/// Maps the ids in an ACL, and sorts its entries by the new ids.
+fn map_acl<E>(value: &mut Vec<u8>, mut map: impl FnMut(IdKind, u32) -> Result<u32, E>) -> Result<(), E> {
     let Some((entries, _)) = value.strip_prefix(&ACL_VERSION).map(<[u8]>::as_chunks::<8>) else { return Ok(()) };
     let mut mapped = Vec::with_capacity(entries.len());
     for &[t0, t1, p0, p1, i0, i1, i2, i3] in entries {
         let id = u32::from_le_bytes([i0, i1, i2, i3]);
         let tag = u16::from_le_bytes([t0, t1]);
         let id = match tag {
-            USER => map(Whose::User, id)?,
-            GROUP => map(Whose::Group, id)?,
+            USER => map(IdKind::User, id)?,
+            GROUP => map(IdKind::Group, id)?,
             _ => id,
         };
         mapped.push((tag, id, [p0, p1]));
@@ -199,9 +199,9 @@ mod tests {
 
     fn mapped(name: &str, value: &[u8], by: u32) -> Vec<u8> {
         let mut xattr = Xattr { name: name.into(), value: value.into() };
-        map_ids(&mut xattr, |whose, id| match whose {
-            Whose::Group => Ok::<_, ()>(id + 2 * by),
-            Whose::Root | Whose::User => Ok(id + by),
+        map_ids(&mut xattr, |kind, id| match kind {
+            IdKind::Group => Ok::<_, ()>(id + 2 * by),
+            IdKind::Root | IdKind::User => Ok(id + by),
         })
         .unwrap();
         xattr.value
@@ -266,7 +266,7 @@ mod tests {
         for wrong in [&b""[..], &v3[..20], &v3[..23], &[0, 0, 0, 2], &[9; 20]] {
             assert!(judged(name, wrong).is_err());
         }
-        // On the host it is to give nothing: it counts for the root that the map has for the image's.
+        // The capability must have no effect on the host: it is valid for the root id to which the image's root is mapped.
         assert_eq!(mapped(name, &v2, 0x0201), [&[1, 0, 0, 3][..], &sets, &[1, 2, 0, 0]].concat());
         assert_eq!(mapped(name, &v3, 1), [&[1, 0, 0, 3][..], &sets, &[1, 0, 1, 0]].concat());
         assert_eq!(mapped(name, &v2, 0), v2);

@@ -1,4 +1,4 @@
-//! Buffers that go round between threads.
+//! Buffers that are passed between threads and reused.
 
 use super::buffer::buffer;
 use crate::words::Error;
@@ -6,7 +6,7 @@ use std::ops::Deref;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 
-/// Bytes on their way from one thread to others; the buffer goes home when the last of them lets go.
+/// Bytes that are passed from one thread to others. The buffer returns to its pool when the last reference is dropped.
 pub(crate) struct Chunk {
     buffer: Vec<u8>,
     filled: usize,
@@ -23,12 +23,12 @@ impl Deref for Chunk {
 
 impl Drop for Chunk {
     fn drop(&mut self) {
-        // Nobody is at home any more once the pool is gone: then nobody needs the buffer.
+        // Fails if the pool was dropped. Then the buffer is not needed.
         let _ = self.home.send(std::mem::take(&mut self.buffer));
     }
 }
 
-/// The buffers of one stage: never more than `most`, each of [`Pool::BYTES`], made when they are first needed.
+/// The buffers of one stage: at most `most`, each of [`Pool::BYTES`], allocated when first needed.
 pub(crate) struct Pool {
     free: Receiver<Vec<u8>>,
     home: Sender<Vec<u8>>,
@@ -37,7 +37,7 @@ pub(crate) struct Pool {
 }
 
 impl Pool {
-    /// Bytes of one buffer.
+    /// The size of one buffer in bytes.
     pub(crate) const BYTES: usize = 256 << 10;
 
     pub(crate) fn new(most: usize) -> Self {
@@ -45,8 +45,8 @@ impl Pool {
         Self { free, home, made: 0, most }
     }
 
-    /// A buffer to be filled. Whoever has to wait for one helps meanwhile. Once `help` says that there is nothing to do,
-    /// every buffer that is out must be in the hands of somebody who lets go of it.
+    /// Returns a buffer to be filled. While none is free, it calls `help`, which does other work and returns `false` if
+    /// there is none. Then all buffers must be with threads that will drop them, or this waits forever.
     ///
     /// # Errors
     ///
@@ -75,7 +75,7 @@ impl Pool {
         }
     }
 
-    /// A buffer that is `filled` so far, ready to go round.
+    /// Makes a chunk of a buffer whose first `filled` bytes are used.
     pub(crate) fn chunk(&self, buffer: Vec<u8>, filled: usize) -> Arc<Chunk> {
         Arc::new(Chunk { buffer, filled, home: self.home.clone() })
     }

@@ -1,4 +1,4 @@
-//! The bytes of a layer on their way: counted, limited and hashed.
+//! Readers that count, limit and hash the bytes of a layer.
 
 use super::decoder::Decoder;
 use super::hash::Hasher;
@@ -35,7 +35,7 @@ impl<R> Incoming<R> {
         Self { hasher, ..self }
     }
 
-    /// Exchanges the reader below.
+    /// Replaces the underlying reader.
     #[cfg(any(feature = "unpack", test))]
     pub(crate) fn map<S>(self, exchange: impl FnOnce(R) -> S) -> Incoming<S> {
         let Self { reader, size, limits, bytes, hasher, is_too_long } = self;

@@ -43,13 +43,13 @@ impl<R: Read> Peeked<R> {
         self.format
     }
 
-    /// The bytes that are in the buffer.
+    /// The bytes in the buffer.
     #[cfg(any(feature = "unpack", test))]
     pub(crate) fn first_bytes(&self) -> &[u8] {
         self.input.buffered()
     }
 
-    /// Exchanges the reader that the bytes after [`Peeked::first_bytes`] come from.
+    /// Replaces the reader from which the bytes after [`Peeked::first_bytes`] come.
     #[cfg(any(feature = "unpack", test))]
     pub(crate) fn map<S: Read>(self, exchange: impl FnOnce(R) -> S) -> Peeked<S> {
         Peeked { format: self.format, input: self.input.map(exchange) }

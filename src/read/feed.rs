@@ -19,7 +19,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::sync::mpsc::Sender;
 
-/// Reads layers, one after another, on the thread that it is used on.
+/// Reads layers one after another, on the calling thread.
 pub(crate) struct Feeder {
     compressed: Pool,
     unpacked: Pool,
@@ -30,7 +30,7 @@ pub(crate) struct Feeder {
 impl Feeder {
     /// Buffers for compressed bytes. They are only read ahead as far as they can be hashed meanwhile.
     pub(super) const COMPRESSED: usize = 4;
-    /// Buffers for uncompressed bytes: the feeding thread can be ahead by so many, even in the next layer.
+    /// Buffers for uncompressed bytes. Their number limits how far the feeding thread is ahead, even in the next layer.
     pub(super) const UNPACKED: usize = 24;
 
     /// `call` sends queues to a thread that only hashes. `deferred` is other work that the feeding thread may do while it
@@ -91,7 +91,7 @@ impl Feeder {
             pool: &mut self.unpacked,
             queues: &queues,
             hashed_as: &[&queues.unpacked, &queues.blob],
-            // If nothing is expected of the blob, the rest of it would show nothing.
+            // If nothing is expected of the blob, its rest need not be read.
             drains: expected.names_blob(),
         };
         let mut unpacked = Unpacked::new(decoder, None, limits);
@@ -100,7 +100,7 @@ impl Feeder {
         let quirks = decoder.quirks();
         let blob = match &error {
             None => Ok(decoder.into_input().finish()),
-            // The error is the blob's, too.
+            // The error is also that of the blob.
             Some(error) => Err(error.violation().cloned().map(Error::from)),
         };
         sender.end.send(Ended { blob, unpacked, quirks, error });
@@ -172,14 +172,14 @@ fn blob_after<R: Read>(
 struct Pump<'a> {
     pool: &'a mut Pool,
     queues: &'a Queues,
-    /// Where the chunks are hashed.
+    /// The queue in which chunks are hashed.
     hashed_as: &'a [&'a Arc<HashQueue>],
     /// Whether to read to the end, for the digest, after the using thread has stopped taking chunks.
     drains: bool,
 }
 
 impl Pump<'_> {
-    /// Sends chunks until the layer ends, or no longer wanted. Before a read that may block, the bytes so far are sent:
+    /// Sends chunks until the layer ends or is no longer needed. Before a read that may block, the bytes so far are sent:
     /// they may be enough to refuse the layer.
     fn run<R: Read + MayBlock>(self, reader: &mut Unpacked<R>, to: Sender<Arc<Chunk>>) -> Result<(), Error> {
         let mut to = Some(to);

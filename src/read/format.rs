@@ -33,7 +33,7 @@ impl Format {
         self.missing_feature().is_none()
     }
 
-    /// What to say of a format that is not built in.
+    /// The name of a format that is not built in, for messages.
     fn missing_feature(self) -> Option<&'static str> {
         match self {
             Self::Gzip if cfg!(not(feature = "gzip")) => Some("gzip (layercage is built without its feature `gzip`)"),

@@ -8,10 +8,10 @@ use crate::words::{Error, Violation};
 use flate2::{Crc, Decompress, FlushDecompress, Status};
 use std::io::{self, BufRead, Read};
 
-/// Inflates member after member.
+/// Decompresses one member after another.
 ///
-/// Headers and trailers are read here, and not by flate2, so that one decompressor serves all members (an
-/// eStargz layer has one for each file) and what follows the last one can be judged.
+/// Headers and trailers are read here, and not by flate2. So one decompressor is used for all members (an eStargz layer has
+/// one for each file), and the bytes after the last member can be judged.
 pub(crate) struct GzipDecoder<R> {
     input: Input<R>,
     inflater: Decompress,
@@ -59,7 +59,7 @@ impl<R: Read> GzipDecoder<R> {
         const COMMENT: u8 = 1 << 4;
         let mut header = HeaderBytes { input: &mut self.input, crc: Crc::new() };
         let [_, _, method, flags, _, _, _, _, _, _] = header.take()?;
-        // The upper flags are reserved: what they announce could not be skipped.
+        // The upper flags are reserved. Their fields could not be skipped.
         if method != 8 || flags & 0b1110_0000 != 0 {
             return Err(corrupt());
         }
@@ -127,7 +127,8 @@ impl<R: Read> GzipDecoder<R> {
         }
     }
 
-    /// Tape writers fill up with zero bytes; anything else would be lost on other readers.
+    /// Reads what follows the last member. Tape writers append zero bytes. Others are refused, because other readers ignore
+    /// them.
     fn padding(&mut self) -> io::Result<()> {
         loop {
             let rest = self.input.fill_buf()?;

@@ -1,4 +1,4 @@
-//! Digests of bytes that flow by.
+//! Digests of streams.
 
 use crate::words::{Algorithm, Digest};
 use sha2::{Digest as _, Sha256, Sha512};
@@ -17,7 +17,7 @@ impl Hasher {
         }
     }
 
-    /// A hasher that has seen `bytes`.
+    /// Creates a hasher that has hashed `bytes`.
     #[cfg(any(feature = "unpack", test))]
     pub(crate) fn over(algorithm: Algorithm, bytes: &[u8]) -> Self {
         let mut hasher = Self::new(algorithm);

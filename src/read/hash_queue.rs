@@ -1,4 +1,4 @@
-//! Digests that several threads compute, each while it has nothing else to do.
+//! Digests that several threads compute, whenever one of them has nothing else to do.
 
 use super::chunk::Chunk;
 use super::hash::Hasher;
@@ -49,7 +49,7 @@ impl HashQueue {
         !is_empty && self.hash_next(&mut self.hasher.lock())
     }
 
-    /// Whether a thread does nothing but hash.
+    /// Whether there is a thread that only hashes.
     pub(crate) fn is_called(&self) -> bool {
         self.call.is_some()
     }

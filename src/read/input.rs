@@ -1,10 +1,10 @@
-//! A buffer that can look ahead.
+//! A buffered reader with look-ahead.
 
 use super::buffer::buffer;
 use crate::words::Error;
 use std::io::{self, BufRead, ErrorKind, Read};
 
-/// A buffered reader that looks ahead by as many bytes as asked for, and tries again when interrupted.
+/// A buffered reader that can look ahead. It retries interrupted reads.
 pub(crate) struct Input<R> {
     reader: R,
     buffer: Box<[u8]>,
@@ -13,14 +13,14 @@ pub(crate) struct Input<R> {
 }
 
 impl<R: Read> Input<R> {
-    /// Bytes in the buffer; no look-ahead is longer.
+    /// The size of the buffer in bytes, and the longest look-ahead.
     pub(crate) const CAPACITY: usize = 128 << 10;
 
     pub(crate) fn new(reader: R) -> Result<Self, Error> {
         Ok(Self { reader, buffer: buffer(Self::CAPACITY, "a buffer")?.into(), start: 0, end: 0 })
     }
 
-    /// What is buffered: `wanted` bytes at least, fewer only when no more come.
+    /// Returns the buffered bytes: at least `wanted`, or fewer at the end of the stream.
     pub(crate) fn fill_to(&mut self, wanted: usize) -> io::Result<&[u8]> {
         let wanted = wanted.min(self.buffer.len());
         while self.end - self.start < wanted {
@@ -42,19 +42,19 @@ impl<R: Read> Input<R> {
         &self.reader
     }
 
-    /// Exchanges the reader below; what is buffered stays.
+    /// Replaces the underlying reader. Buffered bytes are kept.
     #[cfg(any(feature = "unpack", test))]
     pub(crate) fn map<S: Read>(self, exchange: impl FnOnce(R) -> S) -> Input<S> {
         let Self { reader, buffer, start, end } = self;
         Input { reader: exchange(reader), buffer, start, end }
     }
 
-    /// The reader; what is buffered is lost.
+    /// Returns the underlying reader. Buffered bytes are lost.
     pub(crate) fn into_inner(self) -> R {
         self.reader
     }
 
-    /// The bytes that are read and not consumed.
+    /// The bytes that were read and not consumed.
     pub(crate) fn buffered(&self) -> &[u8] {
         self.buffer.get(self.start..self.end).unwrap_or_default()
     }
@@ -62,7 +62,7 @@ impl<R: Read> Input<R> {
 
 impl<R: Read> Read for Input<R> {
     fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
-        // Large reads pass by the empty buffer.
+        // Large reads bypass the buffer if it is empty.
         if self.start == self.end && out.len() >= self.buffer.len() {
             return read_some(&mut self.reader, out);
         }
@@ -90,7 +90,7 @@ impl<R: Read> BufRead for Input<R> {
 fn read_some(reader: &mut impl Read, out: &mut [u8]) -> io::Result<usize> {
     loop {
         match reader.read(out) {
-            // A reader that claims to have written more than it was lent is not believed.
+            // A broken reader may return a larger number than the size of its buffer.
             Ok(got) => return Ok(got.min(out.len())),
             Err(error) if error.kind() == ErrorKind::Interrupted => {}
             Err(error) => return Err(error),

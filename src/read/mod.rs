@@ -1,7 +1,7 @@
 //! Level 1, bytes to entries: sizes, digests, compression and tar. No file system, no policy.
 //!
-//! What is always wrong is a [`Violation`](crate::rules::Violation). What is odd is a quirk of the entry, or of the end. The
-//! caller adds the position, which [`TarReader::position`] returns.
+//! An error is a [`Violation`](crate::rules::Violation). Quirks belong to an entry, or to the end of the archive. The caller
+//! adds the position, which [`TarReader::position`] returns.
 
 mod buffer;
 #[cfg(any(feature = "unpack", test))]

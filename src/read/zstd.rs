@@ -8,7 +8,7 @@ use ::zstd::stream::raw::{DParameter, Decoder, Operation};
 use ::zstd::zstd_safe::zstd_sys::ZSTD_ErrorCode;
 use std::io::{self, BufRead, Read};
 
-/// Decodes frame after frame.
+/// Decompresses one frame after another.
 pub(crate) struct ZstdDecoder<R> {
     input: Input<R>,
     decoder: Decoder<'static>,
@@ -19,7 +19,7 @@ pub(crate) struct ZstdDecoder<R> {
 enum State {
     Between,
     Frame,
-    /// In a skippable frame, with so many bytes to go.
+    /// In a skippable frame, with this number of bytes left.
     Skippable(u64),
     End,
 }
@@ -28,7 +28,7 @@ impl<R: Read> ZstdDecoder<R> {
     pub(crate) fn new(input: Input<R>, limits: &Limits) -> io::Result<Self> {
         // Without a dictionary, only the allocation of the context can fail here.
         let mut decoder = Decoder::new().map_err(|_| Error::out_of_memory("a zstd decompressor"))?;
-        // The exact limit is checked before each frame; this is the next power of two that zstd takes.
+        // The exact limit is checked before each frame. This is the next power of two, as zstd needs it.
         let most = limits.most(Limit::ZstdWindowBytes).clamp(1 << 10, LARGEST_WINDOW);
         decoder.set_parameter(DParameter::WindowLogMax(most.next_power_of_two().ilog2()))?;
         Ok(Self { input, decoder, limits: limits.clone(), state: State::Between })
@@ -126,13 +126,13 @@ fn failed(error: &io::Error) -> io::Error {
     }
 }
 
-/// What zstd itself can be told to take (`ZSTD_WINDOWLOG_MAX`).
+/// The largest window that zstd supports (`ZSTD_WINDOWLOG_MAX`).
 const LARGEST_WINDOW: u64 = if usize::BITS == 32 { 1 << 30 } else { 1 << 31 };
 
 /// Magic, descriptor, window, dictionary and content size.
 const LONGEST_HEADER: usize = 4 + 1 + 1 + 4 + 8;
 
-/// The memory that a frame asks for, from its header behind the magic; `None` when the header is cut short.
+/// Returns the memory that a frame needs, from the header after the magic; `None` if the header is incomplete.
 ///
 /// Follows RFC 8878, section 3.1.1.1. A single-segment frame has no window: its whole content is one.
 fn window_bytes(header: &[u8]) -> Option<u64> {
@@ -151,11 +151,11 @@ fn window_bytes(header: &[u8]) -> Option<u64> {
     }
     let size = rest.get(dictionary_bytes..dictionary_bytes + size_bytes)?;
     let value = size.iter().rev().fold(0, |value, &byte| value << 8 | u64::from(byte));
-    // Two bytes count from 256 on.
+    // A size of two bytes is stored minus 256.
     Some(if size_bytes == 2 { value + 256 } else { value })
 }
 
-/// Whether a frame names a dictionary, which a layer has no way to bring along. A number of zero names none.
+/// Whether a frame needs a dictionary, which a layer cannot contain. The number zero means that there is none.
 fn needs_dictionary(header: &[u8]) -> bool {
     let Some((&descriptor, rest)) = header.split_first() else { return false };
     let window_bytes = usize::from(descriptor & 0b10_0000 == 0);
@@ -163,7 +163,7 @@ fn needs_dictionary(header: &[u8]) -> bool {
     id.into_iter().any(|&byte| byte != 0)
 }
 
-/// Bytes of the number of a dictionary.
+/// The size of a dictionary's number in bytes.
 fn dictionary_bytes(descriptor: u8) -> usize {
     match descriptor & 0b11 {
         3 => 4,
@@ -185,7 +185,7 @@ mod tests {
             (&[0x02, 0x38, 0, 1], true),
             (&[0x03, 0x38, 0, 0, 0, 1], true),
             (&[0x03, 0x38, 0, 0, 0, 0, 9], false),
-            // One segment, which has no window in front.
+            // A single segment has no window descriptor.
             (&[0x21, 42, 5], true),
             (&[0x21, 0, 5], false),
             (&[0x20, 200], false),
