@@ -205,18 +205,21 @@ fn member() -> impl Strategy<Value = Part> {
     ];
     // GNU tar writes a link to itself of a file that is named twice.
     let itself = prop::bool::weighted(0.1);
-    let texts = (name(), prop_oneof![20 => target(), 1 => Just(Text::default())], prefix(), itself);
+    // Writers cut a long name for the header's own field.
+    let cut = prop::bool::weighted(0.3);
+    let texts = (name(), prop_oneof![20 => target(), 1 => Just(Text::default())], prefix(), itself, cut);
     (extended, content, texts, magic(), numbers(), (size_off, spelling()), sum()).prop_map(
         |(
             extended,
             (flag, content),
-            (name, target, prefix, itself),
+            (name, target, prefix, itself, cut),
             magic,
             numbers,
             (size_off, size_spelling),
             sum,
         )| {
             // A target where there is none to be is odd, and so is a prefix of a link.
+            let name = cut_name(&extended).filter(|_| cut).unwrap_or(name);
             let target = match flag {
                 b'1' if itself => name.clone(),
                 b'1' | b'2' => target,
@@ -226,6 +229,19 @@ fn member() -> impl Strategy<Value = Part> {
             Part::Member { extended, header, content }
         },
     )
+}
+
+/// What fits into a header of the name that an extended header has.
+fn cut_name(extended: &[Extended]) -> Option<Text> {
+    let names = extended.iter().filter_map(|header| match header {
+        Extended::Long { flag: b'L', text } => text.0.split(|&byte| byte == 0).next(),
+        Extended::Records { flag: b'x', records, .. } => records.iter().find_map(|record| match record {
+            Record { key: "path", value: Value::Text(text), .. } => Some(&text.0[..]),
+            _ => None,
+        }),
+        _ => None,
+    });
+    names.last().map(|name| text(&name[..name.len().min(100)]))
 }
 
 fn extended() -> impl Strategy<Value = Extended> {
@@ -246,8 +262,10 @@ fn extended() -> impl Strategy<Value = Extended> {
     ]
 }
 
+/// The name of a directory, or of a file; cut for a header it ends with a slash.
 fn long_name(length: usize) -> Text {
-    text("long/".repeat(length / 5))
+    let name = "long/".repeat(length / 5);
+    text(if length.is_multiple_of(2) { &name } else { name.trim_end_matches('/') })
 }
 
 fn global() -> impl Strategy<Value = Record> {

@@ -63,8 +63,12 @@ pub(crate) const EXCEPTIONS: &[TreeException] = &[
         name: "umoci-aufs-bookkeeping",
         reason: "unpacks AUFS bookkeeping as if it were files of the image",
         applies: |difference| {
-            let mut parts = difference.path.split(|&byte| byte == b'/');
-            difference.ours.is_none() && parts.any(|part| part.starts_with(b".wh..wh."))
+            let is_bookkeeping =
+                |name: &[u8]| name.split(|&byte| byte == b'/').any(|part| part.starts_with(b".wh..wh."));
+            // Its parents are made for it, too.
+            let mut below = difference.entries.iter().filter(|entry| is_below(&entry.name, difference.path));
+            difference.ours.is_none()
+                && (is_bookkeeping(difference.path) || below.any(|entry| is_bookkeeping(&entry.name)))
         },
     },
     TreeException {
