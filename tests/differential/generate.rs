@@ -233,7 +233,7 @@ fn member() -> impl Strategy<Value = Part> {
 
 /// What fits into a header of the name that an extended header has.
 fn cut_name(extended: &[Extended]) -> Option<Text> {
-    let names = extended.iter().filter_map(|header| match header {
+    let mut names = extended.iter().filter_map(|header| match header {
         Extended::Long { flag: b'L', text } => text.0.split(|&byte| byte == 0).next(),
         Extended::Records { flag: b'x', records, .. } => records.iter().find_map(|record| match record {
             Record { key: "path", value: Value::Text(text), .. } => Some(&text.0[..]),
@@ -241,7 +241,7 @@ fn cut_name(extended: &[Extended]) -> Option<Text> {
         }),
         _ => None,
     });
-    names.last().map(|name| text(&name[..name.len().min(100)]))
+    names.next_back().map(|name| text(&name[..name.len().min(100)]))
 }
 
 fn extended() -> impl Strategy<Value = Extended> {

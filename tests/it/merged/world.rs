@@ -15,7 +15,7 @@ fn images() -> std::path::PathBuf {
 
 pub(super) fn selected() -> Selected {
     let image = Image::open(&open(&images().join("world"))).unwrap();
-    image.select(&Selector::host().reference("latest")).unwrap()
+    image.select(&Selector::host().with_reference("latest")).unwrap()
 }
 
 pub(super) fn listed() -> Listing {
