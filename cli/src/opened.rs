@@ -3,9 +3,10 @@
 #![expect(clippy::disallowed_methods, reason = "the user who types a path has the authority over it")]
 
 use crate::elsewhere;
-use crate::tell::Failure;
+use crate::tell::{self, Failure};
 use cap_std::ambient_authority;
 use cap_std::fs::Dir;
+use layercage::error::Escaped;
 use layercage::image::ImageForm;
 use std::ffi::OsStr;
 use std::fs::File;
@@ -48,6 +49,9 @@ impl Opened {
             && Self::find_named(name)?.is_some()
         {
             return Err(elsewhere::digest_behind(path));
+        }
+        if let Some(tag) = bytes.strip_prefix(b"-:") {
+            return Err(Failure::usage(tell::no_tag(&Escaped::whole(tag).unquoted())));
         }
         Err(elsewhere::failure(path).unwrap_or_else(|| {
             let nowhere = Self::open(path).err().unwrap_or_else(|| io::ErrorKind::NotFound.into());

@@ -234,7 +234,7 @@ fn unparsed_text(error: &clap::Error, arguments: impl Iterator<Item = OsString>)
     if let Some(tag) = arguments.iter().find_map(|argument| argument.strip_prefix("-:"))
         && error.kind() == ErrorKind::UnknownArgument
     {
-        return format!("error: standard input takes no tag behind `-`; `--ref {tag} -` selects by name");
+        return format!("error: {}", no_tag(tag));
     }
     // The escaped arguments are parsed again. They fail in the same way, unless the escaped bytes were the problem.
     let text = match Arguments::try_parse_from(arguments) {
@@ -243,6 +243,11 @@ fn unparsed_text(error: &clap::Error, arguments: impl Iterator<Item = OsString>)
     };
     let is_text = |char: char| char == '\n' || !char.is_control();
     text.trim_end().chars().map(|char| if is_text(char) { char } else { char::REPLACEMENT_CHARACTER }).collect()
+}
+
+/// Says that standard input takes no tag.
+pub(crate) fn no_tag(tag: &str) -> String {
+    format!("standard input takes no tag behind `-`; `--ref {tag} -` selects by name")
 }
 
 /// A path or another argument in a message: whole, with everything escaped that could control a terminal. Others may have

@@ -116,11 +116,7 @@ fn images_without_names_are_chosen_by_image_id_and_by_position() {
             "[pinned-manifest-missing]",
         ),
         (&["--manifest-digest", &whole, "a.tar"], 3, "it is an image ID"),
-        (
-            &["--manifest-digest", &whole, "a.tar"],
-            3,
-            "help: check the digest, or fetch the image that it names: `--image-id",
-        ),
+        (&["--manifest-digest", &whole, "a.tar"], 3, "help: `--image-id"),
         (&["--manifest-digest", &absent, "a.tar"], 3, "`--image-id ID` selects by the image ID"),
         (
             &[&format!("a.tar:x:1@{absent}")],

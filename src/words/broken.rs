@@ -2,7 +2,7 @@
 
 use super::name::PSEUDO_LINKS;
 use super::rule::{Quirk, Row, Violation};
-use super::rule_data::ArchiveBytes;
+use super::rule_data::{ArchiveBytes, FoundInstead};
 use super::{Escaped, Position, Preset, Verdict};
 use std::fmt::{self, Display};
 
@@ -31,6 +31,12 @@ impl Rule {
             }
             Self::Violation(Violation::NotATar { found }) => Some(found.advice()),
             Self::Violation(Violation::NotAnImage { because }) => because.advice.or(self.row().advice),
+            // The remedy says all.
+            Self::Violation(Violation::PinnedManifestMissing { found, .. })
+                if !matches!(found, FoundInstead::Others(_)) =>
+            {
+                None
+            }
             Self::Quirk(Quirk::UnmarkedEnd { bytes: ArchiveBytes(0) }) => {
                 Some("the file is empty: write or fetch it again. An empty layer is accepted with its digest")
             }

@@ -44,6 +44,12 @@ pub(crate) const CASES: &[Case] = &[
     // Which image.
     ("a tag that the image does not have", &["unpack", "app:v2", "rootfs"], image),
     ("a platform that the image does not have", &["unpack", "--platform", "linux/s390x", "app", "rootfs"], image),
+    ("two images, and none is named", &["unpack", "--platform", "linux/amd64", "app.tar", "rootfs"], saved),
+    ("the digest of a manifest for an image that has none", &["unpack", "--manifest-digest", ZEROS, "app.tar", "rootfs"], saved),
+    ("an image layout of another version", &["unpack", "app", "rootfs"], |at| {
+        fs::create_dir(at.join("app")).unwrap();
+        put(at, "app/oci-layout", br#"{"imageLayoutVersion":"2.0.0"}"#);
+    }),
     ("a path that is not there", &["unpack", "ap", "rootfs"], |_| ()),
     ("a digest that was cut", &["unpack", "--manifest-digest", "sha256:12ab", "app", "rootfs"], image),
     ("an image without one of its blobs", &["unpack", "app", "rootfs"], |at| {
@@ -85,6 +91,7 @@ pub(crate) const CASES: &[Case] = &[
     ("a digest behind a tag", &["unpack", "app:latest@sha256:12ab", "rootfs"], image),
     ("a digest behind a path", &["check", "app@sha256:12ab"], image),
     ("a tag behind standard input", &["unpack", "-:latest", "rootfs"], |_| ()),
+    ("the same behind two dashes", &["unpack", "--", "-:latest", "rootfs"], |_| ()),
     ("a directory in place of a layer", &["apply", "root", "root"], |_| ()),
     ("the same, checked", &["check", "--as", "layer", "root"], |_| ()),
     ("a file in place of the directory to change", &["apply", "root", "layer.tar"], |at| put(at, "layer.tar", &tar(&[]))),

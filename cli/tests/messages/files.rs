@@ -90,6 +90,29 @@ pub(crate) fn image_layer() -> Vec<u8> {
     tar(&[("etc/motd", b"hello")])
 }
 
+/// The configuration of an image for linux/amd64.
+fn config(layer: &[u8], comment: &str) -> Vec<u8> {
+    let diff_id = hex(layer);
+    let config = format!(
+        r#"{{"architecture":"amd64","os":"linux","comment":"{comment}","rootfs":{{"type":"layers","diff_ids":["sha256:{diff_id}"]}}}}"#
+    );
+    config.into_bytes()
+}
+
+/// An archive `app.tar` of two images, as `docker save` wrote it before Docker 25.
+pub(crate) fn saved(at: &Path) {
+    let layer = image_layer();
+    let (one, two) = (config(&layer, "one"), config(&layer, "two"));
+    let names = [format!("{}.json", hex(&one)), format!("{}.json", hex(&two))];
+    let list = format!(
+        r#"[{{"Config":"{}","RepoTags":["app:1"],"Layers":["l/layer.tar"]}},{{"Config":"{}","RepoTags":["app:2"],"Layers":["l/layer.tar"]}}]"#,
+        names[0], names[1]
+    );
+    let members: [(&str, &[u8]); 4] =
+        [(&names[0], &one), (&names[1], &two), ("l/layer.tar", &layer), ("manifest.json", list.as_bytes())];
+    put(at, "app.tar", &tar(&members));
+}
+
 /// A layout `app` of one image `latest` for linux/amd64.
 pub(crate) fn image(at: &Path) {
     image_of(at, &image_layer());
@@ -102,13 +125,9 @@ pub(crate) fn image_of(at: &Path, layer: &[u8]) {
         put(&at.join("app/blobs/sha256"), &hex(bytes), bytes);
         format!(r#""digest":"sha256:{}","size":{}"#, hex(bytes), bytes.len())
     };
-    let diff_id = hex(layer);
-    let config = format!(
-        r#"{{"architecture":"amd64","os":"linux","rootfs":{{"type":"layers","diff_ids":["sha256:{diff_id}"]}}}}"#
-    );
     let manifest = format!(
         r#"{{"schemaVersion":2,"config":{{"mediaType":"application/vnd.oci.image.config.v1+json",{}}},"layers":[{{"mediaType":"application/vnd.oci.image.layer.v1.tar",{}}}]}}"#,
-        blob(config.as_bytes()),
+        blob(&config(layer, "")),
         blob(layer)
     );
     let index = format!(
