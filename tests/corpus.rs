@@ -6,13 +6,17 @@
 
 #[path = "../corpus/mod.rs"]
 mod corpus;
+#[allow(dead_code, reason = "the other tests need the rest")]
+#[path = "it/support/tree.rs"]
+mod tree;
 
 use cap_std::{ambient_authority, fs::Dir};
 use corpus::{Case, Expected, Fact, Told};
 use layercage::audit::{Audit, Finding, Lower, Observer};
+use layercage::merged::Merger;
 use layercage::policy::{Devices, Preset};
 use layercage::rules::{Limit, QuirkRule, ViolationRule};
-use layercage::{Applied, Digest, Error, Layer, Limits, Policy, Rootfs, Unpacker};
+use layercage::{Applied, Digest, Error, Layer, Limits, Policy, Rootfs, Sink, Staged, Unpacker};
 use sha2::{Digest as _, Sha256};
 use std::collections::BTreeSet;
 use std::fmt::Write;
@@ -137,6 +141,13 @@ fn an_audit_finds_what_the_bytes_show() {
 #[test]
 fn an_audit_with_a_tree_finds_what_applying_finds() {
     let failures: Vec<_> = corpus::all().iter().filter_map(audit_with_tree).collect();
+    assert!(failures.is_empty(), "{} failures\n{}", failures.len(), failures.join("\n"));
+}
+
+#[test]
+fn merging_a_case_ends_as_applying_does_and_makes_the_same_tree() {
+    let runs = |case| [Preset::Default, Preset::Compatible, Preset::Paranoid].map(|preset| merge(case, preset));
+    let failures: Vec<_> = corpus::all().iter().flat_map(runs).flatten().collect();
     assert!(failures.is_empty(), "{} failures\n{}", failures.len(), failures.join("\n"));
 }
 
@@ -365,6 +376,42 @@ fn apply(case: &Case, policy: &Policy, root: &Path) -> Result<Applied, Error> {
     }
     let unpacker = Unpacker::new(policy.clone()).with_limits(limits(case)).with_scratch(root);
     unpacker.apply(told(case), &mut rootfs)
+}
+
+/// Applies a case to a staged tree and merges it, and says what differs.
+fn merge(case: &Case, preset: Preset) -> Option<String> {
+    let place = tempfile::tempdir().unwrap();
+    let directory = Dir::open_ambient_dir(place.path(), ambient_authority()).unwrap();
+    let mut staged = Staged::beside(&directory, "rootfs").unwrap();
+    let mut merger = Merger::new();
+    let applied = apply_staged(case, preset, staged.rootfs());
+    let merged = apply_staged(case, preset, &mut merger);
+    if applied != merged {
+        return Some(format!("{}: ({preset}): applied {applied:?}, merged {merged:?}", case.name));
+    }
+    if applied.is_err() {
+        return None;
+    }
+    staged.commit_unproven().unwrap();
+    let rootfs = place.path().join("rootfs");
+    let expected = tree::comparable(tree::list(&rootfs));
+    unlock(&rootfs);
+    let merged = merger.into_tree().unwrap();
+    let differences = tree::differences(&expected, &tree::comparable(tree::list_merged(&merged)));
+    (!differences.is_empty()).then(|| format!("{} ({preset}):\n{}", case.name, differences.join("\n")))
+}
+
+/// The notes, or the rule and entry that end it.
+fn apply_staged(
+    case: &Case,
+    preset: Preset,
+    sink: &mut impl Sink,
+) -> Result<BTreeSet<&'static str>, (Option<&'static str>, Option<u64>)> {
+    if let Some(lower) = &case.lower {
+        Unpacker::new(Policy::default()).apply(Layer::new(&lower[..]), sink).unwrap();
+    }
+    let applied = Unpacker::new(policy(preset)).with_limits(limits(case)).apply(told(case), sink);
+    applied.map(|applied| notes(&applied)).map_err(|error| (error.rule_id(), error.position().entry))
 }
 
 fn notes(applied: &Applied) -> BTreeSet<&'static str> {

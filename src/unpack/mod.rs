@@ -4,6 +4,8 @@
 mod audit;
 mod blob_bytes;
 #[cfg(feature = "image")]
+mod contents;
+#[cfg(feature = "image")]
 mod image;
 mod image_check;
 mod layer;

@@ -220,6 +220,15 @@ impl<'p> Session<'p> {
         Ok(applied)
     }
 
+    /// Does something with a report of its own. That of the session stays as it is.
+    #[cfg(feature = "image")]
+    pub(super) fn with_own_report<T>(&mut self, act: impl FnOnce(&mut Self) -> T) -> T {
+        let report = std::mem::take(&mut self.report);
+        let result = act(self);
+        self.report = report;
+        result
+    }
+
     /// Adds notes that belong to no layer.
     #[cfg(feature = "image")]
     pub(super) fn add_notes(&mut self, report: Report) {

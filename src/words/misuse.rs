@@ -70,6 +70,9 @@ pub enum Misuse {
     /// ([`Selected::from_documents`](crate::Selected::from_documents)).
     #[error("the layers of this image are not on disk: it was made of a manifest and a configuration alone")]
     LayersElsewhere,
+    /// Content was to be read from another image than the one that a [`MergedTree`](crate::MergedTree) was made of.
+    #[error("the image has other layers than the tree that was merged")]
+    OtherImage,
     /// An image index was given in place of a manifest.
     #[error("this is an image index and not a manifest: choose one of the manifests that it lists")]
     IndexAsManifest,

@@ -19,6 +19,11 @@ impl<'t> Hidden<'t> {
         self.node.path()
     }
 
+    /// Whether it was a regular file.
+    pub fn is_file(&self) -> bool {
+        self.node.is_file()
+    }
+
     /// What was there.
     pub fn kind(&self) -> Kind<'t> {
         self.node.kind()
@@ -48,6 +53,22 @@ impl<'t> Hidden<'t> {
     /// Where that entry begins in the uncompressed layer, in bytes.
     pub fn offset(&self) -> Option<u64> {
         self.node.offset()
+    }
+
+    /// The layer that content and metadata came from. It differs from [`Hidden::layer`] for a hard link to a file of a lower
+    /// layer.
+    pub fn content_layer(&self) -> usize {
+        self.node.content_layer()
+    }
+
+    /// The number of the entry in [that layer](Hidden::content_layer) that has content and metadata.
+    pub fn content_entry(&self) -> Option<u64> {
+        self.node.content_entry()
+    }
+
+    /// A number for the file: of two paths of one tree, hidden or not, it is the same if they are hard links to each other.
+    pub fn inode(&self) -> u32 {
+        self.node.inode()
     }
 
     /// The layer that hid it. It is the same layer if that has another entry for the path.

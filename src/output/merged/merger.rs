@@ -68,7 +68,7 @@ impl Merger {
     /// [`Misuse::Poisoned`] if a layer failed or has not ended.
     pub fn into_tree(self) -> Result<MergedTree, Error> {
         match self.state {
-            State::Idle => Ok(MergedTree::new(self.applier.into_tree(), self.diff_ids)),
+            State::Idle => Ok(MergedTree::new(self.applier.into_tree(), self.limits, self.diff_ids)),
             State::InLayer | State::Failed => Err(Misuse::Poisoned.into()),
         }
     }

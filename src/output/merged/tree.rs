@@ -3,7 +3,7 @@
 use super::hidden::Hidden;
 use super::node::Node;
 use crate::tree::{Follow, Model};
-use crate::words::Digest;
+use crate::words::{Digest, Limits};
 use std::iter::FusedIterator;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
@@ -21,13 +21,15 @@ use std::path::Path;
 #[derive(Debug)]
 pub struct MergedTree {
     model: Model,
+    /// The limits under which the layers were read.
+    limits: Limits,
     diff_ids: Vec<Option<Digest>>,
 }
 
 impl MergedTree {
-    pub(super) fn new(mut model: Model, diff_ids: Vec<Option<Digest>>) -> Self {
+    pub(super) fn new(mut model: Model, limits: Limits, diff_ids: Vec<Option<Digest>>) -> Self {
         model.sort();
-        Self { model, diff_ids }
+        Self { model, limits, diff_ids }
     }
 
     /// The root directory.
@@ -86,6 +88,12 @@ impl MergedTree {
     /// Bytes of memory that it takes.
     pub fn memory_bytes(&self) -> u64 {
         self.model.bytes().unwrap_or(u64::MAX)
+    }
+
+    /// The limits under which the layers were read.
+    #[cfg_attr(not(feature = "image"), expect(dead_code, reason = "only layers of an image can be read again"))]
+    pub(crate) fn limits(&self) -> &Limits {
+        &self.limits
     }
 
     fn node(&self, name: u32) -> Node<'_> {

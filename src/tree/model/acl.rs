@@ -3,6 +3,8 @@
 use crate::words::{Metadata, Xattr};
 
 const ACCESS: &[u8] = b"system.posix_acl_access";
+/// The ACL of new files in a directory.
+pub(super) const DEFAULT: &[u8] = b"system.posix_acl_default";
 /// The version, in front of the entries.
 const VERSION: usize = 4;
 /// A tag, permissions, an id.

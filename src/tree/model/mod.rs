@@ -192,13 +192,9 @@ impl Model {
         done(self.put(at, inode))
     }
 
-    /// Makes something that is not a directory. Linux has none of the extended attributes that layers bring on links, FIFOs
-    /// and devices.
+    /// Makes something that is not a directory.
     fn make_other(&mut self, at: &Place<'_>, kind: Kind, metadata: &Metadata, exactness: Exactness) -> Made {
-        let (metadata, inexact) = match kind {
-            Kind::File { .. } => (metadata.clone(), Inexact::default()),
-            _ => without_xattrs(metadata),
-        };
+        let (metadata, inexact) = settable(kind, metadata);
         if inexact.is_refused_by(exactness) {
             return Made::Undone(inexact);
         }
@@ -239,10 +235,15 @@ impl Model {
     }
 }
 
-fn without_xattrs(metadata: &Metadata) -> (Metadata, Inexact) {
-    let unset = |xattr: &Xattr| UnsetXattr { name: xattr.name.clone(), error: io::ErrorKind::Unsupported.into() };
-    let inexact = Inexact { time: None, xattrs: metadata.xattrs.iter().map(unset).collect() };
-    (Metadata { xattrs: Vec::new(), ..metadata.clone() }, inexact)
+/// The metadata that Linux lets something have that is not a directory. Links, FIFOs and devices have none of the extended
+/// attributes that layers bring, and files have no ACL for new files.
+fn settable(kind: Kind, metadata: &Metadata) -> (Metadata, Inexact) {
+    let is_settable = |xattr: &Xattr| matches!(kind, Kind::File { .. }) && xattr.name != acl::DEFAULT;
+    let (set, unset): (Vec<_>, Vec<_>) = metadata.xattrs.iter().cloned().partition(is_settable);
+    let unset =
+        unset.into_iter().map(|Xattr { name, .. }| UnsetXattr { name, error: io::ErrorKind::Unsupported.into() });
+    let inexact = Inexact { time: None, xattrs: unset.collect() };
+    (Metadata { xattrs: set, ..*metadata }, inexact)
 }
 
 fn done(old: Old) -> Made {

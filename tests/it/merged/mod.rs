@@ -1,6 +1,8 @@
 //! The merged tree is what unpacking makes: in every field, for the real image, for layers made at random and for hostile
 //! ones. Where paths come from, and what is hidden, is as a model says that was written apart.
 
+#[cfg(all(feature = "image", feature = "gzip", feature = "zstd"))]
+mod files;
 mod lookup;
 mod origin;
 mod random;
