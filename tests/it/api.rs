@@ -3,6 +3,7 @@
 mod collect;
 mod macros;
 mod names;
+#[cfg(all(feature = "serde", feature = "sandbox"))]
 mod rustdoc;
 mod surface;
 #[cfg(feature = "image")]

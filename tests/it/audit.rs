@@ -1,6 +1,7 @@
 //! What an audit sees of a tree is what applying meets: the same rules at the same entries, in layers made at random;
 //! and what it does not know it does not say.
 
+use crate::random::cases;
 use crate::support::layer::{LayerBuilder, mode};
 use crate::support::open;
 use crate::support::world::World;
@@ -95,8 +96,8 @@ fn apply(rootfs: &mut Rootfs, layer: &LayerBuilder, limits: &Limits) -> Result<F
 }
 
 /// Applies and audits the same layers, up to the first that is refused. An audit finds what applying meets, no more and no
-/// less, up to the entry that is refused.
-fn agree(layers: &[Vec<Said>], limits: &Limits) -> Result<(), TestCaseError> {
+/// less, up to the entry that is refused. Gives that entry and its rule.
+fn agree(layers: &[Vec<Said>], limits: &Limits) -> Result<Option<(u64, &'static str)>, TestCaseError> {
     let world = World::new();
     let mut rootfs = Rootfs::over(&open(&world.root())).unwrap();
     let mut all = Audit::new(limits.clone()).with_policy(policy()).with_tree(Lower::Nothing);
@@ -116,12 +117,12 @@ fn agree(layers: &[Vec<Said>], limits: &Limits) -> Result<(), TestCaseError> {
                 let before = notes_before(&layers[..number], said, at, limits);
                 let seen_before: Found = seen.into_iter().filter(|(entry, _)| *entry < at).collect();
                 prop_assert_eq!(seen_before, before, "before {:?}: {:?}", refused, said);
-                return Ok(());
+                return Ok(Some(refused));
             }
         }
     }
     prop_assert!(all.has_seen_tree());
-    Ok(())
+    Ok(None)
 }
 
 /// The notes of the entries of a layer before one of them, over these layers.
@@ -135,7 +136,7 @@ fn notes_before(lower: &[Vec<Said>], layer: &[Said], entry: u64, limits: &Limits
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 200, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(cases(200))]
     #[test]
     fn an_audit_with_a_tree_sees_what_applying_meets(
         layers in prop::collection::vec(prop::collection::vec(said(), 1..9), 1..4)
@@ -160,19 +161,17 @@ proptest! {
 fn a_link_that_climbs_may_be_met_sooner_than_the_layer_alone_tells() {
     let link = |name: &str, target: &str| Said::Symlink(name.to_owned(), target.to_owned());
     let opaque = Said::Opaque("a".to_owned());
-    agree(
-        &[vec![link("a", "..")], vec![opaque, link("a", "../../c"), Said::Dir("a/a".to_owned())]],
-        &Limits::default(),
-    )
-    .unwrap();
+    let layers = [vec![link("a", "..")], vec![opaque, link("a", "../../c"), Said::Dir("a/a".to_owned())]];
+    assert_eq!(agree(&layers, &Limits::default()).unwrap(), Some((1, "link-climbs")));
 }
 
 #[test]
 fn a_hard_link_to_itself_meets_the_limit_on_the_way_to_its_target_first() {
     let link = Said::Symlink("c".to_owned(), "a".to_owned());
     let itself = Said::HardLink("c/c".to_owned(), "c/c".to_owned());
-    for most in 0..3 {
-        agree(&[vec![link.clone(), itself.clone()]], &Limits::default().with(Limit::LayerLinkHops, most)).unwrap();
+    for (most, refused) in [(0, (2, "limit")), (1, (2, "limit")), (2, (2, "hard-link-missing"))] {
+        let limits = Limits::default().with(Limit::LayerLinkHops, most);
+        assert_eq!(agree(&[vec![link.clone(), itself.clone()]], &limits).unwrap(), Some(refused), "{most}");
     }
 }
 

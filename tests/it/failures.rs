@@ -186,21 +186,24 @@ fn meets_a_mount_while_it_stages() {
         return;
     }
     let unpacker = Unpacker::new(Policy::default());
-    // With nothing else in the directory none of it is gone when the mount is met: it goes back.
-    for (lower, goes_back) in [(layer().dir("d/m"), true), (full(), false)] {
+    for lower in [layer().dir("d/m"), full()] {
         let place = tempfile::tempdir().unwrap();
         let mut staged = Staged::beside(&open(place.path()), "rootfs").unwrap();
         let stage = place.path().join(&names(place.path())[0]).join("rootfs");
         unpacker.apply(Layer::new(&lower.build()[..]), staged.rootfs()).unwrap();
         let before = tree::list(&stage);
+        // Names are removed in the order in which the file system lists them. If the mount is the first, nothing of the
+        // directory is gone when it is met: the directory goes back.
+        let goes_back = names(&stage.join("d"))[0] == "m";
         assert!(run("mount", &["-t", "tmpfs", "none", stage.join("d/m").to_str().unwrap()]));
         let new = layer().file("d", b"new").build();
         let refused = unpacker.apply(Layer::new(&new[..]), staged.rootfs()).unwrap_err();
         assert_eq!(refused.rule_id(), Some("mount-crossed"), "{refused}");
-        assert!(run("umount", &["-R", stage.join("d/m").to_str().unwrap()]) || !stage.join("d/m").exists());
-        match stage.join("d").is_dir() {
-            true => assert_same(&before, &tree::list(&stage), "it went back"),
-            false => assert_eq!((fs::read(stage.join("d")).unwrap(), goes_back), (b"new".to_vec(), false)),
+        if goes_back {
+            assert!(run("umount", &[stage.join("d/m").to_str().unwrap()]));
+            assert_same(&before, &tree::list(&stage), "it went back");
+        } else {
+            assert_eq!(fs::read(stage.join("d")).unwrap(), b"new");
         }
     }
 }

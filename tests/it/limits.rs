@@ -242,10 +242,16 @@ fn an_audit_refuses_at_the_entry_where_applying_does_by_the_same_limit() {
 fn directories_that_are_there_are_not_implied() {
     let place = tempfile::tempdir().unwrap();
     let mut rootfs = Rootfs::over(&open(place.path())).unwrap();
-    let unpacker = Unpacker::new(Policy::default()).with_limits(Limits::default().with(Limit::ImpliedDirectories, 2));
-    for layer in [LayerBuilder::new().file("a/b/f", b""), LayerBuilder::new().file("a/b/c/d/f", b"").dir("a/b/c")] {
-        unpacker.apply(Layer::new(&layer.build()[..]), &mut rootfs).unwrap();
-    }
+    let mut apply = |most, layer: LayerBuilder| {
+        let unpacker =
+            Unpacker::new(Policy::default()).with_limits(Limits::default().with(Limit::ImpliedDirectories, most));
+        unpacker.apply(Layer::new(&layer.build()[..]), &mut rootfs).map(drop).map_err(|error| error.rule_id().unwrap())
+    };
+    let layer = LayerBuilder::new;
+    assert_eq!(apply(2, layer().file("a/b/f", b"")), Ok(()));
+    // Of the lower layer's two and two of its own, only the latter count.
+    assert_eq!(apply(2, layer().file("a/b/c/d/f", b"").dir("a/b/c")), Ok(()));
+    assert_eq!(apply(1, layer().file("a/b/x/y/f", b"")), Err("limit"));
 }
 
 #[test]

@@ -44,6 +44,7 @@ mod policy;
 mod progress;
 mod pseudo_links;
 mod races;
+mod random;
 mod resolver;
 #[cfg(feature = "sandbox")]
 mod sandbox;

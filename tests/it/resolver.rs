@@ -1,6 +1,7 @@
 //! Names lead where the kernel says that they lead: in a chroot, and to `openat2` with `RESOLVE_IN_ROOT`.
 
 use crate::child;
+use crate::random::cases;
 use crate::support::is_root;
 use crate::support::layer::LayerBuilder;
 use crate::support::world::World;
@@ -201,8 +202,7 @@ fn plant(root: &Path, nodes: &[(String, Option<String>)]) {
 #[test]
 fn names_lead_where_the_kernel_says() {
     let mut chroot = is_root("a chroot (openat2 is asked all the same)").then(Chroot::start);
-    let cases = ProptestConfig { cases: 250, failure_persistence: None, ..ProptestConfig::default() };
-    let mut runner = proptest::test_runner::TestRunner::new(cases);
+    let mut runner = proptest::test_runner::TestRunner::new(cases(250));
     let chroot = std::cell::RefCell::new(&mut chroot);
     let strategy = (tree(), prop::collection::vec(path(), 1..8));
     let result = runner.run(&strategy, |(nodes, probes)| {

@@ -1,5 +1,6 @@
 //! Ways that lead through links: what is remembered of the last one makes no difference.
 
+use crate::random::cases;
 use crate::support::layer::LayerBuilder;
 use crate::support::tree;
 use crate::support::world::World;
@@ -77,7 +78,7 @@ fn archive(steps: &[Step], forgetful: bool) -> LayerBuilder {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 64, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(cases(64))]
 
     #[test]
     fn what_is_remembered_of_a_way_makes_no_difference(links in links(), steps in steps()) {

@@ -1,6 +1,7 @@
 //! What well-formed whiteouts mean: by example, and as a property against a model.
 
 use crate::model::{self, Node, Said, Tree};
+use crate::random::cases;
 use crate::support::layer::{Attributes, LayerBuilder, mode};
 use crate::support::tree::{self, Listing};
 use crate::support::world::World;
@@ -366,7 +367,7 @@ fn found(world: &World) -> Listing {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 150, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(cases(150))]
 
     #[test]
     fn any_order_of_the_markers_gives_the_tree_of_the_model(sketches in prop::collection::vec(sketch(), 1..4)) {
