@@ -81,11 +81,13 @@ fn changes_are_read_without_anything_that_writes() {
     let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
     encoder.write_all(&plain).unwrap();
     let blob = encoder.finish().unwrap();
-    if Format::Gzip.is_supported() {
+    assert_eq!(Format::Gzip.is_supported(), cfg!(feature = "gzip"));
+    if cfg!(feature = "gzip") {
         let (of_gzip, checked) = changes(&blob);
         assert_eq!((of_gzip, checked.diff_id()), (of_plain, diff_id));
     } else {
         let error = LayerStream::open(&blob[..], Expected::unchecked(), &Limits::default()).unwrap_err();
         assert!(error.to_string().contains("without its feature `gzip`"), "{error}");
+        assert_eq!(error.advice(), Some("build layercage with its feature `gzip`, or decompress the data"));
     }
 }

@@ -1,7 +1,7 @@
 //! How a blob is compressed, by its first bytes.
 
 use super::magic;
-use crate::words::{Violation, named};
+use crate::words::{Because, Violation, named};
 
 /// How a layer is compressed. The first bytes decide, not the media type.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -33,13 +33,20 @@ impl Format {
         self.missing_feature().is_none()
     }
 
-    /// The name of a format that is not built in, for messages.
-    fn missing_feature(self) -> Option<&'static str> {
-        match self {
-            Self::Gzip if cfg!(not(feature = "gzip")) => Some("gzip (layercage is built without its feature `gzip`)"),
-            Self::Zstd if cfg!(not(feature = "zstd")) => Some("zstd (layercage is built without its feature `zstd`)"),
-            _ => None,
-        }
+    /// What to say about a format that is not built in, and what to do about it.
+    fn missing_feature(self) -> Option<Because> {
+        let (what, advice) = match self {
+            Self::Gzip if cfg!(not(feature = "gzip")) => (
+                "gzip (layercage is built without its feature `gzip`)",
+                "build layercage with its feature `gzip`, or decompress the data",
+            ),
+            Self::Zstd if cfg!(not(feature = "zstd")) => (
+                "zstd (layercage is built without its feature `zstd`)",
+                "build layercage with its feature `zstd`, or decompress the data",
+            ),
+            _ => return None,
+        };
+        Some(Because { advice: Some(advice), ..what.into() })
     }
 
     /// Refuses a format that is not built in.
@@ -54,7 +61,8 @@ impl Format {
             [0x28, 0xb5, 0x2f, 0xfd, ..] | [0x50..=0x5f, 0x2a, 0x4d, 0x18, ..] => return Ok(Self::Zstd),
             _ => {}
         }
-        magic::compression(first).map_or(Ok(Self::Plain), |format| Err(Violation::Compression { format }))
+        magic::compression(first)
+            .map_or(Ok(Self::Plain), |format| Err(Violation::Compression { format: format.into() }))
     }
 }
 
@@ -92,7 +100,7 @@ mod tests {
             (b"\x1f\x9d\x90", Err("compress")),
         ];
         for (first, expected) in rows {
-            let expected = expected.map_err(|format| Violation::Compression { format });
+            let expected = expected.map_err(|format| Violation::Compression { format: format.into() });
             assert_eq!(Format::of(first), expected, "{}", first.escape_ascii());
         }
     }

@@ -50,7 +50,7 @@ impl<R: Read> ZstdDecoder<R> {
                 let window = window_bytes(header).ok_or_else(|| refusal(Violation::Truncated))?;
                 self.limits.check(Limit::ZstdWindowBytes, window).map_err(refusal)?;
                 if needs_dictionary(header) {
-                    return Err(refusal(Violation::Compression { format: "zstd with a dictionary" }));
+                    return Err(refusal(Violation::Compression { format: "zstd with a dictionary".into() }));
                 }
                 self.decoder.reinit()?;
                 State::Frame

@@ -30,7 +30,9 @@ impl Rule {
                 Some("the data of an AUFS pseudo-link is in the same layer: the layer is incomplete, write it again")
             }
             Self::Violation(Violation::NotATar { found }) => Some(found.advice()),
-            Self::Violation(Violation::NotAnImage { because }) => because.advice.or(self.row().advice),
+            Self::Violation(Violation::NotAnImage { because } | Violation::Compression { format: because }) => {
+                because.advice.or(self.row().advice)
+            }
             // The remedy says all.
             Self::Violation(Violation::PinnedManifestMissing { found, .. })
                 if !matches!(found, FoundInstead::Others(_)) =>

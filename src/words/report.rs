@@ -148,7 +148,7 @@ mod tests {
 
     #[test]
     fn a_place_that_is_not_known_leaves_no_gap() {
-        let violation = Violation::Compression { format: "xz" };
+        let violation = Violation::Compression { format: "xz".into() };
         let finding = |position| Finding { rule: Rule::Violation(violation.clone()), position }.to_string();
         let sentence = "unsupported compression: format xz";
         assert_eq!(finding(Position::default()), format!("[compression]: {sentence}"));

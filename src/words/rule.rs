@@ -359,7 +359,7 @@ rules! {
         "truncated" Truncated "the archive is truncated"
             advice "the copy is incomplete: fetch it again";
         "lone-zero-block" LoneZeroBlock "one zero block stands in the middle of the archive, and readers differ on whether the archive ends there";
-        "compression" Compression { format: &'static str } "unsupported compression"
+        "compression" Compression { format: Because } "unsupported compression"
             advice "decompress it, or compress it with gzip or zstd";
         "two-formats" TwoFormats { format: &'static str } "the compressed data also begins with a valid tar header, and readers differ on which format it is";
         "compression-corrupt" CompressionCorrupt { format: &'static str } "the compressed data is damaged"

@@ -51,7 +51,7 @@ impl Display for ArchiveBytes {
     }
 }
 
-/// Why something is not an image, and what to do about it if that is known.
+/// Why something is not an image or cannot be decompressed, and what to do about it if that is known.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Because {
     /// What is there, or is missing.

@@ -303,6 +303,12 @@ fn a_format_that_is_not_built_in_is_refused_with_the_name_of_its_feature() {
         let error = unpack(blob).unwrap_err();
         let names_feature = error.to_string().contains(&format!("without its feature `{format}`"));
         assert_eq!(names_feature, !format.is_supported(), "{error}");
+        let advice = error.advice().unwrap();
+        assert_eq!(
+            advice.starts_with(&format!("build layercage with its feature `{format}`")),
+            names_feature,
+            "{advice}"
+        );
         assert_eq!(rule(Err(error)), Some(if format.is_supported() { "truncated" } else { "compression" }));
     }
 }
