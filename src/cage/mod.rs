@@ -40,5 +40,5 @@ mod tree;
 #[cfg(feature = "image")]
 pub(crate) use open::{NotOpened, open_directory, open_inside, open_regular};
 pub(crate) use spool::create_spool;
-pub(crate) use stage::Stage;
+pub(crate) use stage::{Contents, Stage};
 pub(crate) use state::{Cage, Exposure};

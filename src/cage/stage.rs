@@ -28,6 +28,21 @@ const PAUSES: [u64; 10] = [1, 2, 4, 8, 16, 32, 64, 128, 256, 512];
 /// The tree's name in the staging directory.
 const TREE: &[u8] = b"rootfs";
 
+/// The name of the root filesystem in a bundle.
+const ROOTFS: &[u8] = b"rootfs";
+
+/// The name of the configuration in a bundle (runtime-spec, bundle.md).
+const CONFIG: &[u8] = b"config.json";
+
+/// What gets the name of the target.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Contents<'a> {
+    /// The root filesystem.
+    Rootfs,
+    /// A directory of mode 0700 that holds the root filesystem, as `rootfs`, and a configuration.
+    Bundle { config: &'a [u8] },
+}
+
 /// A staging directory beside its target; removed when dropped before [`Stage::commit`].
 ///
 /// It is locked while it is used. If it is not locked, its run is dead, and the next run removes it. It belongs to us,
@@ -40,21 +55,23 @@ pub(crate) struct Stage {
     caller: Caller,
     /// The directory around the tree.
     claim: Claim,
-    /// `None` as soon as it is dropped.
+    /// What gets the target's name. `None` as soon as it is dropped.
     tree: Option<OwnedFd>,
+    /// The root filesystem in it, if the tree is not one itself.
+    inner: Option<OwnedFd>,
     /// Reserved descriptors, closed before the removal.
     reserve: Vec<OwnedFd>,
 }
 
 impl Stage {
     /// Creates a staging directory in `parent` for a target of the name `target`. Removes those that dead runs left.
-    pub(crate) fn beside(parent: BorrowedFd<'_>, target: &[u8]) -> Result<Self, Error> {
+    pub(crate) fn beside(parent: BorrowedFd<'_>, target: &[u8], contents: Contents<'_>) -> Result<Self, Error> {
         let target = match Component::parse(target) {
             Ok(component) => component.as_bytes(),
             Err(_) => return Err(Misuse::NotAComponent { name: Escaped::new(target) }.into()),
         };
         words::refuse_reserved(target)?;
-        Self::make(parent, target).map_err(|error| {
+        Self::make(parent, target, contents).map_err(|error| {
             let error = error.about(&format!("to be filled and then called {}", Escaped::new(target)));
             match is_one_of(&error, &[Errno::ACCESS, Errno::PERM]) {
                 true => error.with_advice("the parent directory of the target must be readable and writable for you"),
@@ -63,7 +80,7 @@ impl Stage {
         })
     }
 
-    fn make(parent: BorrowedFd<'_>, target: &[u8]) -> Result<Self, Error> {
+    fn make(parent: BorrowedFd<'_>, target: &[u8], contents: Contents<'_>) -> Result<Self, Error> {
         // The handle of a `cap_std::fs::Dir` is `O_PATH`. Reading the names needs another one.
         let parent = sys::open_directory(parent, b".").at(b".")?;
         let target = Target::find(parent.as_fd(), target)?;
@@ -74,8 +91,8 @@ impl Stage {
         // A failure is ignored: a later run, perhaps with more privileges, tries again.
         claim::each_dead(parent.as_fd(), STAGE, caller, |dead| drop(remove(parent.as_fd(), &dead)))?;
         let claim = Claim::make(parent.as_fd(), STAGE, caller)?;
-        match make_tree(&claim, caller) {
-            Ok(tree) => Ok(Self { parent, target, caller, claim, tree: Some(tree), reserve }),
+        match make_tree(&claim, caller, contents) {
+            Ok((tree, inner)) => Ok(Self { parent, target, caller, claim, tree: Some(tree), inner, reserve }),
             Err(error) => {
                 reserve.clear();
                 let _ = remove(parent.as_fd(), &claim);
@@ -84,9 +101,9 @@ impl Stage {
         }
     }
 
-    /// A cage around the tree.
+    /// A cage around the root filesystem.
     pub(crate) fn cage(&self) -> Result<Cage, Error> {
-        let mut cage = Cage::over(self.tree()?, Exposure::Staged)?;
+        let mut cage = Cage::over(self.rootfs()?, Exposure::Staged)?;
         cage.stage = Some(sys::duplicate(self.claim.directory.as_fd()).at(&self.claim.name)?);
         let root = cage.root_directory();
         // The root is implied until an entry names it.
@@ -94,13 +111,9 @@ impl Stage {
         Ok(cage)
     }
 
-    /// Whether a cage is around the tree and not around some other directory.
+    /// Whether a cage is around the root filesystem and not around some other directory.
     pub(crate) fn is_root_of(&self, cage: &Cage) -> Result<bool, Error> {
-        Ok(self.tree_identity()? == cage.root.status.identity)
-    }
-
-    fn tree_identity(&self) -> Result<(u64, u64), Error> {
-        Ok(sys::status(self.tree()?).at(self.target.name())?.identity)
+        Ok(sys::status(self.rootfs()?).at(self.target.name())?.identity == cage.root.status.identity)
     }
 
     /// Gives the tree its name, unless another process has taken that name.
@@ -149,6 +162,10 @@ impl Stage {
         Ok(())
     }
 
+    fn rootfs(&self) -> Result<BorrowedFd<'_>, Error> {
+        self.inner.as_ref().map_or_else(|| self.tree(), |inner| Ok(inner.as_fd()))
+    }
+
     fn tree(&self) -> Result<BorrowedFd<'_>, Error> {
         self.tree.as_ref().map(AsFd::as_fd).ok_or(Error::bug("a stage was used after it was dropped"))
     }
@@ -157,6 +174,7 @@ impl Stage {
 impl Drop for Stage {
     fn drop(&mut self) {
         self.tree = None;
+        self.inner = None;
         self.reserve.clear();
         let mut pauses = PAUSES.iter();
         // Leftovers are removed by the next run …
@@ -170,11 +188,30 @@ impl Drop for Stage {
     }
 }
 
-/// Creates the directory of the tree. It inherits no ACL from the directory around the target.
-fn make_tree(claim: &Claim, caller: Caller) -> Result<OwnedFd, Error> {
+/// Creates the directory of the tree, and what a bundle holds. Returns the root filesystem in it, if it is another one.
+/// The directory inherits no ACL from the directory around the target.
+fn make_tree(claim: &Claim, caller: Caller, contents: Contents<'_>) -> Result<(OwnedFd, Option<OwnedFd>), Error> {
     let stage = claim.directory.as_fd();
     strip_acls(stage)?;
-    target::make_directory(stage, TREE, caller)
+    let tree = target::make_directory(stage, TREE, caller)?;
+    let inner = match contents {
+        Contents::Rootfs => None,
+        Contents::Bundle { config } => {
+            write_file(tree.as_fd(), CONFIG, config)?;
+            Some(target::make_directory(tree.as_fd(), ROOTFS, caller)?)
+        }
+    };
+    Ok((tree, inner))
+}
+
+/// Writes a new file.
+fn write_file(at: BorrowedFd<'_>, name: &[u8], mut bytes: &[u8]) -> Result<(), Error> {
+    let file = sys::create_file(at, name).at(name)?;
+    while !bytes.is_empty() {
+        let written = sys::write(file.as_fd(), bytes).at(name)?;
+        bytes = bytes.get(written..).unwrap_or_default();
+    }
+    Ok(())
 }
 
 /// Removes the tree through the handle of the staging directory, and then that directory by its name. Anything that

@@ -42,7 +42,7 @@ impl Session<'_> {
     /// The first refusal, with its position; [`Misuse::TargetExists`](crate::error::Misuse::TargetExists);
     /// [`Misuse::Cancelled`](crate::error::Misuse::Cancelled); a failure of the system.
     pub fn unpack(self, image: &Selected, parent: impl AsFd, name: impl AsRef<OsStr>) -> Result<Report, Error> {
-        self.unpack_numbered(image, numbered(image, stored(image)), parent, name)
+        self.unpack_staged(image, numbered(image, stored(image)), || Staged::beside(parent, name))
     }
 
     /// Unpacks an image like [`Session::unpack`], but with readers from the caller: downloads, for instance. `open` is
@@ -59,18 +59,33 @@ impl Session<'_> {
         name: impl AsRef<OsStr>,
     ) -> Result<Report, Error> {
         let layers = numbered_from(image, self.unpacker().readers(), open);
-        self.unpack_numbered(image, layers, parent, name)
+        self.unpack_staged(image, layers, || Staged::beside(parent, name))
     }
 
-    fn unpack_numbered<R: Read + Send>(
+    /// Unpacks an image as the bundle `name` in `parent`, with this `config.json`: see [`Staged::bundle`]. Otherwise it
+    /// does what [`Session::unpack`] does.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Session::unpack`].
+    pub fn unpack_bundle(
+        self,
+        image: &Selected,
+        parent: impl AsFd,
+        name: impl AsRef<OsStr>,
+        config: &[u8],
+    ) -> Result<Report, Error> {
+        self.unpack_staged(image, numbered(image, stored(image)), || Staged::bundle(parent, name, config))
+    }
+
+    fn unpack_staged<R: Read + Send>(
         mut self,
         image: &Selected,
         layers: impl Iterator<Item = Result<Layer<R>, Error>> + Send,
-        parent: impl AsFd,
-        name: impl AsRef<OsStr>,
+        stage: impl FnOnce() -> Result<Staged, Error>,
     ) -> Result<Report, Error> {
         self.judge_image(image)?;
-        let mut staged = Staged::beside(parent, name)?.with_durability(self.unpacker().policy().durability());
+        let mut staged = stage()?.with_durability(self.unpacker().policy().durability());
         let applied = self.apply_layers(image, layers, staged.rootfs());
         // What was applied goes with the staging directory.
         let checked = applied.map_err(Error::without_effect)?;

@@ -1,10 +1,12 @@
 //! A tree that becomes visible in one step, after all its layers were verified.
 
-use crate::cage::Stage;
+use crate::cage::{Contents, Stage};
 use crate::output::Rootfs;
 use crate::read::{Blob, Verified};
 use crate::words::{Durability, Error, Misuse};
-use std::os::fd::AsFd;
+use std::ffi::OsStr;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::ffi::OsStrExt;
 
 /// A root filesystem that is filled in a staging directory, and becomes visible on [`Staged::commit`]. If it is dropped
 /// before, it leaves nothing behind.
@@ -48,9 +50,25 @@ impl Staged {
     /// [`Misuse::TargetExists`] if the name is taken by anything but an empty directory: its
     /// [`Occupant`](crate::error::Occupant) says by what. [`Misuse::NotAComponent`], [`Misuse::ReservedName`], and system
     /// errors.
-    pub fn beside(parent: impl AsFd, name: impl AsRef<std::ffi::OsStr>) -> Result<Self, Error> {
-        use std::os::unix::ffi::OsStrExt;
-        let stage = Stage::beside(parent.as_fd(), name.as_ref().as_bytes())?;
+    pub fn beside(parent: impl AsFd, name: impl AsRef<OsStr>) -> Result<Self, Error> {
+        Self::with(Contents::Rootfs, parent.as_fd(), name.as_ref())
+    }
+
+    /// Creates a staging directory in `parent` for a bundle that will be called `name` there: a directory with the tree,
+    /// as `rootfs`, and this `config.json`. A container runtime starts it (runtime-spec, bundle.md).
+    ///
+    /// Only its owner may enter the bundle (mode 0700): other users of the machine cannot run the setuid programs of the
+    /// image.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Staged::beside`].
+    pub fn bundle(parent: impl AsFd, name: impl AsRef<OsStr>, config: &[u8]) -> Result<Self, Error> {
+        Self::with(Contents::Bundle { config }, parent.as_fd(), name.as_ref())
+    }
+
+    fn with(contents: Contents<'_>, parent: BorrowedFd<'_>, name: &OsStr) -> Result<Self, Error> {
+        let stage = Stage::beside(parent, name.as_bytes(), contents)?;
         let rootfs = Rootfs::staged(stage.cage()?);
         Ok(Self { stage, rootfs, durability: Durability::default() })
     }

@@ -523,3 +523,31 @@ fn a_tree_without_proofs_is_committed_only_by_a_call_that_says_so() {
     filled("unproven").commit_unproven().unwrap();
     assert_eq!(fs::read(place.path().join("unproven/a")).unwrap(), b"a");
 }
+
+#[test]
+fn a_bundle_appears_as_a_whole_and_only_its_owner_may_enter_it() {
+    let place = tempfile::tempdir().unwrap();
+    let bytes = LayerBuilder::new().file("etc/hostname", b"a\n").dir_with("./", &mode(0o555)).build();
+    let layer = || Layer::new(&bytes[..]).expecting(Expected::unchecked().with_diff_id_alone(digest(&bytes)));
+    let unpacker = Unpacker::new(Policy::default());
+    let mut staged = Staged::bundle(open(place.path()), "bundle", b"{}").unwrap();
+    let proof = unpacker.apply(layer(), staged.rootfs()).unwrap().verified().unwrap();
+    assert!(!place.path().join("bundle").exists());
+    staged.commit(vec![proof]).unwrap();
+
+    let bundle = place.path().join("bundle");
+    assert_eq!(names(place.path()), ["bundle"]);
+    let permissions = |path: &str| fs::metadata(bundle.join(path)).unwrap().permissions().mode() & 0o7777;
+    assert_eq!((permissions("."), permissions("config.json"), permissions("rootfs")), (0o700, 0o600, 0o555));
+    assert_eq!(fs::read(bundle.join("config.json")).unwrap(), b"{}");
+    assert_eq!(fs::read(bundle.join("rootfs/etc/hostname")).unwrap(), b"a\n");
+    assert_eq!(names(&bundle).len(), 2);
+
+    let taken = Staged::bundle(open(place.path()), "bundle", b"{}").unwrap_err();
+    assert!(matches!(taken.misuse(), Some(Misuse::TargetExists { .. })), "{taken}");
+    let mut staged = Staged::bundle(open(place.path()), "other", b"{}").unwrap();
+    unpacker.apply(Layer::new(&bytes[..bytes.len() / 2]), staged.rootfs()).unwrap_err();
+    assert!(matches!(staged.commit_unproven().unwrap_err().misuse(), Some(Misuse::Poisoned)));
+    assert_eq!(names(place.path()), ["bundle"], "a bundle that failed leaves nothing");
+    tree::unlock(&bundle);
+}
