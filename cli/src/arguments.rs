@@ -35,6 +35,13 @@ pub(crate) struct Arguments {
 pub(crate) enum Command {
     /// Unpack an image into a directory that is empty or does not exist yet; if it fails, nothing changes.
     Unpack(Unpack),
+    /// Unpack an image as a bundle that `runc` and `crun` run: BUNDLE/rootfs, and BUNDLE/config.json, which is made from
+    /// the configuration of the image; if it fails, nothing changes.
+    ///
+    /// The conversion is that of image-spec, conversion.md. User names are looked up in the image's own etc/passwd and
+    /// etc/group. Volumes are not mounted. Only you may enter BUNDLE, so that other users cannot run setuid programs of the
+    /// image. Without root, the bundle is for a rootless container, whose only user is its root.
+    Bundle(Bundle),
     /// Apply one layer to an existing directory.
     Apply(Apply),
     /// Read a layer from standard input, and write what the policy makes of it to standard output.
@@ -71,6 +78,31 @@ pub(crate) enum Command {
 #[derive(Debug, Args)]
 pub(crate) struct Unpack {
     #[command(flatten)]
+    pub(crate) source: Source,
+    /// The directory to create. An empty directory of that name is replaced.
+    #[arg(value_name = "ROOTFS")]
+    pub(crate) rootfs: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Bundle {
+    /// The user of the process, by name or number, instead of the user that the image states.
+    #[arg(long, value_name = "USER[:GROUP]")]
+    pub(crate) user: Option<String>,
+    #[command(flatten)]
+    pub(crate) source: Source,
+    /// The directory to create. An empty directory of that name is replaced.
+    #[arg(value_name = "BUNDLE")]
+    pub(crate) directory: PathBuf,
+    /// The command to run instead of the `Cmd` of the image. It is added to the image's `Entrypoint`.
+    #[arg(value_name = "COMMAND", last = true)]
+    pub(crate) command: Vec<String>,
+}
+
+/// The image to unpack, and how.
+#[derive(Debug, Args)]
+pub(crate) struct Source {
+    #[command(flatten)]
     pub(crate) selection: Selection,
     #[command(flatten)]
     pub(crate) judging: Judging,
@@ -81,9 +113,6 @@ pub(crate) struct Unpack {
     /// a position; archives may be compressed; `-` reads one from standard input.
     #[arg(value_name = "IMAGE")]
     pub(crate) image: PathBuf,
-    /// The directory to create. An empty directory of that name is replaced.
-    #[arg(value_name = "ROOTFS")]
-    pub(crate) rootfs: PathBuf,
 }
 
 #[derive(Debug, Args)]

@@ -1,6 +1,7 @@
 //! The command `layercage`: unpacks container images and applies single layers, safely.
 
 mod arguments;
+mod bundle;
 mod elsewhere;
 mod explain;
 mod filter;

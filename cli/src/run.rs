@@ -2,7 +2,8 @@
 
 #![expect(clippy::disallowed_methods, reason = "the user who types a path has the authority over it")]
 
-use crate::arguments::{Apply, Arguments, Command, Input, List, Unpack};
+use crate::arguments::{Apply, Arguments, Bundle, Command, Input, List, Source};
+use crate::bundle;
 use crate::elsewhere;
 use crate::filter;
 use crate::opened::{Opened, Thing, is_reserved, open_directory};
@@ -33,8 +34,13 @@ pub(crate) fn run(arguments: &Arguments) -> Result<u8, Failure> {
     let sandbox = SandboxChoice::asked_for(arguments);
     match &arguments.command {
         Command::Unpack(unpack) => {
-            let done = run_unpack(unpack, sandbox, arguments.json)?;
+            let into = Target::Rootfs(&unpack.rootfs);
+            let done = run_unpack(&unpack.source, into, sandbox, arguments.json)?;
             noted(&done, arguments.json, || format!("{} is in place", shown(&unpack.rootfs)))
+        }
+        Command::Bundle(bundle) => {
+            let done = run_unpack(&bundle.source, Target::Bundle(bundle), sandbox, arguments.json)?;
+            noted(&done, arguments.json, || format!("{} is in place", shown(&bundle.directory)))
         }
         Command::Apply(apply) => {
             let done = run_apply(apply, sandbox, arguments.json)?;
@@ -250,18 +256,38 @@ fn seen(audit: Audit, all: Seen) -> (Audit, Seen) {
     (audit, seen)
 }
 
-fn run_unpack(unpack: &Unpack, sandbox: SandboxChoice, json: bool) -> Result<Done, Failure> {
-    let policy = unpack.working.policy(&unpack.judging).map_err(Failure::usage)?;
-    let (parent, name) = split(&unpack.rootfs)?;
-    let parent = open_directory(parent).map_err(|failure| {
-        failure.with_help("ROOTFS is created in this directory, which must exist and be readable for you".to_owned())
-    })?;
-    let left = || Left::Nothing(unpack.rootfs.clone());
-    let Opened { thing, tag, form } = Opened::find(&unpack.image)?;
-    let selector = unpack.selection.selector(tag.as_deref()).map_err(Failure::usage)?;
-    let jobs = unpack.working.jobs();
+/// What an image is unpacked as.
+#[derive(Clone, Copy)]
+enum Target<'a> {
+    Rootfs(&'a Path),
+    Bundle(&'a Bundle),
+}
+
+impl<'a> Target<'a> {
+    fn path(self) -> &'a Path {
+        match self {
+            Self::Rootfs(path) => path,
+            Self::Bundle(bundle) => &bundle.directory,
+        }
+    }
+
+    fn help(self) -> &'static str {
+        match self {
+            Self::Rootfs(_) => "ROOTFS is created in this directory, which must exist and be readable for you",
+            Self::Bundle(_) => "BUNDLE is created in this directory, which must exist and be readable for you",
+        }
+    }
+}
+
+fn run_unpack(source: &Source, target: Target<'_>, sandbox: SandboxChoice, json: bool) -> Result<Done, Failure> {
+    let policy = source.working.policy(&source.judging).map_err(Failure::usage)?;
+    let (parent, name) = split(target.path())?;
+    let parent = open_directory(parent).map_err(|failure| failure.with_help(target.help().to_owned()))?;
+    let left = || Left::Nothing(target.path().to_owned());
+    let Opened { thing, tag, form } = Opened::find(&source.image)?;
+    let selector = source.selection.selector(tag.as_deref()).map_err(Failure::usage)?;
     let ignored = Ignored::find_out();
-    let limits = unpack.judging.limits();
+    let limits = source.judging.limits();
     let around = Sandbox::for_policy(&policy).write(&parent);
     let is_stream = matches!(thing, Thing::Stream(_));
     let (sandboxed, image) = match thing {
@@ -281,18 +307,22 @@ fn run_unpack(unpack: &Unpack, sandbox: SandboxChoice, json: bool) -> Result<Don
             (sandboxed, archive.and_then(open))
         }
     };
-    let image = require_form(image, form, &unpack.image)?;
+    let image = require_form(image, form, &source.image)?;
     let selected = image.and_then(|image| image.select(&selector));
     let selected = selected.map_err(|error| Failure::refused(error, left()))?;
     // Before this line there is nothing to clean up.
     let signals = Signals::catch(ignored).map_err(Failure::signals)?;
-    let report = Unpacker::new(policy)
-        .with_limits(unpack.judging.limits())
-        .with_jobs(jobs)
-        .session()
-        .with_progress(Watcher::new(&signals, json))
-        .unpack(&selected, &parent, name)
-        .map_err(|error| Failure::ended(error, left(), &signals))?;
+    let ended = |error| Failure::ended(error, left(), &signals);
+    let unpacker = Unpacker::new(policy).with_limits(source.judging.limits()).with_jobs(source.working.jobs());
+    let session = || unpacker.session().with_progress(Watcher::new(&signals, json));
+    let report = match target {
+        Target::Rootfs(_) => session().unpack(&selected, &parent, name).map_err(ended)?,
+        Target::Bundle(bundle) => {
+            let accounts = bundle::accounts(&mut session(), &selected).map_err(ended)?;
+            let config = bundle::config(&selected, &accounts, bundle)?;
+            session().unpack_bundle(&selected, &parent, name, &config).map_err(ended)?
+        }
+    };
     Ok(Done { report, sandboxed, image: Some(selected) })
 }
 

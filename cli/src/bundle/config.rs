@@ -1,0 +1,124 @@
+//! The `config.json` of a bundle, from the configuration of an image (image-spec, conversion.md).
+
+use super::user::User;
+use layercage::image::ImageConfig;
+use oci_spec::OciSpecError;
+use oci_spec::runtime::{LinuxDeviceCgroup, LinuxDeviceCgroupBuilder, Root, RootBuilder, Spec};
+use rustix::process::{Uid, getegid, geteuid};
+use std::collections::HashMap;
+
+/// The search path of a process whose image sets none.
+const PATH: &str = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+/// The prefix of the annotations that conversion.md defines.
+const ANNOTATION: &str = "org.opencontainers.image.";
+
+/// Who starts the runtime.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Starter {
+    Root,
+    /// Another user, who becomes root of a user namespace that has no other ID.
+    Rootless {
+        uid: u32,
+        gid: u32,
+    },
+}
+
+impl Starter {
+    /// The user that runs this command.
+    pub(crate) fn current() -> Self {
+        match geteuid() {
+            Uid::ROOT => Self::Root,
+            uid => Self::Rootless { uid: uid.as_raw(), gid: getegid().as_raw() },
+        }
+    }
+}
+
+/// Converts the configuration of an image. `command` takes the place of the image's `Cmd` unless it is empty. `None` if
+/// there is no program to start.
+pub(crate) fn convert(
+    image: &ImageConfig,
+    user: &User,
+    command: &[String],
+    starter: Starter,
+) -> Result<Option<Vec<u8>>, OciSpecError> {
+    let command = if command.is_empty() { image.cmd() } else { command };
+    let args = [image.entrypoint(), command].concat();
+    if args.is_empty() {
+        return Ok(None);
+    }
+    let mut spec = match starter {
+        Starter::Root => Spec::default(),
+        Starter::Rootless { uid, gid } => rootless(uid, gid),
+    };
+    let root: Root = RootBuilder::default().path("rootfs").readonly(false).build()?;
+    spec.set_root(Some(root)).set_hostname(None).set_annotations(Some(annotations(image)));
+    if let Some(resources) = spec.linux_mut().as_mut().and_then(|linux| linux.resources_mut().as_mut()) {
+        // The runtime adds the devices that every container has.
+        let none: LinuxDeviceCgroup = LinuxDeviceCgroupBuilder::default().allow(false).access("rwm").build()?;
+        resources.set_devices(Some(vec![none]));
+    }
+    if let Some(process) = spec.process_mut() {
+        process.set_args(Some(args)).set_env(Some(environment(image, user)));
+        process.set_cwd(working_directory(image).into());
+        if starter == Starter::Root {
+            let runtime_user = process.user_mut();
+            runtime_user.set_uid(user.uid).set_gid(user.gid);
+            runtime_user.set_additional_gids(Some(user.groups.clone()).filter(|groups| !groups.is_empty()));
+        }
+    }
+    // A `Value` has its members in order, which a map of annotations has not.
+    let mut json = serde_json::to_vec_pretty(&serde_json::to_value(&spec)?)?;
+    json.push(b'\n');
+    Ok(Some(json))
+}
+
+/// The part that depends on the privilege of the starter. In a user namespace, the kernel allows no new mount of control
+/// groups, which `/sys` of the host brings.
+fn rootless(uid: u32, gid: u32) -> Spec {
+    let mut spec = Spec::rootless(uid, gid);
+    if let Some(mounts) = spec.mounts_mut() {
+        mounts.retain(|mount| !mount.destination().starts_with("/sys/"));
+    }
+    spec
+}
+
+/// The working directory, which the runtime needs as an absolute path.
+fn working_directory(image: &ImageConfig) -> String {
+    match image.working_dir().unwrap_or_default() {
+        absolute if absolute.starts_with('/') => absolute.to_owned(),
+        relative => format!("/{relative}"),
+    }
+}
+
+/// The environment of the image, and what a program expects that the image does not set.
+fn environment(image: &ImageConfig, user: &User) -> Vec<String> {
+    let mut environment = image.env().to_vec();
+    let home = user.home.as_deref().unwrap_or("/");
+    for variable in [PATH.to_owned(), format!("HOME={home}")] {
+        let name = variable.split('=').next();
+        if !environment.iter().any(|stated| stated.split('=').next() == name) {
+            environment.push(variable);
+        }
+    }
+    environment
+}
+
+/// The annotations: what the image says of itself, and its labels, which come first where both are there.
+fn annotations(image: &ImageConfig) -> HashMap<String, String> {
+    let ports = image.exposed_ports().iter().map(String::as_str).collect::<Vec<_>>().join(",");
+    let implied = [
+        ("os", image.os()),
+        ("architecture", image.architecture()),
+        ("variant", image.variant()),
+        ("os.version", image.os_version()),
+        ("author", image.author()),
+        ("created", image.created()),
+        ("stopSignal", image.stop_signal()),
+        ("exposedPorts", Some(ports.as_str()).filter(|ports| !ports.is_empty())),
+    ];
+    let implied =
+        implied.into_iter().filter_map(|(name, value)| Some((format!("{ANNOTATION}{name}"), value?.to_owned())));
+    let labels = image.labels().iter().map(|(name, value)| (name.clone(), value.clone()));
+    implied.chain(labels).collect()
+}

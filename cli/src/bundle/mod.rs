@@ -1,0 +1,54 @@
+//! Bundles of the runtime-spec: a root filesystem, and a `config.json` by which a runtime starts it.
+
+mod config;
+mod user;
+
+use crate::arguments::Bundle;
+use crate::tell::{self, Failure};
+use config::{Starter, convert};
+use layercage::image::ImageConfig;
+use layercage::{Error, Selected, Session};
+use std::io::Read;
+use user::Accounts;
+
+/// The bytes of `etc/passwd` and `etc/group` that are read. Larger files are cut, and names behind the cut are unknown.
+const ACCOUNT_BYTES: u64 = 4 << 20;
+
+/// Reads the accounts of an image from its final file system. A link leads where a container would see it.
+pub(crate) fn accounts(session: &mut Session<'_>, image: &Selected) -> Result<Accounts, Error> {
+    let tree = session.merge(image)?;
+    let mut accounts = Accounts::default();
+    for (path, bytes) in [("etc/passwd", &mut accounts.passwd), ("etc/group", &mut accounts.group)] {
+        let Some(file) = tree.get(path).filter(|node| node.is_file()) else { continue };
+        tree.read_files(
+            image,
+            |node| node.inode() == file.inode(),
+            |_, content| {
+                content.take(ACCOUNT_BYTES).read_to_end(bytes)?;
+                Ok(())
+            },
+        )?;
+    }
+    Ok(accounts)
+}
+
+/// The `config.json` of a bundle.
+pub(crate) fn config(image: &Selected, accounts: &Accounts, bundle: &Bundle) -> Result<Vec<u8>, Failure> {
+    let config: ImageConfig = image.image_config().map_err(Failure::read)?;
+    let stated = bundle.user.as_deref().or(config.user()).unwrap_or_default();
+    let user = accounts
+        .resolve(stated)
+        .map_err(|unresolved| Failure::usage(format!("{unresolved}; `--user UID:GID` chooses a user by number")))?;
+    let starter = Starter::current();
+    if starter != Starter::Root && (user.uid, user.gid) != (0, 0) {
+        tell::say(&format_args!(
+            "layercage: note: the image's user is {}:{}, and the bundle's is root: without root, there is no other",
+            user.uid, user.gid
+        ));
+    }
+    let config = convert(&config, &user, &bundle.command, starter);
+    let config =
+        config.map_err(|error| Failure::usage(format!("no config.json can be made of the image's: {error}")))?;
+    let missing = "the image states no program to run; give one: `layercage bundle IMAGE BUNDLE -- PROGRAM`";
+    config.ok_or_else(|| Failure::usage(missing.to_owned()))
+}

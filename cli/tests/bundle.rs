@@ -1,0 +1,197 @@
+//! `layercage bundle`: a directory that a container runtime starts.
+
+#![allow(clippy::disallowed_methods, reason = "tests set up the worlds around the code, and look at them afterwards")]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "tests")]
+
+use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+use std::process::{Command, Output};
+
+const PASSWD: &[u8] = b"root:x:0:0:root:/root:/bin/sh\nweb:x:33:34:web:/var/www:/bin/false\n";
+const GROUP: &[u8] = b"root:x:0:\nweb:x:34:\nmail:x:8:web\n";
+
+type Archive = tar::Builder<Vec<u8>>;
+
+fn add(archive: &mut Archive, name: &str, mode: u32, content: &[u8]) {
+    let mut header = tar::Header::new_gnu();
+    header.set_mode(mode);
+    header.set_size(content.len() as u64);
+    archive.append_data(&mut header, name, content).unwrap();
+}
+
+/// An image of these layers as a layout at `place`/image.
+fn image(place: &Path, container: &Value, layers: impl IntoIterator<Item = Archive>) {
+    let blobs = place.join("image/blobs/sha256");
+    fs::create_dir_all(&blobs).unwrap();
+    let blob = |media_type: &str, bytes: &[u8]| {
+        let hex: String = Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect();
+        fs::write(blobs.join(&hex), bytes).unwrap();
+        let media_type = format!("application/vnd.oci.image.{media_type}");
+        json!({"mediaType": media_type, "digest": format!("sha256:{hex}"), "size": bytes.len()})
+    };
+    let json = |media_type: &str, value: &Value| blob(media_type, value.to_string().as_bytes());
+    let layers = layers.into_iter().map(|layer| blob("layer.v1.tar", &layer.into_inner().unwrap()));
+    let layers: Vec<_> = layers.collect();
+    let diff_ids: Vec<_> = layers.iter().map(|layer| &layer["digest"]).collect();
+    let config = json(
+        "config.v1+json",
+        &json!({
+            "os": "linux", "architecture": "any", "author": "somebody", "config": container,
+            "rootfs": {"type": "layers", "diff_ids": diff_ids},
+        }),
+    );
+    let manifest = json("manifest.v1+json", &json!({"schemaVersion": 2, "config": config, "layers": layers}));
+    fs::write(place.join("image/index.json"), json!({"schemaVersion": 2, "manifests": [manifest]}).to_string())
+        .unwrap();
+    fs::write(place.join("image/oci-layout"), r#"{"imageLayoutVersion": "1.0.0"}"#).unwrap();
+}
+
+fn accounts() -> Archive {
+    let mut archive = Archive::new(Vec::new());
+    // As a container would see it: a link to an absolute path.
+    let mut link = tar::Header::new_gnu();
+    link.set_entry_type(tar::EntryType::Symlink);
+    link.set_size(0);
+    archive.append_link(&mut link, "etc/passwd", "/usr/lib/passwd").unwrap();
+    add(&mut archive, "usr/lib/passwd", 0o644, b"web:x:1:1::/wrong:\n");
+    add(&mut archive, "etc/group", 0o644, GROUP);
+    archive
+}
+
+fn upper() -> Archive {
+    let mut archive = Archive::new(Vec::new());
+    add(&mut archive, "usr/lib/passwd", 0o644, PASSWD);
+    archive
+}
+
+fn bundle(place: &Path, arguments: &[&str]) -> Output {
+    let options = ["bundle", "--platform", "linux/any", "image", "bundle"];
+    let mut command = Command::new(env!("CARGO_BIN_EXE_layercage"));
+    command.args(options).args(arguments).current_dir(place).output().unwrap()
+}
+
+fn config(place: &Path) -> Value {
+    serde_json::from_slice(&fs::read(place.join("bundle/config.json")).unwrap()).unwrap()
+}
+
+fn is_root() -> bool {
+    rustix::process::geteuid().is_root()
+}
+
+#[test]
+fn a_bundle_says_what_the_configuration_of_the_image_says() {
+    let place = tempfile::tempdir().unwrap();
+    let container = json!({
+        "User": "web", "Entrypoint": ["/bin/web"], "Cmd": ["--serve"], "Env": ["A=1=2", "HOME=/home"],
+        "WorkingDir": "srv", "Labels": {"org.opencontainers.image.author": "label", "b": ""},
+        "ExposedPorts": {"80/tcp": {}, "53/udp": {}}, "StopSignal": "SIGINT",
+    });
+    image(place.path(), &container, [accounts(), upper()]);
+    let done = bundle(place.path(), &[]);
+    assert!(done.status.success(), "{done:?}");
+    let made = config(place.path());
+    let process = &made["process"];
+    assert_eq!(process["args"], json!(["/bin/web", "--serve"]));
+    let path = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+    assert_eq!(process["env"], json!(["A=1=2", "HOME=/home", path]));
+    assert_eq!((&process["cwd"], &process["noNewPrivileges"]), (&json!("/srv"), &json!(true)));
+    assert_eq!(made["root"], json!({"path": "rootfs", "readonly": false}));
+    assert_eq!(
+        made["annotations"],
+        json!({
+            "b": "", "org.opencontainers.image.author": "label", "org.opencontainers.image.architecture": "any",
+            "org.opencontainers.image.os": "linux", "org.opencontainers.image.stopSignal": "SIGINT",
+            "org.opencontainers.image.exposedPorts": "53/udp,80/tcp",
+        })
+    );
+    let stderr = String::from_utf8(done.stderr).unwrap();
+    match is_root() {
+        true => {
+            assert_eq!(process["user"], json!({"uid": 33, "gid": 34, "additionalGids": [8]}));
+            assert_eq!(made["linux"]["resources"]["devices"], json!([{"allow": false, "access": "rwm"}]));
+        }
+        false => {
+            assert_eq!(process["user"], json!({"uid": 0, "gid": 0}));
+            assert!(stderr.contains("the image's user is 33:34, and the bundle's is root"), "{stderr}");
+            let uid = rustix::process::geteuid().as_raw();
+            let mapping = json!([{"containerID": 0, "hostID": uid, "size": 1}]);
+            assert_eq!(made["linux"]["uidMappings"], mapping);
+        }
+    }
+    assert_eq!(fs::metadata(place.path().join("bundle")).unwrap().mode() & 0o7777, 0o700);
+    assert!(place.path().join("bundle/rootfs/usr/lib/passwd").exists());
+    assert_eq!(fs::read_dir(place.path()).unwrap().count(), 2, "nothing else is left");
+}
+
+#[test]
+fn what_cannot_be_started_is_said_and_nothing_is_made() {
+    for (container, arguments, said) in [
+        (
+            json!({"Cmd": ["a"], "User": "nobody"}),
+            &[][..],
+            "the image's etc/passwd has no user \"nobody\"; `--user UID:GID`",
+        ),
+        (json!({"Cmd": ["a"]}), &["--user", "web:nogroup"], "the image's etc/group has no group \"nogroup\""),
+        (json!({}), &[], "the image states no program to run; give one"),
+    ] {
+        let place = tempfile::tempdir().unwrap();
+        image(place.path(), &container, [accounts(), upper()]);
+        let ended = bundle(place.path(), arguments);
+        let stderr = String::from_utf8(ended.stderr).unwrap();
+        assert!(ended.status.code() == Some(2) && stderr.contains(said), "{stderr}");
+        assert_eq!(fs::read_dir(place.path()).unwrap().count(), 1);
+    }
+    let place = tempfile::tempdir().unwrap();
+    image(place.path(), &json!({"Entrypoint": ["e"], "Cmd": ["c"]}), [accounts()]);
+    let done = bundle(place.path(), &["--user", "4711:4712", "--", "x", "--y"]);
+    assert!(done.status.success(), "{done:?}");
+    let process = config(place.path())["process"].clone();
+    assert_eq!(process["args"], json!(["e", "x", "--y"]));
+    if is_root() {
+        assert_eq!(process["user"], json!({"uid": 4711, "gid": 4712}));
+    }
+}
+
+/// The programs and the libraries that busybox needs, at their paths.
+fn busybox() -> Option<Archive> {
+    let found = Command::new("sh").args(["-c", "command -v busybox && ldd \"$(command -v busybox)\""]).output().ok()?;
+    let text = String::from_utf8(found.stdout).ok()?;
+    let program = text.lines().next()?;
+    let mut archive = Archive::new(Vec::new());
+    for path in text.lines().skip(1).flat_map(str::split_whitespace).filter(|word| word.starts_with('/')) {
+        add(&mut archive, path.trim_start_matches('/'), 0o755, &fs::read(path).ok()?);
+    }
+    add(&mut archive, "bin/busybox", 0o755, &fs::read(program).ok()?);
+    Some(archive)
+}
+
+#[test]
+fn a_runtime_starts_the_program_of_a_bundle_as_the_user_of_the_image() {
+    let needed = || -> Option<Archive> {
+        let has_runtime = Command::new("runc").arg("--version").output().is_ok();
+        busybox().filter(|_| has_runtime && is_root())
+    };
+    let Some(busybox) = needed() else {
+        let no_skip = std::env::var_os("LAYERCAGE_NO_SKIP").is_some_and(|value| value == "1") && is_root();
+        assert!(!no_skip, "runc and busybox are needed");
+        eprintln!("skipped: this needs root, runc and busybox");
+        return;
+    };
+    let place = tempfile::tempdir().unwrap();
+    let script = "b=/bin/busybox; $b id -u; $b id -G; pwd; echo \"$HOME\"; $b head -1 /etc/group";
+    let container =
+        json!({"User": "web", "Entrypoint": ["/bin/busybox", "sh", "-c"], "Cmd": [script], "WorkingDir": "/usr"});
+    image(place.path(), &container, [busybox, accounts(), upper()]);
+    let done = bundle(place.path(), &[]);
+    assert!(done.status.success(), "{done:?}");
+    let mut runtime = Command::new("runc");
+    runtime.arg("--root").arg(place.path().join("state")).args(["run", "--bundle"]);
+    let ran =
+        runtime.arg(place.path().join("bundle")).arg(format!("layercage-{}", std::process::id())).output().unwrap();
+    assert!(ran.status.success(), "{}", String::from_utf8_lossy(&ran.stderr));
+    let said = String::from_utf8(ran.stdout).unwrap().replace('\r', "");
+    assert_eq!(said, "33\n34 8\n/usr\n/var/www\nroot:x:0:\n");
+}
