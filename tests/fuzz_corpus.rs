@@ -60,7 +60,7 @@ macro_rules! targets {
     };
 }
 
-targets! { header extended sparse archive compression manifest apply }
+targets! { header extended sparse archive compression manifest apply canonical }
 
 #[test]
 fn seeds_begin_with_what_their_target_reads_first() {

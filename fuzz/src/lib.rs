@@ -10,6 +10,7 @@
 mod apply;
 mod archive;
 mod bytes;
+mod canonical;
 mod compression;
 mod extended;
 mod header;
@@ -32,6 +33,7 @@ use corpus::{build, compress};
 
 pub use apply::apply;
 pub use archive::archive;
+pub use canonical::canonical;
 pub use compression::compression;
 pub use extended::extended;
 pub use header::header;
@@ -50,4 +52,5 @@ pub const TARGETS: &[(&str, Body)] = &[
     ("compression", compression),
     ("manifest", manifest),
     ("apply", apply),
+    ("canonical", canonical),
 ];

@@ -14,6 +14,7 @@ mod corpus;
 
 mod anatomy;
 mod archive;
+mod canonical;
 mod compare;
 mod exceptions;
 mod formats;

@@ -24,6 +24,11 @@ pub(super) fn segments(map: &SparseMap, size: u64) -> Option<Vec<Segment>> {
     }
     match segments.last() {
         Some(last) if last.offset + last.length == size => (),
+        // Of a file that has holes alone, libarchive reads nothing. So its last block is stored.
+        None if size > 0 => {
+            let offset = (size - 1) / BLOCK_BYTES * BLOCK_BYTES;
+            segments.push(Segment { offset, length: size - offset });
+        }
         // The map has to reach the end of the file.
         _ => segments.push(Segment { offset: size, length: 0 }),
     }
@@ -79,7 +84,8 @@ mod tests {
         assert_eq!(of(&[(0, 0)], 0), None);
         assert_eq!(of(&[(0, 700)], 700), None);
         assert_eq!(of(&[(0, 5), (9, 1)], 10), None);
-        assert_eq!(of(&[(100, 0)], 100), Some(vec![(100, 0)]));
+        assert_eq!(of(&[(100, 0)], 100), None);
+        assert_eq!(of(&[(5000, 0)], 5000), Some(vec![(4608, 392)]));
         assert_eq!(of(&[(1024, 512), (4096, 0)], 4096), Some(vec![(1024, 512), (4096, 0)]));
         assert_eq!(of(&[(0, 0), (512, 512), (1024, 512), (5000, 0)], 5000), Some(vec![(512, 1024), (5000, 0)]));
         assert_eq!(of(&[(600, 10), (1030, 10), (4000, 1)], 4001), Some(vec![(512, 1024), (3584, 417)]));

@@ -1,0 +1,69 @@
+//! What `filter` writes: every other reader takes it, and reads what we read, without an exception.
+
+use super::compare::differences;
+use super::corpus;
+use super::generate;
+use super::ours;
+use super::peers::{self, Peer, Wanted};
+use super::{number, runner};
+use layercage::sink::TarSink;
+use layercage::{Layer, Policy, Unpacker};
+use proptest::strategy::{Strategy, ValueTree};
+
+/// What a peer does not read of any archive, so that it says nothing about this one.
+fn is_unable(peer: &str) -> bool {
+    // It has no PAX times, no sparse files of PAX, and no newlines in records.
+    peer == "tar crate"
+}
+
+/// A layer as a canonical archive; `None` if it is refused.
+fn canonical(layer: &[u8]) -> Option<Vec<u8>> {
+    let mut sink = TarSink::new(Vec::new());
+    let policy: Policy = ours::policy();
+    Unpacker::new(policy).with_limits(ours::limits()).apply(Layer::new(layer), &mut sink).ok()?;
+    Some(sink.into_inner())
+}
+
+/// What any reader makes otherwise of a canonical archive.
+fn wrong(archive: &[u8], peers: &mut [Box<dyn Peer>]) -> Vec<String> {
+    let seen = ours::read(archive).unwrap_or_else(|rule| panic!("what was written is refused: {rule}"));
+    let mut wrong = Vec::new();
+    for peer in peers {
+        for (name, answer) in peer.names().into_iter().zip(peer.read(archive, Wanted::Everything)) {
+            match answer {
+                _ if is_unable(name.name) => (),
+                Err(error) => wrong.push(format!("{} refuses it: {error}", name.name)),
+                Ok(items) => {
+                    let found = differences(&seen, &items);
+                    wrong.extend(found.iter().map(|difference| format!("{}: {difference}", name.name)));
+                }
+            }
+        }
+    }
+    wrong
+}
+
+#[test]
+fn what_filter_writes_is_read_alike_by_all() {
+    let mut peers = peers::installed();
+    let (mut archives, mut failures) = (0, Vec::new());
+    let mut compare = |what: &str, layer: &[u8]| {
+        if let Some(archive) = canonical(layer) {
+            archives += 1;
+            failures.extend(wrong(&archive, &mut peers).into_iter().map(|wrong| format!("{what}: {wrong}")));
+        }
+    };
+    for case in corpus::all() {
+        compare(case.name, &case.layer);
+    }
+    let seed = number("LAYERCAGE_SEED").unwrap_or(1);
+    let mut runner = runner(seed, u64::MAX - 1);
+    let strategy = generate::archives();
+    for index in 0..number("LAYERCAGE_CANONICAL").unwrap_or(150) {
+        let spec = strategy.new_tree(&mut runner).unwrap().current();
+        compare(&format!("archive {index} of seed {seed}"), &spec.bytes());
+    }
+    println!("{archives} canonical archives are read alike");
+    assert!(archives >= 100, "{archives} are too few to say much");
+    assert!(failures.is_empty(), "{} differences\n{}", failures.len(), failures.join("\n"));
+}
