@@ -133,6 +133,10 @@ pub(crate) struct Apply {
 
 #[derive(Debug, Args)]
 pub(crate) struct Filter {
+    /// Write the layer's own bytes, uncompressed, if all of it passes, and nothing otherwise. Nothing is dropped or adjusted:
+    /// the policy decides only whether the layer is refused. The layer is kept in a temporary file.
+    #[arg(long)]
+    pub(crate) unchanged: bool,
     #[command(flatten)]
     pub(crate) known: Known,
     #[command(flatten)]

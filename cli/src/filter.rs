@@ -6,13 +6,14 @@ use crate::report::{self, Done};
 use crate::sandbox::SandboxChoice;
 use crate::signals::{Ignored, Signals};
 use crate::tell::{self, Failure, Left};
+use layercage::blob::LayerStream;
 use layercage::error::ErrorKind;
 use layercage::image::Scratch;
 use layercage::sandbox::Sandbox;
 use layercage::sink::TarSink;
-use layercage::{Error, Layer, Unpacker};
+use layercage::{Error, Expected, Layer, Limits, Unpacker};
 use std::fs::File;
-use std::io::{self, BufWriter, IsTerminal};
+use std::io::{self, BufWriter, IsTerminal, Read, Seek, Write};
 use std::os::fd::{AsFd, OwnedFd};
 
 /// Bytes that are written at once.
@@ -34,31 +35,62 @@ pub(crate) fn run(
         ));
     }
     let (input, output) = (own(io::stdin().as_fd())?, own(io::stdout().as_fd())?);
-    // A layer that is verified first is kept in a file without a name. In the sandbox, no file can be created.
-    let kept = if filter.known.is_anything() { Some(scratch().map_err(Failure::read)?) } else { None };
+    // A layer that is read twice is kept in a file without a name. In the sandbox, no file can be created.
+    let is_kept = filter.unchanged || filter.known.is_anything();
+    let kept = if is_kept { Some(scratch().map_err(Failure::read)?) } else { None };
     let sandboxed = sandbox.enter(Sandbox::for_reading())?;
     // Until here there is nothing to clean up, and any signal may end the command.
     let kept = kept.map(|scratch| scratch.keep(input.try_clone().map_err(failed)?, &limits)).transpose();
     let kept = kept.map_err(|error| Failure::refused(error, Left::Truncated))?;
     let signals = Signals::catch(Ignored::find_out()).map_err(Failure::signals)?;
-    let unpacker = Unpacker::new(policy).with_limits(limits).with_jobs(filter.threads.jobs());
-    let mut sink = TarSink::new(BufWriter::with_capacity(BUFFER, output));
+    let unpacker = Unpacker::new(policy).with_limits(limits.clone()).with_jobs(filter.threads.jobs());
+    let output = BufWriter::with_capacity(BUFFER, output);
     let mut session = unpacker.session().with_progress(Watcher::new(&signals, json));
     let applied = match kept {
-        Some(file) => session.apply(filter.known.expect(Layer::new(file).seekable()), &mut sink),
+        Some(file) if filter.unchanged => {
+            let again = file.try_clone().map_err(|error| Failure::read(failed(error)))?;
+            let layer = filter.known.expect(Layer::new(file).seekable());
+            let applied = session.apply(layer, &mut TarSink::new(io::sink()));
+            if applied.is_ok() {
+                pass_on(again, &limits, output, &signals)?;
+            }
+            applied
+        }
+        Some(file) => session.apply(filter.known.expect(Layer::new(file).seekable()), &mut TarSink::new(output)),
         None => {
+            let mut sink = TarSink::new(output);
             let waiting = signals.clone();
             let layer = Layer::new(signals.interrupt(input)).on_abandoned(move || waiting.leave_off());
             session.apply(filter.known.expect(layer), &mut sink)
         }
     };
-    let report = applied.map_err(|error| ended(error, &signals))?.into_report();
+    let left = || if filter.unchanged { Left::Unwritten } else { Left::Truncated };
+    let report = applied.map_err(|error| ended(error, left(), &signals))?.into_report();
     let done = Done { report, sandboxed, image: None };
     match json {
         true => tell::say(&report::object(&done)),
         false => tell::notes(&done.report),
     }
     Ok(())
+}
+
+/// Writes the bytes of a layer that was judged, from the first one on, uncompressed.
+fn pass_on(mut file: File, limits: &Limits, mut output: impl Write, signals: &Signals) -> Result<(), Failure> {
+    let failed_to_read = |error| Failure::ended(error, Left::Truncated, signals);
+    let cause = |error: io::Error| match error.downcast::<Error>() {
+        Ok(error) => error,
+        Err(error) => Error::system("read", b"(the layer, again)", error),
+    };
+    file.rewind().map_err(|error| Failure::read(failed(error)))?;
+    let stream = LayerStream::open(signals.interrupt(file), Expected::unchecked(), limits);
+    let mut stream = stream.map_err(failed_to_read)?;
+    let mut buffer = vec![0; BUFFER];
+    loop {
+        match stream.read(&mut buffer).map_err(|error| failed_to_read(cause(error)))? {
+            0 => return output.flush().map_err(Failure::output),
+            bytes => output.write_all(buffer.get(..bytes).unwrap_or_default()).map_err(Failure::output)?,
+        }
+    }
 }
 
 /// A handle of our own on a standard stream, without the buffer that std has for it.
@@ -73,9 +105,9 @@ fn failed(error: io::Error) -> Error {
 
 /// Why filtering failed. The only failure of the sink is that of standard output. A reader that closed it early did not
 /// get the whole layer, so that is a failure, too.
-fn ended(error: Error, signals: &Signals) -> Failure {
+fn ended(error: Error, left: Left, signals: &Signals) -> Failure {
     if !matches!(error.kind(), ErrorKind::Sink(_)) {
-        return Failure::ended(error, Left::Truncated, signals);
+        return Failure::ended(error, left, signals);
     }
     match error.into_kind() {
         ErrorKind::Sink(source) => match source.downcast::<io::Error>() {

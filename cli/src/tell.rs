@@ -24,6 +24,8 @@ pub(crate) enum Left {
     Applied(PathBuf),
     /// What was written to standard output before is there, and is no whole archive.
     Truncated,
+    /// Nothing was written to standard output yet.
+    Unwritten,
     /// Nothing was to be written.
     NotAsked,
 }
@@ -32,6 +34,7 @@ impl Left {
     fn sentence(&self, effect: Effect) -> Option<String> {
         match self {
             Self::NotAsked => None,
+            Self::Unwritten => Some("Nothing of the layer was written".to_owned()),
             Self::Truncated if effect == Effect::None => Some("Nothing of the layer was written".to_owned()),
             Self::Truncated => Some("What was written before that is truncated, and must not be used".to_owned()),
             Self::Nothing(path) => Some(format!("Nothing was written to {}", shown(path))),

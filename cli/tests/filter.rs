@@ -143,6 +143,30 @@ fn what_is_known_of_a_layer_is_verified_before_the_first_byte() {
 }
 
 #[test]
+fn unchanged_bytes_come_out_whole_or_not_at_all() {
+    let bytes = layer(&["a", "etc/.wh.b", ".wh..wh.aufs"]);
+    let place = tempfile::tempdir().unwrap();
+    fs::write(place.path().join("layer"), &bytes).unwrap();
+    let gzip = Command::new("gzip").args(["-c", "layer"]).current_dir(&place).output().unwrap();
+    for layer in [&bytes, &gzip.stdout] {
+        let output = filter(&["--unchanged", "--diff-id", &digest(&bytes)], layer);
+        assert_eq!(output.status.code(), Some(0), "{}", message(&output));
+        assert!(message(&output).contains("[aufs-bookkeeping]"), "{}", message(&output));
+        assert!(output.stdout == bytes, "the diff ID of the layer holds");
+    }
+    let mut damaged = gzip.stdout.clone();
+    let last = damaged.len() - 5;
+    damaged[last] ^= 1;
+    for refused in [&layer(&["a", "null*"]), &bytes[..bytes.len() - 1024].to_vec(), &damaged] {
+        let output = filter(&["--unchanged"], refused);
+        assert_eq!((output.status.code(), output.stdout.len()), (Some(3), 0), "{}", message(&output));
+        assert!(message(&output).contains("Nothing of the layer was written"), "{}", message(&output));
+    }
+    let output = filter(&["--unchanged", "--policy", "compatible"], &layer(&["a", "null*"]));
+    assert!(output.status.success() && output.stdout == layer(&["a", "null*"]), "nothing is dropped");
+}
+
+#[test]
 fn standard_input_may_be_a_file_and_compressed() {
     let bytes = layer(&["a", "b"]);
     let place = tempfile::tempdir().unwrap();
