@@ -35,7 +35,7 @@ impl<T: Tree> Applier<T> {
         let Walked::At(parent) = parent else {
             // Wherever the parent leads, the same name leads to the same place.
             if path == target {
-                report::repeated_link(reporter, target)?;
+                self.report_repeated(target, reporter)?;
             }
             return self.leave_unplaced().map(|()| Outcome::Unknown);
         };
@@ -75,7 +75,10 @@ impl<T: Tree> Applier<T> {
             }
             // Over lower layers that lack the file, or have a directory there, the entry is refused.
             Inode::Unknown if is_itself => {
-                return report::repeated_link(reporter, target).map(|()| Outcome::Unknown);
+                return match self.skipped_at(to, target) {
+                    Some(skippable) => self.skip_link(place, skippable, target, reporter),
+                    None => self.report_repeated(target, reporter).map(|()| Outcome::Unknown),
+                };
             }
             // The target may have been skipped, and this hard link with it. So it is not known what is here now.
             Inode::Unknown => return self.tree.link(place, to, Over::Anything).map(|_| Outcome::Unknown),
@@ -97,6 +100,15 @@ impl<T: Tree> Applier<T> {
             report::link_metadata(reporter)?;
         }
         Ok(if is_itself { Outcome::Nothing } else { Outcome::AsStated })
+    }
+
+    /// Reports a hard link to itself, over layers that are not known. Nothing is reported if the layer may have skipped what
+    /// it leads to.
+    fn report_repeated(&self, target: &EntryPath, reporter: &mut Reporter<'_>) -> Result<(), Error> {
+        match self.unplaced {
+            Unplaced::Nothing => report::repeated_link(reporter, target),
+            Unplaced::Something => Ok(()),
+        }
     }
 
     /// Refuses a hard link whose target is missing, if that is certain.

@@ -108,7 +108,12 @@ fn agree(layers: &[Vec<Said>], limits: &Limits) -> Result<Option<(u64, &'static 
         match apply(&mut rootfs, &layer, limits) {
             Ok(met) => {
                 prop_assert_eq!(&seen, &met, "{:?}", said);
-                prop_assert!(alone.is_subset(&met), "alone {:?}, met {:?}: {:?}", alone, met, said);
+                // A hard link to itself leads to a file of a lower layer, or else to a device that was skipped there.
+                let is_met = |(entry, rule): &(u64, &'static str)| {
+                    let to_skipped = *rule == "hard-link-repeated" && met.contains(&(*entry, "hard-link-to-skipped"));
+                    to_skipped || met.contains(&(*entry, *rule))
+                };
+                prop_assert!(alone.iter().all(is_met), "alone {:?}, met {:?}: {:?}", alone, met, said);
             }
             Err(error) => {
                 let at = error.position().entry.unwrap();

@@ -88,8 +88,11 @@ fn same_trees(layers: &[Vec<u8>], policy: &Policy) -> Result<(), TestCaseError> 
             (Err(_), _) => return Ok(()),
             (Ok(()), Ok(canonical)) => canonical,
             (Ok(()), Err(error)) => {
-                // The one thing that no layer says.
-                prop_assert!(format!("{error}").contains("replaces an entry of its own layer"), "{}", error);
+                // The one thing that no layer says; or a parent that the layer replaces through a link of its own, which a
+                // filter does not follow.
+                let is_known = format!("{error}").contains("replaces an entry of its own layer")
+                    || error.rule_id() == Some("parent-not-directory");
+                prop_assert!(is_known, "{}", error);
                 return Ok(());
             }
         };
@@ -127,7 +130,9 @@ proptest! {
     fn a_filtered_layer_without_its_devices_makes_the_same_tree(
         layers in prop::collection::vec(prop::collection::vec(said(), 1..9), 1..4)
     ) {
-        let layers: Vec<_> = layers.iter().map(|layer| audit::archive(&devices_first(layer)).build()).collect();
+        let layers: Vec<_> = layers.iter().map(|layer| devices_first(layer)).collect();
+        let layers: Vec<_> = (0..layers.len()).map(|number| without_links_to_devices(&layers, number)).collect();
+        let layers: Vec<_> = layers.iter().map(|layer| audit::archive(layer).build()).collect();
         same_trees(&layers, &Policy::compatible())?;
     }
 }
@@ -146,6 +151,18 @@ fn devices_first(layer: &[Said]) -> Vec<Said> {
     let (devices, others): (Vec<_>, Vec<_>) =
         layer.iter().flat_map(plain).partition(|said| matches!(said, Said::Device(_)));
     [devices, others].concat()
+}
+
+/// A layer without hard links to what is a device in this layer or a lower one. When all layers are applied, it is known
+/// that a device of a lower layer was skipped, and the link is skipped, too; a filter sees one layer alone. Links to devices
+/// of the same layer have tests of their own.
+fn without_links_to_devices(layers: &[Vec<Said>], number: usize) -> Vec<Said> {
+    let is_device = |target: &str| {
+        let target = target.trim_start_matches('/');
+        layers[..=number].iter().flatten().any(|said| matches!(said, Said::Device(name) if name == target))
+    };
+    let stays = |said: &&Said| !matches!(said, Said::HardLink(_, target) if is_device(target));
+    layers[number].iter().filter(stays).cloned().collect()
 }
 
 /// A layer of everything that a layer may have.
