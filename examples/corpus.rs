@@ -29,7 +29,7 @@ fn main() -> ExitCode {
             ExitCode::SUCCESS
         }
         Err(error) => {
-            eprintln!("{}: {error}", directory.display());
+            eprintln!("{}: {error:#}", directory.display());
             ExitCode::FAILURE
         }
     }

@@ -48,7 +48,7 @@ fn main() -> Result<ExitCode, Box<dyn std::error::Error>> {
                 }
                 Err(error) => {
                     failed += 1;
-                    eprintln!("{}: {error}", image.display());
+                    eprintln!("{}: {error:#}", image.display());
                 }
             }
         }

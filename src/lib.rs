@@ -33,7 +33,8 @@
 //! libraries, async code.
 //!
 //! Readers are plain [`std::io::Read`]. The caller gives the authority over the file system as a directory handle, such as
-//! a `cap_std::fs::Dir`. Only [`Image::open_ambient`] opens a path of the machine, and it asks for that authority.
+//! a `cap_std::fs::Dir`. Only [`Image::open_ambient`],
+//! `open_ambient_within` and [`Selected::unpack_to`] open paths of the machine, and they ask for that authority.
 #![forbid(unsafe_code)]
 // The library proper is held to it in the build that users make.
 #![cfg_attr(test, allow(clippy::disallowed_methods, reason = "tests set up the worlds around the code"))]

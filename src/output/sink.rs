@@ -10,6 +10,9 @@ use std::sync::Arc;
 
 /// Receives the judged changes of layers, with their data. This is where the library can be extended.
 ///
+/// A sink sees layers, and not the final file system. Paths are the names in the archive, whose links are not resolved, and
+/// a later entry or layer may replace or remove what an earlier one brought. `MergedTree` has the final file system.
+///
 /// # Order of calls
 ///
 /// For each layer:

@@ -49,8 +49,8 @@ pub enum ChangeKind {
     },
     /// Another name for the file at another path.
     HardLink {
-        /// The path in the image whose inode is named, or that of a [`ChangeKind::PseudoLink`] of the same layer
-        /// ([`EntryPath::pseudo_link`]).
+        /// The path of the file as the archive names it. Symbolic links on the way are not resolved. It may be the path of
+        /// a [`ChangeKind::PseudoLink`] of the same layer ([`EntryPath::pseudo_link`]).
         target: EntryPath,
         /// The attributes that the entry repeats. They are not applied: the inode has those of its first entry.
         metadata: Metadata,

@@ -15,7 +15,12 @@ use crate::words::{
 use std::fmt;
 use std::io::Write;
 
-/// Writes a layer as a tar archive that all readers read alike.
+/// Writes one layer as a tar archive that all readers read alike. A second layer fails with
+/// [`Misuse::SecondLayer`](crate::error::Misuse::SecondLayer): layers are not merged into one archive.
+///
+/// Owners that depend on the caller cannot be written: [`Owners::Caller`](crate::policy::Owners::Caller) and
+/// [`Owners::Record`](crate::policy::Owners::Record) fail with
+/// [`Misuse::CallerInArchive`](crate::error::Misuse::CallerInArchive).
 ///
 /// A layer stays a layer: whiteouts and opaque markers stay what they are, and applied over the same lower layers, the
 /// archive makes the same tree. Entries without effect are dropped, and so is everything that the policy drops. A device
@@ -40,7 +45,8 @@ use std::io::Write;
 /// `directory-over-link`, `aufs-pseudo-link`, `hard-link-metadata`, and `hard-link-repeated` over lower layers.
 ///
 /// In a directory that the layer does not list, what a skipped device or pipe replaces is known by its name alone: an
-/// earlier entry of the same layer stays in the archive if it lies below that name, or has it by another way.
+/// earlier entry of the same layer stays in the archive if it lies below that name, or has it by another way. A hard link
+/// to a device that a lower layer skipped stays a hard link: over lower layers without the device it is refused.
 ///
 /// ```
 /// # use layercage::{Layer, Policy, Unpacker};
