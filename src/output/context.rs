@@ -42,6 +42,11 @@ impl<'a> LayerContext<'a> {
         Self { expected, ..self }
     }
 
+    /// What identifies the layer.
+    pub(crate) fn expected(&self) -> &Expected {
+        &self.expected
+    }
+
     /// Sets what the image says of the layer.
     #[cfg(feature = "image")]
     #[must_use]

@@ -1,6 +1,6 @@
 //! The content of a file, as a sink reads it.
 
-use crate::words::{Change, ChangeKind, Error, Source, SparseMap};
+use crate::words::{Change, ChangeKind, Error, Misuse, Source, SparseMap};
 use std::error::Error as StdError;
 use std::fmt;
 use std::io::{self, Read};
@@ -93,6 +93,17 @@ impl<'a> Data<'a> {
     /// other methods.
     pub(crate) fn stored(&mut self) -> &mut dyn Source {
         self.source
+    }
+
+    /// Checks that this is the content of a change, from its first byte on.
+    pub(crate) fn check_whole(&self, change: &Change) -> Result<(), Misuse> {
+        let is_whole = match &change.kind {
+            ChangeKind::File { size, sparse, .. } | ChangeKind::PseudoLink { size, sparse, .. } => {
+                (self.size, self.offset, &self.map) == (*size, 0, sparse)
+            }
+            _ => true,
+        };
+        if is_whole { Ok(()) } else { Err(Misuse::OtherContent) }
     }
 
     /// The size of the file in bytes, holes included.

@@ -7,9 +7,9 @@ use super::sink_error::SinkError;
 use super::state::State;
 use crate::cage::{Cage, Exposure, Stage};
 use crate::plan::{Judged, Reporter};
-use crate::read::{Blob, Checked, Verified};
+use crate::read::{Blob, Checked, Expected, Verified};
 use crate::tree::{Applier, ClampedTime};
-use crate::words::{Change, ChangeKind, DeferredWork, Durability, Effect, Error, Limit, Limits, Quirk};
+use crate::words::{Change, ChangeKind, DeferredWork, Durability, Effect, Error, Limit, Limits, Misuse, Quirk};
 use std::os::fd::AsFd;
 use std::sync::Arc;
 
@@ -27,6 +27,8 @@ pub struct Rootfs {
     /// The durability that the layer's policy requests. For a staged tree: the strongest that any layer has requested.
     durability: Durability,
     state: State,
+    /// What is expected of the layer.
+    expected: Expected,
     /// The proofs of the layers applied so far, in order.
     layers: Vec<Option<Verified<Blob>>>,
     /// Bytes of content of the files of all layers that ended.
@@ -68,6 +70,7 @@ impl Rootfs {
             limits: Limits::default(),
             durability: Durability::default(),
             state: State::Idle,
+            expected: Expected::unchecked(),
             layers: Vec::new(),
             bytes_before: 0,
             bytes: 0,
@@ -103,6 +106,7 @@ impl Sink for Rootfs {
         let terms = layer.terms();
         self.state.take_to_begin(self.exposure)?;
         self.bytes = 0;
+        self.expected = *layer.expected();
         self.limits.clone_from(&terms.limits);
         self.durability = match self.exposure {
             Exposure::Visible => terms.durability,
@@ -129,6 +133,7 @@ impl Sink for Rootfs {
     ) -> Result<(), SinkError> {
         self.state.take_in_layer("change")?;
         let change = change.into_inner();
+        data.check_whole(&change)?;
         // An earlier file failed, not this entry.
         let earlier = match change.kind {
             // The owner and mode of its target must be final, since they are compared with those of its header.
@@ -145,6 +150,10 @@ impl Sink for Rootfs {
 
     fn end_layer(&mut self, checked: &Checked) -> Result<(), SinkError> {
         self.state.take_in_layer("end_layer")?;
+        // A sink around this one may have passed on another layer. Its proof would be taken for the proof of this one.
+        if !checked.is_of(&self.expected) {
+            return Err(Misuse::OtherLayer.into());
+        }
         self.applier.end_layer();
         self.applier.tree_mut().settle()?;
         // What is staged is synchronized when it takes its name.

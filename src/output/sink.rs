@@ -110,6 +110,9 @@ pub trait Sink {
 
     /// When the changes of a layer become visible to others. **[`Visibility::AtCommit`]** by default.
     ///
+    /// A sink around another one must return what that one returns, and must pass on [`Sink::abandon_layer`], too: a tree
+    /// that is in use would be changed before its layer is verified otherwise.
+    ///
     /// With [`Visibility::AtOnce`], a layer whose digest, size or diff ID is known is verified before it begins.
     fn visibility(&self) -> Visibility {
         Visibility::AtCommit

@@ -39,7 +39,7 @@ pub struct Tee<A, B> {
 }
 
 impl<A: Sink, B: Sink> Tee<A, B> {
-    /// Gives layers to both sinks. `scratch` keeps the content of large files.
+    /// Gives layers to both sinks. `scratch` keeps the content of large files. Nothing else may write to it.
     pub fn new(first: A, second: B, scratch: File) -> Self {
         Self { first, second, replay: Replay::new(scratch) }
     }

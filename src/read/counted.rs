@@ -17,13 +17,16 @@ pub(crate) struct Incoming<R> {
     /// More bytes came than the size says. The bytes after these are not read: neither they nor the end are part of
     /// the blob.
     is_too_long: bool,
+    /// The reader has said that it is at its end. It is not asked again: what a reader gives after its end would be part of
+    /// the digest, and of no entry.
+    is_at_end: bool,
 }
 
 impl<R> Incoming<R> {
     /// A blob that is not hashed here.
     pub(crate) fn unhashed(reader: R, expected: &Expected, limits: &Limits) -> Self {
         let size = expected.size();
-        Self { reader, size, limits: limits.clone(), bytes: 0, hasher: None, is_too_long: false }
+        Self { reader, size, limits: limits.clone(), bytes: 0, hasher: None, is_too_long: false, is_at_end: false }
     }
 
     pub(crate) fn new(reader: R, expected: &Expected, limits: &Limits) -> Self {
@@ -38,8 +41,8 @@ impl<R> Incoming<R> {
     /// Replaces the underlying reader.
     #[cfg(any(feature = "unpack", test))]
     pub(crate) fn map<S>(self, exchange: impl FnOnce(R) -> S) -> Incoming<S> {
-        let Self { reader, size, limits, bytes, hasher, is_too_long } = self;
-        Incoming { reader: exchange(reader), size, limits, bytes, hasher, is_too_long }
+        let Self { reader, size, limits, bytes, hasher, is_too_long, is_at_end } = self;
+        Incoming { reader: exchange(reader), size, limits, bytes, hasher, is_too_long, is_at_end }
     }
 
     #[cfg(any(feature = "unpack", test))]
@@ -66,7 +69,7 @@ impl<R: Read> Incoming<R> {
 
 impl<R: Read> Read for Incoming<R> {
     fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
-        if out.is_empty() {
+        if out.is_empty() || self.is_at_end {
             return Ok(0);
         }
         let too_long = |expected| refusal(Violation::SizeMismatch { expected, got: SizeSeen::More });
@@ -93,6 +96,7 @@ impl<R: Read> Read for Incoming<R> {
             hasher.update(lent.get(..got).unwrap_or_default());
         }
         self.bytes += got as u64;
+        self.is_at_end = got == 0;
         Ok(got)
     }
 }

@@ -281,6 +281,12 @@ impl Checked {
         Ok(Self { expected, proof, digest, diff_id, blob_bytes: blob.bytes, unpacked_bytes: unpacked.bytes, quirks })
     }
 
+    /// Whether this is the result of a layer of which this was expected.
+    #[cfg(feature = "unpack")]
+    pub(crate) fn is_of(&self, expected: &Expected) -> bool {
+        self.expected == *expected
+    }
+
     /// The digest of the blob, if it was expected or [asked for](Expected::compute_digest).
     pub fn digest(&self) -> Option<Digest> {
         self.digest

@@ -28,7 +28,8 @@ impl<R: Read> Counted<R> {
 
 impl<R: Read> Read for Counted<R> {
     fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
-        let bytes = self.reader.read(out)?;
+        // A reader that says more than it was asked for is a broken one.
+        let bytes = self.reader.read(out)?.min(out.len());
         // Only for display: no other memory depends on it.
         self.bytes.0.fetch_add(bytes as u64, Ordering::Relaxed);
         Ok(bytes)

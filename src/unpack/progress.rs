@@ -114,6 +114,8 @@ pub(super) struct Watch<'p> {
     other_step_read: Cell<u64>,
     /// Counts the bytes of the current blob, on the thread that reads it.
     blob_bytes: RefCell<BlobBytes>,
+    /// The observer has cancelled. It is not asked again.
+    cancelled: Cell<bool>,
 }
 
 impl std::fmt::Debug for Watch<'_> {
@@ -129,13 +131,14 @@ impl<'p> Watch<'p> {
             now: Cell::default(),
             other_step_read: Cell::default(),
             blob_bytes: RefCell::default(),
+            cancelled: Cell::default(),
         }
     }
 
     /// Replaces the observer.
     pub(super) fn with_progress<'q>(self, progress: Box<dyn Progress + Send + 'q>) -> Watch<'q> {
         let Self { now, other_step_read, blob_bytes, .. } = self;
-        Watch { progress: RefCell::new(progress), now, other_step_read, blob_bytes }
+        Watch { progress: RefCell::new(progress), now, other_step_read, blob_bytes, cancelled: Cell::default() }
     }
 
     /// Sets the blob of the current layer.
@@ -176,10 +179,11 @@ impl<'p> Watch<'p> {
         let Ok(mut progress) = self.progress.try_borrow_mut() else {
             return Err(Error::bug("the progress observer was called by itself"));
         };
-        match progress.advanced(&now) {
-            ControlFlow::Continue(()) => Ok(()),
-            ControlFlow::Break(()) => Err(Misuse::Cancelled.into()),
+        // A sink may have ignored the first error.
+        if !self.cancelled.get() {
+            self.cancelled.set(progress.advanced(&now).is_break());
         }
+        if self.cancelled.get() { Err(Misuse::Cancelled.into()) } else { Ok(()) }
     }
 }
 

@@ -93,6 +93,13 @@ pub enum Misuse {
     /// The tree is not the staged tree: it was replaced by another.
     #[error("the tree that layers were applied to is not the one that was staged")]
     ForeignTree,
+    /// A sink was given a change with content that is not the whole content of its file: a part was read before, or it is
+    /// that of another file.
+    #[error("a sink was given content that is not the whole content of the file")]
+    OtherContent,
+    /// The end of a layer was reported with the result of another layer.
+    #[error("a sink was given the result of another layer at the end of its layer")]
+    OtherLayer,
     /// A sink method that is only valid inside a layer was called outside of a layer.
     #[error("{call} was called on a sink while no layer was being applied to it")]
     OutsideLayer {

@@ -38,6 +38,7 @@ mod levels;
 mod limits;
 mod merged;
 mod metadata;
+mod misused;
 mod model;
 mod policy;
 #[cfg(all(feature = "image", feature = "gzip", feature = "zstd"))]

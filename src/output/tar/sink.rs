@@ -195,6 +195,7 @@ impl<W: Write> Sink for TarSink<W> {
 
     fn change(&mut self, change: Judged<Change>, data: Data<'_>, reporter: &mut Reporter<'_>) -> Result<(), SinkError> {
         self.take_in_layer("change")?;
+        data.check_whole(change.get())?;
         let Some(tree) = &mut self.tree else { return Err(Misuse::Poisoned.into()) };
         let outcome = tree.change(change.clone(), reporter)?;
         let outcome = self.resolve(change.get(), outcome, reporter)?;
