@@ -83,7 +83,7 @@ RUST
 
 echo "$(nproc) cores, $(sed -n 's/^model name[[:space:]]*: //p' /proc/cpuinfo | head -1), $(rustc --version)"
 echo
-echo "| built | crates, layercage included | seconds of the processors | MiB | MiB, stripped |"
+echo "| built | crates, layercage included | processor time in seconds | MiB | MiB, stripped |"
 echo "|---|---|---|---|---|"
 row "an empty program" "$place/empty" empty "0 0" >"$place/row"
 empty=$sizes
