@@ -19,7 +19,8 @@ pub(crate) const EXCEPTIONS: &[Exception] = &[
     Exception {
         name: "tar-crate-pax-sparse",
         peer: "tar crate",
-        reason: "reads what is stored of a file with holes that PAX records describe, under its stand-in's name",
+        reason: "for a sparse file with PAX records, returns the stored data as the content, and the stand-in name \
+                 of the header",
         applies: |difference, anatomy| {
             matches!(difference.what, What::Name | What::Size | What::Content) && anatomy.is_pax_sparse()
         },
@@ -27,7 +28,7 @@ pub(crate) const EXCEPTIONS: &[Exception] = &[
     Exception {
         name: "tar-crate-newline-in-record",
         peer: "tar crate",
-        reason: "takes a newline in a PAX value for the end of the record, and reads none from there on",
+        reason: "treats a newline in a PAX value as the end of the record, and ignores all further records",
         applies: |difference, anatomy| {
             let newline = anatomy.records.iter().any(|(_, value)| value.contains(&b'\n'));
             // Without its name in a record, what has a slash at the end of its own is a directory.
@@ -38,7 +39,7 @@ pub(crate) const EXCEPTIONS: &[Exception] = &[
     Exception {
         name: "tar-crate-time-in-record",
         peer: "tar crate",
-        reason: "has the header's own time, whatever a PAX record says",
+        reason: "returns the time in the header, even if a PAX record has another",
         applies: |difference, anatomy| difference.what == What::Time && anatomy.position(b"mtime").is_some(),
     },
     Exception { name: "tar-crate-gnu-prefix", peer: "tar crate", reason: GNU_PREFIX, applies: gnu_prefix },
@@ -46,14 +47,14 @@ pub(crate) const EXCEPTIONS: &[Exception] = &[
     Exception {
         name: "libarchive-gnu-prefix",
         peer: "libarchive",
-        reason: "has no ustar prefix in a header with GNU magic (the quirk `gnu-prefix`), and takes the end of a long one \
-                 for a map of holes, which may go on in the header behind it",
+        reason: "ignores the ustar prefix in a header with GNU magic (the quirk `gnu-prefix`), and reads the end of \
+                 a long prefix as a sparse map, which may continue in the next header",
         applies: |difference, _| is_gnu_prefix(difference) && !matches!(difference.what, What::Target | What::Device),
     },
     Exception {
         name: "libarchive-negative-fraction",
         peer: "libarchive",
-        reason: "adds the fraction of a negative time to its seconds, where it is to be taken off (the quirk \
+        reason: "adds the fraction of a negative time to its seconds instead of subtracting it (the quirk \
                  `negative-fraction`)",
         applies: |difference, _| {
             let time = difference.ours().map(|ours| ours.entry.metadata.mtime);
@@ -65,8 +66,8 @@ pub(crate) const EXCEPTIONS: &[Exception] = &[
     Exception {
         name: "libarchive-target-elsewhere",
         peer: "libarchive",
-        reason: "makes an empty file of a link whose target stands in an extended header alone, as Go writes one without a \
-                 letter of ASCII",
+        reason: "returns an empty file for a link whose target is only in an extended header, as Go writes a target \
+                 without ASCII letters",
         applies: |difference, anatomy| {
             let is_link =
                 difference.ours().is_some_and(|ours| matches!(ours.item.kind, Kind::Symlink | Kind::HardLink));
@@ -76,8 +77,8 @@ pub(crate) const EXCEPTIONS: &[Exception] = &[
     Exception {
         name: "gnu-tar-whiteout-target",
         peer: "GNU tar",
-        reason: "removes a `..` and what precedes it from a hard link's target; the target of a whiteout or of AUFS \
-                 bookkeeping is ignored",
+        reason: "removes the start of a hard link's target up to a `..`; only whiteouts and AUFS bookkeeping may \
+                 have such a target, which is ignored",
         applies: |difference, _| {
             let name = difference.ours().map_or(&[][..], |ours| &ours.item.name);
             let is_ignored = name.split(|&byte| byte == b'/').any(|component| component.starts_with(b".wh."));
@@ -87,7 +88,7 @@ pub(crate) const EXCEPTIONS: &[Exception] = &[
     Exception {
         name: "gnu-tar-nul-root",
         peer: "GNU tar",
-        reason: "takes the root `/` of type NUL for a file, which it fails to make",
+        reason: "treats the root `/` of type NUL as a file, and fails to create it",
         applies: |difference, anatomy| {
             let root = difference.ours().is_some_and(|ours| ours.item.name.is_empty());
             root && anatomy.flag() == Some(0) && kinds(difference) == Some((Kind::Directory, Kind::File))
@@ -96,7 +97,7 @@ pub(crate) const EXCEPTIONS: &[Exception] = &[
     Exception {
         name: "tar-crate-nul-directory",
         peer: "tar crate",
-        reason: "of type NUL in a header with POSIX magic, makes a file of what has a slash at its end",
+        reason: "returns a file instead of a directory for type NUL, POSIX magic and a name that ends in a slash",
         applies: |difference, anatomy| {
             anatomy.flag() == Some(0)
                 && anatomy.magic().starts_with(b"ustar\0")
@@ -106,8 +107,8 @@ pub(crate) const EXCEPTIONS: &[Exception] = &[
     Exception {
         name: "tar-crate-version",
         peer: "tar crate",
-        reason: "takes a header with POSIX magic for one of version 7 when its version is not 00: it has no prefix and no device, \
-                 and is no extended header",
+        reason: "treats a header with POSIX magic and a version other than 00 as version 7: without prefix and \
+                 device, and never as an extended header",
         applies: |difference, anatomy| {
             let other = anatomy.magic().starts_with(b"ustar\0") && !anatomy.magic().ends_with(b"00");
             let sequence = difference.what == What::Sequence && anatomy.has_odd_extended();
@@ -117,7 +118,7 @@ pub(crate) const EXCEPTIONS: &[Exception] = &[
     Exception {
         name: "tarfile-gnu-times",
         peer: "tarfile",
-        reason: "takes the times in a header with GNU magic for a ustar prefix (the quirk `gnu-times`)",
+        reason: "reads the times in a header with GNU magic as a ustar prefix (the quirk `gnu-times`)",
         applies: |difference, anatomy| {
             difference.what == What::Name && anatomy.magic() == b"ustar  \0" && ends_with_ours(difference)
         },
@@ -125,8 +126,8 @@ pub(crate) const EXCEPTIONS: &[Exception] = &[
     Exception {
         name: "tarfile-directory-by-field",
         peer: "tarfile",
-        reason: "of type NUL and without content, makes a directory of what has a slash at the end of the header's own \
-                 field, though that was cut, and a file where the slash was cut off",
+        reason: "for type NUL without content and a long name, looks for the final slash in the truncated name of \
+                 the header: returns a directory or a file by that",
         applies: |difference, anatomy| {
             let field = anatomy.name_field();
             let slash = field.ends_with(b"/");
@@ -138,7 +139,7 @@ pub(crate) const EXCEPTIONS: &[Exception] = &[
     Exception {
         name: "tarfile-path-behind-sparse-name",
         peer: "tarfile",
-        reason: "takes the stand-in in `path` for a sparse file's name when it stands behind `GNU.sparse.name`, where \
+        reason: "returns the stand-in name in `path` for a sparse file if that record follows `GNU.sparse.name`, as \
                  GNU tar writes it for long names",
         applies: |difference, anatomy| {
             let name = anatomy.position(b"GNU.sparse.name");
@@ -148,8 +149,8 @@ pub(crate) const EXCEPTIONS: &[Exception] = &[
     Exception {
         name: "tarfile-bad-number",
         peer: "tarfile",
-        reason: "ends without a word before a header with a number that is none, where it does not matter: a device's on \
-                 what is no device, an owner, mode or time of an extended header",
+        reason: "ends without an error at a header with a malformed number that is not used: the device number of \
+                 another type, or the owner, mode or time of an extended header",
         applies: |difference, anatomy| {
             let odd = |field: &[u8]| field.iter().any(|byte| !matches!(byte, b'0'..=b'7' | b' ' | 0));
             let bad = anatomy.unread_numbers().into_iter().any(odd);
@@ -165,9 +166,9 @@ pub(crate) fn explain(peer: &str, difference: &Difference) -> Option<&'static Ex
 }
 
 const GNU_PREFIX: &str =
-    "has no ustar prefix in a header with GNU magic, where Go before 1.8 could write one (the quirk `gnu-prefix`)";
+    "ignores the ustar prefix in a header with GNU magic, as Go before 1.8 could write it (the quirk `gnu-prefix`)";
 
-const EMPTY_NUMBER: &str = "takes an empty owner, group or time in a PAX record for zero (the quirk `pax-empty`)";
+const EMPTY_NUMBER: &str = "reads an empty owner, group or time in a PAX record as zero (the quirk `pax-empty`)";
 
 fn empty_number(difference: &Difference, anatomy: &Anatomy) -> bool {
     let is_empty = |keys: &[&[u8]]| anatomy.records.iter().any(|(key, value)| keys.contains(key) && value.is_empty());

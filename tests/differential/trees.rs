@@ -61,7 +61,7 @@ struct TreeDifference<'a> {
 pub(crate) const EXCEPTIONS: &[TreeException] = &[
     TreeException {
         name: "umoci-aufs-bookkeeping",
-        reason: "unpacks AUFS bookkeeping as if it were files of the image",
+        reason: "unpacks AUFS bookkeeping as files of the image",
         applies: |difference| {
             let is_bookkeeping =
                 |name: &[u8]| name.split(|&byte| byte == b'/').any(|part| part.starts_with(b".wh..wh."));
@@ -73,7 +73,7 @@ pub(crate) const EXCEPTIONS: &[TreeException] = &[
     },
     TreeException {
         name: "umoci-aufs-pseudo-link",
-        reason: "keeps an AUFS pseudo-link as a file of the image, so that what hard links name has one name more",
+        reason: "keeps an AUFS pseudo-link as a file of the image, so that its hard links have one more name",
         applies: |difference| {
             let mut pseudo_links = difference.entries.iter().filter(|entry| entry.name.starts_with(b".wh..wh.plnk/"));
             difference.ours.is_some() && difference.theirs.is_some() && pseudo_links.next().is_some()
@@ -81,7 +81,7 @@ pub(crate) const EXCEPTIONS: &[TreeException] = &[
     },
     TreeException {
         name: "umoci-whiteout-behind-own-link",
-        reason: "follows a link that a whiteout's own layer brings, and removes what the link leads to",
+        reason: "follows a link of the same layer in the path of a whiteout, and removes the file there",
         applies: |difference| {
             let entries = difference.entries;
             let links = || entries.iter().filter(|entry| entry.kind == Kind::Symlink);
