@@ -1,18 +1,20 @@
-//! layercage unpacks container image layers safely: a streaming unpacker applies layer tarballs and their
-//! whiteouts inside a directory handle that nothing in an image can lead out of.
+//! layercage unpacks container image layers safely. It applies layer tarballs and their whiteouts as a stream, and
+//! nothing in an image can leave the directory that it unpacks into.
 //!
-//! - [`Image`] reads an image in any of its forms on disk: an OCI image layout, as a directory or in an archive, what
-//!   `docker save` writes, or skopeo's `dir:`; [`Selected::unpack_into`] unpacks it, all or nothing. Module [`image`] has
-//!   its documents, and [`What`](image::What), which distinguishes the archive of an image from a layer.
-//! - [`Unpacker::session`] applies one [`Layer`] after another, or a whole image, to a [`Sink`]: a [`Rootfs`] over a
-//!   directory that exists, a [`Staged`] one that becomes visible as a whole, or a sink of your own. Module [`sink`] has
-//!   sinks over other sinks.
-//! - [`Policy`] says what is done about what is odd, [`Limits`] how much is too much; modules [`policy`] and [`rules`]
-//!   have their parts.
-//! - [`MergedTree`] is the final file system of an image in memory: nothing is written. Module [`merged`] has its parts.
+//! - [`Image`] reads an image in any of its forms on disk: an OCI image layout (a directory or an archive), an archive
+//!   of `docker save`, or skopeo's `dir:`. [`Selected::unpack_into`] unpacks it, all or nothing. Module [`image`] has
+//!   the documents of an image, and [`What`](image::What), which distinguishes the archive of an image from a layer.
+//! - [`Unpacker::session`] applies one [`Layer`] after another, or a whole image, to a [`Sink`]: a [`Rootfs`] over an
+//!   existing directory, a [`Staged`] tree that becomes visible as a whole, or a sink of your own. Module [`sink`] has
+//!   more sinks.
+//! - [`Policy`] decides how quirks are handled, and [`Limits`] bounds amounts. Modules [`policy`] and [`rules`] have
+//!   their parts.
+//! - [`MergedTree`] is the final file system of an image, in memory. Nothing is written. Module [`merged`] has its
+//!   parts.
 //! - [`Audit`](audit::Audit) reads everything, writes nothing, and reports each finding.
 //! - [`LayerStream`](blob::LayerStream) and [`TarReader`](tar::TarReader) are the strict readers; both can be used alone.
-//! - [`Sandbox`](sandbox::Sandbox) (feature `sandbox`): the kernel forbids a thread what unpacking does not need.
+//! - [`Sandbox`](sandbox::Sandbox) (feature `sandbox`) restricts a thread to the system calls and privileges that
+//!   unpacking needs.
 //!
 //! The root holds the types that most programs use; the other types are in the modules.
 //!
@@ -29,8 +31,7 @@
 //! [`tar`], with [`Change::of`](tar::Change::of), which recognises whiteouts. They depend on neither rustix nor cap-std,
 //! and build on every platform.
 //!
-//! [`manual`] has the pages behind this one: attacks and the tests that show them, the rules, migration from other
-//! libraries, async code.
+//! [`manual`] has further pages: known attacks and their tests, the rules, migration from other libraries, async code.
 //!
 //! Readers are plain [`std::io::Read`]. The caller gives the authority over the file system as a directory handle, such as
 //! a `cap_std::fs::Dir`. Only [`Image::open_ambient`],
@@ -63,7 +64,7 @@ mod unpack;
 )]
 mod words;
 
-/// What a policy is made of: a choice for each matter, a verdict for each quirk.
+/// The parts of a policy: its choices, and a verdict for each quirk.
 pub mod policy {
     pub use crate::words::{
         BadIdMap, Devices, Durability, Fifos, IdMap, IdRange, Links, Mtime, OwnerMap, Owners, OwnersKind, Ownership,
@@ -71,8 +72,7 @@ pub mod policy {
     };
 }
 
-/// The rules and limits: what is refused whatever the policy says, what a policy may note or refuse, and how much is too
-/// much.
+/// The rules and limits: violations, which every policy refuses; quirks, which a policy may note or refuse; and limits.
 pub mod rules {
     pub use crate::words::{
         ArchiveBytes, Because, FoundInstead, JsonProblem, Limit, Limits, Note, Octal, Quirk, QuirkRule, Report, Row,
@@ -80,7 +80,7 @@ pub mod rules {
     };
 }
 
-/// What an [`Error`] holds: its kind, position, blame and remedies.
+/// The parts of an [`Error`]: its kind, position, blame and remedies.
 pub mod error {
     pub use crate::words::{
         Blame, Effect, Error, ErrorKind, Escaped, LayerPosition, Misuse, Occupant, Position, Remedy, SelectBy,
@@ -94,7 +94,7 @@ pub mod blob {
     pub use crate::words::{Algorithm, Digest};
 }
 
-/// The strict reader of tar archives, its entries, and the changes that they stand for.
+/// The strict reader of tar archives, its entries, and the changes that the entries mean.
 pub mod tar {
     pub use crate::read::{EndMark, TarReader};
     pub use crate::words::{
@@ -103,22 +103,22 @@ pub mod tar {
     };
 }
 
-/// Where the changes of layers go: a directory, a tar archive, a sink of your own, several sinks at once, or a part of the
-/// paths only.
+/// Sinks, which receive the changes of layers: a directory, a tar archive, a sink of your own, two sinks at once, or a
+/// sink for a part of the paths.
 #[cfg(feature = "unpack")]
 pub mod sink {
     pub use crate::output::{Data, Filter, LayerContext, Piece, Rootfs, Sink, SinkError, TarSink, Tee, Visibility};
     pub use crate::plan::{Judged, Reporter};
 }
 
-/// The final file system of an image without writing it: paths, metadata, origin, and what upper layers hid.
+/// The final file system of an image, in memory: paths, metadata, origins, and the paths that upper layers hid.
 #[cfg(feature = "unpack")]
 pub mod merged {
     pub use crate::output::{Hidden, Kind, MergedTree, Merger, Node, Nodes};
     pub use crate::words::Hiding;
 }
 
-/// Reading everything, writing nothing, and telling each finding.
+/// Audits: they read everything, write nothing, and report each finding.
 #[cfg(feature = "unpack")]
 pub mod audit {
     pub use crate::tree::Lower;
@@ -126,7 +126,7 @@ pub mod audit {
     pub use crate::words::Finding;
 }
 
-/// How far a session is.
+/// The progress of a session, and its observer.
 #[cfg(feature = "unpack")]
 pub mod progress {
     pub use crate::unpack::{Advance, Progress, Step};

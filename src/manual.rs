@@ -1,8 +1,8 @@
-//! Documentation only: what is behind the rules, and how to come here from elsewhere. Nothing in it is code.
+//! Further documentation. This module has no code.
 //!
-//! - [`attacks`]: what broke others, each with the test of ours that shows it
+//! - [`attacks`]: attacks that worked on other tools, each with our test
 //! - [`defaults`]: every rule, what each policy does about it, and every limit
-//! - [`coming_from`]: what differs from tar libraries and from other unpackers
+//! - [`coming_from`]: differences from tar libraries and from other unpackers
 //! - [`async_code`]: layers that arrive in an async runtime
 
 pub mod async_code;

@@ -1,20 +1,20 @@
-//! Layers that arrive in an async runtime.
+//! Layers from async code.
 //!
-//! Readers here are plain [`std::io::Read`], and unpacking makes system calls that block: it belongs on a thread where
-//! that is allowed (`tokio::task::spawn_blocking`, say). Runtimes have a bridge from their readers to that trait,
-//! `tokio_util::io::SyncIoBridge` for one. Where there is none, a bounded channel is enough: the async side sends what
-//! comes, the thread reads it, and neither runs ahead of the other by more than the channel holds.
+//! Readers here are plain [`std::io::Read`], and unpacking makes blocking system calls. Run it on a thread that may
+//! block, for example with `tokio::task::spawn_blocking`. Some runtimes have an adapter from their readers to that
+//! trait, such as `tokio_util::io::SyncIoBridge`. Without an adapter, use a bounded channel: the async side sends the
+//! bytes that arrive, and the thread reads them. The capacity of the channel limits how far the sender can be ahead.
 //!
-//! One thing is easy to get wrong: a sender that is dropped (a task that was cancelled, a connection that was lost) must
-//! not look like the end of the layer. With a digest or diff ID it would be refused all the same; without one, this is
-//! all that tells.
+//! A dropped sender must not look like the end of the layer: the task may have been cancelled, or the connection lost.
+//! With a digest or diff ID, a truncated layer is refused in any case. Without one, only the reader can report the
+//! truncation.
 //!
-//! Another is the timeout of a connection that stalls. Layers are applied one after another, so a download that is ahead
-//! has to wait. A timeout that counts this time, as that of an HTTP client may, ends downloads that are not stalled. Count
-//! only the time in which the reader waits.
+//! A timeout for stalled connections must count only the time in which the reader waits. Layers are applied one after
+//! another, so a download that is ahead has to wait. The timeout of an HTTP client may count this time, too, and then
+//! ends downloads that are not stalled.
 //!
-//! `examples/pull` of the repository pulls images from a registry in this way: with `tokio` and `oci-client`, two downloads
-//! at once, cancelled by Ctrl-C.
+//! `examples/pull` in the repository pulls images from a registry in this way, with `tokio` and `oci-client`. It
+//! downloads two layers at once, and Ctrl-C cancels it.
 //!
 //! ```
 //! use cap_std::{ambient_authority, fs::Dir};
@@ -23,7 +23,7 @@
 //! use std::io::{self, Read};
 //! use std::sync::mpsc::{Receiver, sync_channel};
 //!
-//! /// Reads what comes through a channel; an empty piece is the end, however often it is asked for.
+//! /// Reads pieces from a channel. An empty piece is the end.
 //! struct Pieces {
 //!     from: Receiver<Vec<u8>>,
 //!     piece: io::Cursor<Vec<u8>>,
@@ -54,15 +54,15 @@
 //! # archive.append_data(&mut header, "etc/hostname", &b"a\n"[..])?;
 //! # let archive = archive.into_inner()?;
 //!
-//! // The thread that may block; the runtime's own in an async program.
+//! // A thread that may block. An async program uses one of its runtime.
 //! let (to, from) = sync_channel(4);
 //! let unpacking = std::thread::spawn(move || unpack(from));
 //! for piece in archive.chunks(512).chain([&[][..]]) {
-//!     to.send(piece.to_vec())?; // what an async task would do with its runtime's channel
+//!     to.send(piece.to_vec())?; // an async task would use its runtime's channel
 //! }
 //! assert_eq!(unpacking.join().unwrap().unwrap()?, 1);
 //!
-//! // A sender that is gone is a failure, and never an archive's end.
+//! // A dropped sender is an error, not the end of the archive.
 //! let (to, from) = sync_channel(4);
 //! to.send(archive[..1024].to_vec())?;
 //! drop(to);

@@ -1,9 +1,10 @@
-//! What differs from tar libraries and from other unpackers.
+//! Differences from tar libraries and from other unpackers.
 //!
 //! # From a tar library
 //!
-//! A tar library extracts an archive; a layer is a change to a tree. `Archive::unpack` of a library makes files named
-//! `.wh.NAME` where a layer means that NAME goes, and follows or refuses links on the way by the host's eyes. Here:
+//! A tar library extracts an archive; a layer is a change to a tree. In a layer, an entry `.wh.NAME` removes NAME, but
+//! `Archive::unpack` of a library creates a file `.wh.NAME`. It also follows links as the host sees them, not as a
+//! container does, or refuses them. With layercage:
 //!
 //! ```
 //! # let mut archive = tar::Builder::new(Vec::new());
@@ -25,20 +26,24 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! - A path that climbs out is an error, not an entry that is left out: see [`Error::rule_id`](crate::Error::rule_id).
-//! - Absolute symbolic links lead where a container would see them, inside the root.
-//! - Owners, modes, times and extended attributes are always set, where the caller may; a note says where not.
-//! - To read entries only, without a tree, there is [`TarReader`](crate::tar::TarReader).
+//! - A path that leads out of the root is an error. The entry is not silently dropped: see
+//!   [`Error::rule_id`](crate::Error::rule_id).
+//! - Absolute symbolic links are resolved inside the root, as in a container.
+//! - Owners, modes, times and extended attributes are always set if the caller's privileges allow it; otherwise there
+//!   is a note.
+//! - To read only entries, without a tree, use [`TarReader`](crate::tar::TarReader).
 //!
 //! # From an engine's way of unpacking
 //!
-//! [`Policy::compatible`](crate::Policy::compatible) takes what containerd takes, with a note for each oddity. What
-//! stays different, whatever the policy:
+//! [`Policy::compatible`](crate::Policy::compatible) accepts most that containerd accepts, with a note for each quirk.
+//! `docs/policy.md` lists the exceptions. These differences remain under every policy:
 //!
-//! - A whiteout speaks of lower layers only, wherever it stands in its layer. Engines remove what came before it in the
-//!   same layer, too; the image-spec says otherwise, and the note `whiteout-of-own` says where it matters. An opaque
-//!   marker does the same in silence; `--allow opaque-behind-own` has it noted.
-//! - AUFS pseudo-links (`.wh..wh.plnk/NAME`): hard links to one share its inode. Engines make a copy for each.
-//! - The digest, size and diff ID that are given of a layer are checked before anything of it is visible, not after.
-//! - A hard link has the attributes of its target, not those of the last header that names it.
-//! - A directory's time is that of the entry that named it last, whatever is added to it later.
+//! - A whiteout removes paths of lower layers only, at any position in its layer. Engines also remove earlier entries
+//!   of the same layer, against the image-spec. If this makes a difference, there is a note `whiteout-of-own`. An
+//!   opaque marker behaves alike, but without a note by default; `--allow opaque-behind-own` adds one.
+//! - AUFS pseudo-links (`.wh..wh.plnk/NAME`): hard links to a pseudo-link share its inode. Engines create a copy for
+//!   each.
+//! - If a digest, size or diff ID of a layer is given, it is checked before any part of the layer is visible, not
+//!   after.
+//! - A hard link has the attributes of its target, not those in the header of the link.
+//! - A directory has the time of its last entry, even if files are added to the directory later.

@@ -1,6 +1,6 @@
-//! The kernel forbids a thread what unpacking does not need (Landlock and capabilities).
+//! The sandbox: Landlock and capabilities restrict a thread to what unpacking needs.
 //!
-//! A defect in any other module then leads nowhere: level 1, which knows no archives and changes no tree.
+//! It limits the damage of a defect in any other module. Level 1: it knows no archives and changes no tree.
 
 mod capabilities;
 mod landlock;
@@ -10,14 +10,15 @@ pub use crate::words::{Forbidden, SandboxStatus};
 use rustix::thread::CapabilitySet;
 use std::os::fd::{AsFd, BorrowedFd};
 
-/// Restricts the calling thread, and all threads that it starts later, in the kernel. For programs that own the process
-/// or the thread that unpacks.
+/// Restricts the calling thread, and all threads that it starts later, in the kernel. Use it if the program may
+/// restrict the whole process, or a thread that only unpacks.
 ///
-/// With Landlock nothing is opened, made, linked, renamed or removed but beneath the handles given here, nothing is
-/// executed, and no connection is made. Privileges that unpacking does not need are given up. What is open already
-/// stays usable; and Landlock does not see changes of mode, owner, times and extended attributes.
+/// With Landlock, files are opened, created, linked, renamed or removed only beneath the given handles. No program is
+/// executed, and no connection is made. Privileges that unpacking does not need are dropped. Files that are already
+/// open stay usable. Landlock does not control changes of mode, owner, times and extended attributes.
 ///
-/// Threads that run already are not restricted: call it before others are started. It cannot be undone.
+/// Threads that already run are not restricted, so call [`Sandbox::enter`] before other threads are started. It cannot
+/// be undone.
 ///
 /// ```no_run
 /// # use cap_std::{ambient_authority, fs::Dir};
@@ -44,9 +45,9 @@ pub struct Sandbox<'h> {
 impl<'h> Sandbox<'h> {
     /// A sandbox in which layers can be unpacked under this policy, as far as the caller has the privileges for it.
     ///
-    /// What stays of these: to give files away, to work in directories whatever their mode, to change what belongs to
-    /// others, to keep setgid bits, to set file capabilities; and to make devices or set the attributes of storage
-    /// drivers where `policy` says so.
+    /// These privileges are kept: to change owners, to work in directories of any mode, to change files of other
+    /// owners, to keep setgid bits, and to set file capabilities. The privileges to create devices and to set
+    /// attributes of storage drivers are kept if the policy needs them.
     pub fn for_policy(policy: &Policy) -> Self {
         let devices = policy.devices() == Devices::Create;
         let mut kept = CapabilitySet::DAC_OVERRIDE | CapabilitySet::FOWNER | CapabilitySet::FSETID;
@@ -58,29 +59,29 @@ impl<'h> Sandbox<'h> {
         Self { read: Vec::new(), write: Vec::new(), capabilities: kept, devices }
     }
 
-    /// A sandbox in which files can be read. Only the privileges to read what other users may not read stay.
+    /// A sandbox in which files can only be read. Only the privileges to read files of other owners are kept.
     pub fn for_reading() -> Self {
         let kept = CapabilitySet::DAC_OVERRIDE | CapabilitySet::DAC_READ_SEARCH;
         Self { read: Vec::new(), write: Vec::new(), capabilities: kept, devices: false }
     }
 
-    /// Lets a file, or what is beneath a directory, be opened for reading.
+    /// Allows opening a file, or all files beneath a directory, for reading.
     pub fn read<H: AsFd>(mut self, handle: &'h H) -> Self {
         self.read.push(handle.as_fd());
         self
     }
 
-    /// Lets everything beneath a directory be read and changed.
+    /// Allows reading and changing all files beneath a directory.
     pub fn write<H: AsFd>(mut self, directory: &'h H) -> Self {
         self.write.push(directory.as_fd());
         self
     }
 
-    /// Restricts the calling thread, as far as the kernel can; the answer says how far that is.
+    /// Restricts the calling thread as far as the kernel supports it. Returns the restrictions that are in force.
     ///
     /// # Errors
     ///
-    /// What the system refuses though it could do it; some of the restrictions may be in force then.
+    /// A system error. Some of the restrictions may then be in force.
     pub fn enter(self) -> Result<SandboxStatus, Error> {
         capabilities::forbid_new()?;
         let forbidden = landlock::restrict(&self.read, &self.write, self.devices)?;
