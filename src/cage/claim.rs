@@ -141,7 +141,7 @@ fn take(parent: BorrowedFd<'_>, name: &[u8], has_sockets: bool, caller: Caller) 
     }
     if found.uid != caller.uid {
         let error = Error::system("mkdirat", name, Errno::PERM);
-        return Err(error.about("what we make in this file system belongs to somebody else"));
+        return Err(error.about("files that we create in this file system belong to another user"));
     }
     if found.mode & !MADE != 0 {
         return Err(another());

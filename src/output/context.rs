@@ -1,4 +1,4 @@
-//! What a sink is told about a layer when it begins.
+//! The data about a layer that a sink gets when the layer begins.
 
 #[cfg(feature = "image")]
 use crate::image::{HistoryEntry, LayerDescriptor};
@@ -7,8 +7,8 @@ use crate::words::{Digest, LayerPosition, Terms};
 
 /// A layer that is about to be applied: its place in the image, what identifies it, and the terms that hold for it.
 ///
-/// Each value is `None` if the caller did not give it. A digest or size that is given here is what the layer has to
-/// have; it is not verified yet.
+/// Each value is `None` if the caller did not give it. A digest or size that is given here is the expected value; it is
+/// not verified yet.
 #[derive(Debug, Clone, Copy)]
 pub struct LayerContext<'a> {
     position: Option<LayerPosition>,

@@ -10,8 +10,8 @@ use std::io::{self, Read};
 /// [`Read`] gives the content with its holes as zeros. [`Data::next_piece`] gives it piece by piece without a copy, and
 /// tells data from holes. Both may be used on one `Data`: each continues where the other stopped.
 ///
-/// A failed read means that the archive or its reader failed. Return the error with `?`: a [`SinkError`](crate::sink::SinkError)
-/// keeps what it says.
+/// A failed read means that the archive or its reader failed. Return the error with `?`:
+/// [`SinkError`](crate::sink::SinkError) keeps it.
 ///
 /// ```
 /// # use layercage::sink::{Data, Piece, SinkError};

@@ -74,12 +74,12 @@ impl<'f, S: Sink> Filter<'f, S> {
 
     /// Makes hard links to files that are dropped into copies.
     ///
-    /// Names are not resolved here either. If an entry replaces such a copy by another of its paths, through a symbolic link
-    /// to a directory, later links to the dropped file lead to what is there now.
+    /// Names are not resolved here either. If an entry replaces such a copy under another of its paths, through a symbolic
+    /// link to a directory, later links to the dropped file lead to what is there now.
     ///
-    /// `scratch` has to be open for reading and writing; a file without a name will do. It keeps the content of the
-    /// files that are dropped, over all layers. Nothing else may write to it, another filter included. `most` bounds the bytes that are kept, with 256 bytes and the path for
-    /// each name. What is beyond is not kept, and a link to it is [`Misuse::LinkToFiltered`] again.
+    /// `scratch` must be open for reading and writing; it may be an unnamed file. It keeps the content of the dropped
+    /// files of all layers, and nothing else may write to it, another filter included. `most` bounds the bytes that are kept; each name counts as its path and 256 bytes. Files
+    /// above this bound are not kept, and a link to one of them is [`Misuse::LinkToFiltered`] again.
     #[must_use]
     pub fn with_copies(self, scratch: File, most: u64) -> Self {
         Self { copies: Some(LeftOut::new(scratch, most)), ..self }

@@ -51,7 +51,7 @@ impl Rootfs {
     ///
     /// # Errors
     ///
-    /// What the system refuses.
+    /// A system error.
     pub fn over(directory: impl AsFd) -> Result<Self, crate::Error> {
         let cage = Cage::over(directory.as_fd(), Exposure::Visible)?;
         Ok(Self::new(cage, Exposure::Visible))

@@ -7,16 +7,17 @@ use std::io;
 
 /// An error of a [`Sink`](crate::Sink). It says which position the final [`Error`](crate::Error) gets.
 ///
-/// Every error that `?` converts belongs to the current change: an [`Error`] of the [`Reporter`](crate::sink::Reporter), or a
-/// refusal by rule. An [`io::Error`] is the sink's own failure: it becomes
+/// Every error that `?` converts belongs to the current change: an [`Error`] of the
+/// [`Reporter`](crate::sink::Reporter), or a refusal by rule. An [`io::Error`] is the sink's own failure: it becomes
 /// the [source](StdError::source) of the error, and the system is to blame, not the archive. The exception is an error
-/// of [`Data`](crate::sink::Data), which is the archive's or the reader's, wherever the sink got it back from.
+/// of [`Data`](crate::sink::Data): it is an error of the archive or the reader, even if it passed through other code of
+/// the sink.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum SinkError {
     /// The current change failed.
     Here(Error),
-    /// An earlier change or the layer as a whole failed, which this call found out. The error gets the position of the
+    /// This call detected that an earlier change, or the layer as a whole, failed. The error gets the position of the
     /// layer, without the entry.
     Earlier(Error),
 }

@@ -13,14 +13,14 @@ use std::sync::Arc;
 
 /// Gives each layer to two sinks. Each change goes to the first sink and then to the second.
 ///
-/// The content of a file is kept for the second sink while the first one reads it: up to 1 MiB in memory, the rest in
-/// a file that the caller gives. That file has to be open for reading and writing, and one without a name will do. It
-/// grows to the size of the largest file of a layer. What it contained before is overwritten.
+/// The content of a file is kept for the second sink while the first one reads it: up to 1 MiB in memory, the rest in a
+/// file that the caller gives. That file must be open for reading and writing; it may be an unnamed file. It grows to
+/// the size of the largest file of a layer. What it contained before is overwritten.
 ///
 /// When one sink fails, the layer fails for both, and both abandon it. Then [`Sink::abandon_layer`] may follow
 /// [`Sink::end_layer`], if the second sink failed at its end. A quirk that both sinks report is noted twice. The
-/// changes are [visible at once](Visibility::AtOnce) if those of one sink are. A `Tee` is a sink, so that three sinks
-/// are a `Tee` in a `Tee`.
+/// changes are [visible at once](Visibility::AtOnce) if those of one sink are. A `Tee` is a sink, too: for three sinks,
+/// put a `Tee` into a `Tee`.
 ///
 /// ```no_run
 /// # use layercage::{Error, Selected, Sink, Staged, Unpacker};

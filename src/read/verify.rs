@@ -298,8 +298,8 @@ impl Checked {
         self.diff_id
     }
 
-    /// The proof that this is the expected layer: if digest, size and diff ID were all expected, or the diff ID
-    /// [alone](Expected::with_diff_id_alone).
+    /// The proof that this is the expected layer. There is one if digest, size and diff ID were all expected, or the
+    /// [blob alone](Expected::blob_alone), or the [diff ID alone](Expected::with_diff_id_alone).
     pub fn proof(&self) -> Option<&Verified<Blob>> {
         self.proof.as_ref()
     }

@@ -11,7 +11,7 @@ pub(super) fn forbid_new() -> Result<(), Error> {
     set_no_new_privs(true).map_err(|errno| Error::system("prctl", b"PR_SET_NO_NEW_PRIVS", errno))
 }
 
-/// Gives up all privileges of this thread but these; the names of those that are left.
+/// Drops all privileges of this thread except these. Returns the names of the remaining ones.
 pub(super) fn keep(kept: CapabilitySet) -> Result<Vec<&'static str>, Error> {
     let had = capabilities(None).map_err(|errno| Error::system("capget", b"(this thread)", errno))?;
     // An upper bound for programs that are executed: none is, so that it is no failure where we may not lower it.

@@ -9,10 +9,11 @@ use std::error::Error as _;
 use std::io;
 use std::os::fd::BorrowedFd;
 
-/// The newest interface whose restrictions are tested; a kernel that knows less does less, one that knows more no more.
+/// The newest interface with tested restrictions. An older kernel enforces fewer of them, a newer kernel enforces no
+/// more.
 const NEWEST: ABI = ABI::V7;
 
-/// Forbids everything but what is beneath these handles.
+/// Restricts access to files beneath these handles.
 pub(super) fn restrict(
     read: &[BorrowedFd<'_>],
     write: &[BorrowedFd<'_>],
@@ -20,7 +21,7 @@ pub(super) fn restrict(
 ) -> Result<Vec<Forbidden>, Error> {
     let reading = AccessFs::ReadFile | AccessFs::ReadDir;
     let mut writing = reading | AccessFs::from_write(NEWEST);
-    // No driver is spoken to, and no device made unless somebody wants that.
+    // `ioctl` on devices is forbidden, and so is creating devices, unless the policy creates them.
     writing.remove(AccessFs::IoctlDev);
     if !devices {
         writing.remove(AccessFs::MakeChar | AccessFs::MakeBlock);
@@ -33,8 +34,8 @@ pub(super) fn restrict(
 
 fn enforce(rules: &[(&[BorrowedFd<'_>], BitFlags<AccessFs>)]) -> Result<RestrictionStatus, RulesetError> {
     let mut ruleset = Ruleset::default()
-        // The first interface forbids every link and rename between directories, and nothing could be unpacked: there
-        // nothing at all is enforced.
+        // The first interface forbids all links and renames between directories, so nothing could be unpacked. With it,
+        // nothing is enforced.
         .set_compatibility(CompatLevel::SoftRequirement)
         .handle_access(AccessFs::Refer)?
         .set_compatibility(CompatLevel::BestEffort)

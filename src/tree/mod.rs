@@ -203,7 +203,7 @@ pub(crate) enum Over {
     Anything,
 }
 
-/// What came of making something.
+/// The outcome of creating something.
 #[derive(Debug)]
 pub(crate) enum Made {
     Done(Done),
@@ -220,7 +220,7 @@ pub(crate) struct Done {
     pub(crate) inexact: Inexact,
 }
 
-/// What became of what was at the place before.
+/// What happened to the previous file at the place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Old {
     /// There was nothing.
@@ -277,7 +277,7 @@ pub(crate) struct UnsetXattr {
 pub(crate) enum SetIdBits {
     /// On a directory, a setgid bit hands down the group.
     Directory,
-    /// On a program, they give the rights of the owner. If the program gets another owner, they must go.
+    /// On a program, they give the privileges of the owner. If the program gets another owner, they must be dropped.
     Program,
 }
 
@@ -307,7 +307,7 @@ pub(crate) enum Repeats {
     Otherwise,
 }
 
-/// What came of clearing a directory.
+/// The outcome of clearing a directory.
 #[derive(Debug, Default)]
 pub(crate) struct Cleared {
     /// Whether something of the layer's own stays in it.

@@ -90,10 +90,11 @@ impl MergedTree {
     /// zeros, and content that is not read is skipped.
     ///
     /// Each layer is compared with its digest, size and diff ID again. **`read` sees content before that:** a layer is
-    /// verified when it has been read to its end. If it is not what it was when the layers were merged, this fails, and what
-    /// was made of the content so far must not be believed.
+    /// verified when it has been read to its end. If the layer has changed since the layers were merged, this fails.
+    /// Then discard all results from content that `read` has seen.
     ///
-    /// Policy has decided about the layers when they were merged. Here any policy's choices pass, within the same limits.
+    /// The policy judged the layers when they were merged. This pass accepts every quirk that some policy lets pass,
+    /// and has the same limits.
     ///
     /// ```no_run
     /// # fn main() -> Result<(), layercage::Error> {
@@ -122,7 +123,7 @@ impl MergedTree {
         self.session().read_files(self, image, choose, read)
     }
 
-    /// Reads the content of chosen files that are hidden, as [`MergedTree::read_files`] reads that of the tree's own.
+    /// Reads the content of chosen hidden files, as [`MergedTree::read_files`] does for the files of the tree.
     ///
     /// `choose` is called in the order of [`MergedTree::hidden`]. A file that still has other paths in the tree is hidden
     /// under this one, and is read, too.

@@ -93,8 +93,8 @@ impl Session<'_> {
         Ok(self.into_report())
     }
 
-    /// Applies all layers of an image to a sink, with the positions, expectations and notes that the image has for
-    /// them. Returns what was verified of each layer, for [`Staged::commit`].
+    /// Applies all layers of an image to a sink, with the positions, expected values and notes that the image has for
+    /// them. Returns a [`Checked`] for each layer; [`Staged::commit`] needs their proofs.
     ///
     /// It uses as many threads as [`Unpacker::with_jobs`] allows: the next layer is read while a layer is applied. To
     /// a sink whose changes are [visible at once](Visibility::AtOnce), each layer is applied only when it is verified,
@@ -102,7 +102,7 @@ impl Session<'_> {
     ///
     /// # Errors
     ///
-    /// As for [`Session::apply`], and what is wrong with the image. The sink abandons the layer that failed; the layers
+    /// As for [`Session::apply`], and refusals of the image itself. The sink abandons the layer that failed; the layers
     /// before it have ended.
     pub fn apply_image(&mut self, image: &Selected, sink: &mut (impl Sink + ?Sized)) -> Result<Vec<Checked>, Error> {
         self.apply_numbered(image, numbered(image, stored(image)).map(|layer| Ok(layer?.seekable())), sink)

@@ -35,8 +35,8 @@ pub(super) fn numbered<R: Read>(
     })
 }
 
-/// The same with readers from the caller, of which as many as `readers` are open at once: the layer that is read, and
-/// those after it.
+/// The same with readers from the caller. At most `readers` of them are open at once: the reader of the current layer,
+/// and the next ones.
 pub(super) fn numbered_from<R: Read>(
     image: &Selected,
     readers: NonZeroUsize,

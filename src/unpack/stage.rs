@@ -103,7 +103,7 @@ impl Staged {
         })
     }
 
-    /// Makes the tree visible like [`Staged::commit`], but without proofs: for layers of which no digest is known. The
+    /// Makes the tree visible like [`Staged::commit`], but without proofs: for layers without a known digest. The
     /// caller vouches for their content.
     ///
     /// Everything else holds: no layer may have failed, and every value that was expected of a layer was compared.

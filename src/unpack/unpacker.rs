@@ -8,7 +8,7 @@ use std::num::NonZeroUsize;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 
-/// The settings with which layers are applied. [`Unpacker::session`] applies layers with them.
+/// The settings for applying layers. [`Unpacker::session`] starts a session that uses them.
 ///
 /// ```
 /// # use layercage::{Error, Layer, Policy, Rootfs, Unpacker};

@@ -57,7 +57,7 @@ impl Rule {
         }
     }
 
-    /// The data that the sentence speaks of, by their names.
+    /// The data in the sentence of the rule, by name.
     pub fn data(&self) -> Vec<(&'static str, String)> {
         match self {
             Self::Violation(violation) => violation.data(),

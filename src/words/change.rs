@@ -35,8 +35,8 @@ pub enum ChangeKind {
         /// The segments of its data, if it has holes.
         sparse: Option<SparseMap>,
     },
-    /// The data of hard links of the same layer, as AUFS keeps it: a regular file that is not in the image under this
-    /// path, but under the names of the hard links to it, if there are any.
+    /// The data of hard links of the same layer, as AUFS keeps it: a regular file. In the image, it does not have this
+    /// path, but the paths of the hard links to it, if there are any.
     ///
     /// Later hard links of the same layer can name it. [`EntryPath::pseudo_link`] is its name.
     PseudoLink {
@@ -71,16 +71,16 @@ pub enum ChangeKind {
         /// The device.
         device: Device,
     },
-    /// A device node or named pipe that the policy skips. It is not created, but what a lower layer has at this path is
-    /// removed.
+    /// A device node or named pipe that the policy skips. It is not created, but a file of a lower layer at this path
+    /// is removed.
     Skipped(Skippable),
-    /// A whiteout. What lower layers have at this path is removed.
+    /// A whiteout. The file or directory of lower layers at this path is removed.
     Whiteout,
-    /// An opaque whiteout. What lower layers have in this directory is removed.
+    /// An opaque whiteout. All content of lower layers in this directory is removed.
     OpaqueWhiteout,
 }
 
-/// What a policy may skip.
+/// The entries that a policy may skip.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Skippable {
     /// A device node.

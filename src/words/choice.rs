@@ -10,7 +10,7 @@ words! {
     enum Devices {
         /// The layer is refused.
         Refuse "refuse",
-        /// The device is not created, with a note. What a lower layer has at that path is removed all the same.
+        /// The device is not created, with a note. A file of a lower layer at that path is removed anyway.
         Skip "skip",
         /// They are created, which needs privileges.
         Create "create",
@@ -34,7 +34,7 @@ words! {
     ///
     /// The enum is exhaustive on purpose: each choice is one verdict.
     enum SetId {
-        /// They are kept: images need them. They are set when content and owner are final.
+        /// They are kept, because images need them. They are set after content and owner.
         Keep "keep",
         /// They are dropped, with a note.
         Strip "strip",
@@ -76,15 +76,16 @@ words! {
     }
 
     "a durability":
-    /// What is on the disk when a tree takes its name, or when a layer has been applied to a visible tree.
+    /// The data that must be on the disk when a tree takes its name, or when a layer has been applied to a visible
+    /// tree.
     #[derive(Default)]
     #[non_exhaustive]
     enum Durability {
-        /// What the kernel has written by then. After a crash of the machine, files may lack their content.
+        /// The kernel decides when it writes. After a crash of the machine, files may lack their content.
         #[default]
         Kernel "kernel",
-        /// Everything. The file system is synchronized before the tree takes its name, and its parent directory
-        /// afterwards; or when the layer is complete.
+        /// All data. The file system is synchronized before the tree takes its name, and its parent directory
+        /// afterwards. For a visible tree, the file system is synchronized when the layer is complete.
         Synced "synced",
     }
 }

@@ -2,7 +2,7 @@
 
 use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
 
-/// Work that any thread may do a piece of.
+/// Deferred work: any thread may do a piece of it.
 ///
 /// A [`Rootfs`](crate::Rootfs) defers the writing of small files. The threads that read a layer do it while they wait.
 #[cfg_attr(feature = "unpack", expect(unnameable_types, reason = "sealed: only a sink of this crate can defer work"))]

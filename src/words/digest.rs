@@ -19,8 +19,8 @@ words! {
 
 /// A parsed digest: `sha256:` and 64, or `sha512:` and 128 lower-case hexadecimal digits.
 ///
-/// Follows image-spec, descriptor.md, "Digests"; other registered or unregistered algorithms are refused,
-/// since a digest that is not checked protects nothing.
+/// Follows image-spec, descriptor.md, "Digests"; all other algorithms are refused, because a digest that is not checked
+/// protects nothing.
 ///
 /// ```
 /// # use layercage::Digest;
@@ -39,7 +39,7 @@ pub enum Digest {
 }
 
 impl Digest {
-    /// The algorithm that made it.
+    /// The algorithm of the digest.
     pub fn algorithm(&self) -> Algorithm {
         match self {
             Self::Sha256(_) => Algorithm::Sha256,

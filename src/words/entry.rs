@@ -2,7 +2,7 @@
 
 use super::{Device, EntryPath, LinkTarget, Quirk, SparseMap, Timestamp};
 
-/// One entry of a layer, as the archive has it. A [`Change`](crate::tar::Change) is its meaning.
+/// One entry of a layer, as it is in the archive. A [`Change`](crate::tar::Change) is its meaning.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Entry {
@@ -20,7 +20,7 @@ pub struct Entry {
     pub quirks: Vec<Quirk>,
 }
 
-/// The type of an entry. The enum is exhaustive on purpose: a program that matches it should be told of a new type.
+/// The type of an entry. The enum is exhaustive on purpose: a program that matches it must handle each type.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum EntryKind {
     /// A regular file.
@@ -50,7 +50,7 @@ pub enum EntryKind {
 
 /// The metadata of an inode.
 ///
-/// The default is the metadata of root's files without permissions, of 1970-01-01: set the fields that differ.
+/// The default is owner 0:0, mode 0, the time 1970-01-01 and no attributes. Set the fields that differ.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct Metadata {
@@ -69,7 +69,7 @@ pub struct Metadata {
 /// An extended attribute.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Xattr {
-    /// Its full name, `user.mime_type` say: not empty, no NUL, at most 255 bytes.
+    /// Its full name, `user.mime_type` for example: not empty, no NUL, at most 255 bytes.
     pub name: Vec<u8>,
     /// Its value, which may be empty.
     pub value: Vec<u8>,

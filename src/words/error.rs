@@ -27,7 +27,7 @@ words! {
 pub enum ErrorKind {
     /// The archive breaks a rule.
     Refused(Rule),
-    /// The caller asks for something that makes no sense.
+    /// The caller used the library wrongly, or asked for something impossible.
     Misuse(Misuse),
     /// A system call or the reader of a layer failed. The [`io::Error`] is the source.
     System(SystemError),
@@ -62,16 +62,16 @@ pub struct SystemError {
     pub error: io::Error,
     /// What a person can do about it outside of this library, if anything.
     pub advice: Option<&'static str>,
-    /// The choices with which this call is not made.
+    /// The choices that avoid this call.
     pub remedies: &'static [Remedy],
 }
 
-/// What a failed operation has left behind.
+/// The changes that a failed operation has left behind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Effect {
     /// Nothing: the sink or the file system is as before.
     None,
-    /// What came before the failure is applied. Each path has its old or its new state.
+    /// The changes before the failure are applied. Each path has its old or its new state.
     Partial,
 }
 
@@ -253,8 +253,8 @@ impl Error {
         }
     }
 
-    /// What the failed operation has left behind: of a layer in its sink, of a whole image in the parent directory. In a
-    /// [`Staged`](crate::Staged) tree, the changes of a layer that failed are never visible.
+    /// The changes that the failed operation has left behind: a layer in its sink, a whole image in the parent
+    /// directory. In a [`Staged`](crate::Staged) tree, the changes of a layer that failed are never visible.
     pub fn effect(&self) -> Effect {
         self.0.effect
     }

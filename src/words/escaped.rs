@@ -2,11 +2,11 @@
 
 use std::fmt::{self, Display, Write};
 
-/// Bytes of an archive (a name, a key, a value), shown between double quotes with everything escaped that
-/// could play tricks on a terminal or be mistaken for something else.
+/// Bytes of an archive (a name, a key, a value) for a message: between double quotes, and escaped so that they cannot
+/// control a terminal or be mistaken for the text around them.
 ///
-/// Printable ASCII but `"` and `\` stands for itself, every other byte is written `\xNN`. At most
-/// [`Escaped::SHOWN`] bytes are kept; what was longer ends in `…`.
+/// Printable ASCII except `"` and `\` is unchanged. Every other byte becomes `\xNN`. At most [`Escaped::SHOWN`] bytes
+/// are kept; a longer text ends in `…`.
 ///
 /// ```
 /// # use layercage::error::Escaped;
@@ -22,7 +22,7 @@ impl Escaped {
     /// How many bytes are kept for a message.
     pub const SHOWN: usize = 512;
 
-    /// Keeps what a message will show of `bytes`.
+    /// Keeps the part of `bytes` that a message shows.
     pub fn new(bytes: &[u8]) -> Self {
         let kept = bytes.get(..Self::SHOWN).unwrap_or(bytes);
         Self { bytes: kept.into(), cut: kept.len() < bytes.len() }
@@ -36,7 +36,7 @@ impl Escaped {
         self.cut = kept.len() < bytes.len();
     }
 
-    /// Keeps all of `bytes`, for output that leaves nothing out.
+    /// Keeps all of `bytes`, for output that must be complete.
     pub fn whole(bytes: &[u8]) -> Self {
         Self { bytes: bytes.into(), cut: false }
     }

@@ -26,7 +26,7 @@ pub enum Misuse {
         /// What was given.
         name: Escaped,
     },
-    /// The image has no manifest that fits what was asked for.
+    /// The image has no manifest that matches the selection.
     #[error("the image has no manifest for {wanted}; it has {found}")]
     NothingSelected {
         /// What was asked for.
@@ -36,7 +36,7 @@ pub enum Misuse {
         /// What has to be asked for differently.
         by: SelectBy,
     },
-    /// Several images fit what was asked for equally well.
+    /// Several images match the selection equally well.
     #[error("more than one image matches {wanted}: {found}")]
     SeveralSelected {
         /// What was asked for.
@@ -54,7 +54,7 @@ pub enum Misuse {
     /// [`Layer::seekable`](crate::Layer::seekable) needs none.
     #[error("the layer must be verified before it is applied: it needs a seekable reader or a scratch directory")]
     NoScratch,
-    /// A [`Filter`](crate::sink::Filter) keeps a hard link and drops its target, of which it has no copy.
+    /// A [`Filter`](crate::sink::Filter) keeps a hard link, but drops its target and has no copy of it.
     #[error("the filter keeps a hard link to {target}, and drops its target")]
     LinkToFiltered {
         /// The target, as the hard link names it.
@@ -66,11 +66,11 @@ pub enum Misuse {
         /// The member that shows that it is an image.
         member: Escaped,
     },
-    /// The layers of an image were to be opened of which only the documents are here
+    /// The layers of the image cannot be opened: it was created from documents only
     /// ([`Selected::from_documents`](crate::Selected::from_documents)).
     #[error("the layers of this image are not on disk: it was made of a manifest and a configuration alone")]
     LayersElsewhere,
-    /// Content was to be read from another image than the one that a [`MergedTree`](crate::MergedTree) was made of.
+    /// Content cannot be read: a [`MergedTree`](crate::MergedTree) was given another image than its own.
     #[error("the image has other layers than the tree that was merged")]
     OtherImage,
     /// An image index was given in place of a manifest.
@@ -85,7 +85,7 @@ pub enum Misuse {
     /// The proofs are not those of the applied layers, in order.
     #[error("{given} proofs were handed over for {applied} applied layers, or not in their order")]
     ProofsDoNotMatch {
-        /// How many were handed over.
+        /// The number of given proofs.
         given: usize,
         /// How many layers were applied.
         applied: usize,
@@ -106,11 +106,11 @@ pub enum Misuse {
         /// The method that was called.
         call: &'static str,
     },
-    /// A second layer was applied to a [`TarSink`](crate::sink::TarSink). A whiteout in it would speak of the first one,
-    /// which no archive can say.
+    /// A second layer was applied to a [`TarSink`](crate::sink::TarSink). A whiteout in it would remove paths of the
+    /// first layer, and an archive of one layer cannot express that.
     #[error("an archive holds one layer, and a second one was applied to it")]
     SecondLayer,
-    /// The policy makes the caller the owner of files, and a [`TarSink`](crate::sink::TarSink) makes none.
+    /// The policy makes the caller the owner of files, but a [`TarSink`](crate::sink::TarSink) creates no files.
     #[error("an archive has the owners of the layer: the policy must keep or map them")]
     CallerInArchive,
     /// The progress observer cancelled.

@@ -84,8 +84,9 @@ impl EntryPath {
         Self(path)
     }
 
-    /// Reads the name of an entry. Unlike [`EntryPath::parse`] it takes a whiteout whose last component is too long only
-    /// by its `.wh.`: no file of that name is made, and the name that it removes fits. Docker and buildah write these.
+    /// Reads the name of an entry. Unlike [`EntryPath::parse`], it accepts a whiteout if its last component is too long
+    /// only because of `.wh.`: no file of that name is created, and the name that it removes is short enough. Docker
+    /// and buildah write these.
     ///
     /// # Errors
     ///
@@ -100,8 +101,8 @@ impl EntryPath {
         })
     }
 
-    /// Reads the target of a hard link. The error shows the target: a message shows the name of the entry first, which
-    /// must not get the blame.
+    /// Reads the target of a hard link. The error shows the target, because the message begins with the name of the
+    /// entry, and that name is not the cause.
     ///
     /// # Errors
     ///
@@ -149,8 +150,8 @@ impl EntryPath {
         &self.0
     }
 
-    /// The path relative to the root; `.` for the root itself. Without a confined resolver such as openat2 it leads
-    /// through links of the image, which may point anywhere.
+    /// The path relative to the root; `.` for the root itself. Resolve it only with a confined resolver such as
+    /// openat2: the links of the image may point anywhere.
     #[cfg(unix)]
     pub fn as_path(&self) -> &Path {
         let bytes: &[u8] = if self.is_root() { b"." } else { &self.0 };

@@ -8,7 +8,7 @@ use std::str::FromStr;
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 #[non_exhaustive]
 pub enum Owners {
-    /// The numeric ids of the layer, if we may change owners and still write to the files (`CAP_CHOWN`,
+    /// The numeric ids of the layer, if the caller may change owners and still write to the files (`CAP_CHOWN`,
     /// `CAP_DAC_OVERRIDE`, `CAP_FOWNER`). Otherwise the caller owns all files, with one note.
     ///
     /// If the caller's user namespace does not map a user id or group id, the caller's id is used, with one note. Such
@@ -17,19 +17,20 @@ pub enum Owners {
     Auto,
     /// The numeric ids of the layer. An id that cannot be set is an error.
     Keep,
-    /// The caller owns all files, with any privileges.
+    /// The caller owns all files, also with privileges.
     Caller,
-    /// The ids that a map gives for those of the layer. An id that cannot be set is an error.
+    /// The ids of the layer are mapped to other ids. An id that cannot be set is an error.
     ///
-    /// Ids in POSIX ACLs are mapped too. A file capability becomes one (revision 3) of the user namespace whose
-    /// root is what the map has for its root id, or for 0 where it has none: on the host it gives nothing.
+    /// Ids in POSIX ACLs are mapped too. A file capability gets revision 3, which is valid only in one user namespace:
+    /// its root is the mapped root id of the capability, or the mapped id 0 if the capability states none. On the host,
+    /// it has no effect.
     Map(OwnerMap),
     /// The caller owns all files. The extended attribute `user.containers.override_stat` stores the owner and mode of the
     /// layer, as containers/storage writes it and fuse-overlayfs reads it.
     ///
-    /// Files and directories get modes that are safe for the caller. Named pipes, and devices where policy
-    /// makes them, are regular files without content whose attribute has their type. A symbolic link cannot
-    /// have the attribute: it keeps only the caller as owner, with one note.
+    /// Files and directories get modes that are safe for the caller. Named pipes, and devices if the policy creates
+    /// them, become empty regular files, and the attribute has their type. A symbolic link cannot have the attribute:
+    /// it is owned by the caller, with one note.
     Record,
 }
 
@@ -70,8 +71,8 @@ impl Owners {
         self.kind().name()
     }
 
-    /// A choice with the map that [`OwnersKind::Map`] needs. `None` if the map is missing, or if there is one and the
-    /// choice has no use for it.
+    /// Creates a choice. [`OwnersKind::Map`] needs a map. Returns `None` if the map is missing, or if another choice is
+    /// given a map.
     pub fn new(kind: OwnersKind, map: Option<OwnerMap>) -> Option<Self> {
         match (kind, map) {
             (OwnersKind::Map, Some(map)) => Some(Self::Map(map)),
@@ -115,14 +116,14 @@ pub struct IdRange {
     pub count: u32,
 }
 
-/// Why ranges do not make a map.
+/// The reason why ranges are not a valid map.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum BadIdMap {
     /// A range is not three decimal numbers with colons between them.
     #[error("a range of ids is written INSIDE:OUTSIDE:COUNT, in decimal numbers")]
     Malformed,
-    /// A range has no id in it, or one beyond 2³²-2.
+    /// A range is empty, or has an id above 2³²-2.
     #[error("{0} is empty, or has an id above 4294967294")]
     OutOfRange(IdRange),
     /// Two ranges have an id in common, on one side or the other.
@@ -131,11 +132,11 @@ pub enum BadIdMap {
 }
 
 impl IdMap {
-    /// A map of these ranges, in any order.
+    /// Creates a map of these ranges, in any order.
     ///
     /// # Errors
     ///
-    /// [`BadIdMap`]: what the kernel would not take either.
+    /// [`BadIdMap`] if the kernel would refuse the map, too.
     pub fn new(ranges: impl IntoIterator<Item = IdRange>) -> Result<Self, BadIdMap> {
         let mut ranges: Vec<_> = ranges.into_iter().collect();
         if let Some(&range) = ranges.iter().find(|range| !range.is_valid()) {

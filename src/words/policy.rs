@@ -154,8 +154,8 @@ impl Policy {
         self
     }
 
-    /// Sets what is on the disk when a tree takes its name or a layer is applied, **what the kernel has written** by
-    /// default.
+    /// Sets which data must be on the disk when a tree takes its name or a layer is applied. By default, **the kernel
+    /// decides** when it writes.
     #[must_use]
     pub fn with_durability(mut self, durability: Durability) -> Self {
         self.choices.durability = Some(durability);
@@ -230,7 +230,7 @@ impl Policy {
         self.choices.epoch.unwrap_or_default()
     }
 
-    /// What is on the disk when a tree takes its name or a layer is applied.
+    /// Which data must be on the disk when a tree takes its name or a layer is applied.
     pub fn durability(&self) -> Durability {
         self.choices.durability.unwrap_or_default()
     }

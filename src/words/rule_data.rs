@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use std::fmt::{self, Display};
 use std::sync::Arc;
 
-/// A value that a sentence speaks of, as text for programs.
+/// A value in the sentence of a rule, as text for programs.
 pub(super) trait Datum: Display {
     /// The text without the quotes that a message puts around names.
     fn datum(&self) -> String {

@@ -2,7 +2,7 @@
 
 use super::words;
 
-/// What the kernel forbids a thread and the threads that it starts, beside what the user may not do anyway.
+/// The restrictions of a thread and of the threads that it starts, in addition to the permissions of the user.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct SandboxStatus {
@@ -19,14 +19,14 @@ words! {
     /// One thing that is forbidden.
     #[non_exhaustive]
     enum Forbidden {
-        /// Opening what is not beneath the handles given, and making, linking, renaming or removing names outside of
-        /// them; executing anything; mounting. Since Linux 5.19.
+        /// Opening files that are not beneath the given handles; creating, linking, renaming or removing names outside
+        /// of them; executing programs; mounting. Since Linux 5.19.
         Files "files",
         /// Truncating files outside. Since Linux 6.2.
         Truncation "truncation",
         /// Connecting to TCP ports and listening on them. Since Linux 6.7.
         Tcp "tcp",
-        /// Commands to the drivers of devices (`ioctl`). Since Linux 6.10.
+        /// `ioctl` on devices. Since Linux 6.10.
         DeviceCommands "device-commands",
         /// Connecting to abstract Unix sockets of other processes. Since Linux 6.12.
         AbstractSockets "abstract-sockets",

@@ -2,7 +2,7 @@
 
 use super::Error;
 
-/// The data of one entry, lent chunk by chunk. It ends where the entry's data ends.
+/// The data of one entry, chunk by chunk. It ends where the entry's data ends.
 pub trait Source {
     /// Returns the next bytes; empty only at the end of the entry's data. Bytes that are not consumed are returned again.
     ///

@@ -25,9 +25,9 @@ impl SparseMap {
     ///
     /// # Errors
     ///
-    /// [`Violation::SparseMap`] for segments out of order or over one another, and when the last one does not
-    /// end where the file does: no writer leaves that open, and readers differ on what is behind it.
-    /// [`Violation::SparseSize`] when they are not as long together as what is stored.
+    /// [`Violation::SparseMap`] if segments are out of order or overlap, or if the last one does not end at the end of
+    /// the file. No writer writes such a map, and readers differ on the content after the last segment.
+    /// [`Violation::SparseSize`] if the sum of their lengths is not `stored`.
     pub fn new(segments: Vec<Segment>, size: u64, stored: u64) -> Result<Self, Violation> {
         let mut end = 0;
         let mut data = 0_u64;

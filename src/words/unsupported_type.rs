@@ -30,7 +30,7 @@ macro_rules! types {
                 }
             }
 
-            /// What a user can do about an archive with such an entry.
+            /// Advice for a user with an archive that has such an entry.
             pub fn advice(self) -> &'static str {
                 match self {
                     $(Self::$variant => $advice,)*

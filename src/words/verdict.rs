@@ -19,7 +19,7 @@ words! {
     #[derive(Default)]
     #[non_exhaustive]
     enum Preset {
-        /// Refuses what is hostile or ambiguous, and accepts every quirk that real images are known to have.
+        /// Refuses hostile or ambiguous layers, and accepts every quirk that real images are known to have.
         #[default]
         Default "default",
         /// Accepts most that containerd accepts: devices are skipped, and links that lead above the root stop at the

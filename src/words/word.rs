@@ -2,7 +2,7 @@
 
 use std::fmt::{self, Display};
 
-/// A text that names nothing of the kind that is needed.
+/// An error: the text is not one of the accepted words, or does not have the accepted form.
 ///
 /// ```
 /// # use layercage::policy::Devices;

@@ -2,10 +2,11 @@
 
 use super::{Followed, Limit, Limits, Violation};
 
-/// What one directory that no entry lists counts for in [`Limit::ImageSteps`]. Making one takes about 11 microseconds.
+/// The steps that one directory that no entry lists counts for in [`Limit::ImageSteps`]. Creating one takes about 11
+/// microseconds.
 const IMPLIED: u64 = 300;
 
-/// What one opened directory counts for. Opening one takes 3 microseconds or more.
+/// The steps that one opened directory counts for. Opening one takes 3 microseconds or more.
 const OPENED: u64 = 100;
 
 /// How many levels double the cost of an open: Landlock looks at each level between a directory and the root.

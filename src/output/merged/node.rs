@@ -16,8 +16,8 @@ pub struct Node<'t> {
     pub(super) name: u32,
 }
 
-/// The kind of a [`Node`], with what only that kind has. The enum is exhaustive on purpose: Linux has no other kind that a
-/// layer can bring.
+/// The kind of a [`Node`], with the data of that kind. The enum is exhaustive on purpose: Linux has no other kind that
+/// a layer can bring.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Kind<'t> {
     /// A directory.
@@ -39,7 +39,7 @@ pub enum Kind<'t> {
 }
 
 impl<'t> Node<'t> {
-    /// The path from the root, with all symbolic links on the way resolved. It is put together at each call.
+    /// The path from the root, with all symbolic links on the way resolved. Each call builds it anew.
     pub fn path(&self) -> EntryPath {
         EntryPath::of_components_joined(self.model.path_of_name(self.name))
     }
@@ -188,7 +188,7 @@ impl<'t> Node<'t> {
         self.model.inode_number(self.name)
     }
 
-    /// What is in a directory, by name.
+    /// The children of a directory, by name.
     pub fn children(&self) -> impl Iterator<Item = Node<'t>> + use<'t> {
         let model = self.model;
         std::iter::successors(model.first_in(self.name), |&name| model.next_in(name))

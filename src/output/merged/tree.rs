@@ -46,8 +46,8 @@ impl MergedTree {
     /// All paths by their origin: by layer, then by position in the archive. The root comes first, and a directory before
     /// what lies in it, even if its entry is a later one.
     ///
-    /// Of the paths of a file with hard links, the first is where the entry is that has its content, and the others follow.
-    /// So one pass over the layers has the content of files in this order.
+    /// If a file has hard links, the path of the entry with its content comes first, and the other paths follow. So one
+    /// pass over the layers gives the content of files in this order.
     pub fn iter_by_layer(&self) -> impl Iterator<Item = Node<'_>> {
         self.model.in_order_of_layers().into_iter().map(|name| self.node(name))
     }
@@ -64,8 +64,8 @@ impl MergedTree {
         self.resolve(path.as_ref(), Follow::Parents)
     }
 
-    /// What entries hid, in the order in which the layers brought it: what an upper layer replaced or removed, and what a
-    /// layer replaced that brought a path more than once.
+    /// The hidden paths, in the order in which the layers brought them: paths that an upper layer replaced or removed,
+    /// and earlier entries of a path that one layer has more than once.
     ///
     /// A directory that an upper layer lists again is not hidden: only its metadata changes.
     pub fn hidden(&self) -> impl Iterator<Item = Hidden<'_>> {
@@ -85,7 +85,7 @@ impl MergedTree {
         &self.diff_ids
     }
 
-    /// Bytes of memory that it takes.
+    /// The memory that the tree uses, in bytes.
     pub fn memory_bytes(&self) -> u64 {
         self.model.bytes().unwrap_or(u64::MAX)
     }

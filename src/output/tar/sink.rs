@@ -22,12 +22,12 @@ use std::io::Write;
 /// [`Owners::Record`](crate::policy::Owners::Record) fail with
 /// [`Misuse::CallerInArchive`](crate::error::Misuse::CallerInArchive).
 ///
-/// A layer stays a layer: whiteouts and opaque markers stay what they are, and applied over the same lower layers, the
-/// archive makes the same tree. Entries without effect are dropped, and so is everything that the policy drops. A device
-/// or named pipe that the policy skips becomes a whiteout, because it hides what lower layers have there.
+/// The archive is a layer with the same meaning: whiteouts and opaque markers are kept, and over the same lower layers,
+/// the archive gives the same tree. Entries without effect are dropped, and so is everything that the policy drops. A
+/// device or named pipe that the policy skips becomes a whiteout, because it hides what lower layers have there.
 ///
-/// The archive is uncompressed: ustar, and PAX where ustar has no room. Owners have no names, holes stay holes, and the
-/// same layer gives the same bytes.
+/// The archive is uncompressed: ustar, and PAX for values that do not fit into ustar. Owners have no names, holes are
+/// kept, and the same layer gives the same bytes.
 ///
 /// # Whole entries
 ///
@@ -44,9 +44,10 @@ use std::io::Write;
 /// Some notes stay true of the archive, since they can be resolved only when all layers are known: `duplicate-path`,
 /// `directory-over-link`, `aufs-pseudo-link`, `hard-link-metadata`, and `hard-link-repeated` over lower layers.
 ///
-/// In a directory that the layer does not list, what a skipped device or pipe replaces is known by its name alone: an
-/// earlier entry of the same layer stays in the archive if it lies below that name, or has it by another way. A hard link
-/// to a device that a lower layer skipped stays a hard link: over lower layers without the device it is refused.
+/// One limitation: in a directory that the layer does not list, the file that a skipped device or pipe replaces is
+/// known only by name. An earlier entry of the same layer stays in the archive if it lies below that name, or reaches
+/// the same place through a link.
+/// A hard link to a device that a lower layer skipped stays a hard link: over lower layers without the device it is refused.
 ///
 /// ```
 /// # use layercage::{Layer, Policy, Unpacker};
