@@ -35,20 +35,20 @@ pub(crate) struct Arguments {
 pub(crate) enum Command {
     /// Unpack an image into a directory that is empty or does not exist yet; if it fails, nothing changes.
     Unpack(Unpack),
-    /// Unpack an image as a bundle that `runc` and `crun` run: BUNDLE/rootfs, and BUNDLE/config.json, which is made from
-    /// the configuration of the image; if it fails, nothing changes.
+    /// Unpack an image as a bundle for `runc` and `crun`: BUNDLE/rootfs, and BUNDLE/config.json from the configuration
+    /// of the image; if it fails, nothing changes.
     ///
-    /// The conversion is that of image-spec, conversion.md. User names are looked up in the image's own etc/passwd and
-    /// etc/group. Volumes are not mounted. Only you may enter BUNDLE, so that other users cannot run setuid programs of the
-    /// image. Without root, the bundle is for a rootless container, whose only user is its root.
+    /// The conversion follows image-spec, conversion.md. User names are looked up in the image's own etc/passwd and
+    /// etc/group. Volumes are not mounted. Only you may enter BUNDLE, so that other users cannot run setuid programs of
+    /// the image. Without root, the bundle is for a rootless container, and its only user is root.
     Bundle(Bundle),
     /// Apply one layer to an existing directory.
     Apply(Apply),
-    /// Read a layer from standard input, and write what the policy makes of it to standard output.
+    /// Read a layer from standard input, and write the layer that the policy allows to standard output.
     ///
-    /// The output is an uncompressed layer that all tar readers read alike, and applied over the same lower layers it makes
-    /// the same tree. Whiteouts stay whiteouts; what the policy drops is missing, and a device or named pipe that it skips
-    /// becomes a whiteout. Links are not followed: there is no tree.
+    /// The output is an uncompressed layer that all tar readers read alike. Over the same lower layers, it gives the
+    /// same tree. Whiteouts stay whiteouts. Entries that the policy drops are missing, and a device or named pipe that
+    /// it skips becomes a whiteout. Links are not followed, because there is no tree.
     ///
     /// If the layer is refused, the exit code is 3, and the output is truncated: it holds the entries before the refusal and
     /// no end mark. Use nothing of the output unless the exit code is 0. With `--digest`, `--size` or `--diff-id`, the layer
@@ -57,9 +57,9 @@ pub(crate) enum Command {
     /// Read an image or a layer to its end and print every finding, not only the first; write nothing.
     ///
     /// For an image, this finds everything that unpacking would find, except what depends on the machine: privileges,
-    /// mounts and what the file system can store. For a layer, it finds what does not depend on the lower layers: it does
-    /// not check whether the target of a hard link exists there, or whether a parent that the layer does not list is a
-    /// link. Devices are checked as if they could be created.
+    /// mounts and what the file system can store. For a layer, it finds everything that does not depend on the lower
+    /// layers: it does not check whether the target of a hard link exists there, or whether a parent that the layer
+    /// does not list is a link. Devices are checked as if they could be created.
     ///
     /// The exit code is 3 if the policy refuses the image or layer.
     Check(Check),
@@ -69,7 +69,7 @@ pub(crate) enum Command {
     Rules,
     /// Explain a rule or a limit: what it means, why it matters, which tools cause it, and what to do.
     Explain {
-        /// The id of a rule, as messages show it in brackets, or of a limit, as `--limit` takes it.
+        /// The id of a rule, as messages show it in brackets, or the name of a limit, as in `--limit`.
         #[arg(value_name = "RULE")]
         rule: String,
     },
@@ -133,8 +133,8 @@ pub(crate) struct Apply {
 
 #[derive(Debug, Args)]
 pub(crate) struct Filter {
-    /// Write the layer's own bytes, uncompressed, if all of it passes, and nothing otherwise. Nothing is dropped or adjusted:
-    /// the policy decides only whether the layer is refused. The layer is kept in a temporary file.
+    /// Write the uncompressed bytes of the layer unchanged if the policy accepts it, and write nothing if the policy
+    /// refuses it. Nothing is dropped or adjusted. The layer is kept in a temporary file.
     #[arg(long)]
     pub(crate) unchanged: bool,
     #[command(flatten)]
@@ -145,7 +145,7 @@ pub(crate) struct Filter {
     pub(crate) threads: Threads,
 }
 
-/// What is known of a layer.
+/// The known digests and size of a layer.
 #[derive(Debug, Args)]
 pub(crate) struct Known {
     /// The digest of the layer as it is stored; checked before anything is changed or written.
@@ -157,7 +157,7 @@ pub(crate) struct Known {
     /// The digest of the uncompressed layer; checked before anything is changed or written.
     #[arg(long, value_name = "DIGEST")]
     diff_id: Option<Digest>,
-    /// Take the input for a layer even if it looks like the archive of an image, which is a usage error otherwise.
+    /// Treat the input as a layer even if it looks like the archive of an image, which is otherwise a usage error.
     /// `--digest` and `--diff-id` have the same effect.
     #[arg(long = "as", value_name = "WHAT", value_parser = ["layer"])]
     taken_for: Option<String>,

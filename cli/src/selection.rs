@@ -12,8 +12,8 @@ pub(crate) struct Selection {
     /// it stays unambiguous; or `@N`, its position from 0.
     #[arg(long = "ref", value_name = "NAME")]
     reference: Option<String>,
-    /// The platform of the image, or one that can run it; the default is the platform of this machine, which also
-    /// completes OS or ARCH alone.
+    /// The platform of the image, or a platform that can run it; the default is the platform of this machine, which
+    /// also completes OS or ARCH alone.
     #[arg(long, value_name = "OS/ARCH[/VARIANT]")]
     platform: Option<Platform>,
     /// The digest of the manifest or of an index. Everything is verified from this value, whatever the image lists.
