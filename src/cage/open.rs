@@ -133,7 +133,7 @@ pub(crate) fn open_directory(directory: BorrowedFd<'_>, path: &EntryPath) -> Res
     here.map(File::from).ok_or(Error::bug("a path without components was to be opened"))
 }
 
-/// Opens one component with one of the functions of `sys.rs`, none of which follows a link.
+/// Opens one component with a function of `sys.rs`. These functions never follow a link.
 fn open_at(
     directory: BorrowedFd<'_>,
     name: Component<'_>,

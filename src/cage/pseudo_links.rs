@@ -17,7 +17,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 
 impl Cage {
-    /// The directory for files that are not in the tree. It is made when there is none.
+    /// The directory for files that are not in the tree. It is created if it does not exist.
     pub(super) fn open_or_make_apart(&mut self) -> Result<Arc<Directory>, Error> {
         if let Some(apart) = &self.apart {
             return Ok(apart.directory());

@@ -262,7 +262,7 @@ impl Removal {
         }
     }
 
-    /// Returns the error with which the kernel would refuse to remove a child.
+    /// Returns the error that the kernel would return for the removal of a child.
     fn check_child(&self, child: &Status, caller: Caller) -> Result<(), Failed> {
         let unlink = |errno| Failed { call: "unlinkat", errno };
         let sticks = self.status.mode & 0o1000 != 0 && ![self.status.uid, child.uid].contains(&caller.uid);

@@ -76,8 +76,8 @@ impl ListedManifest {
         self.manifest.as_ref()
     }
 
-    /// The digest of the configuration, which Docker calls the image ID; `None` if the manifest cannot be read, and
-    /// for an artifact, of which only the descriptor is read.
+    /// The digest of the configuration, which Docker calls the image ID; `None` if the manifest cannot be read, and for
+    /// an artifact, because only its descriptor is read.
     pub fn image_id(&self) -> Option<&Digest> {
         self.config.as_ref()
     }

@@ -22,7 +22,7 @@ pub struct LayerDescriptor {
 pub(super) enum LayerPlace {
     /// In a blob, which the manifest describes.
     Blob(Descriptor),
-    /// In a member of an archive, of which only the name is known.
+    /// In a member of an archive. Only the name is known.
     Member(EntryPath),
 }
 

@@ -130,7 +130,7 @@ const FORMATS: &[Format] = {
     ]
 };
 
-/// The format for which some reader takes an archive that begins with this block, though it is a tar header.
+/// The format that some reader detects in an archive that begins with this block, although it is a tar header.
 pub(super) fn foreign(block: &[u8]) -> Option<&'static str> {
     let is_plain = is_plain(block);
     let mut formats = FORMATS.iter().filter(|format| format.when == When::Always || !is_plain);

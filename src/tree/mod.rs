@@ -106,7 +106,7 @@ pub(crate) trait Tree {
     /// way to that, as directories that no entry lists.
     fn clear(&mut self, dir: &Self::Dir, contents: &LayerContents) -> Result<Cleared, Error>;
 
-    /// The directory for the layer's files that are not in the tree. It is made when there is none yet.
+    /// The directory for the layer's files that are not in the tree. It is created if it does not exist yet.
     fn make_apart(&mut self) -> Result<Self::Dir, Error>;
 
     /// The same directory, if there is one.

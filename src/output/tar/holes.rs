@@ -9,7 +9,8 @@ use crate::words::{Segment, SparseMap};
 
 const BLOCK_BYTES: u64 = BLOCK as u64;
 
-/// The canonical segments of a file: whole blocks, no two of which touch, without empty ones but at the end of the file.
+/// The canonical segments of a file: whole blocks that do not touch each other. Only a segment at the end of the file
+/// may be empty.
 ///
 /// `None` if there is no hole of a whole block: such a file is written as it reads.
 pub(super) fn segments(map: &SparseMap, size: u64) -> Option<Vec<Segment>> {

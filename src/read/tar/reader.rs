@@ -337,7 +337,7 @@ impl<R: BufRead> TarReader<R> {
         self.finish_end()
     }
 
-    /// Adds quirks for which there is no next entry.
+    /// Adds quirks that have no next entry.
     fn finish_end(&mut self) -> Result<Option<Entry>, Error> {
         self.note_found();
         self.end_quirks.extend(std::mem::take(&mut self.global).into_vec());
