@@ -100,7 +100,7 @@ impl Judging {
                     Verdict::Note => "lets it pass with a note",
                     Verdict::Refuse => "refuses it",
                 };
-                return Err(format!("`{option} {rule}` contradicts `{other}`, which {effect}: leave one of them out"));
+                return Err(format!("`{option} {rule}` contradicts `{other}`, which {effect}: omit one of them"));
             }
         }
         Ok(policy)

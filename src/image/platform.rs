@@ -31,7 +31,7 @@ impl Platform {
     /// Makes a platform of the words in a descriptor or a configuration. `None` if the system or the architecture is
     /// missing.
     ///
-    /// Other names of an architecture get one spelling, and the first variant of an architecture is left out, as in Go's
+    /// Other names of an architecture get one spelling, and the first variant of an architecture is dropped, as in Go's
     /// tools.
     pub(super) fn new(os: &str, architecture: &str, variant: &str) -> Option<Self> {
         if os.is_empty() || architecture.is_empty() {

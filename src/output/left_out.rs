@@ -1,4 +1,4 @@
-//! What a filter left out, for the hard links that need it.
+//! The inodes that a filter dropped, kept for hard links to them.
 
 use super::replay::FileSource;
 use crate::words::{Change, ChangeKind, EntryPath, Error, Source, SparseMap};
@@ -7,27 +7,27 @@ use std::fs::File;
 use std::ops::Bound;
 use std::os::unix::fs::FileExt;
 
-/// What a name costs beside its bytes and its content.
+/// The cost of a name, in addition to its bytes and its content.
 const OVERHEAD: u64 = 256;
 
-/// Inodes that were left out, by all their names, in a bounded file.
+/// Inodes that were dropped, by all their names. A bounded file has their content.
 #[derive(Debug)]
 pub(super) struct LeftOut {
     file: File,
     /// The first free byte of the file.
     end: u64,
-    /// Bytes that may be kept, and were kept.
+    /// The number of bytes that may be kept, and that were kept.
     most: u64,
     used: u64,
     layer: u64,
     inodes: Vec<Inode>,
-    /// Names that were left out.
+    /// Names that were dropped.
     names: Paths,
     /// Names under which the sink has such an inode.
     linked: Paths,
 }
 
-/// An inode that was left out.
+/// An inode that was dropped.
 #[derive(Debug)]
 struct Inode {
     /// What it is; `None` if the sink has it under a name of its own.
@@ -40,9 +40,9 @@ struct Inode {
 
 /// How a hard link to an inode is made.
 pub(super) enum Link<'l> {
-    /// To the name under which the sink has it.
+    /// As a link to the name under which the sink has it.
     To(EntryPath),
-    /// As the first name: with what it is, and its content.
+    /// As the first name, with the kind, metadata and content of the inode.
     First(ChangeKind, FileSource<'l>),
 }
 
@@ -56,7 +56,7 @@ impl LeftOut {
         self.layer += 1;
     }
 
-    /// Forgets what the current layer brought.
+    /// Removes the names that the current layer brought.
     pub(super) fn abandon_layer(&mut self) {
         self.names.forget(self.layer);
         for inode in self.linked.forget(self.layer) {
@@ -64,7 +64,7 @@ impl LeftOut {
         }
     }
 
-    /// Follows a change: what it replaces or removes is no target any more.
+    /// Follows a change: paths that it replaces or removes are no longer targets.
     pub(super) fn follow(&mut self, change: &Change) {
         let path = change.path.as_bytes();
         // Other names of the inodes may be left.
@@ -74,20 +74,20 @@ impl LeftOut {
         }
     }
 
-    /// Whether the sink has what was left out at `target` under the name `path`.
+    /// Whether the sink has the inode that was dropped at `target` under the name `path`.
     pub(super) fn is_linked(&self, target: &EntryPath, path: &EntryPath) -> bool {
         let inode = self.names.get(target).and_then(|inode| self.inodes.get(inode));
         inode.is_some_and(|inode| inode.at.as_ref() == Some(path))
     }
 
-    /// The sink has an inode no more.
+    /// Records that the sink no longer has an inode.
     fn unlink(&mut self, inode: usize) {
         if let Some(inode) = self.inodes.get_mut(inode) {
             inode.at = None;
         }
     }
 
-    /// Keeps an inode that is left out, if there is room.
+    /// Keeps an inode that is dropped, if there is space.
     pub(super) fn keep(&mut self, change: &Change, source: &mut dyn Source) -> Result<(), Error> {
         let (metadata, stored) = match &change.kind {
             ChangeKind::File { metadata, size, sparse } => (metadata, stored(*size, sparse.as_ref())),
@@ -108,7 +108,7 @@ impl LeftOut {
         Ok(())
     }
 
-    /// Keeps a further name of an inode. `target` was left out too, or the sink has it.
+    /// Keeps a further name of an inode. `target` was dropped, too, or the sink has it.
     pub(super) fn keep_link(&mut self, path: &EntryPath, target: &EntryPath, is_target_kept: bool) {
         if !self.has_room(path, 0) {
             return;
@@ -125,7 +125,7 @@ impl LeftOut {
         self.names.insert(path, self.layer, inode);
     }
 
-    /// How a hard link at `path` gets to what was left out at `target`; `None` if that was not kept.
+    /// How a hard link at `path` reaches the inode that was dropped at `target`; `None` if the inode was not kept.
     pub(super) fn link(&mut self, path: &EntryPath, target: &EntryPath) -> Option<Link<'_>> {
         let number = self.names.get(target)?;
         let inode = self.inodes.get_mut(number)?;

@@ -17,7 +17,7 @@ pub(crate) struct MemoryDir {
 }
 
 impl MemoryDir {
-    /// A directory with unknown content.
+    /// A directory about which nothing is known.
     pub(super) fn unknown() -> Arc<Self> {
         Arc::new(Self { number: u32::MAX, floor: 0, id: PlaceId(u64::MAX), path: Box::default(), above: None })
     }
