@@ -66,7 +66,7 @@ impl Owners {
         }
     }
 
-    /// The word for the choice: `auto`, `keep`, `caller`, `map` or `record`.
+    /// The word for the choice: `auto`, `keep`, `caller`, `map` or `record`. Its [`Display`] writes the same.
     pub fn name(&self) -> &'static str {
         self.kind().name()
     }
@@ -82,6 +82,21 @@ impl Owners {
             (OwnersKind::Caller, None) => Some(Self::Caller),
             (OwnersKind::Record, None) => Some(Self::Record),
         }
+    }
+}
+
+/// The word for the choice, as [`OwnersKind`] reads it. The ranges of a map are not in it, so there is no `FromStr`:
+/// [`OwnerMap`] has the ranges, and the JSON form of a policy keeps them.
+///
+/// ```
+/// # use layercage::policy::{Owners, OwnersKind};
+/// assert_eq!(Owners::Record.to_string(), "record");
+/// assert_eq!(Owners::new("record".parse()?, None), Some(Owners::Record));
+/// # Ok::<(), layercage::error::UnknownWord>(())
+/// ```
+impl Display for Owners {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
     }
 }
 
@@ -121,7 +136,7 @@ pub struct IdRange {
 #[non_exhaustive]
 pub enum BadIdMap {
     /// A range is not three decimal numbers with colons between them.
-    #[error("a range of ids is written INSIDE:OUTSIDE:COUNT, in decimal numbers")]
+    #[error("not a range of ids: expected INSIDE:OUTSIDE:COUNT, three decimal numbers")]
     Malformed,
     /// A range is empty, or has an id above 2³²-2.
     #[error("{0} is empty, or has an id above 4294967294")]
@@ -214,6 +229,17 @@ mod tests {
         }
         assert_eq!(map.outside(u32::MAX - 1), None);
         assert_eq!(IdMap::new([]).unwrap().outside(0), None);
+    }
+
+    #[test]
+    fn every_choice_of_owners_without_a_map_comes_back_from_its_text() {
+        let ids = map(&["0:100000:1000"]).unwrap();
+        for &kind in OwnersKind::ALL {
+            let map = (kind == OwnersKind::Map).then(|| OwnerMap { uids: ids.clone(), gids: ids.clone() });
+            let owners = Owners::new(kind, map.clone()).unwrap();
+            assert_eq!(owners.to_string().parse(), Ok(kind));
+            assert_eq!(Owners::new(owners.to_string().parse().unwrap(), map), Some(owners));
+        }
     }
 
     #[test]

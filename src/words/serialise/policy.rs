@@ -88,18 +88,17 @@ fn owners(
     uids: Option<Vec<IdRange>>,
     gids: Option<Vec<IdRange>>,
 ) -> Result<Option<Owners>, String> {
-    const INCOMPLETE: &str = "uid_map and gid_map go with owners: map, and it with both";
+    const MISSING: &str = "`owners` is `map`, which needs both `uid_map` and `gid_map`";
+    const NEEDLESS: &str = "`uid_map` and `gid_map` are used only where `owners` is `map`";
+    let given = uids.is_some() || gids.is_some();
     let map = |ranges: Vec<IdRange>| IdMap::new(ranges).map_err(|bad| bad.to_string());
-    let map = match (uids, gids) {
-        (Some(uids), Some(gids)) => Some(OwnerMap { uids: map(uids)?, gids: map(gids)? }),
-        (None, None) => None,
-        _ => return Err(INCOMPLETE.to_owned()),
+    let map = match (kind, uids, gids) {
+        (Some(OwnersKind::Map), Some(uids), Some(gids)) => Some(OwnerMap { uids: map(uids)?, gids: map(gids)? }),
+        (Some(OwnersKind::Map), ..) => return Err(MISSING.to_owned()),
+        _ if given => return Err(NEEDLESS.to_owned()),
+        _ => None,
     };
-    match (kind, map) {
-        (None, None) => Ok(None),
-        (None, Some(_)) => Err(INCOMPLETE.to_owned()),
-        (Some(kind), map) => Owners::new(kind, map).map(Some).ok_or_else(|| INCOMPLETE.to_owned()),
-    }
+    Ok(kind.and_then(|kind| Owners::new(kind, map)))
 }
 
 #[cfg(test)]
@@ -142,6 +141,22 @@ mod tests {
         let plain = to_value(Policy::default().with_owners(Owners::Record)).unwrap();
         assert_eq!(plain, json!({"preset": "default", "owners": "record", "rules": {}}));
         assert_eq!(from_str::<Policy>("{}").unwrap(), Policy::default());
+    }
+
+    #[test]
+    fn what_is_wrong_with_owners_is_a_sentence() {
+        let said = |text: &str| from_str::<Policy>(text).unwrap_err().to_string();
+        let range = r#""0:100000" is not a range of ids: expected INSIDE:OUTSIDE:COUNT, three decimal numbers"#;
+        let text = said(r#"{"owners":"map","uid_map":["0:100000"],"gid_map":["0:0:1"]}"#);
+        assert!(text.starts_with(range), "{text}");
+        let missing = "`owners` is `map`, which needs both `uid_map` and `gid_map`";
+        for text in [r#"{"owners":"map"}"#, r#"{"owners":"map","uid_map":["0:0:1"]}"#] {
+            assert!(said(text).starts_with(missing), "{text}: {}", said(text));
+        }
+        let needless = "`uid_map` and `gid_map` are used only where `owners` is `map`";
+        for text in [r#"{"owners":"keep","gid_map":["0:0:1"]}"#, r#"{"uid_map":["0:0:1"],"gid_map":["0:0:1"]}"#] {
+            assert!(said(text).starts_with(needless), "{text}: {}", said(text));
+        }
     }
 
     #[test]
