@@ -2,6 +2,7 @@
 
 use super::cause::with_source;
 use super::{Blame, Error, ErrorKind, Misuse};
+use std::error::Error as StdError;
 use std::io;
 
 /// The error of a failed allocation.
@@ -33,8 +34,14 @@ impl Error {
 }
 
 /// For callers with [`io::Error`] as error type, and to pass an error through a [`std::io::Read`]
-/// ([`Error::of_reader`] unwraps it). The kind is that of the system error, `InvalidData` for a refusal, or
-/// `InvalidInput` for misuse. The error is inside.
+/// ([`Error::of_reader`] unwraps it). The error is inside. The kind is:
+///
+/// - of a failed system call, that of its error; of a failed sink, that of the first [`io::Error`] in its chain of
+///   sources, or `Other` if there is none
+/// - `InvalidData` for a refusal
+/// - `InvalidInput` for misuse
+/// - `Other` for [`Misuse::Cancelled`], and in place of `Interrupted`: readers and writers of the standard library repeat
+///   a call that was `Interrupted`, so a cancelled one would start again
 impl From<Error> for io::Error {
     fn from(error: Error) -> Self {
         Self::new(error.io_kind(), error)
@@ -45,11 +52,8 @@ impl Error {
     /// The kind of an [`io::Error`] that carries this error.
     pub(crate) fn io_kind(&self) -> io::ErrorKind {
         match self.kind() {
-            ErrorKind::System(system) => match system.error.kind() {
-                // Readers retry on `Interrupted`: they would retry for ever.
-                io::ErrorKind::Interrupted => io::ErrorKind::Other,
-                kind => kind,
-            },
+            ErrorKind::System(system) => not_repeated(system.error.kind()),
+            ErrorKind::Sink(error) => kind_in_chain(&**error).map_or(io::ErrorKind::Other, not_repeated),
             ErrorKind::Misuse(Misuse::Cancelled) => io::ErrorKind::Other,
             _ => match self.blame() {
                 Blame::Archive => io::ErrorKind::InvalidData,
@@ -57,5 +61,18 @@ impl Error {
                 Blame::System | Blame::Bug => io::ErrorKind::Other,
             },
         }
+    }
+}
+
+/// Readers retry on `Interrupted`: they would retry for ever.
+fn not_repeated(kind: io::ErrorKind) -> io::ErrorKind {
+    if kind == io::ErrorKind::Interrupted { io::ErrorKind::Other } else { kind }
+}
+
+/// The kind of the first [`io::Error`] among an error and its sources.
+fn kind_in_chain(error: &(dyn StdError + 'static)) -> Option<io::ErrorKind> {
+    match error.downcast_ref::<io::Error>() {
+        Some(error) => Some(error.kind()),
+        None => kind_in_chain(error.source()?),
     }
 }

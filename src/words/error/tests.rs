@@ -29,6 +29,11 @@ fn what_failed_before_says_that_it_has_to_be_dropped() {
 #[error("the blob ends with another checksum")]
 struct Theirs;
 
+/// A sink's own error around one of the system.
+#[derive(Debug, thiserror::Error)]
+#[error("the upload failed")]
+struct Wrapped(#[source] io::Error);
+
 fn chain<'e>(error: &'e (dyn StdError + 'static)) -> Vec<&'e (dyn StdError + 'static)> {
     let (mut links, mut next) = (Vec::new(), Some(error));
     while let Some(link) = next {
@@ -92,6 +97,9 @@ fn an_error_becomes_an_io_error_of_its_kind_with_all_that_it_says() {
         // A reader would retry and never see it.
         (Error::system("read", b"a", ErrorKind::Interrupted), ErrorKind::Other),
         (Error::sink(Theirs), ErrorKind::Other),
+        (Error::sink(io::Error::from(ErrorKind::StorageFull)), ErrorKind::StorageFull),
+        (Error::sink(io::Error::from(ErrorKind::Interrupted)), ErrorKind::Other),
+        (Error::sink(Wrapped(ErrorKind::QuotaExceeded.into())), ErrorKind::QuotaExceeded),
         (Error::bug("none"), ErrorKind::Other),
     ];
     for (error, kind) in rows {
