@@ -81,6 +81,12 @@ impl Report {
         self.counts.iter().map(|(&id, &count)| (id, count))
     }
 
+    /// The number of all notes, of which [`Report::notes`] keeps only the first [`Report::KEPT`] and the first of each
+    /// rule.
+    pub fn note_count(&self) -> u64 {
+        self.counts.values().sum()
+    }
+
     /// How often one rule was noted.
     pub fn count(&self, id: &str) -> u64 {
         self.counts.get(id).copied().unwrap_or_default()
@@ -124,6 +130,7 @@ mod tests {
         assert_eq!(merged.notes().len(), Report::KEPT + 2);
         let kept: Vec<_> = merged.notes().iter().skip(Report::KEPT).map(|note| note.quirk.clone()).collect();
         assert_eq!(kept, [Quirk::RaggedEnd { bytes: 7 }, Quirk::OneZeroBlock]);
+        assert_eq!(merged.note_count(), 2 * (Report::KEPT as u64 + 5) + 4, "those that are not kept count, too");
         assert_eq!(merged.count("duplicate-path"), 2 * (Report::KEPT as u64 + 5));
         assert_eq!((merged.count("ragged-end"), merged.count("one-zero-block")), (3, 1));
     }

@@ -74,6 +74,6 @@ async fn main() -> anyhow::Result<()> {
     let parent = Dir::open_ambient_dir(".", ambient_authority())?;
     let session = Unpacker::default().with_jobs(thread::available_parallelism()?).with_readers(DOWNLOADS).session();
     let report = tokio::task::spawn_blocking(move || session.unpack_from(&selected, open, &parent, name)).await??;
-    println!("{} entries, {} bytes, {} notes", report.entries, report.bytes_written, report.notes().len());
+    println!("{} entries, {} bytes, {} notes", report.entries, report.bytes_written, report.note_count());
     Ok(())
 }

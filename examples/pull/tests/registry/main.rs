@@ -69,7 +69,7 @@ fn a_pulled_image_is_the_image() {
     for reference in ["image:latest", &by_digest] {
         let output = pull(registry.address(), reference, place.path(), "30").output().unwrap();
         assert!(output.status.success(), "{}", text(&output.stderr));
-        let notes = report.notes().len();
+        let notes = report.note_count();
         let line = format!("{} entries, {} bytes, {notes} notes\n", report.entries, report.bytes_written);
         assert_eq!(text(&output.stdout), line);
         let pulled = place.path().join("rootfs");
