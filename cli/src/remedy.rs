@@ -65,6 +65,7 @@ fn option(remedy: &Remedy) -> String {
         Remedy::ExpectDigest => "`--digest` or `--diff-id` gives its digest",
         Remedy::Select(by) => select(*by),
         Remedy::UnpackImage => "`layercage unpack` takes images",
+        Remedy::ApplyLayer => "`layercage apply` applies it to a directory",
         Remedy::ApplyAsLayer => "`--as layer` applies it all the same",
         // Choices that no error suggests, in the words of the library.
         other => return other.to_string(),

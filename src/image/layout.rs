@@ -38,7 +38,8 @@ impl Layout {
         if marker.image_layout_version != "1.0.0" {
             let version = Escaped::new(marker.image_layout_version.as_bytes());
             let what = format!("its `oci-layout` states the version {version}, and only \"1.0.0\" is supported").into();
-            let because = Because { what, advice: Some("write the image again as a layout of version 1.0.0") };
+            let advice = Some("write the image again as a layout of version 1.0.0");
+            let because = Because { what, advice, remedies: &[] };
             return Err(Error::from(Violation::NotAnImage { because }).at(in_file(OCI_LAYOUT)));
         }
         Ok(Some(Self::Marked))

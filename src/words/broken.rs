@@ -99,6 +99,15 @@ mod tests {
     use crate::words::{Error, LayerPosition};
 
     #[test]
+    fn a_reason_is_part_of_the_sentence_of_its_rule() {
+        let because = "the file is empty".into();
+        let said = Violation::NotAnImage { because }.to_string();
+        assert_eq!(said, "not an image in a supported form, because the file is empty");
+        let said = Violation::HardLinkTarget { target: Escaped::new(b""), because: "it is empty" }.to_string();
+        assert_eq!(said, r#"the target of a hard link is not a valid name: target "", because it is empty"#);
+    }
+
+    #[test]
     fn the_advice_for_a_missing_target_depends_on_what_the_lower_layers_are() {
         let missing = |target: &[u8]| Violation::HardLinkMissing { target: Escaped::new(target) };
         let layer = Some(LayerPosition { number: 2, of: 3 });

@@ -1,7 +1,8 @@
 //! What can be done about an error, as data.
 
 use super::{
-    Devices, Fifos, FoundInstead, Limit, Links, OwnersKind, Quirk, QuirkRule, Rule, SelectBy, SetId, Violation, Xattrs,
+    Devices, Fifos, FoundInstead, Limit, Limits, Links, Owners, OwnersKind, Policy, Quirk, QuirkRule, Rule, SelectBy,
+    SetId, Violation, Xattrs,
 };
 use std::fmt::{self, Display};
 
@@ -51,6 +52,8 @@ pub enum Remedy {
     Select(SelectBy),
     /// Unpack the file as an image.
     UnpackImage,
+    /// Apply the file to a directory, as a layer: it is not an image.
+    ApplyLayer,
     /// Apply the file as a layer all the same.
     ApplyAsLayer,
 }
@@ -74,6 +77,7 @@ impl Display for Remedy {
             Self::Select(SelectBy::ImageId) => f.write_str("select by the digest of the configuration, the image ID"),
             Self::Select(by) => write!(f, "select by another {by}"),
             Self::UnpackImage => f.write_str("unpack it as an image"),
+            Self::ApplyLayer => f.write_str("apply it to a directory, as a layer"),
             Self::ApplyAsLayer => f.write_str("apply it as a layer all the same"),
         }
     }
@@ -115,6 +119,7 @@ impl Rule {
                     FoundInstead::Manifest => SelectBy::ManifestDigest,
                     FoundInstead::Others(_) => SelectBy::Digest,
                 })],
+                Violation::NotAnImage { because } => because.remedies.to_vec(),
                 Violation::PlatformMissing { .. } => vec![Remedy::Select(SelectBy::Platform)],
                 _ => Vec::new(),
             },
@@ -122,34 +127,130 @@ impl Rule {
     }
 }
 
+impl Policy {
+    /// Makes the choice of a remedy. `None` if the remedy is not a choice of the policy, or needs what it does not say:
+    /// the ranges of a map, or a time. [`Limits::with_remedy`] raises limits.
+    ///
+    /// ```
+    /// # use layercage::Policy;
+    /// # use layercage::error::Remedy;
+    /// # use layercage::policy::{Devices, Verdict};
+    /// # use layercage::rules::QuirkRule;
+    /// // What a user chose among the remedies of an error.
+    /// let chosen = Remedy::Devices(Devices::Skip);
+    /// let policy = Policy::default().with_remedy(&chosen).unwrap();
+    /// assert_eq!(policy.verdict(QuirkRule::DeviceNode), Verdict::Note);
+    /// assert_eq!(Policy::default().with_remedy(&Remedy::ExpectDigest), None);
+    /// ```
+    #[must_use]
+    pub fn with_remedy(self, remedy: &Remedy) -> Option<Self> {
+        match *remedy {
+            Remedy::Allow(rule) => Some(self.allow(rule)),
+            Remedy::Devices(choice) => Some(self.with_devices(choice)),
+            Remedy::Fifos(choice) => Some(self.with_fifos(choice)),
+            Remedy::SetId(choice) => Some(self.with_set_id(choice)),
+            Remedy::Links(choice) => Some(self.with_links(choice)),
+            Remedy::Xattrs(choice) => Some(self.with_xattrs(choice)),
+            Remedy::Owners(kind) => Owners::new(kind, None).map(|owners| self.with_owners(owners)),
+            Remedy::Raise { .. }
+            | Remedy::MapId
+            | Remedy::ClampTimes
+            | Remedy::ExpectDigest
+            | Remedy::Select(_)
+            | Remedy::UnpackImage
+            | Remedy::ApplyLayer
+            | Remedy::ApplyAsLayer => None,
+        }
+    }
+}
+
+impl Limits {
+    /// Raises the limit of a remedy to the amount that was seen. A limit that is higher already stays. `None` if the
+    /// remedy is not about a limit.
+    ///
+    /// ```
+    /// # use layercage::error::Remedy;
+    /// # use layercage::rules::{Limit, Limits};
+    /// let remedy = Remedy::Raise { limit: Limit::PathDepth, at_least: 5_000 };
+    /// assert_eq!(Limits::default().with_remedy(&remedy).unwrap().most(Limit::PathDepth), 5_000);
+    /// assert_eq!(Limits::default().with_remedy(&Remedy::MapId), None);
+    /// ```
+    #[must_use]
+    pub fn with_remedy(self, remedy: &Remedy) -> Option<Self> {
+        match *remedy {
+            Remedy::Raise { limit, at_least } => {
+                let most = self.most(limit).max(at_least);
+                Some(self.with(limit, most))
+            }
+            _ => None,
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::words::{Error, Policy, Preset, Verdict};
-
-    /// The policy after a remedy; `None` if the remedy is not about the policy.
-    fn applied(policy: Policy, remedy: Remedy) -> Option<Policy> {
-        Some(match remedy {
-            Remedy::Allow(rule) => policy.allow(rule),
-            Remedy::Devices(choice) => policy.with_devices(choice),
-            Remedy::Fifos(choice) => policy.with_fifos(choice),
-            Remedy::SetId(choice) => policy.with_set_id(choice),
-            Remedy::Links(choice) => policy.with_links(choice),
-            Remedy::Xattrs(choice) => policy.with_xattrs(choice),
-            _ => return None,
-        })
-    }
+    use crate::words::{Error, Preset, Verdict};
+    use std::fs;
+    use std::path::Path;
 
     #[test]
     fn every_remedy_of_policy_lets_the_quirk_pass_and_every_quirk_has_one() {
         for &rule in QuirkRule::ALL {
             for &preset in Preset::ALL {
                 let policy = || Policy::preset(preset).refuse(rule);
-                let after: Vec<_> =
-                    rule.remedies().into_iter().filter_map(|remedy| applied(policy(), remedy)).collect();
+                let after: Vec<_> = rule.remedies().iter().filter_map(|remedy| policy().with_remedy(remedy)).collect();
                 assert!(!after.is_empty(), "{rule}");
                 assert!(after.iter().all(|policy| policy.verdict(rule) != Verdict::Refuse), "{rule}");
             }
+        }
+    }
+
+    #[test]
+    fn a_remedy_is_a_choice_of_the_policy_or_of_the_limits_or_of_neither() {
+        let choices = [
+            QuirkRule::ALL.iter().map(|&rule| Remedy::Allow(rule)).collect::<Vec<_>>(),
+            Devices::ALL.iter().map(|&choice| Remedy::Devices(choice)).collect(),
+            Fifos::ALL.iter().map(|&choice| Remedy::Fifos(choice)).collect(),
+            SetId::ALL.iter().map(|&choice| Remedy::SetId(choice)).collect(),
+            Links::ALL.iter().map(|&choice| Remedy::Links(choice)).collect(),
+            Xattrs::ALL.iter().map(|&choice| Remedy::Xattrs(choice)).collect(),
+            OwnersKind::ALL.iter().filter(|&&kind| kind != OwnersKind::Map).map(|&kind| Remedy::Owners(kind)).collect(),
+        ];
+        for remedy in choices.iter().flatten() {
+            let policy = Policy::paranoid().with_remedy(remedy).unwrap();
+            match *remedy {
+                Remedy::Allow(rule) => assert_eq!(policy.verdict(rule), Verdict::Note),
+                Remedy::Devices(choice) => assert_eq!(policy.devices(), choice),
+                Remedy::Fifos(choice) => assert_eq!(policy.fifos(), choice),
+                Remedy::SetId(choice) => assert_eq!(policy.set_id(), choice),
+                Remedy::Links(choice) => assert_eq!(policy.links(), choice),
+                Remedy::Xattrs(choice) => assert_eq!(policy.xattrs(), choice),
+                Remedy::Owners(kind) => assert_eq!(policy.owners().kind(), kind),
+                _ => panic!("not a choice of the policy: {remedy}"),
+            }
+            assert_eq!(Limits::default().with_remedy(remedy), None, "{remedy}");
+        }
+        for &limit in Limit::ALL {
+            let remedy = Remedy::Raise { limit, at_least: 7 };
+            let limits = Limits::default().with(limit, 3);
+            assert_eq!(limits.with_remedy(&remedy).unwrap(), Limits::default().with(limit, 7));
+            let higher = Limits::default().with(limit, 9);
+            assert_eq!(higher.clone().with_remedy(&remedy), Some(higher), "a limit is never lowered");
+            assert_eq!(Policy::default().with_remedy(&remedy), None, "{remedy}");
+        }
+        let neither = [
+            Remedy::Owners(OwnersKind::Map),
+            Remedy::MapId,
+            Remedy::ClampTimes,
+            Remedy::ExpectDigest,
+            Remedy::UnpackImage,
+            Remedy::ApplyLayer,
+            Remedy::ApplyAsLayer,
+        ];
+        for remedy in neither.into_iter().chain(SelectBy::ALL.iter().map(|&by| Remedy::Select(by))) {
+            assert_eq!(Policy::default().with_remedy(&remedy), None, "{remedy}");
+            assert_eq!(Limits::default().with_remedy(&remedy), None, "{remedy}");
         }
     }
 
@@ -186,6 +287,14 @@ mod tests {
             "--uid-map",
             "--xattrs",
             "`layercage ",
+            "`apply`",
+            "`bundle`",
+            "`check`",
+            "`explain`",
+            "`filter`",
+            "`list`",
+            "`rules`",
+            "`unpack`",
         ];
         for row in rows {
             let text = format!("{} {}", row.sentence, row.advice.unwrap_or_default());
@@ -193,6 +302,27 @@ mod tests {
         }
         for remedy in QuirkRule::ALL.iter().flat_map(|rule| rule.remedies()) {
             assert!(!remedy.to_string().contains("--"), "{remedy}");
+        }
+        // Most texts are beside the code that fails.
+        let mut directories = vec![Path::new(env!("CARGO_MANIFEST_DIR")).join("src")];
+        while let Some(directory) = directories.pop() {
+            for entry in fs::read_dir(directory).unwrap() {
+                let path = entry.unwrap().path();
+                match path.file_stem().unwrap().to_str().unwrap() {
+                    "tests" => {}
+                    _ if path.is_dir() => directories.push(path),
+                    _ => {
+                        let text = fs::read_to_string(&path).unwrap();
+                        let code = text.split("#[cfg(test)]\nmod ").next().unwrap();
+                        let code = code.lines().filter(|line| {
+                            !["//", "compile_error!"].iter().any(|it| line.trim_start().starts_with(it))
+                        });
+                        for line in code {
+                            assert!(!own.iter().any(|word| line.contains(word)), "{}: {line}", path.display());
+                        }
+                    }
+                }
+            }
         }
     }
 }

@@ -294,7 +294,9 @@ macro_rules! optional {
 fn write_with_data(f: &mut fmt::Formatter<'_>, sentence: &str, data: Vec<(&str, String)>) -> fmt::Result {
     f.write_str(sentence)?;
     for (index, (name, value)) in data.into_iter().enumerate() {
-        write!(f, "{}{} {value}", if index == 0 { ": " } else { ", " }, name.replace('_', " "))?;
+        // A reason is part of the sentence.
+        let before = if index == 0 && name != "because" { ": " } else { ", " };
+        write!(f, "{before}{} {value}", name.replace('_', " "))?;
     }
     Ok(())
 }

@@ -1,6 +1,6 @@
 //! What the sentences of rules speak of, as it is shown in a message.
 
-use super::{DeviceKind, Digest, Escaped, FileKind, Limit, Timestamp, UnsupportedType};
+use super::{DeviceKind, Digest, Escaped, FileKind, Limit, Remedy, Timestamp, UnsupportedType};
 use std::borrow::Cow;
 use std::fmt::{self, Display};
 use std::sync::Arc;
@@ -58,11 +58,13 @@ pub struct Because {
     pub what: Cow<'static, str>,
     /// What to do, if it is more exact than the advice of the rule.
     pub advice: Option<&'static str>,
+    /// The choices with which it is accepted.
+    pub remedies: &'static [Remedy],
 }
 
 impl From<&'static str> for Because {
     fn from(what: &'static str) -> Self {
-        Self { what: what.into(), advice: None }
+        Self { what: what.into(), advice: None, remedies: &[] }
     }
 }
 
