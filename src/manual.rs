@@ -2,6 +2,7 @@
 //!
 //! - [`attacks`]: attacks that worked on other tools, each with our test
 //! - [`defaults`]: every rule, what each policy does about it, and every limit
+//! - [`policies`]: every choice of a policy, owners in user namespaces, and the JSON form
 //! - [`coming_from`]: differences from tar libraries and from other unpackers
 //! - [`async_code`]: layers that arrive in an async runtime
 
@@ -13,3 +14,11 @@ pub mod attacks {}
 
 #[doc = include_str!("../docs/rules.md")]
 pub mod defaults {}
+
+// On the page itself, these links are to the file beside it. Of two definitions the first counts.
+/// [rules]: super::defaults
+/// [limit]: super::defaults#limits
+/// [`unwritable`]: super::defaults#unwritable
+#[doc = ""]
+#[doc = include_str!("../docs/policy.md")]
+pub mod policies {}

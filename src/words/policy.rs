@@ -10,6 +10,7 @@ use std::str::FromStr;
 /// How quirks are handled: a [`Preset`], choices, and verdicts on single rules.
 ///
 /// A policy decides about quirks only. A [`Violation`](crate::rules::Violation) is refused under every policy.
+/// [`manual::policies`](crate::manual::policies) describes every choice.
 ///
 /// ```
 /// # use layercage::Policy;

@@ -6,10 +6,10 @@ use super::{
     Digest, Error, Escaped, Finding, IdRange, Limit, Limits, Mtime, Note, Position, Preset, Remedy, Report, Rule,
     Timestamp, from_text,
 };
-use serde::de::{Deserialize, Deserializer};
+use serde::de::{self, Deserialize, Deserializer, IntoDeserializer, Unexpected, Visitor};
 use serde::ser::{Serialize, SerializeMap, Serializer};
 use std::collections::BTreeMap;
-use std::fmt::Display;
+use std::fmt::{self, Display};
 
 impl Serialize for Escaped {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -30,7 +30,7 @@ impl<'de> Deserialize<'de> for Digest {
     }
 }
 
-/// The text: seconds with nine digits after the point.
+/// The text: seconds with nine digits after the point. A whole number of seconds is read, too.
 impl Serialize for Timestamp {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(self)
@@ -39,7 +39,34 @@ impl Serialize for Timestamp {
 
 impl<'de> Deserialize<'de> for Timestamp {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        from_text(deserializer)
+        match deserializer.is_human_readable() {
+            true => deserializer.deserialize_any(TimeOrSeconds),
+            // Other formats may not say what comes: they have what was written.
+            false => from_text(deserializer),
+        }
+    }
+}
+
+struct TimeOrSeconds;
+
+impl Visitor<'_> for TimeOrSeconds {
+    type Value = Timestamp;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a number of seconds since 1970: an integer, or a text with at most nine digits after a point")
+    }
+
+    fn visit_i64<E: de::Error>(self, seconds: i64) -> Result<Timestamp, E> {
+        Ok(Timestamp { seconds, nanoseconds: 0 })
+    }
+
+    fn visit_u64<E: de::Error>(self, seconds: u64) -> Result<Timestamp, E> {
+        let seconds = i64::try_from(seconds).map_err(|_| E::invalid_value(Unexpected::Unsigned(seconds), &self))?;
+        self.visit_i64(seconds)
+    }
+
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<Timestamp, E> {
+        from_text(text.into_deserializer())
     }
 }
 
@@ -165,6 +192,7 @@ impl Serialize for Remedy {
             Self::ClampTimes => map.serialize_entry("remedy", "clamp-times")?,
             Self::ExpectDigest => map.serialize_entry("remedy", "expect-digest")?,
             Self::UnpackImage => map.serialize_entry("remedy", "unpack-image")?,
+            Self::ApplyLayer => map.serialize_entry("remedy", "apply-layer")?,
             Self::ApplyAsLayer => map.serialize_entry("remedy", "apply-as-layer")?,
         }
         map.end()
@@ -233,6 +261,22 @@ mod tests {
         assert_eq!(from_str::<Limits>(&to_value(&limits).unwrap().to_string()).unwrap(), limits);
         assert_eq!(from_str::<Limits>(r#"{"entries": 7}"#).unwrap(), limits);
         assert!(from_str::<Limits>(r#"{"depth":1}"#).is_err());
+    }
+
+    #[test]
+    fn a_time_is_read_from_a_text_or_from_whole_seconds() {
+        let time = |text: &str| from_str::<Timestamp>(text);
+        for (text, seconds) in [("0", 0), ("-2", -2), ("1700000000", 1_700_000_000), (r#""-2""#, -2)] {
+            assert_eq!(time(text).unwrap(), Timestamp { seconds, nanoseconds: 0 }, "{text}");
+        }
+        let epoch = from_str::<crate::Policy>(r#"{"epoch": 7}"#).unwrap().epoch();
+        assert_eq!(epoch, Timestamp { seconds: 7, nanoseconds: 0 });
+        for text in ["18446744073709551615", "0.5", "null", "[0]"] {
+            let error = time(text).unwrap_err().to_string();
+            assert!(error.contains("expected a number of seconds since 1970"), "{text}: {error}");
+        }
+        let error = time(r#""today""#).unwrap_err().to_string();
+        assert!(error.starts_with(r#""today" is not a time: expected "#), "{error}");
     }
 
     #[test]

@@ -91,8 +91,9 @@ fn the_page_of_policies_has_every_choice() {
 fn the_policy_of_the_page_is_one() {
     let page = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/policy.md")).unwrap();
     let (_, shown) = page.split_once("## As JSON").unwrap();
-    let shown: String = shown.lines().filter(|line| line.starts_with("    ")).collect();
-    let policy: layercage::Policy = serde_json::from_str(&shown).unwrap();
+    let (_, shown) = shown.split_once("```json\n").unwrap();
+    let (shown, _) = shown.split_once("```").unwrap();
+    let policy: layercage::Policy = serde_json::from_str(shown).unwrap();
     assert_eq!(policy.devices(), layercage::policy::Devices::Skip);
 }
 
