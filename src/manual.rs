@@ -16,9 +16,9 @@ pub mod attacks {}
 pub mod defaults {}
 
 // On the page itself, these links are to the file beside it. Of two definitions the first counts.
-/// [rules]: super::defaults
-/// [limit]: super::defaults#limits
-/// [`unwritable`]: super::defaults#unwritable
+/// [rules]: crate::manual::defaults
+/// [limit]: crate::manual::defaults#limits
+/// [`unwritable`]: crate::manual::defaults#unwritable
 #[doc = ""]
 #[doc = include_str!("../docs/policy.md")]
 pub mod policies {}
