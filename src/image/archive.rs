@@ -142,7 +142,7 @@ pub(super) fn headers(file: &Arc<File>, limits: &Limits, members: &mut Members) 
         match entry {
             Ok(Some(entry)) => add(entry).map_err(|error: Error| error.at(position))?,
             Ok(None) => return at_end(&reader),
-            Err(error) => return Err(error.at(position)),
+            Err(error) => return Err(error),
         }
     }
 }

@@ -132,7 +132,7 @@ fn read<R: BufRead>(
             }
             Ok(None) => return Ok(is_whole && reader.end_quirks().is_empty()),
             Err(error) if reader.can_go_on() && error.is_refusal() => is_whole = false,
-            Err(error) => return Err(error.at(reader.position())),
+            Err(error) => return Err(error),
         }
     }
 }

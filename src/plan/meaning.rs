@@ -20,6 +20,8 @@ impl Change {
     /// - [`Violation::RootNotDirectory`] and [`Violation::DeviceNumber`]
     /// - [`Violation::HardLinkTarget`], and [`Violation::LimitExceeded`] for the length and depth of such a target
     ///
+    /// A violation has no position. [`TarReader::position`](crate::tar::TarReader::position) adds it:
+    ///
     /// ```
     /// # use layercage::{Error, Limits};
     /// # use layercage::tar::{Change, ChangeKind, TarReader};
@@ -31,7 +33,8 @@ impl Change {
     /// let limits = Limits::default();
     /// let mut reader = TarReader::new(&archive[..], &limits);
     /// while let Some(entry) = reader.next_entry()? {
-    ///     let Some(change) = Change::of(&entry, &limits)? else { continue };
+    ///     let change = Change::of(&entry, &limits).map_err(|violation| Error::from(violation).at(reader.position()))?;
+    ///     let Some(change) = change else { continue };
     ///     assert_eq!((change.path.as_bytes(), change.kind), (&b"var/log"[..], ChangeKind::Whiteout));
     /// }
     /// # Ok::<(), Error>(())

@@ -122,7 +122,7 @@ impl Run<'_, '_> {
                 Ok(None) => {
                     return image_check.check_end().map_err(|error| error.at(Position { layer, ..reader.position() }));
                 }
-                Err(error) => return Err(error.at(Position { layer, ..reader.position() })),
+                Err(error) => return Err(self.at_layer(error)),
             };
             reader.locate(reporter.position_mut());
             self.apply_entry(entry, &mut image_check, reader, reporter, sink)

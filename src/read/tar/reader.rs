@@ -105,7 +105,7 @@ impl<R: BufRead> TarReader<R> {
     ///
     /// # Errors
     ///
-    /// A [`Violation`] of the archive, or an error of the reader.
+    /// A [`Violation`] of the archive, or an error of the reader, both with the [position](TarReader::position).
     pub fn next_entry(&mut self) -> Result<Option<Entry>, Error> {
         match self.state {
             State::Ended => return Ok(None),
@@ -115,7 +115,7 @@ impl<R: BufRead> TarReader<R> {
         // After an early return or a panic, the reader cannot continue.
         self.state = State::Failed;
         self.framed = false;
-        let next = self.advance();
+        let next = self.advance().map_err(|error| error.at(self.position()));
         self.state = match &next {
             Ok(Some(_)) => State::Between,
             Ok(None) => State::Ended,

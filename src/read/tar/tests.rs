@@ -41,8 +41,8 @@ fn read_judged(
     loop {
         let read = reader.next_entry().and_then(|entry| {
             let Some(entry) = entry else { return Ok(None) };
-            let content = drain(&mut reader.source())?;
-            Ok(Some((entry, content)))
+            let content = drain(&mut reader.source());
+            Ok(Some((entry, content.map_err(|error| error.at(reader.position()))?)))
         });
         match read {
             Ok(Some((entry, content))) => {
@@ -51,7 +51,7 @@ fn read_judged(
                 entries.push((entry, content));
             }
             Ok(None) => break,
-            Err(error) => return Err(error.at(reader.position())),
+            Err(error) => return Err(error),
         }
     }
     judge(reader.end_quirks()).map_err(|error| error.at(reader.position()))?;
@@ -379,7 +379,7 @@ fn a_reader_that_is_interrupted_at_its_end_has_not_failed() {
         let mut reader = TarReader::new(Interrupted { bytes, left: 0, pause: false }, &Limits::default());
         assert!(reader.next_entry().unwrap().is_some());
         let end = reader.next_entry().map(|entry| assert!(entry.is_none()));
-        assert_eq!(end.map_err(|error| error.at(reader.position()).rule_id().unwrap()).err(), expected);
+        assert_eq!(end.map_err(|error| error.rule_id().unwrap()).err(), expected);
     }
 }
 
@@ -458,7 +458,8 @@ fn behind_an_entry_that_is_refused_reading_goes_on_where_its_end_is_beyond_doubt
         let archive = refused().file("behind", b"data").end();
         let mut reader = TarReader::new(&archive[..], &Limits::default());
         let error = reader.next_entry().unwrap_err();
-        assert_eq!(error.at(reader.position()).rule_id(), Some(*id), "{name}");
+        assert_eq!((error.rule_id(), error.position()), (Some(*id), &reader.position()), "{name}");
+        assert_eq!((error.position().entry, error.position().offset), (Some(1), Some(0)), "{name}");
         assert_eq!(reader.can_go_on(), *goes_on, "{name}");
         if *goes_on {
             let entry = reader.next_entry().unwrap().unwrap();
