@@ -10,7 +10,7 @@ use super::format::Format;
 use super::hash::Hasher;
 use super::hash_queue::{HashQueue, Queues};
 use super::input::Input;
-use super::piped::{Abandoned, Delivery, Ended, PipedStream};
+use super::piped::{Abandoned, Delivery, Ended, PipedStream, Stop};
 use super::upstream::{ChunkReader, MayBlock, Upstream};
 use super::verify::{Expected, Seen};
 use crate::words::{Blame, DeferredWork, Error, Limits};
@@ -25,6 +25,7 @@ pub(crate) struct Feeder {
     unpacked: Pool,
     call: Option<Sender<Arc<HashQueue>>>,
     deferred: Option<Arc<dyn DeferredWork>>,
+    stop: Stop,
 }
 
 impl Feeder {
@@ -34,9 +35,13 @@ impl Feeder {
     pub(super) const UNPACKED: usize = 24;
 
     /// `call` sends queues to a thread that only hashes. `deferred` is other work that the feeding thread may do while it
-    /// has to wait.
-    pub(crate) fn new(call: Option<Sender<Arc<HashQueue>>>, deferred: Option<Arc<dyn DeferredWork>>) -> Self {
-        Self { compressed: Pool::new(Self::COMPRESSED), unpacked: Pool::new(Self::UNPACKED), call, deferred }
+    /// has to wait. `stop` is set when a layer is refused or abandoned.
+    pub(crate) fn new(
+        call: Option<Sender<Arc<HashQueue>>>,
+        deferred: Option<Arc<dyn DeferredWork>>,
+        stop: Stop,
+    ) -> Self {
+        Self { compressed: Pool::new(Self::COMPRESSED), unpacked: Pool::new(Self::UNPACKED), call, deferred, stop }
     }
 
     /// Reads a layer to its end. `deliver` gets the stream of its bytes once the compression is known.
@@ -59,7 +64,8 @@ impl Feeder {
                 return deliver(Err(expected.blamed(error, || Some(drain(rest?, &expected)))));
             }
         };
-        let delivery = Delivery { expected, format: peeked.format(), is_dropped, on_abandoned };
+        let delivery =
+            Delivery { expected, format: peeked.format(), is_dropped, on_abandoned, stop: self.stop.clone() };
         match peeked.format() {
             Format::Plain => self.feed_plain(peeked, delivery, limits, deliver),
             _ => self.feed_compressed(peeked, delivery, limits, deliver),

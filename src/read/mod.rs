@@ -40,7 +40,7 @@ pub(crate) use hash_queue::HashQueue;
 #[cfg(feature = "unpack")]
 pub(crate) use magic::is_doubtful_start;
 #[cfg(feature = "unpack")]
-pub(crate) use piped::{Abandoned, PipedStream};
+pub(crate) use piped::{Abandoned, PipedStream, Stop};
 pub use stream::LayerStream;
 #[cfg(feature = "unpack")]
 pub(crate) use tar::BLOCK;

@@ -18,6 +18,8 @@ pub(super) struct Delivery {
     /// Becomes true when the stream is dropped.
     pub(super) is_dropped: Arc<AtomicBool>,
     pub(super) on_abandoned: Abandoned,
+    /// Is set when the layer is refused or abandoned.
+    pub(super) stop: Stop,
 }
 
 /// The feeding thread's side of a [`PipedStream`].
@@ -38,12 +40,12 @@ impl EndSender {
 impl Delivery {
     /// Creates the two sides of a stream.
     pub(super) fn connect(self, queues: Queues) -> (PipedStream, Delivering) {
-        let Self { expected, format, is_dropped, on_abandoned } = self;
+        let Self { expected, format, is_dropped, on_abandoned, stop } = self;
         let (chunks, arriving) = channel();
         let (end, ending) = channel();
-        let dropped = Dropped(is_dropped, on_abandoned);
+        let dropped = Dropped { is_dropped, on_abandoned, stop, is_whole: false };
         let state = State::Flowing;
-        let stream = PipedStream { expected, format, queues, arriving, ending, dropped, current: None, used: 0, state };
+        let stream = PipedStream { dropped, expected, format, queues, arriving, ending, current: None, used: 0, state };
         (stream, Delivering { chunks, end: EndSender(end) })
     }
 }
@@ -59,12 +61,13 @@ pub(super) struct Ended {
 
 /// The uncompressed bytes of a layer, as they come from the feeding thread.
 pub(crate) struct PipedStream {
+    // Dropped first: the feeding thread must not open another layer when it finds a channel closed.
+    dropped: Dropped,
     expected: Expected,
     format: Format,
     queues: Queues,
     arriving: Receiver<Arc<Chunk>>,
     ending: Receiver<Box<Ended>>,
-    dropped: Dropped,
     current: Option<Arc<Chunk>>,
     /// How many bytes of the current chunk have been used.
     used: usize,
@@ -81,13 +84,36 @@ enum State {
 /// A callback for when no more input is needed.
 pub(crate) type Abandoned = Option<Arc<dyn Fn() + Send + Sync>>;
 
+/// Tells the feeding thread that no further layer is wanted. The layer that it reads is not affected.
+#[derive(Clone, Default)]
+pub(crate) struct Stop(Arc<AtomicBool>);
+
+impl Stop {
+    pub(crate) fn set(&self) {
+        self.0.store(true, Ordering::Release);
+    }
+
+    pub(crate) fn is_set(&self) -> bool {
+        self.0.load(Ordering::Acquire)
+    }
+}
+
 /// Stops the feeding thread when it is dropped, and wakes a reader that blocks it.
-struct Dropped(Arc<AtomicBool>, Abandoned);
+struct Dropped {
+    is_dropped: Arc<AtomicBool>,
+    on_abandoned: Abandoned,
+    stop: Stop,
+    /// Whether the stream was used to its end.
+    is_whole: bool,
+}
 
 impl Drop for Dropped {
     fn drop(&mut self) {
-        self.0.store(true, Ordering::Relaxed);
-        if let Some(on_abandoned) = &self.1 {
+        if !self.is_whole {
+            self.stop.set();
+        }
+        self.is_dropped.store(true, Ordering::Release);
+        if let Some(on_abandoned) = &self.on_abandoned {
             on_abandoned();
         }
     }
@@ -171,6 +197,8 @@ impl Verifying for PipedStream {
     }
 
     fn damage(self) -> Option<Error> {
+        // The layer is refused. Its rest is still read, but the next layer is not wanted.
+        self.dropped.stop.set();
         verifying::damage(self)
     }
 }
@@ -181,9 +209,10 @@ impl Ending for PipedStream {
     }
 
     fn into_whole(self) -> Result<Whole, Error> {
-        let Self { expected, format, queues, state: State::Ended(mut ended), .. } = self else {
+        let Self { mut dropped, expected, format, queues, state: State::Ended(mut ended), .. } = self else {
             return Err(Error::bug("a layer that was read has no end"));
         };
+        dropped.is_whole = true;
         let quirks = std::mem::take(&mut ended.quirks);
         let unpacked = Seen { digest: queues.unpacked.finish(), ..ended.unpacked };
         let blob = blob(&queues, *ended).unwrap_or(Err(Error::bug("a blob that was read has no end")))?;
@@ -191,6 +220,7 @@ impl Ending for PipedStream {
     }
 
     fn abandon(self) -> Option<Result<Seen, Error>> {
+        self.dropped.stop.set();
         // `dropped` lives until the end is known: the feeding thread has to read on until then.
         let Self { queues, arriving, ending, dropped: _dropped, current, state, .. } = self;
         // The feeding thread finds the channel closed. It sends no more chunks, and reads the rest for the digest alone.

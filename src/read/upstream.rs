@@ -29,7 +29,7 @@ impl<R: Read> Upstream<R> {
 
 impl<R: Read> Read for Upstream<R> {
     fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
-        if self.is_dropped.load(Ordering::Relaxed) {
+        if self.is_dropped.load(Ordering::Acquire) {
             return Err(Error::from(Misuse::Poisoned).into());
         }
         let got = self.reader.read(out);

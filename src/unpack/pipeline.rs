@@ -2,13 +2,13 @@
 
 use super::blob_bytes::Counted;
 use super::layer::{Layer, Opened};
-use crate::read::{Feeder, HashQueue, PipedStream};
+use crate::read::{Feeder, HashQueue, PipedStream, Stop};
 use crate::words::{DeferredWork, Error, Limits};
 use std::io::Read;
 use std::num::NonZeroUsize;
 use std::panic::resume_unwind;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::mpsc::{IntoIter, Receiver, Sender, channel};
 use std::thread;
 
 /// The threads that may be used.
@@ -43,6 +43,8 @@ impl Jobs {
 /// while the previous one is still applied, as far as the buffers allow. A reading thread that has to wait does deferred
 /// work.
 ///
+/// After a layer was refused or abandoned, no further layer is taken from `layers`.
+///
 /// All threads have ended when this returns, even if `apply` stops early or panics.
 ///
 /// # Panics
@@ -57,6 +59,8 @@ pub(super) fn side_by_side<R: Read + Send, T>(
 ) -> T {
     thread::scope(|scope| {
         let (deliver, arriving) = channel();
+        let stop = Stop::default();
+        let mut arriving = Arriving { layers: arriving.into_iter(), stop: stop.clone() };
         let (call, helper) = match threads {
             Threads::Two => (None, None),
             Threads::Three => {
@@ -68,7 +72,7 @@ pub(super) fn side_by_side<R: Read + Send, T>(
             }
         };
         let refused = deliver.clone();
-        let feed = move || feed(Feeder::new(call, deferred), limits, layers, &deliver);
+        let feed = move || feed(Feeder::new(call, deferred, stop.clone()), limits, layers, &deliver, &stop);
         let feeding = match thread::Builder::new().spawn_scoped(scope, feed) {
             Ok(feeding) => Some(feeding),
             Err(error) => {
@@ -79,7 +83,6 @@ pub(super) fn side_by_side<R: Read + Send, T>(
             }
         };
         drop(refused);
-        let mut arriving = arriving.into_iter();
         let applied = apply(&mut arriving);
         // No more input is needed.
         drop(arriving);
@@ -91,29 +94,55 @@ pub(super) fn side_by_side<R: Read + Send, T>(
     })
 }
 
+/// The layers that the feeding thread delivers. Once this is dropped, no further layer is wanted.
+struct Arriving {
+    layers: IntoIter<Result<Opened<PipedStream>, Error>>,
+    stop: Stop,
+}
+
+impl Iterator for Arriving {
+    type Item = Result<Opened<PipedStream>, Error>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        self.layers.next()
+    }
+}
+
+impl Drop for Arriving {
+    fn drop(&mut self) {
+        self.stop.set();
+    }
+}
+
 fn feed<R: Read>(
     mut feeder: Feeder,
     limits: &Limits,
-    layers: impl Iterator<Item = Result<Layer<R>, Error>>,
+    mut layers: impl Iterator<Item = Result<Layer<R>, Error>>,
     deliver: &Sender<Result<Opened<PipedStream>, Error>>,
+    stop: &Stop,
 ) {
-    for layer in layers {
-        let mut wanted = true;
+    let deliver = |opened: Result<_, _>| {
+        if opened.is_err() {
+            stop.set();
+        }
+        // Fails only if the receiver is dropped. Then `stop` is set, too.
+        let _ = deliver.send(opened);
+    };
+    // To take a layer is to open it, perhaps a download.
+    while !stop.is_set()
+        && let Some(layer) = layers.next()
+    {
         match layer {
             Ok(Layer { reader, about, on_abandoned, blob_bytes, .. }) => {
                 let reader = Counted::new(reader, blob_bytes.clone());
                 feeder.feed(reader, about.expected, limits, on_abandoned.0, |stream| {
-                    let opened = match stream {
+                    deliver(match stream {
                         Ok(stream) => Ok(Opened { about, blob_bytes, stream }),
                         Err(error) => Err(error.at(about.position())),
-                    };
-                    wanted = deliver.send(opened).is_ok();
+                    });
                 });
             }
-            Err(error) => wanted = deliver.send(Err(error)).is_ok(),
-        }
-        if !wanted {
-            break;
+            Err(error) => deliver(Err(error)),
         }
     }
 }

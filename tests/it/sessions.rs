@@ -23,6 +23,9 @@ use std::num::NonZeroUsize;
 use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
 
 fn unpacker(jobs: usize) -> Unpacker {
     Unpacker::new(Policy::default()).with_jobs(NonZeroUsize::new(jobs).unwrap())
@@ -236,6 +239,86 @@ fn a_reader_that_fails_ahead_of_its_turn_is_blamed_for_its_own_layer_and_nothing
     }
 }
 
+/// A reader that holds back its last byte until the sink has abandoned the layer, and some time longer.
+struct HeldBack<'a> {
+    front: Cursor<Vec<u8>>,
+    last: Cursor<Vec<u8>>,
+    is_abandoned: &'a AtomicBool,
+}
+
+impl Read for HeldBack<'_> {
+    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        match self.front.read(out)? {
+            0 => {
+                let begun = Instant::now();
+                while !self.is_abandoned.load(Ordering::SeqCst) && begun.elapsed() < Duration::from_secs(30) {
+                    thread::sleep(Duration::from_millis(1));
+                }
+                thread::sleep(Duration::from_millis(50));
+                self.last.read(out)
+            }
+            bytes => Ok(bytes),
+        }
+    }
+}
+
+/// Takes what it gets until it fails, and tells that a layer is abandoned.
+struct Abandons<'a> {
+    fails: bool,
+    is_abandoned: &'a AtomicBool,
+}
+
+impl Sink for Abandons<'_> {
+    fn begin_layer(&mut self, _: &LayerContext<'_>) -> Result<(), SinkError> {
+        Ok(())
+    }
+
+    fn change(&mut self, _: Judged<Change>, _: Data<'_>, _: &mut Reporter<'_>) -> Result<(), SinkError> {
+        if self.fails { Err(Error::sink(io::Error::other("full")).into()) } else { Ok(()) }
+    }
+
+    fn end_layer(&mut self, _: &Checked) -> Result<(), SinkError> {
+        Ok(())
+    }
+
+    fn abandon_layer(&mut self) -> Effect {
+        self.is_abandoned.store(true, Ordering::SeqCst);
+        Effect::None
+    }
+}
+
+#[test]
+fn no_layer_is_opened_after_a_cancel_a_refusal_or_a_failure_of_the_sink() {
+    let selected = world();
+    for jobs in 1..=3 {
+        for cause in ["cancel", "refusal", "sink"] {
+            let (is_abandoned, opened) = (AtomicBool::new(false), Mutex::new(Vec::new()));
+            let open_layer = |layer: &LayerDescriptor| {
+                opened.lock().unwrap().push(layer.position().number);
+                let mut blob = Vec::new();
+                selected.open_layer(layer)?.read_to_end(&mut blob)?;
+                let last = blob.split_off(blob.len() - 1);
+                Ok(HeldBack { front: Cursor::new(blob), last: Cursor::new(last), is_abandoned: &is_abandoned })
+            };
+            let limits = if cause == "refusal" { Limits::default().with(Limit::Entries, 1) } else { Limits::default() };
+            let observe = |_: &Advance| match cause {
+                "cancel" => ControlFlow::Break(()),
+                _ => ControlFlow::Continue(()),
+            };
+            let mut sink = Abandons { fails: cause == "sink", is_abandoned: &is_abandoned };
+            let mut session = unpacker(jobs).with_limits(limits).session().with_progress(observe);
+            let error = session.apply_image_from(&selected, open_layer, &mut sink).unwrap_err();
+            let blame = match cause {
+                "cancel" => Blame::Caller,
+                "refusal" => Blame::Archive,
+                _ => Blame::System,
+            };
+            assert_eq!((error.blame(), error.position().layer.unwrap().number), (blame, 1), "{error:#}");
+            assert_eq!(opened.into_inner().unwrap(), [1], "{cause}, {jobs} threads");
+        }
+    }
+}
+
 /// Takes everything.
 #[derive(Default)]
 struct Any(Vec<String>);
@@ -300,7 +383,7 @@ fn sessions_on_two_threads_do_not_meet() {
     }
     let place = tempfile::tempdir().unwrap();
     let unpacker = unpacker(2);
-    std::thread::scope(|scope| {
+    thread::scope(|scope| {
         for name in ["one", "two"] {
             let mut session = assert_send::<Session<'static>>(unpacker.session());
             let mut staged = Staged::beside(&open(place.path()), name).unwrap();
@@ -395,15 +478,15 @@ fn a_reader_cancels_with_an_error_and_is_called_again_when_it_was_interrupted() 
 /// The threads of this process are many while tests run. So the reader asks which thread it is on.
 #[test]
 fn several_jobs_are_never_silently_one_thread() {
-    struct Where<'a>(Cursor<Vec<u8>>, &'a Mutex<Option<std::thread::ThreadId>>);
+    struct Where<'a>(Cursor<Vec<u8>>, &'a Mutex<Option<thread::ThreadId>>);
     impl Read for Where<'_> {
         fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
-            *self.1.lock().unwrap() = Some(std::thread::current().id());
+            *self.1.lock().unwrap() = Some(thread::current().id());
             self.0.read(out)
         }
     }
     let bytes = LayerBuilder::new().file("a", b"a").build();
-    let here = std::thread::current().id();
+    let here = thread::current().id();
     for jobs in 1..=4 {
         let seen = Mutex::new(None);
         let layer = || Layer::new(Where(Cursor::new(bytes.clone()), &seen));

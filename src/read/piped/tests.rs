@@ -36,7 +36,7 @@ pub(in crate::read) fn beside<T>(
         let (deliver, arriving) = channel();
         scope.spawn(move || {
             let deliver = |stream| drop(deliver.send(stream));
-            Feeder::new(None, None).feed(reader, expected, limits, None, deliver);
+            Feeder::new(None, None, Stop::default()).feed(reader, expected, limits, None, deliver);
         });
         using(arriving.recv().unwrap())
     })
@@ -67,7 +67,7 @@ fn reading_is_ahead_by_the_buffers_and_no_more() {
         scope.spawn(move || {
             let (expected, limits) = (Expected::unchecked(), Limits::default());
             let deliver = |stream| drop(deliver.send(stream));
-            Feeder::new(None, Some(deferred)).feed(zeros, expected, &limits, None, deliver);
+            Feeder::new(None, Some(deferred), Stop::default()).feed(zeros, expected, &limits, None, deliver);
         });
         let _stream = arriving.recv().unwrap();
         // The feeding thread has filled all its buffers, and none of them is used.
@@ -151,7 +151,13 @@ fn reads_what_is_here(bytes: &[u8], least: usize, plain: &[u8]) {
         scope.spawn(move || {
             let (expected, limits) = (Expected::unchecked(), Limits::default());
             let deliver = |stream| drop(deliver.send(stream));
-            Feeder::new(None, None).feed(Waiting(bytes, waiting), expected, &limits, Some(Arc::new(tell)), deliver);
+            Feeder::new(None, None, Stop::default()).feed(
+                Waiting(bytes, waiting),
+                expected,
+                &limits,
+                Some(Arc::new(tell)),
+                deliver,
+            );
         });
         let mut stream: PipedStream = arriving.recv().unwrap().unwrap();
         let mut got = vec![0; least];
