@@ -23,15 +23,20 @@ impl<R: Read> Layer<R> {
     }
 }
 
-/// Opens the layers of an image in order. An error has the position of its layer.
+/// Opens the layers of an image in order. An error has the position of its layer, and ends them.
 pub(super) fn numbered<R: Read>(
     image: &Selected,
     mut open: impl FnMut(&LayerDescriptor) -> Result<R, Error>,
 ) -> impl Iterator<Item = Result<Layer<R>, Error>> {
-    image.layers().iter().map(move |layer| {
+    let mut failed = false;
+    image.layers().iter().map_while(move |layer| {
+        if failed {
+            return None;
+        }
         let at = || Position { layer: Some(layer.position()), ..Position::default() };
-        let reader = open(layer).map_err(|error| error.at(at()))?;
-        Ok(Layer::described(reader, layer))
+        let opened = open(layer).map_err(|error| error.at(at()));
+        failed = opened.is_err();
+        Some(opened.map(|reader| Layer::described(reader, layer)))
     })
 }
 
@@ -42,7 +47,7 @@ pub(super) fn numbered_from<R: Read>(
     readers: NonZeroUsize,
     mut open: impl FnMut(&LayerDescriptor) -> io::Result<R>,
 ) -> impl Iterator<Item = Result<Layer<R>, Error>> {
-    let mut layers = numbered(image, move |layer| open(layer).map_err(Error::of_reader));
+    let mut layers = numbered(image, move |layer| open(layer).map_err(Error::of_opening));
     let mut opened = VecDeque::new();
     iter::from_fn(move || {
         opened.extend(layers.by_ref().take(readers.get() - opened.len()));

@@ -24,6 +24,15 @@ impl Error {
         }
     }
 
+    /// Converts an error of opening the reader of a layer, in the same way.
+    #[cfg(feature = "image")]
+    pub(crate) fn of_opening(error: io::Error) -> Self {
+        match error.downcast::<Self>() {
+            Ok(error) => error,
+            Err(error) => Self::system("open", b"", with_source(error)).naming("the layer"),
+        }
+    }
+
     /// An allocation failed. The system is to blame, because the request was within the limits.
     pub(crate) fn out_of_memory(what: &str) -> Self {
         Self::system("malloc", b"", out_of_memory()).naming(what).with_advice(

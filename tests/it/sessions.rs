@@ -319,6 +319,32 @@ fn no_layer_is_opened_after_a_cancel_a_refusal_or_a_failure_of_the_sink() {
     }
 }
 
+#[test]
+fn no_layer_is_opened_after_one_that_cannot_be_opened_and_the_layers_before_it_are_applied() {
+    let selected = world();
+    for jobs in 1..=3 {
+        for (readers, lost) in [(1, 2), (2, 1), (2, 2), (2, 3), (9, 3)] {
+            let opened = Mutex::new(Vec::new());
+            let fails = |layer: &LayerDescriptor| {
+                let number = layer.position().number;
+                opened.lock().unwrap().push(number);
+                if number == lost {
+                    return Err(io::Error::other("no route"));
+                }
+                Ok(selected.open_layer(layer)?)
+            };
+            let mut sink = Listing::default();
+            let mut session = unpacker(jobs).with_readers(NonZeroUsize::new(readers).unwrap()).session();
+            let error = session.apply_image_from(&selected, fails, &mut sink).unwrap_err();
+            assert_eq!(error.position().layer.unwrap().number, lost);
+            assert!(format!("{error:#}").ends_with("open(the layer): the reader failed: no route"), "{error:#}");
+            let expected: Vec<_> = (1..=lost).collect();
+            assert_eq!(opened.into_inner().unwrap(), expected, "{jobs} threads, {readers} readers");
+            assert_eq!(sink.ended, lost - 1, "{jobs} threads, {readers} readers");
+        }
+    }
+}
+
 /// Takes everything.
 #[derive(Default)]
 struct Any(Vec<String>);
