@@ -45,12 +45,13 @@ impl Session<'_> {
         self.unpack_staged(image, numbered(image, stored(image)), || Staged::beside(parent, name))
     }
 
-    /// Unpacks an image like [`Session::unpack`], but with readers from the caller: downloads, for instance. `open` is
-    /// called as [`Session::apply_image_from`] says.
+    /// Unpacks an image like [`Session::unpack`], but with readers from the caller: downloads, for instance.
+    /// [`Session::apply_image_from`] says when `open` is called, how far a refused layer is read, and that a cancel does
+    /// not wake a reader that blocks. With several [jobs](Unpacker::with_jobs) `open` is called on another thread.
     ///
     /// # Errors
     ///
-    /// As for [`Session::unpack`]. An error of `open` is that of the layer.
+    /// As for [`Session::unpack`], and an error of `open` as [`Session::apply_image_from`] says.
     pub fn unpack_from<R: Read + Send>(
         self,
         image: &Selected,
@@ -98,7 +99,7 @@ impl Session<'_> {
     ///
     /// It uses as many threads as [`Unpacker::with_jobs`] allows: the next layer is read while a layer is applied. To
     /// a sink whose changes are [visible at once](Visibility::AtOnce), each layer is applied only when it is verified,
-    /// and the layers are read twice.
+    /// and is read twice in the image.
     ///
     /// # Errors
     ///
@@ -112,15 +113,35 @@ impl Session<'_> {
     /// instance. `open` is called for one layer after another, from the bottom, and as far ahead as
     /// [`Unpacker::with_readers`] says. With several [jobs](Unpacker::with_jobs) it is called on another thread.
     ///
+    /// A sink whose changes are [visible at once](Visibility::AtOnce) is different: `open` is called on the calling thread.
+    /// Each layer is copied to a temporary file in the [scratch directory](Unpacker::with_scratch), verified, and then
+    /// applied.
+    ///
+    /// If an entry is refused, the rest of its layer is still read: another size or digest explains the refusal better.
+    /// After a cancel, or an error of the sink, the layer is not read further. No other layer is opened after either.
+    ///
+    /// This returns only after the readers have returned. A cancel does not wake a reader that blocks, and readers from
+    /// `open` have no [`Layer::on_abandoned`]. The code that cancels must also end the reader, for example by dropping
+    /// the sender of its channel ([`manual::async_code`](crate::manual::async_code)).
+    ///
     /// # Errors
     ///
-    /// As for [`Session::apply_image`]. An error of `open` is that of the layer.
+    /// As for [`Session::apply_image`]. An error of `open` has the position of its layer. After it no layer is opened. It
+    /// is returned once the layers before it are applied, unless one of these fails first.
+    ///
+    /// [`Misuse::NoScratch`](crate::error::Misuse::NoScratch), before any layer is opened, if the sink's changes are
+    /// visible at once and there is no scratch directory.
     pub fn apply_image_from<R: Read + Send>(
         &mut self,
         image: &Selected,
         open: impl FnMut(&LayerDescriptor) -> io::Result<R> + Send,
         sink: &mut (impl Sink + ?Sized),
     ) -> Result<Vec<Checked>, Error> {
+        if sink.visibility() == Visibility::AtOnce {
+            self.unpacker().require_scratch().inspect_err(|_| {
+                sink.abandon_layer();
+            })?;
+        }
         let layers = numbered_from(image, self.unpacker().readers(), open);
         self.apply_numbered(image, layers, sink)
     }

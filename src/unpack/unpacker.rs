@@ -114,6 +114,12 @@ impl Unpacker {
         self.readers
     }
 
+    /// Whether files can be created for layers that are verified before they are applied.
+    #[cfg(feature = "image")]
+    pub(super) fn require_scratch(&self) -> Result<(), Error> {
+        self.scratch.as_ref().map(drop).ok_or(Misuse::NoScratch.into())
+    }
+
     /// Creates a file for a layer that is verified before it is applied.
     pub(super) fn create_spool(&self) -> Result<File, Error> {
         create_spool(self.scratch.as_ref().ok_or(Misuse::NoScratch)?.as_fd())

@@ -345,6 +345,30 @@ fn no_layer_is_opened_after_one_that_cannot_be_opened_and_the_layers_before_it_a
     }
 }
 
+#[test]
+fn layers_for_a_directory_in_use_are_opened_on_the_calling_thread_and_only_if_there_is_scratch() {
+    let selected = world();
+    let here = thread::current().id();
+    for jobs in 1..=3 {
+        let (place, scratch) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let mut rootfs = Rootfs::over(&open(place.path())).unwrap();
+        let opened = Mutex::new(Vec::new());
+        let open_layer = |layer: &LayerDescriptor| {
+            opened.lock().unwrap().push((layer.position().number, thread::current().id()));
+            Ok(selected.open_layer(layer)?)
+        };
+        let error = unpacker(jobs).session().apply_image_from(&selected, open_layer, &mut rootfs).unwrap_err();
+        assert_eq!((error.misuse(), error.effect()), (Some(&Misuse::NoScratch), Effect::None), "{error:#}");
+        assert_eq!(opened.lock().unwrap().len(), 0);
+        let unpacker = unpacker(jobs).with_scratch(open(scratch.path()));
+        let checked = unpacker.session().apply_image_from(&selected, open_layer, &mut rootfs).unwrap();
+        assert_eq!(checked.len(), 6);
+        assert_eq!(opened.into_inner().unwrap(), (1..=6).map(|number| (number, here)).collect::<Vec<_>>());
+        drop(rootfs);
+        tree::unlock(place.path());
+    }
+}
+
 /// Takes everything.
 #[derive(Default)]
 struct Any(Vec<String>);
