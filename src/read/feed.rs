@@ -56,13 +56,23 @@ impl Feeder {
         deliver: impl FnOnce(Result<PipedStream, Error>),
     ) {
         let is_dropped = Arc::new(AtomicBool::new(false));
+        if !self.stop.begin_opening(&is_dropped, &on_abandoned) {
+            return;
+        }
         let upstream = Upstream::new(reader, Arc::clone(&is_dropped));
         let peeked = match Peeked::open(Incoming::unhashed(upstream, &expected, limits)) {
             Ok(peeked) => peeked,
             Err(not_opened) => {
                 let NotOpened { error, rest } = *not_opened;
-                return deliver(Err(expected.blamed(error, || Some(drain(rest?, &expected)))));
+                let error = expected.blamed(error, || Some(drain(rest?, &expected)));
+                self.stop.end_opening();
+                return deliver(Err(error));
             }
+        };
+        let stop = self.stop.clone();
+        let deliver = move |delivered: Result<PipedStream, Error>| {
+            stop.end_opening();
+            deliver(delivered);
         };
         let delivery =
             Delivery { expected, format: peeked.format(), is_dropped, on_abandoned, stop: self.stop.clone() };

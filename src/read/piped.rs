@@ -7,9 +7,9 @@ use super::verify::{Checked, Expected, Seen, Whole};
 use super::verifying::{self, Ending, Verifying};
 use crate::words::{Error, Misuse, Quirk};
 use std::io::{self, BufRead, Read};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, TryRecvError, channel};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// A layer that is about to be sent to another thread.
 pub(super) struct Delivery {
@@ -84,17 +84,58 @@ enum State {
 /// A callback for when no more input is needed.
 pub(crate) type Abandoned = Option<Arc<dyn Fn() + Send + Sync>>;
 
-/// Tells the feeding thread that no further layer is wanted. The layer that it reads is not affected.
+/// Tells the feeding thread that no further layer is wanted. It also ends the reading of the first bytes of a layer whose
+/// stream is not delivered yet. A layer whose stream is delivered is not affected.
 #[derive(Clone, Default)]
-pub(crate) struct Stop(Arc<AtomicBool>);
+pub(crate) struct Stop(Arc<StopState>);
+
+#[derive(Default)]
+struct StopState {
+    is_set: AtomicBool,
+    /// The layer whose first bytes are read.
+    opening: Mutex<Option<Opening>>,
+}
+
+/// What ends the reading of a layer before its stream is delivered.
+struct Opening {
+    is_dropped: Arc<AtomicBool>,
+    on_abandoned: Abandoned,
+}
 
 impl Stop {
     pub(crate) fn set(&self) {
-        self.0.store(true, Ordering::Release);
+        self.0.is_set.store(true, Ordering::SeqCst);
+        // The callback is called without the lock: what it does is the caller's.
+        let Some(Opening { is_dropped, on_abandoned }) = self.opening().take() else { return };
+        is_dropped.store(true, Ordering::Release);
+        if let Some(on_abandoned) = on_abandoned {
+            on_abandoned();
+        }
     }
 
     pub(crate) fn is_set(&self) -> bool {
-        self.0.load(Ordering::Acquire)
+        self.0.is_set.load(Ordering::SeqCst)
+    }
+
+    /// The first bytes of a layer are about to be read. Returns false if the layer is not wanted.
+    pub(super) fn begin_opening(&self, is_dropped: &Arc<AtomicBool>, on_abandoned: &Abandoned) -> bool {
+        let opening = Opening { is_dropped: Arc::clone(is_dropped), on_abandoned: on_abandoned.clone() };
+        *self.opening() = Some(opening);
+        // In this order, so that one of the two threads sees what the other did.
+        let is_wanted = !self.is_set();
+        if !is_wanted {
+            self.end_opening();
+        }
+        is_wanted
+    }
+
+    /// The first bytes are read. From here on, the stream of the layer ends its reading.
+    pub(super) fn end_opening(&self) {
+        self.opening().take();
+    }
+
+    fn opening(&self) -> MutexGuard<'_, Option<Opening>> {
+        self.0.opening.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -11,6 +11,7 @@ use layercage::{Error, Expected, Layer, Limits, Policy, Rootfs, Sink, Staged, Un
 use std::io::{self, Read};
 use std::num::NonZeroUsize;
 use std::ops::ControlFlow;
+use std::sync::{Arc, Condvar, Mutex};
 
 fn unpacker(jobs: usize) -> Unpacker {
     Unpacker::new(Policy::default()).with_jobs(NonZeroUsize::new(jobs).unwrap())
@@ -188,5 +189,61 @@ fn an_observer_cancels_once_for_all_even_if_a_sink_ignores_it() {
         });
         let cancelled = session.apply(Layer::new(&bytes[..]), &mut Ignores).unwrap_err();
         assert!(matches!(cancelled.misuse(), Some(Misuse::Cancelled)), "{jobs}: {cancelled}");
+    }
+}
+
+/// A reader that blocks until it is woken.
+struct Gate(Arc<(Mutex<bool>, Condvar)>);
+
+impl Gate {
+    /// The reader, and what wakes it.
+    fn closed() -> (Self, impl Fn() + Send + Sync + 'static) {
+        let gate = Arc::new((Mutex::new(false), Condvar::new()));
+        let opened = Arc::clone(&gate);
+        let wake = move || {
+            *opened.0.lock().unwrap() = true;
+            opened.1.notify_all();
+        };
+        (Self(gate), wake)
+    }
+}
+
+impl Read for Gate {
+    fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
+        let guard = self.0.0.lock().unwrap();
+        drop(self.0.1.wait_while(guard, |is_open| !*is_open).unwrap());
+        Err(io::Error::other("woken"))
+    }
+}
+
+/// A sink that begins no layer.
+struct Unwilling;
+
+impl Sink for Unwilling {
+    fn begin_layer(&mut self, _: &LayerContext<'_>) -> Result<(), SinkError> {
+        Err(io::Error::other("no layer begins here"))?
+    }
+
+    fn change(&mut self, _: Judged<Change>, _: Data<'_>, _: &mut Reporter<'_>) -> Result<(), SinkError> {
+        Ok(())
+    }
+
+    fn end_layer(&mut self, _: &Checked) -> Result<(), SinkError> {
+        Ok(())
+    }
+}
+
+#[test]
+fn a_reader_that_blocks_at_its_first_byte_is_woken_when_the_layer_is_not_wanted() {
+    for jobs in [2, 3] {
+        for _ in 0..20 {
+            let (reader, wake) = Gate::closed();
+            let failed = unpacker(jobs).apply(Layer::new(reader).on_abandoned(wake), &mut Unwilling).unwrap_err();
+            assert!(format!("{failed:#}").contains("no layer begins here"), "{failed:#}");
+            let (reader, wake) = Gate::closed();
+            let mut session = unpacker(jobs).session().with_progress(|_: &Advance| ControlFlow::Break(()));
+            let cancelled = session.apply(Layer::new(reader).on_abandoned(wake), &mut Ignores).unwrap_err();
+            assert!(matches!(cancelled.misuse(), Some(Misuse::Cancelled)), "{cancelled}");
+        }
     }
 }
