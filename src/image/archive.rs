@@ -7,7 +7,7 @@ use super::member::{Member, Place};
 use super::members::Members;
 use super::recognise::{What, inspect};
 use crate::read::{Format, LayerStream, TarReader};
-use crate::words::{Because, Entry, EntryPath, Error, Limit, Limits, Policy, Quirk, Remedy, Verdict, Violation};
+use crate::words::{Because, Entry, EntryPath, Error, Limit, Limits, Policy, Quirk, Verdict, Violation};
 use std::borrow::Cow;
 use std::fs::File;
 use std::io::{BufRead, Read};
@@ -92,27 +92,27 @@ impl Archive {
 const EMPTY: Because = Because {
     what: Cow::Borrowed("the file is empty"),
     advice: Some("write or fetch it again: the program that wrote it has failed"),
-    remedies: &[],
+    is_layer: false,
 };
 
 /// The most frequent mistake: a layer or a file system in place of an image.
 const LAYER: Because = Because {
     what: Cow::Borrowed("it is the tar archive of a single layer or of a file system, such as `docker export` writes"),
     advice: Some("`docker save` writes an image; a layer can only be applied"),
-    remedies: &[Remedy::ApplyLayer],
+    is_layer: true,
 };
 
 const INCOMPLETE: Because = Because {
     what: Cow::Borrowed("it has neither `oci-layout` nor `manifest.json`, but other parts of an image"),
     advice: Some("the copy of the image is incomplete: fetch or pack it again"),
-    remedies: &[],
+    is_layer: false,
 };
 
 /// The files of an archive of `docker save` in a directory. Before version 25 they are no image layout.
 pub(super) const UNPACKED_SAVE: Because = Because {
     what: Cow::Borrowed("it is the directory of an unpacked archive of `docker save`"),
     advice: Some("name the archive itself, or pack the directory again: `tar -C DIR -cf FILE .`"),
-    remedies: &[],
+    is_layer: false,
 };
 
 /// Reads all headers, and skips the contents between them.

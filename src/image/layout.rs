@@ -39,7 +39,7 @@ impl Layout {
             let version = Escaped::new(marker.image_layout_version.as_bytes());
             let what = format!("its `oci-layout` states the version {version}, and only \"1.0.0\" is supported").into();
             let advice = Some("write the image again as a layout of version 1.0.0");
-            let because = Because { what, advice, remedies: &[] };
+            let because = Because { what, advice, is_layer: false };
             return Err(Error::from(Violation::NotAnImage { because }).at(in_file(OCI_LAYOUT)));
         }
         Ok(Some(Self::Marked))

@@ -96,13 +96,15 @@ fn is_pseudo_link(target: &Escaped) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::words::{Error, LayerPosition};
+    use crate::words::{Because, Error, LayerPosition, Remedy};
 
     #[test]
     fn a_reason_is_part_of_the_sentence_of_its_rule() {
         let because = "the file is empty".into();
         let said = Violation::NotAnImage { because }.to_string();
         assert_eq!(said, "not an image in a supported form, because the file is empty");
+        let because = Because { is_layer: true, ..Because::from("it is a layer") };
+        assert_eq!(Error::from(Violation::NotAnImage { because }).remedies(), [Remedy::ApplyLayer]);
         let said = Violation::HardLinkTarget { target: Escaped::new(b""), because: "it is empty" }.to_string();
         assert_eq!(said, r#"the target of a hard link is not a valid name: target "", because it is empty"#);
     }

@@ -119,7 +119,7 @@ impl Rule {
                     FoundInstead::Manifest => SelectBy::ManifestDigest,
                     FoundInstead::Others(_) => SelectBy::Digest,
                 })],
-                Violation::NotAnImage { because } => because.remedies.to_vec(),
+                Violation::NotAnImage { because } if because.is_layer => vec![Remedy::ApplyLayer],
                 Violation::PlatformMissing { .. } => vec![Remedy::Select(SelectBy::Platform)],
                 _ => Vec::new(),
             },

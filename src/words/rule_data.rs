@@ -1,6 +1,6 @@
 //! What the sentences of rules speak of, as it is shown in a message.
 
-use super::{DeviceKind, Digest, Escaped, FileKind, Limit, Remedy, Timestamp, UnsupportedType};
+use super::{DeviceKind, Digest, Escaped, FileKind, Limit, Timestamp, UnsupportedType};
 use std::borrow::Cow;
 use std::fmt::{self, Display};
 use std::sync::Arc;
@@ -58,13 +58,13 @@ pub struct Because {
     pub what: Cow<'static, str>,
     /// What to do, if it is more exact than the advice of the rule.
     pub advice: Option<&'static str>,
-    /// The choices with which it is accepted.
-    pub remedies: &'static [Remedy],
+    /// Whether it is a single layer or a file system, which can be applied to a directory.
+    pub is_layer: bool,
 }
 
 impl From<&'static str> for Because {
     fn from(what: &'static str) -> Self {
-        Self { what: what.into(), advice: None, remedies: &[] }
+        Self { what: what.into(), advice: None, is_layer: false }
     }
 }
 
