@@ -1,6 +1,7 @@
 //! The modules and their levels: a module uses lower levels only, never its siblings or what lies above. And which module
 //! may use which crate.
 
+use crate::source::Crate;
 use std::fs;
 use std::path::Path;
 
@@ -38,6 +39,57 @@ const NAMES: &[(&str, &[&str])] = &[
 fn every_module_uses_lower_levels_only() {
     let wrong: Vec<_> = MODULES.iter().flat_map(|(room, _)| violations_in(room)).collect();
     assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
+}
+
+#[test]
+fn no_re_export_leads_to_a_module_of_the_same_level_or_above() {
+    let wrong = violations_by_paths(&source().join("src"));
+    assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
+}
+
+#[test]
+fn a_path_is_judged_by_where_it_leads() {
+    for (plan, is_right) in [
+        ("use crate::Word;", true),
+        ("use crate::TarReader;", false),
+        ("use crate::face::TarReader;", false),
+        ("fn f(_: crate::read::TarReader) {}", false),
+        ("use super::TarReader;", false),
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        let lib = "mod words; mod read; mod plan; pub use words::Word; pub use read::TarReader; pub mod face { pub use \
+                   crate::read::TarReader; }";
+        let files = [("lib", lib), ("words/mod", "pub struct Word;"), ("read/mod", "pub struct TarReader;")];
+        for (file, text) in files.into_iter().chain([("plan/mod", plan)]) {
+            let path = folder.path().join(file).with_extension("rs");
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, text).unwrap();
+        }
+        assert_eq!(violations_by_paths(folder.path()).is_empty(), is_right, "{plan}");
+    }
+}
+
+/// The paths that lead to a module which theirs may not use, with re-exports resolved. `folder` is that of the crate's root.
+fn violations_by_paths(folder: &Path) -> Vec<String> {
+    let source = Crate::read(&folder.join("lib.rs"));
+    let module_of = |file: &Path| {
+        let first = file.strip_prefix(folder).ok()?.components().next()?.as_os_str().to_str()?;
+        MODULES.iter().find(|(name, _)| *name == first)
+    };
+    let mut found = Vec::new();
+    for (id, module) in source.modules.iter().enumerate() {
+        let Some((name, level)) = module_of(&module.file) else { continue };
+        for path in &module.paths {
+            if let Some((used, its_level)) = source.file_of(id, path).and_then(module_of)
+                && used != name
+                && its_level >= level
+            {
+                let (file, path) = (module.file.display(), path.join("::"));
+                found.push(format!("{file}: {name} (level {level}) uses {used} (level {its_level}): {path}"));
+            }
+        }
+    }
+    found
 }
 
 #[test]
@@ -128,7 +180,7 @@ fn violations(file: &str, room: &str, depth: usize, text: &str) -> Vec<String> {
     let floor = MODULES.iter().find(|(name, _)| *name == room).unwrap().1;
     let mut found = Vec::new();
     for used in after(&code, "crate::").into_iter().flat_map(first_names) {
-        // Names at the root are re-exports for documentation and for users.
+        // Where names at the root lead is told by `no_re_export_leads_to_a_module_of_the_same_level_or_above`.
         if let Some((_, its_floor)) = MODULES.iter().find(|(name, _)| *name == used)
             && used != room
             && *its_floor >= floor
