@@ -17,6 +17,8 @@ use std::sync::Arc;
 /// The paths are the names in the archive. They are not resolved: an entry `bin/sh` behind a link `bin -> usr/bin` has
 /// the path `bin/sh`. A whiteout has the path that it removes.
 ///
+/// The report and the limits count the content of dropped files, too: it is read and judged. A copy counts once more.
+///
 /// # Hard links
 ///
 /// A hard link that is kept may lead to a file that is dropped. By default this is an error,
