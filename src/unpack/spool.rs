@@ -64,7 +64,8 @@ struct Observed<'w, 'p, R> {
 
 impl<R: Read> Read for Observed<'_, '_, R> {
     fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
-        let bytes = self.reader.read(out)?;
+        // A reader that says more than it was asked for is a broken one.
+        let bytes = self.reader.read(out)?.min(out.len());
         self.watch.read(bytes as u64)?;
         Ok(bytes)
     }
@@ -78,7 +79,7 @@ struct Tee<R> {
 
 impl<R: Read> Read for Tee<R> {
     fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
-        let bytes = self.reader.read(out)?;
+        let bytes = self.reader.read(out)?.min(out.len());
         let copy = out.get(..bytes).unwrap_or_default();
         self.file.write_all(copy).map_err(|error| Error::system("write", SPOOLED, error))?;
         Ok(bytes)
