@@ -13,6 +13,7 @@ use crate::words::{Digest, LayerPosition, Terms};
 pub struct LayerContext<'a> {
     position: Option<LayerPosition>,
     expected: Expected,
+    is_verified: bool,
     terms: &'a Terms,
     #[cfg(feature = "image")]
     layer: Option<&'a LayerDescriptor>,
@@ -24,6 +25,7 @@ impl<'a> LayerContext<'a> {
         Self {
             position: None,
             expected: Expected::unchecked(),
+            is_verified: false,
             terms,
             #[cfg(feature = "image")]
             layer: None,
@@ -40,6 +42,18 @@ impl<'a> LayerContext<'a> {
     #[must_use]
     pub fn with_expected(self, expected: Expected) -> Self {
         Self { expected, ..self }
+    }
+
+    /// States that the layer was read once, and that it is what identifies it.
+    #[must_use]
+    pub fn with_verified(self) -> Self {
+        Self { is_verified: true, ..self }
+    }
+
+    /// Whether the layer was verified before it began. A session does so for a sink whose changes are
+    /// [visible at once](crate::sink::Visibility::AtOnce), if a digest, size or diff ID is given.
+    pub fn is_verified(&self) -> bool {
+        self.is_verified
     }
 
     /// What identifies the layer.

@@ -104,6 +104,10 @@ impl Rootfs {
 impl Sink for Rootfs {
     fn begin_layer(&mut self, layer: &LayerContext<'_>) -> Result<(), SinkError> {
         let terms = layer.terms();
+        // A sink around this one may not have passed on that changes are visible at once.
+        if self.exposure == Exposure::Visible && layer.expected().checks_anything() && !layer.is_verified() {
+            return Err(Misuse::NotVerified.into());
+        }
         self.state.take_to_begin(self.exposure)?;
         self.bytes = 0;
         self.expected = *layer.expected();

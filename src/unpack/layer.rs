@@ -45,6 +45,8 @@ pub(super) type Seek<R> = fn(&mut R, SeekFrom) -> std::io::Result<u64>;
 #[derive(Debug, Clone)]
 pub(super) struct About {
     pub(super) expected: Expected,
+    /// Whether the layer was read once, and is the expected one.
+    pub(super) is_verified: bool,
     pub(super) position: Option<LayerPosition>,
     pub(super) stated_compression: Option<Format>,
     /// The description of the layer in its image.
@@ -69,6 +71,7 @@ impl About {
     /// The context of the layer for a sink.
     pub(super) fn context<'a>(&'a self, terms: &'a Terms) -> LayerContext<'a> {
         let context = LayerContext::new(terms).with_expected(self.expected);
+        let context = if self.is_verified { context.with_verified() } else { context };
         let context = self.position.into_iter().fold(context, LayerContext::with_position);
         #[cfg(feature = "image")]
         let context = self.described.iter().fold(context, |context, layer| context.with_layer(layer));
@@ -90,6 +93,7 @@ impl<R: Read> Layer<R> {
     pub fn new(reader: R) -> Self {
         let about = About {
             expected: Expected::unchecked(),
+            is_verified: false,
             position: None,
             stated_compression: None,
             #[cfg(feature = "image")]

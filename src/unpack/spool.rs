@@ -1,7 +1,7 @@
 //! Verification of a layer before it is applied, for trees in which changes are visible at once.
 
 use super::blob_bytes::{BlobBytes, Counted};
-use super::layer::{Layer, OnAbandoned, Seek};
+use super::layer::{About, Layer, OnAbandoned, Seek};
 use super::progress::{Step, Watch};
 use crate::read::LayerStream;
 use crate::words::{Error, Limits};
@@ -27,6 +27,7 @@ pub(super) fn copy<R: Read>(
     };
     verify().map_err(|error: Error| error.at(about.position()))?;
     let (on_abandoned, blob_bytes) = (OnAbandoned::default(), BlobBytes::default());
+    let about = About { is_verified: true, ..about };
     Ok(Layer { reader: tee.reader.file, about, seek: None, on_abandoned, blob_bytes })
 }
 
@@ -47,6 +48,7 @@ pub(super) fn verify_in_place<R: Read>(
         seek(&mut reader, SeekFrom::Start(start)).map_err(lseek)
     };
     verify().map_err(|error: Error| error.at(about.position()))?;
+    let about = About { is_verified: true, ..about };
     Ok(Layer { reader, about, seek: Some(seek), on_abandoned, blob_bytes: BlobBytes::default() })
 }
 

@@ -97,6 +97,10 @@ pub enum Misuse {
     /// that of another file.
     #[error("a sink was given content that is not the whole content of the file")]
     OtherContent,
+    /// A layer of which something is expected was to be applied to a tree that is in use, before it was verified. A sink around
+    /// a [`Rootfs`](crate::Rootfs) has to return its [`Sink::visibility`](crate::Sink::visibility).
+    #[error("the layer has to be verified before it is applied to a tree that is in use, and was not")]
+    NotVerified,
     /// The end of a layer was reported with the result of another layer.
     #[error("a sink was given the result of another layer at the end of its layer")]
     OtherLayer,

@@ -167,6 +167,40 @@ fn a_tree_takes_no_other_content_and_no_other_result_than_those_of_the_layer() {
     }
 }
 
+/// A sink around a tree that passes on three methods, and not when changes are visible.
+struct Three<'a>(&'a mut Rootfs);
+
+impl Sink for Three<'_> {
+    fn begin_layer(&mut self, layer: &LayerContext<'_>) -> Result<(), SinkError> {
+        self.0.begin_layer(layer)
+    }
+
+    fn change(&mut self, change: Judged<Change>, data: Data<'_>, r: &mut Reporter<'_>) -> Result<(), SinkError> {
+        self.0.change(change, data, r)
+    }
+
+    fn end_layer(&mut self, checked: &Checked) -> Result<(), SinkError> {
+        self.0.end_layer(checked)
+    }
+}
+
+#[test]
+fn a_tree_in_use_takes_no_layer_that_was_not_verified_first() {
+    let bytes = LayerBuilder::new().file("a", b"a").build();
+    for jobs in 1..=3 {
+        let place = tempfile::tempdir().unwrap();
+        let mut rootfs = Rootfs::over(open(place.path())).unwrap();
+        let layer =
+            || Layer::new(io::Cursor::new(&bytes[..])).expecting(Expected::unchecked().with_digest(sha256(b"other")));
+        let refused = unpacker(jobs).apply(layer(), &mut Three(&mut rootfs)).unwrap_err();
+        assert!(matches!(refused.misuse(), Some(Misuse::NotVerified)), "{refused}");
+        assert_eq!(std::fs::read_dir(place.path()).unwrap().count(), 0);
+        // Without a digest, there is nothing to verify.
+        unpacker(jobs).apply(Layer::new(&bytes[..]), &mut Three(&mut rootfs)).unwrap();
+        assert_eq!(std::fs::read(place.path().join("a")).unwrap(), b"a");
+    }
+}
+
 /// A sink that takes every failure of a file's content for its end.
 struct Ignores;
 
