@@ -285,9 +285,12 @@ impl Sink for Hole<'_> {
     }
 }
 
+fn expected(bytes: &[u8]) -> Expected {
+    Expected::unchecked().with_digest(sha256(bytes)).with_size(bytes.len() as u64).with_diff_id(sha256(bytes))
+}
+
 fn checked(bytes: &[u8]) -> Checked {
-    let expected = Expected::unchecked().with_digest(sha256(bytes)).with_size(bytes.len() as u64);
-    let mut stream = LayerStream::open(bytes, expected.with_diff_id(sha256(bytes)), &Limits::default()).unwrap();
+    let mut stream = LayerStream::open(bytes, expected(bytes), &Limits::default()).unwrap();
     io::copy(&mut stream, &mut io::sink()).unwrap();
     stream.finish().unwrap()
 }
@@ -310,8 +313,12 @@ fn calls_in_no_order_that_a_layer_has_make_nothing_visible() {
             tree.abandon_layer();
             tree.end_layer(&checked(&good)).is_err()
         }),
-        ("two ends", &|tree| {
+        ("an end with the result of another layer", &|tree| {
             tree.begin_layer(&LayerContext::new(&Terms::new())).unwrap();
+            tree.end_layer(&checked(&good)).is_err()
+        }),
+        ("two ends", &|tree| {
+            tree.begin_layer(&LayerContext::new(&Terms::new()).with_expected(expected(&good))).unwrap();
             [0; 2].map(|_| tree.end_layer(&checked(&good)).is_ok()) == [true, false]
         }),
         ("changes outside of a layer", &|tree| hole(tree, Call::Begin, &good).is_err()),
