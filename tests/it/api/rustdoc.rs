@@ -49,6 +49,11 @@ fn implementation(text: &str) -> String {
     let from = if from.starts_with('<') { behind_list(from) } else { from };
     let end = from.find(" where ").or(from.find(" { ")).unwrap_or(from.len());
     let from = from[..end].replace("'static ", "").replace("(dyn ", "dyn ").replace(" + '_)", "");
+    // The lifetime of a reference is not in the anchor of an implementation.
+    let from = match from.split_once("&'") {
+        Some((before, named)) => format!("{before}&{}", named.split_once(' ').unwrap().1),
+        None => from,
+    };
     let mut short = String::new();
     for part in from.split_inclusive(|mark: char| !mark.is_alphanumeric() && mark != '_' && mark != ':') {
         short.push_str(part.rsplit("::").next().unwrap());
