@@ -20,9 +20,16 @@ use std::path::Path;
 /// What the caller's privileges and the file system decide.
 const OF_THE_SYSTEM: [QuirkRule; 3] = [QuirkRule::OwnerToCaller, QuirkRule::SetIdDropped, QuirkRule::TimeClamped];
 
+/// Whether the caller's privileges or the file system decide about a rule. A file that belongs to the caller lacks bits of
+/// its mode, which the header of a hard link to it may lack, too.
+fn is_of_the_system(rule: QuirkRule) -> bool {
+    let of_others = rule == QuirkRule::HardLinkMetadata && !rustix::process::geteuid().is_root();
+    of_others || OF_THE_SYSTEM.contains(&rule)
+}
+
 /// A policy under which the machine decides nothing.
 fn anywhere(policy: Policy) -> Policy {
-    OF_THE_SYSTEM.into_iter().fold(policy, Policy::allow)
+    QuirkRule::ALL.iter().copied().filter(|rule| is_of_the_system(*rule)).fold(policy, Policy::allow)
 }
 
 /// Where layers end: at an entry of one of them, by a rule, or with these notes.
@@ -31,8 +38,7 @@ type End = Result<Vec<(Option<u64>, &'static str)>, (usize, Option<u64>, Option<
 fn end(report: Result<Report, (usize, Error)>) -> End {
     match report {
         Ok(report) => {
-            let of_the_system = |rule: &Quirk| OF_THE_SYSTEM.contains(&rule.rule());
-            let notes = report.notes().iter().filter(|note| !of_the_system(&note.quirk));
+            let notes = report.notes().iter().filter(|note| !is_of_the_system(note.quirk.rule()));
             Ok(notes.map(|note| (note.position.entry, Rule::Quirk(note.quirk.clone()).id())).collect())
         }
         Err((layer, error)) => Err((layer, error.position().entry, error.rule_id())),
