@@ -13,7 +13,7 @@ use crate::support::layer::LayerBuilder;
 use crate::support::open;
 use crate::support::tree::{self, comparable};
 use layercage::merged::Merger;
-use layercage::rules::{Quirk, QuirkRule, Rule};
+use layercage::rules::{QuirkRule, Rule};
 use layercage::{Error, Layer, Limits, MergedTree, Policy, Report, Sink, Staged, Unpacker};
 use std::path::Path;
 
