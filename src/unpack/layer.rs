@@ -9,6 +9,7 @@ use crate::words::{Error, LayerPosition, Limits, Position, Quirk, Terms};
 use std::fmt;
 use std::io::{Read, SeekFrom};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// A layer to be applied: its reader, and what is known about it.
 ///
@@ -111,7 +112,14 @@ impl<R: Read> Layer<R> {
     /// It is called at most once, on any thread. With a single thread it is not called.
     #[must_use]
     pub fn on_abandoned(mut self, callback: impl Fn() + Send + Sync + 'static) -> Self {
-        self.on_abandoned = OnAbandoned(Some(Arc::new(callback)));
+        // A reader may return bytes after it was woken. Then the stream is delivered, and abandoned once more.
+        let is_called = AtomicBool::new(false);
+        let once = move || {
+            if !is_called.swap(true, Ordering::Relaxed) {
+                callback();
+            }
+        };
+        self.on_abandoned = OnAbandoned(Some(Arc::new(once)));
         self
     }
 

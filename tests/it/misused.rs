@@ -11,6 +11,8 @@ use layercage::{Error, Expected, Layer, Limits, Policy, Rootfs, Sink, Staged, Un
 use std::io::{self, Read};
 use std::num::NonZeroUsize;
 use std::ops::ControlFlow;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Condvar, Mutex};
 
 fn unpacker(jobs: usize) -> Unpacker {
@@ -287,5 +289,51 @@ fn a_reader_that_blocks_at_its_first_byte_is_woken_when_the_layer_is_not_wanted(
             let cancelled = session.apply(Layer::new(reader).on_abandoned(wake), &mut Ignores).unwrap_err();
             assert!(matches!(cancelled.misuse(), Some(Misuse::Cancelled)), "{cancelled}");
         }
+    }
+}
+
+/// A reader that says that it is about to block, blocks until it is woken, and gives bytes then.
+struct Late<'a>(Sender<()>, Gate, &'a [u8]);
+
+impl Read for Late<'_> {
+    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        // The sink waits for the first read alone.
+        let _ = self.0.send(());
+        self.1.read(out).or_else(|_| self.2.read(out))
+    }
+}
+
+/// A sink that begins no layer, and says so once the layer's reader is about to block.
+struct UnwillingLater(Receiver<()>);
+
+impl Sink for UnwillingLater {
+    fn begin_layer(&mut self, layer: &LayerContext<'_>) -> Result<(), SinkError> {
+        self.0.recv().unwrap();
+        Unwilling.begin_layer(layer)
+    }
+
+    fn change(&mut self, _: Judged<Change>, _: Data<'_>, _: &mut Reporter<'_>) -> Result<(), SinkError> {
+        Ok(())
+    }
+
+    fn end_layer(&mut self, _: &Checked) -> Result<(), SinkError> {
+        Ok(())
+    }
+}
+
+#[test]
+fn a_reader_is_woken_once_even_if_it_gives_bytes_then() {
+    let bytes = LayerBuilder::new().file("a", &vec![1; 1 << 20]).build();
+    for jobs in [2, 3] {
+        let (gate, wake) = Gate::closed();
+        let woken = Arc::new(AtomicUsize::new(0));
+        let counter = Arc::clone(&woken);
+        let (about_to_block, blocks) = channel();
+        let layer = Layer::new(Late(about_to_block, gate, &bytes)).on_abandoned(move || {
+            counter.fetch_add(1, Ordering::Relaxed);
+            wake();
+        });
+        unpacker(jobs).apply(layer, &mut UnwillingLater(blocks)).unwrap_err();
+        assert_eq!(woken.load(Ordering::Relaxed), 1);
     }
 }
