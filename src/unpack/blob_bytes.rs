@@ -14,7 +14,8 @@ impl BlobBytes {
     }
 }
 
-/// A reader that counts its bytes.
+/// A reader that counts its bytes. It is the first around every reader of a caller, and corrects one that says that it gave
+/// more bytes than it was asked for.
 pub(super) struct Counted<R> {
     reader: R,
     bytes: BlobBytes,
@@ -28,7 +29,6 @@ impl<R: Read> Counted<R> {
 
 impl<R: Read> Read for Counted<R> {
     fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
-        // A reader that says more than it was asked for is a broken one.
         let bytes = self.reader.read(out)?.min(out.len());
         // Only for display: no other memory depends on it.
         self.bytes.0.fetch_add(bytes as u64, Ordering::Relaxed);

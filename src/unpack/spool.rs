@@ -66,8 +66,7 @@ struct Observed<'w, 'p, R> {
 
 impl<R: Read> Read for Observed<'_, '_, R> {
     fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
-        // A reader that says more than it was asked for is a broken one.
-        let bytes = self.reader.read(out)?.min(out.len());
+        let bytes = self.reader.read(out)?;
         self.watch.read(bytes as u64)?;
         Ok(bytes)
     }
@@ -81,7 +80,7 @@ struct Tee<R> {
 
 impl<R: Read> Read for Tee<R> {
     fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
-        let bytes = self.reader.read(out)?.min(out.len());
+        let bytes = self.reader.read(out)?;
         let copy = out.get(..bytes).unwrap_or_default();
         self.file.write_all(copy).map_err(|error| Error::system("write", SPOOLED, error))?;
         Ok(bytes)
