@@ -10,6 +10,7 @@ use super::state::{Cage, Exposure};
 use super::sys;
 use super::target::{self, Target};
 use super::temporary_names::TemporaryNames;
+use crate::tree::Content;
 use crate::words::{self, Component, Durability, Error, Escaped, Misuse};
 use rustix::io::Errno;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -196,22 +197,13 @@ fn make_tree(claim: &Claim, caller: Caller, contents: Contents<'_>) -> Result<(O
     let tree = target::make_directory(stage, TREE, caller)?;
     let inner = match contents {
         Contents::Rootfs => None,
-        Contents::Bundle { config } => {
-            write_file(tree.as_fd(), CONFIG, config)?;
+        Contents::Bundle { mut config } => {
+            let file = sys::create_file(tree.as_fd(), CONFIG).at(CONFIG)?;
+            Content::of(&mut config).fill(file.as_fd(), CONFIG)?;
             Some(target::make_directory(tree.as_fd(), ROOTFS, caller)?)
         }
     };
     Ok((tree, inner))
-}
-
-/// Writes a new file.
-fn write_file(at: BorrowedFd<'_>, name: &[u8], mut bytes: &[u8]) -> Result<(), Error> {
-    let file = sys::create_file(at, name).at(name)?;
-    while !bytes.is_empty() {
-        let written = sys::write(file.as_fd(), bytes).at(name)?;
-        bytes = bytes.get(written..).unwrap_or_default();
-    }
-    Ok(())
 }
 
 /// Removes the tree through the handle of the staging directory, and then that directory by its name. Anything that
