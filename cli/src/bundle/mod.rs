@@ -17,18 +17,26 @@ const ACCOUNT_BYTES: u64 = 4 << 20;
 /// Reads the accounts of an image from its final file system. A link leads where a container would see it.
 pub(crate) fn accounts(session: &mut Session<'_>, image: &Selected) -> Result<Accounts, Error> {
     let tree = session.merge(image)?;
+    let inode = |path| tree.get(path).filter(|node| node.is_file()).map(|node| node.inode());
+    let (passwd, group) = (inode("etc/passwd"), inode("etc/group"));
     let mut accounts = Accounts::default();
-    for (path, bytes) in [("etc/passwd", &mut accounts.passwd), ("etc/group", &mut accounts.group)] {
-        let Some(file) = tree.get(path).filter(|node| node.is_file()) else { continue };
-        tree.read_files(
-            image,
-            |node| node.inode() == file.inode(),
-            |_, content| {
-                content.take(ACCOUNT_BYTES).read_to_end(bytes)?;
-                Ok(())
-            },
-        )?;
-    }
+    session.read_files(
+        &tree,
+        image,
+        |node| [passwd, group].contains(&Some(node.inode())),
+        |node, content| {
+            let mut bytes = Vec::new();
+            content.take(ACCOUNT_BYTES).read_to_end(&mut bytes)?;
+            // Both names may be of one file.
+            if passwd == Some(node.inode()) {
+                accounts.passwd.clone_from(&bytes);
+            }
+            if group == Some(node.inode()) {
+                accounts.group = bytes;
+            }
+            Ok(())
+        },
+    )?;
     Ok(accounts)
 }
 
