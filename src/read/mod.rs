@@ -42,10 +42,10 @@ pub(crate) use magic::is_doubtful_start;
 #[cfg(feature = "unpack")]
 pub(crate) use piped::{Abandoned, PipedStream, Stop};
 pub use stream::LayerStream;
-#[cfg(feature = "unpack")]
-pub(crate) use tar::BLOCK;
 #[cfg(feature = "image")]
 pub(crate) use tar::Jump;
+#[cfg(feature = "unpack")]
+pub(crate) use tar::{BLOCK, layout};
 pub use tar::{EndMark, TarReader};
 pub use verify::{Blob, Checked, Expected, Verified};
 #[cfg(feature = "unpack")]

@@ -1,23 +1,10 @@
 //! One header block.
 
 use crate::read::BLOCK;
+use crate::read::layout::{CHECKSUM, FLAG, GID, MAGIC, MAJOR, MINOR, MODE, MTIME, NAME, PREFIX, SIZE, TARGET, UID};
 use std::ops::Range;
 
 pub(super) type Block = [u8; BLOCK];
-
-const NAME: Range<usize> = 0..100;
-const MODE: Range<usize> = 100..108;
-const UID: Range<usize> = 108..116;
-const GID: Range<usize> = 116..124;
-const SIZE: Range<usize> = 124..136;
-const MTIME: Range<usize> = 136..148;
-const CHECKSUM: Range<usize> = 148..156;
-const FLAG: Range<usize> = 156..157;
-const TARGET: Range<usize> = 157..257;
-const MAGIC: Range<usize> = 257..265;
-const MAJOR: Range<usize> = 329..337;
-const MINOR: Range<usize> = 337..345;
-const PREFIX: Range<usize> = 345..500;
 
 /// The fields of a header. The default is all zeros and empty.
 #[derive(Debug, Clone, Default)]
@@ -45,7 +32,7 @@ pub(super) fn block(fields: &Fields<'_>) -> Block {
     put(NAME, fields.name);
     put(PREFIX, fields.prefix);
     put(TARGET, fields.target);
-    put(FLAG, &[fields.flag]);
+    put(FLAG..FLAG + 1, &[fields.flag]);
     put(MAGIC, b"ustar\x0000");
     let numbers = [
         (MODE, fields.mode.into()),

@@ -1,18 +1,15 @@
 //! The stream as blocks of 512 bytes.
 
+use super::layout::MAGIC;
 use crate::read::magic::Search;
 use crate::words::{Blame, Error, FileKind, Limit, Limits, Violation};
 use std::io::{BufRead, ErrorKind};
-use std::ops::Range;
 
 /// Bytes in a block.
 pub(crate) const BLOCK: usize = 512;
 
 /// One block.
 pub(crate) type Block = [u8; BLOCK];
-
-/// The magic and version of a header.
-pub(super) const MAGIC: Range<usize> = 257..265;
 
 /// Whether a block has what all dialects but the oldest have in common.
 pub(crate) fn has_magic(block: &[u8]) -> bool {

@@ -1,6 +1,7 @@
 //! One header block.
 
-use super::block::{Block, MAGIC};
+use super::block::Block;
+use super::layout::{CHECKSUM, FLAG, GID, MAGIC, MAJOR, MINOR, MODE, MTIME, NAME, PREFIX, SIZE, TARGET, UID};
 use super::{number, quirk_set::QuirkSet};
 use crate::words::{Device, DeviceKind, Escaped, Quirk, Violation};
 use std::ffi::CStr;
@@ -9,18 +10,6 @@ use std::ops::Range;
 /// A header block with a correct checksum.
 pub(crate) struct Header(Block);
 
-const NAME: Range<usize> = 0..100;
-const MODE: Range<usize> = 100..108;
-const UID: Range<usize> = 108..116;
-const GID: Range<usize> = 116..124;
-const SIZE: Range<usize> = 124..136;
-const MTIME: Range<usize> = 136..148;
-const CHECKSUM: Range<usize> = 148..156;
-const FLAG: usize = 156;
-const TARGET: Range<usize> = 157..257;
-const MAJOR: Range<usize> = 329..337;
-const MINOR: Range<usize> = 337..345;
-const PREFIX: Range<usize> = 345..500;
 const GNU_ACCESS_TIME: Range<usize> = 345..357;
 const GNU_CHANGE_TIME: Range<usize> = 357..369;
 const STAR_PREFIX: Range<usize> = 345..476;

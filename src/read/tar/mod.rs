@@ -9,6 +9,7 @@ mod entry;
 mod extended;
 mod header;
 mod keys;
+pub(crate) mod layout;
 mod number;
 mod pax;
 mod quirk_set;
