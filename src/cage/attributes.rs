@@ -1,9 +1,10 @@
 //! Attributes of one inode, set through its handle: owner, extended attributes, mode, time.
 
-use super::directory::{ACCESS_ACL, DEFAULT_ACL, Directory};
+use super::directory::Directory;
 use super::failed::Failed;
 use super::sys::{self, HandleKind};
 use crate::tree::UnsetXattr;
+use crate::words::acl::{ACCESS_ACL, DEFAULT_ACL};
 use crate::words::{Error, OwnersKind, Remedy, Timestamp, Xattr, Xattrs};
 use rustix::io::Errno;
 use std::fmt::{self, Display};

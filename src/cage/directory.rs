@@ -10,10 +10,6 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// The default ACL of a directory. New files in the directory inherit it.
-pub(super) const DEFAULT_ACL: &[u8] = b"system.posix_acl_default";
-pub(super) const ACCESS_ACL: &[u8] = b"system.posix_acl_access";
-
 /// A directory below the root (or the root itself) that the cage holds open.
 ///
 /// While it is open, it has a mode that lets us work in it, and any time. [`Directory::settle`] sets the final mode and

@@ -6,12 +6,13 @@
 use super::attributes::{
     FinalAttributes, Inherited, is_of_layers, set_pending_owner, set_xattr, set_xattrs, strip_acls, unset_xattr,
 };
-use super::directory::{DEFAULT_ACL, Directory};
+use super::directory::Directory;
 use super::failed::At;
 use super::proc;
 use super::state::Cage;
 use super::sys::{self, HandleKind};
 use crate::tree::{ClampedTime, Inexact, UnsetXattr};
+use crate::words::acl::DEFAULT_ACL;
 use crate::words::{Error, Metadata, Xattr};
 use rustix::fs::FileType;
 use rustix::io::Errno;

@@ -1,5 +1,8 @@
 //! The extended attributes that a layer may set, and the form of their values.
 
+use crate::words::acl::{
+    ACCESS_ACL, ACL_ENTRY, ACL_VERSION, DEFAULT_ACL, GROUP, GROUP_OBJ, MASK, OTHER, USER, USER_OBJ,
+};
 use crate::words::{Escaped, Violation, Xattr, Xattrs};
 
 /// The attribute in which containers/storage records the owner of a file: `UID:GID:MODE:TYPE`, with the mode in octal.
@@ -79,7 +82,7 @@ impl Kind {
         let in_namespace = |space: &&[u8]| name.len() > space.len() && name.starts_with(space);
         match name {
             b"security.capability" => Self::Capability,
-            b"system.posix_acl_access" | b"system.posix_acl_default" => Self::Acl,
+            ACCESS_ACL | DEFAULT_ACL => Self::Acl,
             OVERRIDE_STAT | b"user.rootlesscontainers" => Self::Control,
             _ if !namespaces.iter().any(in_namespace) => Self::Impossible,
             _ if name.starts_with(b"user.") && !name.starts_with(b"user.overlay.") => Self::Free,
@@ -134,19 +137,11 @@ impl Capability {
     }
 }
 
-const ACL_VERSION: [u8; 4] = [2, 0, 0, 0];
-const USER_OBJ: u16 = 0x01;
-const USER: u16 = 0x02;
-const GROUP_OBJ: u16 = 0x04;
-const GROUP: u16 = 0x08;
-const MASK: u16 = 0x10;
-const OTHER: u16 = 0x20;
-
 /// Whether this is an ACL as Linux stores it: its entries are in order, the three base entries occur once, and there is a
 /// mask if one is needed.
 fn is_acl(value: &[u8]) -> bool {
     let Some(entries) = value.strip_prefix(&ACL_VERSION) else { return false };
-    let (entries, []) = entries.as_chunks::<8>() else { return false };
+    let (entries, []) = entries.as_chunks::<ACL_ENTRY>() else { return false };
     let mut last = (0, None);
     let mut seen = 0;
     for &[t0, t1, p0, p1, i0, i1, i2, i3] in entries {
@@ -167,7 +162,9 @@ fn is_acl(value: &[u8]) -> bool {
 
 /// Maps the ids in an ACL, and sorts its entries by the new ids.
 fn map_acl<E>(value: &mut Vec<u8>, mut map: impl FnMut(IdKind, u32) -> Result<u32, E>) -> Result<(), E> {
-    let Some((entries, _)) = value.strip_prefix(&ACL_VERSION).map(<[u8]>::as_chunks::<8>) else { return Ok(()) };
+    let Some((entries, _)) = value.strip_prefix(&ACL_VERSION).map(<[u8]>::as_chunks::<ACL_ENTRY>) else {
+        return Ok(());
+    };
     let mut mapped = Vec::with_capacity(entries.len());
     for &[t0, t1, p0, p1, i0, i1, i2, i3] in entries {
         let id = u32::from_le_bytes([i0, i1, i2, i3]);

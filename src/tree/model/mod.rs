@@ -20,6 +20,7 @@ use super::{
     Step, Tree, UnsetXattr, path_of,
 };
 use crate::plan::{Holds, LayerContents, Standing};
+use crate::words::acl::DEFAULT_ACL;
 use crate::words::{Component, Error, Hiding, Metadata, Ownership, PlaceId, PlaceKey, Terms, Xattr};
 pub(crate) use data::Origin;
 use data::{InodeData, Kind, Listed};
@@ -238,7 +239,7 @@ impl Model {
 /// The metadata that Linux lets something have that is not a directory. Links, FIFOs and devices have none of the extended
 /// attributes that layers bring, and files have no ACL for new files.
 fn settable(kind: Kind, metadata: &Metadata) -> (Metadata, Inexact) {
-    let is_settable = |xattr: &Xattr| matches!(kind, Kind::File { .. }) && xattr.name != acl::DEFAULT;
+    let is_settable = |xattr: &Xattr| matches!(kind, Kind::File { .. }) && xattr.name != DEFAULT_ACL;
     let (set, unset): (Vec<_>, Vec<_>) = metadata.xattrs.iter().cloned().partition(is_settable);
     let unset =
         unset.into_iter().map(|Xattr { name, .. }| UnsetXattr { name, error: io::ErrorKind::Unsupported.into() });
