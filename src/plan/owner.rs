@@ -6,7 +6,7 @@ use crate::words::{
     Device, DeviceKind, Error, Escaped, Metadata, Mtime, Octal, OwnerMap, Owners, Ownership, Quirk, SetId, Terms, Xattr,
 };
 
-/// Replaces an id that is not in the map, if policy lets that pass. The kernel shows unmapped ids as `nobody`, too.
+/// Replaces an id that is not in the map by 65534 (`nobody`), if policy lets that pass. The kernel does the same.
 const NOBODY: u32 = 65_534;
 
 const SETUID: u32 = 0o4000;

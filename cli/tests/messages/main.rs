@@ -116,7 +116,7 @@ fn explain_has_a_long_form_for_every_rule_and_limit_that_rules_and_limits_list()
     assert_eq!(run(&["explain", "no-such-rule"]).status.code(), Some(2));
 }
 
-/// Run as nobody where root runs the tests, since root may give files away.
+/// If root runs the tests, the command runs as user 65534, because root may set any owner.
 #[test]
 fn owners_that_cannot_be_set_have_a_remedy() {
     use std::os::unix::process::CommandExt;
