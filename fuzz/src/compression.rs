@@ -125,7 +125,12 @@ fn known(known: &Known, sizes: &[u8], bytes: &mut Bytes<'_>) {
     stream.resize(stream.len() + known.padding, 0);
     let content: Vec<_> = known.parts.iter().flat_map(|part| part.content.clone()).collect();
     let whole = read_alike(&stream, sizes);
-    let quirks = whole.end.unwrap_or_else(|violation| panic!("what was written is refused: {violation}")).quirks;
+    let quirks = match whole.end {
+        Ok(checked) => checked.quirks,
+        // The sum of the first block may stand in it by chance, as a number.
+        Err(Violation::TwoFormats { .. }) if stream.iter().skip(148).take(8).any(u8::is_ascii_digit) => return,
+        Err(violation) => panic!("what was written is refused: {violation}"),
+    };
     assert!(whole.bytes == content, "something else comes out than went in");
     assert_eq!(quirks.contains(&Quirk::GzipPadding), known.padding > 0);
 

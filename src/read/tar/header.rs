@@ -266,14 +266,22 @@ impl Header {
     }
 }
 
-/// Whether some reader takes a block for a header, by its checksum. GNU tar ignores other bytes before and after the digits
-/// of a checksum.
+/// Whether some reader takes a block for a header, by its checksum. GNU tar and busybox pass over blanks before the octal
+/// digits (GNU tar over a NUL, too, busybox over a plus) and let a blank or a NUL end them.
+///
+/// Nothing more may pass for a number here: the sum of signed bytes is about zero for compressed data, and so one honest
+/// layer in thousands would have it in a field that may hold anything else beside a digit, or no digit at all.
 pub(crate) fn may_be_header(block: &Block) -> bool {
+    // A vertical tab is a blank in C, not in Rust.
+    let is_blank = |byte: u8| byte == 0 || byte == 0x0b || byte.is_ascii_whitespace();
     let header = Header(*block);
-    let is_digit = |byte: &&u8| matches!(byte, b'0'..=b'7');
-    let digits = header.bytes(CHECKSUM).iter().skip_while(|byte| !is_digit(byte)).take_while(is_digit);
-    let stored = digits.fold(0_i64, |value, digit| value << 3 | i64::from(digit - b'0'));
-    header.has_sum(stored, header.sum())
+    let field = header.bytes(CHECKSUM);
+    let number = field.split_at(field.iter().take_while(|&&byte| is_blank(byte)).count()).1;
+    let number = number.strip_prefix(b"+").unwrap_or(number);
+    let digits = number.split(|&byte| is_blank(byte)).next().unwrap_or_default();
+    let is_octal = !digits.is_empty() && digits.iter().all(|byte| matches!(byte, b'0'..=b'7'));
+    let stored = digits.iter().fold(0_i64, |value, digit| value << 3 | i64::from(digit.wrapping_sub(b'0')));
+    is_octal && header.has_sum(stored, header.sum())
 }
 
 /// The bytes before the first NUL.
@@ -289,4 +297,58 @@ fn sum(bytes: &[u8]) -> u64 {
 /// The number of bytes from 128, which are negative as signed bytes.
 fn upper_half(bytes: &[u8]) -> u64 {
     bytes.iter().map(|&byte| u64::from(byte >> 7)).sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::BLOCK;
+    use super::{CHECKSUM, may_be_header};
+
+    /// Whether compressed data passes for a header with its sum written like this. The sum of its bytes, as signed ones and
+    /// with eight blanks for the checksum, is octal 405.
+    fn passes(field: &[u8]) -> bool {
+        let mut block = [0; BLOCK];
+        block[..6].copy_from_slice(b"\x1f\x8b\x08\x08\xff\xff");
+        block[BLOCK - 1] = 77;
+        block[CHECKSUM].copy_from_slice(field);
+        may_be_header(&block)
+    }
+
+    #[test]
+    fn the_checksum_of_a_compressed_layer_is_read_as_gnu_tar_and_busybox_read_it() {
+        // Tried with GNU tar 1.34 and busybox 1.35. Only GNU tar takes those with a NUL before, only busybox that with a plus.
+        let fields: [&[u8; 8]; 10] = [
+            b"000405\0 ",
+            b" 000405\0",
+            b"\t000405 ",
+            b"000405 x",
+            b"000405\0x",
+            b"00000405",
+            b"\x00000405\0",
+            b"\0 000405",
+            b"+000405 ",
+            b"    405 ",
+        ];
+        for field in fields {
+            assert!(passes(field), "{}", field.escape_ascii());
+        }
+    }
+
+    #[test]
+    fn a_compressed_layer_whose_sum_stands_in_it_by_chance_is_no_header() {
+        let fields: [&[u8; 8]; 8] =
+            [b"x000405\0", b"000405x\0", b"0004059 ", b"9000405 ", b"x0000405", b"-000405 ", b"xx000405", b"x000405x"];
+        for field in fields {
+            assert!(!passes(field), "{}", field.escape_ascii());
+        }
+        // A sum of zero, which many compressed layers have: eight blanks are 256.
+        let mut block = [0; BLOCK];
+        block[..3].copy_from_slice(&[0x80, 0x80, 0]);
+        for field in [b"        ", b"\0\0\0\0\0\0\0\0", b"xxxxxxxx", b"x0xxxxxx"] {
+            block[CHECKSUM].copy_from_slice(field);
+            assert!(!may_be_header(&block), "{}", field.escape_ascii());
+        }
+        block[CHECKSUM].copy_from_slice(b"0\0xxxxxx");
+        assert!(may_be_header(&block), "zero, when it is written");
+    }
 }
