@@ -6,6 +6,7 @@ mod elsewhere;
 mod explain;
 mod filter;
 mod judging;
+mod only;
 mod opened;
 mod progress;
 mod remedy;
