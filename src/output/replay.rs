@@ -91,7 +91,7 @@ impl Replay {
 pub(super) struct Recording<'r> {
     source: &'r mut dyn Source,
     replay: &'r mut Replay,
-    /// The failure to keep some bytes, for the next call that can return it.
+    /// The failure to keep some bytes. Every later call returns it, because the first sink may ignore it.
     failed: Option<Error>,
 }
 
@@ -109,15 +109,17 @@ impl Recording<'_> {
 
 impl Source for Recording<'_> {
     fn chunk(&mut self) -> Result<&[u8], Error> {
-        match self.failed.take() {
-            Some(error) => Err(error),
+        match &self.failed {
+            Some(error) => Err(error.again()),
             None => self.source.chunk(),
         }
     }
 
     fn consume(&mut self, bytes: usize) {
         // The same chunk as before: it comes again until it is consumed.
-        if let Ok(chunk) = self.source.chunk() {
+        if self.failed.is_none()
+            && let Ok(chunk) = self.source.chunk()
+        {
             self.failed = self.replay.keep(chunk.get(..bytes).unwrap_or(chunk)).err();
         }
         self.source.consume(bytes);

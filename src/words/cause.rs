@@ -3,6 +3,7 @@
 use std::error::Error as StdError;
 use std::fmt::{self, Display};
 use std::io::{self, ErrorKind};
+use std::sync::Arc;
 
 /// Writes the causes of an error after it, for `{:#}`. A cause that repeats the end of the text so far is skipped: some
 /// foreign errors both print and return their source.
@@ -32,16 +33,28 @@ pub(super) fn with_source(error: io::Error) -> io::Error {
         return error;
     }
     match error.into_inner() {
-        Some(inner) => io::Error::new(kind, Carried { kind, inner }),
+        Some(inner) => io::Error::new(kind, Carried { kind, inner: inner.into() }),
         None => kind.into(),
     }
 }
 
+/// Returns an equal error. A reader's own error stays the same value. Any other error inside is copied as its text.
+pub(super) fn copied(error: &io::Error) -> io::Error {
+    if let Some(code) = error.raw_os_error() {
+        return io::Error::from_raw_os_error(code);
+    }
+    match error.get_ref().map(|inner| inner.downcast_ref::<Carried>()) {
+        Some(Some(carried)) => io::Error::new(error.kind(), carried.clone()),
+        Some(None) => io::Error::new(error.kind(), error.to_string()),
+        None => error.kind().into(),
+    }
+}
+
 /// The error inside a reader's [`io::Error`], with a sentence of its own.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Carried {
     kind: ErrorKind,
-    inner: Box<dyn StdError + Send + Sync>,
+    inner: Arc<dyn StdError + Send + Sync>,
 }
 
 impl Display for Carried {

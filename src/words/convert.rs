@@ -1,7 +1,7 @@
 //! Conversion between our errors and [`io::Error`].
 
-use super::cause::with_source;
-use super::{Blame, Error, ErrorKind, Misuse};
+use super::cause::{copied, with_source};
+use super::{Blame, Effect, Error, ErrorKind, Misuse, SystemError};
 use std::error::Error as StdError;
 use std::io;
 
@@ -58,6 +58,22 @@ impl From<Error> for io::Error {
 }
 
 impl Error {
+    /// Returns an equal error, for a caller that may have ignored this one.
+    pub(crate) fn again(&self) -> Self {
+        let kind = match self.kind() {
+            ErrorKind::Refused(rule) => ErrorKind::Refused(rule.clone()),
+            ErrorKind::Misuse(misuse) => ErrorKind::Misuse(misuse.clone()),
+            ErrorKind::System(SystemError { call, arguments, error, advice, remedies }) => {
+                let (arguments, error) = (arguments.clone(), copied(error));
+                ErrorKind::System(SystemError { call, arguments, error, advice: *advice, remedies })
+            }
+            ErrorKind::Sink(error) => ErrorKind::Sink(error.to_string().into()),
+            ErrorKind::Bug(what) => ErrorKind::Bug(what),
+        };
+        let again = Self::from(kind).at(self.position().clone());
+        if self.effect() == Effect::Partial { again.in_part() } else { again }
+    }
+
     /// The kind of an [`io::Error`] that carries this error.
     pub(crate) fn io_kind(&self) -> io::ErrorKind {
         match self.kind() {

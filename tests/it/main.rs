@@ -32,6 +32,8 @@ mod forms;
 mod holes;
 mod hostile;
 #[cfg(all(feature = "image", feature = "gzip", feature = "zstd"))]
+mod ignored;
+#[cfg(all(feature = "image", feature = "gzip", feature = "zstd"))]
 mod index;
 mod killed;
 mod levels;
@@ -40,6 +42,8 @@ mod merged;
 mod metadata;
 mod misused;
 mod model;
+#[cfg(all(feature = "image", feature = "gzip", feature = "zstd"))]
+mod panics;
 mod policy;
 #[cfg(all(feature = "image", feature = "gzip", feature = "zstd"))]
 mod progress;

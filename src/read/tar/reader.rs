@@ -58,6 +58,8 @@ pub struct TarReader<R> {
     padding: u64,
     /// Whether the end of the current entry is known, even if the entry is refused.
     framed: bool,
+    /// The error that reading the content of the current entry returned. The reader may not return it again.
+    content_error: Option<Error>,
     /// Quirks of the first block and of global headers. They are reported with the next entry, or at the end.
     global: QuirkSet,
     end_quirks: Vec<Quirk>,
@@ -89,6 +91,7 @@ impl<R: BufRead> TarReader<R> {
             left: 0,
             padding: 0,
             framed: false,
+            content_error: None,
             global: QuirkSet::default(),
             end_quirks: Vec::new(),
         }
@@ -105,7 +108,8 @@ impl<R: BufRead> TarReader<R> {
     ///
     /// # Errors
     ///
-    /// A [`Violation`] of the archive, or an error of the reader, both with the [position](TarReader::position).
+    /// A [`Violation`] of the archive, or an error of the reader, both with the [position](TarReader::position). If
+    /// reading the content of the entry failed, this returns the same error, in case the caller ignored it.
     pub fn next_entry(&mut self) -> Result<Option<Entry>, Error> {
         match self.state {
             State::Ended => return Ok(None),
@@ -161,6 +165,9 @@ impl<R: BufRead> TarReader<R> {
     }
 
     fn advance(&mut self) -> Result<Option<Entry>, Error> {
+        if let Some(error) = self.content_error.take() {
+            return Err(error);
+        }
         self.blocks.skip(self.left)?;
         self.left = 0;
         let has_padding = self.skip_padding()?;
@@ -379,8 +386,17 @@ impl<R: BufRead> Source for Content<'_, R> {
         if reader.left == 0 {
             return Ok(&[]);
         }
-        let chunk = reader.blocks.chunk(reader.left)?;
-        if chunk.is_empty() { Err(Violation::Truncated.into()) } else { Ok(chunk) }
+        match reader.blocks.chunk(reader.left) {
+            Ok([]) => Err(Violation::Truncated.into()),
+            Ok(chunk) => Ok(chunk),
+            Err(error) => match &reader.content_error {
+                Some(first) => Err(first.again()),
+                None => {
+                    reader.content_error = Some(error.again());
+                    Err(error)
+                }
+            },
+        }
     }
 
     fn consume(&mut self, bytes: usize) {
