@@ -3,7 +3,7 @@
 #[cfg(feature = "image")]
 use crate::image::{HistoryEntry, LayerDescriptor};
 use crate::read::Expected;
-use crate::words::{Digest, LayerPosition, Terms};
+use crate::words::{Digest, LayerPosition, SharedWork, Terms};
 
 /// A layer that is about to be applied: its place in the image, what identifies it, and the terms that hold for it.
 ///
@@ -15,6 +15,7 @@ pub struct LayerContext<'a> {
     expected: Expected,
     is_verified: bool,
     terms: &'a Terms,
+    shared_work: Option<&'a SharedWork>,
     #[cfg(feature = "image")]
     layer: Option<&'a LayerDescriptor>,
 }
@@ -27,6 +28,7 @@ impl<'a> LayerContext<'a> {
             expected: Expected::unchecked(),
             is_verified: false,
             terms,
+            shared_work: None,
             #[cfg(feature = "image")]
             layer: None,
         }
@@ -54,6 +56,17 @@ impl<'a> LayerContext<'a> {
     /// [visible at once](crate::sink::Visibility::AtOnce), if a digest, size or diff ID is given.
     pub fn is_verified(&self) -> bool {
         self.is_verified
+    }
+
+    /// Sets where sinks add the work that other threads may do.
+    pub(crate) fn with_shared_work(self, work: &'a SharedWork) -> Self {
+        Self { shared_work: Some(work), ..self }
+    }
+
+    /// Where a sink adds the work that other threads may do; `None` if there are no other threads. A sink around another
+    /// one passes the context on, and so it need not know of this.
+    pub(crate) fn shared_work(&self) -> Option<&'a SharedWork> {
+        self.shared_work
     }
 
     /// What identifies the layer.

@@ -7,10 +7,9 @@ use super::sink::{Sink, Visibility};
 use super::sink_error::SinkError;
 use crate::plan::{Judged, Reporter};
 use crate::read::Checked;
-use crate::words::{Change, ChangeKind, DeferredWork, Effect, EntryPath, Escaped, Misuse};
+use crate::words::{Change, ChangeKind, Effect, EntryPath, Escaped, Misuse};
 use std::fmt;
 use std::fs::File;
-use std::sync::Arc;
 
 /// Gives a sink the changes of some paths, and drops the others.
 ///
@@ -209,9 +208,5 @@ impl<S: Sink> Sink for Filter<'_, S> {
 
     fn visibility(&self) -> Visibility {
         self.sink.visibility()
-    }
-
-    fn deferred_work(&mut self) -> Option<Arc<dyn DeferredWork>> {
-        self.sink.deferred_work()
     }
 }

@@ -9,9 +9,8 @@ use crate::cage::{Cage, Exposure, Stage};
 use crate::plan::{Judged, Reporter};
 use crate::read::{Blob, Checked, Expected, Verified};
 use crate::tree::{Applier, ClampedTime};
-use crate::words::{Change, ChangeKind, DeferredWork, Durability, Effect, Error, Limit, Limits, Misuse, Quirk};
+use crate::words::{Change, ChangeKind, Durability, Effect, Error, Limit, Limits, Misuse, Quirk};
 use std::os::fd::AsFd;
-use std::sync::Arc;
 
 /// A directory tree to which layers are applied, below a handle that the caller has.
 ///
@@ -117,6 +116,11 @@ impl Sink for Rootfs {
             Exposure::Staged => self.durability.stronger(terms.durability),
         };
         let cage = self.applier.tree_mut();
+        if let Some(shared) = layer.shared_work()
+            && let Some(deferred) = cage.defer_files()
+        {
+            shared.add(deferred);
+        }
         cage.begin(terms)?;
         if self.exposure == Exposure::Staged && self.layers.is_empty() {
             let root = cage.root_directory();
@@ -185,10 +189,6 @@ impl Sink for Rootfs {
             Exposure::Staged => Visibility::AtCommit,
             Exposure::Visible => Visibility::AtOnce,
         }
-    }
-
-    fn deferred_work(&mut self) -> Option<Arc<dyn DeferredWork>> {
-        self.applier.tree_mut().defer_files().map(|deferred| deferred as Arc<dyn DeferredWork>)
     }
 }
 

@@ -5,8 +5,7 @@ use super::data::Data;
 use super::sink_error::SinkError;
 use crate::plan::{Judged, Reporter};
 use crate::read::Checked;
-use crate::words::{Change, DeferredWork, Effect};
-use std::sync::Arc;
+use crate::words::{Change, Effect};
 
 /// Receives the judged changes of layers, with their data. This is where the library can be extended.
 ///
@@ -23,7 +22,8 @@ use std::sync::Arc;
 ///
 /// If anything fails, in these methods or elsewhere, [`Sink::abandon_layer`] is called once instead of the remaining
 /// calls. It is called without `begin_layer` if the layer fails before it begins, while it is verified for instance.
-/// After `end_layer` or `abandon_layer`, the next layer may begin. Nothing is called after a panic.
+/// After `end_layer` or `abandon_layer`, the next layer may begin. After a panic of the sink, nothing is called. After a
+/// panic of a layer's reader, or of the code that opens it, `abandon_layer` may be called, and nothing else is.
 /// [`Sink::visibility`] may be called at any time. In a [`Tee`](crate::sink::Tee), `abandon_layer` also follows `end_layer` if
 /// the other sink failed there.
 ///
@@ -117,13 +117,6 @@ pub trait Sink {
     fn visibility(&self) -> Visibility {
         Visibility::AtCommit
     }
-
-    /// Work that the threads that read the layer may do while they wait. Only a sink of this crate has any: the type
-    /// cannot be named elsewhere.
-    #[doc(hidden)]
-    fn deferred_work(&mut self) -> Option<Arc<dyn DeferredWork>> {
-        None
-    }
 }
 
 /// When the changes of a layer become visible to others.
@@ -161,10 +154,6 @@ macro_rules! forward {
 
             fn visibility(&self) -> Visibility {
                 (**self).visibility()
-            }
-
-            fn deferred_work(&mut self) -> Option<Arc<dyn DeferredWork>> {
-                (**self).deferred_work()
             }
         }
     )*};

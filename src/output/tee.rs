@@ -7,9 +7,8 @@ use super::sink::{Sink, Visibility};
 use super::sink_error::SinkError;
 use crate::plan::{Judged, Reporter};
 use crate::read::Checked;
-use crate::words::{Change, DeferredWork, Effect};
+use crate::words::{Change, Effect};
 use std::fs::File;
-use std::sync::Arc;
 
 /// Gives each layer to two sinks. Each change goes to the first sink and then to the second.
 ///
@@ -92,21 +91,5 @@ impl<A: Sink, B: Sink> Sink for Tee<A, B> {
             (Visibility::AtCommit, Visibility::AtCommit) => Visibility::AtCommit,
             _ => Visibility::AtOnce,
         }
-    }
-
-    fn deferred_work(&mut self) -> Option<Arc<dyn DeferredWork>> {
-        match (self.first.deferred_work(), self.second.deferred_work()) {
-            (Some(first), Some(second)) => Some(Arc::new(Either(first, second))),
-            (first, second) => first.or(second),
-        }
-    }
-}
-
-/// The deferred work of two sinks.
-struct Either(Arc<dyn DeferredWork>, Arc<dyn DeferredWork>);
-
-impl DeferredWork for Either {
-    fn run_one(&self) -> bool {
-        self.0.run_one() || self.1.run_one()
     }
 }

@@ -10,14 +10,16 @@ use crate::image::{LayerDescriptor, Selected};
 use crate::output::{Sink, Visibility};
 use crate::plan::Reporter;
 use crate::read::{Checked, Verifying};
-use crate::words::{Error, Escaped, Misuse, Note, Policy, Report};
+use crate::words::{Error, Escaped, Misuse, Note, Policy, Report, SharedWork};
 use cap_std::AmbientAuthority;
 use cap_std::fs::Dir;
 use std::ffi::OsStr;
 use std::io::{self, Read};
 use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStrExt;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::path::Path;
+use std::sync::Arc;
 
 impl Unpacker {
     /// Unpacks an image as the directory `name` in `parent`, in a session of its own: see [`Session::unpack`].
@@ -189,30 +191,42 @@ impl Session<'_> {
         sink: &mut (impl Sink + ?Sized),
     ) -> Result<Vec<Checked>, Error> {
         let limits = self.unpacker().limits().clone();
-        let checked = match self.unpacker().threads() {
-            Jobs::Alone => self.apply_opened(layers.map(|layer| layer?.open(&limits)), sink),
+        let wanted = image.layers().len();
+        match self.unpacker().threads() {
+            Jobs::Alone => self.apply_opened(wanted, layers.map(|layer| layer?.open(&limits)), sink, None),
             Jobs::Threads(threads) => {
-                let deferred = sink.deferred_work();
-                side_by_side(threads, &limits, deferred, layers, |opened| self.apply_opened(opened, sink))
+                let work = Arc::new(SharedWork::default());
+                side_by_side(threads, &limits, &work, layers, |opened| {
+                    self.apply_opened(wanted, opened, sink, Some(&work))
+                })
             }
-        }?;
-        match checked.len() == image.layers().len() {
-            true => Ok(checked),
-            false => Err(Error::bug("the thread that reads the layers ended early")),
         }
     }
 
+    /// Applies all `wanted` layers. The sink abandons the layer that cannot be opened, also after a panic: without it, the
+    /// sink would be as after the last layer, and a staged tree could be committed without the other layers.
     fn apply_opened<S: Verifying>(
         &mut self,
-        layers: impl Iterator<Item = Result<Opened<S>, Error>>,
+        wanted: usize,
+        mut layers: impl Iterator<Item = Result<Opened<S>, Error>>,
         sink: &mut (impl Sink + ?Sized),
+        shared_work: Option<&SharedWork>,
     ) -> Result<Vec<Checked>, Error> {
         let mut checked = Vec::new();
-        for layer in layers {
-            let Opened { about, blob_bytes, stream } = layer.inspect_err(|_| {
+        while checked.len() < wanted {
+            // The iterator is not used after a panic.
+            let opened = match catch_unwind(AssertUnwindSafe(|| layers.next())) {
+                Ok(Some(opened)) => opened,
+                Ok(None) => Err(Error::bug("the thread that reads the layers ended early")),
+                Err(panic) => {
+                    sink.abandon_layer();
+                    resume_unwind(panic)
+                }
+            };
+            let Opened { about, blob_bytes, stream } = opened.inspect_err(|_| {
                 sink.abandon_layer();
             })?;
-            checked.push(self.run(about, blob_bytes, || Ok(stream), sink)?.into_checked());
+            checked.push(self.run(about, blob_bytes, || Ok(stream), sink, shared_work)?.into_checked());
         }
         Ok(checked)
     }

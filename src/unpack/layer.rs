@@ -5,11 +5,13 @@ use super::blob_bytes::{BlobBytes, Counted};
 use crate::image::LayerDescriptor;
 use crate::output::LayerContext;
 use crate::read::{Abandoned, Expected, Format, LayerStream};
-use crate::words::{Error, LayerPosition, Limits, Position, Quirk, Terms};
+use crate::words::{Error, LayerPosition, Limits, Position, Quirk, SharedWork, Terms};
 use std::fmt;
 use std::io::{Read, SeekFrom};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
 
 /// A layer to be applied: its reader, and what is known about it.
 ///
@@ -36,6 +38,14 @@ pub(super) struct OnAbandoned(pub(super) Abandoned);
 impl fmt::Debug for OnAbandoned {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(if self.0.is_some() { "Some(..)" } else { "None" })
+    }
+}
+
+/// Calls a callback from a destructor. A panic that leaves a destructor while another panic unwinds aborts the process.
+fn call_while_unwinding(callback: &impl Fn()) {
+    match thread::panicking() {
+        true => drop(catch_unwind(AssertUnwindSafe(callback))),
+        false => callback(),
     }
 }
 
@@ -70,9 +80,10 @@ impl About {
     }
 
     /// The context of the layer for a sink.
-    pub(super) fn context<'a>(&'a self, terms: &'a Terms) -> LayerContext<'a> {
+    pub(super) fn context<'a>(&'a self, terms: &'a Terms, work: Option<&'a SharedWork>) -> LayerContext<'a> {
         let context = LayerContext::new(terms).with_expected(self.expected);
         let context = if self.is_verified { context.with_verified() } else { context };
+        let context = work.into_iter().fold(context, LayerContext::with_shared_work);
         let context = self.position.into_iter().fold(context, LayerContext::with_position);
         #[cfg(feature = "image")]
         let context = self.described.iter().fold(context, |context, layer| context.with_layer(layer));
@@ -109,14 +120,15 @@ impl<R: Read> Layer<R> {
     /// With [several jobs](crate::Unpacker::with_jobs) the layer is read on a separate thread, which may be blocked in the
     /// reader. The callback can wake the reader. Any error that the reader then returns is ignored.
     ///
-    /// It is called at most once, on any thread. With a single thread it is not called.
+    /// It is called at most once, on any thread. With a single thread it is not called. If it panics while another panic
+    /// unwinds, its own panic is dropped.
     #[must_use]
     pub fn on_abandoned(mut self, callback: impl Fn() + Send + Sync + 'static) -> Self {
         // A reader may return bytes after it was woken. Then the stream is delivered, and abandoned once more.
         let is_called = AtomicBool::new(false);
         let once = move || {
             if !is_called.swap(true, Ordering::Relaxed) {
-                callback();
+                call_while_unwinding(&callback);
             }
         };
         self.on_abandoned = OnAbandoned(Some(Arc::new(once)));

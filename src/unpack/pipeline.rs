@@ -3,7 +3,7 @@
 use super::blob_bytes::Counted;
 use super::layer::{Layer, Opened};
 use crate::read::{Feeder, HashQueue, PipedStream, Stop};
-use crate::words::{DeferredWork, Error, Limits};
+use crate::words::{DeferredWork, Error, Limits, SharedWork};
 use std::io::Read;
 use std::num::NonZeroUsize;
 use std::panic::resume_unwind;
@@ -53,7 +53,7 @@ impl Jobs {
 pub(super) fn side_by_side<R: Read + Send, T>(
     threads: Threads,
     limits: &Limits,
-    deferred: Option<Arc<dyn DeferredWork>>,
+    work: &Arc<SharedWork>,
     layers: impl Iterator<Item = Result<Layer<R>, Error>> + Send,
     apply: impl FnOnce(&mut dyn Iterator<Item = Result<Opened<PipedStream>, Error>>) -> T,
 ) -> T {
@@ -66,13 +66,12 @@ pub(super) fn side_by_side<R: Read + Send, T>(
             Threads::Three => {
                 let (call, called) = channel();
                 // If this thread cannot be created, the threads that have to wait do its work.
-                let deferred = deferred.clone();
-                let begun = thread::Builder::new().spawn_scoped(scope, move || help(&called, deferred.as_deref()));
+                let begun = thread::Builder::new().spawn_scoped(scope, move || help(&called, work));
                 begun.map_or((None, None), |helper| (Some(call), Some(helper)))
             }
         };
         let refused = deliver.clone();
-        let feed = move || feed(Feeder::new(call, deferred, stop.clone()), limits, layers, &deliver, &stop);
+        let feed = move || feed(Feeder::new(call, Some(work.clone()), stop.clone()), limits, layers, &deliver, &stop);
         let feeding = match thread::Builder::new().spawn_scoped(scope, feed) {
             Ok(feeding) => Some(feeding),
             Err(error) => {
@@ -148,8 +147,8 @@ fn feed<R: Read>(
 }
 
 /// Computes the digests of each queue that arrives, and does deferred work in between.
-fn help(called: &Receiver<Arc<HashQueue>>, deferred: Option<&dyn DeferredWork>) {
+fn help(called: &Receiver<Arc<HashQueue>>, work: &SharedWork) {
     for queue in called {
-        while queue.run_one() || deferred.is_some_and(|work| work.run_one()) {}
+        while queue.run_one() || work.run_one() {}
     }
 }

@@ -6,7 +6,7 @@ use super::progress::{ObservedStream, Step, Watch};
 use crate::output::{Sink, SinkError};
 use crate::plan::{Reporter, judge, terms};
 use crate::read::{Blob, Checked, TarReader, Verified, Verifying};
-use crate::words::{Blame, Effect, Entry, Error, Limits, Policy, Position, Report};
+use crate::words::{Blame, Effect, Entry, Error, Limits, Policy, Position, Report, SharedWork};
 
 /// A layer that was applied: its report, and what was verified.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -55,6 +55,8 @@ pub(super) struct Run<'a, 'p> {
     pub(super) about: About,
     /// The report of the layers before it in the session.
     pub(super) before: &'a Report,
+    /// Where the sink adds work for other threads, if there are any.
+    pub(super) shared_work: Option<&'a SharedWork>,
 }
 
 impl Run<'_, '_> {
@@ -69,10 +71,7 @@ impl Run<'_, '_> {
         reporter.set_position(self.about.position());
         let stream = match self.begin(open, &mut reporter, sink) {
             Ok(stream) => stream,
-            Err(error) => {
-                sink.abandon_layer();
-                return Err(error);
-            }
+            Err(error) => return Err(with_effect(error, sink.abandon_layer())),
         };
         let stream = ObservedStream::new(stream, self.watch);
         let mut reader = TarReader::new(stream, self.limits).with_end_mark(self.about.expected.end_mark());
@@ -87,7 +86,7 @@ impl Run<'_, '_> {
         self.finish(reader, reporter, sink).map_err(|error| with_effect(self.at_layer(error), sink.abandon_layer()))
     }
 
-    /// Begins the layer, and opens it. A failure here changes nothing in the tree.
+    /// Begins the layer, and opens it.
     fn begin<S: Verifying>(
         &self,
         open: impl FnOnce() -> Result<S, Error>,
@@ -95,7 +94,8 @@ impl Run<'_, '_> {
         sink: &mut (impl Sink + ?Sized),
     ) -> Result<S, Error> {
         let terms = terms(reporter).map_err(|error| self.at_layer(error))?;
-        sink.begin_layer(&self.about.context(&terms)).map_err(|error| error.at(&self.about.position()))?;
+        sink.begin_layer(&self.about.context(&terms, self.shared_work))
+            .map_err(|error| error.at(&self.about.position()))?;
         self.watch.begin(self.about.position, Step::Applying).map_err(|error| self.at_layer(error))?;
         let stream = open()?;
         if let Some(quirk) = self.about.compression_quirk(stream.format()) {

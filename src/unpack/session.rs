@@ -9,9 +9,10 @@ use super::spool;
 use super::unpacker::Unpacker;
 use crate::output::{Sink, Visibility};
 use crate::read::Verifying;
-use crate::words::{Error, Report, Violation};
+use crate::words::{Error, Report, SharedWork, Violation};
 use std::fs::File;
 use std::io::{self, Read};
+use std::sync::Arc;
 
 /// Applies layers one after another, to any [`Sink`].
 ///
@@ -180,7 +181,7 @@ impl<'p> Session<'p> {
 
     fn run_alone<R: Read>(&mut self, layer: Layer<R>, sink: &mut (impl Sink + ?Sized)) -> Result<Applied, Error> {
         let (about, blob, limits) = (layer.about.clone(), layer.blob_bytes.clone(), self.unpacker.limits().clone());
-        self.run(about, blob, || Ok(layer.open(&limits)?.stream), sink)
+        self.run(about, blob, || Ok(layer.open(&limits)?.stream), sink, None)
     }
 
     fn run_beside<R: Read + Send>(
@@ -189,14 +190,14 @@ impl<'p> Session<'p> {
         layer: Layer<R>,
         sink: &mut (impl Sink + ?Sized),
     ) -> Result<Applied, Error> {
-        let (about, blob, deferred) = (layer.about.clone(), layer.blob_bytes.clone(), sink.deferred_work());
-        let limits = self.unpacker.limits().clone();
-        side_by_side(threads, &limits, deferred, [Ok(layer)].into_iter(), |opened| {
+        let (about, blob) = (layer.about.clone(), layer.blob_bytes.clone());
+        let (limits, work) = (self.unpacker.limits().clone(), Arc::new(SharedWork::default()));
+        side_by_side(threads, &limits, &work, [Ok(layer)].into_iter(), |opened| {
             let open = || match opened.next() {
                 Some(opened) => opened.map(|Opened { stream, .. }| stream),
                 None => Err(Error::bug("the thread that reads a layer ended early")),
             };
-            self.run(about, blob, open, sink)
+            self.run(about, blob, open, sink, Some(&work))
         })
     }
 
@@ -207,6 +208,7 @@ impl<'p> Session<'p> {
         blob: BlobBytes,
         open: impl FnOnce() -> Result<S, Error>,
         sink: &mut (impl Sink + ?Sized),
+        shared_work: Option<&SharedWork>,
     ) -> Result<Applied, Error> {
         self.watch.set_blob(blob, about.expected.size());
         let run = Run {
@@ -215,6 +217,7 @@ impl<'p> Session<'p> {
             watch: &self.watch,
             about,
             before: &self.report,
+            shared_work,
         };
         let applied = run.apply(open, sink)?;
         self.report.merge(applied.report().clone());

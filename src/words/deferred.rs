@@ -1,14 +1,41 @@
 //! Deferred work, and the lock around it.
 
-use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, TryLockError};
 
 /// Deferred work: any thread may do a piece of it.
 ///
 /// A [`Rootfs`](crate::Rootfs) defers the writing of small files. The threads that read a layer do it while they wait.
-#[cfg_attr(feature = "unpack", expect(unnameable_types, reason = "sealed: only a sink of this crate can defer work"))]
-pub trait DeferredWork: Send + Sync {
+pub(crate) trait DeferredWork: Send + Sync {
     /// Does the next piece, unless there is none or another thread is doing it. Returns whether it did.
     fn run_one(&self) -> bool;
+}
+
+/// The work that the sinks of a layer have deferred. The threads that read the layer do it while they wait.
+#[cfg_attr(not(feature = "unpack"), allow(dead_code, reason = "only an unpacking has several threads"))]
+#[derive(Default)]
+pub(crate) struct SharedWork(RwLock<Vec<Arc<dyn DeferredWork>>>);
+
+#[cfg_attr(not(feature = "unpack"), allow(dead_code, reason = "as above"))]
+impl SharedWork {
+    /// Adds the work of a sink. The work of one sink is added with each layer, and kept once.
+    pub(crate) fn add(&self, work: Arc<dyn DeferredWork>) {
+        let mut works = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        if !works.iter().any(|known| Arc::ptr_eq(known, &work)) {
+            works.push(work);
+        }
+    }
+}
+
+impl DeferredWork for SharedWork {
+    fn run_one(&self) -> bool {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).iter().any(|work| work.run_one())
+    }
+}
+
+impl std::fmt::Debug for SharedWork {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("SharedWork").finish_non_exhaustive()
+    }
 }
 
 /// A mutex that ignores poisoning.

@@ -48,7 +48,7 @@ mod work;
 pub use broken::Rule;
 pub use change::{Change, ChangeKind, Skippable};
 pub use choice::{Devices, Durability, Fifos, Links, SetId, Xattrs};
-pub(crate) use deferred::{DeferredWork, Lock};
+pub(crate) use deferred::{DeferredWork, Lock, SharedWork};
 pub use device::{Device, DeviceKind};
 pub use digest::{Algorithm, Digest};
 pub use entry::{Entry, EntryKind, Metadata, Xattr};

@@ -14,6 +14,7 @@ use layercage::sink::{Data, Judged, LayerContext, Reporter, SinkError};
 use layercage::tar::Change;
 use layercage::{Layer, Policy, Rootfs, Sink, Staged, Unpacker};
 use std::fs;
+use std::num::NonZeroUsize;
 use std::os::unix::fs::{PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -585,34 +586,50 @@ fn drops_a_stage_without_descriptors() {
     fs::remove_dir(place.join("other")).unwrap();
 }
 
-/// A staged tree whose deferred work is done as soon as there is any, or only when the tree needs it.
-struct Helped<'a> {
+/// A sink around a staged tree that knows nothing of other threads. It drops `filler`, and reads it slowly, until the file
+/// of that size was written to.
+struct Around<'a> {
     rootfs: &'a mut Rootfs,
-    at_once: bool,
-    help: Box<dyn FnMut()>,
+    place: &'a Path,
+    is_ended: bool,
 }
 
-impl<'a> Helped<'a> {
-    fn new(rootfs: &'a mut Rootfs, at_once: bool) -> Self {
-        let work = rootfs.deferred_work().unwrap();
-        Self { rootfs, at_once, help: Box::new(move || while work.run_one() {}) }
+/// The size that a file of the staged tree may have.
+const MOST: u64 = 4096;
+
+impl Around<'_> {
+    /// Whether another thread has written to the large file, as far as it may.
+    fn is_written(&self) -> bool {
+        let stages = fs::read_dir(self.place).unwrap().map(|stage| stage.unwrap().path());
+        let files = stages.flat_map(|stage| [stage.join("d/large"), stage.join("rootfs/d/large")]);
+        files.filter_map(|file| fs::metadata(file).ok()).any(|metadata| metadata.len() == MOST)
     }
 }
 
-impl Sink for Helped<'_> {
+impl Sink for Around<'_> {
     fn begin_layer(&mut self, layer: &LayerContext<'_>) -> Result<(), SinkError> {
         self.rootfs.begin_layer(layer)
     }
 
-    fn change(&mut self, change: Judged<Change>, data: Data<'_>, reporter: &mut Reporter<'_>) -> Result<(), SinkError> {
-        let taken = self.rootfs.change(change, data, reporter);
-        if self.at_once {
-            (self.help)();
+    fn change(
+        &mut self,
+        change: Judged<Change>,
+        mut data: Data<'_>,
+        reporter: &mut Reporter<'_>,
+    ) -> Result<(), SinkError> {
+        if change.get().path.as_bytes() != b"filler" {
+            return self.rootfs.change(change, data, reporter);
         }
-        taken
+        while data.next_piece()?.is_some() {
+            if !self.is_written() {
+                std::thread::sleep(std::time::Duration::from_millis(2));
+            }
+        }
+        Ok(())
     }
 
     fn end_layer(&mut self, checked: &Checked) -> Result<(), SinkError> {
+        self.is_ended = true;
         self.rootfs.end_layer(checked)
     }
 }
@@ -632,18 +649,23 @@ fn meets_a_file_that_is_too_large() {
     }
     let large = layer().file("d/small", b"s").file("d/large", &[7; 20_000]);
     let rows = [
-        (large.clone().file("d/next", b"n"), true, "at an entry"),
+        // Other threads write it, for a sink around the tree, too.
+        (large.clone().file("filler", &vec![7; 24 << 20]).file("d/next", b"n"), false, "at an entry"),
         // Whose target has not got its mode.
         (large.clone().hard_link("d/link", "d/large"), false, "at a hard link"),
         (large, true, "at the end"),
     ];
-    for (layer, at_once, found) in rows {
-        let place = tempfile::tempdir().unwrap();
-        let mut staged = Staged::beside(&open(place.path()), "rootfs").unwrap();
-        let mut sink = Helped::new(staged.rootfs(), at_once);
-        let unpacker = Unpacker::new(Policy::default().refuse(QuirkRule::HardLinkMetadata));
-        let error = unpacker.apply(Layer::new(&layer.build()[..]), &mut sink).unwrap_err();
-        assert!(format!("{error:#}").starts_with(r#"write("d/large"): File too large"#), "{found}: {error}");
-        assert_eq!(*error.position(), Position::default(), "{found}");
+    for (layer, is_ended, found) in rows {
+        let bytes = layer.build();
+        for jobs in 2..=3 {
+            let place = tempfile::tempdir().unwrap();
+            let mut staged = Staged::beside(&open(place.path()), "rootfs").unwrap();
+            let mut sink = Around { rootfs: staged.rootfs(), place: place.path(), is_ended: false };
+            let policy = Policy::default().refuse(QuirkRule::HardLinkMetadata);
+            let unpacker = Unpacker::new(policy).with_jobs(NonZeroUsize::new(jobs).unwrap());
+            let error = unpacker.apply(Layer::new(&bytes[..]), &mut sink).unwrap_err();
+            assert!(format!("{error:#}").starts_with(r#"write("d/large"): File too large"#), "{found}: {error}");
+            assert_eq!((error.position(), sink.is_ended), (&Position::default(), is_ended), "{found}");
+        }
     }
 }
