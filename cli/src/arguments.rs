@@ -52,7 +52,7 @@ pub(crate) enum Command {
     ///
     /// If the layer is refused, the exit code is 3, and the output is truncated: it holds the entries before the refusal and
     /// no end mark. Use nothing of the output unless the exit code is 0. With `--digest`, `--size` or `--diff-id`, the layer
-    /// is verified before the first byte is written.
+    /// is verified before the first byte is written, and the output of another layer is empty.
     Filter(Filter),
     /// Read an image or a layer to its end and print every finding, not only the first; write nothing.
     ///

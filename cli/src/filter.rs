@@ -41,7 +41,7 @@ pub(crate) fn run(
     let sandboxed = sandbox.enter(Sandbox::for_reading())?;
     // Until here there is nothing to clean up, and any signal may end the command.
     let kept = kept.map(|scratch| scratch.keep(input.try_clone().map_err(failed)?, &limits)).transpose();
-    let kept = kept.map_err(|error| Failure::refused(error, Left::Truncated))?;
+    let kept = kept.map_err(|error| Failure::refused(error, Left::Unwritten))?;
     let signals = Signals::catch(Ignored::find_out()).map_err(Failure::signals)?;
     let unpacker = Unpacker::new(policy).with_limits(limits.clone()).with_jobs(filter.threads.jobs());
     let output = BufWriter::with_capacity(BUFFER, output);
@@ -76,17 +76,16 @@ pub(crate) fn run(
 
 /// Writes the bytes of a layer that was judged, from the first one on, uncompressed.
 fn pass_on(mut file: File, limits: &Limits, mut output: impl Write, signals: &Signals) -> Result<(), Failure> {
-    let failed_to_read = |error| Failure::ended(error, Left::Truncated, signals);
     let cause = |error: io::Error| match error.downcast::<Error>() {
         Ok(error) => error,
         Err(error) => Error::system("read", b"(the layer, again)", error),
     };
     file.rewind().map_err(|error| Failure::read(failed(error)))?;
     let stream = LayerStream::open(signals.interrupt(file), Expected::unchecked(), limits);
-    let mut stream = stream.map_err(failed_to_read)?;
+    let mut stream = stream.map_err(|error| Failure::ended(error, Left::Unwritten, signals))?;
     let mut buffer = vec![0; BUFFER];
     loop {
-        match stream.read(&mut buffer).map_err(|error| failed_to_read(cause(error)))? {
+        match stream.read(&mut buffer).map_err(|error| Failure::ended(cause(error), Left::Cut, signals))? {
             0 => return output.flush().map_err(Failure::output),
             bytes => output.write_all(buffer.get(..bytes).unwrap_or_default()).map_err(Failure::output)?,
         }

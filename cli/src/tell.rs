@@ -24,6 +24,8 @@ pub(crate) enum Left {
     Applied(PathBuf),
     /// What was written to standard output before is there, and is no whole archive.
     Truncated,
+    /// A part of the layer was written to standard output.
+    Cut,
     /// Nothing was written to standard output yet.
     Unwritten,
     /// Nothing was to be written.
@@ -36,7 +38,9 @@ impl Left {
             Self::NotAsked => None,
             Self::Unwritten => Some("Nothing of the layer was written".to_owned()),
             Self::Truncated if effect == Effect::None => Some("Nothing of the layer was written".to_owned()),
-            Self::Truncated => Some("What was written before that is truncated, and must not be used".to_owned()),
+            Self::Truncated | Self::Cut => {
+                Some("What was written before that is truncated, and must not be used".to_owned())
+            }
             Self::Nothing(path) => Some(format!("Nothing was written to {}", shown(path))),
             Self::Applied(path) if effect == Effect::None => Some(format!("Nothing was changed in {}", shown(path))),
             Self::Applied(path) => Some(format!("What was applied before that stays in {}", shown(path))),

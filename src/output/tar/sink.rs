@@ -34,7 +34,8 @@ use std::io::Write;
 /// An entry is written when it is judged, and its data while it is read. So no byte of an entry that is refused is written.
 /// After a failure, the archive has no end mark and ends in the middle of a block, so that every reader reports it as
 /// truncated. The entries before that point were judged, but the layer as a whole was not verified: a reader of a pipe must
-/// use nothing of it before the writer succeeded.
+/// use nothing of it before the writer succeeded. Nothing is written of a layer that is refused before it begins: while it
+/// is verified, for instance.
 ///
 /// # What is judged
 ///
@@ -207,19 +208,20 @@ impl<W: Write> Sink for TarSink<W> {
 
     fn end_layer(&mut self, _: &Checked) -> Result<(), SinkError> {
         self.take_in_layer("end_layer")?;
-        self.tree = None;
         self.writer.finish()?;
+        self.tree = None;
         self.state = State::Complete;
         Ok(())
     }
 
     fn abandon_layer(&mut self) -> Effect {
-        // It is abandoned without being begun, too: when it is not what was expected.
-        let had_begun = self.state != State::Empty;
-        self.state = State::Failed;
-        self.tree = None;
+        let was_complete = std::mem::replace(&mut self.state, State::Failed) == State::Complete;
+        // A layer is also abandoned before it begins, when it is not the expected one. Then nothing is written.
+        if self.tree.take().is_none() && !was_complete {
+            return Effect::None;
+        }
         self.writer.abandon();
-        if had_begun { Effect::Partial } else { Effect::None }
+        Effect::Partial
     }
 
     fn visibility(&self) -> Visibility {
