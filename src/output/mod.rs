@@ -18,7 +18,7 @@ pub(crate) use audit::TreeModel;
 pub use context::LayerContext;
 pub use data::{Data, Piece};
 pub use filter::Filter;
-pub use merged::{Hidden, Kind, MergedTree, Merger, Node, Nodes};
+pub use merged::{Hidden, Kind, LayerSummary, MergedTree, Merger, Node, Nodes};
 pub use rootfs::Rootfs;
 pub use sink::{Sink, Visibility};
 pub use sink_error::SinkError;

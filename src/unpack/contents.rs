@@ -2,170 +2,112 @@
 
 use super::layer::Layer;
 use super::session::Session;
-use super::unpacker::Unpacker;
-use crate::image::Selected;
 use crate::output::{Data, Hidden, LayerContext, MergedTree, Node, Sink, SinkError, Visibility};
 use crate::plan::{Judged, Reporter};
 use crate::read::Checked;
-use crate::words::{Change, ChangeKind, Devices, Effect, Error, Fifos, Misuse, Policy, QuirkRule};
+use crate::words::{Change, ChangeKind, Effect, Error, Misuse};
 use std::collections::{BTreeMap, HashSet};
 use std::io::Read;
 use std::iter::Peekable;
 use std::vec::IntoIter;
 
 impl Session<'_> {
-    /// Reads the content of chosen files of a merged tree: see [`MergedTree::read_files`]. The session's policy decides
-    /// about the layers again, on as many threads as it may use; the report of the session stays as it is.
+    /// Reads the content of chosen files of a merged tree, like [`Session::read_files`], from layers that are in no image
+    /// on disk. `open` is called once for each layer that has any of the files, with its number.
+    ///
+    /// Each layer is compared with what is [expected](Layer::expecting) of it. If nothing is, nothing shows that it is the
+    /// layer that was merged.
+    ///
+    /// ```
+    /// # use layercage::{Error, Expected, Layer, Policy, Unpacker};
+    /// # use layercage::blob::Algorithm;
+    /// # use layercage::merged::Merger;
+    /// # let archive = [0; 1024];
+    /// let expected = Expected::unchecked().compute_diff_id(Algorithm::Sha256);
+    /// let (mut merger, mut session) = (Merger::new(), Unpacker::new(Policy::default()).session());
+    /// session.apply(Layer::new(&archive[..]).expecting(expected), &mut merger)?;
+    /// let tree = merger.into_tree()?;
+    ///
+    /// let expected = tree.diff_ids().flatten().fold(Expected::unchecked(), Expected::with_diff_id);
+    /// let open = |_| Ok(Layer::new(&archive[..]).expecting(expected));
+    /// session.read_files_from(&tree, open, |node| node.is_setuid(), |node, content| Ok(()))?;
+    /// # Ok::<(), Error>(())
+    /// ```
     ///
     /// # Errors
     ///
-    /// As for [`MergedTree::read_files`], and refusals by the policy of the session.
-    pub fn read_files<'t>(
+    /// As for [`Session::read_files`], and the errors of `open`.
+    pub fn read_files_from<'t, R: Read + Send>(
         &mut self,
         tree: &'t MergedTree,
-        image: &Selected,
-        mut choose: impl FnMut(Node<'t>) -> bool,
+        open: impl FnMut(usize) -> Result<Layer<R>, Error>,
+        choose: impl FnMut(Node<'t>) -> bool,
         read: impl FnMut(Node<'t>, &mut dyn Read) -> Result<(), SinkError>,
     ) -> Result<(), Error> {
-        let (mut wanted, mut inodes) = (Wanted::new(), HashSet::new());
-        for node in tree.iter().filter(Node::is_file) {
-            if !inodes.contains(&node.inode()) && choose(node) {
-                inodes.insert(node.inode());
-                add(&mut wanted, (node.content_layer(), node.content_entry()), node.size(), node);
-            }
-        }
-        self.read_entries(tree, image, wanted, read)
+        self.read_entries(files(tree, choose), open, read)
     }
 
-    /// Reads the content of chosen files that are hidden: see [`MergedTree::read_hidden`]. The session's policy decides
-    /// about the layers again, on as many threads as it may use; the report of the session stays as it is.
+    /// Reads the content of chosen files that are hidden, as [`Session::read_files_from`] does for the files of the tree.
     ///
     /// # Errors
     ///
-    /// As for [`Session::read_files`].
-    pub fn read_hidden<'t>(
+    /// The same.
+    pub fn read_hidden_from<'t, R: Read + Send>(
         &mut self,
         tree: &'t MergedTree,
-        image: &Selected,
-        mut choose: impl FnMut(Hidden<'t>) -> bool,
+        open: impl FnMut(usize) -> Result<Layer<R>, Error>,
+        choose: impl FnMut(Hidden<'t>) -> bool,
         read: impl FnMut(Hidden<'t>, &mut dyn Read) -> Result<(), SinkError>,
     ) -> Result<(), Error> {
-        let (mut wanted, mut inodes) = (Wanted::new(), HashSet::new());
-        for hidden in tree.hidden().filter(Hidden::is_file) {
-            if !inodes.contains(&hidden.inode()) && choose(hidden) {
-                inodes.insert(hidden.inode());
-                add(&mut wanted, (hidden.content_layer(), hidden.content_entry()), hidden.size(), hidden);
-            }
-        }
-        self.read_entries(tree, image, wanted, read)
+        self.read_entries(hidden_files(tree, choose), open, read)
     }
 
-    fn read_entries<T>(
+    pub(super) fn read_entries<T, R: Read + Send>(
         &mut self,
-        tree: &MergedTree,
-        image: &Selected,
         wanted: Wanted<T>,
+        mut open: impl FnMut(usize) -> Result<Layer<R>, Error>,
         mut read: impl FnMut(T, &mut dyn Read) -> Result<(), SinkError>,
     ) -> Result<(), Error> {
-        check_image(tree, image)?;
         self.with_own_report(|session| {
             for (number, mut wanted) in wanted {
-                let layer = number.checked_sub(1).and_then(|index| image.layers().get(index));
-                let layer = layer.ok_or(Misuse::OtherImage)?;
                 wanted.sort_unstable_by_key(|wanted| wanted.entry);
-                let layer = Layer::described(image.open_layer(layer)?, layer);
                 let mut contents = Contents { wanted: wanted.into_iter().peekable(), read: &mut read, has_read: false };
-                session.apply(layer, &mut contents)?;
+                session.apply(open(number)?, &mut contents)?;
             }
             Ok(())
         })
     }
 }
 
-impl MergedTree {
-    /// Reads the content of chosen files, in one more pass over only those layers of the image that have any.
-    ///
-    /// `choose` is called for the paths of regular files, in the order of [`MergedTree::iter`]. `read` is called for each
-    /// chosen file once, with the first of its paths that was chosen, in the order of layers and entries. Holes are read as
-    /// zeros, and content that is not read is skipped.
-    ///
-    /// Each layer is compared with its digest, size and diff ID again. **`read` sees content before that:** a layer is
-    /// verified when it has been read to its end. If the layer has changed since the layers were merged, this fails.
-    /// Then discard all results from content that `read` has seen.
-    ///
-    /// The policy judged the layers when they were merged. This pass accepts every quirk that some policy lets pass,
-    /// and has the same limits.
-    ///
-    /// ```no_run
-    /// # fn main() -> Result<(), layercage::Error> {
-    /// # let selected: layercage::Selected = unimplemented!();
-    /// let tree = selected.merge(&layercage::Policy::default())?;
-    /// let mut sizes = Vec::new();
-    /// tree.read_files(&selected, |node| node.is_setuid(), |node, content| {
-    ///     sizes.push((node.path(), std::io::copy(content, &mut std::io::sink())?));
-    ///     Ok(())
-    /// })?;
-    /// // Only now are the sizes those of the image.
-    /// # Ok(())
-    /// # }
-    /// ```
-    ///
-    /// # Errors
-    ///
-    /// The errors of `read`; a layer that cannot be opened or is not the expected one, with its position;
-    /// [`Misuse::OtherImage`](crate::error::Misuse::OtherImage) if the image has other layers than the tree.
-    pub fn read_files<'t>(
-        &'t self,
-        image: &Selected,
-        choose: impl FnMut(Node<'t>) -> bool,
-        read: impl FnMut(Node<'t>, &mut dyn Read) -> Result<(), SinkError>,
-    ) -> Result<(), Error> {
-        self.session().read_files(self, image, choose, read)
+/// The files of the tree that are chosen, each by the first of its paths that is chosen.
+pub(super) fn files<'t>(tree: &'t MergedTree, mut choose: impl FnMut(Node<'t>) -> bool) -> Wanted<Node<'t>> {
+    let (mut wanted, mut inodes) = (Wanted::new(), HashSet::new());
+    for node in tree.iter().filter(Node::is_file) {
+        if !inodes.contains(&node.inode()) && choose(node) {
+            inodes.insert(node.inode());
+            add(&mut wanted, (node.content_layer(), node.content_entry()), node.size(), node);
+        }
     }
-
-    /// Reads the content of chosen hidden files, as [`MergedTree::read_files`] does for the files of the tree.
-    ///
-    /// `choose` is called in the order of [`MergedTree::hidden`]. A file that still has other paths in the tree is hidden
-    /// under this one, and is read, too.
-    ///
-    /// # Errors
-    ///
-    /// The same.
-    pub fn read_hidden<'t>(
-        &'t self,
-        image: &Selected,
-        choose: impl FnMut(Hidden<'t>) -> bool,
-        read: impl FnMut(Hidden<'t>, &mut dyn Read) -> Result<(), SinkError>,
-    ) -> Result<(), Error> {
-        self.session().read_hidden(self, image, choose, read)
-    }
-
-    fn session(&self) -> Session<'static> {
-        Unpacker::new(anything()).with_limits(self.limits().clone()).session()
-    }
+    wanted
 }
 
-/// The policy under which everything passes that some policy lets pass.
-fn anything() -> Policy {
-    let policy = QuirkRule::ALL.iter().fold(Policy::default(), |policy, &rule| policy.allow(rule));
-    policy.with_devices(Devices::Create).with_fifos(Fifos::Create)
-}
-
-/// Checks that the image has the layers that the tree was made of.
-fn check_image(tree: &MergedTree, image: &Selected) -> Result<(), Misuse> {
-    let (merged, layers) = (tree.diff_ids(), image.layers());
-    let is_same = |(merged, layer): (&Option<_>, &crate::image::LayerDescriptor)| {
-        merged.is_none_or(|merged| merged == *layer.diff_id())
-    };
-    let are_same = merged.len() == layers.len() && merged.iter().zip(layers).all(is_same);
-    if are_same { Ok(()) } else { Err(Misuse::OtherImage) }
+/// The hidden files that are chosen, in the same way.
+pub(super) fn hidden_files<'t>(tree: &'t MergedTree, mut choose: impl FnMut(Hidden<'t>) -> bool) -> Wanted<Hidden<'t>> {
+    let (mut wanted, mut inodes) = (Wanted::new(), HashSet::new());
+    for hidden in tree.hidden().filter(Hidden::is_file) {
+        if !inodes.contains(&hidden.inode()) && choose(hidden) {
+            inodes.insert(hidden.inode());
+            add(&mut wanted, (hidden.content_layer(), hidden.content_entry()), hidden.size(), hidden);
+        }
+    }
+    wanted
 }
 
 /// The wanted entries of each layer, by its number.
-type Wanted<T> = BTreeMap<usize, Vec<WantedEntry<T>>>;
+pub(super) type Wanted<T> = BTreeMap<usize, Vec<WantedEntry<T>>>;
 
 /// An entry whose content is wanted.
-struct WantedEntry<T> {
+pub(super) struct WantedEntry<T> {
     entry: u64,
     size: u64,
     of: T,

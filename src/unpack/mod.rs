@@ -3,11 +3,12 @@
 
 mod audit;
 mod blob_bytes;
-#[cfg(feature = "image")]
 mod contents;
 #[cfg(feature = "image")]
 mod image;
 mod image_check;
+#[cfg(feature = "image")]
+mod image_contents;
 mod layer;
 #[cfg(feature = "image")]
 mod merge;

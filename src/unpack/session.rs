@@ -225,7 +225,6 @@ impl<'p> Session<'p> {
     }
 
     /// Does something with a report of its own. That of the session stays as it is.
-    #[cfg(feature = "image")]
     pub(super) fn with_own_report<T>(&mut self, act: impl FnOnce(&mut Self) -> T) -> T {
         let report = std::mem::take(&mut self.report);
         let result = act(self);

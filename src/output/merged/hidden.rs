@@ -1,6 +1,7 @@
 //! What upper layers hid.
 
 use super::node::{Kind, Node};
+use crate::tree::Model;
 use crate::words::{EntryPath, Hiding, Metadata};
 
 /// A path that a layer brought and that is not in the [`MergedTree`](crate::MergedTree): another entry hid it.
@@ -8,12 +9,18 @@ use crate::words::{EntryPath, Hiding, Metadata};
 /// Its content is still in the image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Hidden<'t> {
-    pub(super) node: Node<'t>,
-    pub(super) by: (u32, u32),
-    pub(super) how: Hiding,
+    node: Node<'t>,
+    by: (u32, u32),
+    how: Hiding,
 }
 
 impl<'t> Hidden<'t> {
+    /// The name, if it is hidden.
+    pub(super) fn at(model: &'t Model, name: u32) -> Option<Self> {
+        let (layer, entry, how) = model.hidden(name)?;
+        Some(Self { node: Node { model, name }, by: (layer, entry), how })
+    }
+
     /// The path that it had, with all symbolic links on the way resolved.
     pub fn path(&self) -> EntryPath {
         self.node.path()
@@ -94,5 +101,19 @@ impl<'t> Hidden<'t> {
     /// How many paths of the tree are still this file. If it is 0, nothing in the tree has its content.
     pub fn link_count(&self) -> u64 {
         self.node.link_count()
+    }
+
+    /// What the tree has at this path now, symbolic links not followed; `None` if the path is gone.
+    pub fn now(&self) -> Option<Node<'t>> {
+        let model = self.node.model;
+        model.now_at(self.node.name).map(|name| Node { model, name })
+    }
+}
+
+impl<'t> Node<'t> {
+    /// What the lower layers had at this path, if the [layer](Node::layer) of the node hid it: the file that it replaced,
+    /// for instance. Never a directory. `None` if the layer added the path.
+    pub fn replaced(&self) -> Option<Hidden<'t>> {
+        self.model.replaced_by(self.name).and_then(|name| Hidden::at(self.model, name))
     }
 }

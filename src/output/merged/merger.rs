@@ -1,5 +1,6 @@
 //! The sink that makes merged trees.
 
+use super::summary::LayerSummary;
 use super::tree::MergedTree;
 use crate::cage::Exposure;
 use crate::output::context::LayerContext;
@@ -10,7 +11,7 @@ use crate::output::state::State;
 use crate::plan::{Judged, Reporter};
 use crate::read::Checked;
 use crate::tree::{Applier, Model, Origin};
-use crate::words::{Change, ChangeKind, Digest, Effect, Error, Hiding, Limit, Limits, Misuse, Violation};
+use crate::words::{Change, ChangeKind, Effect, Error, Hiding, Limit, Limits, Misuse, Violation};
 
 /// Merges layers into the file system that they make together, in memory: a [`Sink`].
 ///
@@ -39,8 +40,10 @@ pub struct Merger {
     /// The number of the layer, from 1.
     layer: u32,
     limits: Limits,
-    /// The diff IDs of the layers that ended.
-    diff_ids: Vec<Option<Digest>>,
+    /// Entries of the layer so far.
+    entries: u64,
+    /// The layers that ended.
+    layers: Vec<LayerSummary>,
 }
 
 impl Default for Merger {
@@ -57,7 +60,8 @@ impl Merger {
             state: State::Idle,
             layer: 0,
             limits: Limits::default(),
-            diff_ids: Vec::new(),
+            entries: 0,
+            layers: Vec::new(),
         }
     }
 
@@ -68,7 +72,7 @@ impl Merger {
     /// [`Misuse::Poisoned`] if a layer failed or has not ended.
     pub fn into_tree(self) -> Result<MergedTree, Error> {
         match self.state {
-            State::Idle => Ok(MergedTree::new(self.applier.into_tree(), self.limits, self.diff_ids)),
+            State::Idle => Ok(MergedTree::new(self.applier.into_tree(), self.limits, self.layers)),
             State::InLayer | State::Failed => Err(Misuse::Poisoned.into()),
         }
     }
@@ -88,7 +92,7 @@ impl Sink for Merger {
         self.state.take_to_begin(Exposure::Staged)?;
         let terms = layer.terms();
         self.limits.clone_from(&terms.limits);
-        self.layer = self.layer.saturating_add(1);
+        (self.layer, self.entries) = (self.layer.saturating_add(1), 0);
         self.applier.tree_mut().begin_layer(terms);
         self.applier.begin_layer(terms)?;
         self.state = State::InLayer;
@@ -102,6 +106,7 @@ impl Sink for Merger {
         reporter: &mut Reporter<'_>,
     ) -> Result<(), SinkError> {
         self.state.take_in_layer("change")?;
+        self.entries += 1;
         let (change, position) = (change.into_inner(), reporter.position());
         // The limit on bytes comes long before this number is too small.
         let entry = position.entry.and_then(|entry| u32::try_from(entry).ok()).unwrap_or(u32::MAX);
@@ -117,7 +122,7 @@ impl Sink for Merger {
         self.state.take_in_layer("end_layer")?;
         self.applier.end_layer();
         self.applier.tree_mut().end_layer();
-        self.diff_ids.push(checked.diff_id());
+        self.layers.push(LayerSummary::of(self.layer as usize, checked, self.entries));
         self.state = State::Idle;
         Ok(())
     }

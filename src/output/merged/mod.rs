@@ -1,11 +1,14 @@
 //! The final file system without writing it.
 
 mod hidden;
+mod layers;
 mod merger;
 mod node;
+mod summary;
 mod tree;
 
 pub use hidden::Hidden;
 pub use merger::Merger;
 pub use node::{Kind, Node};
+pub use summary::LayerSummary;
 pub use tree::{MergedTree, Nodes};

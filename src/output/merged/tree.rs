@@ -2,6 +2,7 @@
 
 use super::hidden::Hidden;
 use super::node::Node;
+use super::summary::LayerSummary;
 use crate::tree::{Follow, Model};
 use crate::words::{Digest, Limits};
 use std::iter::FusedIterator;
@@ -20,16 +21,17 @@ use std::path::Path;
 /// memory.
 #[derive(Debug)]
 pub struct MergedTree {
-    model: Model,
+    pub(super) model: Model,
     /// The limits under which the layers were read.
     limits: Limits,
-    diff_ids: Vec<Option<Digest>>,
+    /// What is known of each layer as such.
+    pub(super) summaries: Vec<LayerSummary>,
 }
 
 impl MergedTree {
-    pub(super) fn new(mut model: Model, limits: Limits, diff_ids: Vec<Option<Digest>>) -> Self {
-        model.sort();
-        Self { model, limits, diff_ids }
+    pub(super) fn new(mut model: Model, limits: Limits, summaries: Vec<LayerSummary>) -> Self {
+        model.finish();
+        Self { model, limits, summaries }
     }
 
     /// The root directory.
@@ -69,20 +71,17 @@ impl MergedTree {
     ///
     /// A directory that an upper layer lists again is not hidden: only its metadata changes.
     pub fn hidden(&self) -> impl Iterator<Item = Hidden<'_>> {
-        self.model.all().filter_map(|name| {
-            let (layer, entry, how) = self.model.hidden(name)?;
-            Some(Hidden { node: self.node(name), by: (layer, entry), how })
-        })
+        self.model.all().filter_map(|name| Hidden::at(&self.model, name))
     }
 
     /// How many layers it has.
     pub fn layer_count(&self) -> usize {
-        self.diff_ids.len()
+        self.summaries.len()
     }
 
-    /// The diff IDs of the layers, the lowest first; `None` for a layer whose diff ID was not given.
-    pub fn diff_ids(&self) -> &[Option<Digest>] {
-        &self.diff_ids
+    /// The diff IDs of the layers, the lowest first; `None` for a layer whose diff ID was neither given nor computed.
+    pub fn diff_ids(&self) -> impl Iterator<Item = Option<Digest>> {
+        self.summaries.iter().map(|layer| layer.diff_id)
     }
 
     /// The memory that the tree uses, in bytes.

@@ -12,6 +12,7 @@ mod data;
 mod index;
 mod names;
 mod texts;
+mod versions;
 mod view;
 mod xattrs;
 
@@ -60,6 +61,8 @@ pub(crate) struct Model {
     how: Hiding,
     /// The directory for what the layer keeps out of the tree. No name leads to it.
     apart: Option<Arc<ModelDir>>,
+    /// Of a finished tree: the names that upper layers hid, by the hashes of their places.
+    replaced: Vec<u32>,
 }
 
 impl Model {
@@ -74,6 +77,7 @@ impl Model {
             origin: Origin::default(),
             how: Hiding::Replaced,
             apart: None,
+            replaced: Vec::new(),
         }
     }
 
@@ -103,7 +107,8 @@ impl Model {
 
     /// Bytes of memory; `None` if there are too many names.
     pub(crate) fn bytes(&self) -> Option<u64> {
-        Some(self.names.bytes()? + self.xattrs.bytes())
+        let replaced = self.replaced.capacity() * size_of::<u32>();
+        Some(self.names.bytes()? + self.xattrs.bytes() + replaced as u64)
     }
 
     fn keeps_owners(&self) -> bool {

@@ -115,6 +115,11 @@ impl Names {
         self.index.find(hash(place), |number| self.name(number).is_some_and(is_it))
     }
 
+    /// The name in the tree for which `is_it` says so, among those of this hash and others.
+    pub(super) fn find_by_hash(&self, hash: u32, is_it: impl FnMut(u32) -> bool) -> Option<u32> {
+        self.index.find(hash, is_it)
+    }
+
     pub(super) fn add_inode(&mut self, inode: InodeData) -> u32 {
         let number = number(self.inodes.len(), &mut self.overflown);
         self.inodes.push(inode);
@@ -268,13 +273,17 @@ impl Names {
         parts.join(&b'/')
     }
 
-    /// The names of an inode in the tree, in the order in which they came.
-    pub(super) fn names_of(&self, inode: u32) -> impl Iterator<Item = u32> {
+    /// All names that an inode ever had, in the order in which they came.
+    pub(super) fn all_names_of(&self, inode: u32) -> impl Iterator<Item = u32> {
         let last = self.inode(inode).map_or(NONE, |inode| inode.last_name);
         let first = self.name(last).map(|last| last.next_link);
-        let all =
-            std::iter::successors(first, move |&at| self.name(at).map(|name| name.next_link).filter(|_| at != last));
-        all.filter(|&name| self.name(name).is_some_and(|name| matches!(name.state, State::Present { .. })))
+        std::iter::successors(first, move |&at| self.name(at).map(|name| name.next_link).filter(|_| at != last))
+    }
+
+    /// The names of an inode in the tree, in the order in which they came.
+    pub(super) fn names_of(&self, inode: u32) -> impl Iterator<Item = u32> {
+        let is_present = |name: &NameData| matches!(name.state, State::Present { .. });
+        self.all_names_of(inode).filter(move |&name| self.name(name).is_some_and(is_present))
     }
 
     /// The other names of what a name leads to.

@@ -32,9 +32,10 @@ struct OnTheWay {
 
 /// The tree as it is at last. A number identifies a name.
 impl Model {
-    /// Brings the names in each directory into order.
-    pub(crate) fn sort(&mut self) {
+    /// Brings the names in each directory into order, and lists what was replaced.
+    pub(crate) fn finish(&mut self) {
         self.names.sort();
+        self.list_replaced();
     }
 
     /// The name of the root.
@@ -86,6 +87,11 @@ impl Model {
             State::Hidden { layer, entry, how } => Some((layer, entry, how)),
             State::Present { .. } | State::Apart => None,
         }
+    }
+
+    /// Whether a name is in the tree.
+    pub(crate) fn is_present(&self, name: u32) -> bool {
+        matches!(self.names.name(name), Some(NameData { state: State::Present { .. }, .. }))
     }
 
     /// The number of what a name leads to: hard links have the same.

@@ -82,6 +82,7 @@ fn every_public_type_may_go_to_another_thread() {
         merged::Hidden<'static>,
         merged::Hiding,
         merged::Kind<'static>,
+        merged::LayerSummary,
         merged::Merger,
         merged::Node<'static>,
         merged::Nodes<'static>,

@@ -4,7 +4,7 @@ use super::merge;
 use crate::support::layer::{Attributes, LayerBuilder};
 use layercage::merged::{Kind, Merger};
 use layercage::rules::Limit;
-use layercage::{Layer, Limits, Policy, Sink, Unpacker};
+use layercage::{Expected, Layer, Limits, Policy, Sink, Unpacker};
 
 fn path(tree: &layercage::MergedTree, path: &str) -> Option<String> {
     tree.get(path).map(|node| String::from_utf8(node.path().as_bytes().to_vec()).unwrap())
@@ -148,4 +148,38 @@ fn layers_of_nothing_are_a_root() {
     assert_eq!(tree.iter().map(|node| (node.path().is_root(), node.mode())).collect::<Vec<_>>(), [(true, 0o755)]);
     assert_eq!((tree.layer_count(), tree.hidden().count()), (2, 0));
     assert!(tree.get("") == Some(tree.root()) && tree.root().children().next().is_none());
+}
+
+#[test]
+fn content_is_read_from_layers_that_the_caller_opens_and_compared_with_what_is_expected() {
+    let archives =
+        [LayerBuilder::new().file("a", b"lower").file("b", b"1").build(), LayerBuilder::new().file("b", b"2").build()];
+    let (mut session, mut merger) = (Unpacker::new(Policy::default()).session(), Merger::new());
+    let expected = Expected::unchecked().compute_diff_id(layercage::blob::Algorithm::Sha256);
+    for archive in &archives {
+        session.apply(Layer::new(&archive[..]).expecting(expected), &mut merger).unwrap();
+    }
+    let tree = merger.into_tree().unwrap();
+    let diff_ids: Vec<_> =
+        tree.diff_ids().map(|diff_id| Expected::unchecked().with_diff_id(diff_id.unwrap())).collect();
+    let (mut opened, mut contents) = (Vec::new(), Vec::new());
+    let open = |number: usize| {
+        opened.push(number);
+        Ok(Layer::new(&archives[number - 1][..]).expecting(diff_ids[number - 1]))
+    };
+    session
+        .read_files_from(
+            &tree,
+            open,
+            |node| node.file_name() == b"b",
+            |_, data| Ok(data.read_to_end(&mut contents).map(drop)?),
+        )
+        .unwrap();
+    assert_eq!((opened, &contents[..]), (vec![2], &b"2"[..]));
+    let open = |number: usize| Ok(Layer::new(&archives[number - 1][..]).expecting(diff_ids[number - 1]));
+    session.read_hidden_from(&tree, open, |_| true, |_, data| Ok(data.read_to_end(&mut contents).map(drop)?)).unwrap();
+    assert_eq!((&contents[..], session.report().entries), (&b"21"[..], 3));
+    let swapped = |number: usize| Ok(Layer::new(&archives[2 - number][..]).expecting(diff_ids[number - 1]));
+    let error = session.read_files_from(&tree, swapped, |_| true, |_, _| Ok(())).unwrap_err();
+    assert!(error.rule_id() == Some("diff-id-mismatch") || error.misuse().is_some(), "{error}");
 }

@@ -3,6 +3,7 @@
 
 #[cfg(all(feature = "image", feature = "gzip", feature = "zstd"))]
 mod files;
+mod layers;
 mod lookup;
 mod origin;
 mod random;

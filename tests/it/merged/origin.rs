@@ -9,7 +9,7 @@ use proptest::prelude::*;
 use std::collections::BTreeMap;
 
 #[derive(Debug, Clone)]
-enum Said {
+pub(super) enum Said {
     Dir(String),
     /// A file of so many bytes.
     File(String, u64),
@@ -19,24 +19,28 @@ enum Said {
 }
 
 /// A layer and an entry of it.
-type Entry = (usize, u64);
+pub(super) type Entry = (usize, u64);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Path {
+pub(super) struct Path {
     /// The size of a file.
-    size: Option<u64>,
-    entry: Entry,
-    content: Entry,
+    pub(super) size: Option<u64>,
+    pub(super) entry: Entry,
+    pub(super) content: Entry,
     is_implied: bool,
 }
 
 /// A path, its entry and size, how it was hidden and by which entry.
-type Gone = (String, Entry, Option<u64>, Hiding, Entry);
+pub(super) type Gone = (String, Entry, Option<u64>, Hiding, Entry);
 
 #[derive(Debug, Default)]
-struct Model {
-    paths: BTreeMap<String, Path>,
-    hidden: Vec<Gone>,
+pub(super) struct Model {
+    pub(super) paths: BTreeMap<String, Path>,
+    pub(super) hidden: Vec<Gone>,
+    /// What was hidden, in the same order.
+    pub(super) hidden_paths: Vec<Path>,
+    /// The paths at the end of each layer.
+    pub(super) ends: Vec<BTreeMap<String, Path>>,
 }
 
 fn is_below(path: &str, directory: &str) -> bool {
@@ -62,6 +66,7 @@ impl Model {
     fn hide(&mut self, path: &str, how: Hiding, by: Entry) {
         if let Some(old) = self.paths.remove(path) {
             self.hidden.push((path.to_owned(), old.entry, old.size, how, by));
+            self.hidden_paths.push(old);
         }
     }
 
@@ -132,7 +137,7 @@ impl Model {
 }
 
 /// The layers without what cannot be applied, as archives, and what the model makes of them.
-fn model(layers: &[Vec<Said>]) -> (Vec<LayerBuilder>, Model) {
+pub(super) fn model(layers: &[Vec<Said>]) -> (Vec<LayerBuilder>, Model) {
     let (mut archives, mut model) = (Vec::new(), Model::default());
     for (layer, said) in layers.iter().enumerate() {
         let (mut archive, mut entry) = (LayerBuilder::new(), 0);
@@ -151,11 +156,12 @@ fn model(layers: &[Vec<Said>]) -> (Vec<LayerBuilder>, Model) {
             };
         }
         archives.push(archive);
+        model.ends.push(model.paths.clone());
     }
     (archives, model)
 }
 
-fn text(path: &layercage::tar::EntryPath) -> String {
+pub(super) fn text(path: &layercage::tar::EntryPath) -> String {
     String::from_utf8(path.as_bytes().to_vec()).unwrap()
 }
 
@@ -182,7 +188,7 @@ fn names() -> impl Strategy<Value = String> {
     prop::collection::vec(prop::sample::select(vec!["a", "b", "c"]), 1..4).prop_map(|parts| parts.join("/"))
 }
 
-fn said() -> impl Strategy<Value = Said> {
+pub(super) fn said() -> impl Strategy<Value = Said> {
     prop_oneof![
         3 => names().prop_map(Said::Dir),
         5 => (names(), 0..9_u64).prop_map(|(path, size)| Said::File(path, size)),

@@ -41,7 +41,7 @@ fn the_layers_of_the_image_hide_something_in_each_way_but_one() {
     let tree = selected.merge(&Policy::default()).unwrap();
     assert_eq!(tree.layer_count(), selected.layers().len());
     let diff_ids: Vec<_> = selected.layers().iter().map(|layer| Some(*layer.diff_id())).collect();
-    assert_eq!(tree.diff_ids(), diff_ids);
+    assert_eq!(tree.diff_ids().collect::<Vec<_>>(), diff_ids);
     let ways: BTreeSet<_> = tree.hidden().map(|hidden| hidden.how()).collect();
     assert!(ways.is_superset(&[Hiding::Replaced, Hiding::WhitedOut, Hiding::Opaque].into()), "{ways:?}");
     for hidden in tree.hidden() {

@@ -1,0 +1,32 @@
+//! What each layer did to the tree.
+
+use super::summary::LayerSummary;
+use super::tree::MergedTree;
+
+impl MergedTree {
+    /// The layers, the lowest first, and what each did to the file system of the layers below.
+    pub fn layers(&self) -> Vec<LayerSummary> {
+        let mut layers = self.summaries.clone();
+        let mut count = |layer: u32, count: &mut dyn FnMut(&mut LayerSummary)| {
+            let index = (layer as usize).checked_sub(1);
+            index.and_then(|index| layers.get_mut(index)).into_iter().for_each(count);
+        };
+        let model = &self.model;
+        let present = model.all().filter(|&name| model.is_present(name) && !model.is_directory(name));
+        for name in present.chain(model.replaced().iter().copied()) {
+            let is_changed = model.replaced_by(name).is_some();
+            count(model.origin(name).layer, &mut |layer| match is_changed {
+                true => layer.changed += 1,
+                false => layer.added += 1,
+            });
+        }
+        for &hidden in model.replaced().iter().filter(|&&hidden| model.successor(hidden).is_none()) {
+            let by = model.hiding_layer(hidden).unwrap_or_default();
+            count(by, &mut |layer| layer.removed += 1);
+        }
+        for (layer, size) in model.hidden_contents() {
+            count(layer, &mut |layer| layer.hidden_bytes += size);
+        }
+        layers
+    }
+}
