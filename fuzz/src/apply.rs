@@ -122,7 +122,7 @@ fn matters(policy: Policy, bytes: &mut Bytes<'_>) -> Policy {
     };
     let policy = policy.with_owners(owners).with_xattrs(bytes.pick(Xattrs::ALL)).with_links(bytes.pick(Links::ALL));
     let policy = policy.with_fifos(bytes.pick(Fifos::ALL)).with_set_id(bytes.pick(SetId::ALL));
-    let time = Timestamp { seconds: 500_000_000, nanoseconds: 5 };
+    let time = Timestamp::new(500_000_000, 5).unwrap();
     match bytes.below(4) {
         0 => policy.with_mtime(Mtime::Clamp(time)),
         1 => policy.with_epoch(time),

@@ -102,7 +102,7 @@ fn numbers(entry: &Entry, block: &[u8; 512]) {
         (100, 8, i128::from(metadata.mode)),
         (108, 8, metadata.uid.into()),
         (116, 8, metadata.gid.into()),
-        (136, 12, metadata.mtime.seconds.into()),
+        (136, 12, metadata.mtime.seconds().into()),
     ];
     for (at, width, got) in stated {
         let expected = number(&block[at..at + width]);

@@ -226,7 +226,7 @@ fn check_entry(entry: &Entry, limits: &Limits) {
     }
     let metadata = &entry.metadata;
     assert!(metadata.mode <= 0o7777 && metadata.uid < u32::MAX && metadata.gid < u32::MAX);
-    assert!(metadata.mtime.nanoseconds < 1_000_000_000);
+    assert!(metadata.mtime.nanoseconds() < 1_000_000_000);
     let names: BTreeSet<_> = metadata.xattrs.iter().map(|xattr| &xattr.name).collect();
     assert_eq!(names.len(), metadata.xattrs.len(), "each attribute once");
     assert!(names.len() as u64 <= most(Limit::Xattrs));

@@ -76,7 +76,7 @@ fn write(entry: &Entry, content: &[u8]) -> Vec<u8> {
         add(b"linkpath", target);
     }
     let mtime = metadata.mtime;
-    if mtime.nanoseconds > 0 {
+    if mtime.nanoseconds() > 0 {
         add(b"mtime", decimal(mtime).as_bytes());
     }
     for xattr in &metadata.xattrs {
@@ -84,7 +84,7 @@ fn write(entry: &Entry, content: &[u8]) -> Vec<u8> {
     }
     let mut stored = map.map(|map| Archive::default().padded(&map).cut()).unwrap_or_default();
     stored.extend_from_slice(content);
-    let header = Header::posix(flag, "-").mode(metadata.mode).raw_mtime(&base_256::<12>(mtime.seconds));
+    let header = Header::posix(flag, "-").mode(metadata.mode).raw_mtime(&base_256::<12>(mtime.seconds()));
     let header = header.raw_major(&base_256::<8>(device.0.into())).bytes(337, &base_256::<8>(device.1.into()));
     Archive::default().raw_pax(&records).with(header, stored).end()
 }
@@ -98,8 +98,8 @@ pub(crate) fn record(key: &[u8], value: &[u8]) -> Vec<u8> {
 
 /// A time with its fraction. Before 1970 the fraction counts backwards, too.
 fn decimal(time: Timestamp) -> String {
-    match time.seconds {
-        seconds @ 0.. => format!("{seconds}.{:09}", time.nanoseconds),
-        seconds => format!("-{}.{:09}", -(seconds + 1), 1_000_000_000 - time.nanoseconds),
+    match time.seconds() {
+        seconds @ 0.. => format!("{seconds}.{:09}", time.nanoseconds()),
+        seconds => format!("-{}.{:09}", -(seconds + 1), 1_000_000_000 - time.nanoseconds()),
     }
 }

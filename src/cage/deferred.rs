@@ -197,7 +197,7 @@ mod tests {
     fn defer(finishing: &DeferredFiles, file: OwnedFd, mut content: impl Source, size: u64) -> Result<(), Error> {
         let path = Path { directory: b"etc", name: b"f" };
         let mut content = Content { source: &mut content, size, sparse: None };
-        let attributes = FinalAttributes { owner: None, mode: 0o640, mtime: Timestamp { seconds: 7, nanoseconds: 9 } };
+        let attributes = FinalAttributes { owner: None, mode: 0o640, mtime: Timestamp::known(7, 9) };
         finishing.defer(file, Some(&mut content), attributes, path)
     }
 

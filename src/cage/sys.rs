@@ -218,7 +218,7 @@ fn statx(at: BorrowedFd<'_>, name: &[u8], flags: AtFlags) -> Result<Status, Fail
         links: found.stx_nlink,
         identity: (device, found.stx_ino),
         mount: if has_mount { found.stx_mnt_id } else { device },
-        mtime: Timestamp { seconds: found.stx_mtime.tv_sec, nanoseconds: found.stx_mtime.tv_nsec },
+        mtime: Timestamp::known(found.stx_mtime.tv_sec, found.stx_mtime.tv_nsec),
         device: (found.stx_rdev_major, found.stx_rdev_minor),
         is_fixed: found.stx_attributes.intersects(FIXED),
     })
@@ -252,7 +252,7 @@ pub(super) enum HandleKind {
 pub(super) fn set_mtime(handle: BorrowedFd<'_>, mtime: Timestamp, kind: HandleKind) -> Result<(), Failed> {
     let times = Timestamps {
         last_access: Timespec { tv_sec: 0, tv_nsec: fs::UTIME_OMIT },
-        last_modification: Timespec { tv_sec: mtime.seconds, tv_nsec: mtime.nanoseconds.into() },
+        last_modification: Timespec { tv_sec: mtime.seconds(), tv_nsec: mtime.nanoseconds().into() },
     };
     match kind {
         HandleKind::Open => call("futimens", || fs::futimens(handle, &times)),

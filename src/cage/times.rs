@@ -52,16 +52,16 @@ impl Times {
 
     fn are_known_to_hold(&self, time: Timestamp) -> bool {
         // The kernel clears the nanoseconds of the first and of the last second of the range.
-        let is_within = match time.nanoseconds {
-            0 => self.earliest <= time.seconds && time.seconds <= self.latest,
-            _ => self.earliest < time.seconds && time.seconds < self.latest,
+        let is_within = match time.nanoseconds() {
+            0 => self.earliest <= time.seconds() && time.seconds() <= self.latest,
+            _ => self.earliest < time.seconds() && time.seconds() < self.latest,
         };
         is_within && self.finest <= step(time)
     }
 
     fn hold(&mut self, time: Timestamp) {
-        self.earliest = self.earliest.min(time.seconds);
-        self.latest = self.latest.max(time.seconds);
+        self.earliest = self.earliest.min(time.seconds());
+        self.latest = self.latest.max(time.seconds());
         self.finest = self.finest.min(step(time));
     }
 }
@@ -71,8 +71,8 @@ impl Times {
 ///
 /// All Linux file systems except FAT have a resolution of a power of ten of nanoseconds.
 fn step(time: Timestamp) -> u8 {
-    match time.nanoseconds {
-        0 if time.seconds % 2 == 0 => 10,
+    match time.nanoseconds() {
+        0 if time.seconds() % 2 == 0 => 10,
         0 => 9,
         nanoseconds => {
             let mut rest = nanoseconds;
@@ -90,18 +90,18 @@ mod tests {
     use super::*;
 
     fn at(seconds: i64, nanoseconds: u32) -> Timestamp {
-        Timestamp { seconds, nanoseconds }
+        Timestamp::known(seconds, nanoseconds)
     }
 
     /// The time that a file system stores, as in the kernel's `timestamp_truncate`.
     fn kept(time: Timestamp, range: (i64, i64), granularity: u64) -> Timestamp {
-        let seconds = time.seconds.clamp(range.0, range.1);
+        let seconds = time.seconds().clamp(range.0, range.1);
         if seconds == range.0 || seconds == range.1 {
             return at(seconds, 0);
         }
         match granularity {
             2_000_000_000 => at(seconds.div_euclid(2) * 2, 0),
-            granularity => at(seconds, time.nanoseconds - time.nanoseconds % granularity as u32),
+            granularity => at(seconds, time.nanoseconds() - time.nanoseconds() % granularity as u32),
         }
     }
 

@@ -57,7 +57,7 @@ impl Visitor<'_> for TimeOrSeconds {
     }
 
     fn visit_i64<E: de::Error>(self, seconds: i64) -> Result<Timestamp, E> {
-        Ok(Timestamp { seconds, nanoseconds: 0 })
+        Ok(Timestamp::of_seconds(seconds))
     }
 
     fn visit_u64<E: de::Error>(self, seconds: u64) -> Result<Timestamp, E> {
@@ -267,10 +267,10 @@ mod tests {
     fn a_time_is_read_from_a_text_or_from_whole_seconds() {
         let time = |text: &str| from_str::<Timestamp>(text);
         for (text, seconds) in [("0", 0), ("-2", -2), ("1700000000", 1_700_000_000), (r#""-2""#, -2)] {
-            assert_eq!(time(text).unwrap(), Timestamp { seconds, nanoseconds: 0 }, "{text}");
+            assert_eq!(time(text).unwrap(), Timestamp::of_seconds(seconds), "{text}");
         }
         let epoch = from_str::<crate::Policy>(r#"{"epoch": 7}"#).unwrap().epoch();
-        assert_eq!(epoch, Timestamp { seconds: 7, nanoseconds: 0 });
+        assert_eq!(epoch, Timestamp::of_seconds(7));
         for text in ["18446744073709551615", "0.5", "null", "[0]"] {
             let error = time(text).unwrap_err().to_string();
             assert!(error.contains("expected a number of seconds since 1970"), "{text}: {error}");

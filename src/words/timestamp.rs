@@ -8,10 +8,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 /// A time since the epoch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Timestamp {
-    /// Whole seconds, rounded down; negative before 1970.
-    pub seconds: i64,
-    /// Nanoseconds after that, below 1,000,000,000.
-    pub nanoseconds: u32,
+    seconds: i64,
+    nanoseconds: u32,
 }
 
 const NANOSECONDS: u32 = 1_000_000_000;
@@ -21,9 +19,33 @@ const UNKNOWN: UnknownWord =
 
 impl Timestamp {
     /// A time by its whole seconds, rounded down, and the nanoseconds after that.
-    pub fn new(seconds: i64, nanoseconds: u32) -> Self {
+    ///
+    /// # Errors
+    ///
+    /// `nanoseconds` is a whole second or more.
+    pub fn new(seconds: i64, nanoseconds: u32) -> Result<Self, TimeOutOfRange> {
+        if nanoseconds < NANOSECONDS { Ok(Self { seconds, nanoseconds }) } else { Err(TimeOutOfRange) }
+    }
+
+    /// A time by its seconds.
+    pub const fn of_seconds(seconds: i64) -> Self {
+        Self { seconds, nanoseconds: 0 }
+    }
+
+    /// A time by values that are known to be in range: more nanoseconds than a second has would be carried.
+    pub(crate) fn known(seconds: i64, nanoseconds: u32) -> Self {
         let carry = i64::from(nanoseconds / NANOSECONDS);
         Self { seconds: seconds.saturating_add(carry), nanoseconds: nanoseconds % NANOSECONDS }
+    }
+
+    /// Whole seconds, rounded down; negative before 1970.
+    pub const fn seconds(&self) -> i64 {
+        self.seconds
+    }
+
+    /// Nanoseconds after that, below 1,000,000,000.
+    pub const fn nanoseconds(&self) -> u32 {
+        self.nanoseconds
     }
 }
 
@@ -121,6 +143,17 @@ mod tests {
             assert_eq!(text.parse::<Timestamp>(), Err(UNKNOWN), "{text}");
         }
     }
+
+    #[test]
+    fn no_time_has_a_whole_second_of_nanoseconds() {
+        let time = Timestamp::new(-1, 999_999_999).unwrap();
+        assert_eq!((time.seconds(), time.nanoseconds()), (-1, 999_999_999));
+        for nanoseconds in [1_000_000_000, 1_000_000_001, u32::MAX] {
+            assert_eq!(Timestamp::new(0, nanoseconds), Err(TimeOutOfRange), "{nanoseconds}");
+        }
+        assert_eq!(Timestamp::of_seconds(-7), Timestamp::new(-7, 0).unwrap());
+    }
+
     #[test]
     fn a_time_of_the_system_comes_back() {
         for (seconds, nanoseconds) in [(0, 0), (7, 1), (-1, 500_000_000), (-2, 999_999_999), (-3, 0), (1 << 40, 5)] {
@@ -129,6 +162,5 @@ mod tests {
         }
         let half = UNIX_EPOCH - Duration::from_millis(500);
         assert_eq!(Timestamp::try_from(half).unwrap().to_string(), "-0.500000000");
-        assert_eq!(Timestamp::new(1, 2_500_000_000).to_string(), "3.500000000");
     }
 }

@@ -58,7 +58,7 @@ pub(crate) const EXCEPTIONS: &[Exception] = &[
                  `negative-fraction`)",
         applies: |difference, _| {
             let time = difference.ours().map(|ours| ours.entry.metadata.mtime);
-            difference.what == What::Time && time.is_some_and(|time| time.seconds < 0 && time.nanoseconds > 0)
+            difference.what == What::Time && time.is_some_and(|time| time.seconds() < 0 && time.nanoseconds() > 0)
         },
     },
     Exception { name: "libarchive-empty-number", peer: "libarchive", reason: EMPTY_NUMBER, applies: empty_number },

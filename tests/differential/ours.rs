@@ -140,8 +140,8 @@ fn item(entry: &Entry, content: &[u8]) -> Item {
     let attributes = Attributes {
         mode: Some(metadata.mode),
         owner: Some((metadata.uid.into(), metadata.gid.into())),
-        seconds: Some(metadata.mtime.seconds),
-        nanoseconds: Some(metadata.mtime.nanoseconds),
+        seconds: Some(metadata.mtime.seconds()),
+        nanoseconds: Some(metadata.mtime.nanoseconds()),
     };
     let item = match &entry.kind {
         EntryKind::File { .. } => Item::file(name, content),

@@ -68,7 +68,7 @@ fn assert_noted_as_changed(root: &std::path::Path, report: &layercage::Report) -
         for kind in ["d", "f", "l", "p"] {
             let path = format!("{kind}{number}");
             let metadata = fs::symlink_metadata(root.join(&path)).unwrap();
-            if (metadata.mtime(), metadata.mtime_nsec()) != (time.seconds, time.nanoseconds.into()) {
+            if (metadata.mtime(), metadata.mtime_nsec()) != (time.seconds(), time.nanoseconds().into()) {
                 let kept = format!("{}.{:09}", metadata.mtime(), metadata.mtime_nsec());
                 changed.push((path, vec![("asked", time.to_string()), ("kept", kept)]));
             }

@@ -124,7 +124,7 @@ fn times_are_clamped_and_parents_that_no_entry_lists_have_the_epoch() {
         .record("mtime", b"10.5")
         .symlink("link", "x")
         .file("implied/deep/file", b"");
-    let at = |seconds| Timestamp { seconds, nanoseconds: 0 };
+    let at = Timestamp::of_seconds;
     let clamped = policy().with_mtime(Mtime::Clamp(at(10))).with_epoch(at(7));
     let (world, report) = applied(std::slice::from_ref(&all), &clamped);
     let times = ["old", "new", "dir", "link", "implied", "implied/deep"].map(|path| world.mtime(path));

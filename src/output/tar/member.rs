@@ -186,7 +186,7 @@ impl<'c> Member<'c> {
             uid: self.uid,
             gid: self.gid,
             size,
-            mtime: self.mtime.seconds,
+            mtime: self.mtime.seconds(),
             device: self.device,
         })
     }
@@ -221,7 +221,7 @@ impl<'c> Member<'c> {
                 others.add_number(key, id.into())?;
             }
         }
-        if self.mtime.nanoseconds > 0 || !header::is_octal_time(self.mtime.seconds) {
+        if self.mtime.nanoseconds() > 0 || !header::is_octal_time(self.mtime.seconds()) {
             others.add(b"mtime", time(self.mtime).as_bytes())?;
         }
         for xattr in &self.xattrs {
@@ -252,11 +252,9 @@ fn check_ordinary(path: &EntryPath) -> Result<(), Violation> {
 /// libarchive adds the fraction of a time before 1970 to its seconds, and others subtract it. So there is no such time that
 /// all read alike.
 fn check_time(time: Timestamp) -> Result<(), Violation> {
-    match time {
-        Timestamp { seconds: i64::MIN, .. } => Err(unwritable("its time is out of range")),
-        Timestamp { seconds: ..0, nanoseconds: 1.. } => {
-            Err(unwritable("its time is before 1970, and not a whole second"))
-        }
+    match (time.seconds(), time.nanoseconds()) {
+        (i64::MIN, _) => Err(unwritable("its time is out of range")),
+        (..0, 1..) => Err(unwritable("its time is before 1970, and not a whole second")),
         _ => Ok(()),
     }
 }
@@ -275,8 +273,8 @@ fn check_xattr(name: &[u8]) -> Result<(), Violation> {
 
 /// A time as a decimal number, with no more digits than it needs.
 fn time(time: Timestamp) -> String {
-    match time.nanoseconds {
-        0 => time.seconds.to_string(),
+    match time.nanoseconds() {
+        0 => time.seconds().to_string(),
         _ => time.to_string().trim_end_matches('0').to_owned(),
     }
 }

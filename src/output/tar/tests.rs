@@ -102,9 +102,10 @@ fn name() -> impl Strategy<Value = EntryPath> {
 
 fn any_time() -> impl Strategy<Value = Timestamp> {
     prop_oneof![
-        (0..1_i64 << 34, 0..1_000_000_000_u32).prop_map(|(seconds, nanoseconds)| Timestamp { seconds, nanoseconds }),
-        (1 - i64::MAX..i64::MAX).prop_map(|seconds| Timestamp { seconds, nanoseconds: 0 }),
-        (-5_000_000_000_i64..5_000_000_000).prop_map(|seconds| Timestamp { seconds, nanoseconds: 0 }),
+        (0..1_i64 << 34, 0..1_000_000_000_u32)
+            .prop_map(|(seconds, nanoseconds)| Timestamp::known(seconds, nanoseconds)),
+        (1 - i64::MAX..i64::MAX).prop_map(|seconds| Timestamp::of_seconds(seconds)),
+        (-5_000_000_000_i64..5_000_000_000).prop_map(|seconds| Timestamp::of_seconds(seconds)),
     ]
 }
 
@@ -205,8 +206,9 @@ fn what_readers_would_read_differently_is_an_error() {
         let xattrs = vec![Xattr { name: name.into(), value: b"v".into() }];
         file_with(Metadata { xattrs, ..Metadata::default() })
     };
-    let time =
-        |seconds, nanoseconds| file_with(Metadata { mtime: Timestamp { seconds, nanoseconds }, ..Metadata::default() });
+    let time = |seconds, nanoseconds| {
+        file_with(Metadata { mtime: Timestamp::known(seconds, nanoseconds), ..Metadata::default() })
+    };
     let of = |name: &[u8], kind| Change { path: path(name), kind };
     let twice = Xattr { name: b"user.a".into(), value: b"".into() };
     let device = |major, minor| ChangeKind::Device {
@@ -266,7 +268,8 @@ fn plain_ustar_is_written_where_it_suffices() {
     let of = |metadata| head(file_with(metadata)).len() / 512;
     let id = |uid| of(Metadata { uid, ..Metadata::default() });
     assert_eq!((id(0o777_7777), id(0o1000_0000)), (1, 3));
-    let time = |seconds, nanoseconds| of(Metadata { mtime: Timestamp { seconds, nanoseconds }, ..Metadata::default() });
+    let time =
+        |seconds, nanoseconds| of(Metadata { mtime: Timestamp::known(seconds, nanoseconds), ..Metadata::default() });
     assert_eq!((time((1 << 33) - 1, 0), time(1 << 33, 0), time(1, 1), time(-1, 0)), (1, 3, 3, 3));
 }
 

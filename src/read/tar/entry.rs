@@ -93,7 +93,7 @@ pub(crate) fn compose(
         mode: header.mode()?,
         uid: pax.uid.unwrap_or(uid),
         gid: pax.gid.unwrap_or(gid),
-        mtime: pax.mtime.unwrap_or(Timestamp { seconds, nanoseconds: 0 }),
+        mtime: pax.mtime.unwrap_or(Timestamp::of_seconds(seconds)),
         xattrs: pax.xattrs,
     };
     Ok(Composed { kind, metadata, stored: size, sparse })

@@ -263,13 +263,13 @@ fn time(value: &[u8]) -> Option<Timestamp> {
     let digits = fraction.iter().chain(std::iter::repeat(&b'0')).take(9);
     let nanoseconds = digits.fold(0, |value, digit| 10 * value + u32::from(digit - b'0'));
     if !negative {
-        return Some(Timestamp { seconds, nanoseconds });
+        return Some(Timestamp::known(seconds, nanoseconds));
     }
     let finer = fraction.iter().skip(9).any(|&digit| digit != b'0');
     let behind = nanoseconds + u32::from(finer);
     Some(match behind {
-        0 => Timestamp { seconds: -seconds, nanoseconds: 0 },
-        _ => Timestamp { seconds: -seconds - 1, nanoseconds: 1_000_000_000 - behind },
+        0 => Timestamp::of_seconds(-seconds),
+        _ => Timestamp::known(-seconds - 1, 1_000_000_000 - behind),
     })
 }
 
@@ -373,7 +373,7 @@ mod tests {
             (b"--1", None),
         ];
         for (value, expected) in rows {
-            let expected = expected.map(|(seconds, nanoseconds)| Timestamp { seconds, nanoseconds });
+            let expected = expected.map(|(seconds, nanoseconds)| Timestamp::known(seconds, nanoseconds));
             assert_eq!(time(value), expected, "{}", value.escape_ascii());
         }
     }

@@ -122,7 +122,7 @@ proptest! {
             prop_assert_eq!(got, content);
             let metadata = &entry.metadata;
             prop_assert_eq!((metadata.mode, metadata.uid, metadata.gid), (id & 0o7777, id / 2, id / 3));
-            prop_assert_eq!(metadata.mtime, Timestamp { seconds: time.cast_signed(), nanoseconds: 0 });
+            prop_assert_eq!(metadata.mtime, Timestamp::of_seconds(time.cast_signed()));
         }
     }
 }

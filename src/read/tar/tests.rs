@@ -145,7 +145,7 @@ fn every_part_of_an_entry_is_read() {
     assert_eq!((entry.number, entry.offset, entry.path.as_bytes()), (1, 0, &b"etc/\xff"[..]));
     assert_eq!(entry.kind, EntryKind::File { size: 0, sparse: None });
     assert_eq!((entry.metadata.mode, entry.metadata.uid, entry.metadata.gid), (0o4755, 369_884_941, 5));
-    assert_eq!(entry.metadata.mtime, Timestamp { seconds: -2, nanoseconds: 500_000_000 });
+    assert_eq!(entry.metadata.mtime, Timestamp::known(-2, 500_000_000));
     let xattr = |name: &[u8], value: &[u8]| Xattr { name: name.to_vec(), value: value.to_vec() };
     assert_eq!(entry.metadata.xattrs, [xattr(b"user.a", b"\0=\n"), xattr(b"user.b", b"")]);
 }

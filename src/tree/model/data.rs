@@ -114,11 +114,11 @@ impl InodeData {
     /// Sets everything but the extended attributes.
     pub(super) fn set(&mut self, metadata: &Metadata) {
         (self.mode, self.uid, self.gid) = (metadata.mode, metadata.uid, metadata.gid);
-        (self.seconds, self.nanoseconds) = (metadata.mtime.seconds, metadata.mtime.nanoseconds);
+        (self.seconds, self.nanoseconds) = (metadata.mtime.seconds(), metadata.mtime.nanoseconds());
     }
 
     pub(super) fn mtime(&self) -> Timestamp {
-        Timestamp::new(self.seconds, self.nanoseconds)
+        Timestamp::known(self.seconds, self.nanoseconds)
     }
 
     pub(super) fn is_directory(&self) -> bool {

@@ -116,8 +116,8 @@ mod tests {
             .with_links(Links::Refuse)
             .with_owners(Owners::Map(OwnerMap { uids: ids("0:100000:65536"), gids: ids("0:200000:65536") }))
             .with_xattrs(Xattrs::Require)
-            .with_mtime(Mtime::Clamp(Timestamp { seconds: -2, nanoseconds: 500_000_000 }))
-            .with_epoch(Timestamp { seconds: 7, nanoseconds: 0 })
+            .with_mtime(Mtime::Clamp(Timestamp::known(-2, 500_000_000)))
+            .with_epoch(Timestamp::of_seconds(7))
             .with_durability(Durability::Synced)
             .refuse(QuirkRule::RaggedEnd);
         let data = to_value(&policy).unwrap();

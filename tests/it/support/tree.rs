@@ -46,7 +46,7 @@ fn describe_merged(node: Node<'_>) -> BTreeMap<String, String> {
     let mut set = |name: &str, value: String| assert!(fields.insert(name.to_owned(), value).is_none());
     set("uid", metadata.uid.to_string());
     set("gid", metadata.gid.to_string());
-    set("mtime", format!("{}.{:09}", metadata.mtime.seconds, metadata.mtime.nanoseconds));
+    set("mtime", format!("{}.{:09}", metadata.mtime.seconds(), metadata.mtime.nanoseconds()));
     for xattr in &metadata.xattrs {
         set(&format!("xattr.{}", escape(&xattr.name)), hex(&xattr.value));
     }

@@ -135,5 +135,5 @@ fn a_time_with_a_minus_sign_behind_zeros_is_refused_or_zero() {
 fn seconds(archive: &[u8]) -> (i64, Vec<&'static str>) {
     let read = read_with(archive, &Limits::default(), false).unwrap();
     let [(entry, _)] = &read.entries[..] else { panic!("{} entries", read.entries.len()) };
-    (entry.metadata.mtime.seconds, read.quirks)
+    (entry.metadata.mtime.seconds(), read.quirks)
 }
