@@ -2,12 +2,15 @@
 
 use super::context::LayerContext;
 use super::data::Data;
+use super::dropped::{Dropped, Target};
 use super::left_out::{LeftOut, Link};
 use super::sink::{Sink, Visibility};
 use super::sink_error::SinkError;
 use crate::plan::{Judged, Reporter};
 use crate::read::Checked;
-use crate::words::{Change, ChangeKind, Effect, EntryPath, Escaped, Misuse};
+use crate::words::{
+    Change, ChangeKind, Effect, EntryPath, Escaped, Metadata, Misuse, Ownership, Quirk, Skippable, Violation,
+};
 use std::fmt;
 use std::fs::File;
 
@@ -20,7 +23,11 @@ use std::fs::File;
 ///
 /// # Hard links
 ///
-/// A hard link that is kept may lead to a file that is dropped. By default this is an error,
+/// A hard link that is kept may lead to what the sink does not get. If nothing was dropped there, the result is the same as
+/// without the filter: a link to a skipped device is skipped, and a link to a directory or to nothing is refused. A filter
+/// knows only what it dropped itself, so use one filter for all layers of an image.
+///
+/// If the target is a file that is dropped, the link cannot be made. By default this is an error,
 /// [`Misuse::LinkToFiltered`]. With [`Filter::with_copies`], the first such link becomes the file itself, and further
 /// links become hard links to the first. For that, the files that are dropped are copied to a file of bounded size,
 /// because a link may come at any time.
@@ -49,8 +56,11 @@ use std::fs::File;
 pub struct Filter<'f, S> {
     sink: S,
     keep: Box<dyn FnMut(&EntryPath) -> bool + Send + 'f>,
+    dropped: Dropped,
     /// `None` if a hard link to a file that is dropped is an error.
     copies: Option<LeftOut>,
+    /// How owners are handled in the current layer.
+    ownership: Ownership,
 }
 
 impl<S: fmt::Debug> fmt::Debug for Filter<'_, S> {
@@ -65,7 +75,8 @@ impl<'f, S: Sink> Filter<'f, S> {
     /// It should keep the parents of each path that it keeps. Otherwise the attributes of these directories are lost,
     /// and a whiteout of one removes nothing.
     pub fn new(sink: S, keep: impl FnMut(&EntryPath) -> bool + Send + 'f) -> Self {
-        Self { sink, keep: Box::new(keep), copies: None }
+        let (dropped, ownership) = (Dropped::new(), Ownership::default());
+        Self { sink, keep: Box::new(keep), dropped, copies: None, ownership }
     }
 
     /// Keeps a path, all that lies below it, and its parents.
@@ -95,13 +106,46 @@ impl<'f, S: Sink> Filter<'f, S> {
         (self.keep)(path)
     }
 
-    /// Gives the sink a hard link to what it may not have.
+    /// Gives the sink a hard link to what the filter does not keep.
     fn link(
         &mut self,
         change: Judged<Change>,
         target: &EntryPath,
         reporter: &mut Reporter<'_>,
     ) -> Result<(), SinkError> {
+        match self.dropped.target(target) {
+            Target::Dropped => self.link_to_dropped(change, target, reporter),
+            Target::Skipped(skippable) => self.skip_link(change, skippable, target, reporter),
+            Target::Directory => Err(Violation::HardLinkToDirectory { target: Escaped::new(target.as_bytes()) })?,
+            Target::Missing => {
+                self.follow_kept(change.get());
+                self.sink.change(change, Data::of(&mut &b""[..]), reporter)
+            }
+        }
+    }
+
+    /// Gives the sink what takes the place of a hard link to a skipped entry.
+    fn skip_link(
+        &mut self,
+        change: Judged<Change>,
+        skippable: Skippable,
+        target: &EntryPath,
+        reporter: &mut Reporter<'_>,
+    ) -> Result<(), SinkError> {
+        reporter.quirk(Quirk::HardLinkToSkipped { target: Escaped::new(target.as_bytes()) })?;
+        let change = change.map(|change| Change { kind: ChangeKind::Skipped(skippable), ..change });
+        self.follow_kept(change.get());
+        self.sink.change(change, Data::of(&mut &b""[..]), reporter)
+    }
+
+    /// Gives the sink a hard link to what it could have had.
+    fn link_to_dropped(
+        &mut self,
+        change: Judged<Change>,
+        target: &EntryPath,
+        reporter: &mut Reporter<'_>,
+    ) -> Result<(), SinkError> {
+        self.follow_kept(change.get());
         let missing = || Misuse::LinkToFiltered { target: Escaped::new(target.as_bytes()) };
         let path = change.get().path.clone();
         let found = self.copies.as_mut().and_then(|copies| copies.link(&path, target));
@@ -114,6 +158,9 @@ impl<'f, S: Sink> Filter<'f, S> {
                 if let ChangeKind::File { size, .. } = &kind {
                     reporter.count_content(*size)?;
                 }
+                if differs(&change.get().kind, &kind, self.ownership) {
+                    reporter.quirk(Quirk::HardLinkMetadata)?;
+                }
                 let change = change.map(|change| Change { kind, ..change });
                 let data = Data::of_change(change.get(), &mut content);
                 self.sink.change(change, data, reporter)
@@ -122,24 +169,46 @@ impl<'f, S: Sink> Filter<'f, S> {
     }
 
     fn drop_change(&mut self, change: &Change, mut data: Data<'_>) -> Result<(), SinkError> {
-        let is_target_kept = match &change.kind {
-            ChangeKind::HardLink { target, .. } => self.keeps(target),
-            _ => false,
+        let (target, is_target_kept) = match &change.kind {
+            // What is there stays.
+            ChangeKind::HardLink { target, .. } if target == &change.path => return Ok(()),
+            ChangeKind::HardLink { target, .. } => match self.keeps(target) {
+                true => (Target::Dropped, true),
+                false => (self.dropped.target(target), false),
+            },
+            _ => (Target::Missing, false),
         };
+        self.dropped.drop(change, target);
         let Some(copies) = &mut self.copies else { return Ok(()) };
+        copies.follow(change);
         match &change.kind {
-            ChangeKind::HardLink { target, .. } if target != &change.path => {
-                copies.follow(change);
+            ChangeKind::HardLink { target, .. } => {
                 copies.keep_link(&change.path, target, is_target_kept);
                 Ok(())
             }
-            ChangeKind::HardLink { .. } => Ok(()),
-            _ => {
-                copies.follow(change);
-                Ok(copies.keep(change, data.stored())?)
-            }
+            _ => Ok(copies.keep(change, data.stored())?),
         }
     }
+
+    /// Follows a change that the sink gets.
+    fn follow_kept(&mut self, change: &Change) {
+        self.dropped.keep(change);
+        if let Some(copies) = &mut self.copies {
+            copies.follow(change);
+        }
+    }
+}
+
+/// Whether the header of a hard link states another mode or owner than the inode has.
+fn differs(link: &ChangeKind, inode: &ChangeKind, ownership: Ownership) -> bool {
+    let (Some(header), Some(metadata)) = (link.metadata(), inode.metadata()) else { return false };
+    let owner = |metadata: &Metadata| (metadata.uid, metadata.gid);
+    let owner_differs = match ownership {
+        Ownership::Possible | Ownership::Required => owner(header) != owner(metadata),
+        Ownership::Caller | Ownership::Recorded => false,
+    };
+    // The mode of a symbolic link means nothing.
+    owner_differs || (!matches!(inode, ChangeKind::Symlink { .. }) && header.mode != metadata.mode)
 }
 
 /// Whether a path is a directory or lies below it.
@@ -160,6 +229,8 @@ fn linked_to(change: Change, target: EntryPath) -> Change {
 
 impl<S: Sink> Sink for Filter<'_, S> {
     fn begin_layer(&mut self, layer: &LayerContext<'_>) -> Result<(), SinkError> {
+        self.ownership = layer.terms().ownership;
+        self.dropped.begin_layer();
         if let Some(copies) = &mut self.copies {
             copies.begin_layer();
         }
@@ -179,19 +250,20 @@ impl<S: Sink> Sink for Filter<'_, S> {
             ChangeKind::HardLink { target, .. } if target.pseudo_link().is_none() => Some(target.clone()),
             _ => None,
         };
-        match (&mut self.copies, &target) {
+        if let (Some(copies), Some(target)) = (&self.copies, &target)
+            && copies.is_linked(target, path)
+        {
             // GNU tar names a file twice like this: the sink sees a link to itself.
-            (Some(copies), Some(target)) if copies.is_linked(target, path) => {
-                let itself = path.clone();
-                let change = change.map(|change| linked_to(change, itself));
-                return self.sink.change(change, data, reporter);
-            }
-            (Some(copies), _) => copies.follow(change.get()),
-            (None, _) => (),
+            let itself = path.clone();
+            return self.sink.change(change.map(|change| linked_to(change, itself)), data, reporter);
         }
         match target {
             Some(target) if !self.keeps(&target) => self.link(change, &target, reporter),
-            _ => self.sink.change(change, data, reporter),
+            Some(target) if &target == path => self.sink.change(change, data, reporter),
+            _ => {
+                self.follow_kept(change.get());
+                self.sink.change(change, data, reporter)
+            }
         }
     }
 
@@ -200,6 +272,7 @@ impl<S: Sink> Sink for Filter<'_, S> {
     }
 
     fn abandon_layer(&mut self) -> Effect {
+        self.dropped.abandon_layer();
         if let Some(copies) = &mut self.copies {
             copies.abandon_layer();
         }

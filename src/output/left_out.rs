@@ -1,10 +1,9 @@
 //! The inodes that a filter dropped, kept for hard links to them.
 
+use super::paths::Paths;
 use super::replay::FileSource;
 use crate::words::{Change, ChangeKind, EntryPath, Error, Source, SparseMap};
-use std::collections::BTreeMap;
 use std::fs::File;
-use std::ops::Bound;
 use std::os::unix::fs::FileExt;
 
 /// The cost of a name, in addition to its bytes and its content.
@@ -21,10 +20,10 @@ pub(super) struct LeftOut {
     used: u64,
     layer: u64,
     inodes: Vec<Inode>,
-    /// Names that were dropped.
-    names: Paths,
+    /// Names that were dropped, with their inodes.
+    names: Paths<usize>,
     /// Names under which the sink has such an inode.
-    linked: Paths,
+    linked: Paths<usize>,
 }
 
 /// An inode that was dropped.
@@ -48,7 +47,7 @@ pub(super) enum Link<'l> {
 
 impl LeftOut {
     pub(super) fn new(file: File, most: u64) -> Self {
-        let (names, linked) = Default::default();
+        let (names, linked) = (Paths::new(), Paths::new());
         Self { file, end: 0, most, used: 0, layer: 0, inodes: Vec::new(), names, linked }
     }
 
@@ -76,7 +75,7 @@ impl LeftOut {
 
     /// Whether the sink has the inode that was dropped at `target` under the name `path`.
     pub(super) fn is_linked(&self, target: &EntryPath, path: &EntryPath) -> bool {
-        let inode = self.names.get(target).and_then(|inode| self.inodes.get(inode));
+        let inode = self.names.get(target.as_bytes()).and_then(|inode| self.inodes.get(inode));
         inode.is_some_and(|inode| inode.at.as_ref() == Some(path))
     }
 
@@ -113,7 +112,7 @@ impl LeftOut {
         if !self.has_room(path, 0) {
             return;
         }
-        let inode = match self.names.get(target) {
+        let inode = match self.names.get(target.as_bytes()) {
             Some(inode) => inode,
             None if is_target_kept => {
                 let inode = self.add(Inode { kind: None, content: (0, 0), at: Some(target.clone()) });
@@ -127,7 +126,7 @@ impl LeftOut {
 
     /// How a hard link at `path` reaches the inode that was dropped at `target`; `None` if the inode was not kept.
     pub(super) fn link(&mut self, path: &EntryPath, target: &EntryPath) -> Option<Link<'_>> {
-        let number = self.names.get(target)?;
+        let number = self.names.get(target.as_bytes())?;
         let inode = self.inodes.get_mut(number)?;
         if let Some(at) = &inode.at {
             return Some(Link::To(at.clone()));
@@ -172,64 +171,4 @@ impl LeftOut {
 /// The bytes of a file that an archive stores.
 fn stored(size: u64, sparse: Option<&SparseMap>) -> u64 {
     sparse.map_or(size, |map| map.segments().iter().map(|segment| segment.length).sum())
-}
-
-/// Inodes by path, with the layer that brought each name.
-#[derive(Debug, Default)]
-struct Paths(BTreeMap<Box<[u8]>, (u64, usize)>);
-
-impl Paths {
-    fn get(&self, path: &EntryPath) -> Option<usize> {
-        self.0.get(path.as_bytes()).map(|&(_, inode)| inode)
-    }
-
-    fn insert(&mut self, path: &EntryPath, layer: u64, inode: usize) {
-        self.0.insert(path.as_bytes().into(), (layer, inode));
-    }
-
-    /// Removes the names that a layer brought, and returns their inodes.
-    fn forget(&mut self, layer: u64) -> Vec<usize> {
-        let mut forgotten = Vec::new();
-        self.0.retain(|_, &mut (brought_by, inode)| {
-            let stays = brought_by != layer;
-            forgotten.extend((!stays).then_some(inode));
-            stays
-        });
-        forgotten
-    }
-
-    /// Removes the names that a change replaces or removes, and returns their inodes.
-    fn follow(&mut self, path: &[u8], kind: &ChangeKind, layer: u64) -> Vec<usize> {
-        let (mut removed, is_lower) = (Vec::new(), |brought_by: u64| brought_by < layer);
-        match kind {
-            _ if self.0.is_empty() => (),
-            ChangeKind::PseudoLink { .. } => (),
-            ChangeKind::Directory(_) => removed.extend(self.remove(path, |_| true)),
-            ChangeKind::OpaqueWhiteout => self.remove_below(path, is_lower, &mut removed),
-            ChangeKind::Whiteout => {
-                removed.extend(self.remove(path, is_lower));
-                self.remove_below(path, is_lower, &mut removed);
-            }
-            _ => {
-                removed.extend(self.remove(path, |_| true));
-                self.remove_below(path, |_| true, &mut removed);
-            }
-        }
-        removed
-    }
-
-    fn remove(&mut self, path: &[u8], which: impl Fn(u64) -> bool) -> Option<usize> {
-        let &(layer, inode) = self.0.get(path)?;
-        which(layer).then(|| self.0.remove(path)).flatten().map(|_| inode)
-    }
-
-    fn remove_below(&mut self, directory: &[u8], which: impl Fn(u64) -> bool, removed: &mut Vec<usize>) {
-        let prefix = if directory.is_empty() { Vec::new() } else { [directory, b"/"].concat() };
-        let range = self.0.range::<[u8], _>((Bound::Included(prefix.as_slice()), Bound::Unbounded));
-        let below = range.take_while(|(path, _)| path.starts_with(&prefix));
-        let going = below.filter(|(_, (layer, _))| which(*layer)).map(|(path, _)| path.clone()).collect::<Vec<_>>();
-        for path in going {
-            removed.extend(self.0.remove(&path).map(|(_, inode)| inode));
-        }
-    }
 }

@@ -3,9 +3,11 @@
 mod audit;
 mod context;
 mod data;
+mod dropped;
 mod filter;
 mod left_out;
 mod merged;
+mod paths;
 mod replay;
 mod rootfs;
 mod sink;

@@ -17,6 +17,28 @@ impl Change {
     pub fn new(path: EntryPath, kind: ChangeKind) -> Self {
         Self { path, kind }
     }
+
+    /// The attributes; `None` for what is skipped and for whiteouts. Those of a hard link are repeated from its first entry,
+    /// and are not applied.
+    pub fn metadata(&self) -> Option<&Metadata> {
+        self.kind.metadata()
+    }
+}
+
+impl ChangeKind {
+    /// The attributes: see [`Change::metadata`].
+    pub fn metadata(&self) -> Option<&Metadata> {
+        match self {
+            Self::Directory(metadata)
+            | Self::Fifo(metadata)
+            | Self::File { metadata, .. }
+            | Self::PseudoLink { metadata, .. }
+            | Self::HardLink { metadata, .. }
+            | Self::Symlink { metadata, .. }
+            | Self::Device { metadata, .. } => Some(metadata),
+            Self::Skipped(_) | Self::Whiteout | Self::OpaqueWhiteout => None,
+        }
+    }
 }
 
 /// The kinds of changes. The enum is exhaustive on purpose: a sink has to decide about each kind.

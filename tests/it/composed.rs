@@ -261,15 +261,16 @@ fn a_copy_is_made_again_when_the_first_one_is_gone_and_what_is_removed_is_no_tar
         result.unwrap_or_else(|error| panic!("{what}: {error}"));
         assert_eq!(fs::read(place.path().join("two")).unwrap(), b"content", "{what}");
     }
-    for (what, upper) in [
-        ("a whiteout of the target", layer().whiteout("x/d/b").hard_link("l", "x/d/b")),
-        ("a whiteout of its parent", layer().whiteout("x/d").hard_link("l", "x/d/b")),
-        ("an opaque parent", layer().opaque("x/d").hard_link("l", "x/d/b")),
-        ("another type of its parent", layer().file("x/d", b"").hard_link("l", "x/d/b")),
-        ("a directory in its place", layer().dir("x/d/b").hard_link("l", "x/d/b")),
-        ("nothing that was ever there", layer().hard_link("l", "x/c")),
+    for (what, rule, upper) in [
+        ("a whiteout of the target", "hard-link-missing", layer().whiteout("x/d/b").hard_link("l", "x/d/b")),
+        ("a whiteout of its parent", "hard-link-missing", layer().whiteout("x/d").hard_link("l", "x/d/b")),
+        ("an opaque parent", "hard-link-missing", layer().opaque("x/d").hard_link("l", "x/d/b")),
+        ("another type of its parent", "hard-link-missing", layer().file("x/d", b"").hard_link("l", "x/d/b")),
+        ("a directory in its place", "hard-link-to-directory", layer().dir("x/d/b").hard_link("l", "x/d/b")),
+        ("nothing that was ever there", "hard-link-missing", layer().hard_link("l", "x/c")),
     ] {
-        assert_refused(&[base(), upper], Some(1 << 20), what);
+        let error = filtered(&[base(), upper], Some(1 << 20)).1.unwrap_err();
+        assert_eq!((error.blame(), error.rule_id()), (Blame::Archive, Some(rule)), "{what}");
     }
     // A whiteout does not speak of its own layer.
     let (place, result) =
@@ -287,7 +288,7 @@ fn a_layer_that_failed_leaves_no_targets_behind() {
     let bad = layer().file("x", b"bad").hard_link("l", "x").hard_link("m", "nothing").build();
     session.apply(Layer::new(&bad[..]), &mut filter).unwrap_err();
     let error = session.apply(Layer::new(&layer().hard_link("k", "x").build()[..]), &mut filter).unwrap_err();
-    assert!(matches!(error.misuse(), Some(Misuse::LinkToFiltered { .. })), "{error}");
+    assert_eq!(error.rule_id(), Some("hard-link-missing"), "{error}");
 }
 
 #[test]

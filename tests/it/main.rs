@@ -35,6 +35,7 @@ mod hostile;
 mod ignored;
 #[cfg(all(feature = "image", feature = "gzip", feature = "zstd"))]
 mod index;
+mod kept_links;
 mod killed;
 mod levels;
 mod limits;
