@@ -1,11 +1,14 @@
 //! The command `layercage`: unpacks container images and applies single layers, safely.
 
 mod arguments;
+mod auditing;
 mod bundle;
 mod elsewhere;
 mod explain;
 mod filter;
+mod input;
 mod judging;
+mod list;
 mod only;
 mod opened;
 mod progress;

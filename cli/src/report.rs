@@ -1,16 +1,13 @@
-//! What `check` and `list` print: lines for people, or JSON, an object a line.
+//! What `check`, `unpack` and `apply` print: lines for people, or JSON, an object a line.
 //!
 //! docs/json.md describes the objects.
 
 use crate::remedy;
-use crate::tell;
 use layercage::audit::{Audit, Finding, Observer};
-use layercage::error::{Escaped, Position};
-use layercage::image::{ListedManifest, What};
+use layercage::image::What;
 use layercage::policy::{Preset, Verdict};
 use layercage::rules::{Note, Rule};
 use layercage::sandbox::SandboxStatus;
-use layercage::tar::{Change, ChangeKind, Metadata};
 use layercage::{Policy, Report, Selected};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeSet;
@@ -34,6 +31,10 @@ pub(crate) struct Output {
 impl Output {
     pub(crate) fn new(json: bool) -> Self {
         Self { json, out: BufWriter::new(io::stdout()), failure: None }
+    }
+
+    pub(crate) fn is_json(&self) -> bool {
+        self.json
     }
 
     /// A line that is not printed as JSON.
@@ -74,37 +75,6 @@ pub(crate) fn object(Done { report, sandboxed, image }: &Done) -> Value {
         members.extend(image.as_ref().map(|image| ("image".to_owned(), json!(image))));
     }
     object
-}
-
-/// Prints the images of an input, one per line.
-pub(crate) fn images(manifests: &[ListedManifest], mut output: Output) -> io::Result<()> {
-    if output.json {
-        output.line(|| json!({"type": "input", "what": What::Image.name()}), String::new);
-    }
-    let digest = "sha256:".len() + 64;
-    output.heading(|| {
-        format!("{:<4} {:<11} {:<15} {:<digest$} {:<digest$} NAMES", "@N", "KIND", "PLATFORM", "MANIFEST", "IMAGE ID")
-    });
-    for listed in manifests {
-        output.line(
-            || json!(listed),
-            || {
-                let or_dash = |text: Option<String>| text.unwrap_or_else(|| "-".to_owned());
-                let platform = or_dash(listed.platform().map(ToString::to_string));
-                let manifest = or_dash(listed.manifest_digest().map(ToString::to_string));
-                let image_id = or_dash(listed.image_id().map(ToString::to_string));
-                let names: Vec<_> = listed.names().map(|name| Escaped::new(name.as_bytes()).to_string()).collect();
-                let names = or_dash(Some(names.join(", ")).filter(|names| !names.is_empty()));
-                let position = format!("@{}", listed.position());
-                let kind = listed.kind().name();
-                let problem = listed.problem().map(|problem| format!(" ({problem:#})")).unwrap_or_default();
-                format!(
-                    "{position:<4} {kind:<11} {platform:<15} {manifest:<digest$} {image_id:<digest$} {names}{problem}"
-                )
-            },
-        );
-    }
-    output.finish()
 }
 
 /// Prints findings or changes.
@@ -161,11 +131,11 @@ impl Seen {
 
 /// The rules whose help was printed. It is printed once for each rule.
 #[derive(Debug, Default)]
-struct Helped(BTreeSet<&'static str>);
+pub(crate) struct Helped(BTreeSet<&'static str>);
 
 impl Helped {
     /// What to do about a rule, the first time that it occurs.
-    fn first(&mut self, finding: &Finding) -> Option<String> {
+    pub(crate) fn first(&mut self, finding: &Finding) -> Option<String> {
         self.0.insert(finding.rule.id()).then(|| remedy::of_finding(finding))
     }
 }
@@ -207,7 +177,7 @@ impl Findings {
     }
 }
 
-fn with_article(what: What) -> &'static str {
+pub(crate) fn with_article(what: What) -> &'static str {
     match what {
         What::Image => "an image",
         What::Layer => "a layer",
@@ -246,106 +216,4 @@ impl Observer for Findings {
             },
         );
     }
-}
-
-/// Prints changes.
-pub(crate) struct Listing {
-    output: Output,
-    what: Option<What>,
-    refused: bool,
-    helped: Helped,
-}
-
-impl Listing {
-    pub(crate) fn new(output: Output) -> Self {
-        Self { output, what: None, refused: false, helped: Helped::default() }
-    }
-
-    /// Returns whether a violation was found, so that the list is incomplete.
-    pub(crate) fn finish(&mut self) -> io::Result<bool> {
-        let finished = self.output.finish();
-        // This goes to standard error, so that each line of the list is a change.
-        if let Some(what) = self.what.filter(|_| !self.output.json) {
-            tell::say(&format_args!("layercage: listed as {}", with_article(what)));
-        }
-        finished.map(|()| self.refused)
-    }
-}
-
-impl Judgement for Listing {
-    fn taken_for(&mut self, what: What) {
-        self.what = Some(what);
-        if self.output.json {
-            self.output.line(|| json!({"type": "input", "what": what.name()}), String::new);
-        }
-    }
-}
-
-impl Observer for Listing {
-    fn change(&mut self, change: &Change, position: &Position) {
-        let Change { path, kind, .. } = change;
-        let path = if path.is_root() { b"." } else { path.as_bytes() };
-        let (word, metadata, size, target) = describe(kind);
-        self.output.line(
-            || {
-                let Value::Object(mut object) = json!(position) else { return Value::Null };
-                object.insert("type".into(), json!("change"));
-                object.insert("path".into(), json!(name(path)));
-                object.insert("change".into(), json!(word));
-                object.extend(target.map(|target| ("target".to_owned(), json!(name(target)))));
-                object.extend(size.map(|size| ("size".to_owned(), json!(size))));
-                object.extend(metadata.map(attributes).into_iter().flatten());
-                Value::Object(object)
-            },
-            || {
-                let or_dash = |text: Option<String>| text.unwrap_or_else(|| "-".to_owned());
-                let mode = or_dash(metadata.map(|metadata| format!("{:04o}", metadata.mode)));
-                let owner = or_dash(metadata.map(|metadata| format!("{}:{}", metadata.uid, metadata.gid)));
-                let size = or_dash(size.map(|size| size.to_string()));
-                let arrow = target.map(|target| format!(" -> {}", name(target))).unwrap_or_default();
-                format!("{word:<8} {mode:>4} {owner:>11} {size:>11} {}{arrow}", name(path))
-            },
-        );
-    }
-
-    fn finding(&mut self, finding: &Finding) {
-        if let Rule::Violation(_) = finding.rule {
-            self.refused = true;
-            tell::refusal(finding, self.helped.first(finding).as_deref(), self.output.json);
-        }
-    }
-}
-
-type Described<'c> = (&'static str, Option<&'c Metadata>, Option<u64>, Option<&'c [u8]>);
-
-fn describe(kind: &ChangeKind) -> Described<'_> {
-    match kind {
-        ChangeKind::Directory(metadata) => ("dir", Some(metadata), None, None),
-        ChangeKind::File { metadata, size, .. } => ("file", Some(metadata), Some(*size), None),
-        ChangeKind::PseudoLink { metadata, size, .. } => ("pseudo", Some(metadata), Some(*size), None),
-        ChangeKind::HardLink { target, metadata } => ("hardlink", Some(metadata), None, Some(target.as_bytes())),
-        ChangeKind::Symlink { target, metadata } => ("symlink", Some(metadata), None, Some(target.as_bytes())),
-        ChangeKind::Fifo(metadata) => ("fifo", Some(metadata), None, None),
-        ChangeKind::Device { metadata, .. } => ("device", Some(metadata), None, None),
-        ChangeKind::Skipped(_) => ("skipped", None, None, None),
-        ChangeKind::Whiteout => ("whiteout", None, None, None),
-        ChangeKind::OpaqueWhiteout => ("opaque", None, None, None),
-    }
-}
-
-fn attributes(metadata: &Metadata) -> [(String, Value); 5] {
-    let Metadata { mode, uid, gid, mtime, xattrs, .. } = metadata;
-    let names: Vec<_> = xattrs.iter().map(|xattr| name(&xattr.name)).collect();
-    [
-        ("mode".to_owned(), json!(format!("{mode:04o}"))),
-        ("uid".to_owned(), json!(uid)),
-        ("gid".to_owned(), json!(gid)),
-        ("mtime".to_owned(), json!(mtime.to_string())),
-        ("xattrs".to_owned(), json!(names)),
-    ]
-}
-
-/// A whole name, escaped.
-fn name(bytes: &[u8]) -> String {
-    Escaped::whole(bytes).unquoted()
 }

@@ -2,25 +2,25 @@
 
 #![expect(clippy::disallowed_methods, reason = "the user who types a path has the authority over it")]
 
-use crate::arguments::{Apply, Arguments, Bundle, Command, Input, List, Source};
+use crate::arguments::{Apply, Arguments, Bundle, Command, Source};
+use crate::auditing::{Tree, run_audit};
 use crate::bundle;
 use crate::elsewhere;
 use crate::filter;
+use crate::input::{layer_is_directory, require_form};
+use crate::list;
 use crate::opened::{Opened, Thing, is_reserved, open_directory};
 use crate::progress::Watcher;
-use crate::report::{self, Done, Findings, Judgement, Listing, Output, Seen};
+use crate::report::{self, Done, Findings, Output};
 use crate::rules;
 use crate::sandbox::SandboxChoice;
 use crate::signals::{self, Ignored, Signals};
 use crate::tell::{self, Failure, Left, shown};
-use crate::temporary::{explain_full, scratch, scratch_beside};
-use layercage::audit::{Audit, Lower};
-use layercage::blob::LayerStream;
-use layercage::error::Escaped;
-use layercage::image::{ImageForm, Scratch, What};
+use crate::temporary::{scratch, scratch_beside};
+use layercage::audit::Audit;
+use layercage::image::Scratch;
 use layercage::sandbox::Sandbox;
-use layercage::tar::TarReader;
-use layercage::{Error, Expected, Image, Layer, Limits, Rootfs, Unpacker};
+use layercage::{Image, Layer, Rootfs, Unpacker};
 use std::ffi::OsStr;
 use std::fs::File;
 use std::io;
@@ -56,14 +56,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<u8, Failure> {
             let refused = findings.summary(&audit, seen).map_err(Failure::output)?;
             Ok(if refused { 3 } else { 0 })
         }
-        Command::List(list) if list.images => run_images(list, sandbox, arguments.json).map(|()| 0),
-        Command::List(list) => {
-            let mut listing = Listing::new(Output::new(arguments.json));
-            let (limits, audit) = (list.limits(), Audit::new(list.limits()));
-            run_audit(&list.input, sandbox, &limits, audit, Tree::Unseen, &mut listing)?;
-            let refused = listing.finish().map_err(Failure::output)?;
-            Ok(if refused { 3 } else { 0 })
-        }
+        Command::List(list) => list::run(list, sandbox, arguments.json),
         Command::Rules => rules::print(Output::new(arguments.json)).map(|()| 0).map_err(Failure::output),
         Command::Explain { rule } => {
             let explained = rules::find(rule).ok_or_else(|| Failure::usage(rules::unknown(rule)))?;
@@ -79,181 +72,6 @@ fn noted(done: &Done, json: bool, what: impl FnOnce() -> String) -> Result<u8, F
         false => tell::notes(&done.report),
     }
     Ok(0)
-}
-
-/// Whether an audit builds the tree.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Tree {
-    Seen,
-    Unseen,
-}
-
-/// Reads an image or a layer to its end. Returns how much was seen.
-fn run_audit(
-    input: &Input,
-    sandbox: SandboxChoice,
-    limits: &Limits,
-    audit: Audit,
-    tree: Tree,
-    observer: &mut impl Judgement,
-) -> Result<(Audit, Seen), Failure> {
-    let over = |lower| match tree {
-        Tree::Seen => audit.with_tree(lower),
-        Tree::Unseen => audit,
-    };
-    let opened = Opened::find(&input.input)?;
-    let selector = input.selection.selector(opened.tag.as_deref()).map_err(Failure::usage)?;
-    let form = opened.form;
-    let image = match open_input(input, opened, sandbox, limits)? {
-        Taken::Image(image) => *image,
-        Taken::Layer(file) => {
-            observer.taken_for(What::Layer);
-            let mut audit = over(Lower::Unknown);
-            audit.layer(Layer::new(file), observer).map_err(Failure::read)?;
-            return Ok(seen(audit, Seen::Layer));
-        }
-    };
-    let found = if image.is_ok() || input.taken_for.is_some() { Seen::Image } else { Seen::NoImage };
-    let image = require_form(image, form, &input.input)?;
-    observer.taken_for(What::Image);
-    let mut audit = over(Lower::Nothing);
-    match image.and_then(|image| image.select(&selector)) {
-        Ok(selected) => audit.image(&selected, observer).map_err(Failure::read)?,
-        Err(error) => audit.refusal(error, observer).map_err(Failure::read)?,
-    }
-    Ok(seen(audit, found))
-}
-
-/// How an input is read.
-enum Taken {
-    /// An image, or what looks like one and cannot be opened.
-    Image(Box<Result<Image, Error>>),
-    Layer(File),
-}
-
-/// Opens an input for reading, in the sandbox.
-fn open_input(input: &Input, opened: Opened, sandbox: SandboxChoice, limits: &Limits) -> Result<Taken, Failure> {
-    let Opened { thing, tag, form } = opened;
-    let is_stream = matches!(thing, Thing::Stream(_));
-    let image = match thing {
-        Thing::Directory(_) if input.taken_for == Some(What::Layer) => {
-            return Err(layer_is_directory(&input.input));
-        }
-        Thing::Directory(directory) => {
-            sandbox.enter(Sandbox::for_reading().read(&directory))?;
-            Image::open_within(&directory, limits.clone())
-        }
-        Thing::File(file) | Thing::Stream(file) => {
-            // No file can be created in the sandbox, so the temporary files for a pipe or a compressed archive are
-            // created before.
-            let (kept, spare) = (scratch(), scratch());
-            sandbox.enter(Sandbox::for_reading())?;
-            let file = match is_stream {
-                true => kept.and_then(|kept| kept.keep(file, limits).map_err(explain_full)).map_err(Failure::read)?,
-                false => file,
-            };
-            if what_is(&file, input, (tag.as_deref(), form), limits)? == What::Layer {
-                return Ok(Taken::Layer(file));
-            }
-            Image::open_archive(file, || spare, limits.clone()).map_err(explain_full)
-        }
-    };
-    Ok(Taken::Image(Box::new(image)))
-}
-
-/// Checks that an image has the form that the prefix of its path names.
-fn require_form(
-    image: Result<Image, Error>,
-    form: Option<ImageForm>,
-    path: &Path,
-) -> Result<Result<Image, Error>, Failure> {
-    let (Ok(image), Some(wanted)) = (&image, form) else { return Ok(image) };
-    let has = |form: ImageForm| image.has_form(form).map_err(Failure::read);
-    if has(wanted)? {
-        return Ok(Ok(image.clone()));
-    }
-    for form in ImageForm::ALL {
-        if has(*form)? {
-            let path = named(path);
-            return Err(Failure::usage(format!("{path} holds no image in the form `{wanted}:`, but one in `{form}:`")));
-        }
-    }
-    Err(Failure::usage(format!("{} holds no image in the form `{wanted}:`", named(path))))
-}
-
-/// Prints the images of an input.
-fn run_images(list: &List, sandbox: SandboxChoice, json: bool) -> Result<(), Failure> {
-    let (input, limits) = (&list.input, list.limits());
-    let opened = Opened::find(&input.input)?;
-    let choice = match input.taken_for {
-        Some(What::Layer) => Some("`--as layer`".to_owned()),
-        _ => input.selection.asks_for(opened.tag.as_deref()),
-    };
-    if let Some(choice) = choice {
-        return Err(Failure::usage(format!("{choice} contradicts `--images`, which lists all images there are")));
-    }
-    let form = opened.form;
-    match open_input(input, opened, sandbox, &limits)? {
-        Taken::Layer(file) => {
-            // What is not a layer either is called by its name.
-            let stream = LayerStream::open(file, Expected::unchecked(), &limits).map_err(Failure::read)?;
-            TarReader::new(stream, &limits).next_entry().map_err(Failure::read)?;
-            let failure = Failure::usage(format!("{} is a layer, not the archive of an image", named(&input.input)));
-            Err(failure.with_help("without `--images`, `list` prints the changes of a layer".to_owned()))
-        }
-        Taken::Image(image) => {
-            let image = require_form(*image, form, &input.input)?;
-            let manifests = image.and_then(|image| image.manifests()).map_err(Failure::read)?;
-            report::images(&manifests, Output::new(json)).map_err(Failure::output)
-        }
-    }
-}
-
-/// Whether a file is read as an image or as a layer. Options that select an image are an error for a layer: the author of
-/// the file decides what it looks like, and must not be able to disable them.
-fn what_is(
-    file: &File,
-    input: &Input,
-    (tag, form): (Option<&str>, Option<ImageForm>),
-    limits: &Limits,
-) -> Result<What, Failure> {
-    let what = match input.taken_for {
-        Some(what) => what,
-        None => What::of(file, limits).map_err(Failure::read)?,
-    };
-    let name = named(&input.input);
-    let asked = input.selection.asks_for(tag).map(|option| format!("{option} says which image of {name} is meant"));
-    let asked = asked.or_else(|| form.map(|form| format!("`{form}:` says that {name} is an image")));
-    match asked {
-        Some(asked) if what == What::Layer => {
-            let because = match input.taken_for {
-                Some(_) => "`--as layer` makes it a layer",
-                None => "it is not the archive of an image",
-            };
-            Err(Failure::usage(format!("{asked}, and {because}; nothing was judged")))
-        }
-        _ => Ok(what),
-    }
-}
-
-/// The failure for a directory that is to be read as a layer.
-fn layer_is_directory(path: &Path) -> Failure {
-    Failure::usage(format!("{} is a directory, and a layer is a file", named(path))).with_help(
-        "`layercage unpack` takes the directory of an image; `tar -C DIR -cf FILE .` makes a layer of files".to_owned(),
-    )
-}
-
-/// The name of an input in messages.
-fn named(path: &Path) -> String {
-    match path.as_os_str().as_bytes() {
-        b"-" => "standard input".to_owned(),
-        name => Escaped::new(name).to_string(),
-    }
-}
-
-fn seen(audit: Audit, all: Seen) -> (Audit, Seen) {
-    let seen = if audit.has_seen_tree() { all } else { all.without_tree() };
-    (audit, seen)
 }
 
 /// What an image is unpacked as.

@@ -398,6 +398,7 @@ fn assert_documented(
 #[test]
 fn every_object_is_as_its_page_says_and_every_key_of_the_page_is_seen() {
     let place = with_layer(&["dev/console*", "a", "a", "b=a", ".wh.c"]);
+    fs::write(place.path().join("devices"), layer(&["null*", "null*"])).unwrap();
     let damaged = place.path().join("damaged");
     fs::create_dir_all(damaged.join("blobs/sha256")).unwrap();
     for file in ["oci-layout", "index.json"] {
@@ -417,6 +418,12 @@ fn every_object_is_as_its_page_says_and_every_key_of_the_page_is_seen() {
         &["list", &world][..],
         &["list", "layer"],
         &["list", "--images", "damaged"],
+        &["list", "--final", "--digest", &world],
+        &["list", "--final", "layer"],
+        &["list", "--hidden", "--digest", &world],
+        &["list", "--hidden", "devices"],
+        &["list", "--tree", &world],
+        &["list", "--layers", &world],
         &["check", &world],
         &["check", "layer"],
         &["apply", "--devices", "skip", "layer", "."],

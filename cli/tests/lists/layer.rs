@@ -1,0 +1,140 @@
+//! Layers alone, damaged and hostile ones.
+
+use super::{COMMAND, list, listed, objects, text, world};
+use std::fs;
+use std::io::Write;
+use std::process::{Command, Stdio};
+
+/// A layer with a file of each kind; a device and names with escape sequences are among them.
+fn layer() -> Vec<u8> {
+    let mut archive = tar::Builder::new(Vec::new());
+    let mut add = |name: &str, kind: tar::EntryType, mode: u32, content: &[u8]| {
+        let mut header = tar::Header::new_ustar();
+        header.set_entry_type(kind);
+        header.set_mode(mode);
+        header.set_size(content.len() as u64);
+        if kind == tar::EntryType::Block {
+            header.set_device_major(8).unwrap();
+            header.set_device_minor(1).unwrap();
+        }
+        archive.append_data(&mut header, name, content).unwrap();
+    };
+    add("bin/su", tar::EntryType::Regular, 0o4755, b"su");
+    add("dev/sda1", tar::EntryType::Block, 0o660, b"");
+    add("run/\x1b[31mred", tar::EntryType::Fifo, 0o600, b"");
+    add("twice", tar::EntryType::Regular, 0o644, b"1");
+    add("twice", tar::EntryType::Regular, 0o644, b"two");
+    archive.into_inner().unwrap()
+}
+
+const FINAL: &str = "\
+LAYER MODE        LINKS OWNER SIZE PATH
+    1 drwxr-xr-x      1 0:0      - ./
+    1 drwxr-xr-x      1 0:0      - bin/
+    1 -rwsr-xr-x      1 0:0      2 bin/su
+    1 drwxr-xr-x      1 0:0      - dev/
+    1 brw-rw----      1 0:0   8, 1 dev/sda1
+    1 drwxr-xr-x      1 0:0      - run/
+    1 prw-------      1 0:0      - run/\\x1b[31mred
+    1 -rw-r--r--      1 0:0      3 twice
+";
+
+const TREE: &str = "    SIZE LAYER PATH
+       5       ./
+       2         bin/
+       2     1     su
+       0         dev/
+       0     1     sda1
+       0         run/
+       0     1     \\x1b[31mred
+       3     1   twice
+";
+
+#[test]
+fn a_layer_alone_is_an_image_of_one_layer_in_a_file_a_pipe_and_compressed() {
+    let place = tempfile::tempdir().unwrap();
+    fs::write(place.path().join("layer"), layer()).unwrap();
+    assert!(Command::new("gzip").args(["-k", "layer"]).current_dir(&place).status().unwrap().success());
+    for input in ["layer", "layer.gz"] {
+        assert_eq!(listed(&["--final", input], place.path()), FINAL);
+        assert_eq!(listed(&["--tree", input], place.path()), TREE);
+        // Of `echo -n two | sha256sum` and of `su`.
+        let sums = listed(&["--digest", "--files", "twice", "--files", "bin/*", input], place.path());
+        assert_eq!(
+            sums,
+            "0a64ce10853f25cb3dc3f7d498f62d72b406be37ba8caf5aa7671414d9696049  bin/su\n\
+             3fc4ccfe745870e2c0d99f71f30ff0656c8dedd41cc1d7d3d376b0dbe685e2f3  twice\n"
+        );
+        let hidden = objects(&["--hidden", "--digest", input], place.path());
+        assert_eq!(hidden.len(), 1);
+        assert_eq!((text(&hidden[0], "path"), text(&hidden[0], "how")), ("twice", "replaced"));
+        assert_eq!(
+            text(&hidden[0], "sha256"),
+            "6b86b273ff34fce19d6b804eff5a3f5747ada4eaa22f1d49c01e52ddb7875b4b",
+            "of 1"
+        );
+        let layers = objects(&["--layers", input], place.path());
+        assert_eq!(layers.len(), 1);
+        let bytes = fs::read(place.path().join(input)).unwrap().len();
+        assert_eq!(
+            (&layers[0]["added"], &layers[0]["entries"], &layers[0]["size"]),
+            (&4.into(), &5.into(), &bytes.into())
+        );
+    }
+    for options in [&["--final"][..], &["--files", "**", "--digest"]] {
+        let mut command = Command::new(COMMAND);
+        command.arg("list").args(options).arg("-").current_dir(&place);
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        child.stdin.take().unwrap().write_all(&layer()).unwrap();
+        let output = child.wait_with_output().unwrap();
+        assert_eq!(output.stderr, b"layercage: listed as a layer\n");
+        let text = String::from_utf8(output.stdout).unwrap();
+        assert_eq!(text, listed(&[options, &["layer"]].concat(), place.path()));
+    }
+}
+
+#[test]
+fn an_image_that_is_damaged_or_too_large_is_refused_and_nothing_is_listed() {
+    let place = tempfile::tempdir().unwrap();
+    let image = place.path().join("image");
+    assert!(Command::new("cp").args(["-r", &world()]).arg(&image).status().unwrap().success());
+    let layers = objects(&["--layers", "image"], place.path());
+    let blob = image.join("blobs").join(text(&layers[5], "digest").replace(':', "/"));
+    let mut bytes = fs::read(&blob).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    fs::write(&blob, bytes).unwrap();
+    for (input, options, rule) in [
+        ("image", &[][..], "digest-mismatch"),
+        (&world(), &["--limit", "tree-bytes=100000"], "tree-bytes"),
+        ("cut", &[], "truncated"),
+    ] {
+        fs::write(place.path().join("cut"), &layer()[..512]).unwrap();
+        for mode in [&["--final"][..], &["--tree"], &["--layers"], &["--hidden"], &["--files", "*"]] {
+            let output = list(&[mode, options, &[input]].concat(), place.path());
+            let message = String::from_utf8(output.stderr).unwrap();
+            assert_eq!((output.status.code(), &output.stdout[..]), (Some(3), &b""[..]), "{mode:?}: {message}");
+            assert!(message.contains(rule), "{mode:?}: {message}");
+        }
+    }
+}
+
+#[test]
+fn what_the_default_policy_refuses_is_listed_with_a_note() {
+    let place = tempfile::tempdir().unwrap();
+    fs::write(place.path().join("layer"), layer()).unwrap();
+    let check = Command::new(COMMAND).args(["check", "layer"]).current_dir(&place).output().unwrap();
+    assert_eq!(check.status.code(), Some(3), "because of the device");
+    let listed = objects(&["--final", "--only", "dev", "layer"], place.path());
+    let device = listed.iter().find(|object| object["kind"] == "device").unwrap();
+    assert_eq!((text(device, "device"), &device["major"], &device["minor"]), ("block", &8.into(), &1.into()));
+    // The layer may be cut at an entry.
+    fs::write(place.path().join("cut"), &layer()[..1024]).unwrap();
+    let output = list(&["--files", "**", "cut"], place.path());
+    let message = String::from_utf8(output.stderr).unwrap();
+    assert_eq!((output.status.code(), &output.stdout[..]), (Some(0), &b"bin/su\n"[..]), "{message}");
+    assert!(message.starts_with("layercage: note [unmarked-end]: ") && message.lines().count() == 2, "{message}");
+    let notes: Vec<_> = objects(&["--layers", "cut"], place.path());
+    assert_eq!((text(&notes[0], "type"), text(&notes[0], "rule")), ("note", "unmarked-end"));
+    assert_eq!(text(&notes[1], "type"), "layer");
+}

@@ -1,0 +1,46 @@
+//! `layercage list`: the final file system, its layers, and what is hidden.
+
+#![allow(clippy::disallowed_methods, reason = "tests set up the worlds around the code, and look at them afterwards")]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "tests")]
+
+mod layer;
+mod terminal;
+mod usage;
+mod world;
+
+use serde_json::Value;
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+
+const COMMAND: &str = env!("CARGO_BIN_EXE_layercage");
+
+fn world() -> String {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/images/world").to_str().unwrap().to_owned()
+}
+
+/// Runs `layercage list`.
+fn list(arguments: &[&str], directory: &Path) -> Output {
+    let mut command = Command::new(COMMAND);
+    command.arg("list").args(arguments).current_dir(directory).stdin(Stdio::null()).output().unwrap()
+}
+
+/// What a list prints that succeeds.
+fn listed(arguments: &[&str], directory: &Path) -> String {
+    let output = list(arguments, directory);
+    let message = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(0), "{arguments:?}: {message}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// The objects of a list behind the first one, which says what the input was taken for.
+fn objects(arguments: &[&str], directory: &Path) -> Vec<Value> {
+    let text = listed(&[&["--json"], arguments].concat(), directory);
+    let mut objects = text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    assert_eq!(objects.next().unwrap()["type"], "input");
+    objects.collect()
+}
+
+/// The text of a key.
+fn text<'o>(object: &'o Value, key: &str) -> &'o str {
+    object[key].as_str().unwrap_or_else(|| panic!("no text `{key}` in {object}"))
+}
