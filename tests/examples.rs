@@ -3,15 +3,25 @@
 #![allow(clippy::disallowed_methods, reason = "tests set up the worlds around the code")]
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "tests")]
 
-#[path = "it/support/tree.rs"]
+#[path = "../corpus/build.rs"]
+mod build;
+#[path = "it/support/layer.rs"]
 #[allow(dead_code, reason = "only a part of it is needed here")]
+mod layer;
+#[path = "it/support/layout.rs"]
+#[allow(dead_code, reason = "as above")]
+mod layout;
+#[path = "it/support/tree.rs"]
+#[allow(dead_code, reason = "as above")]
 mod tree;
 
 use cap_std::{ambient_authority, fs::Dir};
+use layer::{Attributes, LayerBuilder};
 use layercage::blob::LayerStream;
 use layercage::{Expected, Image, Limits, Policy, Report, Selector};
 use sha2::{Digest, Sha256};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsStr;
 use std::fs;
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -20,7 +30,7 @@ use std::process::{Command, Output};
 const WORLD: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/images/world");
 
 /// Runs a program of `examples/`, which Cargo builds beside the tests.
-fn run(name: &str, arguments: &[&Path]) -> Output {
+fn run(name: &str, arguments: &[impl AsRef<OsStr>]) -> Output {
     let tests = std::env::current_exe().unwrap();
     let program = tests.ancestors().nth(2).unwrap().join("examples").join(name);
     assert!(program.is_file(), "{} is not there: run `cargo build --examples`", program.display());
@@ -180,11 +190,82 @@ fn two_hundred_images_unpack_at_once_and_a_damaged_one_stops_no_other() {
     }
 }
 
+/// An image of these layers.
+fn image(layers: &[LayerBuilder]) -> tempfile::TempDir {
+    let place = tempfile::tempdir().unwrap();
+    let stored = [layout::Stored::Gzip, layout::Stored::Zstd, layout::Stored::Plain];
+    let layers: Vec<_> = layers.iter().zip(stored).map(|(layer, stored)| (layer.clone().build(), stored)).collect();
+    layout::write(place.path(), &layers);
+    place
+}
+
 #[test]
-fn the_examples_are_under_eighty_lines() {
-    for name in ["own_sink", "many"] {
+fn privileged_programs_are_listed_with_digest_and_layer_and_hidden_ones_too() {
+    let output = run("suid", &[WORLD]);
+    assert!(output.status.success(), "{}", text(output.stderr));
+    let expected = tree::parse(&fs::read_to_string(Path::new(WORLD).with_file_name("world.list")).unwrap());
+    let is_privileged = |fields: &BTreeMap<String, String>| {
+        let mode = fields.get("mode").map_or(0, |mode| u32::from_str_radix(mode, 8).unwrap());
+        fields["type"] == "file" && (mode & 0o6000 != 0 || fields.contains_key("xattr.security.capability"))
+    };
+    let expected = expected.iter().filter(|(_, fields)| is_privileged(fields));
+    let expected: BTreeSet<_> = expected.map(|(path, fields)| (tree::escape(path), fields["sha256"].clone())).collect();
+    let listed = text(output.stdout);
+    let listed: BTreeSet<_> = listed
+        .lines()
+        .map(|line| (line.rsplit(' ').next().unwrap().trim_matches('"').to_owned(), line[..64].to_owned()))
+        .collect();
+    assert!(listed == expected && listed.len() > 2, "{listed:?} and not {expected:?}");
+
+    let with = |mode| Attributes { mode, ..Attributes::default() };
+    let capable = Attributes {
+        xattrs: vec![("security.capability", &[1, 0, 0, 2, 0, 4, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0])],
+        ..with(0o755)
+    };
+    let image = image(&[
+        LayerBuilder::new().file_with("bin/su", b"su", &with(0o4755)).file_with("bin/wall", b"w", &with(0o2755)),
+        LayerBuilder::new().whiteout("bin/su").file_with("bin/ping", b"p", &capable).hard_link("bin/ping6", "bin/ping"),
+        LayerBuilder::new().file_with("bin/wall", b"plain", &with(0o755)).dir_with("shared", &with(0o2775)),
+    ]);
+    let output = text(run("suid", &[image.path()]).stdout);
+    let sha256 = |content: &str| tree::hex(&Sha256::digest(content));
+    let (ping, su, wall) = (sha256("p"), sha256("su"), sha256("w"));
+    let lines = [
+        format!("{ping} layer 2 capabilities \"bin/ping\""),
+        format!("{ping} layer 2 capabilities \"bin/ping6\""),
+        format!("{su} layer 1 setuid \"bin/su\" (whited-out by layer 2)"),
+        format!("{wall} layer 1 setgid \"bin/wall\" (replaced by layer 3)"),
+    ];
+    assert_eq!(output.lines().collect::<Vec<_>>(), lines);
+}
+
+#[test]
+fn a_secret_that_a_later_layer_deleted_is_found_wherever_it_is_in_its_file() {
+    // At the seam of two windows, behind zeros.
+    let at = |offset: usize| [&vec![0; offset][..], b"key AKIA0123456789ABCDEF\xff"].concat();
+    let image = image(&[
+        LayerBuilder::new().file("root/id", &at(0)).file("srv/core", &at((256 << 10) - 10)).file("kept", &at(1)),
+        LayerBuilder::new().hard_link("still", "kept").file("etc/token", &at(700_000)).file("clean", b"nothing"),
+        LayerBuilder::new().whiteout("root").opaque("srv").file("etc/token", b"").whiteout("kept").whiteout("clean"),
+    ]);
+    let path = image.path().to_str().unwrap();
+    let output = run("find_secret", &[path, "BEGIN [A-Z ]*PRIVATE KEY", "AKIA[0-9A-Z]{16}"]);
+    assert_eq!(output.status.code(), Some(1), "{}", text(output.stderr));
+    let found = [
+        "\"root/id\" of layer 1, whited-out by layer 3: \"AKIA0123456789ABCDEF\"",
+        "\"srv/core\" of layer 1, opaque by layer 3: \"AKIA0123456789ABCDEF\"",
+        "\"etc/token\" of layer 2, replaced by layer 3: \"AKIA0123456789ABCDEF\"",
+    ];
+    assert_eq!(text(output.stdout).lines().collect::<Vec<_>>(), found);
+    let output = run("find_secret", &[path, "BEGIN [A-Z ]*PRIVATE KEY"]);
+    assert_eq!((output.status.code(), text(output.stdout).as_str()), (Some(0), ""));
+}
+
+#[test]
+fn the_examples_are_short() {
+    for (name, most) in [("own_sink", 80), ("many", 80), ("find_secret", 80), ("suid", 60)] {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples").join(name).with_extension("rs");
         let lines = fs::read_to_string(path).unwrap().lines().count();
-        assert!(lines < 80, "{name} has {lines} lines");
+        assert!(lines < most, "{name} has {lines} lines");
     }
 }
