@@ -154,3 +154,16 @@ fn the_lists_are_those_that_were_read() {
         assert!(kept == page, "{} is not what is printed; BLESS=1 writes it anew: {differs:#?}", path.display());
     }
 }
+
+#[test]
+fn the_readme_shows_what_the_command_prints() {
+    let readme = fs::read_to_string(Path::new(HERE).join("../README.md")).unwrap();
+    let block = readme.split("```console\n").nth(1).and_then(|rest| rest.split("```").next()).unwrap();
+    let shown: Vec<_> = block.split("$ layercage list ").skip(1).collect();
+    assert_eq!(shown.len(), 5);
+    for example in shown {
+        let (arguments, output) = example.split_once('\n').unwrap();
+        let arguments: Vec<_> = arguments.split(' ').map(|word| word.trim_matches('\'')).collect();
+        assert_eq!(listed(&arguments, &Path::new(HERE).join("..")), output, "{arguments:?}");
+    }
+}
