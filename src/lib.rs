@@ -114,7 +114,7 @@ pub mod sink {
 /// The final file system of an image, in memory: paths, metadata, origins, and the paths that upper layers hid.
 #[cfg(feature = "unpack")]
 pub mod merged {
-    pub use crate::output::{Hidden, Kind, LayerSummary, MergedTree, Merger, Node, Nodes};
+    pub use crate::output::{Hidden, Kind, LayerSummary, MergedTree, Merger, Node, Nodes, Part};
     pub use crate::words::Hiding;
 }
 

@@ -14,6 +14,7 @@ pub struct LayerContext<'a> {
     position: Option<LayerPosition>,
     expected: Expected,
     is_verified: bool,
+    is_replay: bool,
     terms: &'a Terms,
     shared_work: Option<&'a SharedWork>,
     #[cfg(feature = "image")]
@@ -27,6 +28,7 @@ impl<'a> LayerContext<'a> {
             position: None,
             expected: Expected::unchecked(),
             is_verified: false,
+            is_replay: false,
             terms,
             shared_work: None,
             #[cfg(feature = "image")]
@@ -67,6 +69,18 @@ impl<'a> LayerContext<'a> {
     /// one passes the context on, and so it need not know of this.
     pub(crate) fn shared_work(&self) -> Option<&'a SharedWork> {
         self.shared_work
+    }
+
+    /// States that the layer is a merged tree.
+    #[cfg(feature = "image")]
+    pub(crate) fn of_replay(self) -> Self {
+        Self { is_replay: true, ..self }
+    }
+
+    /// Whether the layer is a merged tree that [`Session::replay`](crate::Session::replay) gives to the sink: each path
+    /// occurs once, nothing is removed, and a hard link follows on the file.
+    pub fn is_replay(&self) -> bool {
+        self.is_replay
     }
 
     /// What identifies the layer.

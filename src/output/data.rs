@@ -85,7 +85,7 @@ impl<'a> Data<'a> {
         }
     }
 
-    fn new(source: &'a mut dyn Source, size: u64, map: Option<SparseMap>) -> Self {
+    pub(crate) fn new(source: &'a mut dyn Source, size: u64, map: Option<SparseMap>) -> Self {
         Self { source, size, map, segment: 0, offset: 0, lent: 0 }
     }
 

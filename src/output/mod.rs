@@ -1,6 +1,8 @@
 //! Level 5, outputs: changes go through a [`Sink`] to wherever they take effect.
 
 mod audit;
+#[cfg(feature = "image")]
+mod content_spool;
 mod context;
 mod data;
 mod dropped;
@@ -17,12 +19,16 @@ mod tar;
 mod tee;
 
 pub(crate) use audit::TreeModel;
+#[cfg(feature = "image")]
+pub(crate) use content_spool::ContentSpool;
 pub use context::LayerContext;
 pub use data::{Data, Piece};
 pub use filter::Filter;
-pub use merged::{Hidden, Kind, LayerSummary, MergedTree, Merger, Node, Nodes};
+pub use merged::{Hidden, Kind, LayerSummary, MergedTree, Merger, Node, Nodes, Part};
 pub use rootfs::Rootfs;
 pub use sink::{Sink, Visibility};
 pub use sink_error::SinkError;
 pub use tar::TarSink;
+#[cfg(feature = "image")]
+pub(crate) use tar::check_writable;
 pub use tee::Tee;

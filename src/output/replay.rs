@@ -10,7 +10,7 @@ use std::os::unix::fs::FileExt;
 const CHUNK: u64 = 64 << 10;
 
 /// Reads a range of a file.
-pub(super) struct FileSource<'f> {
+pub(crate) struct FileSource<'f> {
     file: &'f File,
     at: u64,
     end: u64,

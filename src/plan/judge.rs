@@ -26,6 +26,12 @@ impl<T> Judged<T> {
         self.0
     }
 
+    /// A value that policy has let pass before: a path of a merged tree, which is made of judged changes alone.
+    #[cfg(feature = "image")]
+    pub(crate) fn again(value: T) -> Self {
+        Self(value)
+    }
+
     /// Transforms a value that policy lets pass.
     pub(crate) fn map(self, change: impl FnOnce(T) -> T) -> Self {
         Self(change(self.0))

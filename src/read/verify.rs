@@ -281,6 +281,22 @@ impl Checked {
         Ok(Self { expected, proof, digest, diff_id, blob_bytes: blob.bytes, unpacked_bytes: unpacked.bytes, quirks })
     }
 
+    /// The result for a layer of which nothing was expected and no byte was read: a merged tree that is replayed. There is
+    /// no proof in it.
+    #[cfg(feature = "image")]
+    pub(crate) fn of_nothing() -> Self {
+        let expected = Expected::unchecked();
+        Self {
+            expected,
+            proof: None,
+            digest: None,
+            diff_id: None,
+            blob_bytes: 0,
+            unpacked_bytes: 0,
+            quirks: Vec::new(),
+        }
+    }
+
     /// Whether this is the result of a layer of which this was expected.
     #[cfg(feature = "unpack")]
     pub(crate) fn is_of(&self, expected: &Expected) -> bool {

@@ -5,10 +5,11 @@ use super::session::Session;
 use crate::output::{Data, Hidden, LayerContext, MergedTree, Node, Sink, SinkError, Visibility};
 use crate::plan::{Judged, Reporter};
 use crate::read::Checked;
-use crate::words::{Change, ChangeKind, Effect, Error, Misuse};
+use crate::words::{Change, ChangeKind, DeferredWork, Effect, Error, Misuse, SharedWork};
 use std::collections::{BTreeMap, HashSet};
 use std::io::Read;
 use std::iter::Peekable;
+use std::sync::Arc;
 use std::vec::IntoIter;
 
 impl Session<'_> {
@@ -44,7 +45,7 @@ impl Session<'_> {
         choose: impl FnMut(Node<'t>) -> bool,
         read: impl FnMut(Node<'t>, &mut dyn Read) -> Result<(), SinkError>,
     ) -> Result<(), Error> {
-        self.read_entries(files(tree, choose), open, read)
+        self.read_entries(files(tree, choose), open, None, plain(read))
     }
 
     /// Reads the content of chosen files that are hidden, as [`Session::read_files_from`] does for the files of the tree.
@@ -59,19 +60,22 @@ impl Session<'_> {
         choose: impl FnMut(Hidden<'t>) -> bool,
         read: impl FnMut(Hidden<'t>, &mut dyn Read) -> Result<(), SinkError>,
     ) -> Result<(), Error> {
-        self.read_entries(hidden_files(tree, choose), open, read)
+        self.read_entries(hidden_files(tree, choose), open, None, plain(read))
     }
 
+    /// Gives the content of entries to `read`, in the order of layers and entries. Threads that wait may do the shared work.
     pub(super) fn read_entries<T, R: Read + Send>(
         &mut self,
         wanted: Wanted<T>,
         mut open: impl FnMut(usize) -> Result<Layer<R>, Error>,
-        mut read: impl FnMut(T, &mut dyn Read) -> Result<(), SinkError>,
+        work: Option<&Arc<SharedWork>>,
+        mut read: impl FnMut(T, &Change, Data<'_>) -> Result<(), SinkError>,
     ) -> Result<(), Error> {
         self.with_own_report(|session| {
             for (number, mut wanted) in wanted {
                 wanted.sort_unstable_by_key(|wanted| wanted.entry);
-                let mut contents = Contents { wanted: wanted.into_iter().peekable(), read: &mut read, has_read: false };
+                let wanted = wanted.into_iter().peekable();
+                let mut contents = Contents { wanted, work, read: &mut read, has_read: false };
                 session.apply(open(number)?, &mut contents)?;
             }
             Ok(())
@@ -113,31 +117,37 @@ pub(super) struct WantedEntry<T> {
     of: T,
 }
 
-fn add<T>(wanted: &mut Wanted<T>, (layer, entry): (usize, Option<u64>), size: u64, of: T) {
+pub(super) fn add<T>(wanted: &mut Wanted<T>, (layer, entry): (usize, Option<u64>), size: u64, of: T) {
     if let Some(entry) = entry {
         wanted.entry(layer).or_default().push(WantedEntry { entry, size, of });
     }
 }
 
+/// Reads content without its change.
+pub(super) fn plain<T>(
+    mut read: impl FnMut(T, &mut dyn Read) -> Result<(), SinkError>,
+) -> impl FnMut(T, &Change, Data<'_>) -> Result<(), SinkError> {
+    move |of, _, mut data| read(of, &mut data)
+}
+
 /// Gives the content of the wanted entries of a layer to `read`.
 struct Contents<'r, T, F> {
     wanted: Peekable<IntoIter<WantedEntry<T>>>,
+    work: Option<&'r Arc<SharedWork>>,
     read: &'r mut F,
     /// Whether `read` was called.
     has_read: bool,
 }
 
-impl<T, F: FnMut(T, &mut dyn Read) -> Result<(), SinkError>> Sink for Contents<'_, T, F> {
-    fn begin_layer(&mut self, _: &LayerContext<'_>) -> Result<(), SinkError> {
+impl<T, F: FnMut(T, &Change, Data<'_>) -> Result<(), SinkError>> Sink for Contents<'_, T, F> {
+    fn begin_layer(&mut self, layer: &LayerContext<'_>) -> Result<(), SinkError> {
+        if let (Some(shared), Some(work)) = (layer.shared_work(), self.work) {
+            shared.add(Arc::clone(work) as Arc<dyn DeferredWork>);
+        }
         Ok(())
     }
 
-    fn change(
-        &mut self,
-        change: Judged<Change>,
-        mut data: Data<'_>,
-        reporter: &mut Reporter<'_>,
-    ) -> Result<(), SinkError> {
+    fn change(&mut self, change: Judged<Change>, data: Data<'_>, reporter: &mut Reporter<'_>) -> Result<(), SinkError> {
         let entry = reporter.position().entry;
         let Some(wanted) = self.wanted.next_if(|wanted| Some(wanted.entry) == entry) else { return Ok(()) };
         let size = match change.get().kind {
@@ -149,7 +159,7 @@ impl<T, F: FnMut(T, &mut dyn Read) -> Result<(), SinkError>> Sink for Contents<'
             return Err(Misuse::OtherImage.into());
         }
         self.has_read = true;
-        (self.read)(wanted.of, &mut data)
+        (self.read)(wanted.of, change.get(), data)
     }
 
     fn end_layer(&mut self, _: &Checked) -> Result<(), SinkError> {

@@ -1,6 +1,6 @@
 //! The content of chosen files of the merged tree of an image on disk.
 
-use super::contents::{files, hidden_files};
+use super::contents::{files, hidden_files, plain};
 use super::layer::Layer;
 use super::session::Session;
 use super::unpacker::Unpacker;
@@ -24,7 +24,7 @@ impl Session<'_> {
         read: impl FnMut(Node<'t>, &mut dyn Read) -> Result<(), SinkError>,
     ) -> Result<(), Error> {
         check_image(tree, image)?;
-        self.read_entries(files(tree, choose), |number| open_layer(image, number), read)
+        self.read_entries(files(tree, choose), |number| open_layer(image, number), None, plain(read))
     }
 
     /// Reads the content of chosen files that are hidden: see [`MergedTree::read_hidden`]. The session's policy decides
@@ -41,7 +41,7 @@ impl Session<'_> {
         read: impl FnMut(Hidden<'t>, &mut dyn Read) -> Result<(), SinkError>,
     ) -> Result<(), Error> {
         check_image(tree, image)?;
-        self.read_entries(hidden_files(tree, choose), |number| open_layer(image, number), read)
+        self.read_entries(hidden_files(tree, choose), |number| open_layer(image, number), None, plain(read))
     }
 }
 
@@ -115,7 +115,7 @@ fn anything() -> Policy {
 }
 
 /// Checks that the image has the layers that the tree was made of.
-fn check_image(tree: &MergedTree, image: &Selected) -> Result<(), Misuse> {
+pub(super) fn check_image(tree: &MergedTree, image: &Selected) -> Result<(), Misuse> {
     let (merged, layers) = (tree.diff_ids(), image.layers());
     let is_same =
         |(merged, layer): (Option<_>, &LayerDescriptor)| merged.is_none_or(|merged| merged == *layer.diff_id());
@@ -124,7 +124,7 @@ fn check_image(tree: &MergedTree, image: &Selected) -> Result<(), Misuse> {
 }
 
 /// Opens the layer of an image that has this number.
-fn open_layer(image: &Selected, number: usize) -> Result<Layer<BlobReader>, Error> {
+pub(super) fn open_layer(image: &Selected, number: usize) -> Result<Layer<BlobReader>, Error> {
     let layer = number.checked_sub(1).and_then(|index| image.layers().get(index)).ok_or(Misuse::OtherImage)?;
     Ok(Layer::described(image.open_layer(layer)?, layer))
 }

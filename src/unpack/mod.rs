@@ -16,6 +16,8 @@ mod merge;
 mod numbered;
 mod pipeline;
 mod progress;
+#[cfg(feature = "image")]
+mod replay;
 mod run;
 mod session;
 mod spool;

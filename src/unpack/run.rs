@@ -170,7 +170,7 @@ impl Run<'_, '_> {
     }
 }
 
-fn with_effect(error: Error, effect: Effect) -> Error {
+pub(super) fn with_effect(error: Error, effect: Effect) -> Error {
     match effect {
         Effect::None => error,
         Effect::Partial => error.in_part(),

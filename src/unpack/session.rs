@@ -240,7 +240,7 @@ impl<'p> Session<'p> {
 }
 
 /// Replaces the mismatch of a layer that is read a second time. It matched the first time, so it was changed since.
-fn changed(error: Error) -> Error {
+pub(super) fn changed(error: Error) -> Error {
     match error.violation() {
         Some(Violation::DigestMismatch { .. } | Violation::DiffIdMismatch { .. } | Violation::SizeMismatch { .. }) => {
             let why = io::Error::other("the layer was changed after it was verified");

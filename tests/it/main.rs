@@ -25,6 +25,8 @@ mod damage;
 mod docs;
 #[cfg(all(feature = "image", feature = "gzip", feature = "zstd"))]
 mod documents;
+#[cfg(all(feature = "image", feature = "gzip", feature = "zstd"))]
+mod exported;
 mod failures;
 mod filtered;
 #[cfg(all(feature = "image", feature = "gzip", feature = "zstd"))]

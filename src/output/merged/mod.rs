@@ -4,11 +4,13 @@ mod hidden;
 mod layers;
 mod merger;
 mod node;
+mod part;
 mod summary;
 mod tree;
 
 pub use hidden::Hidden;
 pub use merger::Merger;
 pub use node::{Kind, Node};
+pub use part::Part;
 pub use summary::LayerSummary;
 pub use tree::{MergedTree, Nodes};

@@ -51,7 +51,7 @@ impl MergedTree {
     /// If a file has hard links, the path of the entry with its content comes first, and the other paths follow. So one
     /// pass over the layers gives the content of files in this order.
     pub fn iter_by_layer(&self) -> impl Iterator<Item = Node<'_>> {
-        self.model.in_order_of_layers().into_iter().map(|name| self.node(name))
+        self.model.in_order_of_layers(|_| true).into_iter().map(|name| self.node(name))
     }
 
     /// Finds a path as a process in a container would. Symbolic links are followed, the last component included, inside of
@@ -95,7 +95,11 @@ impl MergedTree {
         &self.limits
     }
 
-    fn node(&self, name: u32) -> Node<'_> {
+    pub(super) fn model(&self) -> &Model {
+        &self.model
+    }
+
+    pub(super) fn node(&self, name: u32) -> Node<'_> {
         Node { model: &self.model, name }
     }
 

@@ -13,3 +13,5 @@ mod tests;
 mod writer;
 
 pub use sink::TarSink;
+#[cfg(feature = "image")]
+pub(crate) use sink::check_writable;

@@ -1,5 +1,7 @@
 //! A layer as a canonical archive: the sink behind `layercage filter`.
 
+#[cfg(feature = "image")]
+use super::member::Member;
 use super::writer::TarWriter;
 use crate::output::TreeModel;
 use crate::output::context::LayerContext;
@@ -67,7 +69,7 @@ use std::io::Write;
 /// ```
 pub struct TarSink<W> {
     writer: TarWriter<W>,
-    /// What the layer has brought so far.
+    /// What the layer has brought so far. A merged tree that is replayed needs none.
     tree: Option<TreeModel>,
     /// What was skipped, by the names of the entries. The tree does not know what is below directories of lower layers.
     skipped: Skipped,
@@ -85,6 +87,16 @@ enum State {
     InLayer,
     Complete,
     Failed,
+}
+
+/// Checks that an entry can mean a change to all readers.
+///
+/// # Errors
+///
+/// [`Violation::Unwritable`].
+#[cfg(feature = "image")]
+pub(crate) fn check_writable(change: &Change) -> Result<(), Violation> {
+    Member::of(change)?.head(false).map(drop)
 }
 
 impl<W: Write> TarSink<W> {
@@ -188,9 +200,11 @@ impl<W: Write> Sink for TarSink<W> {
         }
         self.limits.clone_from(&terms.limits);
         self.implied.clone_from(&terms.implied);
-        let mut tree = TreeModel::over(Lower::Unknown, &terms.limits);
-        tree.begin_layer()?;
-        self.tree = Some(tree);
+        if !layer.is_replay() {
+            let mut tree = TreeModel::over(Lower::Unknown, &terms.limits);
+            tree.begin_layer()?;
+            self.tree = Some(tree);
+        }
         self.state = State::InLayer;
         Ok(())
     }
@@ -198,9 +212,13 @@ impl<W: Write> Sink for TarSink<W> {
     fn change(&mut self, change: Judged<Change>, data: Data<'_>, reporter: &mut Reporter<'_>) -> Result<(), SinkError> {
         self.take_in_layer("change")?;
         data.check_whole(change.get())?;
-        let Some(tree) = &mut self.tree else { return Err(Misuse::Poisoned.into()) };
-        let outcome = tree.change(change.clone(), reporter)?;
-        let outcome = self.resolve(change.get(), outcome, reporter)?;
+        let outcome = match &mut self.tree {
+            Some(tree) => {
+                let outcome = tree.change(change.clone(), reporter)?;
+                self.resolve(change.get(), outcome, reporter)?
+            }
+            None => Outcome::AsStated,
+        };
         self.write(change.get(), outcome, data)?;
         self.state = State::InLayer;
         Ok(())

@@ -175,14 +175,14 @@ impl Model {
         way.last().map(|directory| directory.name)
     }
 
-    /// All names by the position of their entries, but a directory before what lies in it. The first name of a file is where
-    /// the entry of its content is.
-    pub(crate) fn in_order_of_layers(&self) -> Vec<u32> {
+    /// Those of all names that are kept, by the position of their entries, but a directory before what lies in it. The first
+    /// kept name of a file is where the entry of its content is.
+    pub(crate) fn in_order_of_layers(&self, keeps: impl Fn(u32) -> bool) -> Vec<u32> {
         let mut positions = Vec::new();
         for inode in 0..self.names.inodes() {
             let Some(data) = self.names.inode(inode) else { continue };
             let mut position = Some((data.layer, data.entry));
-            for name in self.names.names_of(inode) {
+            for name in self.names.names_of(inode).filter(|&name| keeps(name)) {
                 let Origin { layer, entry, .. } = self.origin(name);
                 let (layer, entry) = position.take().unwrap_or((layer, entry));
                 positions.push((layer, entry, name));
@@ -203,5 +203,10 @@ impl Model {
             order.extend(way.drain(..).rev());
         }
         order
+    }
+
+    /// The name of the directory that a name is in; that of the root is the root.
+    pub(crate) fn name_above(&self, name: u32) -> u32 {
+        self.names.name_above(name).unwrap_or(ROOT)
     }
 }

@@ -86,6 +86,7 @@ fn every_public_type_may_go_to_another_thread() {
         merged::Merger,
         merged::Node<'static>,
         merged::Nodes<'static>,
+        merged::Part<'static>,
         policy::BadIdMap,
         policy::Devices,
         policy::Durability,

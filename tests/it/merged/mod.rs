@@ -6,9 +6,9 @@ mod files;
 mod layers;
 mod lookup;
 mod origin;
-mod random;
+pub(crate) mod random;
 #[cfg(all(feature = "image", feature = "gzip", feature = "zstd"))]
-mod world;
+pub(crate) mod world;
 
 use crate::support::layer::LayerBuilder;
 use crate::support::open;
@@ -29,7 +29,7 @@ fn is_of_the_system(rule: QuirkRule) -> bool {
 }
 
 /// A policy under which the machine decides nothing.
-fn anywhere(policy: Policy) -> Policy {
+pub(crate) fn anywhere(policy: Policy) -> Policy {
     QuirkRule::ALL.iter().copied().filter(|rule| is_of_the_system(*rule)).fold(policy, Policy::allow)
 }
 

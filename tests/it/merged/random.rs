@@ -7,8 +7,9 @@ use layercage::rules::{Limit, QuirkRule};
 use layercage::{Limits, Policy};
 use proptest::prelude::*;
 
+/// What an entry says.
 #[derive(Debug, Clone)]
-enum Said {
+pub(crate) enum Said {
     Dir(String, u8),
     File(String, u8),
     Symlink(String, String),
@@ -77,7 +78,7 @@ fn said() -> impl Strategy<Value = Said> {
     ]
 }
 
-fn archive(layer: &[Said]) -> LayerBuilder {
+pub(crate) fn archive(layer: &[Said]) -> LayerBuilder {
     layer.iter().fold(LayerBuilder::new(), |archive, said| match said {
         Said::Dir(name, number) => with_attributes(*number, |with| archive.dir_with(name, with)),
         Said::File(name, number) => {
@@ -106,9 +107,9 @@ fn policies() -> impl Strategy<Value = Policy> {
     prop::sample::select(vec![compatible, made.clone(), made, callers, recorded, strict, Policy::default()])
 }
 
-type Layers = Vec<Vec<Said>>;
+pub(crate) type Layers = Vec<Vec<Said>>;
 
-fn layers(most: usize) -> impl Strategy<Value = Layers> {
+pub(crate) fn layers(most: usize) -> impl Strategy<Value = Layers> {
     prop::collection::vec(prop::collection::vec(said(), 1..most), 1..5)
 }
 

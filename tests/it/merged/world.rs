@@ -13,12 +13,12 @@ fn images() -> std::path::PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/images")
 }
 
-pub(super) fn selected() -> Selected {
+pub(crate) fn selected() -> Selected {
     let image = Image::open(&open(&images().join("world"))).unwrap();
     image.select(&Selector::host().with_reference("latest")).unwrap()
 }
 
-pub(super) fn listed() -> Listing {
+pub(crate) fn listed() -> Listing {
     tree::parse(&fs::read_to_string(images().join("world.list")).unwrap())
 }
 

@@ -1,0 +1,103 @@
+//! What an export leaves when it fails.
+
+use super::{image, of_bytes, permissive};
+use crate::support::layer::{Attributes, LayerBuilder};
+use crate::support::layout::{self, Stored};
+use crate::support::open;
+use layercage::error::{Blame, Effect, ErrorKind, Misuse};
+use layercage::{Image, Selector, Unpacker};
+use std::fs;
+use std::io::{self, Write};
+
+#[test]
+fn a_path_that_readers_would_differ_about_is_refused_before_the_first_byte() {
+    let fine = || LayerBuilder::new().file("fine", b"1");
+    for (layer, path) in [
+        (fine().file_with("x", b"", &Attributes { xattrs: vec![("user.%3D", b"1")], ..Attributes::default() }), "x"),
+        (fine().record("mtime", b"-1.5").file("y", b""), "y"),
+    ] {
+        let (_place, selected) = image(&[layer]);
+        let mut tar = Vec::new();
+        let error = selected.export_tar(&mut tar, &permissive()).unwrap_err();
+        assert_eq!(error.rule_id(), Some("unwritable"), "{error}");
+        assert_eq!(error.position().path.as_ref().unwrap().unquoted(), path);
+        assert_eq!((error.position().layer.unwrap().number, error.effect()), (1, Effect::None));
+        assert!(tar.is_empty(), "{path}");
+    }
+}
+
+#[test]
+fn a_refused_layer_is_refused_before_the_first_byte() {
+    let (_place, selected) =
+        image(&[LayerBuilder::new().file("a", b"1"), LayerBuilder::new().file("b", b"2").file("../c", b"3")]);
+    let mut tar = Vec::new();
+    let error = selected.export_tar(&mut tar, &permissive()).unwrap_err();
+    assert_eq!((error.rule_id(), error.position().entry), (Some("name-climbs"), Some(2)));
+    assert!(tar.is_empty());
+}
+
+#[test]
+fn a_layer_that_changes_after_it_was_merged_ends_the_archive_in_the_middle() {
+    let place = tempfile::tempdir().unwrap();
+    let layers = [LayerBuilder::new().file("a", b"first"), LayerBuilder::new().file("b", b"honest").file("c", b"c")];
+    let layers = layers.map(|layer| (layer.build(), Stored::Plain));
+    let names = layout::write(place.path(), &layers);
+    let selected = Image::open(&open(place.path())).unwrap().select(&Selector::host()).unwrap();
+    let mut session = Unpacker::new(permissive()).session();
+    let tree = session.merge(&selected).unwrap();
+    let blob = place.path().join(&names[1]);
+    let mut bytes = fs::read(&blob).unwrap();
+    let at = bytes.windows(6).position(|window| window == b"honest").unwrap();
+    bytes[at..at + 6].copy_from_slice(b"forged");
+    fs::write(&blob, bytes).unwrap();
+    let mut tar = Vec::new();
+    let error = session.export_tar(&tree.whole(), &selected, &mut tar).unwrap_err();
+    assert_eq!((error.blame(), error.effect()), (Blame::System, Effect::Partial), "{error:#}");
+    assert!(format!("{error:#}").contains("changed after it was verified"), "{error:#}");
+    assert_eq!(error.position().layer.unwrap().number, 2);
+    assert!(tar.len() % 512 != 0, "every reader sees that it is truncated");
+    let tree_only = tree.whole();
+    let parent = tempfile::tempdir().unwrap();
+    let error = session.unpack_part(&tree_only, &selected, &open(parent.path()), "rootfs").unwrap_err();
+    assert_eq!((error.blame(), error.effect()), (Blame::System, Effect::None), "{error:#}");
+    assert_eq!(fs::read_dir(parent.path()).unwrap().count(), 0);
+}
+
+#[test]
+fn another_image_than_the_merged_one_is_wrong_usage() {
+    let (_place, one) = image(&[LayerBuilder::new().file("a", b"1")]);
+    let (_other_place, other) = of_bytes(&[LayerBuilder::new().file("a", b"2").build()]);
+    let mut session = Unpacker::new(permissive()).session();
+    let tree = session.merge(&one).unwrap();
+    let mut tar = Vec::new();
+    let error = session.export_tar(&tree.whole(), &other, &mut tar).unwrap_err();
+    assert_eq!(error.misuse(), Some(&Misuse::OtherImage));
+    assert!(tar.is_empty());
+}
+
+/// Takes so many bytes.
+struct Full(usize);
+
+impl Write for Full {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match self.0.checked_sub(bytes.len()) {
+            Some(left) => {
+                self.0 = left;
+                Ok(bytes.len())
+            }
+            None => Err(io::ErrorKind::StorageFull.into()),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[test]
+fn a_writer_that_fails_ends_the_export_with_its_own_error() {
+    let (_place, selected) = image(&[LayerBuilder::new().file("a", &vec![b'x'; 400_000])]);
+    let error = selected.export_tar(Full(200_000), &permissive()).unwrap_err();
+    let ErrorKind::Sink(source) = error.kind() else { panic!("{error:#}") };
+    assert_eq!(source.downcast_ref::<io::Error>().unwrap().kind(), io::ErrorKind::StorageFull);
+}
