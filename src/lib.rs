@@ -109,6 +109,7 @@ pub mod tar {
 pub mod sink {
     pub use crate::output::{Data, Filter, LayerContext, Piece, Rootfs, Sink, SinkError, TarSink, Tee, Visibility};
     pub use crate::plan::{Judged, Reporter};
+    pub use crate::unpack::StagedFile;
 }
 
 /// The final file system of an image, in memory: paths, metadata, origins, and the paths that upper layers hid.

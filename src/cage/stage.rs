@@ -16,7 +16,7 @@ use rustix::io::Errno;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::Duration;
 
-const STAGE: Purpose = Purpose(words::STAGE);
+pub(super) const STAGE: Purpose = Purpose(words::STAGE);
 
 /// The number of descriptors that a stage reserves for its removal. When no others are left, removal needs at most five
 /// at a time: one for each of three levels of directories, and two for a directory whose mode denies us access
@@ -27,7 +27,7 @@ const RESERVE: usize = 4;
 const PAUSES: [u64; 10] = [1, 2, 4, 8, 16, 32, 64, 128, 256, 512];
 
 /// The tree's name in the staging directory.
-const TREE: &[u8] = b"rootfs";
+pub(super) const TREE: &[u8] = b"rootfs";
 
 /// The name of the root filesystem in a bundle.
 const ROOTFS: &[u8] = b"rootfs";
@@ -209,7 +209,7 @@ fn make_tree(claim: &Claim, caller: Caller, contents: Contents<'_>) -> Result<(O
 /// Removes the tree through the handle of the staging directory, and then that directory by its name. Anything that
 /// others moved to its name or put into it stays. It is certain that we created the tree. It is not certain that we
 /// created the directory ([`Claim::make`]).
-fn remove(parent: BorrowedFd<'_>, claim: &Claim) -> Result<(), Error> {
+pub(super) fn remove(parent: BorrowedFd<'_>, claim: &Claim) -> Result<(), Error> {
     let stage = claim.directory.as_fd();
     let (mount, caller) = (sys::status(stage).at(&claim.name)?.mount, Caller::current());
     let mut remover = Remover { mount, caller, names: &mut TemporaryNames::new() };

@@ -20,6 +20,7 @@ const NEW_FILE: OFlags =
 
 /// The mode of files and FIFOs until their owner is final.
 const PRIVATE_FILE: Mode = Mode::RUSR.union(Mode::WUSR);
+const PUBLIC_FILE: Mode = PRIVATE_FILE.union(Mode::RGRP).union(Mode::WGRP).union(Mode::ROTH).union(Mode::WOTH);
 const PRIVATE_DIRECTORY: Mode = Mode::RWXU;
 
 const FIXED: fs::StatxAttributes = fs::StatxAttributes::IMMUTABLE.union(fs::StatxAttributes::APPEND);
@@ -101,6 +102,11 @@ pub(super) fn most_open_files() -> Option<u64> {
 
 pub(super) fn create_file(at: BorrowedFd<'_>, name: &[u8]) -> Result<OwnedFd, Failed> {
     call("openat", || fs::openat(at, name, NEW_FILE, PRIVATE_FILE))
+}
+
+/// A file that other users may read, as far as the process's umask lets them.
+pub(super) fn create_public_file(at: BorrowedFd<'_>, name: &[u8]) -> Result<OwnedFd, Failed> {
+    call("openat", || fs::openat(at, name, NEW_FILE, PUBLIC_FILE))
 }
 
 /// Opens a file for reading. If another process has replaced it by a FIFO, the call does not block.

@@ -22,6 +22,7 @@ mod run;
 mod session;
 mod spool;
 mod stage;
+mod staged_file;
 mod unpacker;
 
 pub use audit::{Audit, Observer};
@@ -30,4 +31,5 @@ pub use progress::{Advance, Progress, Step};
 pub use run::Applied;
 pub use session::Session;
 pub use stage::Staged;
+pub use staged_file::StagedFile;
 pub use unpacker::Unpacker;

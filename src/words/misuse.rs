@@ -14,6 +14,12 @@ pub enum Misuse {
         /// What is there.
         occupant: Occupant,
     },
+    /// The target of an output file already exists, and is not a regular file.
+    #[error("{name} exists already, and is not a regular file")]
+    NotRegularFile {
+        /// Its name.
+        name: Escaped,
+    },
     /// A name is not a single path component.
     #[error("{name} is not a plain file name")]
     NotAComponent {
@@ -153,6 +159,9 @@ impl Misuse {
     pub(super) fn advice(&self) -> Option<&'static str> {
         match self {
             Self::TargetExists { occupant, .. } => Some(occupant.advice()),
+            Self::NotRegularFile { .. } => {
+                Some("choose another name; of a symbolic link, give the name of the file that it leads to")
+            }
             Self::Poisoned => {
                 Some("drop it and begin again: with a new staged tree and its first layer, or with a new reader")
             }

@@ -1,6 +1,7 @@
 //! All or nothing: nothing is visible before everything is proven.
 
 mod failed;
+mod file;
 #[cfg(all(feature = "image", feature = "gzip", feature = "zstd"))]
 mod paths;
 mod replaced;

@@ -125,6 +125,7 @@ fn every_public_type_may_go_to_another_thread() {
         sink::LayerContext<'static>,
         sink::Piece<'static>,
         sink::SinkError,
+        sink::StagedFile,
         sink::TarSink<std::fs::File>,
         sink::Tee<Rootfs, Rootfs>,
         sink::Visibility,
