@@ -1,7 +1,7 @@
 //! The arguments of the command.
 
 use crate::judging::{Judging, limits, parse_limit, words};
-use crate::only::{self, Pattern};
+use crate::only::{self, Only, Pattern};
 use crate::selection::Selection;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand};
@@ -43,6 +43,14 @@ pub(crate) enum Command {
     /// etc/group. Volumes are not mounted. Only you may enter BUNDLE, so that other users cannot run setuid programs of
     /// the image. Without root, the bundle is for a rootless container, and its only user is root.
     Bundle(Bundle),
+    /// Write the final file system of an image as one tar archive, which all tar readers extract alike.
+    ///
+    /// The same image and options give the same bytes. The archive has whiteouts, layers and owner names no more; hard links
+    /// and holes are kept. Entries come by layer, then by position in it, and directories before their children.
+    ///
+    /// Every layer is verified before the first byte is written. FILE is written under a temporary name, and takes its name
+    /// when it is complete. A regular file of that name is replaced then. A pipe that was closed early is an error.
+    Export(Export),
     /// Apply one layer to an existing directory.
     Apply(Apply),
     /// Read a layer from standard input, and write the layer that the policy allows to standard output.
@@ -86,10 +94,32 @@ pub(crate) enum Command {
 #[derive(Debug, Args)]
 pub(crate) struct Unpack {
     #[command(flatten)]
+    pub(crate) only: Only,
+    #[command(flatten)]
     pub(crate) source: Source,
     /// The directory to create. An empty directory of that name is replaced.
     #[arg(value_name = "ROOTFS")]
     pub(crate) rootfs: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Export {
+    #[command(flatten)]
+    pub(crate) only: Only,
+    /// Order the entries by path. The content of all files is kept in a temporary file meanwhile.
+    #[arg(long)]
+    pub(crate) sort: bool,
+    #[command(flatten)]
+    pub(crate) source: Source,
+    /// The file to create or replace; `-` writes to standard output. A pipe or a device is written to directly.
+    #[arg(value_name = "FILE", default_value = "-")]
+    pub(crate) file: PathBuf,
+}
+
+impl Export {
+    pub(crate) fn is_to_standard_output(&self) -> bool {
+        self.file.as_os_str() == "-"
+    }
 }
 
 #[derive(Debug, Args)]
@@ -107,7 +137,7 @@ pub(crate) struct Bundle {
     pub(crate) command: Vec<String>,
 }
 
-/// The image to unpack, and how.
+/// The image to unpack or export, and how.
 #[derive(Debug, Args)]
 pub(crate) struct Source {
     #[command(flatten)]
@@ -348,8 +378,8 @@ impl Threads {
 pub(crate) struct Working {
     #[command(flatten)]
     threads: Threads,
-    /// Synchronize the file system before ROOTFS is renamed into place and its parent directory afterwards, or after LAYER
-    /// is applied.
+    /// Synchronize ROOTFS or FILE to the disk before it is renamed into place and its parent directory afterwards, or DIR
+    /// after LAYER is applied.
     #[arg(long)]
     sync: bool,
 }

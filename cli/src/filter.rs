@@ -5,7 +5,7 @@ use crate::progress::Watcher;
 use crate::report::{self, Done};
 use crate::sandbox::SandboxChoice;
 use crate::signals::{Ignored, Signals};
-use crate::tell::{self, Failure, Left};
+use crate::tell::{Failure, Left};
 use layercage::blob::LayerStream;
 use layercage::error::ErrorKind;
 use layercage::image::Scratch;
@@ -67,10 +67,7 @@ pub(crate) fn run(
     let left = || if filter.unchanged { Left::Unwritten } else { Left::Truncated };
     let report = applied.map_err(|error| ended(error, left(), &signals))?.into_report();
     let done = Done { report, sandboxed, image: None };
-    match json {
-        true => tell::say(&report::object(&done)),
-        false => tell::notes(&done.report),
-    }
+    report::say(&done, json);
     Ok(())
 }
 

@@ -1,13 +1,15 @@
 //! Patterns for paths of an image: `--only`.
 
-#![cfg_attr(not(test), expect(dead_code, reason = "the commands that take it follow"))]
-
 use clap::Args;
 use clap::builder::{OsStringValueParser, TypedValueParser};
 use globset::{GlobBuilder, GlobMatcher};
+use layercage::MergedTree;
+use layercage::error::Escaped;
+use layercage::merged::Part;
 use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::Path;
 
 /// The option that keeps a part of an image.
 #[derive(Debug, Args)]
@@ -26,18 +28,31 @@ pub(crate) struct Only {
 }
 
 impl Only {
-    /// Whether a path of the image is kept, without its leading `/`. Everything is kept if there is no pattern.
-    pub(crate) fn keeps(&self, path: &[u8]) -> bool {
-        self.only.is_empty() || self.only.iter().any(|pattern| pattern.keeps(path))
-    }
-
     /// Whether everything is kept, because there is no pattern.
     pub(crate) fn is_everything(&self) -> bool {
         self.only.is_empty()
     }
 
-    pub(crate) fn patterns(&self) -> &[Pattern] {
-        &self.only
+    /// The part of a tree that is kept.
+    ///
+    /// # Errors
+    ///
+    /// A pattern that matches nothing: with a misspelled path, the part would be empty.
+    pub(crate) fn part<'t>(&self, tree: &'t MergedTree) -> Result<Part<'t>, String> {
+        if self.is_everything() {
+            return Ok(tree.whole());
+        }
+        let mut has_match = vec![false; self.only.len()];
+        let part = tree.part(|node| {
+            let path = node.path();
+            let matches = self.only.iter().zip(&mut has_match).filter(|(pattern, _)| pattern.keeps(path.as_bytes()));
+            // Each of them has a match, not only the first.
+            matches.map(|(_, has_match)| *has_match = true).count() > 0
+        });
+        match self.only.iter().zip(has_match).find(|(_, has_match)| !has_match) {
+            Some((pattern, _)) => Err(pattern.unmatched(tree)),
+            None => Ok(part),
+        }
     }
 }
 
@@ -104,9 +119,15 @@ impl Pattern {
         }
     }
 
-    /// What the user typed.
-    pub(crate) fn stated(&self) -> &OsStr {
-        &self.stated
+    /// Says that the pattern matches nothing in a tree.
+    fn unmatched(&self, tree: &MergedTree) -> String {
+        let message =
+            format!("`--only {}` matches no path of the image", Escaped::whole(self.stated.as_bytes()).unquoted());
+        let Kind::Path(path) = &self.kind else { return message };
+        match tree.get_nofollow(Path::new(OsStr::from_bytes(path))) {
+            Some(node) => format!("{message}: behind a symbolic link, it is {}", node.path()),
+            None => message,
+        }
     }
 }
 
@@ -183,13 +204,13 @@ mod tests {
     #[test]
     fn a_path_keeps_what_is_below_it_and_a_glob_what_is_below_its_matches() {
         for (pattern, kept, dropped) in CASES {
-            let only = Only { only: vec![parse(pattern).unwrap()] };
+            let parsed = parse(pattern).unwrap();
             let pattern = String::from_utf8_lossy(pattern);
             for path in *kept {
-                assert!(only.keeps(path), "{pattern} keeps {}", String::from_utf8_lossy(path));
+                assert!(parsed.keeps(path), "{pattern} keeps {}", String::from_utf8_lossy(path));
             }
             for path in *dropped {
-                assert!(!only.keeps(path), "{pattern} drops {}", String::from_utf8_lossy(path));
+                assert!(!parsed.keeps(path), "{pattern} drops {}", String::from_utf8_lossy(path));
             }
         }
     }
@@ -201,15 +222,6 @@ mod tests {
             assert!(pattern.matches(b"etc") && !pattern.matches(b"etc/passwd") && !pattern.matches(b""));
         }
         assert!(parse(b"/").unwrap().matches(b""));
-    }
-
-    #[test]
-    fn patterns_add_up_and_no_pattern_keeps_everything() {
-        let only = Only { only: vec![parse(b"etc").unwrap(), parse(b"*.so").unwrap()] };
-        assert!(only.keeps(b"etc/x") && only.keeps(b"a.so") && !only.keeps(b"usr") && !only.is_everything());
-        assert_eq!(only.patterns().iter().map(Pattern::stated).collect::<Vec<_>>(), ["etc", "*.so"]);
-        let none = Only { only: Vec::new() };
-        assert!(none.keeps(b"") && none.keeps(b"a/b") && none.is_everything());
     }
 
     #[test]

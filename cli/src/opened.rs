@@ -3,7 +3,7 @@
 #![expect(clippy::disallowed_methods, reason = "the user who types a path has the authority over it")]
 
 use crate::elsewhere;
-use crate::tell::{self, Failure};
+use crate::tell::{self, Failure, shown};
 use cap_std::ambient_authority;
 use cap_std::fs::Dir;
 use layercage::error::Escaped;
@@ -13,6 +13,7 @@ use std::fs::File;
 use std::io::{self, Seek};
 use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::FileTypeExt;
 use std::path::Path;
 
 /// An image or a layer that the user named.
@@ -154,6 +155,50 @@ fn split_at(bytes: &[u8], at: usize) -> Option<(&[u8], &[u8])> {
 /// Opens a directory that the user named.
 pub(crate) fn open_directory(path: &Path) -> Result<Dir, Failure> {
     Dir::open_ambient_dir(path, ambient_authority()).map_err(|error| Failure::open(path, error))
+}
+
+/// The parent directory of what will be made, and its name there.
+pub(crate) fn split(target: &Path) -> Result<(&Path, &OsStr), Failure> {
+    match (target.parent(), target.file_name()) {
+        (_, Some(_)) if is_reserved(target) => Err(Failure::reserved(target)),
+        (Some(parent), Some(name)) if parent.as_os_str().is_empty() => Ok((Path::new("."), name)),
+        (Some(parent), Some(name)) => Ok((parent, name)),
+        _ => Err(Failure::usage(format!(
+            "{} names nothing that could be made or replaced; give its name in the directory above it",
+            shown(target)
+        ))),
+    }
+}
+
+/// Where an output file goes.
+pub(crate) enum Destination<'p> {
+    /// What cannot be replaced, and is written to: a pipe or a device.
+    Stream(File),
+    /// A name in a directory.
+    Beside { parent: Dir, name: &'p OsStr },
+}
+
+impl<'p> Destination<'p> {
+    /// Finds out what kind of output this is. `-` is standard output.
+    pub(crate) fn find(path: &'p Path) -> Result<Self, Failure> {
+        if path.as_os_str() == "-" {
+            let output = io::stdout().as_fd().try_clone_to_owned().map_err(|error| Failure::open(path, error))?;
+            return Ok(Self::Stream(output.into()));
+        }
+        // A link to a device is one, such as `/dev/stdout`.
+        let is_stream = |metadata: &std::fs::Metadata| {
+            let kind = metadata.file_type();
+            kind.is_fifo() || kind.is_char_device() || kind.is_block_device()
+        };
+        if std::fs::metadata(path).is_ok_and(|metadata| is_stream(&metadata)) {
+            let output = File::options().write(true).open(path).map_err(|error| Failure::open(path, error))?;
+            return Ok(Self::Stream(output));
+        }
+        let (parent, name) = split(path)?;
+        let help = "FILE is created in this directory, which must exist and be readable for you";
+        let parent = open_directory(parent).map_err(|failure| failure.with_help(help.to_owned()))?;
+        Ok(Self::Beside { parent, name })
+    }
 }
 
 /// Whether layercage gives such a name to its own directories.

@@ -3,6 +3,7 @@
 //! docs/json.md describes the objects.
 
 use crate::remedy;
+use crate::tell;
 use layercage::audit::{Audit, Finding, Observer};
 use layercage::image::What;
 use layercage::policy::{Preset, Verdict};
@@ -65,6 +66,14 @@ pub(crate) fn print(done: &Done) -> io::Result<()> {
     let mut output = Output::new(true);
     output.line(|| object(done), String::new);
     output.finish()
+}
+
+/// Prints the result to standard error, because standard output has what was made.
+pub(crate) fn say(done: &Done, json: bool) {
+    match json {
+        true => tell::say(&object(done)),
+        false => tell::notes(&done.report),
+    }
 }
 
 /// The result of some work as JSON.

@@ -2,14 +2,16 @@
 
 #![expect(clippy::disallowed_methods, reason = "the user who types a path has the authority over it")]
 
-use crate::arguments::{Apply, Arguments, Bundle, Command, Source};
+use crate::arguments::{Apply, Arguments, Bundle, Command, Source, Unpack};
 use crate::auditing::{Tree, run_audit};
 use crate::bundle;
 use crate::elsewhere;
+use crate::export;
 use crate::filter;
+use crate::image::open_image;
 use crate::input::{layer_is_directory, require_form};
 use crate::list;
-use crate::opened::{Opened, Thing, is_reserved, open_directory};
+use crate::opened::{Opened, is_reserved, open_directory, split};
 use crate::progress::Watcher;
 use crate::report::{self, Done, Findings, Output};
 use crate::rules;
@@ -20,8 +22,7 @@ use crate::temporary::{scratch, scratch_beside};
 use layercage::audit::Audit;
 use layercage::image::Scratch;
 use layercage::sandbox::Sandbox;
-use layercage::{Image, Layer, Rootfs, Unpacker};
-use std::ffi::OsStr;
+use layercage::{Layer, Rootfs, Unpacker};
 use std::fs::File;
 use std::io;
 use std::os::fd::AsFd;
@@ -34,13 +35,21 @@ pub(crate) fn run(arguments: &Arguments) -> Result<u8, Failure> {
     let sandbox = SandboxChoice::asked_for(arguments);
     match &arguments.command {
         Command::Unpack(unpack) => {
-            let into = Target::Rootfs(&unpack.rootfs);
+            let into = Target::Rootfs(unpack);
             let done = run_unpack(&unpack.source, into, sandbox, arguments.json)?;
             noted(&done, arguments.json, || format!("{} is in place", shown(&unpack.rootfs)))
         }
         Command::Bundle(bundle) => {
             let done = run_unpack(&bundle.source, Target::Bundle(bundle), sandbox, arguments.json)?;
             noted(&done, arguments.json, || format!("{} is in place", shown(&bundle.directory)))
+        }
+        Command::Export(export) => {
+            let done = export::run(export, sandbox, arguments.json)?;
+            if export.is_to_standard_output() {
+                report::say(&done, arguments.json);
+                return Ok(0);
+            }
+            noted(&done, arguments.json, || format!("{} is in place", shown(&export.file)))
         }
         Command::Apply(apply) => {
             let done = run_apply(apply, sandbox, arguments.json)?;
@@ -77,14 +86,14 @@ fn noted(done: &Done, json: bool, what: impl FnOnce() -> String) -> Result<u8, F
 /// What an image is unpacked as.
 #[derive(Clone, Copy)]
 enum Target<'a> {
-    Rootfs(&'a Path),
+    Rootfs(&'a Unpack),
     Bundle(&'a Bundle),
 }
 
 impl<'a> Target<'a> {
     fn path(self) -> &'a Path {
         match self {
-            Self::Rootfs(path) => path,
+            Self::Rootfs(unpack) => &unpack.rootfs,
             Self::Bundle(bundle) => &bundle.directory,
         }
     }
@@ -107,24 +116,8 @@ fn run_unpack(source: &Source, target: Target<'_>, sandbox: SandboxChoice, json:
     let ignored = Ignored::find_out();
     let limits = source.judging.limits();
     let around = Sandbox::for_policy(&policy).write(&parent);
-    let is_stream = matches!(thing, Thing::Stream(_));
-    let (sandboxed, image) = match thing {
-        Thing::Directory(directory) => {
-            (sandbox.enter(around.read(&directory))?, Image::open_within(&directory, limits))
-        }
-        // Temporary files are beside the target, where there has to be room anyway. A pipe is not inspected first: what is
-        // not an image is refused, and a compressed image is copied only once.
-        Thing::File(archive) | Thing::Stream(archive) => {
-            let sandboxed = sandbox.enter(around)?;
-            let is_middle = is_stream && archive.metadata().is_ok_and(|metadata| metadata.is_file());
-            let archive = match is_middle {
-                true => Scratch::beneath(&parent).and_then(|scratch| scratch.keep(archive, &limits)),
-                false => Ok(archive),
-            };
-            let open = |archive| Image::open_archive(archive, || Scratch::beneath(&parent), limits);
-            (sandboxed, archive.and_then(open))
-        }
-    };
+    // Temporary files are beside the target, where there has to be room anyway.
+    let (sandboxed, image) = open_image(thing, sandbox, around, &limits, || Scratch::beneath(&parent))?;
     let image = require_form(image, form, &source.image)?;
     let selected = image.and_then(|image| image.select(&selector));
     let selected = selected.map_err(|error| Failure::refused(error, left()))?;
@@ -134,7 +127,15 @@ fn run_unpack(source: &Source, target: Target<'_>, sandbox: SandboxChoice, json:
     let unpacker = Unpacker::new(policy).with_limits(source.judging.limits()).with_jobs(source.working.jobs());
     let session = || unpacker.session().with_progress(Watcher::new(&signals, json));
     let report = match target {
-        Target::Rootfs(_) => session().unpack(&selected, &parent, name).map_err(ended)?,
+        Target::Rootfs(unpack) if unpack.only.is_everything() => {
+            session().unpack(&selected, &parent, name).map_err(ended)?
+        }
+        Target::Rootfs(unpack) => {
+            let mut session = session();
+            let tree = session.merge(&selected).map_err(ended)?;
+            let part = unpack.only.part(&tree).map_err(Failure::usage)?;
+            session.unpack_part(&part, &selected, &parent, name).map_err(ended)?
+        }
         Target::Bundle(bundle) => {
             let accounts = bundle::accounts(&mut session(), &selected).map_err(ended)?;
             let config = bundle::config(&selected, &accounts, bundle)?;
@@ -185,17 +186,4 @@ fn run_apply(apply: &Apply, sandbox: SandboxChoice, json: bool) -> Result<Done, 
         }
     };
     Ok(Done { report: applied.map_err(ended)?.into_report(), sandboxed, image: None })
-}
-
-/// The parent directory of ROOTFS, and its name there.
-fn split(rootfs: &Path) -> Result<(&Path, &OsStr), Failure> {
-    match (rootfs.parent(), rootfs.file_name()) {
-        (_, Some(_)) if is_reserved(rootfs) => Err(Failure::reserved(rootfs)),
-        (Some(parent), Some(name)) if parent.as_os_str().is_empty() => Ok((Path::new("."), name)),
-        (Some(parent), Some(name)) => Ok((parent, name)),
-        _ => Err(Failure::usage(format!(
-            "{} names no directory that could be made or replaced; give its name in the directory above it",
-            shown(rootfs)
-        ))),
-    }
 }

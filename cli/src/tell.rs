@@ -36,8 +36,8 @@ impl Left {
     fn sentence(&self, effect: Effect) -> Option<String> {
         match self {
             Self::NotAsked => None,
-            Self::Unwritten => Some("Nothing of the layer was written".to_owned()),
-            Self::Truncated if effect == Effect::None => Some("Nothing of the layer was written".to_owned()),
+            Self::Unwritten => Some("Nothing was written to standard output".to_owned()),
+            Self::Truncated if effect == Effect::None => Some("Nothing was written to standard output".to_owned()),
             Self::Truncated | Self::Cut => {
                 Some("What was written before that is truncated, and must not be used".to_owned())
             }

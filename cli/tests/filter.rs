@@ -135,7 +135,7 @@ fn what_is_known_of_a_layer_is_verified_before_the_first_byte() {
         assert!(output.stdout == filter(&[], &bytes).stdout);
         let output = filter(&[option, &wrong], &bytes);
         assert_eq!(output.status.code(), Some(3));
-        assert!(message(&output).contains("Nothing of the layer was written"), "{}", message(&output));
+        assert!(message(&output).contains("Nothing was written to standard output"), "{}", message(&output));
         assert_eq!(output.stdout.len(), 0, "nothing was written");
     }
     let output = filter(&["--size", "7"], &bytes);
@@ -160,7 +160,7 @@ fn unchanged_bytes_come_out_whole_or_not_at_all() {
     for refused in [&layer(&["a", "null*"]), &bytes[..bytes.len() - 1024].to_vec(), &damaged] {
         let output = filter(&["--unchanged"], refused);
         assert_eq!((output.status.code(), output.stdout.len()), (Some(3), 0), "{}", message(&output));
-        assert!(message(&output).contains("Nothing of the layer was written"), "{}", message(&output));
+        assert!(message(&output).contains("Nothing was written to standard output"), "{}", message(&output));
     }
     let output = filter(&["--unchanged", "--policy", "compatible"], &layer(&["a", "null*"]));
     assert!(output.status.success() && output.stdout == layer(&["a", "null*"]), "nothing is dropped");

@@ -52,6 +52,8 @@ fn the_wall_is_up_before_the_first_byte_is_read_and_the_first_thread_started() {
     for (arguments, first) in [
         (&["unpack", "--jobs", "2", world, "rootfs"][..], "\"oci-layout\""),
         (&["apply", "--jobs", "2", "layer", "root"], "\\0\\0\\0\\0"),
+        (&["export", "--jobs", "2", world], "\"oci-layout\""),
+        (&["export", "--jobs", "2", "--sort", world, "rootfs.tar"], "\"oci-layout\""),
         (&["check", world], "\"oci-layout\""),
         (&["check", "layer"], "\\0\\0\\0\\0"),
         (&["list", world], "\"oci-layout\""),

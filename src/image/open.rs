@@ -30,6 +30,11 @@ impl Scratch {
         create_spool(directory.as_fd()).map(Self)
     }
 
+    /// Returns the file. It is empty, and open for reading and writing.
+    pub fn into_file(self) -> File {
+        self.0
+    }
+
     /// Copies a stream, such as a pipe, to a file unchanged. [`What::of`] can then inspect it like any file. Returns
     /// the file, positioned at its first byte.
     ///

@@ -69,8 +69,8 @@ use std::io::Write;
 /// ```
 pub struct TarSink<W> {
     writer: TarWriter<W>,
-    /// What the layer has brought so far. A merged tree that is replayed needs none.
-    tree: Option<TreeModel>,
+    /// How the changes are judged, while a layer has begun and not ended.
+    judge: Option<Judge>,
     /// What was skipped, by the names of the entries. The tree does not know what is below directories of lower layers.
     skipped: Skipped,
     /// The attributes of directories that no entry lists.
@@ -78,6 +78,14 @@ pub struct TarSink<W> {
     limits: Limits,
     visibility: Visibility,
     state: State,
+}
+
+/// How the changes of a layer are judged.
+enum Judge {
+    /// By the names that the layer has brought so far.
+    Names(Box<TreeModel>),
+    /// Not again: a merged tree that is replayed was judged when it was made.
+    None,
 }
 
 /// What calls the sink is ready for. Each call takes the state and leaves [`State::Failed`] until it succeeds.
@@ -106,7 +114,7 @@ impl<W: Write> TarSink<W> {
     pub fn new(out: W) -> Self {
         Self {
             writer: TarWriter::new(out),
-            tree: None,
+            judge: None,
             skipped: Skipped::default(),
             implied: Metadata::default(),
             limits: Limits::default(),
@@ -200,11 +208,13 @@ impl<W: Write> Sink for TarSink<W> {
         }
         self.limits.clone_from(&terms.limits);
         self.implied.clone_from(&terms.implied);
-        if !layer.is_replay() {
+        self.judge = Some(if layer.is_replay() {
+            Judge::None
+        } else {
             let mut tree = TreeModel::over(Lower::Unknown, &terms.limits);
             tree.begin_layer()?;
-            self.tree = Some(tree);
-        }
+            Judge::Names(Box::new(tree))
+        });
         self.state = State::InLayer;
         Ok(())
     }
@@ -212,12 +222,13 @@ impl<W: Write> Sink for TarSink<W> {
     fn change(&mut self, change: Judged<Change>, data: Data<'_>, reporter: &mut Reporter<'_>) -> Result<(), SinkError> {
         self.take_in_layer("change")?;
         data.check_whole(change.get())?;
-        let outcome = match &mut self.tree {
-            Some(tree) => {
+        let outcome = match &mut self.judge {
+            Some(Judge::Names(tree)) => {
                 let outcome = tree.change(change.clone(), reporter)?;
                 self.resolve(change.get(), outcome, reporter)?
             }
-            None => Outcome::AsStated,
+            Some(Judge::None) => Outcome::AsStated,
+            None => return Err(Misuse::Poisoned.into()),
         };
         self.write(change.get(), outcome, data)?;
         self.state = State::InLayer;
@@ -227,7 +238,7 @@ impl<W: Write> Sink for TarSink<W> {
     fn end_layer(&mut self, _: &Checked) -> Result<(), SinkError> {
         self.take_in_layer("end_layer")?;
         self.writer.finish()?;
-        self.tree = None;
+        self.judge = None;
         self.state = State::Complete;
         Ok(())
     }
@@ -235,7 +246,7 @@ impl<W: Write> Sink for TarSink<W> {
     fn abandon_layer(&mut self) -> Effect {
         let was_complete = std::mem::replace(&mut self.state, State::Failed) == State::Complete;
         // A layer is also abandoned before it begins, when it is not the expected one. Then nothing is written.
-        if self.tree.take().is_none() && !was_complete {
+        if self.judge.take().is_none() && !was_complete {
             return Effect::None;
         }
         self.writer.abandon();

@@ -1,0 +1,110 @@
+//! `layercage export`: the final file system of an image, as one tar archive.
+
+use crate::arguments::Export;
+use crate::image::open_image;
+use crate::input::require_form;
+use crate::opened::{Destination, Opened};
+use crate::progress::Watcher;
+use crate::report::Done;
+use crate::sandbox::SandboxChoice;
+use crate::signals::{Ignored, Signals};
+use crate::tell::{Failure, Left};
+use crate::temporary::{explain_full, scratch};
+use layercage::error::{ErrorKind, Misuse};
+use layercage::image::Scratch;
+use layercage::merged::Part;
+use layercage::policy::Owners;
+use layercage::sandbox::Sandbox;
+use layercage::sink::StagedFile;
+use layercage::{Error, Selected, Session, Unpacker};
+use std::io::{self, IsTerminal, Write};
+
+/// Exports an image. The report is returned, because standard output may have the archive.
+pub(crate) fn run(export: &Export, sandbox: SandboxChoice, json: bool) -> Result<Done, Failure> {
+    let policy = export.source.working.policy(&export.source.judging).map_err(Failure::usage)?;
+    // Known before the image is read.
+    if let Owners::Caller | Owners::Record = policy.owners() {
+        return Err(Failure::refused(Misuse::CallerInArchive.into(), left(export)));
+    }
+    let destination = Destination::find(&export.file)?;
+    if let Destination::Stream(output) = &destination
+        && output.is_terminal()
+    {
+        let message = "the output is a terminal, and the archive is written to it; redirect it, or give a FILE";
+        return Err(Failure::usage(message.to_owned()));
+    }
+    let Opened { thing, tag, form } = Opened::find(&export.source.image)?;
+    let selector = export.source.selection.selector(tag.as_deref()).map_err(Failure::usage)?;
+    let (ignored, limits) = (Ignored::find_out(), export.source.judging.limits());
+    // Beside a FILE there has to be room anyway. Otherwise no file can be created in the sandbox, so the temporary files for
+    // a pipe, for a compressed archive and for the order by path are created before.
+    let mut made = Vec::new();
+    let around = match &destination {
+        Destination::Beside { parent, .. } => Sandbox::for_reading().write(parent),
+        Destination::Stream(_) => {
+            made.extend([scratch(), scratch(), scratch()]);
+            Sandbox::for_reading()
+        }
+    };
+    let mut temporary = || match &destination {
+        Destination::Beside { parent, .. } => Scratch::beneath(parent),
+        Destination::Stream(_) => made.pop().unwrap_or_else(scratch),
+    };
+    let (sandboxed, image) = open_image(thing, sandbox, around, &limits, &mut temporary)?;
+    let image = require_form(image, form, &export.source.image)?;
+    let selected = image.and_then(|image| image.select(&selector));
+    let selected = selected.map_err(|error| Failure::refused(explain_full(error), left(export)))?;
+    let sorted = export.sort.then(temporary).transpose().map_err(Failure::read)?;
+    // Before this line there is nothing to clean up.
+    let signals = Signals::catch(ignored).map_err(Failure::signals)?;
+    let ended = |error| ended(error, export, &signals);
+    let unpacker = Unpacker::new(policy.clone()).with_limits(limits).with_jobs(export.source.working.jobs());
+    let mut session = unpacker.session().with_progress(Watcher::new(&signals, json));
+    let tree = session.merge(&selected).map_err(ended)?;
+    let part = export.only.part(&tree).map_err(Failure::usage)?;
+    let part = sorted.into_iter().fold(part, |part, scratch| part.by_path(scratch.into_file()));
+    match destination {
+        Destination::Stream(output) => write(&mut session, &part, &selected, output).map_err(ended)?,
+        Destination::Beside { parent, name } => {
+            let file = StagedFile::beside(&parent, name).map_err(ended)?;
+            let mut file = file.with_durability(policy.durability());
+            write(&mut session, &part, &selected, &mut file).map_err(ended)?;
+            file.commit().map_err(ended)?;
+        }
+    }
+    Ok(Done { report: session.into_report(), sandboxed, image: Some(selected) })
+}
+
+/// What a failure leaves.
+fn left(export: &Export) -> Left {
+    if export.is_to_standard_output() { Left::Truncated } else { Left::Nothing(export.file.clone()) }
+}
+
+fn write(session: &mut Session<'_>, part: &Part<'_>, image: &Selected, out: impl Write) -> Result<(), Error> {
+    session.export_tar(part, image, out)
+}
+
+/// Why exporting failed. The only failure of the sink is that of the output. A reader that closed it early did not get the
+/// whole archive, so that is a failure, too.
+fn ended(error: Error, export: &Export, signals: &Signals) -> Failure {
+    if !matches!(error.kind(), ErrorKind::Sink(_)) {
+        return Failure::ended(error, left(export), signals);
+    }
+    match error.into_kind() {
+        ErrorKind::Sink(source) => match source.downcast::<io::Error>() {
+            Ok(error) => failed(*error, export),
+            Err(source) => Failure::output(io::Error::other(source)),
+        },
+        kind => Failure::read(kind.into()),
+    }
+}
+
+fn failed(error: io::Error, export: &Export) -> Failure {
+    match export.is_to_standard_output() {
+        true => Failure::output(error),
+        false => {
+            let name = export.file.as_os_str().as_encoded_bytes();
+            Failure::refused(Error::system("write", name, error), left(export))
+        }
+    }
+}

@@ -1,0 +1,35 @@
+//! Opens the image that a command works on, in the sandbox.
+
+use crate::opened::Thing;
+use crate::sandbox::SandboxChoice;
+use crate::tell::Failure;
+use layercage::image::Scratch;
+use layercage::sandbox::{Sandbox, SandboxStatus};
+use layercage::{Error, Image, Limits};
+
+/// Enters the sandbox `around` the command, and opens an image. `scratch` is called in the sandbox.
+///
+/// A pipe is not inspected first: what is not an image is refused, and a compressed image is copied only once.
+pub(crate) fn open_image(
+    thing: Thing,
+    sandbox: SandboxChoice,
+    around: Sandbox<'_>,
+    limits: &Limits,
+    mut scratch: impl FnMut() -> Result<Scratch, Error>,
+) -> Result<(Option<SandboxStatus>, Result<Image, Error>), Failure> {
+    let is_stream = matches!(thing, Thing::Stream(_));
+    let archive = match thing {
+        Thing::Directory(directory) => {
+            let sandboxed = sandbox.enter(around.read(&directory))?;
+            return Ok((sandboxed, Image::open_within(&directory, limits.clone())));
+        }
+        Thing::File(archive) | Thing::Stream(archive) => archive,
+    };
+    let sandboxed = sandbox.enter(around)?;
+    let is_middle = is_stream && archive.metadata().is_ok_and(|metadata| metadata.is_file());
+    let archive = match is_middle {
+        true => scratch().and_then(|scratch| scratch.keep(archive, limits)),
+        false => Ok(archive),
+    };
+    Ok((sandboxed, archive.and_then(|archive| Image::open_archive(archive, scratch, limits.clone()))))
+}
