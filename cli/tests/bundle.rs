@@ -5,10 +5,12 @@
 
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
+use std::ffi::OsStr;
 use std::fs;
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::os::unix::process::CommandExt;
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 
 const PASSWD: &[u8] = b"root:x:0:0:root:/root:/bin/sh\nweb:x:33:34:web:/var/www:/bin/false\n";
 const GROUP: &[u8] = b"root:x:0:\nweb:x:34:\nmail:x:8:web\n";
@@ -168,15 +170,27 @@ fn busybox() -> Option<Archive> {
     Some(archive)
 }
 
+/// Busybox, if it and runc are installed. Fails if they are missing although nothing may be skipped.
+fn busybox_and_runtime() -> Option<Archive> {
+    let has_runtime = Command::new("runc").arg("--version").output().is_ok();
+    let busybox = busybox().filter(|_| has_runtime);
+    let no_skip = std::env::var_os("LAYERCAGE_NO_SKIP").is_some_and(|value| value == "1");
+    assert!(busybox.is_some() || !no_skip, "runc and busybox are needed");
+    busybox
+}
+
+/// Runs the bundle at `place`/bundle, as the user that `command` has. Its output.
+fn start(mut command: Command, place: &Path, name: &str) -> String {
+    command.arg("--root").arg(place.join("state")).args(["run", "--bundle"]).arg(place.join("bundle"));
+    command.arg(format!("layercage-{name}-{}", std::process::id())).current_dir(place).stdin(Stdio::null());
+    let ran = command.env("XDG_RUNTIME_DIR", place).output().unwrap();
+    assert!(ran.status.success(), "{}", String::from_utf8_lossy(&ran.stderr));
+    String::from_utf8(ran.stdout).unwrap().replace('\r', "")
+}
+
 #[test]
 fn a_runtime_starts_the_program_of_a_bundle_as_the_user_of_the_image() {
-    let needed = || -> Option<Archive> {
-        let has_runtime = Command::new("runc").arg("--version").output().is_ok();
-        busybox().filter(|_| has_runtime && is_root())
-    };
-    let Some(busybox) = needed() else {
-        let no_skip = std::env::var_os("LAYERCAGE_NO_SKIP").is_some_and(|value| value == "1") && is_root();
-        assert!(!no_skip, "runc and busybox are needed");
+    let Some(busybox) = busybox_and_runtime().filter(|_| is_root()) else {
         eprintln!("skipped: this needs root, runc and busybox");
         return;
     };
@@ -187,11 +201,47 @@ fn a_runtime_starts_the_program_of_a_bundle_as_the_user_of_the_image() {
     image(place.path(), &container, [busybox, accounts(), upper()]);
     let done = bundle(place.path(), &[]);
     assert!(done.status.success(), "{done:?}");
-    let mut runtime = Command::new("runc");
-    runtime.arg("--root").arg(place.path().join("state")).args(["run", "--bundle"]);
-    let ran =
-        runtime.arg(place.path().join("bundle")).arg(format!("layercage-{}", std::process::id())).output().unwrap();
-    assert!(ran.status.success(), "{}", String::from_utf8_lossy(&ran.stderr));
-    let said = String::from_utf8(ran.stdout).unwrap().replace('\r', "");
+    let said = start(Command::new("runc"), place.path(), "root");
     assert_eq!(said, "33\n34 8\n/usr\n/var/www\nroot:x:0:\n");
+}
+
+/// A command that runs as a user without privileges: as user 65534 if root runs the tests.
+fn unprivileged(program: impl AsRef<OsStr>) -> Command {
+    let mut command = Command::new(program);
+    if is_root() {
+        command.uid(65_534).gid(65_534);
+    }
+    command
+}
+
+#[test]
+fn a_runtime_starts_a_bundle_without_root_in_a_user_namespace() {
+    let Some(busybox) = busybox_and_runtime() else {
+        eprintln!("skipped: this needs runc and busybox");
+        return;
+    };
+    if !unprivileged("unshare").args(["--user", "--map-root-user", "true"]).status().is_ok_and(|it| it.success()) {
+        eprintln!("skipped: this system lets no user without privileges make a user namespace");
+        return;
+    }
+    let place = tempfile::tempdir().unwrap();
+    fs::set_permissions(place.path(), fs::Permissions::from_mode(0o777)).unwrap();
+    let script = "b=/bin/busybox; $b id -u; $b cat /proc/self/uid_map; pwd; $b stat -c %u:%g /etc/group; \
+                  echo kept >/usr/file; $b cat /usr/file";
+    let container =
+        json!({"User": "web", "Entrypoint": ["/bin/busybox", "sh", "-c"], "Cmd": [script], "WorkingDir": "/usr"});
+    image(place.path(), &container, [busybox, accounts(), upper()]);
+    let binary = place.path().join("layercage");
+    // Not by ourselves: what another thread starts meanwhile would hold the copy open, and it could not be run.
+    assert!(Command::new("cp").arg(env!("CARGO_BIN_EXE_layercage")).arg(&binary).status().unwrap().success());
+    let mut command = unprivileged(&binary);
+    let done = command.args(["bundle", "--platform", "linux/any", "image", "bundle"]).current_dir(&place).output();
+    let done = done.unwrap();
+    assert!(done.status.success(), "{done:?}");
+    let uid = if is_root() { 65_534 } else { rustix::process::geteuid().as_raw() };
+    let said = start(unprivileged("runc"), place.path(), "rootless");
+    let lines: Vec<_> = said.lines().map(|line| line.split_whitespace().collect::<Vec<_>>().join(" ")).collect();
+    assert_eq!(lines, ["0", &format!("0 {uid} 1"), "/usr", "0:0", "kept"]);
+    // The user without privileges made these, so the user removes them.
+    assert!(unprivileged("rm").arg("-rf").args(["bundle", "state"]).current_dir(&place).status().unwrap().success());
 }
