@@ -71,8 +71,12 @@ impl Header {
         self.bytes(GID, field)
     }
 
+    /// Eleven octal digits hold less than 8 GiB. A larger size is in base-256, as GNU tar writes it.
     pub(crate) fn size(self, size: u64) -> Self {
-        self.raw_size(format!("{size:011o}\0").as_bytes())
+        match size >> 33 {
+            0 => self.raw_size(format!("{size:011o}\0").as_bytes()),
+            _ => self.raw_size(&[&[0x80, 0, 0, 0], &size.to_be_bytes()[..]].concat()),
+        }
     }
 
     pub(crate) fn raw_size(self, field: &[u8]) -> Self {
