@@ -57,6 +57,8 @@ fn the_wall_is_up_before_the_first_byte_is_read_and_the_first_thread_started() {
         (&["check", world], "\"oci-layout\""),
         (&["check", "layer"], "\\0\\0\\0\\0"),
         (&["list", world], "\"oci-layout\""),
+        (&["list", "--final", "--digest", world], "\"oci-layout\""),
+        (&["list", "--tree", "layer"], "\\0\\0\\0\\0"),
     ] {
         let trace = place.path().join("trace");
         let mut traced = Command::new("strace");

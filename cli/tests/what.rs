@@ -237,10 +237,11 @@ fn no_option_that_chooses_an_image_is_passed_over() {
         fs::write(place.path().join("file"), bytes).unwrap();
         compressed(place.path(), &["gzip", "-c"], "file", "file.gz");
         for (way, file) in [(Way::Path, "file"), (Way::Pipe, "file"), (Way::Path, "file.gz"), (Way::Pipe, "file.gz")] {
-            for command in ["check", "list"] {
-                let output = run(way, &[command, "--manifest-digest", &pin, "INPUT"], file, place.path());
+            for command in [&["check"][..], &["list"], &["list", "--layers"]] {
+                let arguments = [command, &["--manifest-digest", &pin, "INPUT"]].concat();
+                let output = run(way, &arguments, file, place.path());
                 let said = format!("{}{}", text(&output.stdout), text(&output.stderr));
-                assert_eq!(output.status.code(), Some(*expected), "{command} {file} ({name}, {way:?}): {said}");
+                assert_eq!(output.status.code(), Some(*expected), "{command:?} {file} ({name}, {way:?}): {said}");
                 if *expected == 2 {
                     assert!(output.stdout.is_empty() && said.contains("`--manifest-digest`"), "{name}: {said}");
                 }
@@ -259,8 +260,8 @@ fn no_option_that_chooses_an_image_is_passed_over() {
         (&[], "file:latest", "the tag \"latest\""),
         (&["--as", "layer", "--ref", "latest"], "INPUT", "`--as layer`"),
     ] {
-        for command in ["check", "list"] {
-            let arguments = [&[command], options, &[input]].concat();
+        for command in [&["check"][..], &["list"], &["list", "--final"]] {
+            let arguments = [command, options, &[input]].concat();
             let output = run(Way::Path, &arguments, "file", place.path());
             let stderr = text(&output.stderr);
             assert!(output.status.code() == Some(2) && output.stdout.is_empty(), "{arguments:?}: {stderr}");

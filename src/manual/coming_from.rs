@@ -47,3 +47,46 @@
 //!   after.
 //! - A hard link has the attributes of its target, not those in the header of the link.
 //! - A directory has the time of its last entry, even if files are added to the directory later.
+//!
+//! # From a map of paths that merges layers
+//!
+//! A scanner often merges layers into a map from names to entries. A name is not yet a path, and an entry is not yet a
+//! file. [`MergedTree`](crate::MergedTree) has the paths and files that unpacking gives, and what is hidden:
+//!
+//! ```
+//! use layercage::merged::{Hiding, Merger};
+//! use layercage::{Layer, Policy, Unpacker};
+//!
+//! # let layer = |entries: &[(&str, tar::EntryType, &str)]| -> std::io::Result<Vec<u8>> {
+//! #     let mut archive = tar::Builder::new(Vec::new());
+//! #     for (name, kind, target) in entries {
+//! #         let mut header = tar::Header::new_gnu();
+//! #         header.set_entry_type(*kind);
+//! #         header.set_size(if kind.is_file() { target.len() as u64 } else { 0 });
+//! #         match kind {
+//! #             tar::EntryType::Regular => archive.append_data(&mut header, name, target.as_bytes())?,
+//! #             _ => archive.append_link(&mut header, name, target)?,
+//! #         }
+//! #     }
+//! #     archive.into_inner()
+//! # };
+//! # use tar::EntryType::{Link, Regular, Symlink};
+//! let lower = layer(&[("lib", Symlink, "usr/lib"), ("usr/lib/a.so", Regular, "old"), ("srv/key", Regular, "secret")])?;
+//! let upper = layer(&[("lib/a.so", Regular, "new"), ("bin/key", Link, "srv/key"), ("srv/.wh.key", Regular, "")])?;
+//! let (mut session, mut merger) = (Unpacker::new(Policy::default()).session(), Merger::new());
+//! session.apply(Layer::new(&lower[..]), &mut merger)?;
+//! session.apply(Layer::new(&upper[..]), &mut merger)?;
+//! let tree = merger.into_tree()?;
+//!
+//! // A name may lead through a link: the upper layer has replaced `usr/lib/a.so`, and there is no other `a.so`.
+//! assert_eq!(tree.iter().filter(|node| node.file_name() == b"a.so").count(), 1);
+//! let replaced = tree.get("usr/lib/a.so").and_then(|node| node.replaced());
+//! assert_eq!(replaced.map(|old| (old.layer(), old.how())), Some((1, Hiding::Replaced)));
+//! // A hard link is the file itself, also when the name that it was made from is gone.
+//! let key = tree.get("bin/key").expect("it is there");
+//! assert_eq!((key.size(), key.layer(), key.content_layer(), key.link_count()), (6, 2, 1, 1));
+//! // What was deleted is in the image. This file has a name left, so its content is not even hidden.
+//! let hidden = tree.hidden().find(|hidden| hidden.how() == Hiding::WhitedOut).expect("it is hidden");
+//! assert_eq!((hidden.path().as_bytes(), hidden.link_count()), (&b"srv/key"[..], 1));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
