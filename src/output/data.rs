@@ -1,6 +1,6 @@
 //! The content of a file, as a sink reads it.
 
-use crate::words::{Change, ChangeKind, Error, Misuse, Source, SparseMap};
+use crate::words::{Change, ChangeKind, Cursor, Error, Got, Misuse, Next, Source, SparseMap, stored};
 use std::error::Error as StdError;
 use std::fmt;
 use std::io::{self, Read};
@@ -31,12 +31,7 @@ use std::io::{self, Read};
 /// ```
 pub struct Data<'a> {
     source: &'a mut dyn Source,
-    /// The size of the file, holes included.
-    size: u64,
-    map: Option<SparseMap>,
-    /// The index in the map of the segment at or behind the offset.
-    segment: usize,
-    offset: u64,
+    cursor: Cursor,
     /// Bytes of the last piece, which the next call consumes.
     lent: usize,
 }
@@ -60,14 +55,6 @@ pub enum Piece<'a> {
     },
 }
 
-/// What comes next at the current offset.
-enum Next {
-    End,
-    Hole(u64),
-    /// At most so many bytes of data.
-    Data(u64),
-}
-
 impl<'a> Data<'a> {
     /// Content without holes, from memory: for the test of a sink.
     pub fn of(bytes: &'a mut &[u8]) -> Self {
@@ -86,7 +73,7 @@ impl<'a> Data<'a> {
     }
 
     pub(crate) fn new(source: &'a mut dyn Source, size: u64, map: Option<SparseMap>) -> Self {
-        Self { source, size, map, segment: 0, offset: 0, lent: 0 }
+        Self { source, cursor: Cursor::new(size, map), lent: 0 }
     }
 
     /// The stored bytes alone, for a sink of this crate that reads the map of the change. Not to be mixed with the
@@ -99,7 +86,7 @@ impl<'a> Data<'a> {
     pub(crate) fn check_whole(&self, change: &Change) -> Result<(), Misuse> {
         let is_whole = match &change.kind {
             ChangeKind::File { size, sparse, .. } | ChangeKind::PseudoLink { size, sparse, .. } => {
-                (self.size, self.offset, &self.map) == (*size, 0, sparse)
+                (self.cursor.size(), self.cursor.offset(), self.cursor.map()) == (*size, 0, sparse.as_ref())
             }
             _ => true,
         };
@@ -108,12 +95,12 @@ impl<'a> Data<'a> {
 
     /// The size of the file in bytes, holes included.
     pub fn size(&self) -> u64 {
-        self.size
+        self.cursor.size()
     }
 
     /// Where in the file the next byte stands.
     pub fn offset(&self) -> u64 {
-        self.offset
+        self.cursor.offset()
     }
 
     /// Returns the next piece; `None` at the end.
@@ -123,40 +110,20 @@ impl<'a> Data<'a> {
     /// An [`Error`] of the archive or of its reader, inside of the [`io::Error`].
     pub fn next_piece(&mut self) -> io::Result<Option<Piece<'_>>> {
         self.consume_lent();
-        let offset = self.offset;
-        match self.next() {
+        let offset = self.cursor.offset();
+        match self.cursor.next() {
             Next::End => Ok(None),
             Next::Hole(length) => {
-                self.offset += length;
+                self.cursor.advance(length);
                 Ok(Some(Piece::Hole { offset, length }))
             }
             Next::Data(most) => {
-                let bytes = chunk(self.source, most)?;
-                self.offset += bytes.len() as u64;
+                let bytes = stored(self.source, most).map_err(ReadError::wrap)?;
+                self.cursor.advance(bytes.len() as u64);
                 self.lent = bytes.len();
                 Ok(Some(Piece::Data { offset, bytes }))
             }
         }
-    }
-
-    fn next(&mut self) -> Next {
-        let left = self.size - self.offset;
-        if left == 0 {
-            return Next::End;
-        }
-        let Some(map) = &self.map else { return Next::Data(left) };
-        while let Some(segment) = map.segments().get(self.segment) {
-            if self.offset < segment.offset {
-                return Next::Hole(segment.offset - self.offset);
-            }
-            let end = segment.offset + segment.length;
-            if self.offset < end {
-                return Next::Data(end - self.offset);
-            }
-            self.segment += 1;
-        }
-        // The last segment ends where the file does.
-        Next::Hole(left)
     }
 
     fn consume_lent(&mut self) {
@@ -166,43 +133,26 @@ impl<'a> Data<'a> {
     }
 }
 
-/// The next stored bytes: at least one, and at most so many.
-fn chunk(source: &mut dyn Source, most: u64) -> io::Result<&[u8]> {
-    let chunk = source.chunk().map_err(ReadError::wrap)?;
-    if chunk.is_empty() {
-        return Err(ReadError::wrap(Error::bug("a file has less data than its header says")));
-    }
-    Ok(chunk.get(..usize::try_from(most).unwrap_or(usize::MAX)).unwrap_or(chunk))
-}
-
 impl Read for Data<'_> {
     fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
         self.consume_lent();
         if out.is_empty() {
             return Ok(0);
         }
-        let most = |length: u64| usize::try_from(length).unwrap_or(usize::MAX).min(out.len());
-        let bytes = match self.next() {
-            Next::End => 0,
-            Next::Hole(length) => {
-                let bytes = most(length);
-                out.get_mut(..bytes).unwrap_or_default().fill(0);
-                bytes
-            }
-            Next::Data(length) => {
-                let bytes = chunk(self.source, length)?.read(out)?;
+        match self.cursor.read(self.source, out).map_err(ReadError::wrap)? {
+            Got::Zeros(bytes) => Ok(bytes),
+            Got::Stored(bytes) => {
                 self.source.consume(bytes);
-                bytes
+                self.cursor.advance(bytes as u64);
+                Ok(bytes)
             }
-        };
-        self.offset += bytes as u64;
-        Ok(bytes)
+        }
     }
 }
 
 impl fmt::Debug for Data<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Data").field("size", &self.size).field("offset", &self.offset).finish_non_exhaustive()
+        f.debug_struct("Data").field("size", &self.size()).field("offset", &self.offset()).finish_non_exhaustive()
     }
 }
 

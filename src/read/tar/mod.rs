@@ -4,6 +4,7 @@
 //! of them. A comment explains each difference from Go's archive/tar and GNU tar at the code that decides it.
 
 mod block;
+mod content;
 mod end;
 mod entry;
 mod extended;

@@ -3,6 +3,7 @@
 #[cfg(feature = "image")]
 use super::block::Jump;
 use super::block::{Block, Blocks, Padding, has_magic, padding};
+use super::content::{Content, Unread};
 use super::end::{self, EndMark};
 use super::entry::{self, Composed};
 use super::extended::{Extended, ExtendedKind};
@@ -12,10 +13,11 @@ use super::quirk_set::QuirkSet;
 use super::sparse::unaligned;
 use crate::read::magic;
 use crate::words::{
-    Entry, EntryKind, EntryPath, Error, Escaped, FileKind, Limit, Limits, Misuse, Position, Quirk, Source, Violation,
+    Cursor, Entry, EntryKind, EntryPath, Error, Escaped, FileKind, Limit, Limits, Misuse, Position, Quirk, Source,
+    Violation,
 };
 use std::fmt;
-use std::io::BufRead;
+use std::io::{BufRead, Read};
 
 /// Reads the entries of a tar archive one after another. Memory does not grow with the number of entries.
 ///
@@ -23,7 +25,7 @@ use std::io::BufRead;
 ///
 /// ```
 /// # use layercage::{Error, Limits};
-/// # use layercage::tar::{Source, TarReader};
+/// # use layercage::tar::TarReader;
 /// # let mut archive = tar::Builder::new(Vec::new());
 /// # let mut header = tar::Header::new_gnu();
 /// # header.set_size(2);
@@ -32,7 +34,7 @@ use std::io::BufRead;
 /// let mut reader = TarReader::new(&archive[..], &Limits::default());
 /// while let Some(entry) = reader.next_entry()? {
 ///     assert_eq!(entry.path.as_bytes(), b"etc/hostname");
-///     assert_eq!(reader.source().chunk()?, b"a\n");
+///     assert_eq!(std::io::read_to_string(reader.source()).map_err(Error::of_reader)?, "a\n");
 /// }
 /// # Ok::<(), Error>(())
 /// ```
@@ -53,13 +55,11 @@ pub struct TarReader<R> {
     content: Vec<u8>,
     /// Whether all entries have been read.
     ending: bool,
-    /// The unread content of the current entry in bytes, and the padding after it.
-    left: u64,
+    /// The unread content of the current entry, and the padding after it.
+    unread: Unread,
     padding: u64,
     /// Whether the end of the current entry is known, even if the entry is refused.
     framed: bool,
-    /// The error that reading the content of the current entry returned. The reader may not return it again.
-    content_error: Option<Error>,
     /// Quirks of the first block and of global headers. They are reported with the next entry, or at the end.
     global: QuirkSet,
     end_quirks: Vec<Quirk>,
@@ -88,10 +88,9 @@ impl<R: BufRead> TarReader<R> {
             is_named: false,
             content: Vec::new(),
             ending: false,
-            left: 0,
+            unread: Unread::default(),
             padding: 0,
             framed: false,
-            content_error: None,
             global: QuirkSet::default(),
             end_quirks: Vec::new(),
         }
@@ -135,8 +134,14 @@ impl<R: BufRead> TarReader<R> {
     }
 
     /// The content of the current entry; empty for other types than files.
-    pub fn source(&mut self) -> impl Source {
-        Content(self)
+    ///
+    /// [`Read`] gives the content with its holes as zeros. [`Source`] gives the stored bytes alone, without a copy: the
+    /// [map](crate::tar::EntryKind::File) of the entry says where they belong. Both may be used: each continues where the
+    /// other stopped, and a hole that was not read is skipped with the bytes after it.
+    ///
+    /// Errors of [`Read`] carry an [`Error`](crate::Error); [`Error::of_reader`](crate::Error::of_reader) extracts it.
+    pub fn source(&mut self) -> impl Source + Read {
+        Content::new(&mut self.blocks, &mut self.unread)
     }
 
     /// The quirks of the end of the archive; empty before the end.
@@ -161,15 +166,13 @@ impl<R: BufRead> TarReader<R> {
     where
         R: Jump,
     {
-        self.blocks.jump(std::mem::take(&mut self.left));
+        self.blocks.jump(std::mem::take(&mut self.unread).stored);
     }
 
     fn advance(&mut self) -> Result<Option<Entry>, Error> {
-        if let Some(error) = self.content_error.take() {
-            return Err(error);
-        }
-        self.blocks.skip(self.left)?;
-        self.left = 0;
+        let Unread { stored, error, .. } = std::mem::take(&mut self.unread);
+        error.map_or(Ok(()), Err)?;
+        self.blocks.skip(stored)?;
         let has_padding = self.skip_padding()?;
         self.is_named = false;
         if !has_padding {
@@ -274,19 +277,20 @@ impl<R: BufRead> TarReader<R> {
         let size = extended.size();
         let composed = self.compose(header, extended, &mut quirks).inspect_err(|_| {
             if let Some(stored) = entry::stored(header, size, &self.name) {
-                (self.left, self.padding, self.framed) = (stored, padding(stored), true);
+                (self.unread.stored, self.padding, self.framed) = (stored, padding(stored), true);
             }
         });
         let Composed { mut kind, metadata, stored, sparse: layout } = composed?;
-        if let EntryKind::File { sparse, .. } = &mut kind {
-            self.left = stored;
+        if let EntryKind::File { sparse, size } = &mut kind {
+            self.unread.stored = stored;
             if let Some(layout) = layout {
                 let (map, left) = layout.read(&mut self.blocks, stored, &self.limits)?;
                 if let Some(quirk) = unaligned(&map) {
                     quirks.add(quirk);
                 }
+                self.unread.sparse = Some(Cursor::new(*size, Some(map.clone())));
                 *sparse = Some(map);
-                self.left = left;
+                self.unread.stored = left;
             }
             self.padding = padding(stored);
         }
@@ -374,36 +378,6 @@ impl<R> TarReader<R> {
 impl<R> fmt::Debug for TarReader<R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("TarReader").field("position", &self.position()).finish_non_exhaustive()
-    }
-}
-
-/// The content of the current entry.
-struct Content<'a, R>(&'a mut TarReader<R>);
-
-impl<R: BufRead> Source for Content<'_, R> {
-    fn chunk(&mut self) -> Result<&[u8], Error> {
-        let Self(reader) = self;
-        if reader.left == 0 {
-            return Ok(&[]);
-        }
-        match reader.blocks.chunk(reader.left) {
-            Ok([]) => Err(Violation::Truncated.into()),
-            Ok(chunk) => Ok(chunk),
-            Err(error) => match &reader.content_error {
-                Some(first) => Err(first.again()),
-                None => {
-                    reader.content_error = Some(error.again());
-                    Err(error)
-                }
-            },
-        }
-    }
-
-    fn consume(&mut self, bytes: usize) {
-        let Self(reader) = self;
-        let bytes = bytes.min(usize::try_from(reader.left).unwrap_or(usize::MAX));
-        reader.blocks.consume(bytes);
-        reader.left -= bytes as u64;
     }
 }
 
