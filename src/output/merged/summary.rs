@@ -3,7 +3,7 @@
 use crate::read::Checked;
 use crate::words::Digest;
 
-/// A layer of a [`MergedTree`]: its size, and what it did to the file system of the layers below.
+/// A layer of a [`MergedTree`](crate::MergedTree): its size, and what it did to the file system of the layers below.
 ///
 /// A file is anything but a directory here: a symbolic link, too, and each hard link. Files are compared by path, at the
 /// end of each layer. A file that a layer brings twice counts once.

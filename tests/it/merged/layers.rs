@@ -4,7 +4,8 @@ use super::merge;
 use super::origin::{Entry, Model, Path, model, said, text};
 use crate::support::layer::LayerBuilder;
 use layercage::merged::{LayerSummary, Merger};
-use layercage::{Expected, Layer, Policy, Unpacker};
+use layercage::tar::EntryPath;
+use layercage::{Expected, Layer, MergedTree, Policy, Unpacker};
 use proptest::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -35,6 +36,29 @@ fn expected(model: &Model, number: usize) -> Counts {
     });
     let hidden: BTreeMap<Entry, u64> = hidden.map(|(_, path)| (path.content, path.size.unwrap())).collect();
     [added as u64, changed as u64, removed as u64, hidden.values().sum()]
+}
+
+/// The files of a tree, each with the entry that it comes from.
+fn origins(tree: &MergedTree) -> BTreeMap<EntryPath, (usize, Option<u64>)> {
+    let files = tree.iter().filter(|node| !node.is_directory());
+    files.map(|node| (node.path(), (node.layer(), node.entry()))).collect()
+}
+
+/// Compares the counts of each layer with the trees of the layers up to it and below it.
+pub(super) fn check_by_merging_fewer(layers: &[LayerBuilder], unpacker: &Unpacker, tree: &MergedTree) {
+    let mut before = BTreeMap::new();
+    for summary in tree.layers() {
+        let mut merger = Merger::new();
+        super::apply(&layers[..summary.number], &mut merger, unpacker).unwrap();
+        let after = origins(&merger.into_tree().unwrap());
+        let added = after.keys().filter(|path| !before.contains_key(*path)).count() as u64;
+        let changed = after.iter().filter(|(path, now)| before.get(*path).is_some_and(|then| then != *now)).count();
+        let removed = before.keys().filter(|path| !after.contains_key(*path)).count() as u64;
+        let counts = [summary.added, summary.changed, summary.removed];
+        assert_eq!(counts, [added, changed as u64, removed], "layer {}", summary.number);
+        before = after;
+    }
+    assert_eq!(before, origins(tree));
 }
 
 proptest! {

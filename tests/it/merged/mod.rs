@@ -80,6 +80,7 @@ fn compare(layers: &[LayerBuilder], policy: &Policy, limits: &Limits) -> Result<
     let tree = merger.into_tree().unwrap();
     differences(&tree, &place.path().join("rootfs"))?;
     check_orders(&tree);
+    layers::check_by_merging_fewer(layers, &unpacker, &tree);
     Ok(true)
 }
 
