@@ -109,9 +109,16 @@ fn gone(tree: &MergedTree) -> Vec<(EntryPath, Hidden<'_>)> {
 /// Adds up what lies in directories.
 struct Sums<'t> {
     rows: Vec<Row<'t>>,
-    /// The rows on the way to the current path, and what is added to the row above when the way leaves them.
-    way: Vec<(usize, u64)>,
+    /// The rows on the way to the current path.
+    way: Vec<OnTheWay>,
     most: usize,
+}
+
+/// A row on the way, and what counts for the row above when the way leaves this one.
+struct OnTheWay {
+    row: usize,
+    bytes: u64,
+    done: Done,
 }
 
 impl<'t> Sums<'t> {
@@ -137,7 +144,7 @@ impl<'t> Sums<'t> {
     fn push(&mut self, shown: Shown<'t>, depth: usize, size: u64, counted: u64, done: Done) {
         self.leave(depth);
         if depth <= self.most {
-            self.way.push((self.rows.len(), counted));
+            self.way.push(OnTheWay { row: self.rows.len(), bytes: counted, done });
             self.rows.push(Row { shown, depth, size, done });
         } else {
             self.add_to_last(counted, done);
@@ -146,24 +153,20 @@ impl<'t> Sums<'t> {
 
     /// Leaves the rows that are not above this depth.
     fn leave(&mut self, depth: usize) {
-        let is_left = |rows: &[Row<'_>], at: usize| rows.get(at).is_some_and(|row| row.depth >= depth);
-        while let Some(&(at, counted)) = self.way.last().filter(|(at, _)| is_left(&self.rows, *at)) {
-            self.way.pop();
-            let done = self.rows.get(at).map(|row| row.done).unwrap_or_default();
-            self.add_to_last(counted, done);
+        let is_left = |rows: &[Row<'_>], row: usize| rows.get(row).is_some_and(|row| row.depth >= depth);
+        while let Some(OnTheWay { row, bytes, done }) = self.way.pop_if(|last| is_left(&self.rows, last.row)) {
+            // What lay in a directory may lie below a file now, and says nothing of the file.
+            if let Some(row) = self.rows.get_mut(row).filter(|row| row.shown.kind() == Kind::Directory) {
+                (row.size, row.done) = (bytes, done);
+            }
+            self.add_to_last(bytes, done);
         }
     }
 
-    /// Adds to the directory that the way is in.
     fn add_to_last(&mut self, bytes: u64, done: Done) {
-        let Some((at, counted)) = self.way.last_mut() else { return };
-        *counted += bytes;
-        if let Some(row) = self.rows.get_mut(*at) {
-            // What lay in a directory may lie below a file now.
-            if row.shown.kind() == Kind::Directory {
-                row.size += bytes;
-                row.done = row.done.and(done);
-            }
+        if let Some(last) = self.way.last_mut() {
+            last.bytes += bytes;
+            last.done = last.done.and(done);
         }
     }
 

@@ -5,6 +5,7 @@
 
 mod layer;
 mod terminal;
+mod tree;
 mod usage;
 mod world;
 

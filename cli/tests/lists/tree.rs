@@ -1,0 +1,130 @@
+//! The tree of an image in which paths come, go and come back.
+
+use super::listed;
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+use std::fs;
+use std::path::Path;
+
+/// A layer: names that end in `/` are directories, `NAME=TARGET` is a hard link, and others are files of so many bytes.
+fn layer(entries: &[(&str, u64)]) -> Vec<u8> {
+    let mut archive = tar::Builder::new(Vec::new());
+    for (name, size) in entries {
+        let mut header = tar::Header::new_ustar();
+        header.set_mode(0o755);
+        header.set_size(*size);
+        match name.split_once('=') {
+            Some((name, target)) => {
+                header.set_entry_type(tar::EntryType::Link);
+                archive.append_link(&mut header, name, target).unwrap();
+            }
+            None => {
+                let kind = if name.ends_with('/') { tar::EntryType::Directory } else { tar::EntryType::Regular };
+                header.set_entry_type(kind);
+                archive.append_data(&mut header, name, &vec![b'x'; *size as usize][..]).unwrap();
+            }
+        }
+    }
+    archive.into_inner().unwrap()
+}
+
+fn image(place: &Path, layers: &[Vec<u8>]) {
+    let blobs = place.join("image/blobs/sha256");
+    fs::create_dir_all(&blobs).unwrap();
+    let blob = |media_type: &str, bytes: &[u8]| {
+        let hex: String = Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect();
+        fs::write(blobs.join(&hex), bytes).unwrap();
+        let media_type = format!("application/vnd.oci.image.{media_type}");
+        json!({"mediaType": media_type, "digest": format!("sha256:{hex}"), "size": bytes.len()})
+    };
+    let json = |media_type: &str, value: &Value| blob(media_type, value.to_string().as_bytes());
+    let layers: Vec<_> = layers.iter().map(|layer| blob("layer.v1.tar", layer)).collect();
+    let diff_ids: Vec<_> = layers.iter().map(|layer| &layer["digest"]).collect();
+    let rootfs = json!({"type": "layers", "diff_ids": diff_ids});
+    let config = json("config.v1+json", &json!({"os": "linux", "architecture": "any", "rootfs": rootfs}));
+    let manifest = json("manifest.v1+json", &json!({"schemaVersion": 2, "config": config, "layers": layers}));
+    let index = json!({"schemaVersion": 2, "manifests": [manifest]});
+    fs::write(place.join("image/index.json"), index.to_string()).unwrap();
+    fs::write(place.join("image/oci-layout"), r#"{"imageLayoutVersion": "1.0.0"}"#).unwrap();
+}
+
+/// Layers, and their tree.
+type Case = (&'static str, &'static [&'static [(&'static str, u64)]], &'static str);
+
+const CASES: &[Case] = &[
+    (
+        "what was there last is shown of a path that is gone",
+        &[&[("a/f", 1)], &[("a/.wh.f", 0)], &[("a/f", 3)], &[(".wh.a", 0)]],
+        "\
+~      0       ./
+-      0         a/
+-      3     4     f
+",
+    ),
+    (
+        "a path that came back is added",
+        &[&[("f", 1), ("g", 1)], &[(".wh.f", 0)], &[("f", 3)]],
+        "\
+~      4       ./
++      3     3   f
+       1     1   g
+",
+    ),
+    (
+        "a file in place of a directory, and a directory in place of a file",
+        &[&[("a/b/c", 5), ("f", 2)], &[("a", 1), ("f/", 0), ("f/g", 7)]],
+        "\
+~      8       ./
++      1     2   a
+-      0           b/
+-      5     2       c
++      7         f/
++      7     2     g
+",
+    ),
+    (
+        "a directory that is emptied and one that is removed",
+        &[&[("kept/f", 5), ("gone/", 0), ("gone/f", 2)], &[("kept/.wh..wh..opq", 0), (".wh.gone", 0)]],
+        "\
+~      0       ./
+-      0         gone/
+-      2     2     f
+~      0         kept/
+-      5     2     f
+",
+    ),
+    (
+        "hard links count once, at the first path",
+        &[&[("b/f", 100), ("a/l=b/f", 0)], &[("c=b/f", 0)]],
+        "\
+~    100       ./
+     100         a/
+     100     1     l
+       0         b/
+     100     1     f
++    100     2   c
+",
+    ),
+    (
+        "what a layer brings twice was never there",
+        &[&[("d/f", 1), ("d/f", 2)], &[("x/y", 1), ("x/", 0), ("d", 4)]],
+        "\
+~      5       ./
++      4     2   d
+-      2     2     f
++      1         x/
++      1     2     y
+",
+    ),
+];
+
+#[test]
+fn paths_that_come_and_go_are_marked() {
+    for (name, layers, tree) in CASES {
+        let place = tempfile::tempdir().unwrap();
+        let layers: Vec<_> = layers.iter().map(|entries| layer(entries)).collect();
+        image(place.path(), &layers);
+        let shown = listed(&["--tree", "--platform", "linux/any", "image"], place.path());
+        assert_eq!(shown.split_once('\n').unwrap().1, *tree, "{name}");
+    }
+}
