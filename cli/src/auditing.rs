@@ -1,10 +1,10 @@
 //! Audits of images and layers, for `check` and `list`.
 
-use crate::arguments::Input;
 use crate::input::{Taken, open_input, require_form};
 use crate::opened::Opened;
 use crate::report::{Judgement, Seen};
 use crate::sandbox::SandboxChoice;
+use crate::selection::Input;
 use crate::tell::Failure;
 use layercage::audit::{Audit, Lower};
 use layercage::image::What;

@@ -1,8 +1,8 @@
 //! Opens an image or a layer for reading, in the sandbox.
 
-use crate::arguments::Input;
 use crate::opened::{Opened, Thing};
 use crate::sandbox::SandboxChoice;
+use crate::selection::Input;
 use crate::tell::Failure;
 use crate::temporary::{explain_full, scratch};
 use layercage::error::Escaped;

@@ -1,9 +1,31 @@
-//! The choice of one image among several.
+//! The input of a command, and the choice of one image among several.
 
+use crate::judging::words;
 use clap::Args;
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use layercage::error::Escaped;
-use layercage::image::Platform;
+use layercage::image::{Platform, What};
 use layercage::{Digest, Selector};
+use std::path::PathBuf;
+
+/// An image or a layer.
+#[derive(Debug, Args)]
+pub(crate) struct Input {
+    #[command(flatten)]
+    pub(crate) selection: Selection,
+    /// Read INPUT as an image or as a layer, whatever it looks like.
+    ///
+    /// By default, INPUT is an image if it has `oci-layout`, `index.json`, or the `manifest.json` of `docker save`, even if
+    /// it is incomplete; otherwise it is a layer. `--ref`, `--platform`, `--manifest-digest`, `--image-id` and a TAG are
+    /// usage errors for a layer.
+    #[arg(long = "as", value_name = "WHAT", value_parser = words!(What))]
+    pub(crate) taken_for: Option<What>,
+    /// An image in any of its forms, as `DIR`, `DIR:TAG`, `FILE` or `FILE:TAG`, with or without skopeo's `oci:`,
+    /// `oci-archive:`, `docker-archive:` or `dir:` in front; or a layer. Archives and layers may be compressed with gzip
+    /// or zstd. `-` reads standard input.
+    #[arg(value_name = "INPUT")]
+    pub(crate) input: PathBuf,
+}
 
 /// The options that choose an image.
 #[derive(Debug, Args)]

@@ -1,7 +1,7 @@
 //! The changes of an image or a layer, one per line.
 
+use super::arguments::List;
 use super::shown::{attributes, name};
-use crate::arguments::List;
 use crate::auditing::{Tree, run_audit};
 use crate::report::{Helped, Judgement, Output, with_article};
 use crate::sandbox::SandboxChoice;

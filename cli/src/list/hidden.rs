@@ -1,8 +1,8 @@
 //! `layercage list --hidden`: what upper layers hid.
 
+use super::arguments::Contents;
 use super::item::Item;
 use super::merged::{Merged, hex};
-use crate::arguments::Contents;
 use crate::only::Pattern;
 use crate::report::Output;
 use crate::tell::Failure;

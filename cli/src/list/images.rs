@@ -1,6 +1,6 @@
 //! `layercage list --images`: the images that an input holds.
 
-use crate::arguments::List;
+use super::arguments::List;
 use crate::input::{Taken, named, open_input, require_form};
 use crate::opened::Opened;
 use crate::report::Output;

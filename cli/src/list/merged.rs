@@ -1,6 +1,6 @@
 //! The final file system of an input, and the digests of files.
 
-use crate::arguments::List;
+use super::arguments::List;
 use crate::input::{Taken, open_input, require_form};
 use crate::opened::Opened;
 use crate::report::{Output, with_article};

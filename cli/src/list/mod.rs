@@ -1,5 +1,6 @@
 //! `layercage list`: the changes of an image or a layer, its final file system, its layers, or the images of an input.
 
+mod arguments;
 mod changes;
 mod hidden;
 mod images;
@@ -12,10 +13,11 @@ mod shown;
 mod style;
 mod tree;
 
-use crate::arguments::{List, Mode};
 use crate::report::Output;
 use crate::sandbox::SandboxChoice;
 use crate::tell::Failure;
+pub(crate) use arguments::List;
+use arguments::Mode;
 use merged::Merged;
 
 /// Prints the list that the user asks for. Returns the exit code.

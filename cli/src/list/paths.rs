@@ -1,9 +1,9 @@
 //! `layercage list --final` and `--files`: the paths of the final file system.
 
+use super::arguments::Contents;
 use super::item::Item;
 use super::merged::{Digests, Merged, hex};
 use super::shown::{mode, path};
-use crate::arguments::Contents;
 use crate::only::Pattern;
 use crate::report::Output;
 use crate::tell::Failure;
