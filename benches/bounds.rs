@@ -22,7 +22,7 @@ use common::{peak_kib, processor_seconds, setting, table};
 use layercage::audit::{Audit, Lower, Observer};
 use layercage::merged::Merger;
 use layercage::rules::Limit;
-use layercage::{Error, Image, Layer, Limits, Policy, Rootfs, Selector, Unpacker};
+use layercage::{Error, Image, Layer, Limits, Policy, Rootfs, Scratch, Selector, Unpacker};
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
@@ -265,7 +265,7 @@ fn run(name: &str, items: u64) -> ExitCode {
 
 /// Selects an image of an archive and opens its layers.
 fn select(archive: &Path) -> Result<(), Error> {
-    let image = Image::open_archive(File::open(archive).unwrap(), || unreachable!(), Limits::default())?;
+    let image = Image::open_archive(File::open(archive).unwrap(), Scratch::of(|| unreachable!()), Limits::default())?;
     let selected = image.select(&Selector::host().with_platform("linux/amd64".parse().unwrap()))?;
     selected.layers().iter().for_each(|layer| drop(selected.open_layer(layer).unwrap()));
     Ok(())

@@ -134,6 +134,8 @@ pub mod progress {
 }
 
 pub use blob::{Digest, Expected};
+#[cfg(feature = "unpack")]
+pub use cage::Scratch;
 pub use error::Error;
 #[cfg(feature = "image")]
 pub use image::{Image, Selected, Selector};

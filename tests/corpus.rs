@@ -16,7 +16,7 @@ use layercage::audit::{Audit, Finding, Lower, Observer};
 use layercage::merged::Merger;
 use layercage::policy::{Devices, Preset};
 use layercage::rules::{Limit, QuirkRule, ViolationRule};
-use layercage::{Applied, Digest, Error, Layer, Limits, Policy, Rootfs, Sink, Staged, Unpacker};
+use layercage::{Applied, Digest, Error, Layer, Limits, Policy, Rootfs, Scratch, Sink, Staged, Unpacker};
 use sha2::{Digest as _, Sha256};
 use std::collections::BTreeSet;
 use std::fmt::Write;
@@ -374,7 +374,8 @@ fn apply(case: &Case, policy: &Policy, root: &Path) -> Result<Applied, Error> {
         let applied = Unpacker::new(Policy::default()).apply(Layer::new(&lower[..]), &mut rootfs).unwrap();
         assert!(notes(&applied).is_empty(), "{}: something is wrong with the lower layer", case.name);
     }
-    let unpacker = Unpacker::new(policy.clone()).with_limits(limits(case)).with_scratch(root);
+    let unpacker =
+        Unpacker::new(policy.clone()).with_limits(limits(case)).with_scratch(Scratch::beneath(root).unwrap());
     unpacker.apply(told(case), &mut rootfs)
 }
 

@@ -11,12 +11,11 @@ use crate::signals::{Ignored, Signals};
 use crate::tell::{Failure, Left};
 use crate::temporary::{explain_full, scratch};
 use layercage::error::{ErrorKind, Misuse};
-use layercage::image::Scratch;
 use layercage::merged::Part;
 use layercage::policy::Owners;
 use layercage::sandbox::Sandbox;
 use layercage::sink::StagedFile;
-use layercage::{Error, Selected, Session, Unpacker};
+use layercage::{Error, Scratch, Selected, Session, Unpacker};
 use std::io::{self, IsTerminal, Write};
 
 /// Exports an image. The report is returned, because standard output may have the archive.
@@ -38,23 +37,15 @@ pub(crate) fn run(export: &Export, sandbox: SandboxChoice, json: bool) -> Result
     let (ignored, limits) = (Ignored::find_out(), export.source.judging.limits());
     // Beside a FILE there has to be room anyway. Otherwise no file can be created in the sandbox, so the temporary files for
     // a pipe, for a compressed archive and for the order by path are created before.
-    let mut made = Vec::new();
-    let around = match &destination {
-        Destination::Beside { parent, .. } => Sandbox::for_reading().write(parent),
-        Destination::Stream(_) => {
-            made.extend([scratch(), scratch(), scratch()]);
-            Sandbox::for_reading()
-        }
+    let (around, temporary) = match &destination {
+        Destination::Beside { parent, .. } => (Sandbox::for_reading().write(parent), Scratch::beneath(parent)),
+        Destination::Stream(_) => (Sandbox::for_reading(), Ok(scratch(3))),
     };
-    let mut temporary = || match &destination {
-        Destination::Beside { parent, .. } => Scratch::beneath(parent),
-        Destination::Stream(_) => made.pop().unwrap_or_else(scratch),
-    };
-    let (sandboxed, image) = open_image(thing, sandbox, around, &limits, &mut temporary)?;
+    let temporary = temporary.map_err(Failure::read)?;
+    let (sandboxed, image) = open_image(thing, sandbox, around, &limits, temporary.clone())?;
     let image = require_form(image, form, &export.source.image)?;
     let selected = image.and_then(|image| image.select(&selector));
     let selected = selected.map_err(|error| Failure::refused(explain_full(error), left(export)))?;
-    let sorted = export.sort.then(temporary).transpose().map_err(Failure::read)?;
     // Before this line there is nothing to clean up.
     let signals = Signals::catch(ignored).map_err(Failure::signals)?;
     let ended = |error| ended(error, export, &signals);
@@ -62,7 +53,7 @@ pub(crate) fn run(export: &Export, sandbox: SandboxChoice, json: bool) -> Result
     let mut session = unpacker.session().with_progress(Watcher::new(&signals, json));
     let tree = session.merge(&selected).map_err(ended)?;
     let part = export.only.part(&tree).map_err(Failure::usage)?;
-    let part = sorted.into_iter().fold(part, |part, scratch| part.by_path(scratch.into_file()));
+    let part = if export.sort { part.by_path(temporary) } else { part };
     match destination {
         Destination::Stream(output) => write(&mut session, &part, &selected, output).map_err(ended)?,
         Destination::Beside { parent, name } => {

@@ -8,10 +8,9 @@ use crate::signals::{Ignored, Signals};
 use crate::tell::{Failure, Left};
 use layercage::blob::LayerStream;
 use layercage::error::ErrorKind;
-use layercage::image::Scratch;
 use layercage::sandbox::Sandbox;
 use layercage::sink::TarSink;
-use layercage::{Error, Expected, Layer, Limits, Unpacker};
+use layercage::{Error, Expected, Layer, Limits, Scratch, Unpacker};
 use std::fs::File;
 use std::io::{self, BufWriter, IsTerminal, Read, Seek, Write};
 use std::os::fd::{AsFd, OwnedFd};
@@ -19,13 +18,12 @@ use std::os::fd::{AsFd, OwnedFd};
 /// Bytes that are written at once.
 const BUFFER: usize = 128 << 10;
 
-/// Filters a layer. The report goes to standard error, because standard output has the layer. `scratch` creates a file
-/// without a name.
+/// Filters a layer. The report goes to standard error, because standard output has the layer.
 pub(crate) fn run(
     filter: &Filter,
     sandbox: SandboxChoice,
     json: bool,
-    scratch: impl FnOnce() -> Result<Scratch, Error>,
+    scratch: impl FnOnce() -> Scratch,
 ) -> Result<(), Failure> {
     let policy = filter.judging.policy().map_err(Failure::usage)?;
     let limits = filter.judging.limits();
@@ -37,7 +35,7 @@ pub(crate) fn run(
     let (input, output) = (own(io::stdin().as_fd())?, own(io::stdout().as_fd())?);
     // A layer that is read twice is kept in a file without a name. In the sandbox, no file can be created.
     let is_kept = filter.unchanged || filter.known.is_anything();
-    let kept = if is_kept { Some(scratch().map_err(Failure::read)?) } else { None };
+    let kept = is_kept.then(scratch);
     let sandboxed = sandbox.enter(Sandbox::for_reading())?;
     // Until here there is nothing to clean up, and any signal may end the command.
     let kept = kept.map(|scratch| scratch.keep(input.try_clone().map_err(failed)?, &limits)).transpose();

@@ -3,11 +3,10 @@
 use crate::opened::Thing;
 use crate::sandbox::SandboxChoice;
 use crate::tell::Failure;
-use layercage::image::Scratch;
 use layercage::sandbox::{Sandbox, SandboxStatus};
-use layercage::{Error, Image, Limits};
+use layercage::{Error, Image, Limits, Scratch};
 
-/// Enters the sandbox `around` the command, and opens an image. `scratch` is called in the sandbox.
+/// Enters the sandbox `around` the command, and opens an image. Temporary files are created in the sandbox.
 ///
 /// A pipe is not inspected first: what is not an image is refused, and a compressed image is copied only once.
 pub(crate) fn open_image(
@@ -15,7 +14,7 @@ pub(crate) fn open_image(
     sandbox: SandboxChoice,
     around: Sandbox<'_>,
     limits: &Limits,
-    mut scratch: impl FnMut() -> Result<Scratch, Error>,
+    scratch: Scratch,
 ) -> Result<(Option<SandboxStatus>, Result<Image, Error>), Failure> {
     let is_stream = matches!(thing, Thing::Stream(_));
     let archive = match thing {
@@ -27,9 +26,6 @@ pub(crate) fn open_image(
     };
     let sandboxed = sandbox.enter(around)?;
     let is_middle = is_stream && archive.metadata().is_ok_and(|metadata| metadata.is_file());
-    let archive = match is_middle {
-        true => scratch().and_then(|scratch| scratch.keep(archive, limits)),
-        false => Ok(archive),
-    };
+    let archive = if is_middle { scratch.keep(archive, limits) } else { Ok(archive) };
     Ok((sandboxed, archive.and_then(|archive| Image::open_archive(archive, scratch, limits.clone()))))
 }

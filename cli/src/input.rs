@@ -40,16 +40,16 @@ pub(crate) fn open_input(
         Thing::File(file) | Thing::Stream(file) => {
             // No file can be created in the sandbox, so the temporary files for a pipe or a compressed archive are
             // created before.
-            let (kept, spare) = (scratch(), scratch());
+            let temporary = scratch(2);
             sandbox.enter(Sandbox::for_reading())?;
             let file = match is_stream {
-                true => kept.and_then(|kept| kept.keep(file, limits).map_err(explain_full)).map_err(Failure::read)?,
+                true => temporary.keep(file, limits).map_err(explain_full).map_err(Failure::read)?,
                 false => file,
             };
             if what_is(&file, input, (tag.as_deref(), form), limits)? == What::Layer {
                 return Ok(Taken::Layer(file));
             }
-            Image::open_archive(file, || spare, limits.clone()).map_err(explain_full)
+            Image::open_archive(file, temporary, limits.clone()).map_err(explain_full)
         }
     };
     Ok(Taken::Image(Box::new(image)))

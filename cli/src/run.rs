@@ -20,9 +20,8 @@ use crate::signals::{self, Ignored, Signals};
 use crate::tell::{self, Failure, Left, shown};
 use crate::temporary::{scratch, scratch_beside};
 use layercage::audit::Audit;
-use layercage::image::Scratch;
 use layercage::sandbox::Sandbox;
-use layercage::{Layer, Rootfs, Unpacker};
+use layercage::{Layer, Rootfs, Scratch, Unpacker};
 use std::fs::File;
 use std::io;
 use std::os::fd::AsFd;
@@ -55,7 +54,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<u8, Failure> {
             let done = run_apply(apply, sandbox, arguments.json)?;
             noted(&done, arguments.json, || format!("all of the layer is applied to {}", shown(&apply.directory)))
         }
-        Command::Filter(filter) => filter::run(filter, sandbox, arguments.json, scratch).map(|()| 0),
+        Command::Filter(filter) => filter::run(filter, sandbox, arguments.json, || scratch(1)).map(|()| 0),
         Command::Check(check) => {
             let policy = check.judging.policy().map_err(Failure::usage)?;
             let mut findings = Findings::new(Output::new(arguments.json), policy.clone());
@@ -117,7 +116,8 @@ fn run_unpack(source: &Source, target: Target<'_>, sandbox: SandboxChoice, json:
     let limits = source.judging.limits();
     let around = Sandbox::for_policy(&policy).write(&parent);
     // Temporary files are beside the target, where there has to be room anyway.
-    let (sandboxed, image) = open_image(thing, sandbox, around, &limits, || Scratch::beneath(&parent))?;
+    let temporary = Scratch::beneath(&parent).map_err(Failure::read)?;
+    let (sandboxed, image) = open_image(thing, sandbox, around, &limits, temporary)?;
     let image = require_form(image, form, &source.image)?;
     let selected = image.and_then(|image| image.select(&selector));
     let selected = selected.map_err(|error| Failure::refused(error, left()))?;
@@ -173,6 +173,7 @@ fn run_apply(apply: &Apply, sandbox: SandboxChoice, json: bool) -> Result<Done, 
     };
     let around = Sandbox::for_policy(&policy).write(&directory);
     let sandboxed = sandbox.enter(scratch.iter().fold(around, Sandbox::write))?;
+    let scratch = scratch.map(Scratch::beneath).transpose().map_err(Failure::read)?;
     let unpacker = scratch.into_iter().fold(unpacker, Unpacker::with_scratch);
     let ended = |error| Failure::ended(error, Left::Applied(apply.directory.clone()), &signals);
     let mut rootfs = Rootfs::over(&directory).map_err(ended)?;

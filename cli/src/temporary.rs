@@ -6,9 +6,9 @@ use crate::opened::open_directory;
 use crate::tell::Failure;
 use cap_std::ambient_authority;
 use cap_std::fs::Dir;
-use layercage::Error;
 use layercage::error::ErrorKind;
-use layercage::image::Scratch;
+use layercage::{Error, Scratch};
+use std::fs::File;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
@@ -21,12 +21,18 @@ const TEMPORARY: &str = "temporary files are created in the directory that TMPDI
 const FULL: &str = "temporary files are created in the directory that TMPDIR names, or in /tmp: free space there, or set \
                     TMPDIR to a directory with more space";
 
-/// An unnamed file in the directory for temporary files.
-pub(crate) fn scratch() -> Result<Scratch, Error> {
+/// Unnamed files in the directory for temporary files. So many are created now, because the sandbox may forbid it later. An
+/// error is returned when the file is needed.
+pub(crate) fn scratch(files: usize) -> Scratch {
+    let mut made: Vec<_> = std::iter::repeat_with(create).take(files).collect();
+    Scratch::of(move || Ok(made.pop().unwrap_or_else(create)?))
+}
+
+fn create() -> Result<File, Error> {
     let directory = std::env::temp_dir();
     let failed = |error| Error::system("openat", directory.as_os_str().as_bytes(), error).with_advice(TEMPORARY);
     let opened = Dir::open_ambient_dir(&directory, ambient_authority()).map_err(failed)?;
-    Scratch::beneath(&opened).map_err(|error| match error.into_kind() {
+    Scratch::beneath(&opened).and_then(|scratch| scratch.create()).map_err(|error| match error.into_kind() {
         // The name of a temporary file says nothing.
         ErrorKind::System(system) => failed(system.error),
         kind => kind.into(),
@@ -43,7 +49,7 @@ pub(crate) fn explain_full(error: Error) -> Error {
 /// A directory for the copy of a layer: the one it is applied to, where there will be room if anywhere, or the directory
 /// for temporary files if the user may not write there.
 pub(crate) fn scratch_beside(directory: &Dir, path: &Path) -> Result<Dir, Failure> {
-    match Scratch::beneath(directory) {
+    match Scratch::beneath(directory).and_then(|scratch| scratch.create()) {
         Ok(_) => directory.try_clone().map_err(|error| Failure::open(path, error)),
         Err(_) => open_directory(&std::env::temp_dir()).map_err(|failure| failure.with_help(TEMPORARY.to_owned())),
     }

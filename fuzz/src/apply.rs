@@ -11,7 +11,7 @@ use layercage::error::{Blame, Effect, ErrorKind};
 use layercage::policy::{Devices, Fifos, IdMap, Links, Mtime, OwnerMap, Owners, Preset, SetId, Xattrs};
 use layercage::rules::QuirkRule;
 use layercage::tar::{EndMark, TarReader, Timestamp};
-use layercage::{Applied, Error, Expected, Layer, Limits, Policy, Report, Rootfs, Staged, Unpacker};
+use layercage::{Applied, Error, Expected, Layer, Limits, Policy, Report, Rootfs, Scratch, Staged, Unpacker};
 use rustix::thread::{set_thread_res_gid, set_thread_res_uid};
 use rustix::{fs::Gid, fs::Uid};
 use std::fs::{self, File};
@@ -42,7 +42,7 @@ pub fn apply(data: &[u8]) {
         .collect();
 
     let scratch = open(&std::env::temp_dir());
-    let alone = Unpacker::new(policy.clone()).with_scratch(scratch);
+    let alone = Unpacker::new(policy.clone()).with_scratch(Scratch::beneath(scratch).unwrap());
     let results = in_order(&layers, &told, &world, &alone, |layer| layer.to_vec(), &[]);
     let compressed = |layer: &[u8]| if choice & 2 == 0 { layer.to_vec() } else { compress::gzip(layer) };
     let threads = if choice & 16 == 0 { 1 } else { 2 + usize::from(choice >> 5 & 1) };

@@ -25,6 +25,7 @@ mod pseudo_links;
 mod removal;
 mod remove;
 mod replace;
+mod scratch;
 mod spool;
 mod stage;
 mod staged_file;
@@ -40,7 +41,7 @@ mod tree;
 
 #[cfg(feature = "image")]
 pub(crate) use open::{NotOpened, open_directory, open_inside, open_regular};
-pub(crate) use spool::create_spool;
+pub use scratch::Scratch;
 pub(crate) use stage::{Contents, Stage};
 pub(crate) use staged_file::FileStage;
 pub(crate) use state::{Cage, Exposure};

@@ -1,4 +1,4 @@
-//! Files without names, for layers that must be verified before they are used.
+//! Files without names.
 
 use super::failed::{At, Failed};
 use super::sys;
@@ -11,7 +11,7 @@ use std::os::fd::BorrowedFd;
 /// Creates a file in a directory that no other process can open. It is gone when it is closed.
 ///
 /// File systems without such files get one with a name, which it loses at once.
-pub(crate) fn create_spool(directory: BorrowedFd<'_>) -> Result<File, Error> {
+pub(super) fn create_spool(directory: BorrowedFd<'_>) -> Result<File, Error> {
     match sys::create_nameless(directory) {
         Err(Failed { errno: Errno::OPNOTSUPP | Errno::ISDIR | Errno::NOENT, .. }) => {
             let name = format!(".lc-{:016x}", RandomState::new().hash_one(0)).into_bytes();

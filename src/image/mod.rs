@@ -56,7 +56,6 @@ pub use image_config::{HistoryEntry, ImageConfig};
 pub use inventory::{ListedManifest, ManifestKind};
 pub use layer::LayerDescriptor;
 pub use on_disk::Image;
-pub use open::Scratch;
 pub(crate) use outline::Outline;
 pub use platform::Platform;
 pub use recognise::What;

@@ -5,7 +5,7 @@ use super::archive_file::kept;
 use super::files::Files;
 use super::on_disk::Image;
 use super::recognise::What;
-use crate::cage::{NotOpened, create_spool, open_directory, open_regular};
+use crate::cage::{NotOpened, Scratch, open_directory, open_regular};
 use crate::words::{EntryPath, Error, Escaped, Limit, Limits, Misuse, refuse_reserved};
 use cap_std::AmbientAuthority;
 use cap_std::fs::Dir;
@@ -16,25 +16,7 @@ use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
-/// A temporary file without a name, for an archive that cannot be read in place.
-#[derive(Debug)]
-pub struct Scratch(File);
-
 impl Scratch {
-    /// Creates a temporary file on the file system of a directory.
-    ///
-    /// # Errors
-    ///
-    /// A system error.
-    pub fn beneath(directory: impl AsFd) -> Result<Self, Error> {
-        create_spool(directory.as_fd()).map(Self)
-    }
-
-    /// Returns the file. It is empty, and open for reading and writing.
-    pub fn into_file(self) -> File {
-        self.0
-    }
-
     /// Copies a stream, such as a pipe, to a file unchanged. [`What::of`] can then inspect it like any file. Returns
     /// the file, positioned at its first byte.
     ///
@@ -43,12 +25,12 @@ impl Scratch {
     /// # Errors
     ///
     /// [`Violation::LimitExceeded`](crate::rules::Violation::LimitExceeded). Errors of the reader or the system.
-    pub fn keep(self, mut stream: impl Read, limits: &Limits) -> Result<File, Error> {
+    pub fn keep(&self, mut stream: impl Read, limits: &Limits) -> Result<File, Error> {
         let limit = match limits.most(Limit::LayerBytes) > limits.most(Limit::ArchiveBytes) {
             true => Limit::LayerBytes,
             false => Limit::ArchiveBytes,
         };
-        kept(&mut stream, self.0, limits, limit)
+        kept(&mut stream, self.create()?, limits, limit)
     }
 }
 
@@ -79,20 +61,16 @@ impl Image {
     /// zstd.
     ///
     /// A plain archive is read in place. A compressed archive, or a stream without random access, is stored
-    /// uncompressed in the file that `scratch` creates, as long as the image is in use. [`Limit::ArchiveBytes`] bounds
-    /// its size. `scratch` is not called for a compressed file that is no image.
+    /// uncompressed in a file of `scratch`, as long as the image is in use. [`Limit::ArchiveBytes`] bounds its size. No file is
+    /// created for a compressed file that is no image.
     ///
     /// # Errors
     ///
     /// [`Violation::NotAnImage`](crate::rules::Violation::NotAnImage). The violations of layers: the archive is read as
     /// strictly as a layer. [`Violation::ArchiveAmbiguous`](crate::rules::Violation::ArchiveAmbiguous) for a quirk that
     /// the default policy refuses. [`Violation::MemberTwice`](crate::rules::Violation::MemberTwice). A system error.
-    pub fn open_archive(
-        archive: File,
-        scratch: impl FnOnce() -> Result<Scratch, Error>,
-        limits: Limits,
-    ) -> Result<Self, Error> {
-        let archive = Archive::open_file(archive, &limits, || scratch().map(|Scratch(file)| file))?;
+    pub fn open_archive(archive: File, scratch: Scratch, limits: Limits) -> Result<Self, Error> {
+        let archive = Archive::open_file(archive, &limits, move || scratch.create())?;
         Self::of_files(Files::Archive(archive), limits)
     }
 
@@ -111,7 +89,7 @@ impl Image {
         refuse_reserved(name)?;
         let directory = directory.as_fd();
         match open_regular(directory, &path) {
-            Ok(archive) => Self::open_archive(archive, || Scratch::beneath(directory), limits),
+            Ok(archive) => Self::open_archive(archive, Scratch::beneath(directory)?, limits),
             Err(NotOpened::System(error)) => Err(error),
             Err(_) => {
                 let inside = open_directory(directory, &path)?;
@@ -152,11 +130,11 @@ impl Image {
             Ok(directory) => Self::of_files(Files::Directory(directory.into_std_file().into()), limits),
             Err(error) if error.kind() == ErrorKind::NotADirectory => {
                 let archive = File::open(path).map_err(|error| failed(path, error))?;
-                let scratch = || {
+                let scratch = Scratch::of(move || {
                     let directory = std::env::temp_dir();
                     let opened = Dir::open_ambient_dir(&directory, authority);
-                    Scratch::beneath(opened.map_err(|error| failed(&directory, error))?)
-                };
+                    Ok(Scratch::beneath(opened.map_err(|error| failed(&directory, error))?)?.create()?)
+                });
                 Self::open_archive(archive, scratch, limits)
             }
             Err(error) => Err(failed(path, error)),

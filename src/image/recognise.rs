@@ -66,7 +66,7 @@ impl What {
     /// # Errors
     ///
     /// [`Misuse::NotAFile`] for a pipe or another stream, because it can be read only once:
-    /// [`Scratch::keep`](super::Scratch::keep) copies it to a file. System errors. The content of the archive never
+    /// [`Scratch::keep`](crate::Scratch::keep) copies it to a file. System errors. The content of the archive never
     /// causes an error.
     pub fn of(file: &File, limits: &Limits) -> Result<Self, Error> {
         inspect(file, limits).map(|inspected| inspected.what)

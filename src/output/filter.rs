@@ -6,13 +6,13 @@ use super::dropped::{Dropped, Target};
 use super::left_out::{LeftOut, Link};
 use super::sink::{Sink, Visibility};
 use super::sink_error::SinkError;
+use crate::cage::Scratch;
 use crate::plan::{Judged, Reporter};
 use crate::read::Checked;
 use crate::words::{
-    Change, ChangeKind, Effect, EntryPath, Escaped, Metadata, Misuse, Ownership, Quirk, Skippable, Violation,
+    Change, ChangeKind, Effect, EntryPath, Escaped, Metadata, Misuse, Ownership, Quirk, Skippable, Source, Violation,
 };
 use std::fmt;
-use std::fs::File;
 
 /// Gives a sink the changes of some paths, and drops the others.
 ///
@@ -89,11 +89,11 @@ impl<'f, S: Sink> Filter<'f, S> {
     /// Names are not resolved here either. If an entry replaces such a copy under another of its paths, through a symbolic
     /// link to a directory, later links to the dropped file lead to what is there now.
     ///
-    /// `scratch` must be open for reading and writing; it may be an unnamed file. It keeps the content of the dropped
-    /// files of all layers, and nothing else may write to it, another filter included. `most` bounds the bytes that are kept; each name counts as its path and 256 bytes. Files
-    /// above this bound are not kept, and a link to one of them is [`Misuse::LinkToFiltered`] again.
+    /// A file of `scratch` keeps the content of the dropped files of all layers. `most` bounds the bytes that are kept; each
+    /// name counts as its path and 256 bytes. Files above this bound are not kept, and a link to one of them is
+    /// [`Misuse::LinkToFiltered`] again.
     #[must_use]
-    pub fn with_copies(self, scratch: File, most: u64) -> Self {
+    pub fn with_copies(self, scratch: Scratch, most: u64) -> Self {
         Self { copies: Some(LeftOut::new(scratch, most)), ..self }
     }
 
@@ -162,7 +162,9 @@ impl<'f, S: Sink> Filter<'f, S> {
                     reporter.quirk(Quirk::HardLinkMetadata)?;
                 }
                 let change = change.map(|change| Change { kind, ..change });
-                let data = Data::of_change(change.get(), &mut content);
+                let mut empty = &b""[..];
+                let source = content.as_mut().map_or(&mut empty as &mut dyn Source, |content| content);
+                let data = Data::of_change(change.get(), source);
                 self.sink.change(change, data, reporter)
             }
         }

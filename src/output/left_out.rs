@@ -2,6 +2,7 @@
 
 use super::paths::Paths;
 use super::replay::FileSource;
+use crate::cage::Scratch;
 use crate::words::{Change, ChangeKind, EntryPath, Error, Source, SparseMap};
 use std::fs::File;
 use std::os::unix::fs::FileExt;
@@ -12,7 +13,9 @@ const OVERHEAD: u64 = 256;
 /// Inodes that were dropped, by all their names. A bounded file has their content.
 #[derive(Debug)]
 pub(super) struct LeftOut {
-    file: File,
+    scratch: Scratch,
+    /// Created when it is needed.
+    file: Option<File>,
     /// The first free byte of the file.
     end: u64,
     /// The number of bytes that may be kept, and that were kept.
@@ -42,13 +45,13 @@ pub(super) enum Link<'l> {
     /// As a link to the name under which the sink has it.
     To(EntryPath),
     /// As the first name, with the kind, metadata and content of the inode.
-    First(ChangeKind, FileSource<'l>),
+    First(ChangeKind, Option<FileSource<'l>>),
 }
 
 impl LeftOut {
-    pub(super) fn new(file: File, most: u64) -> Self {
+    pub(super) fn new(scratch: Scratch, most: u64) -> Self {
         let (names, linked) = (Paths::new(), Paths::new());
-        Self { file, end: 0, most, used: 0, layer: 0, inodes: Vec::new(), names, linked }
+        Self { scratch, file: None, end: 0, most, used: 0, layer: 0, inodes: Vec::new(), names, linked }
     }
 
     pub(super) fn begin_layer(&mut self) {
@@ -135,7 +138,8 @@ impl LeftOut {
         inode.at = Some(path.clone());
         let (begin, length) = inode.content;
         self.linked.insert(path, self.layer, number);
-        Some(Link::First(kind, FileSource::new(&self.file, begin, length)))
+        let content = self.file.as_ref().map(|file| FileSource::new(file, begin, length));
+        Some(Link::First(kind, content))
     }
 
     fn has_room(&mut self, path: &EntryPath, more: u64) -> bool {
@@ -159,7 +163,11 @@ impl LeftOut {
             if chunk.is_empty() {
                 return Ok(());
             }
-            let written = self.file.write_all_at(chunk, self.end);
+            let file = match &self.file {
+                Some(file) => file,
+                None => self.file.insert(self.scratch.create()?),
+            };
+            let written = file.write_all_at(chunk, self.end);
             written.map_err(|error| Error::system("pwrite64", b"(kept content)", error))?;
             let bytes = chunk.len();
             self.end += bytes as u64;

@@ -1,6 +1,7 @@
-//! Content that is kept for a second reading: in memory while it is small, then in a file of the caller's.
+//! Content that is kept for a second reading: in memory while it is small, then in a temporary file.
 
 use super::data::Data;
+use crate::cage::Scratch;
 use crate::words::{Error, Source};
 use std::fs::File;
 use std::io;
@@ -53,13 +54,15 @@ const IN_MEMORY: usize = 1 << 20;
 #[derive(Debug)]
 pub(super) struct Replay {
     memory: Vec<u8>,
-    file: File,
+    scratch: Scratch,
+    /// Created when it is needed.
+    file: Option<File>,
     in_file: u64,
 }
 
 impl Replay {
-    pub(super) fn new(file: File) -> Self {
-        Self { memory: Vec::new(), file, in_file: 0 }
+    pub(super) fn new(scratch: Scratch) -> Self {
+        Self { memory: Vec::new(), scratch, file: None, in_file: 0 }
     }
 
     /// Keeps what is read of `data` from now on. What was kept before is gone.
@@ -71,7 +74,7 @@ impl Replay {
 
     /// Reads what was kept.
     pub(super) fn source(&self) -> Kept<'_> {
-        Kept { memory: &self.memory, file: FileSource::new(&self.file, 0, self.in_file) }
+        Kept { memory: &self.memory, file: self.file.as_ref().map(|file| FileSource::new(file, 0, self.in_file)) }
     }
 
     fn keep(&mut self, bytes: &[u8]) -> Result<(), Error> {
@@ -81,7 +84,11 @@ impl Replay {
         if rest.is_empty() {
             return Ok(());
         }
-        let written = self.file.write_all_at(rest, self.in_file);
+        let file = match &self.file {
+            Some(file) => file,
+            None => self.file.insert(self.scratch.create()?),
+        };
+        let written = file.write_all_at(rest, self.in_file);
         self.in_file += rest.len() as u64;
         written.map_err(|error| Error::system("pwrite64", b"(kept content)", error))
     }
@@ -129,18 +136,21 @@ impl Source for Recording<'_> {
 /// Content that was kept.
 pub(super) struct Kept<'r> {
     memory: &'r [u8],
-    file: FileSource<'r>,
+    file: Option<FileSource<'r>>,
 }
 
 impl Source for Kept<'_> {
     fn chunk(&mut self) -> Result<&[u8], Error> {
-        if self.memory.is_empty() { self.file.chunk() } else { Ok(self.memory) }
+        match &mut self.file {
+            Some(file) if self.memory.is_empty() => file.chunk(),
+            _ => Ok(self.memory),
+        }
     }
 
     fn consume(&mut self, bytes: usize) {
         match self.memory.split_at_checked(bytes) {
             Some((_, rest)) if !self.memory.is_empty() => self.memory = rest,
-            _ => self.file.consume(bytes),
+            _ => self.file.iter_mut().for_each(|file| file.consume(bytes)),
         }
     }
 }

@@ -5,16 +5,15 @@ use super::data::Data;
 use super::replay::Replay;
 use super::sink::{Sink, Visibility};
 use super::sink_error::SinkError;
+use crate::cage::Scratch;
 use crate::plan::{Judged, Reporter};
 use crate::read::Checked;
 use crate::words::{Change, Effect};
-use std::fs::File;
 
 /// Gives each layer to two sinks. Each change goes to the first sink and then to the second.
 ///
 /// The content of a file is kept for the second sink while the first one reads it: up to 1 MiB in memory, the rest in a
-/// file that the caller gives. That file must be open for reading and writing; it may be an unnamed file. It grows to
-/// the size of the largest file of a layer. What it contained before is overwritten.
+/// temporary file. It is created when it is needed, and grows to the size of the largest file of a layer.
 ///
 /// When one sink fails, the layer fails for both, and both abandon it. Then [`Sink::abandon_layer`] may follow
 /// [`Sink::end_layer`], if the second sink failed at its end. A quirk that both sinks report is noted twice. The
@@ -22,9 +21,9 @@ use std::fs::File;
 /// put a `Tee` into a `Tee`.
 ///
 /// ```no_run
-/// # use layercage::{Error, Selected, Sink, Staged, Unpacker};
+/// # use layercage::{Error, Scratch, Selected, Sink, Staged, Unpacker};
 /// # use layercage::sink::Tee;
-/// # fn unpack(image: &Selected, staged: &mut Staged, listing: impl Sink, scratch: std::fs::File) -> Result<(), Error> {
+/// # fn unpack(image: &Selected, staged: &mut Staged, listing: impl Sink, scratch: Scratch) -> Result<(), Error> {
 /// let mut both = Tee::new(staged.rootfs(), listing, scratch);
 /// Unpacker::default().session().apply_image(image, &mut both)?;
 /// # Ok(())
@@ -38,8 +37,8 @@ pub struct Tee<A, B> {
 }
 
 impl<A: Sink, B: Sink> Tee<A, B> {
-    /// Gives layers to both sinks. `scratch` keeps the content of large files. Nothing else may write to it.
-    pub fn new(first: A, second: B, scratch: File) -> Self {
+    /// Gives layers to both sinks. A file of `scratch` keeps the content of large files.
+    pub fn new(first: A, second: B, scratch: Scratch) -> Self {
         Self { first, second, replay: Replay::new(scratch) }
     }
 

@@ -116,7 +116,7 @@ impl Session<'_> {
     /// [`Unpacker::with_readers`] says. With several [jobs](Unpacker::with_jobs) it is called on another thread.
     ///
     /// A sink whose changes are [visible at once](Visibility::AtOnce) is different: `open` is called on the calling thread.
-    /// Each layer is copied to a temporary file in the [scratch directory](Unpacker::with_scratch), verified, and then
+    /// Each layer is copied to a temporary file in the [scratch file](Unpacker::with_scratch), verified, and then
     /// applied.
     ///
     /// If an entry is refused, the rest of its layer is still read: another size or digest explains the refusal better.
@@ -132,7 +132,7 @@ impl Session<'_> {
     /// is returned once the layers before it are applied, unless one of these fails first.
     ///
     /// [`Misuse::NoScratch`](crate::error::Misuse::NoScratch), before any layer is opened, if the sink's changes are
-    /// visible at once and there is no scratch directory.
+    /// visible at once and there are no temporary files.
     pub fn apply_image_from<R: Read + Send>(
         &mut self,
         image: &Selected,

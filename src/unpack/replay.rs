@@ -113,7 +113,8 @@ impl Session<'_> {
         match part.scratch() {
             None => self.play_by_layer(player, work.as_ref())?,
             Some(scratch) => {
-                let spool = self.keep_content(part, player.image, scratch)?;
+                let file = scratch.create()?;
+                let spool = self.keep_content(part, player.image, &file)?;
                 part.nodes().try_for_each(|node| player.play_kept(node, &spool)).map_err(SinkError::into_error)?;
             }
         }

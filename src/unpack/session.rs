@@ -118,7 +118,7 @@ impl<'p> Session<'p> {
     ///
     /// If the sink's changes are [visible at once](Visibility::AtOnce), and a digest, size or diff ID is given, the
     /// layer is verified first. A [seekable](Layer::seekable) layer is read twice. Any other layer is copied to a
-    /// temporary file in the [scratch directory](Unpacker::with_scratch). This first reading is done on the calling thread
+    /// [temporary file](Unpacker::with_scratch). This first reading is done on the calling thread
     /// alone, whatever the number of jobs. A refusal in the middle leaves what was
     /// applied so far, and [`Error::effect`] says whether that is anything. Each path then has its old or its new
     /// state.

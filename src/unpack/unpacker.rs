@@ -1,12 +1,10 @@
-//! The settings for applying layers: policy, limits, threads, scratch directory.
+//! The settings for applying layers: policy, limits, threads, temporary files.
 
 use super::pipeline::Jobs;
-use crate::cage::create_spool;
+use crate::cage::Scratch;
 use crate::words::{Error, Limits, Misuse, Policy};
 use std::fs::File;
 use std::num::NonZeroUsize;
-use std::os::fd::{AsFd, OwnedFd};
-use std::sync::Arc;
 
 /// The settings for applying layers. [`Unpacker::session`] starts a session that uses them.
 ///
@@ -34,7 +32,7 @@ pub struct Unpacker {
     jobs: NonZeroUsize,
     #[cfg(feature = "image")]
     readers: NonZeroUsize,
-    scratch: Option<Arc<OwnedFd>>,
+    scratch: Option<Scratch>,
 }
 
 /// The default policy within the default limits, on one thread.
@@ -83,14 +81,12 @@ impl Unpacker {
         Self { readers, ..self }
     }
 
-    /// Sets a directory for temporary files, which have no names. **None** by default: then a layer that must be
+    /// Sets where temporary files come from. **None** by default: then a layer that must be
     /// [verified first](crate::Session::apply) and is not [seekable](crate::Layer::seekable) fails with
-    /// [`Misuse::NoScratch`]. The file system of the directory needs space for the blob.
-    ///
-    /// `directory` is a `cap_std::fs::Dir`, or a [`File`] of an open directory.
+    /// [`Misuse::NoScratch`]. The file system of the files needs space for the blob.
     #[must_use]
-    pub fn with_scratch(self, directory: impl Into<OwnedFd>) -> Self {
-        Self { scratch: Some(Arc::new(directory.into())), ..self }
+    pub fn with_scratch(self, scratch: Scratch) -> Self {
+        Self { scratch: Some(scratch), ..self }
     }
 
     /// The policy.
@@ -122,7 +118,7 @@ impl Unpacker {
 
     /// Creates a file for a layer that is verified before it is applied.
     pub(super) fn create_spool(&self) -> Result<File, Error> {
-        create_spool(self.scratch.as_ref().ok_or(Misuse::NoScratch)?.as_fd())
+        self.scratch.as_ref().ok_or(Misuse::NoScratch)?.create()
     }
 
     pub(super) fn threads(&self) -> Jobs {

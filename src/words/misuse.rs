@@ -55,10 +55,10 @@ pub enum Misuse {
     /// The input must be a file, but is a pipe or another stream.
     #[error("a stream cannot be read twice; keep it in a file first")]
     NotAFile,
-    /// A layer has to be verified before it is applied, but it cannot be read twice, and there is no directory for a
-    /// temporary copy. [`Unpacker::with_scratch`](crate::Unpacker::with_scratch) gives one, and
+    /// A layer has to be verified before it is applied, but it cannot be read twice, and there is no file for a temporary
+    /// copy. [`Unpacker::with_scratch`](crate::Unpacker::with_scratch) gives one, and
     /// [`Layer::seekable`](crate::Layer::seekable) needs none.
-    #[error("the layer must be verified before it is applied: it needs a seekable reader or a scratch directory")]
+    #[error("the layer must be verified before it is applied: it needs a seekable reader or a temporary file")]
     NoScratch,
     /// A [`Filter`](crate::sink::Filter) keeps a hard link, but drops its target and has no copy of it.
     #[error("the filter keeps a hard link to {target}, and drops its target")]

@@ -3,14 +3,14 @@
 
 use crate::child;
 use crate::support::layer::LayerBuilder;
-use crate::support::{open, sha256};
+use crate::support::{open, sha256, temporary};
 use flate2::{Compression, write::GzEncoder};
 use layercage::audit::{Audit, Observer};
 use layercage::blob::{Checked, LayerStream};
 use layercage::error::{Blame, Effect};
 use layercage::sink::{Data, Judged, LayerContext, Reporter, SinkError};
 use layercage::tar::Change;
-use layercage::{Error, Expected, Image, Layer, Limits, Policy, Rootfs, Sink, Staged, Unpacker};
+use layercage::{Error, Expected, Image, Layer, Limits, Policy, Rootfs, Scratch, Sink, Staged, Unpacker};
 use rustix::process::{Resource, Rlimit, setrlimit};
 use std::fs;
 use std::io::{self, Cursor, ErrorKind, Read, Write};
@@ -134,7 +134,7 @@ fn a_reader_that_fails_at_its_end_is_to_blame_and_not_what_was_refused_before() 
                 // What can be seen at once is verified before it is touched.
                 let place = tempfile::tempdir().unwrap();
                 let mut rootfs = Rootfs::over(&open(place.path())).unwrap();
-                let unpacker = unpacker(threads).with_scratch(open(place.path()));
+                let unpacker = unpacker(threads).with_scratch(temporary(place.path()));
                 let error = unpacker.apply(layer(), &mut rootfs).unwrap_err();
                 assert_is_the_readers(&error, &what);
                 assert_eq!((error.effect(), fs::read_dir(place.path()).unwrap().count()), (Effect::None, 0), "{what}");
@@ -267,7 +267,7 @@ fn an_archive_of_an_image_that_cannot_be_read_is_not_called_a_layer() {
     // Opened to be written, it cannot be read.
     let unreadable = || fs::File::create(place.path().join("image")).unwrap();
     fs::write(place.path().join("image"), b"x").unwrap();
-    let error = Image::open_archive(unreadable(), || unreachable!(), Limits::default()).unwrap_err();
+    let error = Image::open_archive(unreadable(), Scratch::of(|| unreachable!()), Limits::default()).unwrap_err();
     let seen = Image::is_archive(&unreadable(), &Limits::default()).unwrap_err();
     for error in [error, seen] {
         assert_eq!(error.blame(), Blame::System);
@@ -275,7 +275,7 @@ fn an_archive_of_an_image_that_cannot_be_read_is_not_called_a_layer() {
     }
     let (_, writer) = io::pipe().unwrap();
     let writer = fs::File::from(std::os::fd::OwnedFd::from(writer));
-    let error = Image::open_archive(writer, || unreachable!(), Limits::default()).unwrap_err();
+    let error = Image::open_archive(writer, Scratch::of(|| unreachable!()), Limits::default()).unwrap_err();
     assert!(format!("{error:#}").starts_with("read(\"(archive)\"): Bad file descriptor"), "{error:#}");
 }
 

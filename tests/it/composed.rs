@@ -8,7 +8,7 @@ use layercage::blob::Checked;
 use layercage::error::{Blame, Effect, Misuse};
 use layercage::sink::{Data, Filter, Judged, LayerContext, Reporter, SinkError, Tee, Visibility};
 use layercage::tar::{Change, ChangeKind, EntryPath};
-use layercage::{Error, Image, Layer, Limits, Policy, Rootfs, Selected, Selector, Sink, Staged, Unpacker};
+use layercage::{Error, Image, Layer, Limits, Policy, Rootfs, Scratch, Selected, Selector, Sink, Staged, Unpacker};
 use std::fs;
 use std::io::{self, Read};
 use std::num::NonZeroUsize;
@@ -19,8 +19,8 @@ fn unpacker(jobs: usize) -> Unpacker {
     Unpacker::new(Policy::default()).with_jobs(NonZeroUsize::new(jobs).unwrap())
 }
 
-fn scratch() -> fs::File {
-    tempfile::tempfile().unwrap()
+fn scratch() -> Scratch {
+    Scratch::of(tempfile::tempfile)
 }
 
 fn layer() -> LayerBuilder {
@@ -139,11 +139,27 @@ fn a_tee_shows_changes_as_early_as_either_sink() {
 #[test]
 fn the_file_of_a_tee_that_takes_no_more_is_a_failure_of_the_system() {
     let bytes = layer().file("large", &vec![7; 3 << 20]).build();
-    let read_only = fs::File::open("/dev/null").unwrap();
+    let read_only = Scratch::of(|| fs::File::open("/dev/null"));
     let mut tee = Tee::new(Reading::default(), Reading::default(), read_only);
     let error = unpacker(1).apply(Layer::new(&bytes[..]), &mut tee).unwrap_err();
     assert_eq!(error.blame(), Blame::System);
     assert!(format!("{error:#}").contains("kept content"), "{error:#}");
+}
+
+#[test]
+fn a_temporary_file_is_created_when_it_is_needed_and_its_error_is_returned() {
+    let fails = || Scratch::of(|| Err(io::ErrorKind::QuotaExceeded.into()));
+    let (small, large) = (layer().file("a", b"a"), layer().file("a", &vec![7; 3 << 20]));
+    let apply = |layer: LayerBuilder| {
+        let mut tee = Tee::new(Reading::default(), Reading::default(), fails());
+        unpacker(1).apply(Layer::new(&layer.build()[..]), &mut tee)
+    };
+    apply(small).unwrap();
+    let error = apply(large).unwrap_err();
+    assert_eq!((error.blame(), io::Error::from(error).kind()), (Blame::System, io::ErrorKind::QuotaExceeded));
+    // An error of this library stays the same.
+    let bug = Scratch::of(|| Err(Error::from(Misuse::NotAFile).into()));
+    assert_eq!(bug.create().unwrap_err().misuse(), Some(&Misuse::NotAFile));
 }
 
 fn path(path: &str) -> EntryPath {

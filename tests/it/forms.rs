@@ -5,10 +5,10 @@ use crate::support::forms::{self, Parts, document, gzip};
 use crate::support::layer::LayerBuilder;
 use crate::support::layout::{self, Stored};
 use crate::support::tree::{self, Listing};
-use crate::support::{open, sha256};
+use crate::support::{open, sha256, temporary};
 use cap_std::ambient_authority;
 use layercage::error::{Blame, Misuse, Remedy, SelectBy};
-use layercage::image::{BlobReader, ImageForm, ManifestKind, Scratch};
+use layercage::image::{BlobReader, ImageForm, ManifestKind};
 use layercage::rules::Limit;
 use layercage::{Error, Image, Limits, Policy, Selected, Selector};
 use serde_json::json;
@@ -218,7 +218,7 @@ fn an_archive_may_come_through_a_pipe() {
         let file = File::from(std::os::fd::OwnedFd::from(reader));
         let error = Image::is_archive(&file, &Limits::default()).unwrap_err();
         assert!(error.misuse() == Some(&Misuse::NotAFile), "a stream cannot be looked at first: {error}");
-        let image = Image::open_archive(file, || Scratch::beneath(&open(scratch.path())), Limits::default());
+        let image = Image::open_archive(file, temporary(scratch.path()), Limits::default());
         writing.join().unwrap().unwrap();
         assert_same("a pipe", image, &Selector::host());
         assert_eq!(fs::read_dir(scratch.path()).unwrap().count(), 0);
@@ -232,9 +232,7 @@ fn nothing_is_kept_of_what_is_no_image_and_no_more_than_the_limit_of_what_is_one
     let rule = |bytes: &[u8], limits: &Limits| {
         fs::write(place.path().join("file"), bytes).unwrap();
         let file = File::open(place.path().join("file")).unwrap();
-        Image::open_archive(file, || Scratch::beneath(&open(place.path())), limits.clone())
-            .err()
-            .and_then(|error| error.rule_id())
+        Image::open_archive(file, temporary(place.path()), limits.clone()).err().and_then(|error| error.rule_id())
     };
     let layer = LayerBuilder::new().file("manifest.json", b"[]").build();
     assert_eq!(rule(&gzip(&layer), &nothing), Some("not-an-image"));

@@ -6,7 +6,7 @@ use layercage::blob::Checked;
 use layercage::error::Blame;
 use layercage::sink::{Data, Judged, LayerContext, Reporter, SinkError, Tee};
 use layercage::tar::Change;
-use layercage::{Error, Layer, Policy, Sink, Unpacker};
+use layercage::{Error, Layer, Policy, Scratch, Sink, Unpacker};
 use std::error::Error as _;
 use std::fs::OpenOptions;
 use std::io::{self, Read};
@@ -57,7 +57,7 @@ impl Read for Fails<'_> {
 fn ignored<R: Read + Send>(reader: impl Fn() -> R) -> Vec<Error> {
     let mut errors = Vec::new();
     for jobs in 1..=3 {
-        let scratch = tempfile::tempfile().unwrap();
+        let scratch = Scratch::of(tempfile::tempfile);
         errors.push(unpacker(jobs).apply(Layer::new(reader()), &mut Ignores).unwrap_err());
         let mut both = Tee::new(Ignores, Ignores, scratch);
         errors.push(unpacker(jobs).apply(Layer::new(reader()), &mut both).unwrap_err());
@@ -90,7 +90,7 @@ fn the_error_of_a_files_content_is_returned_even_if_a_sink_ignores_it() {
         at_b(&error);
     }
     // The content cannot be kept for the second sink.
-    let full = OpenOptions::new().read(true).write(true).open("/dev/full").unwrap();
+    let full = Scratch::of(|| OpenOptions::new().read(true).write(true).open("/dev/full"));
     let mut both = Tee::new(Ignores, Ignores, full);
     let error = unpacker(1).apply(Layer::new(&bytes[..]), &mut both).unwrap_err();
     assert!(format!("{error:#}").contains("No space left on device"), "{error:#}");

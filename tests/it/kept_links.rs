@@ -7,7 +7,7 @@ use layercage::policy::Devices;
 use layercage::rules::QuirkRule;
 use layercage::sink::Filter;
 use layercage::tar::EntryPath;
-use layercage::{Error, Layer, Policy, Rootfs, Sink, Unpacker};
+use layercage::{Error, Layer, Policy, Rootfs, Scratch, Sink, Unpacker};
 use std::collections::BTreeSet;
 use std::fs::symlink_metadata;
 use std::path::Path;
@@ -40,7 +40,7 @@ fn same(layers: &[LayerBuilder], copies: Option<u64>, what: &str) -> Option<&'st
     let expected = apply(layers, &mut tree(whole.path()));
     let mut filter = Filter::new(tree(part.path()), keeps);
     if let Some(most) = copies {
-        filter = filter.with_copies(tempfile::tempfile().unwrap(), most);
+        filter = filter.with_copies(Scratch::of(tempfile::tempfile), most);
     }
     let got = apply(layers, &mut filter);
     let is_there = |place: &Path| symlink_metadata(place.join("l")).is_ok();
@@ -115,7 +115,7 @@ fn a_copy_has_the_note_of_a_link_with_other_attributes() {
     let notes = |attributes: &Attributes<'_>| {
         let place = tempfile::tempdir().unwrap();
         let filter = Filter::new(Rootfs::over(&open(place.path())).unwrap(), keeps);
-        apply(&link(attributes), &mut filter.with_copies(tempfile::tempfile().unwrap(), 1 << 20)).unwrap()
+        apply(&link(attributes), &mut filter.with_copies(Scratch::of(tempfile::tempfile), 1 << 20)).unwrap()
     };
     let differs = BTreeSet::from([("\"l\"".to_owned(), QuirkRule::HardLinkMetadata.id())]);
     let of_links = |notes: BTreeSet<(String, &'static str)>| {

@@ -1,7 +1,7 @@
 //! Every limit that a layer can meet: at it the layer is taken, one past it the layer is refused by name.
 
 use crate::support::layer::{Attributes, LayerBuilder};
-use crate::support::open;
+use crate::support::{open, temporary};
 use layercage::audit::{Audit, Finding, Lower, Observer};
 use layercage::error::ErrorKind;
 use layercage::rules::{Limit, Rule, Violation};
@@ -305,7 +305,7 @@ fn places_in_lower_directories_are_counted_once_and_in_one_layer() {
 fn what_is_kept_to_be_verified_first_is_bounded_too() {
     let place = tempfile::tempdir().unwrap();
     let limits = Limits::default().with(Limit::LayerBytes, 1 << 20);
-    let unpacker = Unpacker::new(Policy::default()).with_limits(limits).with_scratch(open(place.path()));
+    let unpacker = Unpacker::new(Policy::default()).with_limits(limits).with_scratch(temporary(place.path()));
     let known: [fn(Layer<Counted>) -> Layer<Counted>; 2] = [
         |layer| layer.expecting(Expected::unchecked().with_digest(Digest::Sha256([0; 32]))),
         |layer| layer.expecting(Expected::blob(Digest::Sha256([0; 32]), u64::MAX)),

@@ -1,7 +1,7 @@
 //! Sinks and readers of a caller's that break their contracts: nothing unproven is committed, and the error says whose it is.
 
 use crate::support::layer::LayerBuilder;
-use crate::support::{open, sha256};
+use crate::support::{open, sha256, temporary};
 use layercage::blob::{Checked, LayerStream};
 use layercage::error::{Effect, Misuse};
 use layercage::progress::Advance;
@@ -82,7 +82,7 @@ fn a_reader_that_says_too_much_is_not_believed() {
 
         // Verified from a copy, which has the bytes that were verified.
         let in_use = tempfile::tempdir().unwrap();
-        let unpacker = unpacker(jobs).with_scratch(std::fs::File::open(place.path()).unwrap());
+        let unpacker = unpacker(jobs).with_scratch(temporary(place.path()));
         let layer = Layer::new(Boasts(&bytes)).expecting(Expected::unchecked().with_digest(sha256(&bytes)));
         if let Err(error) = unpacker.apply(layer, &mut Rootfs::over(open(in_use.path())).unwrap()) {
             assert_eq!(error.effect(), Effect::None, "{error:#}");

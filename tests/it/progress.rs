@@ -2,7 +2,7 @@
 
 use crate::child;
 use crate::support::layer::LayerBuilder;
-use crate::support::{is_root, open, sha256, tree};
+use crate::support::{is_root, open, sha256, temporary, tree};
 use cap_std::ambient_authority;
 use cap_std::fs::Dir;
 use layercage::error::{Blame, Effect, Misuse};
@@ -99,7 +99,7 @@ fn a_cancelled_application_says_whether_it_has_done_anything() {
             let bytes = layer();
             let known = Layer::new(&bytes[..]).expecting(Expected::unchecked().with_digest(sha256(&bytes)));
             let mut rootfs = Rootfs::over(&open(place.path())).unwrap();
-            let unpacker = unpacker(jobs).with_scratch(open(place.path()));
+            let unpacker = unpacker(jobs).with_scratch(temporary(place.path()));
             unpacker.session().with_progress(progress).apply(known, &mut rootfs).unwrap_err()
         };
         let verifying = apply(&mut |advance: &Advance| match advance {
@@ -132,7 +132,7 @@ fn amounts_are_those_of_all_layers_and_do_not_fall_from_one_to_the_next() {
             told.lock().unwrap().push(*advance);
             ControlFlow::Continue(())
         };
-        let unpacker = unpacker(jobs).with_scratch(open(place.path()));
+        let unpacker = unpacker(jobs).with_scratch(temporary(place.path()));
         let mut watched = unpacker.session().with_progress(tell);
         let mut rootfs = Rootfs::over(&open(place.path())).unwrap();
         let mut sums = Advance::default();

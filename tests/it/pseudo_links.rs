@@ -4,7 +4,7 @@ use crate::child;
 use crate::support::layer::{Attributes, LayerBuilder, mode};
 use crate::support::tree::{self, Listing};
 use crate::support::world::World;
-use crate::support::{is_root, open, sha256};
+use crate::support::{is_root, open, sha256, temporary};
 use layercage::error::Effect;
 use layercage::{Expected, Layer, Policy, Report, Rootfs, Staged, Unpacker};
 use std::collections::BTreeSet;
@@ -82,7 +82,7 @@ fn trees(place: &Path) -> Vec<(String, Listing, Report)> {
     let mut found = Vec::new();
     for jobs in [1, 2, 3] {
         let unpacker = Unpacker::new(Policy::default()).with_jobs(NonZeroUsize::new(jobs).unwrap());
-        let unpacker = unpacker.with_scratch(open(place));
+        let unpacker = unpacker.with_scratch(temporary(place));
         for way in ["visible", "visible and verified", "staged"] {
             let name = format!("{jobs}-{}", way.replace(' ', "-"));
             let mut report = None;

@@ -2,7 +2,7 @@
 
 use crate::support::layer::LayerBuilder;
 use crate::support::sha256;
-use crate::support::{open, tree};
+use crate::support::{open, temporary, tree};
 use cap_std::ambient_authority;
 use cap_std::fs::Dir;
 use layercage::blob::Checked;
@@ -360,7 +360,7 @@ fn layers_for_a_directory_in_use_are_opened_on_the_calling_thread_and_only_if_th
         let error = unpacker(jobs).session().apply_image_from(&selected, open_layer, &mut rootfs).unwrap_err();
         assert_eq!((error.misuse(), error.effect()), (Some(&Misuse::NoScratch), Effect::None), "{error:#}");
         assert_eq!(opened.lock().unwrap().len(), 0);
-        let unpacker = unpacker(jobs).with_scratch(open(scratch.path()));
+        let unpacker = unpacker(jobs).with_scratch(temporary(scratch.path()));
         let checked = unpacker.session().apply_image_from(&selected, open_layer, &mut rootfs).unwrap();
         assert_eq!(checked.len(), 6);
         assert_eq!(opened.into_inner().unwrap(), (1..=6).map(|number| (number, here)).collect::<Vec<_>>());
@@ -470,7 +470,8 @@ fn progress_tells_how_much_of_each_blob_was_read_in_both_steps() {
                 told.push(*advance);
                 ControlFlow::Continue(())
             };
-            let mut session = unpacker(jobs).with_scratch(open(place.path())).session().with_progress(&mut observe);
+            let mut session =
+                unpacker(jobs).with_scratch(temporary(place.path())).session().with_progress(&mut observe);
             let mut rootfs = Rootfs::over(&open(place.path())).unwrap();
             let size = blob.len() as u64;
             for _ in 0..2 {

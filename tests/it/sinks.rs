@@ -1,7 +1,7 @@
 //! Sinks of users: what they are given, in which order they are called, and who is blamed when they fail.
 
 use crate::support::layer::LayerBuilder;
-use crate::support::{open, sha256};
+use crate::support::{open, sha256, temporary};
 use layercage::blob::Checked;
 use layercage::error::{Blame, Effect, ErrorKind, Misuse};
 use layercage::policy::Terms;
@@ -145,7 +145,7 @@ fn a_layer_that_must_be_verified_first_and_cannot_be_kept_is_the_callers_mistake
     let error = unpacker(1).apply(known(), &mut rootfs).unwrap_err();
     assert!(error.misuse() == Some(&Misuse::NoScratch), "{error}");
     assert_eq!((error.blame(), fs::read_dir(place.path()).unwrap().count()), (Blame::Caller, 0));
-    unpacker(1).with_scratch(open(place.path())).apply(known(), &mut rootfs).unwrap();
+    unpacker(1).with_scratch(temporary(place.path())).apply(known(), &mut rootfs).unwrap();
     assert_eq!(fs::read_dir(place.path()).unwrap().count(), 2);
 }
 

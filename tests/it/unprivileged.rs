@@ -6,7 +6,7 @@ use crate::skip::skip;
 use crate::support::layer::{Attributes, LayerBuilder, mode};
 use crate::support::tree::{self, Listing};
 use crate::support::world::World;
-use crate::support::{self, is_root, open, sha256};
+use crate::support::{self, is_root, open, sha256, temporary};
 use layercage::{Expected, Layer, Policy, Rootfs, Unpacker};
 use rustix::io::Errno;
 use std::fs;
@@ -85,7 +85,7 @@ fn a_layer_is_verified_beside_a_locked_root_and_leaves_it_so() {
     let wrong = layercage::Digest::Sha256([0; 32]);
     let mut rootfs = Rootfs::over(&open(&world.root())).unwrap();
     let scratch = tempfile::tempdir().unwrap();
-    let unpacker = Unpacker::new(Policy::default()).with_scratch(open(scratch.path()));
+    let unpacker = Unpacker::new(Policy::default()).with_scratch(temporary(scratch.path()));
     let refused = unpacker
         .apply(Layer::new(&bytes[..]).expecting(Expected::unchecked().with_digest(wrong)), &mut rootfs)
         .unwrap_err();

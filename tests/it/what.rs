@@ -3,10 +3,10 @@
 use crate::support::forms::{self, Parts, gzip};
 use crate::support::layer::{Attributes, LayerBuilder};
 use crate::support::layout::{self, Stored};
-use crate::support::open;
+use crate::support::{open, temporary};
 use layercage::audit::{Audit, Observer};
 use layercage::error::Misuse;
-use layercage::image::{Scratch, What};
+use layercage::image::What;
 use layercage::rules::Limit;
 use layercage::{Error, Image, Layer, Limits, Policy, Rootfs, Selector, Unpacker};
 use std::fs::{self, File};
@@ -220,7 +220,7 @@ fn an_archive_is_an_image_as_soon_as_it_shows_it_and_otherwise_a_layer() {
             assert_eq!(got, *expected, "{name} ({form})");
             assert_eq!(Image::is_archive(&file, &Limits::default()).unwrap(), *expected == What::Image, "{name}");
             // Through a pipe it is the same.
-            let kept = Scratch::beneath(&open(place.path())).unwrap().keep(&bytes[..], &Limits::default()).unwrap();
+            let kept = temporary(place.path()).keep(&bytes[..], &Limits::default()).unwrap();
             assert_eq!(What::of(&kept, &Limits::default()).unwrap(), *expected, "{name} ({form}), kept");
         }
     }
@@ -297,8 +297,7 @@ fn an_index_behind_a_gigabyte_and_behind_more_members_than_an_image_may_have_is_
     let few = few.with(Limit::Entries, 10).with(Limit::FileBytes, 0);
     for bytes in [bytes.clone(), gzip(&bytes)] {
         assert_eq!(What::of(&written(place.path(), &bytes), &few).unwrap(), What::Image);
-        let error =
-            Image::open_archive(written(place.path(), &bytes), || Scratch::beneath(&open(place.path())), few.clone());
+        let error = Image::open_archive(written(place.path(), &bytes), temporary(place.path()), few.clone());
         assert_eq!(error.unwrap_err().rule_id(), Some("limit"), "an image of too many members is refused");
     }
     // So is one whose list is larger than a document may be.
@@ -314,7 +313,7 @@ fn a_stream_is_kept_no_longer_than_the_limits_say() {
     let place = tempfile::tempdir().unwrap();
     let limits = |layer, archive| Limits::default().with(Limit::LayerBytes, layer).with(Limit::ArchiveBytes, archive);
     let keep = |limits: &Limits| -> Result<File, Error> {
-        Scratch::beneath(&open(place.path())).unwrap().keep(std::io::repeat(1).take(10_000), limits)
+        temporary(place.path()).keep(std::io::repeat(1).take(10_000), limits)
     };
     for (limits, expected) in [(limits(9_999, 9_999), false), (limits(9_999, 10_000), true), (limits(10_000, 1), true)]
     {
@@ -363,7 +362,7 @@ fn the_directory_around_an_image_is_refused_by_its_name_as_an_image_and_as_a_lay
     let saved = LayerBuilder::new().dir("sm").file("sm/manifest.json", LIST).build();
     for bytes in [&packed, &gzip(&packed), &zstd(&packed), &saved] {
         let place = tempfile::tempdir().unwrap();
-        let scratch = || Scratch::beneath(&open(place.path()));
+        let scratch = temporary(place.path());
         let error = Image::open_archive(written(place.path(), bytes), scratch, Limits::default()).unwrap_err();
         assert_eq!(error.rule_id(), Some("image-in-directory"), "{error}");
         assert!(error.to_string().contains("\"sm\""), "{error}");

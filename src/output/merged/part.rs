@@ -2,9 +2,9 @@
 
 use super::node::{Kind, Node};
 use super::tree::MergedTree;
+use crate::cage::Scratch;
 use crate::words::{Change, ChangeKind, Error, LinkTarget, SparseMap};
 use std::collections::HashMap;
-use std::fs::File;
 
 /// A part of a [`MergedTree`], or all of it, in the order in which it is written elsewhere: to a tar archive by
 /// [`Session::export_tar`](crate::Session::export_tar), to a directory by
@@ -19,7 +19,7 @@ pub struct Part<'t> {
     /// For each file with more than one path, the first of them that is in the part.
     firsts: HashMap<u32, u32>,
     /// Where content is kept that is needed in another order than that of the layers.
-    scratch: Option<File>,
+    scratch: Option<Scratch>,
 }
 
 impl MergedTree {
@@ -65,10 +65,10 @@ impl<'t> Part<'t> {
 
     /// Orders the part by path, as [`MergedTree::iter`] does.
     ///
-    /// The layers have the content in another order. It is kept in `scratch`, which must be open for reading and writing;
-    /// it may be an unnamed file. It takes as many bytes as the files have content without holes.
+    /// The layers have the content in another order. It is kept in a file of `scratch`, which takes as many bytes as
+    /// the files have content without holes.
     #[must_use]
-    pub fn by_path(self, scratch: File) -> Self {
+    pub fn by_path(self, scratch: Scratch) -> Self {
         let model = self.tree.model();
         let mut is_kept = vec![false; model.all().len()];
         for name in self.names {
@@ -98,7 +98,7 @@ impl<'t> Part<'t> {
     }
 
     #[cfg_attr(not(feature = "image"), expect(dead_code, reason = "only layers of an image can be read again"))]
-    pub(crate) fn scratch(&self) -> Option<&File> {
+    pub(crate) fn scratch(&self) -> Option<&Scratch> {
         self.scratch.as_ref()
     }
 

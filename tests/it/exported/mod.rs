@@ -14,7 +14,7 @@ use layercage::error::Position;
 use layercage::merged::Part;
 use layercage::policy::{Devices, Owners};
 use layercage::tar::Change;
-use layercage::{Error, Image, Layer, Limits, MergedTree, Policy, Selected, Selector, Staged, Unpacker};
+use layercage::{Error, Image, Layer, Limits, MergedTree, Policy, Scratch, Selected, Selector, Staged, Unpacker};
 use std::collections::BTreeSet;
 use std::num::NonZeroUsize;
 use tempfile::TempDir;
@@ -52,7 +52,7 @@ fn whole(tree: &MergedTree) -> Part<'_> {
 }
 
 fn by_path(tree: &MergedTree) -> Part<'_> {
-    tree.whole().by_path(tempfile::tempfile().unwrap())
+    tree.whole().by_path(Scratch::of(tempfile::tempfile))
 }
 
 /// A policy that takes what an archive is exported of.

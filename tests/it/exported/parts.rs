@@ -5,7 +5,7 @@ use crate::support::layer::LayerBuilder;
 use crate::support::open;
 use crate::support::tree::{self, Listing};
 use layercage::merged::{Node, Part};
-use layercage::{MergedTree, Unpacker};
+use layercage::{MergedTree, Scratch, Unpacker};
 use std::collections::BTreeSet;
 
 fn text(node: Node<'_>) -> String {
@@ -54,7 +54,7 @@ fn hard_links_whose_target_is_left_out_become_one_copy_and_links_to_it() {
     let part = |tree| below(tree, "opt");
     // The content comes from the first layer, so the first link takes its place in the order.
     assert_eq!(paths(&part(&tree)), ["", "opt", "opt/libc", "opt/more", "opt/link"]);
-    let by_path = |tree| part(tree).by_path(tempfile::tempfile().unwrap());
+    let by_path = |tree| part(tree).by_path(Scratch::of(tempfile::tempfile));
     assert_eq!(paths(&by_path(&tree)), ["", "opt", "opt/libc", "opt/link", "opt/more"]);
     let whole = unpacked(&export(&tree, &selected, 1, MergedTree::whole));
     for tar in [export(&tree, &selected, 1, part), export(&tree, &selected, 3, by_path)] {

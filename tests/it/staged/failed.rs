@@ -2,7 +2,7 @@
 
 use super::names;
 use crate::support::layer::LayerBuilder;
-use crate::support::{open, sha256};
+use crate::support::{open, sha256, temporary};
 use layercage::blob::{Blob, Checked, LayerStream, Verified};
 use layercage::error::{Effect, Misuse};
 use layercage::policy::{IdMap, OwnerMap, Owners, Terms};
@@ -41,7 +41,7 @@ fn bad_as(change: fn(Expected) -> Expected, rootfs: &mut Rootfs, jobs: usize) ->
 }
 
 fn unpacker(policy: Policy, jobs: usize) -> Unpacker {
-    Unpacker::new(policy).with_jobs(NonZeroUsize::new(jobs).unwrap()).with_scratch(open(&std::env::temp_dir()))
+    Unpacker::new(policy).with_jobs(NonZeroUsize::new(jobs).unwrap()).with_scratch(temporary(&std::env::temp_dir()))
 }
 
 fn apply<R: Read + Send>(layer: Layer<R>, rootfs: &mut Rootfs, jobs: usize) -> Result<Applied, Error> {

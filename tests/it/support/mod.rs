@@ -12,13 +12,18 @@ use super::build;
 use cap_std::ambient_authority;
 use cap_std::fs::Dir;
 use layer::LayerBuilder;
-use layercage::{Digest, Expected, Layer, Policy, Staged, Unpacker};
+use layercage::{Digest, Expected, Layer, Policy, Scratch, Staged, Unpacker};
 use sha2::{Digest as _, Sha256};
 use std::path::Path;
 
 /// A handle on a directory of a test.
 pub(crate) fn open(path: &Path) -> Dir {
     Dir::open_ambient_dir(path, ambient_authority()).unwrap()
+}
+
+/// Temporary files in a directory of a test.
+pub(crate) fn temporary(path: &Path) -> Scratch {
+    Scratch::beneath(open(path)).unwrap()
 }
 
 /// Whether the tests run as root; says so when what needs it is left out.
