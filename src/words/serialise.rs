@@ -1,5 +1,6 @@
 //! The words as data for machines: the schema that `--json` prints, described in docs/json.md.
 
+mod change;
 mod policy;
 
 use super::{

@@ -1,7 +1,7 @@
 //! The changes of an image or a layer, one per line.
 
 use super::arguments::List;
-use super::shown::{attributes, name};
+use super::shown::name;
 use crate::auditing::{Tree, run_audit};
 use crate::report::{Helped, Judgement, Output, with_article};
 use crate::sandbox::SandboxChoice;
@@ -62,13 +62,11 @@ impl Observer for Listing {
         let (word, metadata, size, target) = describe(kind);
         self.output.line(
             || {
-                let Value::Object(mut object) = json!(position) else { return Value::Null };
-                object.insert("type".into(), json!("change"));
-                object.insert("path".into(), json!(name(path)));
-                object.insert("change".into(), json!(word));
-                object.extend(target.map(|target| ("target".to_owned(), json!(name(target)))));
-                object.extend(size.map(|size| ("size".to_owned(), json!(size))));
-                object.extend(metadata.map(attributes).into_iter().flatten());
+                // The path of the change is the name that the entry means.
+                let (Value::Object(mut object), Value::Object(members)) = (json!(position), json!(change)) else {
+                    return Value::Null;
+                };
+                object.extend(members);
                 Value::Object(object)
             },
             || {
