@@ -1,7 +1,7 @@
 //! The directory for files that are not in the tree. `pseudo_links.rs` explains what it is for.
 
 use super::attributes::strip_acls;
-use super::directory::{self, Caller, Directory, Opened};
+use super::directory::{self, Caller, DefaultAcl, Directory, Opened};
 use super::failed::{At, swapped};
 use super::removal::{Remover, Unremoved};
 use super::sys;
@@ -63,5 +63,5 @@ fn open(parent: BorrowedFd<'_>, name: &[u8], id: PlaceId, mount: u64, caller: Ca
     // The directory above, or the root of the tree, may have a default ACL. Files that get a name in the tree must not
     // inherit it.
     strip_acls(fd.as_fd())?;
-    Ok(Directory::new(fd, id, SHOWN.into(), status, mode_now, false))
+    Ok(Directory::new(fd, id, SHOWN.into(), status, mode_now, DefaultAcl::Absent))
 }

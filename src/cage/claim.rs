@@ -50,15 +50,17 @@ impl Claim {
         for _ in 0..16 {
             let name = [prefix, format!("{:016x}", RandomState::new().hash_one(0)).as_bytes()].concat();
             let guard = guard(&name);
-            let has_sockets = match sys::create_socket(parent, &guard) {
-                Ok(()) => true,
+            let sockets = match sys::create_socket(parent, &guard) {
+                Ok(()) => Sockets::Supported,
                 Err(Failed { errno: Errno::EXIST, .. }) => continue,
                 // FAT and some FUSE file systems. There a kill leaves the directory permanently.
-                Err(Failed { errno: Errno::PERM | Errno::OPNOTSUPP | Errno::NOSYS | Errno::INVAL, .. }) => false,
+                Err(Failed { errno: Errno::PERM | Errno::OPNOTSUPP | Errno::NOSYS | Errno::INVAL, .. }) => {
+                    Sockets::Unsupported
+                }
                 Err(failed) => return Err(failed.at(&guard)),
             };
-            let made = make(parent, &name, has_sockets, caller);
-            if has_sockets {
+            let made = make(parent, &name, sockets, caller);
+            if sockets == Sockets::Supported {
                 let _ = sys::unlink(parent, &guard);
             }
             if let Some(claim) = made? {
@@ -111,13 +113,20 @@ impl Claim {
     }
 }
 
+/// Whether the file system has sockets, which mark our directories.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Sockets {
+    Supported,
+    Unsupported,
+}
+
 /// Creates a directory of this name, locks and marks it; `None` if the cleanup of another run was faster.
-fn make(parent: BorrowedFd<'_>, name: &[u8], has_sockets: bool, caller: Caller) -> Result<Option<Claim>, Error> {
+fn make(parent: BorrowedFd<'_>, name: &[u8], sockets: Sockets, caller: Caller) -> Result<Option<Claim>, Error> {
     match sys::create_directory(parent, name) {
         Err(Failed { errno: Errno::EXIST, .. }) => return Ok(None),
         other => other.at(name)?,
     }
-    take(parent, name, has_sockets, caller).inspect_err(|_| {
+    take(parent, name, sockets, caller).inspect_err(|_| {
         // Removes only an empty directory: a user who moved another one here could have removed that one, too.
         let _ = sys::remove_directory(parent, name);
     })
@@ -129,7 +138,7 @@ fn make(parent: BorrowedFd<'_>, name: &[u8], has_sockets: bool, caller: Caller) 
 /// can have replaced it by another directory of ours. That directory must lose no data. It is changed only if it is
 /// empty and has a mode that mkdir could have produced. That user could also have removed an empty directory. Files
 /// that others put into it later are not removed: we remove only what we created, by name.
-fn take(parent: BorrowedFd<'_>, name: &[u8], has_sockets: bool, caller: Caller) -> Result<Option<Claim>, Error> {
+fn take(parent: BorrowedFd<'_>, name: &[u8], sockets: Sockets, caller: Caller) -> Result<Option<Claim>, Error> {
     let handle = match sys::open_handle(parent, name) {
         Err(Failed { errno: Errno::NOENT, .. }) => return Ok(None),
         other => other.at(name)?,
@@ -161,7 +170,10 @@ fn take(parent: BorrowedFd<'_>, name: &[u8], has_sockets: bool, caller: Caller) 
         // Also clears a setgid bit from the parent.
         sys::set_mode(directory.as_fd(), PRIVATE).at(name)?;
     }
-    let mark = has_sockets.then(|| mark(directory.as_fd(), name)).transpose()?;
+    let mark = match sockets {
+        Sockets::Supported => Some(mark(directory.as_fd(), name)?),
+        Sockets::Unsupported => None,
+    };
     if let Some(mark) = &mark {
         match sys::create_socket(directory.as_fd(), mark) {
             Err(Failed { errno: Errno::NOENT, .. }) => return Ok(None),

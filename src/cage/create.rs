@@ -1,7 +1,7 @@
 //! Creates files at a place: one function for each kind. A file is created completely or not at all.
 
 use super::attributes::{Inherited, strip_acls};
-use super::directory::{Directory, Opened};
+use super::directory::{DefaultAcl, Directory, Opened};
 use super::failed::{At, Failed, swapped};
 use super::place::{Path, Place};
 use super::replace::{Attempt, Installed, made};
@@ -244,7 +244,7 @@ impl Cage {
     fn open_new(&self, place: &Place<'_>, name: &[u8]) -> Result<Directory, Error> {
         match directory::open(place.at(), name, self.root.status.mount, self.caller)? {
             Opened::Directory { fd, status, mode_now } => {
-                Ok(Directory::new(fd, place.id(), place.path(), status, mode_now, false))
+                Ok(Directory::new(fd, place.id(), place.path(), status, mode_now, DefaultAcl::Absent))
             }
             _ => Err(swapped(name)),
         }

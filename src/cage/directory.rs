@@ -3,7 +3,8 @@
 use super::failed::{At, Failed};
 use super::proc;
 use super::sys::{self, HandleKind, Status};
-use crate::words::{Error, Escaped, PlaceId, Timestamp, Violation};
+use crate::words::acl::DEFAULT_ACL;
+use crate::words::{Error, Escaped, PlaceId, Timestamp, Violation, Xattr};
 use rustix::fs::FileType;
 use rustix::io::Errno;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -25,6 +26,25 @@ pub(crate) struct Directory {
     settled: Mutex<Settled>,
 }
 
+/// Whether new files get an ACL from their directory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum DefaultAcl {
+    Present,
+    Absent,
+}
+
+impl DefaultAcl {
+    /// Reads it from a directory.
+    pub(super) fn read(directory: BorrowedFd<'_>) -> Self {
+        if sys::has_xattr(directory, DEFAULT_ACL) { Self::Present } else { Self::Absent }
+    }
+
+    /// Finds it among the attributes of a directory.
+    pub(super) fn among(xattrs: &[Xattr]) -> Self {
+        if xattrs.iter().any(|xattr| xattr.name == DEFAULT_ACL) { Self::Present } else { Self::Absent }
+    }
+}
+
 /// The attributes that a directory gets when it is settled.
 #[derive(Debug)]
 struct Settled {
@@ -40,10 +60,24 @@ struct Settled {
 }
 
 impl Directory {
-    pub(super) fn new(fd: OwnedFd, id: PlaceId, path: Box<[u8]>, status: Status, mode_now: u32, acl: bool) -> Self {
+    pub(super) fn new(
+        fd: OwnedFd,
+        id: PlaceId,
+        path: Box<[u8]>,
+        status: Status,
+        mode_now: u32,
+        acl: DefaultAcl,
+    ) -> Self {
         let owner = (status.uid, status.gid);
         let settled = Settled { mode: status.mode, mtime: status.mtime, mode_now, owner, touched: false, named: false };
-        Self { fd, id, path, status, has_default_acl: AtomicBool::new(acl), settled: Mutex::new(settled) }
+        Self {
+            fd,
+            id,
+            path,
+            status,
+            has_default_acl: AtomicBool::new(acl == DefaultAcl::Present),
+            settled: Mutex::new(settled),
+        }
     }
 
     /// Its place. A file that replaces it has the same place.
@@ -60,8 +94,8 @@ impl Directory {
         self.has_default_acl.load(Ordering::Relaxed)
     }
 
-    pub(super) fn set_default_acl(&self, has: bool) {
-        self.has_default_acl.store(has, Ordering::Relaxed);
+    pub(super) fn set_default_acl(&self, acl: DefaultAcl) {
+        self.has_default_acl.store(acl == DefaultAcl::Present, Ordering::Relaxed);
     }
 
     /// Whether new files take their group from this directory: it is setgid.

@@ -6,13 +6,12 @@
 use super::attributes::{
     FinalAttributes, Inherited, is_of_layers, set_pending_owner, set_xattr, set_xattrs, strip_acls, unset_xattr,
 };
-use super::directory::Directory;
+use super::directory::{DefaultAcl, Directory};
 use super::failed::At;
 use super::proc;
 use super::state::Cage;
 use super::sys::{self, HandleKind};
 use crate::tree::{ClampedTime, Inexact, UnsetXattr};
-use crate::words::acl::DEFAULT_ACL;
 use crate::words::{Error, Metadata, Xattr};
 use rustix::fs::FileType;
 use rustix::io::Errno;
@@ -63,7 +62,7 @@ impl Cage {
             // An ACL changes the mode, perhaps so that we cannot work in the directory.
             directory.open_up(self.caller)?;
         }
-        directory.set_default_acl(metadata.xattrs.iter().any(|xattr| xattr.name == DEFAULT_ACL));
+        directory.set_default_acl(DefaultAcl::among(&metadata.xattrs));
         Ok(Inexact { time, xattrs })
     }
 
@@ -93,7 +92,7 @@ impl Cage {
         }
         set_pending_owner(self.owners.pending(Some(directory.owner()), metadata), directory.as_fd())?;
         directory.set_owner(self.owners.of(metadata));
-        directory.set_default_acl(false);
+        directory.set_default_acl(DefaultAcl::Absent);
         directory.settle_with(metadata.mode, metadata.mtime);
         self.times.test(directory.as_fd(), metadata.mtime, HandleKind::Open)
     }

@@ -2,7 +2,7 @@
 
 use super::apart::Apart;
 use super::deferred::DeferredFiles;
-use super::directory::{self, Caller, Directory, Opened};
+use super::directory::{self, Caller, DefaultAcl, Directory, Opened};
 use super::failed::At;
 use super::held::HeldDirectories;
 use super::marker::Marking;
@@ -13,7 +13,6 @@ use super::sys;
 use super::temporary_names::TemporaryNames;
 use super::times::Times;
 use crate::tree::Step;
-use crate::words::acl::DEFAULT_ACL;
 use crate::words::{Error, Metadata, PlaceId, PlaceKey, Terms};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
@@ -59,7 +58,7 @@ impl Cage {
         let caller = Caller::current();
         let fd = directory::unlock(root, b".", None, caller).map_err(|error| error.about("the root of the tree"))?;
         let status = sys::status(fd.as_fd()).at(b".")?;
-        let acl = sys::has_xattr(fd.as_fd(), DEFAULT_ACL);
+        let acl = DefaultAcl::read(fd.as_fd());
         let root = Arc::new(Directory::new(fd, PlaceId::ROOT, Box::default(), status, status.mode, acl));
         let Terms { ownership, implied, .. } = Terms::new();
         Ok(Self {
@@ -157,7 +156,7 @@ impl Cage {
             Opened::Other => Step::Other,
             Opened::Link(target) => Step::Symlink(target),
             Opened::Directory { fd, status, mode_now } => {
-                let acl = sys::has_xattr(fd.as_fd(), DEFAULT_ACL);
+                let acl = DefaultAcl::read(fd.as_fd());
                 let directory = Directory::new(fd, place.id(), place.path(), status, mode_now, acl);
                 Step::Directory(self.held.add(place.id(), directory)?)
             }

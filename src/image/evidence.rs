@@ -18,6 +18,15 @@ pub(crate) struct Evidence {
     shared: Shared,
 }
 
+/// How much of an archive was read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Extent {
+    /// All of it.
+    Whole,
+    /// What comes before its damage.
+    Part,
+}
+
 /// The first component that the names of all members so far begin with.
 #[derive(Debug, Default)]
 enum Shared {
@@ -61,9 +70,9 @@ impl Evidence {
         signs.listed |= outline.is_listed();
     }
 
-    /// Whether this is the archive of an image. `whole` says whether it could be read to its end.
-    pub(crate) fn is_image(&self, whole: bool) -> bool {
-        self.top.are_of_image(whole) || self.directory().is_some()
+    /// Whether this is the archive of an image, of which so much could be read.
+    pub(crate) fn is_image(&self, read: Extent) -> bool {
+        self.top.are_of_image(read) || self.directory().is_some()
     }
 
     /// The directory that holds an image and everything else in the archive, if there is such a directory, and the file
@@ -85,7 +94,7 @@ impl Evidence {
     /// Whether the input of `apply` is probably an image. Here names of parts are enough: `docker save` writes
     /// gigabytes of them before the first member that proves it.
     pub(crate) fn suggests_image(&self) -> bool {
-        self.top.part || self.top.are_of_image(true)
+        self.top.part || self.top.are_of_image(Extent::Whole)
     }
 }
 
@@ -145,10 +154,10 @@ impl Signs {
     /// The usual names of parts are no evidence alone. They are evidence beside a `manifest.json`, even a damaged one,
     /// and beside `repositories`, where a `layer.tar` in any directory is enough. They are also evidence in a truncated
     /// archive, because the missing rest may hold a `manifest.json`.
-    fn are_of_image(&self, whole: bool) -> bool {
+    fn are_of_image(&self, read: Extent) -> bool {
         let is_tagged = self.layer && self.repositories;
         let is_named = self.marker || self.index || self.listed || is_tagged;
-        is_named || (self.part && (self.manifest || self.repositories || !whole))
+        is_named || (self.part && (self.manifest || self.repositories || read == Extent::Part))
     }
 }
 
@@ -226,7 +235,7 @@ mod tests {
                 let path = EntryPath::parse(name.as_bytes(), &Limits::default()).unwrap();
                 evidence.add_entry(&path, &EntryKind::File { size: 0, sparse: None });
             }
-            evidence.is_image(true)
+            evidence.is_image(Extent::Whole)
         };
         assert!(sees(&["repositories", "x/VERSION", "x/json", "x/layer.tar"]));
         assert!(sees(&["x/layer.tar", "repositories"]));

@@ -1,7 +1,7 @@
 //! Detects whether a file is the archive of an image or a layer.
 
 use super::archive_file::{is_stream, of_archives, system, uncompressed, whole};
-use super::evidence::{Evidence, Inspector};
+use super::evidence::{Evidence, Extent, Inspector};
 use super::headers::Headers;
 use super::outline::Outline;
 use crate::read::{Format, TarReader};
@@ -98,12 +98,12 @@ pub(super) fn inspect(file: &File, limits: &Limits) -> Result<Inspected, Error> 
         Ok(stream) => read(TarReader::new(stream, &of_archives(limits)), &mut evidence, |_| ()),
         Err(error) => Err(error),
     };
-    let (is_whole, broken) = match read {
-        Ok(is_whole) => (is_whole, None),
+    let (read, broken) = match read {
+        Ok(extent) => (extent, None),
         Err(error) if !error.is_refusal() => return Err(error),
-        Err(error) => (false, Some(error)),
+        Err(error) => (Extent::Part, Some(error)),
     };
-    let what = if evidence.is_image(is_whole) { What::Image } else { What::Layer };
+    let what = if evidence.is_image(read) { What::Image } else { What::Layer };
     let misplaced = evidence.directory().map(|(name, _)| Violation::ImageInDirectory { directory: Escaped::new(name) });
     Ok(Inspected { what, broken, misplaced })
 }
@@ -116,8 +116,8 @@ fn read<R: BufRead>(
     mut reader: TarReader<R>,
     evidence: &mut Evidence,
     pass: impl Fn(&mut TarReader<R>),
-) -> Result<bool, Error> {
-    let mut is_whole = true;
+) -> Result<Extent, Error> {
+    let mut extent = Extent::Whole;
     loop {
         match reader.next_entry() {
             Ok(Some(entry)) => {
@@ -130,8 +130,10 @@ fn read<R: BufRead>(
                 }
                 pass(&mut reader);
             }
-            Ok(None) => return Ok(is_whole && reader.end_quirks().is_empty()),
-            Err(error) if reader.can_go_on() && error.is_refusal() => is_whole = false,
+            Ok(None) => {
+                return Ok(if reader.end_quirks().is_empty() { extent } else { Extent::Part });
+            }
+            Err(error) if reader.can_go_on() && error.is_refusal() => extent = Extent::Part,
             Err(error) => return Err(error),
         }
     }

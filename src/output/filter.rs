@@ -171,24 +171,30 @@ impl<'f, S: Sink> Filter<'f, S> {
     }
 
     fn drop_change(&mut self, change: &Change, mut data: Data<'_>) -> Result<(), SinkError> {
-        let (target, is_target_kept) = match &change.kind {
-            // What is there stays.
-            ChangeKind::HardLink { target, .. } if target == &change.path => return Ok(()),
-            ChangeKind::HardLink { target, .. } => match self.keeps(target) {
-                true => (Target::Dropped, true),
-                false => (self.dropped.target(target), false),
-            },
-            _ => (Target::Missing, false),
-        };
-        self.dropped.drop(change, target);
-        let Some(copies) = &mut self.copies else { return Ok(()) };
-        copies.follow(change);
         match &change.kind {
-            ChangeKind::HardLink { target, .. } => {
-                copies.keep_link(&change.path, target, is_target_kept);
-                Ok(())
+            // What is there stays.
+            ChangeKind::HardLink { target, .. } if target == &change.path => (),
+            ChangeKind::HardLink { target, .. } => self.drop_link(change, target),
+            _ => {
+                self.dropped.drop(change, Target::Missing);
+                if let Some(copies) = &mut self.copies {
+                    copies.follow(change);
+                    copies.keep(change, data.stored())?;
+                }
             }
-            _ => Ok(copies.keep(change, data.stored())?),
+        }
+        Ok(())
+    }
+
+    fn drop_link(&mut self, change: &Change, target: &EntryPath) {
+        let is_target_kept = self.keeps(target);
+        self.dropped.drop(change, if is_target_kept { Target::Dropped } else { self.dropped.target(target) });
+        let Some(copies) = &mut self.copies else { return };
+        copies.follow(change);
+        if is_target_kept {
+            copies.keep_link_to_kept(&change.path, target);
+        } else {
+            copies.keep_link(&change.path, target);
         }
     }
 

@@ -110,20 +110,25 @@ impl LeftOut {
         Ok(())
     }
 
-    /// Keeps a further name of an inode. `target` was dropped, too, or the sink has it.
-    pub(super) fn keep_link(&mut self, path: &EntryPath, target: &EntryPath, is_target_kept: bool) {
+    /// Keeps a further name of an inode whose name `target` was dropped, too.
+    pub(super) fn keep_link(&mut self, path: &EntryPath, target: &EntryPath) {
+        if let Some(inode) = self.names.get(target.as_bytes())
+            && self.has_room(path, 0)
+        {
+            self.names.insert(path, self.layer, inode);
+        }
+    }
+
+    /// Keeps a further name of an inode that the sink has under the name `target`.
+    pub(super) fn keep_link_to_kept(&mut self, path: &EntryPath, target: &EntryPath) {
         if !self.has_room(path, 0) {
             return;
         }
-        let inode = match self.names.get(target.as_bytes()) {
-            Some(inode) => inode,
-            None if is_target_kept => {
-                let inode = self.add(Inode { kind: None, content: (0, 0), at: Some(target.clone()) });
-                self.linked.insert(target, self.layer, inode);
-                inode
-            }
-            None => return,
-        };
+        let inode = self.linked.get(target.as_bytes()).unwrap_or_else(|| {
+            let inode = self.add(Inode { kind: None, content: (0, 0), at: Some(target.clone()) });
+            self.linked.insert(target, self.layer, inode);
+            inode
+        });
         self.names.insert(path, self.layer, inode);
     }
 

@@ -101,6 +101,7 @@ fn every_other_line_follows_the_schema_and_every_type_of_it_is_printed() {
         &["unpack", world, "rootfs"],
         &["bundle", world, "bundle"],
         &["unpack", "--no-sandbox", world, "again"],
+        &["export", world, "out.tar"],
         &["check", world],
         &["check", "map"],
         &["list", "--images", world],

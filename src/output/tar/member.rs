@@ -19,6 +19,20 @@ const SPARSE_STAND_IN: &[u8] = b"GNUSparseFile.0/name";
 /// The name of all PAX headers.
 const PAX_NAME: &[u8] = b"PaxHeaders/pax";
 
+/// Whether an entry is the first of its archive.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Position {
+    First,
+    Later,
+}
+
+/// Where the name of an entry is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum NameIn {
+    Header,
+    Record,
+}
+
 /// A change as an entry.
 #[derive(Debug)]
 pub(super) struct Member<'c> {
@@ -147,17 +161,20 @@ impl<'c> Member<'c> {
 
     /// The headers, and the map of a file with holes: everything before the data.
     ///
-    /// Some readers look at the first block of an archive, and take some for another format. `is_first` says whether the
-    /// entry begins the archive: then such a block is not the first.
-    pub(super) fn head(&self, is_first: bool) -> Result<Vec<u8>, Violation> {
+    /// Some readers look at the first block of an archive, and take some for another format. Such a block is not the first
+    /// one of an entry that begins the archive.
+    pub(super) fn head(&self, position: Position) -> Result<Vec<u8>, Violation> {
         let map = self.segments().map(holes::text).unwrap_or_default();
         let size = self.stored().saturating_add(map.len() as u64);
-        let is_split = header::split(&self.name).is_some() && self.segments.is_none();
-        let mut records = self.records(size, is_split)?;
-        let mut block = self.block(size, is_split);
-        if is_first && records.is_empty() && is_doubtful_start(&block) {
-            records = self.records(size, false)?;
-            block = self.block(size, false);
+        let name = match header::split(&self.name) {
+            Some(_) if self.segments.is_none() => NameIn::Header,
+            _ => NameIn::Record,
+        };
+        let mut records = self.records(size, name)?;
+        let mut block = self.block(size, name);
+        if position == Position::First && records.is_empty() && is_doubtful_start(&block) {
+            records = self.records(size, NameIn::Record)?;
+            block = self.block(size, NameIn::Record);
         }
         let mut head = Vec::with_capacity(4 * BLOCK + map.len());
         if !records.is_empty() {
@@ -173,10 +190,11 @@ impl<'c> Member<'c> {
         Ok(head)
     }
 
-    /// The header. `is_split` says whether it has the name.
-    fn block(&self, size: u64, is_split: bool) -> Block {
+    /// The header.
+    fn block(&self, size: u64, name: NameIn) -> Block {
         let stand_in = if self.segments.is_some() { SPARSE_STAND_IN } else { STAND_IN };
-        let (prefix, name) = header::split(&self.name).filter(|_| is_split).unwrap_or((b"", stand_in));
+        let split = header::split(&self.name).filter(|_| name == NameIn::Header);
+        let (prefix, name) = split.unwrap_or((b"", stand_in));
         header::block(&Fields {
             flag: self.flag,
             prefix,
@@ -192,10 +210,10 @@ impl<'c> Member<'c> {
     }
 
     /// What the header has no room for. A number that is there is in the header too, in base-256.
-    fn records(&self, size: u64, is_split: bool) -> Result<Records, Violation> {
+    fn records(&self, size: u64, name: NameIn) -> Result<Records, Violation> {
         let mut records = Records::default();
         let target = Some(self.target).filter(|target| !header::has_room_for_target(target));
-        let name = Some(&self.name[..]).filter(|_| !is_split);
+        let name = Some(&self.name[..]).filter(|_| name == NameIn::Record);
         // libarchive converts names from UTF-8, and loses what is not UTF-8.
         if name.into_iter().chain(target).any(|text| std::str::from_utf8(text).is_err()) {
             records.add(b"hdrcharset", b"BINARY")?;

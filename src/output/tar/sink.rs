@@ -1,7 +1,7 @@
 //! A layer as a canonical archive: the sink behind `layercage filter`.
 
 #[cfg(feature = "image")]
-use super::member::Member;
+use super::member::{Member, Position};
 use super::writer::TarWriter;
 use crate::output::TreeModel;
 use crate::output::context::LayerContext;
@@ -104,7 +104,7 @@ enum State {
 /// [`Violation::Unwritable`].
 #[cfg(feature = "image")]
 pub(crate) fn check_writable(change: &Change) -> Result<(), Violation> {
-    Member::of(change)?.head(false).map(drop)
+    Member::of(change)?.head(Position::Later).map(drop)
 }
 
 impl<W: Write> TarSink<W> {

@@ -1,7 +1,7 @@
 //! The writer of archives.
 
 use super::holes;
-use super::member::Member;
+use super::member::{Member, Position};
 use crate::output::data::{Data, Piece};
 use crate::output::sink_error::SinkError;
 use crate::read::BLOCK;
@@ -42,7 +42,8 @@ impl<W: Write> TarWriter<W> {
     /// the output; an error of the data.
     pub(crate) fn write(&mut self, change: &Change, mut data: Data<'_>) -> Result<(), SinkError> {
         let member = Member::of(change)?;
-        let head = member.head(self.at == At::Start)?;
+        let position = if self.at == At::Start { Position::First } else { Position::Later };
+        let head = member.head(position)?;
         self.at = At::Elsewhere;
         self.out.write_all(&head)?;
         let written = self.content(member.segments(), &mut data)?;
