@@ -4,7 +4,28 @@ use super::summary::LayerSummary;
 use super::tree::MergedTree;
 
 impl MergedTree {
-    /// The layers, the lowest first, and what each did to the file system of the layers below.
+    /// The layers, the lowest first, and what each did to the file system of the layers below. Each call counts anew, in one
+    /// walk over all paths.
+    ///
+    /// ```
+    /// # use layercage::{Layer, Policy, Unpacker};
+    /// # use layercage::merged::Merger;
+    /// # let layer = |name: &str, content: &str| -> std::io::Result<Vec<u8>> {
+    /// #     let mut archive = tar::Builder::new(Vec::new());
+    /// #     let mut header = tar::Header::new_gnu();
+    /// #     header.set_size(content.len() as u64);
+    /// #     archive.append_data(&mut header, name, content.as_bytes())?;
+    /// #     archive.into_inner()
+    /// # };
+    /// # let (mut merger, mut session) = (Merger::new(), Unpacker::new(Policy::default()).session());
+    /// // A key of six bytes, which the upper layer removes.
+    /// # let (lower, upper) = (layer("etc/key", "secret")?, layer("etc/.wh.key", "")?);
+    /// session.apply(Layer::new(&lower[..]), &mut merger)?;
+    /// session.apply(Layer::new(&upper[..]), &mut merger)?;
+    /// let layers = merger.into_tree()?.layers();
+    /// assert_eq!((layers[0].added, layers[0].hidden_bytes, layers[1].removed), (1, 6, 1));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn layers(&self) -> Vec<LayerSummary> {
         let mut layers = self.summaries.clone();
         let mut count = |layer: u32, count: &mut dyn FnMut(&mut LayerSummary)| {
