@@ -289,11 +289,12 @@ fn check_xattr(name: &[u8]) -> Result<(), Violation> {
     Ok(())
 }
 
-/// A time as a decimal number, with no more digits than it needs.
+/// A time as a decimal number: whole seconds, or all nine digits behind the point. mkfs.erofs takes a shorter fraction for
+/// a number of nanoseconds.
 fn time(time: Timestamp) -> String {
     match time.nanoseconds() {
         0 => time.seconds().to_string(),
-        _ => time.to_string().trim_end_matches('0').to_owned(),
+        _ => time.to_string(),
     }
 }
 
