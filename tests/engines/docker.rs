@@ -1,5 +1,6 @@
 //! Docker and containerd: what they save, against the tree that they mount. `docker.sh` starts them and runs this test.
 
+use crate::exported;
 use crate::images::LAYERS;
 use crate::tree::{self, Listing};
 use crate::{Known, complaints, run, script, unpacked};
@@ -14,6 +15,27 @@ const LOSSES: &[Known] = &[
     (ALL, "opt/before-1970", "mtime", "times before 1970 become 1970"),
     (ALL, "opt/after-2262", "mtime", "times that 64 bits of nanoseconds lack become 1970"),
 ];
+
+/// Where the tree that Docker mounts is not the archive that it imported.
+const IMPORTED: &[Known] = &[
+    (DOCKER, ".", "mtime", "the root has the time of the import"),
+    (DOCKER, "etc/machine-id", "mtime", "times before 1970 become 1970"),
+    (DOCKER, "srv/shared/plain", "xattr.system.posix_acl_access", "Docker sets the default ACL of a directory first"),
+    (
+        DOCKER,
+        "usr/bin/hello",
+        "xattr.security.capability",
+        "Docker sets the owner of each hard link, the last one clears it",
+    ),
+    (
+        DOCKER,
+        "usr/bin/hi",
+        "xattr.security.capability",
+        "Docker sets the owner of each hard link, the last one clears it",
+    ),
+];
+
+const DOCKER: &str = "docker-debian-12 docker-debian-13";
 
 const ALL: &str = "docker-debian-12 containerd-debian-12 docker-debian-13 containerd-debian-13";
 
@@ -91,7 +113,12 @@ RUN ["/busybox", "sh", "-c", "busybox rm -r /usr/lib && busybox ln -s bin /usr/l
     fn mounted(&self, image: &str) -> Listing {
         let of =
             |what: &str| self.docker(&["image", "inspect", "-f", &format!("{{{{.GraphDriver.Data.{what}}}}}"), image]);
-        let layers = format!("{}:{}", of("UpperDir"), of("LowerDir"));
+        let (top, lower) = (of("UpperDir"), of("LowerDir"));
+        if lower == "<no value>" {
+            // A single layer is mounted as it is.
+            return tree::list(&self.outside(&top));
+        }
+        let layers = format!("{top}:{lower}");
         // Relative to the store, since a page holds all options of a mount.
         let store = layers.split("/overlay2/").next().unwrap().to_owned() + "/overlay2";
         let layers = layers.replace(&format!("{store}/"), "");
@@ -166,4 +193,23 @@ fn what_docker_and_containerd_save_is_what_they_mount() {
     }
     assert!(wrong.is_empty(), "{wrong:#?}");
     println!("{table}");
+}
+
+#[test]
+#[ignore = "docker.sh starts the engines and runs it"]
+fn what_docker_imports_of_an_export_is_the_tree() {
+    let engines = Engines::new().unwrap_or_else(|| panic!("docker.sh sets LAYERCAGE_DOCKER and others"));
+    let place = tempfile::tempdir().unwrap();
+    let file = place.path().join("flat.tar");
+    std::fs::write(&file, exported::archive()).unwrap();
+    Engines::piped(&engines.docker, &["import", "-", "awkward:flat"], &file, false);
+    let (expected, tool) = (exported::listed(), format!("docker-{}", engines.name));
+    let mut lines = complaints(&tool, &expected, &engines.mounted("awkward:flat"), IMPORTED);
+    let saved = place.path().join("saved.tar");
+    Engines::piped(&engines.docker, &["save", "awkward:flat"], &saved, true);
+    lines.extend(match unpacked(&saved, None, place.path()) {
+        Ok((got, _)) => complaints(&tool, &expected, &got, &[]),
+        Err(error) => vec![format!("{tool}: {error}")],
+    });
+    assert!(lines.is_empty(), "\n{}", lines.join("\n"));
 }

@@ -13,6 +13,7 @@
 #[allow(dead_code, reason = "the tests of `it` use all of it")]
 mod child;
 mod docker;
+mod exported;
 mod images;
 mod refused;
 #[path = "../it/skip.rs"]
