@@ -166,7 +166,7 @@ fn unpack(layers: &[&[u8]], root: &Path) -> Result<(), Error> {
 }
 
 /// An OCI layout with one image, `latest`.
-fn write_image(place: &Path, layers: &[&[u8]]) {
+pub(crate) fn write_image(place: &Path, layers: &[&[u8]]) {
     fs::create_dir_all(place.join("blobs/sha256")).unwrap();
     let blob = |kind: &str, bytes: &[u8]| {
         let digest = sha256(bytes);
