@@ -12,7 +12,9 @@ use crate::output::{
 };
 use crate::plan::{Judged, Reporter, terms};
 use crate::read::Checked;
-use crate::words::{ChangeKind, Error, Escaped, Misuse, Owners, Policy, Position, Report, SharedWork, SparseMap};
+use crate::words::{
+    ChangeKind, Error, Escaped, Misuse, Owners, Policy, Position, Report, Segment, SharedWork, SparseMap,
+};
 use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{BufWriter, Write};
@@ -69,8 +71,7 @@ impl Session<'_> {
             return Err(Misuse::CallerInArchive.into());
         }
         for node in part.nodes() {
-            let change = part.change(node, None).map_err(|error| error.at(position(node, image)))?;
-            check_writable(&change).map_err(|violation| Error::from(violation).at(position(node, image)))?;
+            check_form(part, node).map_err(|error| error.at(position(node, image)))?;
         }
         // All layers were verified when they were merged.
         let mut tar = TarSink::new(BufWriter::with_capacity(BUFFER, out)).with_visibility(Visibility::AtCommit);
@@ -199,6 +200,14 @@ fn files<'t>(part: &Part<'t>) -> Wanted<Node<'t>> {
         add(&mut files, (node.content_layer(), node.content_entry()), node.size(), node);
     }
     files
+}
+
+/// Checks that an entry can mean a path to all readers.
+fn check_form<'t>(part: &Part<'t>, node: Node<'t>) -> Result<(), Error> {
+    // Of a file with holes, the map is not known yet. A hole from end to end has the same form.
+    let all = Segment { offset: node.size(), length: 0 };
+    let sparse = node.has_holes().then(|| SparseMap::new(vec![all], node.size(), 0)).transpose()?;
+    Ok(check_writable(&part.change(node, sparse)?)?)
 }
 
 fn sparse_map(change: &ChangeKind) -> Option<SparseMap> {

@@ -78,6 +78,11 @@ impl<'t> Node<'t> {
         }
     }
 
+    /// Whether a regular file has holes: ranges that the layer does not store, and that read as zeros.
+    pub fn has_holes(&self) -> bool {
+        self.model.has_holes(self.name)
+    }
+
     /// Owner, mode, time and extended attributes, as root would unpack them under the policy.
     ///
     /// All names of a file have the same. Those of a directory come from the last entry that names it.

@@ -75,6 +75,7 @@ pub(super) enum Kind {
     },
     File {
         size: u64,
+        has_holes: bool,
     },
     Symlink(Text),
     Fifo,

@@ -327,7 +327,7 @@ impl Tree for Model {
         let kind = match &node.kind {
             NodeKind::Directory => return Ok(self.make_directory(at, node.metadata, over)),
             _ if over == Over::Nothing && self.find(at).is_some() => return Ok(Made::InTheWay(InTheWay::Other)),
-            NodeKind::File(content) => Kind::File { size: content.size },
+            NodeKind::File(content) => Kind::File { size: content.size, has_holes: content.sparse.is_some() },
             NodeKind::Symlink(target) => Kind::Symlink(self.names.add_text(target)),
             NodeKind::Fifo => Kind::Fifo,
             NodeKind::Device(device) => Kind::Device(*device),

@@ -49,7 +49,7 @@ impl Model {
     pub(crate) fn hidden_contents(&self) -> impl Iterator<Item = (u32, u64)> {
         (0..self.names.inodes()).filter_map(|inode| {
             let data = self.names.inode(inode).filter(|data| data.links == 0)?;
-            let Kind::File { size } = data.kind else { return None };
+            let Kind::File { size, .. } = data.kind else { return None };
             let is_above = |name: &NameData| matches!(name.state, State::Hidden { layer, .. } if layer > data.layer);
             let is_hidden = |name| self.names.name(name).is_some_and(is_above);
             self.names.all_names_of(inode).any(is_hidden).then_some((data.layer, size))

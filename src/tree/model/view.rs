@@ -102,7 +102,7 @@ impl Model {
     pub(crate) fn kind(&self, name: u32) -> ModelKind<'_> {
         match self.names.inode_of(name).map(|inode| inode.kind) {
             Some(Kind::Directory { .. }) | None => ModelKind::Directory,
-            Some(Kind::File { size }) => ModelKind::File { size },
+            Some(Kind::File { size, .. }) => ModelKind::File { size },
             Some(Kind::Symlink(target)) => ModelKind::Symlink(self.names.text(target)),
             Some(Kind::Fifo) => ModelKind::Fifo,
             Some(Kind::Device(device)) => ModelKind::Device(device),
@@ -112,6 +112,11 @@ impl Model {
     /// Whether it is a directory that no entry lists.
     pub(crate) fn is_implied(&self, name: u32) -> bool {
         matches!(self.names.inode_of(name), Some(InodeData { kind: Kind::Directory { listed: Listed::No, .. }, .. }))
+    }
+
+    /// Whether it is a file with holes.
+    pub(crate) fn has_holes(&self, name: u32) -> bool {
+        matches!(self.names.inode_of(name), Some(InodeData { kind: Kind::File { has_holes: true, .. }, .. }))
     }
 
     /// Mode, user and group.

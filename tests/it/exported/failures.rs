@@ -1,6 +1,7 @@
 //! What an export leaves when it fails.
 
 use super::{image, of_bytes, permissive};
+use crate::build::{self, Header};
 use crate::support::layer::{Attributes, LayerBuilder};
 use crate::support::layout::{self, Stored};
 use crate::support::open;
@@ -24,6 +25,21 @@ fn a_path_that_readers_would_differ_about_is_refused_before_the_first_byte() {
         assert_eq!((error.position().layer.unwrap().number, error.effect()), (1, Effect::None));
         assert!(tar.is_empty(), "{path}");
     }
+}
+
+#[test]
+fn a_file_with_holes_is_refused_for_its_name_before_the_first_byte() {
+    // Python takes such a name in a PAX header for a record of its own.
+    let name = "GNU.sparse.x";
+    let holes = Header::gnu(b'S', name).sparse_map(&[(1 << 20, 0)], 0, 1 << 20).mode(0o644);
+    let (_place, selected) = of_bytes(&[build::tar().file("fine", b"1").header(holes).end()]);
+    let mut tar = Vec::new();
+    let error = selected.export_tar(&mut tar, &permissive()).unwrap_err();
+    assert_eq!((error.rule_id(), error.position().entry), (Some("unwritable"), Some(2)), "{error}");
+    assert!(tar.is_empty());
+    // Without holes, the name is that of any file.
+    let (_place, selected) = image(&[LayerBuilder::new().file(name, b"1")]);
+    assert!(selected.export_tar(&mut tar, &permissive()).is_ok());
 }
 
 #[test]
