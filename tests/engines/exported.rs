@@ -5,7 +5,7 @@
 
 use crate::{Known, complaints, find, in_seconds, needs_root, run, skip, tree, unpacked};
 use cap_std::ambient_authority;
-use layercage::{Image, Policy, Selected, Selector, Unpacker};
+use layercage::{Image, Policy, Scratch, Selected, Selector, Unpacker};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -79,7 +79,7 @@ fn archive_by_path() -> Vec<u8> {
     let (world, mut archive) = (world(), Vec::new());
     let mut session = Unpacker::new(Policy::default()).session();
     let tree = session.merge(&world).unwrap();
-    let part = tree.whole().by_path(tempfile::tempfile().unwrap());
+    let part = tree.whole().by_path(Scratch::of(tempfile::tempfile));
     session.export_tar(&part, &world, &mut archive).unwrap();
     archive
 }
