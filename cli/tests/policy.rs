@@ -3,6 +3,10 @@
 #![allow(clippy::disallowed_methods, reason = "tests set up the worlds around the code, and look at them afterwards")]
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "tests")]
 
+#[path = "../../tests/it/skip.rs"]
+mod skip;
+
+use skip::skip;
 use std::fs;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
@@ -173,7 +177,7 @@ fn in_a_user_namespace_owners_fall_to_the_caller_and_who_wants_them_kept_is_told
         command.current_dir(place.path()).stdin(Stdio::null()).output()
     };
     if !Command::new("unshare").args(["-Ur", "true"]).output().is_ok_and(|output| output.status.success()) {
-        eprintln!("skipped, since there is no unshare, or no user namespace for it");
+        skip("there is no unshare, or no user namespace for it");
         return;
     }
     // In the sandbox `/proc` cannot be read: which owners there are is known all the same.

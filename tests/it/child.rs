@@ -29,6 +29,23 @@ pub(crate) fn unprivileged(test: &str, variables: &[(&str, &OsStr)]) -> Option<C
     within(&["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--"], test, variables)
 }
 
+/// Runs an ignored test to its good end as somebody who is not root, with a directory of his own for temporary files.
+pub(crate) fn expect_success_without_privilege(test: &str) {
+    let place = tempfile::tempdir().unwrap();
+    if rustix::process::geteuid().is_root() {
+        std::os::unix::fs::chown(place.path(), Some(65534), Some(65534)).unwrap();
+    }
+    let variables = [("LAYERCAGE_CHILD", "1".as_ref()), ("TMPDIR", place.path().as_os_str())];
+    if let Some(command) = unprivileged(test, &variables) {
+        expect_success(command);
+    }
+}
+
+/// Whether an ignored test was started by another test.
+pub(crate) fn is_child() -> bool {
+    std::env::var_os("LAYERCAGE_CHILD").is_some()
+}
+
 /// The same where it may mount things that nobody else sees; `None`, saying so, where that cannot be had.
 pub(crate) fn mounting(test: &str, variables: &[(&str, &OsStr)]) -> Option<Command> {
     match rustix::process::geteuid().is_root() {

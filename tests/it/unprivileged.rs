@@ -96,8 +96,14 @@ fn a_layer_is_verified_beside_a_locked_root_and_leaves_it_so() {
 
 #[test]
 fn owners_and_setuid_bits_that_cannot_be_kept_are_noted() {
-    if rustix::process::geteuid().is_root() {
-        eprintln!("skipped as root, who keeps them: see owners_and_setuid_bits_are_kept");
+    child::expect_success_without_privilege("notes_owners_and_setuid_bits");
+}
+
+/// Runs in a process of its own, not as root.
+#[test]
+#[ignore = "started by the test above"]
+fn notes_owners_and_setuid_bits() {
+    if !child::is_child() {
         return;
     }
     let world = World::new();

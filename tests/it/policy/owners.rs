@@ -1,6 +1,7 @@
 //! Whose files are, under each choice.
 
 use super::{acl_of, applied, apply, layer, policy, staged};
+use crate::child;
 use crate::metadata::acl;
 use crate::support::layer::{Attributes, LayerBuilder, mode};
 use crate::support::world::World;
@@ -65,10 +66,14 @@ fn owners_that_fall_to_the_caller_are_refused_or_noted_by_each_layer_anew() {
 
 #[test]
 fn a_strict_policy_refuses_owners_that_fall_to_who_has_no_privilege_each_time() {
-    if me().0 == 0 {
-        eprintln!(
-            "skipped as root, who keeps them: see owners_that_fall_to_the_caller_are_refused_or_noted_by_each_layer_anew"
-        );
+    child::expect_success_without_privilege("is_strict_about_owners");
+}
+
+/// Runs in a process of its own, not as root.
+#[test]
+#[ignore = "started by the test above"]
+fn is_strict_about_owners() {
+    if !child::is_child() {
         return;
     }
     let bytes = layer().file_with("f", b"", &owned(1234, 5678, 0o644)).build();
@@ -83,8 +88,14 @@ fn a_strict_policy_refuses_owners_that_fall_to_who_has_no_privilege_each_time() 
 
 #[test]
 fn owners_that_must_be_kept_and_cannot_be_are_an_error_with_path_and_id() {
-    if me().0 == 0 {
-        eprintln!("skipped as root, who can: see owners_that_must_be_kept_are (and the command's tests)");
+    child::expect_success_without_privilege("may_not_keep_owners");
+}
+
+/// Runs in a process of its own, not as root.
+#[test]
+#[ignore = "started by the test above"]
+fn may_not_keep_owners() {
+    if !child::is_child() {
         return;
     }
     let theirs = layer().file_with("f", b"", &owned(me().0, 4_000_000_000, 0o644));
