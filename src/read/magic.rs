@@ -9,7 +9,7 @@ mod lzma;
 mod numbers;
 mod search;
 
-use numbers::is_plain;
+use numbers::{is_header_to_7zip, is_plain};
 pub(super) use search::{Search, searched};
 
 /// Compressions that layers do not have.
@@ -43,6 +43,28 @@ enum When {
     Always,
     /// Only headers that are not plain tar. For plain ones, readers prefer tar, and ordinary names may begin like this.
     NotPlain,
+    /// Only headers that 7-Zip does not accept. For others, it prefers tar, and no other reader looks for the format.
+    Not7Zip,
+}
+
+impl When {
+    /// Whether the format is looked for in an archive that begins with this block.
+    fn includes(self, block: &[u8]) -> bool {
+        match self {
+            Self::Always => true,
+            Self::NotPlain => !is_plain(block),
+            Self::Not7Zip => !is_header_to_7zip(block),
+        }
+    }
+
+    #[cfg(test)]
+    fn name(self) -> &'static str {
+        match self {
+            Self::Always => "always",
+            Self::NotPlain => "not plain",
+            Self::Not7Zip => "not tar to 7-Zip",
+        }
+    }
 }
 
 const fn format(
@@ -58,11 +80,11 @@ const fn format(
 /// The formats that readers detect at the start of a file.
 ///
 /// libarchive checks its filters before its formats: a filter counts, with any content after it. Python tries all its
-/// compressions before tar. 7-Zip prefers wim, xz, zip and zstd to tar, and prefers all other formats if the tar header
-/// is not plain. file(1) detects tar by its checksum, before other formats.
+/// compressions before tar. 7-Zip prefers wim, xz, zip and zstd to tar, and all other formats if it does not accept the
+/// tar header. file(1) detects tar by its checksum, before other formats.
 #[rustfmt::skip]
 const FORMATS: &[Format] = {
-    use When::{Always, NotPlain};
+    use When::{Always, Not7Zip, NotPlain};
     &[
         // Compressions.
         format("gzip", "`1f 8b`", |b| b.starts_with(b"\x1f\x8b"), Always, "libarchive, Python, 7-Zip"),
@@ -73,7 +95,7 @@ const FORMATS: &[Format] = {
         format("lzip", "`LZIP`, version 0 or 1, the size of a dictionary", lzma::is_lzip, Always, "libarchive, Python"),
         format("lzip", "`LZIP` `01`", |b| b.starts_with(b"LZIP\x01"), Always, "libarchive, Python"),
         format("lzma", "properties, and a size of a dictionary that encoders write", lzma::is_lzma, Always, "libarchive, Python"),
-        format("lzma", "the same, and a size of nothing", lzma::is_header, NotPlain, "7-Zip"),
+        format("lzma", "the same, and a size of nothing", lzma::is_header, Not7Zip, "7-Zip"),
         format("lz4", "`04 22 4d 18`", |b| b.starts_with(b"\x04\x22\x4d\x18"), Always, "libarchive"),
         format("lz4", "`02 21 4c 18`", |b| b.starts_with(b"\x02\x21\x4c\x18"), Always, "libarchive"),
         format("compress", "`1f 9d`", |b| b.starts_with(b"\x1f\x9d"), Always, "libarchive, 7-Zip"),
@@ -99,7 +121,7 @@ const FORMATS: &[Format] = {
         format("cpio", "`71 c7` or `c7 71`", |b| matches!(b, [0x71, 0xc7, ..] | [0xc7, 0x71, ..]), NotPlain, "libarchive, 7-Zip"),
         format("lha", "`-lh` or `-lz` behind two bytes", |b| matches!(b, [_, _, b'-', b'l', b'h' | b'z', _, b'-', ..]), NotPlain, "libarchive, 7-Zip"),
         format("mtree", "`#mtree`, or a whole line in the name", |b| b.starts_with(b"#mtree") || text(b).contains(&b'\n'), NotPlain, "libarchive"),
-        format("arj", "`60 ea`", |b| b.starts_with(b"\x60\xea"), NotPlain, "7-Zip"),
+        format("arj", "`60 ea`", |b| b.starts_with(b"\x60\xea"), Not7Zip, "7-Zip"),
         format("chm", "`ITSF` `03 00`", |b| b.starts_with(b"ITSF\x03\0"), Always, "7-Zip"),
         format("hxs", "`ITOLITLS` `01 00`", |b| b.starts_with(b"ITOLITLS\x01\0"), Always, "7-Zip"),
         format("compound", "`d0 cf 11 e0 a1 b1 1a e1`", |b| b.starts_with(b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"), Always, "7-Zip"),
@@ -107,24 +129,24 @@ const FORMATS: &[Format] = {
         // Programs and images of disks, which 7-Zip opens as archives.
         format("elf", "`7f` `ELF`", |b| b.starts_with(b"\x7fELF"), Always, "7-Zip; libarchive searches behind it"),
         format("pe", "`MZ`, and where the header is at 60", is_pe, Always, "7-Zip; libarchive searches behind `MZ`"),
-        format("te", "`VZ` and a machine", |b| matches!(b, [b'V', b'Z', _, 1 | 2 | 0x50 | 0x64 | 0x86 | 0xaa, ..]), NotPlain, "7-Zip"),
+        format("te", "`VZ` and a machine", |b| matches!(b, [b'V', b'Z', _, 1 | 2 | 0x50 | 0x64 | 0x86 | 0xaa, ..]), Not7Zip, "7-Zip"),
         format("macho", "`fe ed fa ce` or `cf`, in either order", |b| matches!(b, [0xce | 0xcf, 0xfa, 0xed, 0xfe, ..] | [0xfe, 0xed, 0xfa, 0xce | 0xcf, ..]), Always, "7-Zip"),
         format("mub", "`ca fe ba be` `00 00 00` or `b9 fa f1 0e`", |b| b.starts_with(b"\xca\xfe\xba\xbe\0\0\0") || b.starts_with(b"\xb9\xfa\xf1\x0e"), Always, "7-Zip"),
         format("swf", "`FWS`, `CWS` or `ZWS`, and a version below 64", |b| matches!(b, [b'F' | b'C' | b'Z', b'W', b'S', 1..=31, ..]), Always, "7-Zip"),
         format("flv", "`FLV` `01`", |b| b.starts_with(b"FLV\x01"), Always, "7-Zip"),
         format("dmg", "`koly` `00 00 00 04`", |b| b.starts_with(b"koly\0\0\0\x04"), Always, "7-Zip"),
         format("qcow", "`QFI` `fb`", |b| b.starts_with(b"QFI\xfb"), Always, "7-Zip"),
-        format("vmdk", "`KDMV`", |b| b.starts_with(b"KDMV"), NotPlain, "7-Zip"),
-        format("vhd", "`conectix` `00 00`", |b| b.starts_with(b"conectix\0\0"), NotPlain, "7-Zip"),
-        format("vhdx", "`vhdxfile`", |b| b.starts_with(b"vhdxfile"), NotPlain, "7-Zip"),
+        format("vmdk", "`KDMV`", |b| b.starts_with(b"KDMV"), Not7Zip, "7-Zip"),
+        format("vhd", "`conectix` `00 00`", |b| b.starts_with(b"conectix\0\0"), Not7Zip, "7-Zip"),
+        format("vhdx", "`vhdxfile`", |b| b.starts_with(b"vhdxfile"), Not7Zip, "7-Zip"),
         format("vdi", "`7f 10 da be` at 64", |b| at(b, 64, b"\x7f\x10\xda\xbe"), Always, "7-Zip"),
         format("simg", "`3a ff 26 ed`", |b| b.starts_with(b"\x3a\xff\x26\xed"), Always, "7-Zip"),
-        format("squashfs", "`hsqs`, `sqsh`, `shsq` or `qshs`", |b| [b"hsqs", b"sqsh", b"shsq", b"qshs"].iter().any(|magic| b.starts_with(*magic)), NotPlain, "7-Zip"),
-        format("cramfs", "`Compressed ROMFS` at 16", |b| at(b, 16, b"Compressed ROMFS"), NotPlain, "7-Zip"),
-        format("ntfs", "`NTFS` and four blanks at 3", |b| at(b, 3, b"NTFS    \0"), NotPlain, "7-Zip"),
-        format("fat", "`55 aa` at 510", |b| at(b, 510, b"\x55\xaa"), NotPlain, "7-Zip"),
-        format("apm", "`ER`", |b| b.starts_with(b"ER"), NotPlain, "7-Zip"),
-        format("apfs", "`NXSB` `00` at 32", |b| at(b, 32, b"NXSB\0"), NotPlain, "7-Zip"),
+        format("squashfs", "`hsqs`, `sqsh`, `shsq` or `qshs`", |b| [b"hsqs", b"sqsh", b"shsq", b"qshs"].iter().any(|magic| b.starts_with(*magic)), Not7Zip, "7-Zip"),
+        format("cramfs", "`Compressed ROMFS` at 16", |b| at(b, 16, b"Compressed ROMFS"), Not7Zip, "7-Zip"),
+        format("ntfs", "`NTFS` and four blanks at 3", |b| at(b, 3, b"NTFS    \0"), Not7Zip, "7-Zip"),
+        format("fat", "`55 aa` at 510", |b| at(b, 510, b"\x55\xaa"), Not7Zip, "7-Zip"),
+        format("apm", "`ER`, the size of a block, zeros at 12", |b| matches!(b, [b'E', b'R', 2 | 4 | 8 | 16, 0, ..]) && at(b, 12, b"\0\0\0\0"), Not7Zip, "7-Zip"),
+        format("apfs", "`NXSB` `00` at 32", |b| at(b, 32, b"NXSB\0"), Not7Zip, "7-Zip"),
         format("uefi", "the GUID of a capsule", |b| b.starts_with(b"\xbd\x86\x66\x3b\x76\x0d\x30\x40") || b.starts_with(b"\x8b\xa6\x3c\x4a\x23\x77\xfb\x48") || b.starts_with(b"\xb9\x82\x91\x53\xb5\xab\x91\x43"), Always, "7-Zip"),
         format("uefi", "the GUID of a volume at 16", |b| at(b, 16, b"\xd9\x54\x93\x7a\x68\x04\x4a\x44") || at(b, 16, b"\x78\xe5\x8c\x8c\x3d\x8a\x1c\x4f"), Always, "7-Zip"),
     ]
@@ -132,9 +154,7 @@ const FORMATS: &[Format] = {
 
 /// The format that some reader detects in an archive that begins with this block, although it is a tar header.
 pub(super) fn foreign(block: &[u8]) -> Option<&'static str> {
-    let is_plain = is_plain(block);
-    let mut formats = FORMATS.iter().filter(|format| format.when == When::Always || !is_plain);
-    formats.find(|format| (format.begin)(block)).map(|format| format.name)
+    FORMATS.iter().find(|format| (format.begin)(block) && format.when.includes(block)).map(|format| format.name)
 }
 
 /// Whether some reader takes an archive that begins with this block for another format, or searches behind it for one.
@@ -187,8 +207,7 @@ mod tests {
     #[test]
     fn the_page_of_formats_is_made_from_the_table() {
         let rows = FORMATS.iter().map(|format| {
-            let when = if format.when == When::Always { "always" } else { "not plain" };
-            format!("| {} | {} | {when} | {} |", format.name, format.begins, format.readers)
+            format!("| {} | {} | {} | {} |", format.name, format.begins, format.when.name(), format.readers)
         });
         let rows: Vec<_> = rows.chain(search::rows()).collect();
         let page = include_str!("../../docs/formats.md");

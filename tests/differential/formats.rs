@@ -108,11 +108,26 @@ const DRESSES: &[Dress] = &[
     ("no number in POSIX", |header| header.bytes(257, b"ustar\x0000").raw_major(b"rubbish!")),
     ("a number after a NUL", |header| header.bytes(257, &[0; 8]).raw_major(b"\0ubbish!")),
     ("base-256", |header| header.bytes(257, b"ustar  \0").raw_uid(b"\x80\0\0\0\0\0\0\x01")),
+    ("base-256 in the time", |header| header.bytes(257, b"ustar  \0").raw_mtime(b"\x80\0\0\0\0\0\0\x02\0\0\0\0")),
+    ("a time before 1970", |header| header.bytes(257, b"ustar  \0").raw_mtime(&[0xff; 12])),
 ];
 
 fn archive(dress: Dress, name: &[u8], content: &[u8]) -> Vec<u8> {
     let header = (dress.1)(Header::posix(b'0', name));
     tar().with(header, content).file("plain", "").end()
+}
+
+/// The map of a disk with one partition, behind its first block.
+fn partitions() -> Vec<u8> {
+    let mut map = vec![0; 2048];
+    map[..2].copy_from_slice(b"PM");
+    // How many entries the map has, where the partition begins, and its blocks.
+    for (at, number) in [(4, 1_u32), (8, 1), (12, 2), (84, 2)] {
+        map[at..at + 4].copy_from_slice(&number.to_be_bytes());
+    }
+    map[16..20].copy_from_slice(b"evil");
+    map[48..57].copy_from_slice(b"Apple_HFS");
+    map
 }
 
 /// Archives of other formats that lie in a tar, and a reader that takes each for what it is not.
@@ -145,6 +160,7 @@ fn archives_of_two_formats() -> Vec<(&'static str, Vec<u8>, &'static str)> {
         ("mtree", archive(*unsure, b"#mtree\nevil type=dir\n", b""), "libarchive"),
         ("rar in a program", archive(*unsure, b"MZ", &in_program(b"", 0x1_0000, b"Rar!\x1a\x07\0")), "libarchive"),
         ("zip at the end", archive(*unsure, b"f", &zip(512)), "libarchive"),
+        ("a map of partitions", archive(*unsure, b"ER\x02\0\0\0\0\x64", &partitions()), "7-Zip"),
         ("zip at the beginning", archive(*posix, &zip_file(), &zip_end(0, 512)), "7-Zip"),
     ]
 }

@@ -3,21 +3,23 @@
 //! libarchive searches for archives inside programs, and for a zip table at the end of a file. It does so before it
 //! accepts the file as tar, unless it is sure of the first header.
 
-use super::numbers::{is_header_to_libarchive, is_plain};
+use super::numbers::{is_header_to_7zip, is_header_to_libarchive, is_plain};
 
 /// A signature and its position: anywhere, or at one offset.
 struct Needle {
     format: &'static str,
     bytes: &'static [u8],
     at: Option<u64>,
+    /// What must be at another offset before it. At most one needle of a search has such a part.
+    before: Option<(u64, &'static [u8])>,
 }
 
 const fn anywhere(format: &'static str, bytes: &'static [u8]) -> Needle {
-    Needle { format, bytes, at: None }
+    Needle { format, bytes, at: None, before: None }
 }
 
 const fn at(format: &'static str, at: u64, bytes: &'static [u8]) -> Needle {
-    Needle { format, bytes, at: Some(at) }
+    Needle { format, bytes, at: Some(at), before: None }
 }
 
 /// Cabinets in a Windows program. libarchive searches the first 128 KiB, and also everything else that it has in its
@@ -51,7 +53,8 @@ const IN_ANYTHING: &[Needle] = &[anywhere("zip", b"PK\x05\x06"), anywhere("iso96
 /// Disk images that 7-Zip detects by bytes after their first block.
 const IMAGES: &[Needle] = &[
     at("gpt", 512, b"EFI PART"),
-    at("hfs", 1024, b"BD"),
+    // HFS+ in a volume of HFS, which alone 7-Zip does not read.
+    Needle { before: Some((1024, b"BD")), ..at("hfs", 1148, b"H+") },
     at("hfs", 1024, b"H+\0\x04"),
     at("hfs", 1024, b"HX\0\x05"),
     at("ext", 1080, b"\x53\xef"),
@@ -66,14 +69,20 @@ const LONGEST: usize = 7;
 /// The search of any reader in an archive that begins with this block; `None` for nearly all archives.
 pub(in crate::read) fn searched(block: &[u8]) -> Option<Search> {
     let is_windows = block.starts_with(b"MZ");
-    let needles: [&[Needle]; 2] = match is_header_to_libarchive(block) {
-        false if is_windows || block.starts_with(b"\x7fELF") => [IN_PROGRAMS, IMAGES],
-        false => [IN_ANYTHING, IMAGES],
-        true if is_plain(block) && (!is_windows || is_sure(block)) => return None,
-        true if is_windows && !is_sure(block) => [CABINETS, IMAGES],
-        true => [&[], IMAGES],
+    if is_plain(block) && (!is_windows || is_sure(block)) {
+        return None;
+    }
+    let in_programs: &[Needle] = match is_header_to_libarchive(block) {
+        false if is_windows || block.starts_with(b"\x7fELF") => IN_PROGRAMS,
+        false => IN_ANYTHING,
+        true if is_windows && !is_sure(block) => CABINETS,
+        true => &[],
     };
-    let mut search = Search { needles, offset: 0, tail: Vec::new(), found: None };
+    let images: &[Needle] = if is_header_to_7zip(block) { &[] } else { IMAGES };
+    if in_programs.is_empty() && images.is_empty() {
+        return None;
+    }
+    let mut search = Search { needles: [in_programs, images], offset: 0, tail: Vec::new(), begun: false, found: None };
     search.look(block);
     Some(search)
 }
@@ -89,6 +98,8 @@ pub(in crate::read) struct Search {
     /// The number of bytes searched so far, and the last of them.
     offset: u64,
     tail: Vec<u8>,
+    /// Whether the first part of a needle was there.
+    begun: bool,
     found: Option<&'static str>,
 }
 
@@ -119,14 +130,19 @@ impl Search {
 
     fn look_through(&mut self, bytes: &[u8], start: u64) {
         for needle in self.needles.into_iter().flatten() {
-            let is_there = match needle.at {
-                None => contains(bytes, needle.bytes),
-                Some(at) => at
-                    .checked_sub(start)
-                    .and_then(|at| usize::try_from(at).ok())
-                    .is_some_and(|at| bytes.get(at..).is_some_and(|rest| rest.starts_with(needle.bytes))),
+            let is_at = |at: u64, what: &[u8]| {
+                let at = at.checked_sub(start).and_then(|at| usize::try_from(at).ok());
+                at.and_then(|at| bytes.get(at..)).is_some_and(|rest| rest.starts_with(what))
             };
-            if is_there {
+            let is_begun = match needle.before {
+                None => true,
+                Some((at, what)) => {
+                    self.begun |= is_at(at, what);
+                    self.begun
+                }
+            };
+            let is_there = needle.at.map_or_else(|| contains(bytes, needle.bytes), |at| is_at(at, needle.bytes));
+            if is_begun && is_there {
                 self.found = Some(needle.format);
             }
         }
@@ -146,12 +162,13 @@ pub(super) fn rows() -> Vec<String> {
         (CABINETS, "`MZ` without magic", "libarchive"),
         (IN_PROGRAMS, "`MZ`, `7f` `ELF`; not plain", "libarchive"),
         (IN_ANYTHING, "not plain", "libarchive"),
-        (IMAGES, "not plain", "7-Zip"),
+        (IMAGES, "not tar to 7-Zip", "7-Zip"),
     ];
     let rows = all.iter().flat_map(|(needles, when, readers)| {
-        needles.iter().map(move |Needle { format, bytes, at }| {
+        needles.iter().map(move |Needle { format, bytes, at, before }| {
             let place = at.map_or("anywhere".to_owned(), |at| format!("at {at}"));
-            format!("| {format} | `{}` {place} | {when} | {readers} |", bytes.escape_ascii())
+            let before = before.map(|(at, bytes)| format!("`{}` at {at}, ", bytes.escape_ascii())).unwrap_or_default();
+            format!("| {format} | {before}`{}` {place} | {when} | {readers} |", bytes.escape_ascii())
         })
     });
     rows.collect()
@@ -222,8 +239,10 @@ mod tests {
             (b"f", OLD, b"rubbish!", b"Rar!\x1a\x07\0", None),
             (b"f", OLD, b"rubbish!", b"PK\x05\x06", Some("zip")),
             (b"f", OLD, b"rubbish!", b"\x01CD001\x01", Some("iso9660")),
-            (b"f", OLD, b"\0ubbish!", b"EFI PART", Some("gpt")),
-            (b"f", OLD, b"\0ubbish!", b"xEFI PART", None),
+            (b"f", OLD, b"rubbish!", b"EFI PART", Some("gpt")),
+            (b"f", OLD, b"rubbish!", b"xEFI PART", None),
+            // No device to 7-Zip, and so a header.
+            (b"f", OLD, b"\0ubbish!", b"EFI PART", None),
             (b"f", OLD, b"\0ubbish!", b"PK\x05\x06", None),
         ];
         for (name, magic, device, content, expected) in rows {
@@ -232,6 +251,32 @@ mod tests {
                 search.take_found()
             });
             assert_eq!(found, *expected, "{}", content.escape_ascii());
+        }
+    }
+
+    #[test]
+    fn two_letters_at_the_place_of_a_volume_are_one_only_if_it_holds_another_one() {
+        let volume = |first: &[u8], behind: &[u8]| {
+            let mut archive = block(b"f", OLD, b"rubbish!").to_vec();
+            archive.resize(4096, 0);
+            archive[1024..1024 + first.len()].copy_from_slice(first);
+            archive[1148..1148 + behind.len()].copy_from_slice(behind);
+            archive
+        };
+        for (first, behind, expected) in [
+            (&b"BDelete"[..], &b""[..], None),
+            (b"BD", b"H+", Some("hfs")),
+            (b"B", b"H+", None),
+            (b"H+\0\x04", b"", Some("hfs")),
+            (b"H+\0\x05", b"", None),
+            (b"HX\0\x05", b"", Some("hfs")),
+        ] {
+            let archive = volume(first, behind);
+            for size in [1, 3, 512, 1149, 4096] {
+                let mut search = searched(&archive[..512]).unwrap();
+                archive[512..].chunks(size).for_each(|chunk| search.look(chunk));
+                assert_eq!(search.take_found(), expected, "{first:?} {behind:?} {size}");
+            }
         }
     }
 }

@@ -229,13 +229,23 @@ pub(super) const CASES: &[Case] = &[
     ),
     ("a first name that begins with two letters of a disk image", || a().file("ERRORS", b"").end(), Ok(&[])),
     (
-        "the same with a number that is not octal, for which 7-Zip tries other formats first",
-        || a().header(Header::gnu(b'0', b"ERRORS").bytes(136, &base_256::<12>(1 << 33))).end(),
+        "the same with a number that is not octal, and that 7-Zip does not read",
+        || a().header(Header::gnu(b'0', b"ERRORS").raw_major(b"rubbish!")).end(),
+        Ok(&[]),
+    ),
+    (
+        "a first name that begins like a map of partitions, with numbers that 7-Zip reads",
+        || a().header(Header::gnu(b'0', b"ER\x02\0").bytes(136, &base_256::<12>(1 << 33))).end(),
+        Ok(&[]),
+    ),
+    (
+        "the same with a number that it does not read, so that it tries other formats",
+        || a().header(Header::gnu(b'0', b"ER\x02\0").raw_major(b"rubbish!")).end(),
         Err("foreign-magic"),
     ),
     (
         "the same in a second header",
-        || a().file("f", b"").header(Header::gnu(b'0', b"ERRORS").bytes(136, &base_256::<12>(1 << 33))).end(),
+        || a().file("f", b"").header(Header::gnu(b'0', b"ER\x02\0").raw_major(b"rubbish!")).end(),
         Ok(&[]),
     ),
     // Numbers.
