@@ -9,6 +9,7 @@
 //!   more sinks.
 //! - [`Policy`] decides how quirks are handled, and [`Limits`] bounds amounts. Modules [`policy`] and [`rules`] have
 //!   their parts.
+//! - [`Overlay`](overlay::Overlay) applies a layer to an upper directory over lower ones, for overlayfs.
 //! - [`MergedTree`] is the final file system of an image, in memory. Nothing is written. Module [`merged`] has its
 //!   parts.
 //! - [`Audit`](audit::Audit) reads everything, writes nothing, and reports each finding.
@@ -110,6 +111,13 @@ pub mod sink {
     pub use crate::output::{Data, Filter, LayerContext, Piece, Rootfs, Sink, SinkError, TarSink, Tee, Visibility};
     pub use crate::plan::{Judged, Reporter};
     pub use crate::unpack::StagedFile;
+}
+
+/// Layers of an overlay: directories that overlayfs mounts over each other.
+#[cfg(feature = "unpack")]
+pub mod overlay {
+    pub use crate::output::Overlay;
+    pub use crate::words::{OverlayFormat, OverlayNamespace, Whiteouts};
 }
 
 /// The final file system of an image, in memory: paths, metadata, origins, and the paths that upper layers hid.

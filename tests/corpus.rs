@@ -33,6 +33,7 @@ const OF_THE_SYSTEM: [QuirkRule; 4] =
 /// Rules that no layer breaks by its bytes, and why.
 const WITHOUT_A_CASE: &[(&str, &str)] = &[
     ("mount-crossed", "something must be mounted below the root"),
+    ("hard-link-copied", "the layer must be one of an overlay"),
     ("unwritable", "the layer must be written to an archive"),
     ("fifo", "all presets take named pipes"),
     ("setid", "all presets take these bits"),

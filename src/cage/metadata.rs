@@ -101,7 +101,8 @@ impl Cage {
     pub(super) fn remove_other_xattrs(&self, directory: &Directory, kept: &[Xattr]) -> Result<(), Error> {
         let fd = directory.as_fd();
         for name in sys::list_xattrs(fd).at(directory.path())? {
-            if is_of_layers(&name) && !kept.iter().any(|xattr| xattr.name == name) {
+            let is_mark = self.marks.is_some_and(|marks| marks.has(&name));
+            if is_of_layers(&name) && !is_mark && !kept.iter().any(|xattr| xattr.name == name) {
                 sys::remove_xattr(fd, &name).at(&name)?;
             }
         }

@@ -16,8 +16,10 @@ mod held;
 mod marker;
 mod metadata;
 mod names;
+mod on_disk;
 #[cfg(feature = "image")]
 mod open;
+mod overlay;
 mod owner;
 mod place;
 mod proc;
@@ -39,8 +41,10 @@ mod tests;
 mod times;
 mod tree;
 
+pub(crate) use on_disk::OnDisk;
 #[cfg(feature = "image")]
 pub(crate) use open::{NotOpened, open_directory, open_inside, open_regular};
+pub(crate) use overlay::{Lowers, OverlayTree, Stack as LowerStack, may_set_trusted};
 pub use scratch::Scratch;
 pub(crate) use stage::{Contents, Stage};
 pub(crate) use staged_file::FileStage;

@@ -105,7 +105,7 @@ impl Cage {
             }
             let place = self.place(&within, Component::parse(&name)?);
             let standing = place.standing(contents);
-            if standing == Standing::Lower {
+            if standing == Standing::Lower || self.is_whiteout(directory, &name, kind)? {
                 self.remove_at(&place)?;
                 removed = true;
                 continue;
@@ -122,6 +122,17 @@ impl Cage {
             }
         }
         Ok(removed)
+    }
+
+    /// Whether it is a whiteout, in the upper directory of an overlay. It hides what lower layers have, and stays only where
+    /// they have something.
+    fn is_whiteout(&self, directory: &Directory, name: &[u8], kind: FileType) -> Result<bool, Error> {
+        let Some(marks) = self.marks.filter(|_| kind != FileType::Directory) else { return Ok(false) };
+        match sys::status_at(directory.as_fd(), name) {
+            Ok(status) => marks.is_whiteout(directory.as_fd(), name, &status),
+            Err(Failed { errno: Errno::NOENT, .. }) => Ok(false),
+            Err(failed) => Err(failed.at(name)),
+        }
     }
 
     /// The next directory of a level that must be cleared.

@@ -6,6 +6,7 @@ use super::directory::{self, Caller, DefaultAcl, Directory, Opened};
 use super::failed::At;
 use super::held::HeldDirectories;
 use super::marker::Marking;
+use super::overlay::marks::Marks;
 use super::owner::Owners;
 use super::place::Place;
 use super::removal::Remover;
@@ -46,6 +47,8 @@ pub(crate) struct Cage {
     /// The attributes of parent directories that no entry lists.
     pub(super) implied: Metadata,
     pub(super) times: Times,
+    /// The marks of overlayfs, in the upper directory of an overlay.
+    pub(super) marks: Option<Marks>,
     /// The number of effects so far.
     pub(super) effects: u64,
 }
@@ -75,6 +78,7 @@ impl Cage {
             owners: Owners::new(caller, ownership),
             implied,
             times: Times::of_any(),
+            marks: None,
             effects: 0,
         })
     }

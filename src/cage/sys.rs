@@ -33,6 +33,7 @@ pub(super) struct Status {
     pub(super) uid: u32,
     pub(super) gid: u32,
     pub(super) links: u32,
+    pub(super) size: u64,
     /// Device and inode number. They identify an inode as long as it exists.
     pub(super) identity: (u64, u64),
     /// The id of the mount, or the device number on kernels before 5.8.
@@ -222,6 +223,7 @@ fn statx(at: BorrowedFd<'_>, name: &[u8], flags: AtFlags) -> Result<Status, Fail
         uid: found.stx_uid,
         gid: found.stx_gid,
         links: found.stx_nlink,
+        size: found.stx_size,
         identity: (device, found.stx_ino),
         mount: if has_mount { found.stx_mnt_id } else { device },
         mtime: Timestamp::known(found.stx_mtime.tv_sec, found.stx_mtime.tv_nsec),
@@ -278,6 +280,30 @@ pub(super) fn has_xattr(handle: BorrowedFd<'_>, name: &[u8]) -> bool {
     call("fgetxattr", || fs::fgetxattr(handle, name, &mut [0_u8; 0][..])).is_ok()
 }
 
+/// Whether a file has an extended attribute with this short value.
+pub(super) fn xattr_is(handle: BorrowedFd<'_>, name: &[u8], value: &[u8]) -> Result<bool, Failed> {
+    let mut found = [0; 16];
+    match call("fgetxattr", || fs::fgetxattr(handle, name, &mut found[..])) {
+        Ok(length) => Ok(found.get(..length) == Some(value)),
+        // A longer value, no value, or none that the caller may read.
+        Err(Failed { errno: Errno::RANGE | Errno::NODATA | Errno::NOTSUP | Errno::ACCESS, .. }) => Ok(false),
+        Err(failed) => Err(failed),
+    }
+}
+
+/// The value of an extended attribute; `None` if the file, or its file system, does not have it.
+pub(super) fn get_xattr(handle: BorrowedFd<'_>, name: &[u8]) -> Result<Option<Vec<u8>>, Failed> {
+    let mut value = vec![0; 64 << 10]; // XATTR_SIZE_MAX
+    match call("fgetxattr", || fs::fgetxattr(handle, name, value.as_mut_slice())) {
+        Ok(length) => {
+            value.truncate(length);
+            Ok(Some(value))
+        }
+        Err(Failed { errno: Errno::NODATA | Errno::NOTSUP, .. }) => Ok(None),
+        Err(failed) => Err(failed),
+    }
+}
+
 /// The names of all extended attributes.
 pub(super) fn list_xattrs(handle: BorrowedFd<'_>) -> Result<Vec<Vec<u8>>, Failed> {
     let mut list = vec![0; 64 << 10]; // XATTR_LIST_MAX
@@ -305,6 +331,19 @@ pub(super) fn write(file: BorrowedFd<'_>, bytes: &[u8]) -> Result<usize, Failed>
 /// The number of bytes written; an error if it is zero.
 fn some(call: &'static str, written: usize) -> Result<usize, Failed> {
     if written == 0 { Err(Failed { call, errno: Errno::NOSPC }) } else { Ok(written) }
+}
+
+/// The first data at or after an offset, up to the next hole; `None` if there is no more data.
+pub(super) fn next_data(file: BorrowedFd<'_>, offset: u64) -> Result<Option<(u64, u64)>, Failed> {
+    match call("lseek", || fs::seek(file, fs::SeekFrom::Data(offset))) {
+        Ok(start) => Ok(Some((start, call("lseek", || fs::seek(file, fs::SeekFrom::Hole(start)))?))),
+        Err(Failed { errno: Errno::NXIO, .. }) => Ok(None),
+        Err(failed) => Err(failed),
+    }
+}
+
+pub(super) fn read_at(file: BorrowedFd<'_>, bytes: &mut [u8], offset: u64) -> Result<usize, Failed> {
+    call("pread64", || rustix::io::pread(file, &mut *bytes, offset))
 }
 
 pub(super) fn read(file: BorrowedFd<'_>, bytes: &mut [u8]) -> Result<usize, Failed> {

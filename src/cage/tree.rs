@@ -6,14 +6,31 @@ use super::failed::{At, Failed};
 use super::names::Names;
 use super::place::Place;
 use super::state::Cage;
-use super::sys;
+use super::sys::{self, Status};
 use crate::plan::LayerContents;
-use crate::tree::{Cleared, Granted, Inexact, Inode, Made, Node, NodeKind, Over, Repeats, SetIdBits, Step, Tree};
+use crate::tree::{
+    Cleared, Granted, Inexact, Inode, Linking, Made, Node, NodeKind, Over, Repeats, SetIdBits, Step, Tree,
+};
 use crate::words::{Error, Metadata, PlaceId, PlaceKey};
 use rustix::fs::FileType;
 use rustix::io::Errno;
 use std::os::fd::AsFd;
 use std::sync::Arc;
+
+impl Cage {
+    /// What a hard link to a file would name.
+    pub(super) fn inode_of(&mut self, status: &Status, header: &Metadata, linking: Linking) -> Inode {
+        if status.kind == FileType::Directory {
+            return Inode::Directory;
+        }
+        let granted = self.owners.grant(self.root.as_fd(), header, SetIdBits::Program);
+        let owner_differs = self.owners.are_kept() && (status.uid, status.gid) != (granted.uid, granted.gid);
+        // The mode of a symbolic link means nothing.
+        let mode_differs = status.kind != FileType::Symlink && status.mode != granted.mode;
+        let repeats = if owner_differs || mode_differs { Repeats::Otherwise } else { Repeats::Alike };
+        Inode::File(repeats, linking, None)
+    }
+}
 
 impl Tree for Cage {
     type Dir = Arc<Directory>;
@@ -65,14 +82,7 @@ impl Tree for Cage {
             Err(Failed { errno: Errno::NOENT, .. }) => return Ok(Inode::Missing),
             other => other.at(at.bytes())?,
         };
-        if status.kind == FileType::Directory {
-            return Ok(Inode::Directory);
-        }
-        let granted = self.owners.grant(self.root.as_fd(), header, SetIdBits::Program);
-        let owner_differs = self.owners.are_kept() && (status.uid, status.gid) != (granted.uid, granted.gid);
-        // The mode of a symbolic link means nothing.
-        let mode_differs = status.kind != FileType::Symlink && status.mode != granted.mode;
-        Ok(Inode::File(if owner_differs || mode_differs { Repeats::Otherwise } else { Repeats::Alike }, None))
+        Ok(self.inode_of(&status, header, Linking::Direct))
     }
 
     fn make(&mut self, at: &Place<'_>, node: &mut Node<'_, '_>, over: Over) -> Result<Made, Error> {

@@ -9,6 +9,7 @@ mod dropped;
 mod filter;
 mod left_out;
 mod merged;
+mod overlay;
 mod paths;
 mod replay;
 mod rootfs;
@@ -17,6 +18,7 @@ mod sink_error;
 mod state;
 mod tar;
 mod tee;
+mod tree_sink;
 
 pub(crate) use audit::TreeModel;
 #[cfg(feature = "image")]
@@ -25,6 +27,7 @@ pub use context::LayerContext;
 pub use data::{Data, Piece};
 pub use filter::Filter;
 pub use merged::{Hidden, Kind, LayerSummary, MergedTree, Merger, Node, Nodes, Part};
+pub use overlay::Overlay;
 pub use rootfs::Rootfs;
 pub use sink::{Sink, Visibility};
 pub use sink_error::SinkError;

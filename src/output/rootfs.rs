@@ -4,41 +4,20 @@ use super::context::LayerContext;
 use super::data::Data;
 use super::sink::{Sink, Visibility};
 use super::sink_error::SinkError;
-use super::state::State;
+use super::tree_sink::TreeSink;
 use crate::cage::{Cage, Exposure, Stage};
 use crate::plan::{Judged, Reporter};
-use crate::read::{Blob, Checked, Expected, Verified};
-use crate::tree::{Applier, ClampedTime};
-use crate::words::{Change, ChangeKind, Durability, Effect, Error, Limit, Limits, Misuse, Quirk};
+use crate::read::{Blob, Checked, Verified};
+use crate::words::{Change, Durability, Effect, Error};
 use std::os::fd::AsFd;
 
 /// A directory tree to which layers are applied, below a handle that the caller has.
 ///
 /// Nothing outside of that handle is read, written, linked or removed, for any layer.
 ///
-/// [`Limit::ImageBytes`] applies to the total of all layers on one `Rootfs`.
+/// [`Limit::ImageBytes`](crate::rules::Limit::ImageBytes) applies to the total of all layers on one `Rootfs`.
 #[derive(Debug)]
-pub struct Rootfs {
-    applier: Applier<Cage>,
-    exposure: Exposure,
-    /// What is enforced in this layer.
-    limits: Limits,
-    /// The durability that the layer's policy requests. For a staged tree: the strongest that any layer has requested.
-    durability: Durability,
-    state: State,
-    /// What is expected of the layer.
-    expected: Expected,
-    /// The proofs of the layers applied so far, in order.
-    layers: Vec<Option<Verified<Blob>>>,
-    /// Bytes of content of the files of all layers that ended.
-    bytes_before: u64,
-    /// Bytes of content of the layer's files.
-    bytes: u64,
-    /// How many effects the tree had seen when the layer began.
-    effects_before: u64,
-    /// A time of the root that the file system cannot store, until it is reported.
-    root_time: Option<ClampedTime>,
-}
+pub struct Rootfs(TreeSink<Cage>);
 
 impl Rootfs {
     /// The tree at `directory`, as it is: a `cap_std::fs::Dir`, or any other handle of an open directory.
@@ -46,168 +25,41 @@ impl Rootfs {
     /// A layer whose digest, size or diff ID is given is read through and verified before the tree is touched.
     ///
     /// After a layer failed, the same or another layer may be applied to this `Rootfs`. Each path has its old or its
-    /// new state. The bytes of the failed layer do not count towards [`Limit::ImageBytes`].
+    /// new state. The bytes of the failed layer do not count towards [`Limit::ImageBytes`](crate::rules::Limit::ImageBytes).
     ///
     /// # Errors
     ///
     /// A system error.
     pub fn over(directory: impl AsFd) -> Result<Self, crate::Error> {
         let cage = Cage::over(directory.as_fd(), Exposure::Visible)?;
-        Ok(Self::new(cage, Exposure::Visible))
+        Ok(Self(TreeSink::new(cage, Exposure::Visible)))
     }
 
     /// A tree in a staging directory, which is not visible before it is committed.
     pub(crate) fn staged(cage: Cage) -> Self {
-        Self::new(cage, Exposure::Staged)
+        Self(TreeSink::new(cage, Exposure::Staged))
     }
 
-    fn new(cage: Cage, exposure: Exposure) -> Self {
-        Self {
-            effects_before: cage.effects(),
-            applier: Applier::new(cage),
-            exposure,
-            limits: Limits::default(),
-            durability: Durability::default(),
-            state: State::Idle,
-            expected: Expected::unchecked(),
-            layers: Vec::new(),
-            bytes_before: 0,
-            bytes: 0,
-            root_time: None,
-        }
-    }
-
-    /// The proofs of the applied layers, `None` for a layer without a proof. An error if a layer failed or has not
-    /// ended.
+    /// The proofs of the applied layers, `None` for a layer without a proof. `None` instead of all if a layer failed or has
+    /// not ended.
     pub(crate) fn layers(&self) -> Option<&[Option<Verified<Blob>>]> {
-        (self.state == State::Idle).then_some(&self.layers)
+        self.0.layers()
     }
 
     /// Whether this tree is the original tree of the stage.
     pub(crate) fn is_of(&self, stage: &Stage) -> Result<bool, Error> {
-        // One that was opened over the staged directory knows nothing of the layers that failed there.
-        Ok(self.exposure == Exposure::Staged && stage.is_root_of(self.applier.tree())?)
+        self.0.is_of(stage)
     }
 
     /// The durability with which a staged tree takes its name.
     pub(crate) fn durability(&self) -> Durability {
-        self.durability
+        self.0.durability()
     }
 
     /// Gives what is still open its mode and time: the root of a tree to which no layer was applied, say.
     pub(crate) fn settle(&mut self) -> Result<(), Error> {
-        self.applier.tree_mut().settle()
+        self.0.settle()
     }
 }
 
-impl Sink for Rootfs {
-    fn begin_layer(&mut self, layer: &LayerContext<'_>) -> Result<(), SinkError> {
-        let terms = layer.terms();
-        // A sink around this one may not have passed on that changes are visible at once.
-        if self.exposure == Exposure::Visible && layer.expected().checks_anything() && !layer.is_verified() {
-            return Err(Misuse::NotVerified.into());
-        }
-        self.state.take_to_begin(self.exposure)?;
-        self.bytes = 0;
-        self.expected = *layer.expected();
-        self.limits.clone_from(&terms.limits);
-        self.durability = match self.exposure {
-            Exposure::Visible => terms.durability,
-            Exposure::Staged => self.durability.stronger(terms.durability),
-        };
-        let cage = self.applier.tree_mut();
-        if let Some(shared) = layer.shared_work()
-            && let Some(deferred) = cage.defer_files()
-        {
-            shared.add(deferred);
-        }
-        cage.begin(terms)?;
-        if self.exposure == Exposure::Staged && self.layers.is_empty() {
-            let root = cage.root_directory();
-            let inexact = cage.make_like_implied(&root).map_err(|error| error.about("the root of the tree"))?;
-            self.root_time = inexact.time;
-        }
-        self.applier.begin_layer(terms)?;
-        self.effects_before = self.applier.tree().effects();
-        self.state = State::InLayer;
-        Ok(())
-    }
-
-    fn change(
-        &mut self,
-        change: Judged<Change>,
-        mut data: Data<'_>,
-        reporter: &mut Reporter<'_>,
-    ) -> Result<(), SinkError> {
-        self.state.take_in_layer("change")?;
-        let change = change.into_inner();
-        data.check_whole(&change)?;
-        // An earlier file failed, not this entry.
-        let earlier = match change.kind {
-            // The owner and mode of its target must be final, since they are compared with those of its header.
-            ChangeKind::HardLink { .. } => self.applier.tree().finish_files(),
-            _ => self.applier.tree().deferred_error(),
-        };
-        earlier.map_err(SinkError::Earlier)?;
-        self.report_root_time(&change, reporter)?;
-        self.count(&change)?;
-        self.applier.apply(change, data.stored(), reporter)?;
-        self.state = State::InLayer;
-        Ok(())
-    }
-
-    fn end_layer(&mut self, checked: &Checked) -> Result<(), SinkError> {
-        self.state.take_in_layer("end_layer")?;
-        // A sink around this one may have passed on another layer. Its proof would be taken for the proof of this one.
-        if !checked.is_of(&self.expected) {
-            return Err(Misuse::OtherLayer.into());
-        }
-        self.applier.end_layer();
-        self.applier.tree_mut().settle()?;
-        // What is staged is synchronized when it takes its name.
-        if (self.exposure, self.durability) == (Exposure::Visible, Durability::Synced) {
-            self.applier.tree().sync()?;
-        }
-        self.layers.push(checked.proof().cloned());
-        self.bytes_before = self.bytes_before.saturating_add(std::mem::take(&mut self.bytes));
-        self.state = State::Idle;
-        Ok(())
-    }
-
-    fn abandon_layer(&mut self) -> Effect {
-        self.state = State::Failed;
-        self.applier.end_layer();
-        let effects = self.applier.tree().effects();
-        let changed = std::mem::replace(&mut self.effects_before, effects) != effects;
-        // The failure that broke the layer off is the one to report.
-        let _ = self.applier.tree_mut().settle();
-        if changed { Effect::Partial } else { Effect::None }
-    }
-
-    fn visibility(&self) -> Visibility {
-        match self.exposure {
-            Exposure::Staged => Visibility::AtCommit,
-            Exposure::Visible => Visibility::AtOnce,
-        }
-    }
-}
-
-impl Rootfs {
-    /// Counts the content of a file that is about to be made.
-    fn count(&mut self, change: &Change) -> Result<(), Error> {
-        let (ChangeKind::File { size, .. } | ChangeKind::PseudoLink { size, .. }) = change.kind else { return Ok(()) };
-        let bytes = self.bytes.saturating_add(size);
-        self.limits.check(Limit::ImageBytes, self.bytes_before.saturating_add(bytes))?;
-        self.bytes = bytes;
-        Ok(())
-    }
-
-    /// The root got its time before a note could be recorded. An entry for the root may still give it another time.
-    fn report_root_time(&mut self, change: &Change, reporter: &mut Reporter<'_>) -> Result<(), SinkError> {
-        let Some(ClampedTime { asked, kept }) = self.root_time.take() else { return Ok(()) };
-        if change.path.is_root() {
-            return Ok(());
-        }
-        reporter.quirk_of_layer(Quirk::TimeClamped { asked, kept }).map_err(SinkError::Earlier)
-    }
-}
+super::tree_sink::sink_around_tree!(Rootfs);

@@ -2,7 +2,7 @@
 
 use super::applier::Unplaced;
 use super::walk::{Purpose, Walked};
-use super::{Applier, Branch, Inode, Outcome, Over, Place, Repeats, Tree, report};
+use super::{Applier, Branch, Inode, Linking, Outcome, Over, Place, Repeats, Tree, report};
 use crate::plan::{Holds, Reporter, Standing};
 use crate::words::{EntryPath, Error, Escaped, Metadata, Skippable, Violation};
 
@@ -82,14 +82,20 @@ impl<T: Tree> Applier<T> {
             }
             // The target may have been skipped, and this hard link with it. So it is not known what is here now.
             Inode::Unknown => return self.tree.link(place, to, Over::Anything).map(|_| Outcome::Unknown),
-            Inode::File(repeats, skippable) => {
+            Inode::File(repeats, linking, skippable) => {
+                if linking == Linking::Copies {
+                    report::copied_link(reporter, target)?;
+                }
                 self.linked.extend(skippable);
                 repeats
             }
         };
         match is_itself {
             // GNU tar writes this when a file is named twice. What is there stays.
-            true => report::repeated_link(reporter, target)?,
+            true => {
+                report::repeated_link(reporter, target)?;
+                self.tree.keep(to)?;
+            }
             false => drop(self.install(place, Over::Anything, reporter, |tree, over| tree.link(place, to, over))?),
         }
         self.contents.bring(place.holds(), place.id());

@@ -33,7 +33,7 @@ use crate::words::{Component, Device, Error, Metadata, PlaceId, PlaceKey, Skippa
 /// and none follows a symbolic link.
 pub(crate) trait Tree {
     /// A directory. Clones are the same directory.
-    type Dir: Clone;
+    type Dir: Clone + std::fmt::Debug;
 
     /// The root.
     fn root(&self) -> Self::Dir;
@@ -79,8 +79,16 @@ pub(crate) trait Tree {
 
     /// Records that the layer brings something to a directory of the tree: the directories on the way to it stay, even
     /// when the content of lower layers is cleared.
-    fn pass(&mut self, dir: &Self::Dir) {
+    fn pass(&mut self, dir: &Self::Dir) -> Result<(), Error> {
         let _ = dir;
+        Ok(())
+    }
+
+    /// Records that the layer brings what is at a place, which is not a directory: it stays when the content of lower layers
+    /// is cleared.
+    fn keep(&mut self, at: &Place<'_, Self::Dir>) -> Result<(), Error> {
+        let _ = at;
+        Ok(())
     }
 
     /// Makes something at a place. A directory over a directory gives it the new metadata and keeps its content.
@@ -295,9 +303,18 @@ pub(crate) enum Inode {
     Missing,
     Directory,
     /// Something that may have many names. Some policies skip it, and its hard links with it.
-    File(Repeats, Option<Skippable>),
+    File(Repeats, Linking, Option<Skippable>),
     /// Only lower layers that are not known can say.
     Unknown,
+}
+
+/// How a hard link is made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Linking {
+    /// The file gets one more name.
+    Direct,
+    /// The file is in a lower layer that is not changed: a copy gets the names.
+    Copies,
 }
 
 /// Whether the header of a hard link repeats the owner and mode of its target.

@@ -81,6 +81,11 @@ pub(super) fn link_to_skipped(reporter: &mut Reporter<'_>, target: &EntryPath) -
     reporter.quirk(Quirk::HardLinkToSkipped { target: Escaped::new(target.as_bytes()) })
 }
 
+/// The target of a hard link is in a lower layer that is not changed, and is copied.
+pub(super) fn copied_link(reporter: &mut Reporter<'_>, target: &EntryPath) -> Result<(), Error> {
+    reporter.quirk(Quirk::HardLinkCopied { target: Escaped::new(target.as_bytes()) })
+}
+
 /// The header of a hard link states another owner or mode than that of its target.
 pub(super) fn link_metadata(reporter: &mut Reporter<'_>) -> Result<(), Error> {
     reporter.quirk(Quirk::HardLinkMetadata)

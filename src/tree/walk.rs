@@ -74,6 +74,11 @@ impl<D> Ways<D> {
         self.open.clear();
     }
 
+    /// The same work, in another tree.
+    pub(super) fn elsewhere<E>(self) -> Ways<E> {
+        Ways { limits: self.limits, work: self.work, recent: Recent::default(), open: self.open }
+    }
+
     /// Something was replaced, removed or cleared, which may have been on the way that is remembered.
     pub(super) fn forget(&mut self) {
         self.recent.forget();
@@ -169,7 +174,7 @@ impl<T: Tree> Walk<'_, '_, T> {
             }
         }
         if self.purpose == Purpose::Bring {
-            self.arrive(followed, end);
+            self.arrive(followed, end)?;
         }
         Ok(Walked::At(self.at))
     }
@@ -278,15 +283,16 @@ impl<T: Tree> Walk<'_, '_, T> {
     }
 
     /// Records the way to a directory that something is brought to.
-    fn arrive(&mut self, followed_before: Followed, end: usize) {
+    fn arrive(&mut self, followed_before: Followed, end: usize) -> Result<(), Error> {
         for &(within, place) in &self.trail.places {
             self.contents.pass(within, place);
         }
-        self.tree.pass(&self.at.dir);
+        self.tree.pass(&self.at.dir)?;
         if self.followed != followed_before {
             self.ways.recent.keep_above(self.tree, &self.at.dir);
         }
         self.ways.recent.come_to(self.waypoint(end));
+        Ok(())
     }
 
     /// Where the first `end` bytes of the names lead.

@@ -123,6 +123,20 @@ pub enum Misuse {
     /// The policy makes the caller the owner of files, but a [`TarSink`](crate::sink::TarSink) creates no files.
     #[error("an archive has the owners of the layer: the policy must keep or map them")]
     CallerInArchive,
+    /// A lower layer of an overlay has something that only mounts with special options understand.
+    #[error("the lower layer has {name}, {what}, which is not supported")]
+    UnsupportedLower {
+        /// What it is called.
+        name: Escaped,
+        /// What it is.
+        what: &'static str,
+    },
+    /// Only lower layers can say what is at a path, and they are not at hand.
+    #[error("what {name} is, only the lower layers can say, and they are not at hand")]
+    LowerNeeded {
+        /// The path.
+        name: Escaped,
+    },
     /// The progress observer cancelled.
     #[error("cancelled")]
     Cancelled,

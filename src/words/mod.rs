@@ -23,6 +23,8 @@ mod limits;
 mod misuse;
 mod name;
 mod occupant;
+#[cfg(feature = "unpack")]
+mod overlay;
 mod owners;
 mod place_id;
 mod place_set;
@@ -66,6 +68,10 @@ pub use misuse::{Misuse, SelectBy};
 pub(crate) use name::WHITEOUT;
 pub use name::{Component, EntryPath, LinkTarget};
 pub use occupant::Occupant;
+#[cfg(feature = "unpack")]
+pub(crate) use overlay::is_overlay_attribute;
+#[cfg(feature = "unpack")]
+pub use overlay::{OverlayFormat, OverlayNamespace, Whiteouts};
 pub use owners::{BadIdMap, IdMap, IdRange, OwnerMap, Owners, OwnersKind};
 pub(crate) use place_id::{PlaceId, PlaceKey};
 pub(crate) use place_set::PlaceSet;

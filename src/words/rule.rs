@@ -443,6 +443,7 @@ rules! {
         "hard-link-repeated" HardLinkRepeated { target: Escaped } "the target of a hard link is the entry itself: the existing file stays as it is" = NOTED;
         "hard-link-metadata" HardLinkMetadata "a hard link has another mode or owner than its target: those of the target count" = NOTED;
         "hard-link-to-skipped" HardLinkToSkipped { target: Escaped } "a hard link to a dropped device or pipe is dropped too" = NOTED;
+        "hard-link-copied" HardLinkCopied { target: Escaped } "the target of a hard link is in a lower layer of an overlay: it is copied to the layer" = NOTED;
         "owner-to-caller" OwnerToCaller "the caller becomes the owner" = NOTED;
         "owner-unmapped" OwnerUnmapped { kind: &'static str, id: u32 } "an id is not in the id map: 65534 (nobody) is used" = PASSED;
         "setid-dropped" SetIdDropped { mode: Octal } "a setuid or setgid bit is dropped, because the owner, the group or the privileges do not allow it" = NOTED;

@@ -171,6 +171,11 @@ mod tests {
         come_back(Algorithm::ALL);
         come_back(DeviceKind::ALL);
         come_back(Limit::ALL);
+        #[cfg(feature = "unpack")]
+        {
+            come_back(OverlayNamespace::ALL);
+            come_back(Whiteouts::ALL);
+        }
         come_back(QuirkRule::ALL);
         come_back(ViolationRule::ALL);
         #[cfg(feature = "sandbox")]

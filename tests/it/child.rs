@@ -54,6 +54,11 @@ pub(crate) fn mounting(test: &str, variables: &[(&str, &OsStr)]) -> Option<Comma
     }
 }
 
+/// The same as root of a user namespace that has no id but the caller's; `None`, saying so, where that cannot be had.
+pub(crate) fn mounting_as_user(test: &str, variables: &[(&str, &OsStr)]) -> Option<Command> {
+    within(&["unshare", "--user", "--map-root-user", "--mount", "--"], test, variables)
+}
+
 /// The same as root with no other capabilities than these, written as `setpriv` wants them; `None` where we are not root.
 pub(crate) fn with_capabilities(capabilities: &str, test: &str, variables: &[(&str, &OsStr)]) -> Option<Command> {
     let bounds = format!("--bounding-set=-all,{capabilities}");

@@ -45,6 +45,7 @@ mod merged;
 mod metadata;
 mod misused;
 mod model;
+mod overlay;
 #[cfg(all(feature = "image", feature = "gzip", feature = "zstd"))]
 mod panics;
 mod policy;

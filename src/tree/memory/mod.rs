@@ -10,7 +10,9 @@ mod directories;
 mod table;
 mod targets;
 
-use super::{Cleared, Done, InTheWay, Inexact, Inode, Made, Node, NodeKind, Old, Over, Repeats, Step, Tree, path_of};
+use super::{
+    Cleared, Done, InTheWay, Inexact, Inode, Linking, Made, Node, NodeKind, Old, Over, Repeats, Step, Tree, path_of,
+};
 use crate::plan::LayerContents;
 use crate::words::{Error, Metadata, PlaceId, PlaceKey, Skippable};
 use directories::Directories;
@@ -219,28 +221,29 @@ impl Tree for Memory {
         Ok(match self.known(at) {
             Some(Kind::Directory { .. }) => Inode::Directory,
             Some(Kind::Link { index }) => {
-                Inode::File(repeats(self.targets.owner(index) == Some(self.owner(header))), None)
+                Inode::File(repeats(self.targets.owner(index) == Some(self.owner(header))), Linking::Direct, None)
             }
             Some(Kind::Other { attributes, skippable }) => {
-                Inode::File(repeats(attributes == self.attributes(header)), skippable)
+                Inode::File(repeats(attributes == self.attributes(header)), Linking::Direct, skippable)
             }
             Some(Kind::Nothing) => Inode::Missing,
             Some(Kind::Unseen) | None => Inode::Unknown,
         })
     }
 
-    fn pass(&mut self, dir: &Arc<MemoryDir>) {
+    fn pass(&mut self, dir: &Arc<MemoryDir>) -> Result<(), Error> {
         let mut below = dir;
         while let Some(above) = &below.above {
             let key = Key::new(above.number, below.id);
             match self.entries.get(key) {
                 // The layer has been here, and so in all directories above.
-                Some(entry) if entry.layer == self.layer => return,
+                Some(entry) if entry.layer == self.layer => return Ok(()),
                 Some(entry) => self.put_in(above, key, entry.kind),
-                None => return,
+                None => return Ok(()),
             }
             below = above;
         }
+        Ok(())
     }
 
     fn make(&mut self, at: &Place<'_>, node: &mut Node<'_, '_>, over: Over) -> Result<Made, Error> {
@@ -354,7 +357,7 @@ mod tests {
         }
         memory.begin_layer();
         let b = enter(&mut memory, &a, "b");
-        memory.pass(&b);
+        memory.pass(&b).unwrap();
         make(&mut memory, &b, "own", NodeKind::Fifo);
         let cleared = memory.clear(&root, &LayerContents::nothing()).unwrap();
         assert!(cleared.keeps_own);

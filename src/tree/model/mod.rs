@@ -17,8 +17,8 @@ mod view;
 mod xattrs;
 
 use super::{
-    Cleared, Done, Exactness, Granted, InTheWay, Inexact, Inode, Made, Node, NodeKind, Old, Over, Repeats, SetIdBits,
-    Step, Tree, UnsetXattr, path_of,
+    Cleared, Done, Exactness, Granted, InTheWay, Inexact, Inode, Linking, Made, Node, NodeKind, Old, Over, Repeats,
+    SetIdBits, Step, Tree, UnsetXattr, path_of,
 };
 use crate::plan::{Holds, LayerContents, Standing};
 use crate::words::acl::DEFAULT_ACL;
@@ -320,7 +320,8 @@ impl Tree for Model {
         let owner_differs = self.keeps_owners() && (inode.uid, inode.gid) != (granted.uid, granted.gid);
         // The mode of a symbolic link means nothing.
         let mode_differs = !matches!(inode.kind, Kind::Symlink(_)) && inode.mode != granted.mode;
-        Ok(Inode::File(if owner_differs || mode_differs { Repeats::Otherwise } else { Repeats::Alike }, None))
+        let repeats = if owner_differs || mode_differs { Repeats::Otherwise } else { Repeats::Alike };
+        Ok(Inode::File(repeats, Linking::Direct, None))
     }
 
     fn make(&mut self, at: &Place<'_>, node: &mut Node<'_, '_>, over: Over) -> Result<Made, Error> {

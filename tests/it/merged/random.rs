@@ -96,7 +96,7 @@ pub(crate) fn archive(layer: &[Said]) -> LayerBuilder {
 }
 
 /// What containerd takes, with a note where it passes in silence. Only root can make devices.
-fn policies() -> impl Strategy<Value = Policy> {
+pub(crate) fn policies() -> impl Strategy<Value = Policy> {
     let is_root = rustix::process::geteuid().is_root();
     let compatible = Policy::compatible().allow(QuirkRule::OpaqueBehindOwn);
     let made = if is_root { compatible.clone().with_devices(Devices::Create) } else { compatible.clone() };

@@ -20,13 +20,18 @@ pub(crate) type Listing = BTreeMap<Vec<u8>, BTreeMap<String, String>>;
 pub(crate) fn list(root: &Path) -> Listing {
     let (mut listing, mut groups) = (Listing::new(), Groups::new());
     add(root, Path::new(""), &mut listing, &mut groups);
+    name_groups(&mut listing, groups);
+    listing
+}
+
+/// States which names lead to one file.
+pub(crate) fn name_groups(listing: &mut Listing, groups: Groups) {
     for mut names in groups.into_values().filter(|names| names.len() > 1) {
         names.sort();
         for name in &names {
             listing.get_mut(name).unwrap().insert("hardlink".into(), escape(&names[0]));
         }
     }
-    listing
 }
 
 /// Lists a merged tree like a tree on disk, without `sha256`: it has no content.
@@ -96,7 +101,7 @@ pub(crate) fn comparable(mut listing: Listing) -> Listing {
 }
 
 /// The names of each inode that has several.
-type Groups = BTreeMap<(u64, u64), Vec<Vec<u8>>>;
+pub(crate) type Groups = BTreeMap<(u64, u64), Vec<Vec<u8>>>;
 
 fn add(root: &Path, inside: &Path, listing: &mut Listing, groups: &mut Groups) {
     let path = if inside.as_os_str().is_empty() { root.to_owned() } else { root.join(inside) };
@@ -131,7 +136,7 @@ pub(crate) fn unlock(root: &Path) {
     }
 }
 
-fn describe(path: &Path, metadata: &fs::Metadata) -> BTreeMap<String, String> {
+pub(crate) fn describe(path: &Path, metadata: &fs::Metadata) -> BTreeMap<String, String> {
     let kind = metadata.file_type();
     let mut fields = BTreeMap::new();
     let mut set = |name: &str, value: String| fields.insert(name.to_owned(), value);
@@ -169,7 +174,7 @@ fn describe(path: &Path, metadata: &fs::Metadata) -> BTreeMap<String, String> {
 }
 
 /// All extended attributes but those that a host's security module puts on everything.
-fn xattrs(path: &Path) -> Vec<(String, String)> {
+pub(crate) fn xattrs(path: &Path) -> Vec<(String, String)> {
     let mut names = vec![0; 1 << 16];
     let length = rustix::fs::llistxattr(path, &mut names[..]).unwrap_or(0);
     let names = names[..length].split(|&byte| byte == 0).filter(|name| !name.is_empty());

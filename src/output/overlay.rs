@@ -1,0 +1,96 @@
+//! A layer of an overlay: the sink that makes an upper directory over lower ones.
+
+use super::context::LayerContext;
+use super::data::Data;
+use super::sink::{Sink, Visibility};
+use super::sink_error::SinkError;
+use super::tree_sink::TreeSink;
+use crate::cage::{Cage, Exposure, LowerStack, Lowers, OverlayTree, may_set_trusted};
+use crate::plan::{Judged, Reporter};
+use crate::read::Checked;
+use crate::words::{Change, Effect, Error, OverlayFormat, OverlayNamespace, Whiteouts};
+use std::os::fd::AsFd;
+
+/// The upper directory of an overlay, to which one layer is applied: overlayfs merges it with the lower directories into
+/// the same file system that a [`Rootfs`](crate::Rootfs) would have.
+///
+/// Nothing outside of the upper directory is written, and nothing outside of the lower directories is read. The lower ones
+/// may come from another engine: whiteouts of either kind and opaque directories are understood. A renamed directory
+/// (`redirect_dir`) or a file without its data (`metacopy`) is refused when a name leads to it
+/// ([`Misuse::UnsupportedLower`](crate::error::Misuse::UnsupportedLower)): only the options of a mount say what it shows.
+///
+/// The caller must not use the upper directory before the layer has ended. If the layer fails, remove it: it may have
+/// content that was never verified.
+#[derive(Debug)]
+pub struct Overlay(TreeSink<OverlayTree>);
+
+impl Overlay {
+    /// The upper directory `upper`, which is empty, over lower directories, the top one first, as the mount option
+    /// `lowerdir` lists them. Each is a `cap_std::fs::Dir`, or any other handle of an open directory.
+    ///
+    /// # Errors
+    ///
+    /// A system error.
+    pub fn over<L: AsFd>(
+        upper: impl AsFd,
+        lowers: impl IntoIterator<Item = L, IntoIter: DoubleEndedIterator>,
+        format: OverlayFormat,
+    ) -> Result<Self, Error> {
+        let mut stack = LowerStack::default();
+        lowers.into_iter().rev().try_for_each(|lower| stack.push(lower.as_fd()))?;
+        Self::new(upper, Lowers::Known(stack), format)
+    }
+
+    /// The upper directory `upper`, which is empty, over lower directories that are not at hand.
+    ///
+    /// A whiteout is written whether or not lower layers have anything at its path. A layer that needs a lower one is
+    /// refused ([`Misuse::LowerNeeded`](crate::error::Misuse::LowerNeeded)): one with a path whose parents it does not list,
+    /// with a hard link to a lower file, or with an opaque root.
+    ///
+    /// # Errors
+    ///
+    /// A system error.
+    pub fn over_unknown(upper: impl AsFd, format: OverlayFormat) -> Result<Self, Error> {
+        Self::new(upper, Lowers::Unknown, format)
+    }
+
+    /// The upper directory `upper`, which is empty, for the next layer of the same image. The layer that was applied is
+    /// its top lower one.
+    ///
+    /// It goes on counting what limits an image, and knows which devices and pipes were skipped in lower layers: hard links
+    /// to them are skipped, too. A new value over the same directories does not.
+    ///
+    /// # Errors
+    ///
+    /// [`Misuse::Poisoned`](crate::error::Misuse::Poisoned) after a layer that failed or has not ended; a system error.
+    pub fn next(self, upper: impl AsFd) -> Result<Self, Error> {
+        let cage = Cage::over(upper.as_fd(), Exposure::Staged)?;
+        self.0.with_tree(|tree| tree.next(cage)).map(Self)
+    }
+
+    fn new(upper: impl AsFd, lowers: Lowers, format: OverlayFormat) -> Result<Self, Error> {
+        let cage = Cage::over(upper.as_fd(), Exposure::Staged)?;
+        Ok(Self::staged(cage, lowers, format))
+    }
+
+    pub(crate) fn staged(cage: Cage, lowers: Lowers, format: OverlayFormat) -> Self {
+        Self(TreeSink::new(OverlayTree::over(cage, lowers, format), Exposure::Staged))
+    }
+}
+
+impl OverlayFormat {
+    /// The format that the privileges of the caller allow for layers in this directory: `trusted` attributes and device
+    /// whiteouts for root outside of a user namespace, otherwise `user` attributes and whiteouts as attributes.
+    ///
+    /// # Errors
+    ///
+    /// A system error.
+    pub fn possible(directory: impl AsFd) -> Result<Self, Error> {
+        Ok(match may_set_trusted(directory.as_fd())? {
+            true => Self { whiteouts: Whiteouts::Device, namespace: OverlayNamespace::Trusted },
+            false => Self { whiteouts: Whiteouts::Xattr, namespace: OverlayNamespace::User },
+        })
+    }
+}
+
+super::tree_sink::sink_around_tree!(Overlay);

@@ -1,0 +1,91 @@
+//! Layers of an overlay, mounted, are the root filesystem in every field: for random stacks, for the cases of this file, by
+//! a mount and by a model of one.
+
+mod cases;
+mod model;
+mod mounted;
+mod stacks;
+
+use crate::support::layer::LayerBuilder;
+use crate::support::open;
+use crate::support::tree::{self, Listing};
+use cap_std::fs::Dir;
+use layercage::overlay::{Overlay, OverlayFormat, OverlayNamespace, Whiteouts};
+use layercage::rules::QuirkRule;
+use layercage::{Error, Layer, Policy, Report, Staged, Unpacker};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+const DEVICES: OverlayFormat = OverlayFormat { whiteouts: Whiteouts::Device, namespace: OverlayNamespace::Trusted };
+const XATTRS: OverlayFormat = OverlayFormat { whiteouts: Whiteouts::Xattr, namespace: OverlayNamespace::Trusted };
+const USER_DEVICES: OverlayFormat = OverlayFormat { whiteouts: Whiteouts::Device, namespace: OverlayNamespace::User };
+const USER_XATTRS: OverlayFormat = OverlayFormat { whiteouts: Whiteouts::Xattr, namespace: OverlayNamespace::User };
+
+/// Layers as directories, the top one first.
+struct Stack {
+    directories: Vec<PathBuf>,
+    report: Report,
+}
+
+/// Applies layers to directories in `place`, each over those below it.
+fn stack(place: &Path, layers: &[LayerBuilder], policy: &Policy, format: OverlayFormat) -> Result<Stack, Error> {
+    let mut session = Unpacker::new(policy.clone()).session();
+    let (mut directories, mut last): (Vec<PathBuf>, Option<Overlay>) = (Vec::new(), None);
+    for (number, layer) in layers.iter().enumerate() {
+        let directory = place.join(number.to_string());
+        fs::create_dir(&directory).unwrap();
+        let mut overlay = match last.take() {
+            None => Overlay::over(open(&directory), Vec::<Dir>::new(), format)?,
+            Some(last) => last.next(open(&directory))?,
+        };
+        session.apply(Layer::new(&layer.clone().build()[..]), &mut overlay)?;
+        last = Some(overlay);
+        directories.insert(0, directory);
+    }
+    Ok(Stack { directories, report: session.into_report() })
+}
+
+/// The root filesystem of the same layers.
+fn rootfs(place: &Path, layers: &[LayerBuilder], policy: &Policy) -> Result<(Listing, Report), Error> {
+    let mut staged = Staged::beside(open(place), "rootfs")?;
+    let mut session = Unpacker::new(policy.clone()).session();
+    for layer in layers {
+        session.apply(Layer::new(&layer.clone().build()[..]), staged.rootfs())?;
+    }
+    staged.commit_unproven()?;
+    Ok((tree::list(&place.join("rootfs")), session.into_report()))
+}
+
+/// Compares what layers show with the root filesystem of the same layers, and the verdicts and notes about both.
+fn compare(
+    layers: &[LayerBuilder],
+    policy: &Policy,
+    format: OverlayFormat,
+    show: impl FnOnce(&[PathBuf]) -> Listing,
+) -> Result<(), String> {
+    let place = tempfile::tempdir().unwrap();
+    let expected = rootfs(place.path(), layers, policy);
+    let stack = stack(place.path(), layers, policy, format);
+    let result = match (expected, stack) {
+        (Ok((expected, report)), Ok(stack)) => {
+            let notes = |report: &Report| -> Vec<_> {
+                let is_other = |id: &str| id != QuirkRule::HardLinkCopied.row().id;
+                report.counts().filter(|(id, _)| is_other(id)).collect()
+            };
+            let mut differences = tree::differences(&expected, &show(&stack.directories));
+            if notes(&report) != notes(&stack.report) {
+                differences.push(format!("{:?} and {:?}", notes(&report), notes(&stack.report)));
+            }
+            if differences.is_empty() { Ok(()) } else { Err(differences.join("\n")) }
+        }
+        (Err(expected), Err(error)) if expected.to_string() == error.to_string() => Ok(()),
+        (expected, stack) => Err(format!("{:?}\n{:?}", expected.map(drop), stack.map(drop))),
+    };
+    tree::unlock(place.path());
+    result
+}
+
+/// The format for layers that the tests themselves can make and read.
+fn possible() -> OverlayFormat {
+    if rustix::process::geteuid().is_root() { DEVICES } else { USER_XATTRS }
+}
