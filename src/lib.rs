@@ -117,6 +117,8 @@ pub mod sink {
 #[cfg(feature = "unpack")]
 pub mod overlay {
     pub use crate::output::Overlay;
+    #[cfg(feature = "image")]
+    pub use crate::unpack::{OverlayImage, OverlayLayer, OverlayStore};
     pub use crate::words::{OverlayFormat, OverlayNamespace, Whiteouts};
 }
 

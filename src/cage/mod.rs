@@ -32,6 +32,8 @@ mod spool;
 mod stage;
 mod staged_file;
 mod state;
+#[cfg(feature = "image")]
+mod store;
 mod sys;
 mod target;
 mod temporary;
@@ -49,3 +51,5 @@ pub use scratch::Scratch;
 pub(crate) use stage::{Contents, Stage};
 pub(crate) use staged_file::FileStage;
 pub(crate) use state::{Cage, Exposure};
+#[cfg(feature = "image")]
+pub(crate) use store::{Found, LayerKey, LayerLock, Store, StoredLayer, Use};

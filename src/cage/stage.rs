@@ -35,6 +35,12 @@ const ROOTFS: &[u8] = b"rootfs";
 /// The name of the configuration in a bundle (runtime-spec, bundle.md).
 const CONFIG: &[u8] = b"config.json";
 
+/// The name of the layer in its directory in a store.
+pub(super) const DIFF: &[u8] = b"diff";
+
+/// The name of the list of layers of an image in a store.
+pub(super) const LOWER: &[u8] = b"lower";
+
 /// What gets the name of the target.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Contents<'a> {
@@ -42,6 +48,10 @@ pub(crate) enum Contents<'a> {
     Rootfs,
     /// A directory of mode 0700 that holds the root filesystem, as `rootfs`, and a configuration.
     Bundle { config: &'a [u8] },
+    /// A directory of mode 0700 that holds the layer of an overlay, as `diff`.
+    Layer,
+    /// A directory of mode 0700 that holds a list, as `lower`.
+    Image { lower: &'a [u8] },
 }
 
 /// A staging directory beside its target; removed when dropped before [`Stage::commit`].
@@ -89,8 +99,7 @@ impl Stage {
         // If there are not enough descriptors to remove a stage, none is created.
         let reserve = std::iter::repeat_with(|| sys::duplicate(parent.as_fd())).take(RESERVE);
         let mut reserve = reserve.collect::<Result<Vec<_>, _>>().at(b".")?;
-        // A failure is ignored: a later run, perhaps with more privileges, tries again.
-        claim::each_dead(parent.as_fd(), STAGE, caller, |dead| drop(remove(parent.as_fd(), &dead)))?;
+        remove_dead(parent.as_fd())?;
         let claim = Claim::make(parent.as_fd(), STAGE, caller)?;
         match make_tree(&claim, caller, contents) {
             Ok((tree, inner)) => Ok(Self { parent, target, caller, claim, tree: Some(tree), inner, reserve }),
@@ -115,6 +124,11 @@ impl Stage {
     /// Whether a cage is around the root filesystem and not around some other directory.
     pub(crate) fn is_root_of(&self, cage: &Cage) -> Result<bool, Error> {
         Ok(sys::status(self.rootfs()?).at(self.target.name())?.identity == cage.root.status.identity)
+    }
+
+    /// Creates a file beside the layer of an overlay.
+    pub(crate) fn write_beside(&self, name: &[u8], content: &[u8]) -> Result<(), Error> {
+        write(self.tree()?, name, content)
     }
 
     /// Gives the tree its name, unless another process has taken that name.
@@ -197,13 +211,37 @@ fn make_tree(claim: &Claim, caller: Caller, contents: Contents<'_>) -> Result<(O
     let tree = target::make_directory(stage, TREE, caller)?;
     let inner = match contents {
         Contents::Rootfs => None,
-        Contents::Bundle { mut config } => {
-            let file = sys::create_file(tree.as_fd(), CONFIG).at(CONFIG)?;
-            Content::of(&mut config).fill(file.as_fd(), CONFIG)?;
+        Contents::Bundle { config } => {
+            write(tree.as_fd(), CONFIG, config)?;
             Some(target::make_directory(tree.as_fd(), ROOTFS, caller)?)
+        }
+        Contents::Layer => Some(target::make_directory(tree.as_fd(), DIFF, caller)?),
+        Contents::Image { lower } => {
+            write(tree.as_fd(), LOWER, lower)?;
+            None
         }
     };
     Ok((tree, inner))
+}
+
+/// Creates a file with this content.
+pub(super) fn write(directory: BorrowedFd<'_>, name: &[u8], mut content: &[u8]) -> Result<(), Error> {
+    let file = sys::create_file(directory, name).at(name)?;
+    Content::of(&mut content).fill(file.as_fd(), name)
+}
+
+/// Removes a directory of ours from `parent`. It loses its name before anything in it is removed. If we are killed, the next
+/// stage in `parent` removes the rest.
+pub(super) fn discard(parent: BorrowedFd<'_>, name: &[u8]) -> Result<(), Error> {
+    let claim = Claim::make(parent, STAGE, Caller::current())?;
+    let moved = sys::rename_noreplace((parent, name), (claim.directory.as_fd(), TREE)).at(name);
+    moved.and(remove(parent, &claim))
+}
+
+/// Removes what dead runs left in `parent`.
+pub(super) fn remove_dead(parent: BorrowedFd<'_>) -> Result<(), Error> {
+    // A failure is ignored: a later run, perhaps with more privileges, tries again.
+    claim::each_dead(parent, STAGE, Caller::current(), |dead| drop(remove(parent, &dead))).map(drop)
 }
 
 /// Removes the tree through the handle of the staging directory, and then that directory by its name. Anything that

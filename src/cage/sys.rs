@@ -1,6 +1,7 @@
 //! The system calls of the cage. Each is wrapped once: it is retried after `EINTR`, and a failure knows its name.
 //!
-//! Every call takes a directory handle and one component, or an open handle alone. The only exception is in `proc.rs`.
+//! Every call takes a directory handle and one component, or an open handle alone. The only exceptions are in `proc.rs`, and files
+//! of `/proc` that `store/root.rs` reads.
 
 use super::failed::Failed;
 use crate::words::{Device, DeviceKind, Timestamp};
@@ -108,6 +109,12 @@ pub(super) fn create_file(at: BorrowedFd<'_>, name: &[u8]) -> Result<OwnedFd, Fa
 /// A file that other users may read, as far as the process's umask lets them.
 pub(super) fn create_public_file(at: BorrowedFd<'_>, name: &[u8]) -> Result<OwnedFd, Failed> {
     call("openat", || fs::openat(at, name, NEW_FILE, PUBLIC_FILE))
+}
+
+/// Opens a file of ours, or creates it if it does not exist.
+pub(super) fn open_or_create_file(at: BorrowedFd<'_>, name: &[u8]) -> Result<OwnedFd, Failed> {
+    let flags = OFlags::RDWR | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+    call("openat", || fs::openat(at, name, flags, PRIVATE_FILE))
 }
 
 /// Opens a file for reading. If another process has replaced it by a FIFO, the call does not block.

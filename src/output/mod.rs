@@ -28,6 +28,8 @@ pub use data::{Data, Piece};
 pub use filter::Filter;
 pub use merged::{Hidden, Kind, LayerSummary, MergedTree, Merger, Node, Nodes, Part};
 pub use overlay::Overlay;
+#[cfg(feature = "image")]
+pub(crate) use overlay::OverlayLayers;
 pub use rootfs::Rootfs;
 pub use sink::{Sink, Visibility};
 pub use sink_error::SinkError;

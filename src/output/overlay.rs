@@ -8,8 +8,12 @@ use super::tree_sink::TreeSink;
 use crate::cage::{Cage, Exposure, LowerStack, Lowers, OverlayTree, may_set_trusted};
 use crate::plan::{Judged, Reporter};
 use crate::read::Checked;
+#[cfg(feature = "image")]
+use crate::words::Skippable;
 use crate::words::{Change, Effect, Error, OverlayFormat, OverlayNamespace, Whiteouts};
 use std::os::fd::AsFd;
+#[cfg(feature = "image")]
+use std::os::fd::OwnedFd;
 
 /// The upper directory of an overlay, to which one layer is applied: overlayfs merges it with the lower directories into
 /// the same file system that a [`Rootfs`](crate::Rootfs) would have.
@@ -65,16 +69,69 @@ impl Overlay {
     /// [`Misuse::Poisoned`](crate::error::Misuse::Poisoned) after a layer that failed or has not ended; a system error.
     pub fn next(self, upper: impl AsFd) -> Result<Self, Error> {
         let cage = Cage::over(upper.as_fd(), Exposure::Staged)?;
-        self.0.with_tree(|tree| tree.next(cage)).map(Self)
+        self.0.with_tree(|tree| tree.next(Vec::new(), cage)).map(Self)
     }
 
     fn new(upper: impl AsFd, lowers: Lowers, format: OverlayFormat) -> Result<Self, Error> {
         let cage = Cage::over(upper.as_fd(), Exposure::Staged)?;
-        Ok(Self::staged(cage, lowers, format))
+        Ok(Self(TreeSink::new(OverlayTree::over(cage, lowers, format), Exposure::Staged)))
+    }
+}
+
+/// The layers of one image, which are made or found one after another.
+#[cfg(feature = "image")]
+#[derive(Debug)]
+pub(crate) struct OverlayLayers {
+    format: OverlayFormat,
+    /// The layer that was made last.
+    last: Option<Overlay>,
+    /// The layers that were found since, the lowest first.
+    found: Vec<OwnedFd>,
+    /// What was skipped in these layers and all below them, if any was found.
+    skipped: Option<Vec<(Box<[u8]>, Skippable)>>,
+}
+
+#[cfg(feature = "image")]
+impl OverlayLayers {
+    pub(crate) fn new(format: OverlayFormat) -> Self {
+        Self { format, last: None, found: Vec::new(), skipped: None }
     }
 
-    pub(crate) fn staged(cage: Cage, lowers: Lowers, format: OverlayFormat) -> Self {
-        Self(TreeSink::new(OverlayTree::over(cage, lowers, format), Exposure::Staged))
+    /// Adds a layer that was found, on top of the others.
+    pub(crate) fn add(&mut self, layer: OwnedFd, skipped: Vec<(Box<[u8]>, Skippable)>) {
+        self.found.push(layer);
+        self.skipped = Some(skipped);
+    }
+
+    /// The sink for the next layer, on top of the others.
+    pub(crate) fn next(&mut self, cage: Cage) -> Result<&mut Overlay, Error> {
+        let found = std::mem::take(&mut self.found);
+        let mut next = match self.last.take() {
+            Some(Overlay(last)) => Overlay(last.with_tree(|tree| tree.next(found, cage))?),
+            None => {
+                let mut stack = LowerStack::default();
+                found.iter().try_for_each(|layer| stack.push(layer.as_fd()))?;
+                let tree = OverlayTree::over(cage, Lowers::Known(stack), self.format);
+                Overlay(TreeSink::new(tree, Exposure::Staged))
+            }
+        };
+        if let Some(skipped) = self.skipped.take() {
+            next.0.skipped_mut().replace_all(skipped);
+        }
+        Ok(self.last.insert(next))
+    }
+}
+
+#[cfg(feature = "image")]
+impl Overlay {
+    /// What was skipped in this layer and those below it.
+    pub(crate) fn skipped(&mut self) -> Vec<(Box<[u8]>, Skippable)> {
+        self.0.skipped_mut().entries().map(|(path, skippable)| (path.into(), skippable)).collect()
+    }
+
+    /// Gives what is still open its mode and time.
+    pub(crate) fn settle(&mut self) -> Result<(), Error> {
+        self.0.settle()
     }
 }
 

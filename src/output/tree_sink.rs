@@ -6,6 +6,8 @@ use super::sink::{Sink, Visibility};
 use super::sink_error::SinkError;
 use super::state::State;
 use crate::cage::{Exposure, OnDisk, Stage};
+#[cfg(feature = "image")]
+use crate::plan::Skipped;
 use crate::plan::{Judged, Reporter};
 use crate::read::{Blob, Checked, Expected, Verified};
 use crate::tree::{Applier, ClampedTime};
@@ -52,6 +54,11 @@ impl<T: OnDisk> TreeSink<T> {
             bytes: 0,
             root_time: None,
         }
+    }
+
+    #[cfg(feature = "image")]
+    pub(super) fn skipped_mut(&mut self) -> &mut Skipped {
+        self.applier.skipped_mut()
     }
 
     /// The sink for the next layer, in another tree, which has what this one has.

@@ -50,6 +50,19 @@ impl Skipped {
         Ok(())
     }
 
+    /// All entries, by path.
+    #[cfg(feature = "image")]
+    pub(crate) fn entries(&self) -> impl Iterator<Item = (&[u8], Skippable)> {
+        let all = self.lower.iter().filter(|(path, _)| !self.own.contains_key(*path)).chain(&self.own);
+        all.map(|(path, &skippable)| (&**path, skippable))
+    }
+
+    /// Replaces all entries by those of lower layers.
+    #[cfg(feature = "image")]
+    pub(crate) fn replace_all(&mut self, lower: impl IntoIterator<Item = (Box<[u8]>, Skippable)>) {
+        (self.lower, self.own) = (lower.into_iter().collect(), BTreeMap::new());
+    }
+
     /// Whether nothing was skipped.
     pub(crate) fn is_empty(&self) -> bool {
         self.lower.is_empty() && self.own.is_empty()

@@ -66,6 +66,12 @@ impl<T: Tree> Applier<T> {
         &self.tree
     }
 
+    /// What was skipped, in the layers so far.
+    #[cfg(feature = "image")]
+    pub(crate) fn skipped_mut(&mut self) -> &mut Skipped {
+        &mut self.skipped
+    }
+
     /// Goes on with another tree, which has what this one has: between two layers.
     pub(crate) fn with_tree<U: Tree>(self, next: impl FnOnce(T) -> Result<U, Error>) -> Result<Applier<U>, Error> {
         let Self { tree, ways, contents, skipped, linked, ownership, unplaced } = self;

@@ -171,7 +171,7 @@ impl Session<'_> {
     }
 
     /// Judges the quirks of the image as a whole.
-    fn judge_image(&mut self, image: &Selected) -> Result<(), Error> {
+    pub(super) fn judge_image(&mut self, image: &Selected) -> Result<(), Error> {
         let unpacker = self.unpacker();
         let mut reporter = Reporter::new(unpacker.policy(), unpacker.limits()).after(self.report());
         for Note { quirk, position } in image.notes() {

@@ -14,6 +14,8 @@ mod layer;
 mod merge;
 #[cfg(feature = "image")]
 mod numbered;
+#[cfg(feature = "image")]
+mod overlay;
 mod pipeline;
 mod progress;
 #[cfg(feature = "image")]
@@ -27,6 +29,8 @@ mod unpacker;
 
 pub use audit::{Audit, Observer};
 pub use layer::Layer;
+#[cfg(feature = "image")]
+pub use overlay::{OverlayImage, OverlayLayer, OverlayStore};
 pub use progress::{Advance, Progress, Step};
 pub use run::Applied;
 pub use session::Session;

@@ -232,6 +232,12 @@ impl<'p> Session<'p> {
         result
     }
 
+    /// Asks the progress observer whether to go on.
+    #[cfg(feature = "image")]
+    pub(super) fn check_cancelled(&self) -> Result<(), Error> {
+        self.watch.read(0)
+    }
+
     /// Adds notes that belong to no layer.
     #[cfg(feature = "image")]
     pub(super) fn add_notes(&mut self, report: Report) {

@@ -137,6 +137,24 @@ pub enum Misuse {
         /// The path.
         name: Escaped,
     },
+    /// Another user could change the layers of a store of overlay layers.
+    #[error("{name} in the store, or the store itself, belongs to another user, or other users may write to it")]
+    SharedStore {
+        /// The directory; `.` for the store itself.
+        name: Escaped,
+    },
+    /// A store of overlay layers holds something that this library has not written so.
+    #[error("{name} in the store is not as layercage writes it")]
+    DamagedStore {
+        /// Its name.
+        name: Escaped,
+    },
+    /// A layer of a store was not written to the disk before the machine was started again. It may be incomplete.
+    #[error("{name} in the store was not written to the disk before this machine was started again")]
+    UnsyncedLayer {
+        /// Its path in the store.
+        name: Escaped,
+    },
     /// The progress observer cancelled.
     #[error("cancelled")]
     Cancelled,
@@ -175,6 +193,18 @@ impl Misuse {
             Self::TargetExists { occupant, .. } => Some(occupant.advice()),
             Self::NotRegularFile { .. } => {
                 Some("choose another name; of a symbolic link, give the name of the file that it leads to")
+            }
+            Self::SharedStore { .. } => {
+                Some("a store is a directory of yours to which no other user may write: `chmod go-w STORE`")
+            }
+            Self::DamagedStore { .. } => Some("use another directory, or remove the store and begin again"),
+            Self::UnsyncedLayer { .. } => Some(
+                "it may be incomplete: remove the images that use it with `layercage overlay --remove`, or the whole store; \
+                 `--sync` makes layers that outlive a power failure",
+            ),
+            Self::LowerNeeded { .. } => Some("unpack the layers of the image one after another, from the bottom"),
+            Self::UnsupportedLower { .. } => {
+                Some("layers of overlayfs mounts with `redirect_dir` or `metacopy` cannot be lower layers")
             }
             Self::Poisoned => {
                 Some("drop it and begin again: with a new staged tree and its first layer, or with a new reader")

@@ -5,8 +5,8 @@
 //! whether the root of the layer needs it, too. `opaque=y` on the root of a layer has no effect.
 
 use crate::cage::failed::{At, Failed};
-use crate::cage::sys::{self, Status};
-use crate::words::{Device, DeviceKind, Error, OverlayFormat, OverlayNamespace, Whiteouts};
+use crate::cage::sys::{self, HandleKind, Status};
+use crate::words::{Device, DeviceKind, Error, OverlayFormat, OverlayNamespace, Timestamp, Whiteouts};
 use rustix::fs::FileType;
 use rustix::io::Errno;
 use std::os::fd::{AsFd, BorrowedFd};
@@ -55,13 +55,25 @@ impl Marks {
         }
     }
 
-    /// Makes a whiteout where nothing is. `root` is the root of the layer.
-    pub(super) fn white_out(self, at: BorrowedFd<'_>, name: &[u8], root: BorrowedFd<'_>) -> Result<(), Error> {
+    /// Makes a whiteout where nothing is. It has the time of directories that no entry lists, so that the same layer is the
+    /// same on every machine. `root` is the root of the layer.
+    pub(super) fn white_out(
+        self,
+        at: BorrowedFd<'_>,
+        name: &[u8],
+        root: BorrowedFd<'_>,
+        mtime: Timestamp,
+    ) -> Result<(), Error> {
         match self.format.whiteouts {
-            Whiteouts::Device => sys::create_device(at, name, WHITEOUT).at(name),
+            Whiteouts::Device => {
+                sys::create_device(at, name, WHITEOUT).at(name)?;
+                let handle = sys::open_handle(at, name).at(name)?;
+                sys::set_mtime(handle.as_fd(), mtime, HandleKind::NameOnly).at(name)
+            }
             Whiteouts::Xattr => {
                 let file = sys::create_file(at, name).at(name)?;
                 sys::set_xattr(file.as_fd(), &self.name("whiteout"), b"y").at(name)?;
+                sys::set_mtime(file.as_fd(), mtime, HandleKind::Open).at(name)?;
                 [at, root].iter().try_for_each(|directory| self.announce(*directory))
             }
         }

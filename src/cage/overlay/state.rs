@@ -9,7 +9,7 @@ use crate::cage::state::Cage;
 use crate::cage::sys;
 use crate::tree::Inexact;
 use crate::words::{Error, Limits, OverlayFormat, PlaceId, Terms};
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 
 /// An upper directory over lower ones.
@@ -81,12 +81,14 @@ impl OverlayTree {
         }
     }
 
-    /// The overlay for the next layer: an empty upper directory over this one and its lower layers.
-    pub(crate) fn next(self, upper: Cage) -> Result<Self, Error> {
+    /// The overlay for the next layer: an empty upper directory over this one and its lower layers. Layers in `between` come
+    /// between the two, the lowest first.
+    pub(crate) fn next(self, between: Vec<OwnedFd>, upper: Cage) -> Result<Self, Error> {
         let lowers = match self.lower {
             None => Lowers::Unknown,
             Some(mut lower) => {
                 lower.push_opened(sys::duplicate(self.upper.root.as_fd()).at(b"the root of the layer")?)?;
+                between.iter().try_for_each(|layer| lower.push(layer.as_fd()))?;
                 Lowers::Known(Stack(lower))
             }
         };

@@ -5,6 +5,8 @@ mod cases;
 mod model;
 mod mounted;
 mod stacks;
+#[cfg(all(feature = "image", feature = "gzip", feature = "zstd"))]
+mod store;
 
 use crate::support::layer::LayerBuilder;
 use crate::support::open;

@@ -35,7 +35,7 @@ pub(super) fn list(layers: &[PathBuf], format: OverlayFormat) -> Listing {
 }
 
 /// Whether overlayfs can be mounted in this process.
-fn can_mount() -> bool {
+pub(super) fn can_mount() -> bool {
     let place = tempfile::tempdir().unwrap();
     let directories: Vec<_> = ["a", "b", "at"].iter().map(|name| place.path().join(name)).collect();
     directories.iter().for_each(|directory| fs::create_dir(directory).unwrap());

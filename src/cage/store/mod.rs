@@ -1,0 +1,21 @@
+//! The store of overlay layers: directories that are published by rename, and the images that use them.
+//!
+//!     layers/ALGORITHM/CHAIN-ID/diff    the layer, for `lowerdir`
+//!     layers/ALGORITHM/CHAIN-ID/layer   what it was made from: a record
+//!     images/DIGEST/lower               the layers of an image, the top one first
+//!
+//! A layer and an image take their names when they are complete, and lose them before anything of them is removed. So
+//! what has a name is whole.
+//!
+//! A run holds a shared lock on the store, and removal an exclusive one: no layer goes while a run counts on it. A layer
+//! that is not there is made under a lock of its own: other runs wait for it, and take over if its run is killed.
+
+mod images;
+mod layers;
+mod lock;
+mod record;
+mod root;
+
+pub(crate) use layers::{Found, LayerKey, LayerLock, StoredLayer};
+pub(crate) use lock::Use;
+pub(crate) use root::Store;

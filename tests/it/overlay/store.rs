@@ -1,0 +1,470 @@
+//! Images in a store: layers are made once, found again, published whole, and removed when no image needs them.
+
+use super::{USER_DEVICES, USER_XATTRS, model, mounted, possible};
+use crate::child;
+use crate::skip::skip;
+use crate::support::layer::{LayerBuilder, mode};
+use crate::support::layout::{self, Stored};
+use crate::support::tree::{self, Listing};
+use crate::support::{is_root, open};
+use layercage::error::{Blame, Misuse};
+use layercage::overlay::{OverlayFormat, OverlayImage, OverlayStore};
+use layercage::policy::{Devices, Durability};
+use layercage::{Error, Image, Policy, Selected, Selector, Unpacker};
+use std::collections::BTreeSet;
+use std::fs;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt, symlink};
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Duration;
+use tempfile::TempDir;
+
+fn layer() -> LayerBuilder {
+    LayerBuilder::new()
+}
+
+/// A store, and images beside it.
+struct World(TempDir);
+
+impl World {
+    fn new() -> Self {
+        let place = tempfile::tempdir().unwrap();
+        fs::DirBuilder::new().mode(0o700).create(place.path().join("store")).unwrap();
+        Self(place)
+    }
+
+    fn path(&self) -> PathBuf {
+        self.0.path().join("store")
+    }
+
+    fn store(&self) -> OverlayStore {
+        OverlayStore::open(open(&self.path())).unwrap()
+    }
+
+    fn image(&self, name: &str, layers: &[LayerBuilder]) -> Selected {
+        let layers: Vec<_> = layers.iter().map(|layer| (layer.clone().build(), Stored::Gzip)).collect();
+        let directory = self.0.path().join(name);
+        layout::write(&directory, &layers);
+        Image::open(&open(&directory)).unwrap().select(&Selector::host()).unwrap()
+    }
+
+    fn unpack(&self, image: &Selected) -> OverlayImage {
+        image.unpack_overlay(&self.store(), &Policy::default()).unwrap()
+    }
+
+    /// The layers of an image as directories, the top one first.
+    fn directories(&self, image: &OverlayImage) -> Vec<PathBuf> {
+        image.layers().iter().map(|layer| self.path().join(layer.path())).collect()
+    }
+
+    /// Everything below the store, as paths.
+    fn names(&self) -> Vec<String> {
+        let names = tree::list(&self.path()).into_keys().map(|path| String::from_utf8(path).unwrap());
+        names.filter(|path| !path.contains("/diff/")).collect()
+    }
+
+    /// Nothing half-made is there: the names of whole layers and images, and no others.
+    fn assert_tidy(&self) {
+        for name in self.names() {
+            let parts: Vec<_> = name.split('/').collect();
+            let is_known = matches!(
+                parts[..],
+                ["."]
+                    | ["layers" | "images"]
+                    | ["layers", "sha256"]
+                    | ["images", _]
+                    | ["images", _, "lower"]
+                    | ["layers", _, _]
+                    | ["layers", _, _, "diff" | "layer"]
+            );
+            assert!(is_known && !name.contains("/.") && !name.ends_with(".lock"), "{name}");
+        }
+    }
+}
+
+fn there(image: &OverlayImage) -> Vec<bool> {
+    image.layers().iter().map(|layer| layer.was_there()).collect()
+}
+
+fn three() -> [LayerBuilder; 3] {
+    [
+        layer().file("a", b"1").dir("d").file("d/f", b"2").file("d/g", b"3"),
+        layer().whiteout("d/g").file("b", b"4").hard_link("c", "a"),
+        layer().opaque("d").file("d/h", b"5").symlink("s", "d/h"),
+    ]
+}
+
+/// The root filesystem of an image.
+fn rootfs(image: &Selected, policy: &Policy) -> Listing {
+    let place = tempfile::tempdir().unwrap();
+    image.unpack_into(open(place.path()), "rootfs", policy).unwrap();
+    let listing = tree::list(&place.path().join("rootfs"));
+    tree::unlock(place.path());
+    listing
+}
+
+#[test]
+fn an_image_in_a_store_shows_its_rootfs_and_is_listed() {
+    let world = World::new();
+    let image = world.image("image", &three());
+    let unpacked = world.unpack(&image);
+    assert_eq!(there(&unpacked), [false; 3]);
+    let shown = model::list(&world.directories(&unpacked), possible());
+    let differences = tree::differences(&rootfs(&image, &Policy::default()), &shown);
+    assert!(differences.is_empty(), "{}", differences.join("\n"));
+    let digest = OverlayStore::digest_of(&image);
+    assert_eq!(&digest, image.manifest().unwrap().digest());
+    let list = fs::read_to_string(world.path().join(format!("images/{digest}/lower"))).unwrap();
+    let paths: Vec<_> = unpacked.layers().iter().map(|layer| layer.path()).collect();
+    assert_eq!(list.lines().collect::<Vec<_>>(), paths);
+    for layer in unpacked.layers() {
+        assert_eq!(layer.path(), format!("layers/sha256/{}/diff", layer.chain_id().hex()));
+        let directory = world.path().join(layer.path());
+        assert_eq!(fs::metadata(directory.parent().unwrap()).unwrap().mode() & 0o7777, 0o700);
+    }
+    assert_eq!(unpacked.layers()[2].chain_id(), image.layers()[0].diff_id());
+    world.assert_tidy();
+}
+
+#[test]
+fn a_layer_that_is_there_is_not_read_again() {
+    let world = World::new();
+    let first = world.image("first", &three());
+    world.unpack(&first);
+    let before = tree::list(&world.path());
+    assert_eq!(there(&world.unpack(&first)), [true; 3]);
+    assert_eq!(
+        tree::list(&world.path().join("layers")).len(),
+        before.keys().filter(|p| p.starts_with(b"layers")).count()
+    );
+    let [one, two, _] = three();
+    let second = world.image("second", &[one.clone(), two, layer().file("other", b"")]);
+    let unpacked = world.unpack(&second);
+    assert_eq!(there(&unpacked), [false, true, true]);
+    let mut opened = Vec::new();
+    let third = world.image("third", &[one, layer().file("x", b"")]);
+    let open_layer = |layer: &layercage::image::LayerDescriptor| {
+        opened.push(layer.position().number);
+        Ok(third.open_layer(layer)?)
+    };
+    let unpacked = Unpacker::default().session().unpack_overlay_from(&third, open_layer, &world.store()).unwrap();
+    assert_eq!((there(&unpacked), opened), (vec![false, true], vec![2]));
+    let shown = model::list(&world.directories(&unpacked), possible());
+    assert!(tree::differences(&rootfs(&third, &Policy::default()), &shown).is_empty());
+}
+
+#[test]
+fn another_policy_or_format_is_another_layer() {
+    let world = World::new();
+    let image = world.image("image", &[layer().file("d/f", b""), layer().whiteout("d/f")]);
+    let store = world.store();
+    let plain = world.unpack(&image);
+    let other = Policy::default().with_epoch(layercage::tar::Timestamp::new(7, 0).unwrap());
+    let unpacked = image.unpack_overlay(&store, &other).unwrap();
+    assert_eq!(there(&unpacked), [false, false]);
+    for (other, plain) in unpacked.layers().iter().zip(plain.layers()) {
+        assert_eq!(other.chain_id(), plain.chain_id());
+        assert!(other.path().starts_with(plain.path().strip_suffix("/diff").unwrap()) && other.path() != plain.path());
+    }
+    assert_eq!(there(&image.unpack_overlay(&store, &other).unwrap()), [true, true]);
+    assert_eq!(there(&world.unpack(&image)), [true, true]);
+    for format in [USER_DEVICES, USER_XATTRS].into_iter().filter(|format| *format != store.format()) {
+        let store = world.store().with_format(format);
+        assert_eq!(there(&image.unpack_overlay(&store, &Policy::default()).unwrap()), [false, false], "{format:?}");
+        assert_eq!(there(&image.unpack_overlay(&store, &Policy::default()).unwrap()), [true, true]);
+    }
+    world.assert_tidy();
+}
+
+#[test]
+fn what_lower_layers_skipped_is_known_when_they_are_not_read() {
+    let world = World::new();
+    let policy = Policy::default().with_devices(Devices::Skip);
+    let base = layer().device("dev/a b", 1, 3).device("gone", 1, 3).file("f", b"");
+    let middle = layer().whiteout("gone");
+    let base_image = world.image("base", &[base.clone(), middle.clone()]);
+    base_image.unpack_overlay(&world.store(), &policy).unwrap();
+    let image = world.image("image", &[base.clone(), middle.clone(), layer().hard_link("link", "dev/a b")]);
+    let unpacked = image.unpack_overlay(&world.store(), &policy).unwrap();
+    assert_eq!((there(&unpacked), unpacked.report().count("hard-link-to-skipped")), (vec![false, true, true], 1));
+    let refused = world.image("refused", &[base, middle, layer().hard_link("link", "gone")]);
+    let error = refused.unpack_overlay(&world.store(), &policy).unwrap_err();
+    assert_eq!(error.rule_id(), Some("hard-link-missing"));
+}
+
+#[test]
+fn a_refused_layer_leaves_the_layers_below_it_and_no_image() {
+    let world = World::new();
+    let image = world.image("image", &[layer().file("a", b""), layer().file("b", b"").file("../x", b"")]);
+    let error = image.unpack_overlay(&world.store(), &Policy::default()).unwrap_err();
+    assert_eq!((error.rule_id(), error.position().layer.unwrap().number), (Some("name-climbs"), 2));
+    let names = world.names();
+    assert_eq!(names.iter().filter(|name| name.ends_with("/diff")).count(), 1, "{names:?}");
+    assert!(!names.iter().any(|name| name.starts_with("images/")), "{names:?}");
+    world.assert_tidy();
+}
+
+#[test]
+fn damaged_blobs_never_become_layers() {
+    let world = World::new();
+    let image = world.image("image", &three());
+    let blob =
+        world.0.path().join(format!("image/blobs/sha256/{}", image.layers()[1].descriptor().unwrap().digest().hex()));
+    let mut bytes = fs::read(&blob).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    fs::write(&blob, bytes).unwrap();
+    let error = image.unpack_overlay(&world.store(), &Policy::default()).unwrap_err();
+    assert_eq!(error.blame(), Blame::Archive);
+    assert_eq!(world.names().iter().filter(|name| name.ends_with("/diff")).count(), 1);
+    world.assert_tidy();
+}
+
+#[test]
+fn removing_an_image_removes_the_layers_that_no_other_needs() {
+    let world = World::new();
+    let [one, two, three] = three();
+    let first = world.image("first", &[one.clone(), two.clone(), three]);
+    let second = world.image("second", &[one, two]);
+    let (store, digest) = (world.store(), OverlayStore::digest_of);
+    world.unpack(&first);
+    let kept = world.unpack(&second);
+    assert_eq!(store.remove(&digest(&first)).unwrap(), Some(1));
+    assert_eq!(there(&world.unpack(&second)), [true, true]);
+    assert_eq!(store.remove(&digest(&first)).unwrap(), None);
+    assert_eq!(world.directories(&kept).len(), 2);
+    world.assert_tidy();
+    assert_eq!(store.remove(&digest(&second)).unwrap(), Some(2));
+    assert_eq!(world.names(), [".", "images", "layers", "layers/sha256"]);
+}
+
+#[test]
+fn nothing_is_removed_if_a_list_is_not_understood() {
+    let world = World::new();
+    let image = world.image("image", &three());
+    world.unpack(&image);
+    let other = world.path().join("images/other");
+    fs::DirBuilder::new().mode(0o700).create(&other).unwrap();
+    for list in ["layers/sha256/../../etc/diff\n", "/etc\n", "layers/sha256/abc/diff", "\n"] {
+        fs::write(other.join("lower"), list).unwrap();
+        let error = world.store().remove(&OverlayStore::digest_of(&image)).unwrap_err();
+        assert!(matches!(error.misuse(), Some(Misuse::DamagedStore { .. })), "{error}");
+        assert_eq!(there(&world.unpack(&image)), [true; 3]);
+    }
+}
+
+#[test]
+fn a_store_that_others_may_write_to_is_not_used() {
+    let world = World::new();
+    let image = world.image("image", &three());
+    let refused = |result: Result<(), Error>| {
+        let error = result.unwrap_err();
+        assert!(matches!(error.misuse(), Some(Misuse::SharedStore { .. })), "{error}");
+    };
+    for (path, bits) in [("", 0o720), ("", 0o702)] {
+        fs::set_permissions(world.path().join(path), fs::Permissions::from_mode(bits)).unwrap();
+        refused(OverlayStore::open(open(&world.path())).map(drop));
+    }
+    fs::set_permissions(world.path(), fs::Permissions::from_mode(0o755)).unwrap();
+    world.unpack(&image);
+    for path in ["layers", "layers/sha256", "images"] {
+        fs::set_permissions(world.path().join(path), fs::Permissions::from_mode(0o777)).unwrap();
+        refused(image.unpack_overlay(&world.store(), &Policy::default()).map(drop));
+        fs::set_permissions(world.path().join(path), fs::Permissions::from_mode(0o700)).unwrap();
+    }
+    // A link in place of a directory is not followed.
+    fs::rename(world.path().join("layers"), world.0.path().join("elsewhere")).unwrap();
+    symlink("../elsewhere", world.path().join("layers")).unwrap();
+    let error = image.unpack_overlay(&world.store(), &Policy::default()).unwrap_err();
+    assert_eq!(error.blame(), Blame::System, "{error}");
+}
+
+#[test]
+fn a_layer_that_is_not_on_the_disk_outlives_no_boot() {
+    let world = World::new();
+    let (plain, synced) =
+        (world.image("plain", &[layer().file("a", b"")]), world.image("synced", &[layer().file("b", b"")]));
+    world.unpack(&plain);
+    let policy = Policy::default().with_durability(Durability::Synced);
+    synced.unpack_overlay(&world.store(), &policy).unwrap();
+    let mut changed = 0;
+    for name in world.names().iter().filter(|name| name.ends_with("/layer")) {
+        let path = world.path().join(name);
+        let record = fs::read_to_string(&path).unwrap();
+        let lines = record.lines().map(|line| if line.starts_with("boot ") { "boot another" } else { line });
+        let other = lines.fold(String::new(), |text, line| text + line + "\n");
+        changed += usize::from(other != record);
+        fs::write(path, other).unwrap();
+    }
+    assert_eq!(changed, 1);
+    let error = plain.unpack_overlay(&world.store(), &Policy::default()).unwrap_err();
+    assert!(matches!(error.misuse(), Some(Misuse::UnsyncedLayer { .. })), "{error}");
+    assert_eq!(there(&synced.unpack_overlay(&world.store(), &policy).unwrap()), [true]);
+}
+
+#[test]
+fn a_record_that_is_not_ours_is_not_believed() {
+    let world = World::new();
+    let image = world.image("image", &three());
+    let unpacked = world.unpack(&image);
+    let record = world.directories(&unpacked)[1].parent().unwrap().join("layer");
+    let text = fs::read_to_string(&record).unwrap();
+    for bad in [
+        "",
+        "layercage overlay layer 2\n",
+        &text[..text.len() - 1],
+        &text.replace("diff-id sha256:", "diff-id sha256:0"),
+    ] {
+        fs::write(&record, bad).unwrap();
+        let error = image.unpack_overlay(&world.store(), &Policy::default()).unwrap_err();
+        assert!(matches!(error.misuse(), Some(Misuse::DamagedStore { .. })), "{bad:?}: {error}");
+    }
+    let other = unpacked.layers()[0].chain_id().to_string();
+    let diff_id = text.lines().find(|line| line.starts_with("diff-id")).unwrap();
+    fs::write(&record, text.replace(diff_id, &format!("diff-id {other}"))).unwrap();
+    let error = image.unpack_overlay(&world.store(), &Policy::default()).unwrap_err();
+    assert!(matches!(error.misuse(), Some(Misuse::DamagedStore { .. })), "{error}");
+}
+
+#[test]
+fn mount_options_are_those_of_a_mount_or_none() {
+    let world = World::new();
+    let unpacked = world.unpack(&world.image("image", &three()));
+    let user = if possible() == USER_XATTRS { ",userxattr" } else { "" };
+    let paths: Vec<_> = unpacked.layers().iter().map(|layer| layer.path().to_owned()).collect();
+    let options = |store: &str| unpacked.mount_options(store).map(|options| options.into_string().unwrap());
+    assert_eq!(options(""), Some(format!("lowerdir={}{user}", paths.join(":"))));
+    assert_eq!(options("/s/"), Some(format!("lowerdir=/s/{}:/s/{}:/s/{}{user}", paths[0], paths[1], paths[2])));
+    assert_eq!(options("/s"), options("/s/"));
+    for store in ["/a:b", "/a,b", "/a b", "/a\\b", "/a\"b", "/a\nb"] {
+        assert_eq!(options(store), None, "{store}");
+    }
+    assert_eq!(options(&"/long".repeat(300)), None);
+}
+
+/// The real image and the real mount.
+fn world_image() -> Selected {
+    let images = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/images/world");
+    Image::open(&open(&images)).unwrap().select(&Selector::host().with_reference("latest")).unwrap()
+}
+
+fn compare_world(formats: &[OverlayFormat], show: impl Fn(&[PathBuf], OverlayFormat) -> Listing) {
+    let image = world_image();
+    let expected = rootfs(&image, &Policy::default());
+    for format in formats {
+        let world = World::new();
+        let store = world.store().with_format(*format);
+        let unpacked = image.unpack_overlay(&store, &Policy::default()).unwrap();
+        let differences = tree::differences(&expected, &show(&world.directories(&unpacked), *format));
+        assert!(differences.is_empty(), "{format:?}\n{}", differences.join("\n"));
+        tree::unlock(&world.path());
+    }
+}
+
+#[test]
+fn the_real_image_shows_its_rootfs() {
+    // Some of its directories lock their owner out.
+    if is_root("lower layers with locked directories") {
+        compare_world(&[super::DEVICES, super::XATTRS, USER_DEVICES, USER_XATTRS], model::list);
+    }
+}
+
+#[test]
+fn the_real_image_mounted_is_its_rootfs_as_root_and_in_a_user_namespace() {
+    let variables = [("LAYERCAGE_CHILD", "1".as_ref())];
+    let as_user = child::mounting_as_user("compares_the_real_image", &variables);
+    let as_root = is_root("a mount as root").then(|| child::mounting("compares_the_real_image", &variables)).flatten();
+    as_user.into_iter().chain(as_root).for_each(child::expect_success);
+}
+
+/// Runs in a process of its own, which may mount.
+#[test]
+#[ignore = "started by the test above"]
+fn compares_the_real_image() {
+    if std::env::var_os("LAYERCAGE_CHILD").is_none() {
+        return;
+    }
+    let place = tempfile::tempdir().unwrap();
+    match OverlayFormat::possible(open(place.path())).unwrap() {
+        format if !mounted::can_mount() => skip(&format!("overlayfs cannot be mounted ({format:?})")),
+        USER_XATTRS => compare_world(&[USER_XATTRS, USER_DEVICES], mounted::list),
+        _ => compare_world(&[super::DEVICES, super::XATTRS], mounted::list),
+    }
+}
+
+/// Many layers that take a while.
+fn slow() -> Vec<LayerBuilder> {
+    let content = vec![7; 40_000];
+    let files = |number: u32| (0..40).fold(layer(), |layer, file| layer.file(&format!("{number}/{file}"), &content));
+    (0..6).map(|number| files(number).whiteout(&format!("{}/3", number.max(1) - 1))).collect()
+}
+
+/// Unpacks the image beside a store. Runs in a process of its own, which may be killed.
+#[test]
+#[ignore = "started by the tests below"]
+fn unpacks_an_image_to_a_store() {
+    let Some(place) = std::env::var_os("PLACE").map(PathBuf::from) else { return };
+    let image = Image::open(&open(&place.join("image"))).unwrap().select(&Selector::host()).unwrap();
+    let store = OverlayStore::open(open(&place.join("store"))).unwrap();
+    image.unpack_overlay(&store, &Policy::default()).unwrap();
+}
+
+#[test]
+fn killed_at_any_moment_a_run_leaves_whole_layers_and_the_next_one_takes_over() {
+    let times: u32 = std::env::var("LAYERCAGE_KILLS").map_or(25, |times| times.parse().unwrap());
+    let (whole, mut partial) = (World::new(), 0);
+    let image = whole.image("image", &slow());
+    let unpacked = whole.unpack(&image);
+    let expected: Vec<_> = whole.directories(&unpacked).iter().map(|directory| tree::list(directory)).collect();
+    for number in 0..times {
+        let world = World::new();
+        world.image("image", &slow());
+        let variables = [("PLACE", world.0.path().as_os_str())];
+        let mut runs: Vec<_> = (0..2)
+            .map(|_| child::command("unpacks_an_image_to_a_store", &variables).stdout(Stdio::null()).spawn().unwrap())
+            .collect();
+        std::thread::sleep(Duration::from_millis(20 + u64::from(number * 13 % 150)));
+        runs[0].kill().unwrap();
+        // What has a name is whole, at any moment.
+        let found: BTreeSet<_> = world.names().into_iter().filter(|name| name.ends_with("/diff")).collect();
+        partial += usize::from((1..6).contains(&found.len()));
+        for (layer, expected) in
+            unpacked.layers().iter().zip(&expected).filter(|(layer, _)| found.contains(layer.path()))
+        {
+            let differences = tree::differences(expected, &tree::list(&world.path().join(layer.path())));
+            assert!(differences.is_empty(), "{number}: {}\n{}", layer.path(), differences.join("\n"));
+        }
+        runs[0].wait().unwrap();
+        assert!(runs[1].wait().unwrap().success(), "{number}: the other run takes over");
+        assert_eq!(there(&world.unpack(&image)), [true; 6], "{number}");
+        // What a kill left goes with the next layer, or the next removal.
+        assert_eq!(world.store().remove(&OverlayStore::digest_of(&image)).unwrap(), Some(6));
+        assert_eq!(world.names(), [".", "images", "layers", "layers/sha256"], "{number}");
+    }
+    assert!(partial > 0 || times < 25, "no kill came between two layers");
+}
+
+#[test]
+fn two_runs_of_images_that_share_layers_make_each_layer_once() {
+    let world = World::new();
+    let images: Vec<_> = (0..4)
+        .map(|number| {
+            let mut layers = slow();
+            layers.push(layer().file(&format!("own{number}"), b"").file_with("x", b"", &mode(0o600)));
+            world.image(&format!("image{number}"), &layers)
+        })
+        .collect();
+    let made = std::sync::atomic::AtomicUsize::new(0);
+    std::thread::scope(|scope| {
+        for image in &images {
+            let (world, made) = (&world, &made);
+            scope.spawn(move || {
+                let unpacked = world.unpack(image);
+                let new = there(&unpacked).iter().filter(|was_there| !**was_there).count();
+                made.fetch_add(new, std::sync::atomic::Ordering::Relaxed);
+            });
+        }
+    });
+    assert_eq!(made.into_inner(), 6 + 4);
+    world.assert_tidy();
+}
