@@ -1,10 +1,11 @@
 //! The arguments of the command.
 
-use crate::judging::Judging;
+use crate::judging::{Judging, words};
 use crate::list::List;
 use crate::only::Only;
 use crate::selection::{Input, Selection};
 use clap::{Args, Parser, Subcommand};
+use layercage::overlay::{OverlayFormat, OverlayNamespace, Whiteouts};
 use layercage::policy::Durability;
 use layercage::{Digest, Expected, Layer, Policy};
 use std::io::Read;
@@ -49,6 +50,15 @@ pub(crate) enum Command {
     /// Every layer is verified before the first byte is written. FILE is written under a temporary name, and takes its name
     /// when it is complete. A regular file of that name is replaced then. A pipe that was closed early is an error.
     Export(Export),
+    /// Unpack an image as layers of overlayfs into a store, and print the options that mount them over each other.
+    ///
+    /// STORE keeps each layer once, for all images that have it: a layer that is there is not read again. Another policy makes
+    /// another layer. Several commands may use STORE at a time. STORE is created if it does not exist, and no other user may
+    /// write to it.
+    ///
+    /// `mount -t overlay overlay -o "$(layercage overlay IMAGE STORE),upperdir=UPPER,workdir=WORK" DIR` mounts the image, with
+    /// two empty directories UPPER and WORK on one file system. Without them, the mount is read-only and needs two layers.
+    Overlay(Overlay),
     /// Apply one layer to an existing directory.
     Apply(Apply),
     /// Read a layer from standard input, and write the layer that the policy allows to standard output.
@@ -133,6 +143,35 @@ pub(crate) struct Bundle {
     /// The command to run instead of the `Cmd` of the image. It is added to the image's `Entrypoint`.
     #[arg(value_name = "COMMAND", last = true)]
     pub(crate) command: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Overlay {
+    /// Remove IMAGE from STORE instead, and the layers that no other image in it needs. IMAGE may be the digest of the
+    /// manifest. Unmount the image first: this is not checked.
+    #[arg(long)]
+    pub(crate) remove: bool,
+    /// How removed paths are marked: as devices with the number 0:0, or as files with an attribute, which Linux 6.7
+    /// understands. The default is `device` for root, otherwise `xattr`.
+    #[arg(long, value_name = "KIND", value_parser = words!(Whiteouts))]
+    whiteouts: Option<Whiteouts>,
+    /// The attributes of overlayfs: `trusted`, which needs root, or `user`, for mounts with `userxattr`, as in a user
+    /// namespace. The default is `trusted` for root, otherwise `user`.
+    #[arg(long, value_name = "NAMESPACE", value_parser = words!(OverlayNamespace))]
+    xattr_namespace: Option<OverlayNamespace>,
+    #[command(flatten)]
+    pub(crate) source: Source,
+    /// The directory with the layers of all images.
+    #[arg(value_name = "STORE")]
+    pub(crate) store: PathBuf,
+}
+
+impl Overlay {
+    /// The format of layers: the given one, completed by what is possible.
+    pub(crate) fn format(&self, possible: OverlayFormat) -> OverlayFormat {
+        let whiteouts = self.whiteouts.unwrap_or(possible.whiteouts);
+        OverlayFormat { whiteouts, namespace: self.xattr_namespace.unwrap_or(possible.namespace) }
+    }
 }
 
 /// The image to unpack or export, and how.

@@ -1,7 +1,6 @@
 //! The options for policy and limits.
 
 use clap::Args;
-use clap::builder::{PossibleValuesParser, TypedValueParser};
 use layercage::policy::{
     Devices, Fifos, IdMap, IdRange, Links, Mtime, OwnerMap, Owners, OwnersKind, Preset, SetId, Verdict, Xattrs,
 };
@@ -13,8 +12,10 @@ use std::fmt::Display;
 /// Parses the words of a choice.
 macro_rules! words {
     ($choice:ty) => {
-        PossibleValuesParser::new(<$choice>::ALL.iter().map(|choice| choice.name()))
-            .try_map(|word| word.parse::<$choice>())
+        clap::builder::TypedValueParser::try_map(
+            clap::builder::PossibleValuesParser::new(<$choice>::ALL.iter().map(|choice| choice.name())),
+            |word| word.parse::<$choice>(),
+        )
     };
 }
 pub(crate) use words;

@@ -13,6 +13,7 @@ mod judging;
 mod list;
 mod only;
 mod opened;
+mod overlay;
 mod progress;
 mod remedy;
 mod report;

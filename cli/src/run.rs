@@ -12,6 +12,7 @@ use crate::image::open_image;
 use crate::input::{layer_is_directory, require_form};
 use crate::list;
 use crate::opened::{Opened, is_reserved, open_directory, split};
+use crate::overlay;
 use crate::progress::Watcher;
 use crate::report::{self, Done, Findings, Output};
 use crate::rules;
@@ -50,6 +51,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<u8, Failure> {
             }
             noted(&done, arguments.json, || format!("{} is in place", shown(&export.file)))
         }
+        Command::Overlay(overlay) => overlay::run(overlay, sandbox, arguments.json).map(|()| 0),
         Command::Apply(apply) => {
             let done = run_apply(apply, sandbox, arguments.json)?;
             noted(&done, arguments.json, || format!("all of the layer is applied to {}", shown(&apply.directory)))

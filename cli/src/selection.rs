@@ -2,7 +2,6 @@
 
 use crate::judging::words;
 use clap::Args;
-use clap::builder::{PossibleValuesParser, TypedValueParser};
 use layercage::error::Escaped;
 use layercage::image::{Platform, What};
 use layercage::{Digest, Selector};

@@ -22,6 +22,8 @@ pub(crate) enum Left {
     Nothing(PathBuf),
     /// What was applied before stays.
     Applied(PathBuf),
+    /// Layers that are complete stay in the store.
+    Layers(PathBuf),
     /// What was written to standard output before is there, and is no whole archive.
     Truncated,
     /// A part of the layer was written to standard output.
@@ -41,6 +43,7 @@ impl Left {
             Self::Truncated | Self::Cut => {
                 Some("What was written before that is truncated, and must not be used".to_owned())
             }
+            Self::Layers(path) => Some(format!("Layers that were complete before that stay in {}", shown(path))),
             Self::Nothing(path) => Some(format!("Nothing was written to {}", shown(path))),
             Self::Applied(path) if effect == Effect::None => Some(format!("Nothing was changed in {}", shown(path))),
             Self::Applied(path) => Some(format!("What was applied before that stays in {}", shown(path))),

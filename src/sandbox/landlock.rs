@@ -13,19 +13,33 @@ use std::os::fd::BorrowedFd;
 /// more.
 const NEWEST: ABI = ABI::V7;
 
+/// The kinds of device nodes that may be created.
+pub(super) type NodeAccess = BitFlags<AccessFs>;
+
+pub(super) fn none() -> NodeAccess {
+    BitFlags::EMPTY
+}
+
+pub(super) fn characters() -> NodeAccess {
+    AccessFs::MakeChar.into()
+}
+
+pub(super) fn devices() -> NodeAccess {
+    AccessFs::MakeChar | AccessFs::MakeBlock
+}
+
 /// Restricts access to files beneath these handles.
 pub(super) fn restrict(
     read: &[BorrowedFd<'_>],
     write: &[BorrowedFd<'_>],
-    devices: bool,
+    nodes: NodeAccess,
 ) -> Result<Vec<Forbidden>, Error> {
     let reading = AccessFs::ReadFile | AccessFs::ReadDir;
     let mut writing = reading | AccessFs::from_write(NEWEST);
     // `ioctl` on devices is forbidden, and so is creating devices, unless the policy creates them.
     writing.remove(AccessFs::IoctlDev);
-    if !devices {
-        writing.remove(AccessFs::MakeChar | AccessFs::MakeBlock);
-    }
+    writing.remove(AccessFs::MakeChar | AccessFs::MakeBlock);
+    writing |= nodes;
     match enforce(&[(read, reading), (write, writing)]) {
         Ok(status) => Ok(forbidden(&status)),
         Err(error) => Err(Error::system("landlock", b"(restricting this thread)", root_cause(error))),

@@ -5,7 +5,7 @@
 mod capabilities;
 mod landlock;
 
-use crate::words::{Devices, Error, Owners, Policy, Xattrs};
+use crate::words::{Devices, Error, OverlayFormat, OverlayNamespace, Owners, Policy, Whiteouts, Xattrs};
 pub use crate::words::{Forbidden, SandboxStatus};
 use rustix::thread::CapabilitySet;
 use std::os::fd::{AsFd, BorrowedFd};
@@ -39,7 +39,16 @@ pub struct Sandbox<'h> {
     read: Vec<BorrowedFd<'h>>,
     write: Vec<BorrowedFd<'h>>,
     capabilities: CapabilitySet,
-    devices: bool,
+    nodes: Nodes,
+}
+
+/// The device nodes that may be created.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Nodes {
+    None,
+    /// Character devices: the kernel asks for a privilege to create any other than a whiteout.
+    Whiteouts,
+    All,
 }
 
 impl<'h> Sandbox<'h> {
@@ -56,13 +65,27 @@ impl<'h> Sandbox<'h> {
         kept.set(CapabilitySet::MKNOD, devices);
         // `trusted.*` takes it, and `security.*` that no security module looks after.
         kept.set(CapabilitySet::SYS_ADMIN, policy.xattrs() == Xattrs::All);
-        Self { read: Vec::new(), write: Vec::new(), capabilities: kept, devices }
+        let nodes = if devices { Nodes::All } else { Nodes::None };
+        Self { read: Vec::new(), write: Vec::new(), capabilities: kept, nodes }
+    }
+
+    /// A sandbox in which layers of overlayfs can be made under this policy: as [`Sandbox::for_policy`], and with what the
+    /// whiteouts and attributes of this format need. Attributes in the namespace `trusted` need `CAP_SYS_ADMIN`.
+    pub fn for_overlay(policy: &Policy, format: OverlayFormat) -> Self {
+        let mut sandbox = Self::for_policy(policy);
+        if format.whiteouts == Whiteouts::Device && sandbox.nodes == Nodes::None {
+            sandbox.nodes = Nodes::Whiteouts;
+        }
+        if format.namespace == OverlayNamespace::Trusted {
+            sandbox.capabilities |= CapabilitySet::SYS_ADMIN;
+        }
+        sandbox
     }
 
     /// A sandbox in which files can only be read. Only the privileges to read files of other owners are kept.
     pub fn for_reading() -> Self {
         let kept = CapabilitySet::DAC_OVERRIDE | CapabilitySet::DAC_READ_SEARCH;
-        Self { read: Vec::new(), write: Vec::new(), capabilities: kept, devices: false }
+        Self { read: Vec::new(), write: Vec::new(), capabilities: kept, nodes: Nodes::None }
     }
 
     /// Allows opening a file, or all files beneath a directory, for reading.
@@ -84,7 +107,12 @@ impl<'h> Sandbox<'h> {
     /// A system error. Some of the restrictions may then be in force.
     pub fn enter(self) -> Result<SandboxStatus, Error> {
         capabilities::forbid_new()?;
-        let forbidden = landlock::restrict(&self.read, &self.write, self.devices)?;
+        let nodes = match self.nodes {
+            Nodes::None => landlock::none(),
+            Nodes::Whiteouts => landlock::characters(),
+            Nodes::All => landlock::devices(),
+        };
+        let forbidden = landlock::restrict(&self.read, &self.write, nodes)?;
         let capabilities = capabilities::keep(self.capabilities)?;
         Ok(SandboxStatus { forbidden, capabilities })
     }

@@ -1,0 +1,152 @@
+//! `layercage overlay`: an image as layers of overlayfs, in a store.
+
+#![expect(clippy::disallowed_methods, reason = "the user who types a path has the authority over it")]
+
+use crate::arguments::Overlay;
+use crate::image::open_image;
+use crate::input::require_form;
+use crate::opened::{Opened, open_directory};
+use crate::progress::Watcher;
+use crate::report::{self, Done, Output};
+use crate::sandbox::SandboxChoice;
+use crate::signals::{Ignored, Signals};
+use crate::tell::{self, Failure, Left, shown};
+use layercage::Scratch;
+use layercage::overlay::{OverlayFormat, OverlayImage, OverlayStore};
+use layercage::sandbox::Sandbox;
+use layercage::{Digest, Unpacker};
+use serde_json::{Value, json};
+use std::fs::DirBuilder;
+use std::io;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+
+/// Unpacks an image to a store and prints the options of the mount, or removes the image.
+pub(crate) fn run(overlay: &Overlay, sandbox: SandboxChoice, json: bool) -> Result<(), Failure> {
+    if !overlay.remove {
+        create(&overlay.store)?;
+    }
+    let directory = open_directory(&overlay.store)?;
+    // Known before the sandbox, in which the path means nothing.
+    let path = std::fs::canonicalize(&overlay.store).map_err(|error| Failure::open(&overlay.store, error))?;
+    let left = || Left::Layers(overlay.store.clone());
+    let store = OverlayStore::open(&directory).map_err(|error| Failure::refused(error, left()))?;
+    let format = overlay.format(store.format());
+    let store = store.with_format(format);
+    let source = &overlay.source;
+    let policy = source.working.policy(&source.judging).map_err(Failure::usage)?;
+    let around = Sandbox::for_overlay(&policy, format).write(&directory);
+    if overlay.remove
+        && let Some(digest) = source.image.to_str().and_then(|text| text.parse::<Digest>().ok())
+    {
+        sandbox.enter(around)?;
+        return remove(&store, &digest, overlay, json);
+    }
+    let scratch = Scratch::beneath(&directory).map_err(|error| Failure::refused(error, left()))?;
+    let Opened { thing, tag, form } = Opened::find(&source.image)?;
+    let selector = source.selection.selector(tag.as_deref()).map_err(Failure::usage)?;
+    let (ignored, limits) = (Ignored::find_out(), source.judging.limits());
+    let (sandboxed, image) = open_image(thing, sandbox, around, &limits, scratch)?;
+    let image = require_form(image, form, &source.image)?;
+    let selected = image.and_then(|image| image.select(&selector));
+    let selected = selected.map_err(|error| Failure::refused(error, left()))?;
+    if overlay.remove {
+        return remove(&store, &OverlayStore::digest_of(&selected), overlay, json);
+    }
+    let signals = Signals::catch(ignored).map_err(Failure::signals)?;
+    let unpacker = Unpacker::new(policy).with_limits(limits).with_jobs(source.working.jobs());
+    let session = unpacker.session().with_progress(Watcher::new(&signals, json));
+    let unpacked = session.unpack_overlay(&selected, &store);
+    let unpacked = unpacked.map_err(|error| Failure::ended(error, left(), &signals))?;
+    let done = Done { report: unpacked.report().clone(), sandboxed, image: Some(selected) };
+    print(&done, &unpacked, &path, json)
+        .map_err(|error| Failure::report(format!("the layers are in {}", shown(&overlay.store)), error))
+}
+
+/// Creates the store, unless it is there.
+fn create(store: &Path) -> Result<(), Failure> {
+    match DirBuilder::new().mode(0o700).create(store) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(Failure::open(store, error)
+            .with_help("STORE is created in its parent directory, which must exist".to_owned())),
+        _ => Ok(()),
+    }
+}
+
+fn remove(store: &OverlayStore, image: &Digest, overlay: &Overlay, json: bool) -> Result<(), Failure> {
+    let removed = store.remove(image).map_err(|error| Failure::refused(error, Left::Layers(overlay.store.clone())))?;
+    let Some(layers) = removed else {
+        return Err(Failure::usage(format!("{} has no image {image}", shown(&overlay.store))));
+    };
+    let mut output = Output::new(json);
+    if json {
+        output.line(|| json!({"type": "removed", "image": image.to_string(), "layers": layers}), String::new);
+    }
+    output.finish().map_err(|error| Failure::report(format!("{image} is removed"), error))
+}
+
+/// Prints the options of the mount, and the notes or the report.
+fn print(done: &Done, unpacked: &OverlayImage, store: &Path, json: bool) -> io::Result<()> {
+    let absolute = unpacked.mount_options(store);
+    let relative = || unpacked.mount_options("");
+    let (options, is_relative) = match absolute {
+        Some(options) => (Some(options), false),
+        None => (relative(), true),
+    };
+    let options = options.map(|options| options.to_string_lossy().into_owned());
+    let mut output = Output::new(json);
+    output.line(
+        || object(done, unpacked, store, options.as_deref(), is_relative),
+        || options.clone().unwrap_or_default(),
+    );
+    if !json {
+        tell::notes(&done.report);
+        if let Some(note) = note(unpacked, store, options.is_some(), is_relative) {
+            tell::say(&format_args!("layercage: note: {note}"));
+        }
+    }
+    output.finish()
+}
+
+/// What a user has to know to mount the layers.
+fn note(unpacked: &OverlayImage, store: &Path, is_possible: bool, is_relative: bool) -> Option<String> {
+    if unpacked.layers().is_empty() {
+        return Some("the image has no layers, so there is nothing to mount".to_owned());
+    }
+    match (is_possible, is_relative) {
+        (true, false) => None,
+        (true, true) => Some(format!(
+            "the options are relative, because absolute ones would be too long, or have characters that separate options: \
+             mount in {}",
+            shown(store)
+        )),
+        (false, _) => Some(
+            "the options are longer than the page that the kernel reads: give one `lowerdir+` for each line of `lower` \
+             (Linux 6.5)"
+                .to_owned(),
+        ),
+    }
+}
+
+fn object(done: &Done, unpacked: &OverlayImage, store: &Path, options: Option<&str>, is_relative: bool) -> Value {
+    let mut object = report::object(done);
+    let path = |relative: &str| {
+        let path: PathBuf = [store, Path::new(relative)].iter().collect();
+        layercage::error::Escaped::whole(path.as_os_str().as_bytes()).unquoted().to_string()
+    };
+    let layers = unpacked.layers().iter().map(|layer| {
+        json!({"lowerdir": path(layer.path()), "chain_id": layer.chain_id().to_string(), "reused": layer.was_there()})
+    });
+    let OverlayFormat { whiteouts, namespace } = unpacked.format();
+    let overlay = json!({
+        "layers": layers.collect::<Vec<_>>(),
+        "options": options,
+        "relative": is_relative,
+        "whiteouts": whiteouts.name(),
+        "xattr_namespace": namespace.name(),
+    });
+    if let Value::Object(members) = &mut object {
+        members.insert("overlay".to_owned(), overlay);
+    }
+    object
+}

@@ -1,0 +1,185 @@
+//! `layercage overlay`: the store, the options that it prints, and a mount with them.
+
+#![allow(clippy::disallowed_methods, reason = "tests set up the worlds around the code, and look at them afterwards")]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "tests")]
+
+#[path = "../../tests/it/skip.rs"]
+mod skip;
+
+use serde_json::Value;
+use skip::skip;
+use std::fs;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+const COMMAND: &str = env!("CARGO_BIN_EXE_layercage");
+
+fn world() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/images/world")
+}
+
+/// Runs in a user namespace if we are not root: its image locks directories from their owner.
+fn command(place: &Path) -> Command {
+    let mut command = if is_root() { Command::new(COMMAND) } else { Command::new("unshare") };
+    if !is_root() {
+        command.args(["--user", "--map-root-user", "--", COMMAND]);
+    }
+    command.current_dir(place);
+    command
+}
+
+fn is_root() -> bool {
+    fs::metadata("/proc/self").unwrap().uid() == 0
+}
+
+fn run(place: &Path, arguments: &[&str]) -> Output {
+    command(place).args(arguments).output().unwrap()
+}
+
+fn ended(output: &Output) -> (i32, String, String) {
+    let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
+    (output.status.code().unwrap(), text(&output.stdout), text(&output.stderr))
+}
+
+fn json(place: &Path, arguments: &[&str]) -> Value {
+    let output = run(place, &[&["overlay", "--json"], arguments].concat());
+    assert!(output.status.success(), "{output:?}");
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+/// Skips a test where not even a user namespace can be had.
+fn can_run() -> bool {
+    let works =
+        is_root() || Command::new("unshare").args(["-Ur", "true"]).status().is_ok_and(|status| status.success());
+    if !works {
+        skip("it needs root or a user namespace");
+    }
+    works
+}
+
+fn remove_all(place: &tempfile::TempDir) {
+    assert!(Command::new("chmod").args(["-R", "u+rwX"]).arg(place.path()).status().unwrap().success());
+}
+
+#[test]
+fn an_image_is_unpacked_once_listed_and_removed() {
+    if !can_run() {
+        return;
+    }
+    let (place, world) = (tempfile::tempdir().unwrap(), world());
+    let world = world.to_str().unwrap();
+    let (code, options, notes) = ended(&run(place.path(), &["overlay", world, "store"]));
+    assert_eq!(code, 0, "{notes}");
+    let store = fs::canonicalize(place.path().join("store")).unwrap();
+    assert_eq!(fs::metadata(&store).unwrap().mode() & 0o777, 0o700);
+    let lowers = options.trim().trim_end_matches(",userxattr").strip_prefix("lowerdir=").unwrap();
+    let lowers: Vec<_> = lowers.split(':').collect();
+    assert!(lowers.len() == 6 && lowers.iter().all(|lower| Path::new(lower).starts_with(&store)), "{options}");
+    assert!(notes.contains("[hard-link-copied]"), "{notes}");
+
+    let again = json(place.path(), &[world, "store"]);
+    let overlay = &again["overlay"];
+    assert_eq!((overlay["options"].as_str(), &overlay["relative"]), (Some(options.trim()), &Value::Bool(false)));
+    let layers = overlay["layers"].as_array().unwrap();
+    assert!(layers.iter().all(|layer| layer["reused"] == true), "{overlay}");
+    assert_eq!(layers.iter().map(|layer| layer["lowerdir"].as_str().unwrap()).collect::<Vec<_>>(), lowers);
+    assert_eq!(again["entries"], 0, "nothing was read again");
+    let expected = if is_root() { ("device", "trusted") } else { ("xattr", "user") };
+    assert_eq!((overlay["whiteouts"].as_str().unwrap(), overlay["xattr_namespace"].as_str().unwrap()), expected);
+    let digest = again["image"]["manifest"].as_str().unwrap();
+    let list = fs::read_to_string(store.join(format!("images/{digest}/lower"))).unwrap();
+    assert!(list.lines().zip(&lowers).all(|(line, lower)| store.join(line) == Path::new(lower)));
+
+    let other = json(place.path(), &["--whiteouts", "device", "--xattr-namespace", "user", world, "store"]);
+    assert_eq!(
+        (&other["overlay"]["whiteouts"], &other["overlay"]["xattr_namespace"]),
+        (&"device".into(), &"user".into())
+    );
+    assert!(other["overlay"]["options"].as_str().unwrap().ends_with(",userxattr"));
+    assert!(other["overlay"]["layers"].as_array().unwrap().iter().all(|layer| layer["reused"] == false));
+
+    // Both sets of layers go: the image uses those of the last run, and nothing uses the others.
+    let removed = json(place.path(), &["--remove", digest, "store"]);
+    assert_eq!(
+        (&removed["type"], &removed["image"], &removed["layers"]),
+        (&"removed".into(), &digest.into(), &12.into())
+    );
+    let (code, _, error) = ended(&run(place.path(), &["overlay", "--remove", world, "store"]));
+    assert!(code == 2 && error.contains(&format!("has no image {digest}")), "{code} {error}");
+    assert_eq!(fs::read_dir(store.join("layers/sha256")).unwrap().count(), 0);
+    remove_all(&place);
+}
+
+#[test]
+fn the_three_lines_of_the_readme_start_a_program_of_the_image() {
+    let place = tempfile::tempdir().unwrap();
+    // For the upper directory and the store one file system: a mount over overlayfs may not be possible.
+    let script = format!(
+        "mkdir upper work merged && mount -t overlay overlay -o \"$('{COMMAND}' overlay '{}' store),upperdir=upper,\
+         workdir=work\" merged && chroot merged /usr/bin/hello",
+        world().display()
+    );
+    for wrapper in [&["--mount"][..], &["--user", "--map-root-user", "--mount"]] {
+        if wrapper.len() == 1 && !is_root() {
+            continue;
+        }
+        let place = place.path().join(wrapper.len().to_string());
+        fs::create_dir(&place).unwrap();
+        let output = Command::new("unshare").args(wrapper).args(["sh", "-c", &script]).current_dir(&place).output();
+        match output {
+            Ok(output) if output.status.success() => {
+                assert!(String::from_utf8_lossy(&output.stdout).contains("hello"), "{output:?}");
+            }
+            other => skip(&format!("overlayfs cannot be mounted with `unshare {}`: {other:?}", wrapper.join(" "))),
+        }
+    }
+    remove_all(&place);
+}
+
+#[test]
+fn a_path_that_options_cannot_have_gives_relative_options_and_a_note() {
+    if !can_run() {
+        return;
+    }
+    let (place, world) = (tempfile::tempdir().unwrap(), world());
+    fs::create_dir(place.path().join("a:b")).unwrap();
+    let (code, options, notes) = ended(&run(place.path(), &["overlay", world.to_str().unwrap(), "a:b/store"]));
+    assert_eq!(code, 0, "{notes}");
+    assert!(options.starts_with("lowerdir=layers/sha256/"), "{options}");
+    assert!(notes.contains("the options are relative") && notes.contains("a:b/store"), "{notes}");
+    remove_all(&place);
+}
+
+#[test]
+fn what_is_refused_leaves_no_image_and_says_what_stays() {
+    let place = tempfile::tempdir().unwrap();
+    fs::write(place.path().join("bad"), [7; 1024]).unwrap();
+    let (code, options, error) = ended(&run(place.path(), &["overlay", "bad", "store"]));
+    assert!(code == 3 && options.is_empty(), "{code} {options}");
+    assert!(error.contains("Layers that were complete before that stay in store"), "{error}");
+    assert_eq!(fs::read_dir(place.path().join("store")).unwrap().count(), 0);
+    fs::set_permissions(place.path().join("store"), fs::Permissions::from_mode(0o777)).unwrap();
+    let (code, _, error) = ended(&run(place.path(), &["overlay", "bad", "store"]));
+    assert!(code == 2 && error.contains("chmod go-w STORE"), "{code} {error}");
+    let (code, _, error) = ended(&run(place.path(), &["overlay", "bad", "none/store"]));
+    assert!(code == 1 && error.contains("must exist"), "{code} {error}");
+    let (code, _, error) = ended(&run(place.path(), &["overlay", "--remove", "bad", "none"]));
+    assert!(code == 1 && !place.path().join("none").exists(), "{code} {error}");
+}
+
+#[test]
+fn the_sandbox_keeps_what_the_format_needs() {
+    if !is_root() {
+        eprintln!("skipped, since it needs root: capabilities");
+        return;
+    }
+    let (place, world) = (tempfile::tempdir().unwrap(), world());
+    for (namespace, needs) in [("trusted", true), ("user", false)] {
+        let done = json(place.path(), &["--xattr-namespace", namespace, world.to_str().unwrap(), namespace]);
+        let kept: Vec<_> =
+            done["sandbox"]["capabilities"].as_array().unwrap().iter().map(|c| c.as_str().unwrap()).collect();
+        assert_eq!(kept.contains(&"sys_admin"), needs, "{namespace}: {kept:?}");
+        assert!(!kept.contains(&"mknod"), "a whiteout takes no privilege: {kept:?}");
+    }
+}
