@@ -6,14 +6,22 @@
 
 #[path = "../corpus/mod.rs"]
 mod corpus;
+#[path = "it/overlay/model.rs"]
+mod model;
 #[allow(dead_code, reason = "the other tests need the rest")]
 #[path = "it/support/tree.rs"]
 mod tree;
 
+mod support {
+    pub(crate) use super::tree;
+}
+
 use cap_std::{ambient_authority, fs::Dir};
 use corpus::{Case, Expected, Fact, Told};
 use layercage::audit::{Audit, Finding, Lower, Observer};
+use layercage::error::Blame;
 use layercage::merged::Merger;
+use layercage::overlay::{Overlay, OverlayFormat, Whiteouts};
 use layercage::policy::{Devices, Preset};
 use layercage::rules::{Limit, QuirkRule, ViolationRule};
 use layercage::{Applied, Digest, Error, Layer, Limits, Policy, Rootfs, Scratch, Sink, Staged, Unpacker};
@@ -148,6 +156,13 @@ fn an_audit_with_a_tree_finds_what_applying_finds() {
 #[test]
 fn merging_a_case_ends_as_applying_does_and_makes_the_same_tree() {
     let runs = |case| [Preset::Default, Preset::Compatible, Preset::Paranoid].map(|preset| merge(case, preset));
+    let failures: Vec<_> = corpus::all().iter().flat_map(runs).flatten().collect();
+    assert!(failures.is_empty(), "{} failures\n{}", failures.len(), failures.join("\n"));
+}
+
+#[test]
+fn as_layers_of_an_overlay_a_case_ends_as_applying_does_and_shows_the_same_tree() {
+    let runs = |case| [Preset::Default, Preset::Compatible].map(|preset| overlay(case, preset));
     let failures: Vec<_> = corpus::all().iter().flat_map(runs).flatten().collect();
     assert!(failures.is_empty(), "{} failures\n{}", failures.len(), failures.join("\n"));
 }
@@ -409,6 +424,52 @@ fn merge(case: &Case, preset: Preset) -> Option<String> {
         }
     }
     let differences = tree::differences(&expected, &merged);
+    (!differences.is_empty()).then(|| format!("{} ({preset}):\n{}", case.name, differences.join("\n")))
+}
+
+/// Applies a case to a staged tree and as layers of an overlay, and says what differs. The default preset has device
+/// whiteouts if we may make them, the other one has whiteouts as attributes.
+fn overlay(case: &Case, preset: Preset) -> Option<String> {
+    let place = tempfile::tempdir().unwrap();
+    let make = |name: &str| {
+        fs::create_dir(place.path().join(name)).unwrap();
+        Dir::open_ambient_dir(place.path().join(name), ambient_authority()).unwrap()
+    };
+    let mut staged = Staged::beside(make("staged"), "rootfs").unwrap();
+    let applied = apply_staged(case, preset, staged.rootfs());
+    let possible = OverlayFormat::possible(make("probe")).unwrap();
+    let whiteouts = if preset == Preset::Default { possible.whiteouts } else { Whiteouts::Xattr };
+    let format = OverlayFormat { whiteouts, ..possible };
+    let mut layers = vec!["upper"];
+    let mut layer = Overlay::over(make("lower"), Vec::<Dir>::new(), format).unwrap();
+    if let Some(lower) = &case.lower {
+        Unpacker::new(Policy::default()).apply(Layer::new(&lower[..]), &mut layer).unwrap();
+        layer = layer.next(make("upper")).unwrap();
+        layers.push("lower");
+    } else {
+        layers = vec!["lower"];
+    }
+    let policy = policy(preset);
+    let result = Unpacker::new(policy).with_limits(limits(case)).apply(told(case), &mut layer);
+    // Lower layers are not opened up.
+    if result.as_ref().is_err_and(|error| error.blame() == Blame::System) && !rustix::process::geteuid().is_root() {
+        return None;
+    }
+    let result = result.map(|applied| notes(&applied)).map_err(|error| (error.rule_id(), error.position().entry));
+    let result = result.map(|notes| notes.into_iter().filter(|id| *id != "hard-link-copied").collect::<BTreeSet<_>>());
+    if applied != result {
+        return Some(format!("{}: ({preset}): applied {applied:?}, as a layer {result:?}", case.name));
+    }
+    if applied.is_err() {
+        return None;
+    }
+    staged.commit_unproven().unwrap();
+    let rootfs = place.path().join("staged/rootfs");
+    let layers: Vec<_> = layers.iter().map(|layer| place.path().join(layer)).collect();
+    let expected = tree::comparable(tree::list(&rootfs));
+    unlock(&rootfs);
+    let differences = tree::differences(&expected, &tree::comparable(model::list(&layers, format)));
+    layers.iter().for_each(|layer| unlock(layer));
     (!differences.is_empty()).then(|| format!("{} ({preset}):\n{}", case.name, differences.join("\n")))
 }
 

@@ -6,7 +6,7 @@ use layercage::overlay::{OverlayFormat, OverlayNamespace, Whiteouts};
 use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{FileTypeExt, MetadataExt};
+use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 /// Lists what is shown of layers, the top one first.
@@ -29,6 +29,8 @@ impl Model<'_> {
         let path = self.path(layers[0], inside);
         let name = if inside.as_os_str().is_empty() { b".".to_vec() } else { inside.as_os_str().as_bytes().to_vec() };
         listing.insert(name, self.without_marks(tree::describe(&path, &fs::symlink_metadata(&path).unwrap()), &path));
+        // A mount is made by root, at least of a user namespace, and sees into every directory.
+        let locked: Vec<_> = layers.iter().filter_map(|&layer| unlock(self.path(layer, inside))).collect();
         let names: BTreeSet<_> = layers
             .iter()
             .flat_map(|&layer| fs::read_dir(self.path(layer, inside)).unwrap())
@@ -36,6 +38,9 @@ impl Model<'_> {
             .collect();
         for name in names {
             self.add_name(&inside.join(name), layers, listing, groups);
+        }
+        for (path, permissions) in locked {
+            fs::set_permissions(path, permissions).unwrap();
         }
     }
 
@@ -115,4 +120,14 @@ impl Model<'_> {
         fields.retain(|name, _| !name.starts_with(&format!("xattr.{}", self.prefix())));
         fields
     }
+}
+
+/// Opens up a directory that locks its owner out, unless we are root. Returns its permissions.
+fn unlock(path: PathBuf) -> Option<(PathBuf, fs::Permissions)> {
+    let permissions = fs::metadata(&path).unwrap().permissions();
+    let is_locked = permissions.mode() & 0o700 != 0o700 && !rustix::process::geteuid().is_root();
+    is_locked.then(|| {
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o700)).unwrap();
+        (path, permissions)
+    })
 }
