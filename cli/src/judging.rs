@@ -1,5 +1,6 @@
 //! The options for policy and limits.
 
+use crate::id_maps::{Subordinate, maps_of_process};
 use clap::Args;
 use layercage::policy::{
     Devices, Fifos, IdMap, IdRange, Links, Mtime, OwnerMap, Owners, OwnersKind, Preset, SetId, Verdict, Xattrs,
@@ -47,6 +48,14 @@ pub(crate) struct Judging {
     /// A range of group ids for `--owners map`. May be repeated.
     #[arg(long, value_name = "INSIDE:OUTSIDE:COUNT", requires = "uid_map")]
     gid_map: Vec<IdRange>,
+    /// Take the maps for `--owners map` from a process: `/proc/PID/uid_map` and `gid_map`. Files then belong to the ids that
+    /// its user namespace shows as those of the layer.
+    #[arg(long, value_name = "PID", conflicts_with_all = ["uid_map", "gid_map"])]
+    map_from: Option<u32>,
+    /// Make the maps for `--owners map` of the ids that `/etc/subuid` and `/etc/subgid` give to you (`auto`) or to another
+    /// user (`auto=USER`): for a container in a user namespace. For other users than root, id 0 is the user's own.
+    #[arg(long, value_name = "auto[=USER]", conflicts_with_all = ["uid_map", "gid_map", "map_from"])]
+    userns: Option<Subordinate>,
     /// Which extended attributes are set: those that a layer may write (`safe`, the default), all (`all`) or none
     /// (`none`). `refuse` refuses attributes that a layer may not write; `require` refuses those that cannot be set.
     #[arg(long, value_name = "CHOICE", value_parser = words!(Xattrs))]
@@ -118,8 +127,8 @@ impl Judging {
             QuirkRule::XattrDropped | QuirkRule::XattrUnsupported => {
                 option("xattrs", self.xattrs.as_ref().map(|c| c as _))
             }
-            QuirkRule::OwnerToCaller | QuirkRule::OwnerUnmapped if !self.uid_map.is_empty() => {
-                Some("--uid-map".to_owned())
+            QuirkRule::OwnerToCaller | QuirkRule::OwnerUnmapped if self.map_option().is_some() => {
+                self.map_option().map(str::to_owned)
             }
             QuirkRule::OwnerToCaller | QuirkRule::OwnerUnmapped => {
                 option("owners", self.owners.as_ref().map(|c| c as _))
@@ -128,18 +137,35 @@ impl Judging {
         }
     }
 
-    /// Ranges without `--owners` mean `--owners map`. No other choice takes ranges.
-    fn owners(&self) -> Result<Option<Owners>, String> {
-        let has_map = !self.uid_map.is_empty();
+    /// The option that gives the maps of owners.
+    fn map_option(&self) -> Option<&'static str> {
+        match () {
+            () if self.map_from.is_some() => Some("--map-from"),
+            () if self.userns.is_some() => Some("--userns"),
+            () if !self.uid_map.is_empty() => Some("--uid-map"),
+            () => None,
+        }
+    }
+
+    /// The maps of owners, if an option gives them.
+    fn owner_map(&self) -> Result<Option<OwnerMap>, String> {
         let map = |ranges: &[IdRange]| IdMap::new(ranges.iter().copied()).map_err(|bad| bad.to_string());
-        let map = match has_map {
-            true => Some(OwnerMap { uids: map(&self.uid_map)?, gids: map(&self.gid_map)? }),
-            false => None,
-        };
+        match (self.map_from, &self.userns) {
+            (Some(process), _) => maps_of_process(process).map(Some),
+            (None, Some(subordinate)) => subordinate.maps().map(Some),
+            (None, None) if self.uid_map.is_empty() => Ok(None),
+            (None, None) => Ok(Some(OwnerMap { uids: map(&self.uid_map)?, gids: map(&self.gid_map)? })),
+        }
+    }
+
+    /// A map without `--owners` means `--owners map`. No other choice takes a map.
+    fn owners(&self) -> Result<Option<Owners>, String> {
+        let map = self.owner_map()?;
+        let has_map = map.is_some();
         let Some(kind) = self.owners.or(has_map.then_some(OwnersKind::Map)) else { return Ok(None) };
         Owners::new(kind, map).map(Some).ok_or_else(|| match has_map {
-            true => "`--uid-map` and `--gid-map` go with `--owners map`".to_owned(),
-            false => "`--owners map` needs `--uid-map` and `--gid-map`".to_owned(),
+            true => "`--uid-map`, `--gid-map`, `--map-from` and `--userns` go with `--owners map`".to_owned(),
+            false => "`--owners map` needs `--uid-map` and `--gid-map`, `--map-from` or `--userns`".to_owned(),
         })
     }
 

@@ -7,6 +7,7 @@ mod elsewhere;
 mod explain;
 mod export;
 mod filter;
+mod id_maps;
 mod image;
 mod input;
 mod judging;

@@ -1,4 +1,4 @@
-//! Runs the command. Only this file, `opened.rs` and `temporary.rs` open paths of this machine.
+//! Runs the command. Only this file, `id_maps.rs`, `opened.rs`, `overlay.rs` and `temporary.rs` open paths of this machine.
 
 #![expect(clippy::disallowed_methods, reason = "the user who types a path has the authority over it")]
 

@@ -123,6 +123,13 @@ fn choices_that_make_no_sense_are_wrong_usage() {
         &["--uid-map", "0:0", "--gid-map", "0:0:1"],
         &["--uid-map", "0:0:2", "--uid-map", "1:5:1", "--gid-map", "0:0:1"],
         &["--owners", "keep", "--uid-map", "0:0:1", "--gid-map", "0:0:1"],
+        &["--map-from", "1", "--uid-map", "0:0:1", "--gid-map", "0:0:1"],
+        &["--map-from", "4294967295"],
+        &["--map-from", "self"],
+        &["--owners", "keep", "--map-from", "1"],
+        &["--userns", "keep-id"],
+        &["--userns", "auto=nobody-has-this-name"],
+        &["--userns", "auto", "--map-from", "1"],
         &["--mtime", "clamp"],
         &["--mtime", "clamp=now"],
         &["--epoch", "now"],
@@ -200,4 +207,63 @@ fn in_a_user_namespace_owners_fall_to_the_caller_and_who_wants_them_kept_is_told
     let (code, message) = ended(&command.current_dir(place.path()).stdin(Stdio::null()).output().unwrap());
     assert!(code == 0 && message.contains("note [xattr-unsupported]"), "{message}");
     assert!(Command::new("chmod").args(["-R", "u+rwX"]).arg(place.path()).status().unwrap().success());
+}
+
+/// A shell as root, in a mount namespace of its own; `None`, saying so, where that cannot be had.
+fn as_root(script: &str, place: &Path) -> Option<Output> {
+    if !rustix::process::geteuid().is_root() {
+        eprintln!("skipped, since it needs root: files of other owners");
+        return None;
+    }
+    let mut shell = Command::new("unshare");
+    let output = shell
+        .args(["--mount", "sh", "-ec", script, env!("CARGO_BIN_EXE_layercage")])
+        .current_dir(place)
+        .output()
+        .unwrap();
+    Some(output)
+}
+
+#[test]
+fn maps_are_taken_from_a_process() {
+    let place = place();
+    let script = r#"
+        unshare --user sleep 60 &
+        trap "kill $!" EXIT
+        while [ "$(readlink /proc/$!/ns/user)" = "$(readlink /proc/$$/ns/user)" ]; do sleep 0.01; done
+        mkdir early mapped
+        "$0" apply --map-from $! layer early && exit 7
+        echo 0 100000 1000 >/proc/$!/uid_map
+        echo 0 200000 1000 >/proc/$!/gid_map
+        "$0" apply --owners map --map-from $! layer mapped
+        stat -c %u:%g mapped/dir"#;
+    if let Some(output) = as_root(script, place.path()) {
+        let (_, message) = ended(&output);
+        assert_eq!(String::from_utf8(output.stdout).unwrap(), "100000:200000\n", "{message}");
+        assert!(message.contains("has no ids yet"), "{message}");
+    }
+}
+
+#[test]
+fn subordinate_ids_become_maps_and_too_few_are_told_at_the_start() {
+    let place = place();
+    let script = r#"
+        printf 'other:1:9\nroot:300000:60000\nroot:500000:5536\nfew:1:65535\n' >sub
+        mount --bind sub /etc/subuid && mount --bind sub /etc/subgid
+        mkdir auto named
+        "$0" apply --userns auto layer auto
+        stat -c %u:%g auto/dir
+        "$0" apply --userns auto=few layer named && exit 7
+        ls named | wc -l"#;
+    for file in ["/etc/subuid", "/etc/subgid"] {
+        if !Path::new(file).exists() && rustix::process::geteuid().is_root() {
+            eprintln!("skipped, since there is no {file}");
+            return;
+        }
+    }
+    if let Some(output) = as_root(script, place.path()) {
+        let (_, message) = ended(&output);
+        assert_eq!(String::from_utf8(output.stdout).unwrap(), "300000:300000\n0\n", "{message}");
+        assert!(message.contains("/etc/subuid gives 65535 ids to few, and a container needs 65536"), "{message}");
+    }
 }

@@ -167,6 +167,40 @@ impl IdMap {
         Ok(Self(ranges.into()))
     }
 
+    /// Parses a map as the kernel writes it (`/proc/PID/uid_map` and `gid_map`): one range a line, three numbers. The user
+    /// namespace of the process has the ids inside, and the reader has the ids outside.
+    ///
+    /// # Errors
+    ///
+    /// [`BadIdMap`]; a map without ranges maps nothing.
+    pub fn parse_proc(text: &str) -> Result<Self, BadIdMap> {
+        let range = |line: &str| line.split_ascii_whitespace().collect::<Vec<_>>().join(":").parse();
+        Self::new(text.lines().map(range).collect::<Result<Vec<_>, _>>()?)
+    }
+
+    /// Maps ids from `first` on to the subordinate ids of a user, one range after another, as subuid(5) and subgid(5) list
+    /// them: lines `USER:FIRST:COUNT`. USER is a name, or a user id in decimal digits. Other lines are ignored.
+    ///
+    /// # Errors
+    ///
+    /// [`BadIdMap`], if a line of this user is malformed or ranges overlap.
+    pub fn parse_subordinate(text: &str, users: &[&str], first: u32) -> Result<Self, BadIdMap> {
+        let mut ranges = Vec::new();
+        let mut inside = first;
+        for line in text.lines() {
+            let Some((_, range)) = line.split_once(':').filter(|(user, _)| users.contains(user)) else { continue };
+            let range: IdRange = format!("{inside}:{range}").parse()?;
+            inside = inside.checked_add(range.count).ok_or(BadIdMap::OutOfRange(range))?;
+            ranges.push(range);
+        }
+        Self::new(ranges)
+    }
+
+    /// The number of ids that are mapped.
+    pub fn count(&self) -> u64 {
+        self.0.iter().map(|range| u64::from(range.count)).sum()
+    }
+
     /// The id that an id of the layer is mapped to; `None` if no range has it.
     pub fn outside(&self, id: u32) -> Option<u32> {
         let after = self.0.partition_point(|range| range.inside <= id);
@@ -217,6 +251,24 @@ mod tests {
 
     fn map(ranges: &[&str]) -> Result<IdMap, BadIdMap> {
         IdMap::new(ranges.iter().map(|range| range.parse().unwrap()))
+    }
+
+    #[test]
+    fn maps_of_the_kernel_and_of_subordinate_ids_are_read() {
+        let proc = IdMap::parse_proc("         0       1000          1\n         1     100000      65536\n").unwrap();
+        assert_eq!([proc.outside(0), proc.outside(65_536), proc.outside(65_537)], [Some(1000), Some(165_535), None]);
+        assert_eq!((proc.count(), IdMap::parse_proc("").unwrap().count()), (65_537, 0));
+        assert_eq!(IdMap::parse_proc("0 0"), Err(BadIdMap::Malformed));
+        assert_eq!(IdMap::parse_proc("0 0 1 2"), Err(BadIdMap::Malformed));
+
+        let text = "root:100000:65536\nann:300000:10\n\n# no line\n1000:400000:5\nann:500000:7\nannabel:1:1\n";
+        let ann = IdMap::parse_subordinate(text, &["ann", "1000"], 1).unwrap();
+        let ranges: Vec<_> = ann.ranges().iter().map(ToString::to_string).collect();
+        assert_eq!(ranges, ["1:300000:10", "11:400000:5", "16:500000:7"]);
+        assert_eq!(IdMap::parse_subordinate(text, &["nobody"], 0).unwrap().count(), 0);
+        assert_eq!(IdMap::parse_subordinate("a:5\n", &["a"], 0), Err(BadIdMap::Malformed));
+        assert!(IdMap::parse_subordinate("a:5:2\na:6:2\n", &["a"], 0).is_err());
+        assert!(IdMap::parse_subordinate("a:5:4294967295\n", &["a"], 1).is_err());
     }
 
     #[test]
