@@ -139,6 +139,7 @@ fn object(done: &Done, unpacked: &OverlayImage, store: &Path, options: Option<&s
     });
     let OverlayFormat { whiteouts, namespace } = unpacked.format();
     let overlay = json!({
+        "type": "overlay",
         "layers": layers.collect::<Vec<_>>(),
         "options": options,
         "relative": is_relative,

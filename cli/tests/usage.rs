@@ -395,7 +395,7 @@ fn assert_documented(
     for note in object.get("notes").into_iter().flat_map(|notes| notes.as_array().unwrap()) {
         assert_documented(note, documented, seen);
     }
-    for inner in ["image", "problem"].iter().filter_map(|key| object.get(*key)) {
+    for inner in ["image", "overlay", "problem"].iter().filter_map(|key| object.get(*key)) {
         assert_documented(inner, documented, seen);
     }
 }
@@ -422,6 +422,8 @@ fn every_object_is_as_its_page_says_and_every_key_of_the_page_is_seen() {
     for arguments in [
         &["list", &world][..],
         &["list", "layer"],
+        &["overlay", &world, "store"],
+        &["overlay", "--remove", &world, "store"],
         &["list", "--images", "damaged"],
         &["list", "--final", "--digest", &world],
         &["list", "--final", "layer"],

@@ -199,7 +199,7 @@ impl Misuse {
             }
             Self::DamagedStore { .. } => Some("use another directory, or remove the store and begin again"),
             Self::UnsyncedLayer { .. } => Some(
-                "it may be incomplete: remove the images that use it with `layercage overlay --remove`, or the whole store; \
+                "it may be incomplete: remove the images that use it from the store, or the whole store; \
                  `--sync` makes layers that outlive a power failure",
             ),
             Self::LowerNeeded { .. } => Some("unpack the layers of the image one after another, from the bottom"),
