@@ -120,7 +120,8 @@ impl<R: Read> Layer<R> {
     /// With [several jobs](crate::Unpacker::with_jobs) the layer is read on a separate thread, which may be blocked in the
     /// reader. The callback can wake the reader. Any error that the reader then returns is ignored.
     ///
-    /// It is called at most once, on any thread. With a single thread it is not called. If it panics while another panic
+    /// It is called at most once, on any thread. With a single thread it is not called, and neither is it while a
+    /// [seekable](Layer::seekable) layer is verified before it is applied. If it panics while another panic
     /// unwinds, its own panic is dropped.
     #[must_use]
     pub fn on_abandoned(mut self, callback: impl Fn() + Send + Sync + 'static) -> Self {

@@ -5,7 +5,7 @@ use super::layer::{About, Layer, Opened};
 use super::pipeline::{Jobs, Threads, side_by_side};
 use super::progress::{Progress, Watch};
 use super::run::{Applied, Run};
-use super::spool;
+use super::spool::{self, Check};
 use super::unpacker::Unpacker;
 use crate::output::{Sink, Visibility};
 use crate::read::Verifying;
@@ -118,10 +118,8 @@ impl<'p> Session<'p> {
     ///
     /// If the sink's changes are [visible at once](Visibility::AtOnce), and a digest, size or diff ID is given, the
     /// layer is verified first. A [seekable](Layer::seekable) layer is read twice. Any other layer is copied to a
-    /// [temporary file](Unpacker::with_scratch). This first reading is done on the calling thread
-    /// alone, whatever the number of jobs. A refusal in the middle leaves what was
-    /// applied so far, and [`Error::effect`] says whether that is anything. Each path then has its old or its new
-    /// state.
+    /// [temporary file](Unpacker::with_scratch). A refusal in the middle leaves what was applied so far, and
+    /// [`Error::effect`] says whether that is anything. Each path then has its old or its new state.
     ///
     /// All other threads end before this returns, also after an error, and before a panic of the sink continues. A thread
     /// that is blocked in the layer's reader ends when the reader returns. [`Layer::on_abandoned`] can wake it.
@@ -139,7 +137,8 @@ impl<'p> Session<'p> {
             Jobs::Alone => return self.apply_local(layer, sink),
             Jobs::Threads(threads) => threads,
         };
-        match self.verify(layer, sink)? {
+        let verified = self.verify(layer, sink, |session, layer| session.verify_beside(threads, layer));
+        match verified? {
             Ready::Unverified(layer) => self.run_beside(threads, layer, sink),
             Ready::InPlace(layer) => self.run_beside(threads, layer, sink).map_err(changed),
             Ready::Copied(layer) => self.run_beside(threads, layer, sink),
@@ -153,7 +152,7 @@ impl<'p> Session<'p> {
     ///
     /// The same as for [`Session::apply`].
     pub fn apply_local<R: Read>(&mut self, layer: Layer<R>, sink: &mut (impl Sink + ?Sized)) -> Result<Applied, Error> {
-        match self.verify(layer, sink)? {
+        match self.verify(layer, sink, Self::verify_alone)? {
             Ready::Unverified(layer) => self.run_alone(layer, sink),
             Ready::InPlace(layer) => self.run_alone(layer, sink).map_err(changed),
             Ready::Copied(layer) => self.run_alone(layer, sink),
@@ -161,22 +160,46 @@ impl<'p> Session<'p> {
     }
 
     /// Verifies a layer, if it must be verified before it is applied.
-    fn verify<R: Read>(&self, layer: Layer<R>, sink: &mut (impl Sink + ?Sized)) -> Result<Ready<R>, Error> {
+    fn verify<R: Read>(
+        &self,
+        layer: Layer<R>,
+        sink: &mut (impl Sink + ?Sized),
+        verify_first: impl FnOnce(&Self, Layer<R>) -> Result<Ready<R>, Error>,
+    ) -> Result<Ready<R>, Error> {
         if sink.visibility() == Visibility::AtCommit || !layer.about.expected.checks_anything() {
             return Ok(Ready::Unverified(layer));
         }
-        self.verify_first(layer).inspect_err(|_| {
+        verify_first(self, layer).inspect_err(|_| {
             sink.abandon_layer();
         })
     }
 
-    fn verify_first<R: Read>(&self, layer: Layer<R>) -> Result<Ready<R>, Error> {
-        let limits = self.unpacker.limits();
+    fn verify_alone<R: Read>(&self, layer: Layer<R>) -> Result<Ready<R>, Error> {
+        let (check, watch) = (self.check(), &self.watch);
         if let Some(seek) = layer.seek {
-            return spool::verify_in_place(layer, seek, limits, &self.watch).map(Ready::InPlace);
+            let read = |reader: &mut R, checking| check.alone(reader, checking);
+            return spool::verify_in_place(layer, seek, watch, read).map(Ready::InPlace);
         }
-        let file = self.unpacker.create_spool().map_err(|error| error.at(layer.about.position()))?;
-        spool::copy(layer, file, limits, &self.watch).map(Ready::Copied)
+        let file = self.create_spool(&layer)?;
+        spool::copy(layer, file, watch, |reader, checking| check.alone(reader, checking)).map(Ready::Copied)
+    }
+
+    fn verify_beside<R: Read + Send>(&self, threads: Threads, layer: Layer<R>) -> Result<Ready<R>, Error> {
+        let (check, watch) = (self.check(), &self.watch);
+        if let Some(seek) = layer.seek {
+            let read = |reader: &mut R, checking| check.beside(threads, reader, checking);
+            return spool::verify_in_place(layer, seek, watch, read).map(Ready::InPlace);
+        }
+        let file = self.create_spool(&layer)?;
+        spool::copy(layer, file, watch, |reader, checking| check.beside(threads, reader, checking)).map(Ready::Copied)
+    }
+
+    fn check(&self) -> Check<'_, 'p> {
+        Check { limits: self.unpacker.limits(), watch: &self.watch }
+    }
+
+    fn create_spool<R>(&self, layer: &Layer<R>) -> Result<File, Error> {
+        self.unpacker.create_spool().map_err(|error| error.at(layer.about.position()))
     }
 
     fn run_alone<R: Read>(&mut self, layer: Layer<R>, sink: &mut (impl Sink + ?Sized)) -> Result<Applied, Error> {

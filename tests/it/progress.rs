@@ -1,6 +1,7 @@
 //! Being told how far an unpacking is, ending it, and layers that are read twice.
 
 use crate::child;
+use crate::support::forms::gzip;
 use crate::support::layer::LayerBuilder;
 use crate::support::{is_root, open, sha256, temporary, tree};
 use cap_std::ambient_authority;
@@ -14,7 +15,8 @@ use std::num::NonZeroUsize;
 use std::ops::ControlFlow;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
+use std::thread::{self, ThreadId};
 
 fn unpacker(jobs: usize) -> Unpacker {
     Unpacker::new(Policy::default()).with_jobs(NonZeroUsize::new(jobs).unwrap())
@@ -256,5 +258,53 @@ fn a_layer_that_is_changed_between_its_two_readings_is_found_out() {
         let error = unpacker(jobs).apply(layer, &mut rootfs).unwrap_err();
         assert_eq!((error.blame(), error.effect()), (Blame::System, Effect::Partial));
         assert!(format!("{error:#}").contains("the layer was changed after it was verified"), "{error:#}");
+    }
+}
+
+/// Bytes, and the threads on which they were read.
+struct Followed<'a>(Cursor<&'a [u8]>, Arc<Mutex<Vec<ThreadId>>>);
+
+impl Read for Followed<'_> {
+    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        self.1.lock().unwrap().push(thread::current().id());
+        self.0.read(out)
+    }
+}
+
+impl Seek for Followed<'_> {
+    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+        self.0.seek(to)
+    }
+}
+
+#[test]
+fn a_layer_that_is_verified_first_is_read_on_other_threads_if_there_may_be_several() {
+    let noise = (0..3_u32 << 20).map(|at| (at.wrapping_mul(0x9e37_79b1) >> 24) as u8).collect::<Vec<_>>();
+    let bytes = LayerBuilder::new().file("a", &noise).build();
+    let blob = gzip(&bytes);
+    let known = Expected::blob(sha256(&blob), blob.len() as u64).with_diff_id(sha256(&bytes));
+    for (jobs, is_seekable) in (1..=3).flat_map(|jobs| [(jobs, true), (jobs, false)]) {
+        let place = tempfile::tempdir().unwrap();
+        let mut rootfs = Rootfs::over(open(place.path())).unwrap();
+        let threads = Arc::default();
+        let reader = Followed(Cursor::new(&blob), Arc::clone(&threads));
+        let layer = Layer::new(reader).expecting(known);
+        let layer = if is_seekable { layer.seekable() } else { layer };
+        let mut verified = 0;
+        let mut session =
+            unpacker(jobs).with_scratch(temporary(place.path())).session().with_progress(|now: &Advance| {
+                if now.step == Step::Verifying {
+                    assert!(now.bytes_read <= now.blob_bytes_read);
+                    verified = now.bytes_read;
+                }
+                ControlFlow::Continue(())
+            });
+        session.apply(layer, &mut rootfs).unwrap();
+        drop(session);
+        let threads = threads.lock().unwrap();
+        let is_here = |thread: &ThreadId| *thread == thread::current().id();
+        assert!(if jobs == 1 { threads.iter().all(is_here) } else { !threads.iter().any(is_here) }, "{jobs} threads");
+        assert_eq!(verified, blob.len() as u64, "{jobs} threads");
+        assert_eq!(std::fs::read(place.path().join("a")).unwrap(), noise);
     }
 }
