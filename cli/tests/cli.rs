@@ -3,6 +3,10 @@
 #![allow(clippy::disallowed_methods, reason = "tests set up the worlds around the code, and look at them afterwards")]
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "tests")]
 
+#[path = "../../corpus/build.rs"]
+mod build;
+
+use build::{Archive, Header, tar};
 use std::fs;
 use std::io::Write;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
@@ -35,21 +39,11 @@ fn names(directory: &Path) -> Vec<String> {
 
 /// A tar archive of regular files, and of devices where there is a number.
 fn layer(entries: &[(&str, &[u8], Option<u32>)]) -> Vec<u8> {
-    let mut archive = tar::Builder::new(Vec::new());
-    for (name, content, device) in entries {
-        let mut header = tar::Header::new_ustar();
-        header.set_mode(0o4755);
-        header.set_size(content.len() as u64);
-        header.set_uid(0);
-        header.set_gid(0);
-        if let Some(number) = device {
-            header.set_entry_type(tar::EntryType::Char);
-            header.set_device_major(*number).unwrap();
-            header.set_device_minor(1).unwrap();
-        }
-        archive.append_data(&mut header, name, *content).unwrap();
-    }
-    archive.into_inner().unwrap()
+    let add = |archive: Archive, (name, content, device): &(&str, &[u8], Option<u32>)| match device {
+        Some(number) => archive.with(Header::posix(b'3', name).mode(0o4755).device(*number, 1), content),
+        None => archive.with(Header::posix(b'0', name).mode(0o4755), content),
+    };
+    entries.iter().fold(tar(), add).end()
 }
 
 #[test]
@@ -381,15 +375,9 @@ fn without_privilege_owners_that_must_be_kept_are_an_error_with_path_and_id() {
 #[test]
 fn without_privilege_closed_directories_get_their_children_and_stay_closed() {
     let place = tempfile::tempdir().unwrap();
-    let mut archive = tar::Builder::new(Vec::new());
-    for (directory, mode) in [("none", 0), ("none/below", 0o111), ("read", 0o555)] {
-        let mut header = tar::Header::new_ustar();
-        header.set_entry_type(tar::EntryType::Directory);
-        header.set_mode(mode);
-        header.set_size(0);
-        archive.append_data(&mut header, directory, &b""[..]).unwrap();
-    }
-    fs::write(place.path().join("lower"), archive.into_inner().unwrap()).unwrap();
+    let directories = [("none", 0), ("none/below", 0o111), ("read", 0o555)];
+    let lower = directories.map(|(directory, mode)| Header::posix(b'5', directory).mode(mode));
+    fs::write(place.path().join("lower"), lower.into_iter().fold(tar(), Archive::header).end()).unwrap();
     let children = [("none/a", &b"a"[..], None), ("none/below/b", b"b", None), ("read/c", b"c", None)];
     fs::write(place.path().join("upper"), layer(&children)).unwrap();
     fs::create_dir(place.path().join("root")).unwrap();
@@ -464,18 +452,8 @@ fn rules_are_decided_one_by_one_and_violations_are_not() {
 #[test]
 fn check_prints_of_a_hard_link_to_a_device_what_it_sums_up() {
     let place = tempfile::tempdir().unwrap();
-    let mut archive = tar::Builder::new(Vec::new());
-    let mut header = tar::Header::new_ustar();
-    header.set_entry_type(tar::EntryType::Char);
-    header.set_device_major(1).unwrap();
-    header.set_device_minor(3).unwrap();
-    header.set_size(0);
-    archive.append_data(&mut header, "null", &b""[..]).unwrap();
-    let mut header = tar::Header::new_ustar();
-    header.set_entry_type(tar::EntryType::Link);
-    header.set_size(0);
-    archive.append_link(&mut header, "zero", "null").unwrap();
-    fs::write(place.path().join("layer"), archive.into_inner().unwrap()).unwrap();
+    let layer = tar().character_device("null", 1, 3).hard_link("zero", "null").end();
+    fs::write(place.path().join("layer"), layer).unwrap();
     for (devices, is_skipped, is_refused) in [("create", false, false), ("skip", true, true), ("refuse", false, true)] {
         let output = run(&["check", "--policy", "paranoid", "--devices", devices, "layer"], place.path());
         let text = String::from_utf8(output.stdout).unwrap();

@@ -3,6 +3,10 @@
 #![allow(clippy::disallowed_methods, reason = "tests set up the worlds around the code, and look at them afterwards")]
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "tests")]
 
+#[path = "../../corpus/build.rs"]
+mod build;
+
+use build::{Archive, Header, tar};
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 use std::fs::{self, File};
@@ -14,26 +18,11 @@ const COMMAND: &str = env!("CARGO_BIN_EXE_layercage");
 
 /// Files of these names, each with its own name as content. One that ends in `*` is a device.
 fn layer(names: &[&str]) -> Vec<u8> {
-    let mut archive = tar::Builder::new(Vec::new());
-    for name in names {
-        let mut header = tar::Header::new_gnu();
-        header.set_mode(0o644);
-        match name.strip_suffix('*') {
-            Some(name) => {
-                header.set_entry_type(tar::EntryType::Char);
-                header.set_device_major(5).unwrap();
-                header.set_device_minor(1).unwrap();
-                header.set_size(0);
-                archive.append_data(&mut header, name, &b""[..]).unwrap();
-            }
-            None => {
-                let content = if name.contains(".wh.") { "" } else { *name };
-                header.set_size(content.len() as u64);
-                archive.append_data(&mut header, name, content.as_bytes()).unwrap();
-            }
-        }
-    }
-    archive.into_inner().unwrap()
+    let add = |archive: Archive, name: &&str| match name.strip_suffix('*') {
+        Some(name) => archive.header(Header::gnu(b'3', name).device(5, 1)),
+        None => archive.with(Header::gnu(b'0', name), if name.contains(".wh.") { "" } else { name }),
+    };
+    names.iter().fold(tar(), add).end()
 }
 
 /// Runs `filter` with a layer on standard input, from a pipe.

@@ -3,9 +3,12 @@
 #![allow(clippy::disallowed_methods, reason = "tests set up the worlds around the code, and look at them afterwards")]
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "tests")]
 
+#[path = "../../corpus/build.rs"]
+mod build;
 #[path = "../../tests/it/skip.rs"]
 mod skip;
 
+use build::{Header, tar};
 use skip::skip;
 use std::fs;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
@@ -24,24 +27,15 @@ fn ended(output: &Output) -> (i32, String) {
 
 /// A directory with a layer: a pipe, a setuid file and a file in a directory behind a link. All is the caller's.
 fn place() -> tempfile::TempDir {
-    let mut archive = tar::Builder::new(Vec::new());
     let (uid, gid) = (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw());
-    let header = |kind, mode| {
-        let mut header = tar::Header::new_ustar();
-        header.set_entry_type(kind);
-        header.set_mode(mode);
-        header.set_mtime(1_000_000_000);
-        header.set_uid(uid.into());
-        header.set_gid(gid.into());
-        header.set_size(0);
-        header
-    };
-    archive.append_data(&mut header(tar::EntryType::Fifo, 0o644), "pipe", &b""[..]).unwrap();
-    archive.append_data(&mut header(tar::EntryType::Regular, 0o4755), "su", &b""[..]).unwrap();
-    archive.append_link(&mut header(tar::EntryType::Symlink, 0o777), "link", "dir").unwrap();
-    archive.append_data(&mut header(tar::EntryType::Regular, 0o644), "link/file", &b""[..]).unwrap();
+    let header = |flag, name, mode| Header::posix(flag, name).mode(mode).mtime(1_000_000_000).owner(uid, gid);
+    let layer = tar()
+        .header(header(b'6', "pipe", 0o644))
+        .header(header(b'0', "su", 0o4755))
+        .header(header(b'2', "link", 0o777).target("dir"))
+        .header(header(b'0', "link/file", 0o644));
     let place = tempfile::tempdir().unwrap();
-    fs::write(place.path().join("layer"), archive.into_inner().unwrap()).unwrap();
+    fs::write(place.path().join("layer"), layer.end()).unwrap();
     place
 }
 
@@ -168,15 +162,9 @@ fn an_id_that_a_map_lacks_is_given_to_nobody_where_that_is_allowed() {
 
 #[test]
 fn in_a_user_namespace_owners_fall_to_the_caller_and_who_wants_them_kept_is_told_what_helps() {
-    let mut archive = tar::Builder::new(Vec::new());
-    let mut header = tar::Header::new_ustar();
-    header.set_mode(0o644);
-    header.set_size(0);
-    header.set_uid(1000);
-    header.set_gid(1000);
-    archive.append_data(&mut header, "theirs", &b""[..]).unwrap();
+    let layer = tar().header(Header::posix(b'0', "theirs").owner(1000, 1000)).end();
     let place = tempfile::tempdir().unwrap();
-    fs::write(place.path().join("layer"), archive.into_inner().unwrap()).unwrap();
+    fs::write(place.path().join("layer"), layer).unwrap();
     fs::create_dir(place.path().join("root")).unwrap();
     let unshared = |options: &[&str]| {
         let mut command = Command::new("unshare");

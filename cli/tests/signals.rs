@@ -3,9 +3,12 @@
 #![allow(clippy::disallowed_methods, reason = "tests set up the worlds around the code, and look at them afterwards")]
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "tests")]
 
+#[path = "../../corpus/build.rs"]
+mod build;
 #[path = "../../tests/it/skip.rs"]
 mod skip;
 
+use build::{Archive, tar};
 use rustix::process::{Pid, Signal, kill_process};
 use sha2::{Digest, Sha256};
 use skip::skip;
@@ -58,17 +61,8 @@ fn catches(child: &Child, signal: Signal) -> bool {
 
 /// A layer of files, the first of them `a`.
 fn layer(files: usize) -> Vec<u8> {
-    let mut archive = tar::Builder::new(Vec::new());
-    for number in 0..files {
-        let mut header = tar::Header::new_ustar();
-        header.set_mode(0o644);
-        header.set_size(600);
-        header.set_uid(0);
-        header.set_gid(0);
-        let name = if number == 0 { "a".to_owned() } else { format!("d/{}/{number}", number % 100) };
-        archive.append_data(&mut header, name, &[b'x'; 600][..]).unwrap();
-    }
-    archive.into_inner().unwrap()
+    let name = |number| if number == 0 { "a".to_owned() } else { format!("d/{}/{number}", number % 100) };
+    (0..files).fold(tar(), |archive, number| archive.file(name(number), [b'x'; 600])).end()
 }
 
 fn names(place: &Path) -> Vec<String> {
@@ -199,14 +193,7 @@ fn a_signal_ends_an_application_that_waits_for_its_layer() {
 
 #[test]
 fn a_refusal_is_told_while_whoever_writes_the_layer_is_still_there() {
-    let name = |name: &[u8]| {
-        let mut header = tar::Header::new_ustar();
-        header.as_mut_bytes()[..name.len()].copy_from_slice(name);
-        header.set_mode(0o644);
-        header.set_size(0);
-        header.set_cksum();
-        header.as_bytes().to_vec()
-    };
+    let name = |name: &[u8]| tar().file(name, "").cut();
     let short = [name(b"a"), name(b"../climbs")].concat();
     // More than other threads hand on at a time.
     let long = [&layer(2_000)[..2_000 * 3 * 512], &name(b"../climbs")].concat();
@@ -271,16 +258,11 @@ fn what_was_ignored_stays_ignored() {
 
 /// A layer of small files with one of so many bytes between them.
 fn layer_around(large: usize) -> Vec<u8> {
-    let mut archive = tar::Builder::new(Vec::new());
-    for number in 0..1_000 {
-        let size = if number == 200 { large } else { 600 };
-        let name = if number == 200 { "d/large".to_owned() } else { format!("d/{number}") };
-        let mut header = tar::Header::new_ustar();
-        header.set_mode(0o644);
-        header.set_size(size as u64);
-        archive.append_data(&mut header, name, &vec![b'x'; size][..]).unwrap();
-    }
-    archive.into_inner().unwrap()
+    let add = |archive: Archive, number| match number {
+        200 => archive.file("d/large", vec![b'x'; large]),
+        _ => archive.file(format!("d/{number}"), [b'x'; 600]),
+    };
+    (0..1_000).fold(tar(), add).end()
 }
 
 #[test]

@@ -3,6 +3,10 @@
 #![allow(clippy::disallowed_methods, reason = "tests set up the worlds around the code, and look at them afterwards")]
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "tests")]
 
+#[path = "../../corpus/build.rs"]
+mod build;
+
+use build::{Archive, tar};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -29,24 +33,12 @@ fn ended(output: &Output) -> (i32, String) {
 
 /// A tar archive; a name that ends in `*` is a device, one with `=` a hard link to what follows.
 fn layer(names: &[&str]) -> Vec<u8> {
-    let mut archive = tar::Builder::new(Vec::new());
-    for name in names {
-        let mut header = tar::Header::new_ustar();
-        header.set_mode(0o644);
-        header.set_size(0);
-        if let Some(name) = name.strip_suffix('*') {
-            header.set_entry_type(tar::EntryType::Char);
-            header.set_device_major(5).unwrap();
-            header.set_device_minor(1).unwrap();
-            archive.append_data(&mut header, name, &b""[..]).unwrap();
-        } else if let Some((name, target)) = name.split_once('=') {
-            header.set_entry_type(tar::EntryType::Link);
-            archive.append_link(&mut header, name, target).unwrap();
-        } else {
-            archive.append_data(&mut header, name, &b""[..]).unwrap();
-        }
-    }
-    archive.into_inner().unwrap()
+    let add = |archive: Archive, name: &&str| match (name.strip_suffix('*'), name.split_once('=')) {
+        (Some(name), _) => archive.character_device(name, 5, 1),
+        (None, Some((name, target))) => archive.hard_link(name, target),
+        (None, None) => archive.file(name, ""),
+    };
+    names.iter().fold(tar(), add).end()
 }
 
 /// A directory with a layer in it.

@@ -3,6 +3,10 @@
 #![allow(clippy::disallowed_methods, reason = "tests set up the worlds around the code, and look at them afterwards")]
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "tests")]
 
+#[path = "../../corpus/build.rs"]
+mod build;
+
+use build::{Archive, tar};
 use serde_json::{Value, json};
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -16,24 +20,12 @@ fn world() -> PathBuf {
 
 /// An archive in the making: entries that are files, links (`name>target`) or hard links (`name=target`).
 fn archive(entries: &[(&str, &[u8])]) -> Vec<u8> {
-    let mut archive = tar::Builder::new(Vec::new());
-    for (name, content) in entries {
-        let mut header = tar::Header::new_ustar();
-        header.set_mode(0o644);
-        header.set_size(content.len() as u64);
-        match (name.split_once('>'), name.split_once('=')) {
-            (Some((name, target)), _) => {
-                header.set_entry_type(tar::EntryType::Symlink);
-                archive.append_link(&mut header, name, target).unwrap();
-            }
-            (_, Some((name, target))) => {
-                header.set_entry_type(tar::EntryType::Link);
-                archive.append_link(&mut header, name, target).unwrap();
-            }
-            _ => archive.append_data(&mut header, name, *content).unwrap(),
-        }
-    }
-    archive.into_inner().unwrap()
+    let add = |archive: Archive, (name, content): &(&str, &[u8])| match (name.split_once('>'), name.split_once('=')) {
+        (Some((name, target)), _) => archive.symlink(name, target),
+        (_, Some((name, target))) => archive.hard_link(name, target),
+        _ => archive.file(name, content),
+    };
+    entries.iter().fold(tar(), add).end()
 }
 
 /// The real image as a layout in an archive, without the members of these names.

@@ -1,5 +1,6 @@
 //! Layers alone, damaged and hostile ones.
 
+use super::build::{Header, tar};
 use super::{COMMAND, list, listed, objects, text, world};
 use std::fs;
 use std::io::Write;
@@ -7,24 +8,13 @@ use std::process::{Command, Stdio};
 
 /// A layer with a file of each kind; a device and names with escape sequences are among them.
 fn layer() -> Vec<u8> {
-    let mut archive = tar::Builder::new(Vec::new());
-    let mut add = |name: &str, kind: tar::EntryType, mode: u32, content: &[u8]| {
-        let mut header = tar::Header::new_ustar();
-        header.set_entry_type(kind);
-        header.set_mode(mode);
-        header.set_size(content.len() as u64);
-        if kind == tar::EntryType::Block {
-            header.set_device_major(8).unwrap();
-            header.set_device_minor(1).unwrap();
-        }
-        archive.append_data(&mut header, name, content).unwrap();
-    };
-    add("bin/su", tar::EntryType::Regular, 0o4755, b"su");
-    add("dev/sda1", tar::EntryType::Block, 0o660, b"");
-    add("run/\x1b[31mred", tar::EntryType::Fifo, 0o600, b"");
-    add("twice", tar::EntryType::Regular, 0o644, b"1");
-    add("twice", tar::EntryType::Regular, 0o644, b"two");
-    archive.into_inner().unwrap()
+    tar()
+        .with(Header::posix(b'0', "bin/su").mode(0o4755), "su")
+        .header(Header::posix(b'4', "dev/sda1").mode(0o660).device(8, 1))
+        .header(Header::posix(b'6', "run/\x1b[31mred").mode(0o600))
+        .file("twice", "1")
+        .file("twice", "two")
+        .end()
 }
 
 const FINAL: &str = "\

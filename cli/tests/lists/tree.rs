@@ -1,5 +1,6 @@
 //! The tree of an image in which paths come, go and come back.
 
+use super::build::{Archive, Header, tar};
 use super::listed;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
@@ -8,24 +9,12 @@ use std::path::Path;
 
 /// A layer: names that end in `/` are directories, `NAME=TARGET` is a hard link, and others are files of so many bytes.
 fn layer(entries: &[(&str, u64)]) -> Vec<u8> {
-    let mut archive = tar::Builder::new(Vec::new());
-    for (name, size) in entries {
-        let mut header = tar::Header::new_ustar();
-        header.set_mode(0o755);
-        header.set_size(*size);
-        match name.split_once('=') {
-            Some((name, target)) => {
-                header.set_entry_type(tar::EntryType::Link);
-                archive.append_link(&mut header, name, target).unwrap();
-            }
-            None => {
-                let kind = if name.ends_with('/') { tar::EntryType::Directory } else { tar::EntryType::Regular };
-                header.set_entry_type(kind);
-                archive.append_data(&mut header, name, &vec![b'x'; *size as usize][..]).unwrap();
-            }
-        }
-    }
-    archive.into_inner().unwrap()
+    let add = |archive: Archive, (name, size): &(&str, u64)| match name.split_once('=') {
+        Some((name, target)) => archive.header(Header::posix(b'1', name).mode(0o755).target(target)),
+        None if name.ends_with('/') => archive.directory(name),
+        None => archive.with(Header::posix(b'0', name).mode(0o755), vec![b'x'; *size as usize]),
+    };
+    entries.iter().fold(tar(), add).end()
 }
 
 fn image(place: &Path, layers: &[Vec<u8>]) {

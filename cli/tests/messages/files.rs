@@ -1,5 +1,6 @@
 //! The files of the cases: archives, images, and what is neither.
 
+use crate::build::{self, Header};
 use sha2::{Digest as _, Sha256};
 use std::fmt::Write as _;
 use std::fs;
@@ -11,20 +12,7 @@ pub(crate) fn put(at: &Path, name: &str, content: &[u8]) {
 
 /// A header with its checksum, and the content.
 pub(crate) fn entry(name: &str, flag: u8, target: &str, content: &[u8]) -> Vec<u8> {
-    let mut header = tar::Header::new_ustar();
-    let bytes = header.as_mut_bytes();
-    bytes[..name.len()].copy_from_slice(name.as_bytes());
-    bytes[156] = flag;
-    bytes[157..157 + target.len()].copy_from_slice(target.as_bytes());
-    header.set_mode(0o644);
-    header.set_uid(0);
-    header.set_gid(0);
-    header.set_mtime(0);
-    header.set_size(content.len() as u64);
-    header.set_cksum();
-    let mut entry = [header.as_bytes(), content].concat();
-    entry.resize(entry.len().next_multiple_of(512), 0);
-    entry
+    build::tar().with(Header::posix(flag, name).mode(0o644).target(target), content).cut()
 }
 
 pub(crate) fn ended(entries: &[Vec<u8>]) -> Vec<u8> {
@@ -36,17 +24,7 @@ pub(crate) fn tar(files: &[(&str, &[u8])]) -> Vec<u8> {
 }
 
 pub(crate) fn device() -> Vec<u8> {
-    let mut header = tar::Header::new_ustar();
-    header.set_path("dev/console").unwrap();
-    header.set_entry_type(tar::EntryType::Char);
-    header.set_mode(0o600);
-    header.set_uid(0);
-    header.set_gid(0);
-    header.set_size(0);
-    header.set_device_major(5).unwrap();
-    header.set_device_minor(1).unwrap();
-    header.set_cksum();
-    ended(&[header.as_bytes().to_vec()])
+    build::tar().header(Header::posix(b'3', "dev/console").mode(0o600).device(5, 1)).end()
 }
 
 pub(crate) fn climbing() -> Vec<u8> {
