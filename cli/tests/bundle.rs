@@ -3,9 +3,12 @@
 #![allow(clippy::disallowed_methods, reason = "tests set up the worlds around the code, and look at them afterwards")]
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "tests")]
 
+#[path = "../../corpus/build.rs"]
+mod build;
 #[path = "../../tests/it/skip.rs"]
 mod skip;
 
+use build::{Archive, Header, tar};
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 use skip::skip;
@@ -19,15 +22,6 @@ use std::process::{Command, Output, Stdio};
 const PASSWD: &[u8] = b"root:x:0:0:root:/root:/bin/sh\nweb:x:33:34:web:/var/www:/bin/false\n";
 const GROUP: &[u8] = b"root:x:0:\nweb:x:34:\nmail:x:8:web\n";
 
-type Archive = tar::Builder<Vec<u8>>;
-
-fn add(archive: &mut Archive, name: &str, mode: u32, content: &[u8]) {
-    let mut header = tar::Header::new_gnu();
-    header.set_mode(mode);
-    header.set_size(content.len() as u64);
-    archive.append_data(&mut header, name, content).unwrap();
-}
-
 /// An image of these layers as a layout at `place`/image.
 fn image(place: &Path, container: &Value, layers: impl IntoIterator<Item = Archive>) {
     let blobs = place.join("image/blobs/sha256");
@@ -39,7 +33,7 @@ fn image(place: &Path, container: &Value, layers: impl IntoIterator<Item = Archi
         json!({"mediaType": media_type, "digest": format!("sha256:{hex}"), "size": bytes.len()})
     };
     let json = |media_type: &str, value: &Value| blob(media_type, value.to_string().as_bytes());
-    let layers = layers.into_iter().map(|layer| blob("layer.v1.tar", &layer.into_inner().unwrap()));
+    let layers = layers.into_iter().map(|layer| blob("layer.v1.tar", &layer.end()));
     let layers: Vec<_> = layers.collect();
     let diff_ids: Vec<_> = layers.iter().map(|layer| &layer["digest"]).collect();
     let config = json(
@@ -56,21 +50,13 @@ fn image(place: &Path, container: &Value, layers: impl IntoIterator<Item = Archi
 }
 
 fn accounts() -> Archive {
-    let mut archive = Archive::new(Vec::new());
     // As a container would see it: a link to an absolute path.
-    let mut link = tar::Header::new_gnu();
-    link.set_entry_type(tar::EntryType::Symlink);
-    link.set_size(0);
-    archive.append_link(&mut link, "etc/passwd", "/usr/lib/passwd").unwrap();
-    add(&mut archive, "usr/lib/passwd", 0o644, b"web:x:1:1::/wrong:\n");
-    add(&mut archive, "etc/group", 0o644, GROUP);
-    archive
+    let archive = tar().symlink("etc/passwd", "/usr/lib/passwd");
+    archive.file("usr/lib/passwd", b"web:x:1:1::/wrong:\n").file("etc/group", GROUP)
 }
 
 fn upper() -> Archive {
-    let mut archive = Archive::new(Vec::new());
-    add(&mut archive, "usr/lib/passwd", 0o644, PASSWD);
-    archive
+    tar().file("usr/lib/passwd", PASSWD)
 }
 
 fn bundle(place: &Path, arguments: &[&str]) -> Output {
@@ -166,12 +152,14 @@ fn busybox() -> Option<Archive> {
     let found = Command::new("sh").args(["-c", "command -v busybox && ldd \"$(command -v busybox)\""]).output().ok()?;
     let text = String::from_utf8(found.stdout).ok()?;
     let program = text.lines().next()?;
-    let mut archive = Archive::new(Vec::new());
+    let executable = |archive: Archive, name: &str, path: &str| {
+        Some(archive.with(Header::posix(b'0', name).mode(0o755), fs::read(path).ok()?))
+    };
+    let mut archive = tar();
     for path in text.lines().skip(1).flat_map(str::split_whitespace).filter(|word| word.starts_with('/')) {
-        add(&mut archive, path.trim_start_matches('/'), 0o755, &fs::read(path).ok()?);
+        archive = executable(archive, path.trim_start_matches('/'), path)?;
     }
-    add(&mut archive, "bin/busybox", 0o755, &fs::read(program).ok()?);
-    Some(archive)
+    executable(archive, "bin/busybox", program)
 }
 
 /// Busybox, if it and runc are installed. Fails if they are missing although nothing may be skipped.

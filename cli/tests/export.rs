@@ -3,9 +3,12 @@
 #![allow(clippy::disallowed_methods, reason = "tests set up the worlds around the code, and look at them afterwards")]
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "tests")]
 
+#[path = "../../corpus/build.rs"]
+mod build;
 #[path = "../../tests/it/skip.rs"]
 mod skip;
 
+use build::tar;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use skip::skip;
@@ -70,17 +73,7 @@ fn children(place: &Path) -> Vec<String> {
 
 /// A layout whose only layer has an entry that climbs, behind one that does not.
 fn refused(place: &Path) {
-    let mut archive = tar::Builder::new(Vec::new());
-    for name in ["fine", "xx/climbs"] {
-        let mut header = tar::Header::new_ustar();
-        header.set_size(2);
-        archive.append_data(&mut header, name, &b"a\n"[..]).unwrap();
-    }
-    let mut bytes = archive.into_inner().unwrap();
-    // The name alone is changed, and the checksum with it.
-    bytes[1024..1026].copy_from_slice(b"..");
-    let sum: u32 = (1024..1536).map(|at| if (1172..1180).contains(&at) { 32 } else { u32::from(bytes[at]) }).sum();
-    bytes[1172..1180].copy_from_slice(format!("{sum:06o}\0 ").as_bytes());
+    let bytes = tar().file("fine", "a\n").file("../climbs", "a\n").end();
     fs::write(place.join("layer.tar"), bytes).unwrap();
     let manifest = r#"[{"Config":"c.json","RepoTags":["a:1"],"Layers":["layer.tar"]}]"#;
     fs::write(place.join("manifest.json"), manifest).unwrap();

@@ -3,6 +3,10 @@
 #![allow(clippy::disallowed_methods, reason = "tests set up the worlds around the code, and look at them afterwards")]
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "tests")]
 
+#[path = "../../corpus/build.rs"]
+mod build;
+
+use build::tar;
 use serde_json::{Value, json};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -24,33 +28,26 @@ fn ended(arguments: &[&str], directory: &Path) -> (i32, String, String) {
     (output.status.code().unwrap(), text(&output.stdout), text(&output.stderr))
 }
 
-fn file(archive: &mut tar::Builder<Vec<u8>>, name: &str, content: &[u8]) {
-    let mut header = tar::Header::new_ustar();
-    header.set_mode(0o644);
-    header.set_size(content.len() as u64);
-    archive.append_data(&mut header, name, content).unwrap();
-}
-
 fn index() -> Vec<u8> {
     fs::read(world().join("index.json")).unwrap()
 }
 
 /// The real image as a layout in an archive, with this index.
 fn oci_archive(index: &[u8]) -> Vec<u8> {
-    let mut archive = tar::Builder::new(Vec::new());
-    file(&mut archive, "oci-layout", &fs::read(world().join("oci-layout")).unwrap());
-    file(&mut archive, "index.json", index);
+    let mut archive = tar();
+    archive = archive.file("oci-layout", fs::read(world().join("oci-layout")).unwrap());
+    archive = archive.file("index.json", index);
     for blob in fs::read_dir(world().join("blobs/sha256")).unwrap().map(|entry| entry.unwrap()) {
         let name = format!("blobs/sha256/{}", blob.file_name().to_str().unwrap());
-        file(&mut archive, &name, &fs::read(blob.path()).unwrap());
+        archive = archive.file(&name, fs::read(blob.path()).unwrap());
     }
-    archive.into_inner().unwrap()
+    archive.end()
 }
 
 fn layer(content: &[u8]) -> Vec<u8> {
-    let mut archive = tar::Builder::new(Vec::new());
-    file(&mut archive, "etc/hostname", content);
-    archive.into_inner().unwrap()
+    let mut archive = tar();
+    archive = archive.file("etc/hostname", content);
+    archive.end()
 }
 
 fn sha256(bytes: &[u8], place: &Path) -> String {
@@ -63,7 +60,7 @@ fn sha256(bytes: &[u8], place: &Path) -> String {
 
 /// What `docker save` writes of two images of one layer each, for two platforms.
 fn docker_archive(place: &Path) -> Vec<u8> {
-    let mut archive = tar::Builder::new(Vec::new());
+    let mut archive = tar();
     let mut listed = Vec::new();
     for (name, architecture) in [("small", "amd64"), ("other", "s390x")] {
         let layer = layer(name.as_bytes());
@@ -71,13 +68,13 @@ fn docker_archive(place: &Path) -> Vec<u8> {
         let rootfs = json!({"type": "layers", "diff_ids": diff_ids});
         let config = json!({"os": "linux", "architecture": architecture, "rootfs": rootfs}).to_string();
         let config_name = format!("{}.json", sha256(config.as_bytes(), place));
-        file(&mut archive, &format!("{name}/layer.tar"), &layer);
-        file(&mut archive, &config_name, config.as_bytes());
+        archive = archive.file(format!("{name}/layer.tar"), &layer);
+        archive = archive.file(&config_name, config.as_bytes());
         let tag = format!("docker.io/bench/{name}:1.0");
         listed.push(json!({"Config": config_name, "RepoTags": [tag], "Layers": [format!("{name}/layer.tar")]}));
     }
-    file(&mut archive, "manifest.json", json!(listed).to_string().as_bytes());
-    archive.into_inner().unwrap()
+    archive = archive.file("manifest.json", json!(listed).to_string().as_bytes());
+    archive.end()
 }
 
 #[test]

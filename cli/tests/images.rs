@@ -3,6 +3,10 @@
 #![allow(clippy::disallowed_methods, reason = "tests set up the worlds around the code, and look at them afterwards")]
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "tests")]
 
+#[path = "../../corpus/build.rs"]
+mod build;
+
+use build::tar;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 use std::fs;
@@ -29,36 +33,29 @@ fn hex(bytes: &[u8]) -> String {
     Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-fn file(archive: &mut tar::Builder<Vec<u8>>, name: &str, content: &[u8]) {
-    let mut header = tar::Header::new_ustar();
-    header.set_mode(0o644);
-    header.set_size(content.len() as u64);
-    archive.append_data(&mut header, name, content).unwrap();
-}
-
 /// The digest of the configuration: the image ID, without the algorithm.
 type Id = String;
 
 /// What `docker save` before version 25 writes of images of one layer each: `f` holds the content, for a platform and
 /// under some names.
 fn saved(images: &[(&str, &str, &[&str])]) -> (Vec<u8>, Vec<Id>) {
-    let mut archive = tar::Builder::new(Vec::new());
+    let mut archive = tar();
     let (mut listed, mut ids) = (Vec::new(), Vec::new());
     for (content, architecture, names) in images {
-        let mut layer = tar::Builder::new(Vec::new());
-        file(&mut layer, "f", content.as_bytes());
-        let layer = layer.into_inner().unwrap();
+        let mut layer = tar();
+        layer = layer.file("f", content.as_bytes());
+        let layer = layer.end();
         let rootfs = json!({"type": "layers", "diff_ids": [format!("sha256:{}", hex(&layer))]});
         let config = json!({"os": "linux", "architecture": architecture, "rootfs": rootfs}).to_string();
         let (id, layer_name) = (hex(config.as_bytes()), format!("{content}/layer.tar"));
-        file(&mut archive, &layer_name, &layer);
-        file(&mut archive, &format!("{id}.json"), config.as_bytes());
+        archive = archive.file(&layer_name, &layer);
+        archive = archive.file(format!("{id}.json"), config.as_bytes());
         let names = if names.is_empty() { Value::Null } else { json!(names) };
         listed.push(json!({"Config": format!("{id}.json"), "RepoTags": names, "Layers": [layer_name]}));
         ids.push(id);
     }
-    file(&mut archive, "manifest.json", json!(listed).to_string().as_bytes());
-    (archive.into_inner().unwrap(), ids)
+    archive = archive.file("manifest.json", json!(listed).to_string().as_bytes());
+    (archive.end(), ids)
 }
 
 /// Unpacks it, and says what `f` holds.
@@ -226,9 +223,9 @@ fn what_a_file_holds_is_listed_and_what_was_taken_is_reported_so_that_it_can_be_
         remove(&place.path().join("rootfs"));
     }
     // What chooses an image, or is none, has no place there.
-    let mut layer = tar::Builder::new(Vec::new());
-    file(&mut layer, "f", b"");
-    fs::write(place.path().join("layer.tar"), layer.into_inner().unwrap()).unwrap();
+    let mut layer = tar();
+    layer = layer.file("f", b"");
+    fs::write(place.path().join("layer.tar"), layer.end()).unwrap();
     for (arguments, said) in [
         (&["a.tar:a:1"][..], "the tag \"a:1\" contradicts `--images`"),
         (&["--image-id", &ids[0], "a.tar"], "`--image-id` contradicts `--images`"),
@@ -249,18 +246,15 @@ fn remove(path: &Path) {
 
 /// The image as a layout in an archive.
 fn oci_archive() -> Vec<u8> {
-    let mut archive = tar::Builder::new(Vec::new());
+    let mut archive = tar();
     for name in ["oci-layout", "index.json"] {
-        file(&mut archive, name, &fs::read(world().join(name)).unwrap());
+        archive = archive.file(name, fs::read(world().join(name)).unwrap());
     }
     for blob in fs::read_dir(world().join("blobs/sha256")).unwrap().map(|entry| entry.unwrap()) {
-        file(
-            &mut archive,
-            &format!("blobs/sha256/{}", blob.file_name().to_str().unwrap()),
-            &fs::read(blob.path()).unwrap(),
-        );
+        archive = archive
+            .file(format!("blobs/sha256/{}", blob.file_name().to_str().unwrap()), fs::read(blob.path()).unwrap());
     }
-    archive.into_inner().unwrap()
+    archive.end()
 }
 
 /// What `skopeo copy … dir:` makes of the image.
@@ -286,9 +280,9 @@ fn skopeos_spelling_names_the_same_images_in_every_verb_and_asserts_the_form() {
     let copied = Command::new("cp").arg("-r").arg(world()).arg(place.path().join("sub/layout")).status().unwrap();
     assert!(copied.success());
     flat(&place.path().join("flat"));
-    let mut layer = tar::Builder::new(Vec::new());
-    file(&mut layer, "f", b"");
-    fs::write(place.path().join("layer"), layer.into_inner().unwrap()).unwrap();
+    let mut layer = tar();
+    layer = layer.file("f", b"");
+    fs::write(place.path().join("layer"), layer.end()).unwrap();
 
     let small = ["--platform", "linux/amd64"];
     for image in [

@@ -3,9 +3,12 @@
 #![allow(clippy::disallowed_methods, reason = "tests set up the worlds around the code, and look at them afterwards")]
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "tests")]
 
+#[path = "../../corpus/build.rs"]
+mod build;
 #[path = "../../tests/it/skip.rs"]
 mod skip;
 
+use build::tar;
 use skip::skip;
 use std::fs::{self, File, Permissions};
 use std::os::unix::fs::{PermissionsExt, chown};
@@ -28,22 +31,10 @@ impl World {
         let image = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/images/world");
         assert!(Command::new("cp").arg("-r").arg(image).arg(place.path().join("image")).status().unwrap().success());
         let world = Self { place, binary };
-        let mut header = tar::Header::new_ustar();
-        header.set_mode(0o644);
-        header.set_size(0);
-        world.put("file.tar", &mut header, "file");
-        header.set_entry_type(tar::EntryType::Char);
-        header.set_device_major(5).unwrap();
-        header.set_device_minor(1).unwrap();
-        world.put("device.tar", &mut header, "console");
+        fs::write(world.place.path().join("file.tar"), tar().file("file", "").end()).unwrap();
+        fs::write(world.place.path().join("device.tar"), tar().character_device("console", 5, 1).end()).unwrap();
         world.directory("root", 0o777);
         world
-    }
-
-    fn put(&self, name: &str, header: &mut tar::Header, path: &str) {
-        let mut archive = tar::Builder::new(Vec::new());
-        archive.append_data(header, path, &b""[..]).unwrap();
-        fs::write(self.place.path().join(name), archive.into_inner().unwrap()).unwrap();
     }
 
     fn directory(&self, name: &str, mode: u32) {

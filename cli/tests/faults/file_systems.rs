@@ -1,5 +1,6 @@
 //! File systems that are full, read-only, or lack something. They are mounted where nobody else sees them.
 
+use crate::build::tar;
 use crate::layers::{attributed, layer_of_root};
 use crate::skip::skip;
 use crate::{COMMAND, tree};
@@ -114,17 +115,7 @@ fn attributes_that_a_file_system_does_not_take_are_noted_or_refused_as_policy_ha
 
 /// A layer of one file with an attribute of so many bytes.
 fn with_attribute(bytes: usize) -> Vec<u8> {
-    let mut archive = tar::Builder::new(Vec::new());
-    archive.append_pax_extensions([("SCHILY.xattr.user.large", "x".repeat(bytes).as_bytes())]).unwrap();
-    let mut header = tar::Header::new_ustar();
-    header.set_entry_type(File);
-    header.set_mode(0o644);
-    header.set_size(0);
-    header.set_uid(0);
-    header.set_gid(0);
-    header.set_mtime(0);
-    archive.append_data(&mut header, "attributed", &b""[..]).unwrap();
-    archive.into_inner().unwrap()
+    tar().pax(&[("SCHILY.xattr.user.large", "x".repeat(bytes).as_bytes())]).file("attributed", "").end()
 }
 
 /// Applies a layer with a large attribute on a file system, where there is no room for it; without attributes there is.

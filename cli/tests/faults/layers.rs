@@ -1,5 +1,6 @@
 //! Layers that whoever unpacks them may make all of.
 
+use crate::build::{Archive, Header, tar};
 use tar::EntryType;
 
 /// Type, name, content or what a link points at, mode.
@@ -16,32 +17,19 @@ pub(crate) fn layer_of_root(entries: &[Entry<'_>]) -> Vec<u8> {
 }
 
 fn layer_of(owner: (u32, u32), entries: &[Entry<'_>]) -> Vec<u8> {
-    let mut archive = tar::Builder::new(Vec::new());
-    entries.iter().for_each(|entry| add(&mut archive, owner, entry));
-    archive.into_inner().unwrap()
+    entries.iter().fold(tar(), |archive, entry| add(archive, owner, entry)).end()
 }
 
 /// A file of root with an attribute.
 pub(crate) fn attributed() -> Vec<u8> {
-    let mut archive = tar::Builder::new(Vec::new());
-    archive.append_pax_extensions([("SCHILY.xattr.user.a", &b"1"[..])]).unwrap();
-    add(&mut archive, (0, 0), &(EntryType::Regular, "file", "", 0o644));
-    archive.into_inner().unwrap()
+    let archive = tar().pax(&[("SCHILY.xattr.user.a", b"1")]);
+    add(archive, (0, 0), &(EntryType::Regular, "file", "", 0o644)).end()
 }
 
-fn add(archive: &mut tar::Builder<Vec<u8>>, owner: (u32, u32), &(kind, name, data, mode): &Entry<'_>) {
-    let mut header = tar::Header::new_ustar();
-    header.set_entry_type(kind);
-    header.set_mode(mode);
-    header.set_mtime(1_000_000_000);
-    header.set_uid(owner.0.into());
-    header.set_gid(owner.1.into());
-    header.set_path(name).unwrap();
-    let is_file = kind == EntryType::Regular;
-    header.set_size(if is_file { data.len() as u64 } else { 0 });
-    if !is_file && !data.is_empty() {
-        header.set_link_name(data).unwrap();
+fn add(archive: Archive, (uid, gid): (u32, u32), &(kind, name, data, mode): &Entry<'_>) -> Archive {
+    let header = Header::posix(kind.as_byte(), name).mode(mode).mtime(1_000_000_000).owner(uid, gid);
+    match kind {
+        EntryType::Regular => archive.with(header, data),
+        _ => archive.header(header.target(data)),
     }
-    header.set_cksum();
-    archive.append(&header, if is_file { data.as_bytes() } else { b"" }).unwrap();
 }

@@ -6,6 +6,8 @@
 #![allow(clippy::disallowed_methods, reason = "tests set up the worlds around the code, and look at them afterwards")]
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "tests")]
 
+#[path = "../../../corpus/build.rs"]
+mod build;
 mod file_systems;
 mod job;
 mod layers;
