@@ -1,7 +1,7 @@
 //! A merged tree, written elsewhere as one layer.
 
 use super::contents::{Wanted, add};
-use super::image_contents::{check_image, open_layer};
+use super::image_contents::{check_image, open_again};
 use super::run::with_effect;
 use super::session::{Session, changed};
 use super::stage::Staged;
@@ -28,9 +28,9 @@ impl Session<'_> {
     /// Gives a part of a merged tree to a sink, as one layer that creates it.
     ///
     /// Paths, metadata and hard links are those of the tree. The content of files is read in one more pass over only those
-    /// layers that have any. Each of these layers is compared with its digest, size and diff ID once more, **after the sink
-    /// has seen its content**. If a layer has changed since the layers were merged, the replay fails, and the sink abandons
-    /// it.
+    /// layers that have any. Each of these layers is compared with its digest and size once more, or with its diff ID if the
+    /// image states no digest, **after the sink has seen its content**. If a layer has changed since the layers were merged,
+    /// the replay fails, and the sink abandons it.
     ///
     /// [`LayerContext::is_replay`] is true for the sink. The position of a change is that of the entry that the path comes
     /// from. Quirks that the sink reports are added to the report of the session, and those of the layers are not added
@@ -131,7 +131,7 @@ impl Session<'_> {
         let mut nodes = part.nodes();
         let read = self.read_entries(
             files(part),
-            |number| open_layer(image, number),
+            |number| open_again(image, number),
             work,
             |file, change, data| {
                 for node in nodes.by_ref() {
@@ -158,7 +158,7 @@ impl Session<'_> {
         let mut spool = ContentSpool::new(scratch);
         let read = self.read_entries(
             files(part),
-            |number| open_layer(image, number),
+            |number| open_again(image, number),
             None,
             |file, change, mut data| spool.keep(file.inode(), sparse_map(&change.kind).as_ref(), &mut data),
         );
