@@ -42,10 +42,11 @@ pub(crate) enum Command {
     /// etc/group. Volumes are not mounted. Only you may enter BUNDLE, so that other users cannot run setuid programs of
     /// the image. Without root, the bundle is for a rootless container, and its only user is root.
     Bundle(Bundle),
-    /// Write the final file system of an image as one tar archive, which all tar readers extract alike.
+    /// Write the final file system of an image as one tar archive, which all tar readers read alike.
     ///
-    /// The same image and options give the same bytes. The archive has whiteouts, layers and owner names no more; hard links
-    /// and holes are kept. Entries come by layer, then by position in it, and directories before their children.
+    /// The same image and options give the same bytes. Hard links, holes and extended attributes are kept. Owners have no
+    /// names. Entries come by layer, then by position in the layer, and a directory comes before its children. For this
+    /// order, GNU tar needs `--delay-directory-restore` to keep the times of directories.
     ///
     /// Every layer is verified before the first byte is written. FILE is written under a temporary name, and takes its name
     /// when it is complete. A regular file of that name is replaced then. A pipe that was closed early is an error.

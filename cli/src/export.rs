@@ -11,11 +11,11 @@ use crate::signals::{Ignored, Signals};
 use crate::tell::{Failure, Left};
 use crate::temporary::{explain_full, scratch};
 use layercage::error::{ErrorKind, Misuse};
-use layercage::merged::Part;
 use layercage::policy::Owners;
 use layercage::sandbox::Sandbox;
 use layercage::sink::StagedFile;
-use layercage::{Error, Scratch, Selected, Session, Unpacker};
+use layercage::{Error, Scratch, Unpacker};
+use std::fs::File;
 use std::io::{self, IsTerminal, Write};
 
 /// Exports an image. The report is returned, because standard output may have the archive.
@@ -51,17 +51,20 @@ pub(crate) fn run(export: &Export, sandbox: SandboxChoice, json: bool) -> Result
     let ended = |error| ended(error, export, &signals);
     let unpacker = Unpacker::new(policy.clone()).with_limits(limits).with_jobs(export.source.working.jobs());
     let mut session = unpacker.session().with_progress(Watcher::new(&signals, json));
+    // Before the layers are read: what FILE is may be wrong usage.
+    let mut output = match destination {
+        Destination::Stream(output) => Output::Stream(output),
+        Destination::Beside { parent, name } => {
+            let file = StagedFile::beside(&parent, name).map_err(ended)?;
+            Output::Staged(file.with_durability(policy.durability()))
+        }
+    };
     let tree = session.merge(&selected).map_err(ended)?;
     let part = export.only.part(&tree).map_err(Failure::usage)?;
     let part = if export.sort { part.by_path(temporary) } else { part };
-    match destination {
-        Destination::Stream(output) => write(&mut session, &part, &selected, output).map_err(ended)?,
-        Destination::Beside { parent, name } => {
-            let file = StagedFile::beside(&parent, name).map_err(ended)?;
-            let mut file = file.with_durability(policy.durability());
-            write(&mut session, &part, &selected, &mut file).map_err(ended)?;
-            file.commit().map_err(ended)?;
-        }
+    session.export_tar(&part, &selected, &mut output).map_err(ended)?;
+    if let Output::Staged(file) = output {
+        file.commit().map_err(ended)?;
     }
     Ok(Done { report: session.into_report(), sandboxed, image: Some(selected) })
 }
@@ -71,8 +74,26 @@ fn left(export: &Export) -> Left {
     if export.is_to_standard_output() { Left::Truncated } else { Left::Nothing(export.file.clone()) }
 }
 
-fn write(session: &mut Session<'_>, part: &Part<'_>, image: &Selected, out: impl Write) -> Result<(), Error> {
-    session.export_tar(part, image, out)
+/// Where the archive is written.
+enum Output {
+    Stream(File),
+    Staged(StagedFile),
+}
+
+impl Write for Output {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match self {
+            Self::Stream(output) => output.write(bytes),
+            Self::Staged(file) => file.write(bytes),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        match self {
+            Self::Stream(output) => output.flush(),
+            Self::Staged(file) => file.flush(),
+        }
+    }
 }
 
 /// Why exporting failed. The only failure of the sink is that of the output. A reader that closed it early did not get the

@@ -184,8 +184,10 @@ fn what_cannot_be_replaced_is_written_to_or_refused() {
     fs::write(place.path().join("real"), "real").unwrap();
     symlink("real", place.path().join("link")).unwrap();
     fs::create_dir(place.path().join("directory")).unwrap();
+    refused(place.path());
     for name in ["link", "directory"] {
-        let output = export(place.path(), &[], &[name]);
+        // Before the layer is read, which would be refused.
+        let output = run(place.path(), &["export", "--platform", "linux/any", "refused.tar", name]);
         let told = message(&output);
         assert_eq!(output.status.code(), Some(2), "{told}");
         assert!(told.contains("exists already, and is not a regular file"), "{told}");
@@ -196,7 +198,7 @@ fn what_cannot_be_replaced_is_written_to_or_refused() {
     let output = export(place.path(), &[], &[".layercage-0123456789abcdef"]);
     assert_eq!(output.status.code(), Some(2), "{}", message(&output));
     assert_eq!(fs::read(place.path().join("real")).unwrap(), b"real");
-    assert_eq!(children(place.path()), ["directory", "link", "real"]);
+    assert_eq!(children(place.path()), ["directory", "link", "real", "refused.tar"]);
 }
 
 #[test]
