@@ -12,6 +12,9 @@ use std::collections::HashMap;
 ///
 /// A directory comes before what lies in it. Of the paths of one file, the first has the content, and the others are
 /// hard links to it. The order is **by layer**, then by position in the archive, unless [`Part::by_path`] sets another.
+///
+/// While a part is replayed, it takes about 70 bytes of memory for each path in addition to the tree, and about 160 in the
+/// order by path.
 #[derive(Debug)]
 pub struct Part<'t> {
     tree: &'t MergedTree,
