@@ -134,8 +134,13 @@ impl Export {
 #[derive(Debug, Args)]
 pub(crate) struct Bundle {
     /// The user of the process, by name or number, instead of the user that the image states.
+    ///
+    /// Without root, another user than root is a usage error.
     #[arg(long, value_name = "USER[:GROUP]")]
     pub(crate) user: Option<String>,
+    /// Give the process a terminal, and TERM unless the image sets it. The runtime must then be started on a terminal.
+    #[arg(long)]
+    pub(crate) tty: bool,
     #[command(flatten)]
     pub(crate) source: Source,
     /// The directory to create. An empty directory of that name is replaced.

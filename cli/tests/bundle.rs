@@ -118,6 +118,77 @@ fn a_bundle_says_what_the_configuration_of_the_image_says() {
     assert_eq!(fs::read_dir(place.path()).unwrap().count(), 2, "nothing else is left");
 }
 
+/// The configuration that `runc spec` writes for the user of the tests. `None` if there is no runc.
+fn template(place: &Path) -> Option<Value> {
+    let mut command = Command::new("runc");
+    command.arg("spec").args((!is_root()).then_some("--rootless")).current_dir(place);
+    command
+        .output()
+        .is_ok_and(|it| it.status.success())
+        .then(|| serde_json::from_slice(&fs::read(place.join("config.json")).unwrap()).unwrap())
+}
+
+#[test]
+fn what_the_image_does_not_state_is_as_runc_spec_writes_it() {
+    let place = tempfile::tempdir().unwrap();
+    let Some(mut expected) = template(place.path()) else {
+        assert!(std::env::var_os("LAYERCAGE_NO_SKIP").is_none_or(|value| value != "1"), "runc is needed");
+        eprintln!("skipped: this needs runc");
+        return;
+    };
+    image(place.path(), &json!({"Cmd": ["sh"]}), [accounts(), upper()]);
+    let done = bundle(place.path(), &["--tty"]);
+    assert!(done.status.success(), "{done:?}");
+    let mut made = config(place.path());
+    // What differs, each as the README says.
+    let path = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+    assert_eq!(made["process"]["env"].take(), json!([path, "HOME=/root", "TERM=xterm"]));
+    assert_eq!(expected["process"]["env"].take(), json!([path, "TERM=xterm"]));
+    assert_eq!((made["root"]["readonly"].take(), expected["root"]["readonly"].take()), (json!(false), json!(true)));
+    let annotations = made.as_object_mut().unwrap().remove("annotations");
+    assert!(annotations.is_some_and(|it| it["org.opencontainers.image.os"] == "linux"));
+    // Old versions of runc write ambient capabilities, which have no effect without inheritable ones.
+    expected["process"]["capabilities"].as_object_mut().unwrap().remove("ambient");
+    for config in [&mut made, &mut expected] {
+        // A namespace of control groups: runc writes it where the kernel has the second version of these alone.
+        let namespaces = config["linux"]["namespaces"].as_array_mut().unwrap();
+        namespaces.retain(|namespace| namespace["type"] != "cgroup");
+        sort(config);
+    }
+    if !is_root() {
+        let mounts = expected["mounts"].as_array_mut().unwrap();
+        mounts.retain(|mount| mount["destination"] != "/sys/fs/cgroup");
+    }
+    // By member, so that a failure names it.
+    for (member, value) in expected.as_object().unwrap() {
+        assert_eq!(&made[member], value, "{member}");
+    }
+    assert_eq!(made, expected);
+}
+
+/// Sorts the lists whose order has no meaning, and omits what the new versions of runc write.
+fn sort(config: &mut Value) {
+    let by_text = |list: &mut Value| list.as_array_mut().unwrap().sort_by_key(Value::to_string);
+    config["process"]["capabilities"].as_object_mut().unwrap().values_mut().for_each(by_text);
+    let linux = config["linux"].as_object_mut().unwrap();
+    linux.values_mut().filter(|value| value.is_array()).for_each(by_text);
+    config.as_object_mut().unwrap().remove("ociVersion");
+}
+
+#[test]
+fn a_bundle_has_a_terminal_only_if_it_is_asked_for() {
+    let place = tempfile::tempdir().unwrap();
+    image(place.path(), &json!({"Cmd": ["sh"], "Env": ["TERM=dumb"]}), [accounts()]);
+    for (arguments, has_terminal) in [(&[][..], false), (&["--tty"], true)] {
+        let _ = fs::remove_dir_all(place.path().join("bundle"));
+        let done = bundle(place.path(), arguments);
+        assert!(done.status.success(), "{done:?}");
+        let process = config(place.path())["process"].clone();
+        assert_eq!((&process["terminal"], &process["env"][0]), (&json!(has_terminal), &json!("TERM=dumb")));
+        assert_eq!(process["env"].as_array().unwrap().len(), 3, "{process}");
+    }
+}
+
 #[test]
 fn what_cannot_be_started_is_said_and_nothing_is_made() {
     for (container, arguments, said) in [
@@ -139,12 +210,17 @@ fn what_cannot_be_started_is_said_and_nothing_is_made() {
     let place = tempfile::tempdir().unwrap();
     image(place.path(), &json!({"Entrypoint": ["e"], "Cmd": ["c"]}), [accounts()]);
     let done = bundle(place.path(), &["--user", "4711:4712", "--", "x", "--y"]);
+    if !is_root() {
+        let stderr = String::from_utf8(done.stderr).unwrap();
+        let said = "`--user 4711:4712` is 4711:4712, and without root, the only user of a bundle is root";
+        assert!(done.status.code() == Some(2) && stderr.contains(said), "{stderr}");
+        assert_eq!(fs::read_dir(place.path()).unwrap().count(), 1);
+        return;
+    }
     assert!(done.status.success(), "{done:?}");
     let process = config(place.path())["process"].clone();
     assert_eq!(process["args"], json!(["e", "x", "--y"]));
-    if is_root() {
-        assert_eq!(process["user"], json!({"uid": 4711, "gid": 4712}));
-    }
+    assert_eq!(process["user"], json!({"uid": 4711, "gid": 4712}));
 }
 
 /// The programs and the libraries that busybox needs, at their paths.
@@ -190,14 +266,16 @@ fn a_runtime_starts_the_program_of_a_bundle_as_the_user_of_the_image() {
     }
     let Some(busybox) = busybox_and_runtime() else { return };
     let place = tempfile::tempdir().unwrap();
-    let script = "b=/bin/busybox; $b id -u; $b id -G; pwd; echo \"$HOME\"; $b head -1 /etc/group";
+    let script = "b=/bin/busybox; $b id -u; $b id -G; pwd; echo \"$HOME\"; $b head -1 /etc/group; $b hostname; \
+                  $b grep -E 'Cap(Inh|Prm|Eff|Amb)' /proc/self/status";
     let container =
         json!({"User": "web", "Entrypoint": ["/bin/busybox", "sh", "-c"], "Cmd": [script], "WorkingDir": "/usr"});
     image(place.path(), &container, [busybox, accounts(), upper()]);
     let done = bundle(place.path(), &[]);
     assert!(done.status.success(), "{done:?}");
     let said = start(Command::new("runc"), place.path(), "root");
-    assert_eq!(said, "33\n34 8\n/usr\n/var/www\nroot:x:0:\n");
+    let capabilities = ["Inh", "Prm", "Eff", "Amb"].map(|set| format!("Cap{set}:\t{:016x}\n", 0)).concat();
+    assert_eq!(said, format!("33\n34 8\n/usr\n/var/www\nroot:x:0:\nrunc\n{capabilities}"));
 }
 
 /// A command that runs as a user without privileges: as user 65534 if root runs the tests.

@@ -3,12 +3,18 @@
 use super::user::User;
 use layercage::image::ImageConfig;
 use oci_spec::OciSpecError;
-use oci_spec::runtime::{LinuxDeviceCgroup, LinuxDeviceCgroupBuilder, Root, RootBuilder, Spec};
+use oci_spec::runtime::{LinuxCapabilities, LinuxDeviceCgroup, LinuxDeviceCgroupBuilder, Root, RootBuilder, Spec};
 use rustix::process::{Uid, getegid, geteuid};
 use std::collections::HashMap;
 
 /// The search path of a process whose image sets none.
 const PATH: &str = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+/// The kind of terminal of a process whose image sets none.
+const TERM: &str = "TERM=xterm";
+
+/// The name of the machine that the container sees. Without one, a runtime leaves the name of the host.
+const HOSTNAME: &str = "runc";
 
 /// The prefix of the annotations that conversion.md defines.
 const ANNOTATION: &str = "org.opencontainers.image.";
@@ -34,13 +40,22 @@ impl Starter {
     }
 }
 
+/// What the process reads from and writes to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Console {
+    /// The files that the runtime is started with.
+    Inherited,
+    /// A terminal of its own. The runtime then needs one, too.
+    Terminal,
+}
+
 /// Converts the configuration of an image. `command` takes the place of the image's `Cmd` unless it is empty. `None` if
 /// there is no program to start.
 pub(crate) fn convert(
     image: &ImageConfig,
     user: &User,
     command: &[String],
-    starter: Starter,
+    (starter, console): (Starter, Console),
 ) -> Result<Option<Vec<u8>>, OciSpecError> {
     let command = if command.is_empty() { image.cmd() } else { command };
     let args = [image.entrypoint(), command].concat();
@@ -52,14 +67,20 @@ pub(crate) fn convert(
         Starter::Rootless { uid, gid } => rootless(uid, gid),
     };
     let root: Root = RootBuilder::default().path("rootfs").readonly(false).build()?;
-    spec.set_root(Some(root)).set_hostname(None).set_annotations(Some(annotations(image)));
+    spec.set_root(Some(root)).set_hostname(Some(HOSTNAME.to_owned())).set_annotations(Some(annotations(image)));
     if let Some(resources) = spec.linux_mut().as_mut().and_then(|linux| linux.resources_mut().as_mut()) {
         // The runtime adds the devices that every container has.
         let none: LinuxDeviceCgroup = LinuxDeviceCgroupBuilder::default().allow(false).access("rwm").build()?;
         resources.set_devices(Some(vec![none]));
     }
     if let Some(process) = spec.process_mut() {
-        process.set_args(Some(args)).set_env(Some(environment(image, user)));
+        process.set_args(Some(args)).set_env(Some(environment(image, user, console)));
+        process.set_terminal(Some(console == Console::Terminal));
+        // By these sets, a program of a user other than root would get effective capabilities (CVE-2022-24769,
+        // CVE-2022-29162).
+        let mut capabilities = LinuxCapabilities::default();
+        capabilities.set_inheritable(None).set_ambient(None);
+        process.set_capabilities(Some(capabilities));
         process.set_cwd(working_directory(image).into());
         if starter == Starter::Root {
             let runtime_user = process.user_mut();
@@ -92,10 +113,11 @@ fn working_directory(image: &ImageConfig) -> String {
 }
 
 /// The environment of the image, and what a program expects that the image does not set.
-fn environment(image: &ImageConfig, user: &User) -> Vec<String> {
+fn environment(image: &ImageConfig, user: &User, console: Console) -> Vec<String> {
     let mut environment = image.env().to_vec();
     let home = user.home.as_deref().unwrap_or("/");
-    for variable in [PATH.to_owned(), format!("HOME={home}")] {
+    let terminal = (console == Console::Terminal).then(|| TERM.to_owned());
+    for variable in [PATH.to_owned(), format!("HOME={home}")].into_iter().chain(terminal) {
         let name = variable.split('=').next();
         if !environment.iter().any(|stated| stated.split('=').next() == name) {
             environment.push(variable);

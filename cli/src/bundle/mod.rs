@@ -5,7 +5,8 @@ mod user;
 
 use crate::arguments::Bundle;
 use crate::tell::{self, Failure};
-use config::{Starter, convert};
+use config::{Console, Starter, convert};
+use layercage::error::Escaped;
 use layercage::image::ImageConfig;
 use layercage::{Error, Selected, Session};
 use std::io::Read;
@@ -49,12 +50,20 @@ pub(crate) fn config(image: &Selected, accounts: &Accounts, bundle: &Bundle) -> 
         .map_err(|unresolved| Failure::usage(format!("{unresolved}; `--user UID:GID` chooses a user by number")))?;
     let starter = Starter::current();
     if starter != Starter::Root && (user.uid, user.gid) != (0, 0) {
+        if let Some(asked) = &bundle.user {
+            let asked = Escaped::new(asked.as_bytes());
+            return Err(Failure::usage(format!(
+                "`--user {asked}` is {}:{}, and without root, the only user of a bundle is root",
+                user.uid, user.gid
+            )));
+        }
         tell::say(&format_args!(
             "layercage: note: the image's user is {}:{}, and the bundle's is root: without root, there is no other",
             user.uid, user.gid
         ));
     }
-    let config = convert(&config, &user, &bundle.command, starter);
+    let console = if bundle.tty { Console::Terminal } else { Console::Inherited };
+    let config = convert(&config, &user, &bundle.command, (starter, console));
     let config =
         config.map_err(|error| Failure::usage(format!("no config.json can be made of the image's: {error}")))?;
     let missing = "the image states no program to run; give one: `layercage bundle IMAGE BUNDLE -- PROGRAM`";
