@@ -161,6 +161,73 @@ fn other_readers_extract_the_tree() {
     assert!(lines.is_empty(), "\n{}", lines.join("\n"));
 }
 
+/// Two names for which some readers read one: in composed form, after `C:` or a backslash at the start, and without.
+fn layer_of_similar_names() -> Vec<u8> {
+    let (decomposed, composed) = ("u\u{308}".repeat(60), "\u{fc}".repeat(60));
+    let mut builder = ::tar::Builder::new(Vec::new());
+    let mut header = ::tar::Header::new_gnu();
+    header.set_mode(0o644);
+    header.set_size(1);
+    for (name, content) in [
+        (&*decomposed, b"1"),
+        (&composed, b"2"),
+        ("x", b"3"),
+        ("C:/x", b"4"),
+        ("C:\\x", b"5"),
+        ("y", b"6"),
+        ("\\y", b"7"),
+    ] {
+        builder.append_data(&mut header, name, &content[..]).unwrap();
+    }
+    header.set_size(0);
+    for (kind, name, target) in [
+        (::tar::EntryType::Link, "hard", "C:/x"),
+        (::tar::EntryType::Link, "z:", "\\y"),
+        (::tar::EntryType::Symlink, "soft", &*decomposed),
+        (::tar::EntryType::Symlink, "letter", "C:/x"),
+    ] {
+        header.set_entry_type(kind);
+        builder.append_link(&mut header, name, target).unwrap();
+    }
+    builder.into_inner().unwrap()
+}
+
+#[test]
+fn other_readers_extract_each_name_as_it_is() {
+    let mut sink = layercage::sink::TarSink::new(Vec::new());
+    Unpacker::new(Policy::default()).apply(layercage::Layer::new(&layer_of_similar_names()[..]), &mut sink).unwrap();
+    let archive = sink.into_inner();
+    let (decomposed, composed) = ("u\u{308}".repeat(60), "\u{fc}".repeat(60));
+    for Extractor { name, program, command, .. } in EXTRACTORS {
+        if find(program).is_none() {
+            skip(&format!("{program} is not installed"));
+            continue;
+        }
+        for locale in ["C", "C.UTF-8"] {
+            let place = tempfile::tempdir().unwrap();
+            feed(Command::new("sh").args(["-c", command]).env("LC_ALL", locale).current_dir(&place), &archive);
+            for (path, content) in [
+                (&*decomposed, "1"),
+                (&composed, "2"),
+                ("x", "3"),
+                ("C:/x", "4"),
+                ("C:\\x", "5"),
+                ("y", "6"),
+                ("\\y", "7"),
+                ("hard", "4"),
+                ("z:", "7"),
+            ] {
+                let got = fs::read_to_string(place.path().join(path));
+                assert_eq!(got.ok().as_deref(), Some(content), "{name}, {locale}: {path}");
+            }
+            for (path, target) in [("soft", &*decomposed), ("letter", "C:/x")] {
+                assert_eq!(fs::read_link(place.path().join(path)).unwrap(), Path::new(target), "{name}, {locale}");
+            }
+            assert_eq!(fs::read_dir(&place).unwrap().count(), 11, "{name}, {locale}");
+        }
+    }
+}
+
 /// A tool that may be that of Debian 13, and a directory for its files.
 struct Tool {
     name: &'static str,

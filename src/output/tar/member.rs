@@ -7,6 +7,7 @@ use crate::read::{BLOCK, is_doubtful_start};
 use crate::words::{
     Change, ChangeKind, DeviceKind, EntryPath, Metadata, Segment, SparseMap, Timestamp, Violation, Xattr,
 };
+use std::borrow::Cow;
 
 /// The prefix of the last component of a whiteout.
 const WHITEOUT: &[u8] = b".wh.";
@@ -38,7 +39,7 @@ enum NameIn {
 pub(super) struct Member<'c> {
     flag: u8,
     name: Vec<u8>,
-    target: &'c [u8],
+    target: Cow<'c, [u8]>,
     mode: u32,
     uid: u32,
     gid: u32,
@@ -87,12 +88,12 @@ impl<'c> Member<'c> {
                 }
                 let member = Self::new(b'1', name.to_vec()).with(metadata)?;
                 // Some readers set them on the file that is linked to.
-                Ok(Self { target: target.as_bytes(), xattrs: Vec::new(), ..member })
+                Ok(Self { target: relative(target.as_bytes()), xattrs: Vec::new(), ..member })
             }
             ChangeKind::Symlink { metadata, target } => {
                 let member = Self::new(b'2', name.to_vec()).with(metadata)?;
                 // The mode of a symbolic link means nothing, so it is always the same.
-                Ok(Self { target: target.as_bytes(), mode: 0o777, ..member })
+                Ok(Self { target: Cow::Borrowed(target.as_bytes()), mode: 0o777, ..member })
             }
             ChangeKind::Fifo(metadata) => Self::new(b'6', name.to_vec()).with(metadata),
             ChangeKind::Device { metadata, device } => {
@@ -112,8 +113,8 @@ impl<'c> Member<'c> {
     fn new(flag: u8, name: Vec<u8>) -> Self {
         Self {
             flag,
-            name,
-            target: b"",
+            name: relative(&name).into_owned(),
+            target: Cow::Borrowed(b""),
             mode: 0o644,
             uid: 0,
             gid: 0,
@@ -199,7 +200,7 @@ impl<'c> Member<'c> {
             flag: self.flag,
             prefix,
             name,
-            target: if header::has_room_for_target(self.target) { self.target } else { STAND_IN },
+            target: if header::has_room_for_target(&self.target) { &self.target } else { STAND_IN },
             mode: self.mode,
             uid: self.uid,
             gid: self.gid,
@@ -212,10 +213,11 @@ impl<'c> Member<'c> {
     /// What the header has no room for. A number that is there is in the header too, in base-256.
     fn records(&self, size: u64, name: NameIn) -> Result<Records, Violation> {
         let mut records = Records::default();
-        let target = Some(self.target).filter(|target| !header::has_room_for_target(target));
+        let target = Some(&*self.target).filter(|target| !header::has_room_for_target(target));
         let name = Some(&self.name[..]).filter(|_| name == NameIn::Record);
-        // libarchive converts names from UTF-8, and loses what is not UTF-8.
-        if name.into_iter().chain(target).any(|text| std::str::from_utf8(text).is_err()) {
+        // libarchive takes names for UTF-8 otherwise: it composes letters and accents, loses what is not UTF-8, and under
+        // LC_ALL=C it takes ASCII alone.
+        if name.into_iter().chain(target).any(|text| !text.is_ascii()) {
             records.add(b"hdrcharset", b"BINARY")?;
         }
         if self.segments.is_some() {
@@ -267,11 +269,14 @@ fn check_ordinary(path: &EntryPath) -> Result<(), Violation> {
     }
 }
 
+/// The first second that Python, in floating point, takes for one that does not fit into 64 bits.
+const TOO_LATE: i64 = i64::MAX - 511;
+
 /// libarchive adds the fraction of a time before 1970 to its seconds, and others subtract it. So there is no such time that
 /// all read alike.
 fn check_time(time: Timestamp) -> Result<(), Violation> {
     match (time.seconds(), time.nanoseconds()) {
-        (i64::MIN, _) => Err(unwritable("its time is out of range")),
+        (i64::MIN | TOO_LATE.., _) => Err(unwritable("its time is out of range")),
         (..0, 1..) => Err(unwritable("its time is before 1970, and not a whole second")),
         _ => Ok(()),
     }
@@ -295,6 +300,16 @@ fn time(time: Timestamp) -> String {
     match time.nanoseconds() {
         0 => time.seconds().to_string(),
         _ => time.to_string(),
+    }
+}
+
+/// A name that all readers take for one below the directory of the archive. bsdtar removes the start of what Windows takes
+/// for an absolute path: `C:` and backslashes. `C:/x` and `x` would be one file.
+fn relative(name: &[u8]) -> Cow<'_, [u8]> {
+    match name {
+        [b'\\', ..] => Cow::Owned([b"./", name].concat()),
+        [letter, b':', ..] if letter.is_ascii_alphabetic() => Cow::Owned([b"./", name].concat()),
+        _ => Cow::Borrowed(name),
     }
 }
 
