@@ -3,7 +3,7 @@
 use super::walk::{Purpose, Walked, Ways, walk};
 use super::{Content, NodeKind, Place, Tree, path_of};
 use crate::plan::{LayerContents, Reporter, Skipped};
-use crate::words::{Change, ChangeKind, Error, Ownership, Skippable, Source, Terms};
+use crate::words::{Change, ChangeKind, Error, Ownership, PlaceSet, Skippable, Source, Terms};
 use std::collections::BTreeSet;
 
 /// Applies the changes of layers to a tree, in their order.
@@ -19,6 +19,8 @@ pub(crate) struct Applier<T: Tree> {
     /// Whether the layer has brought or skipped something at a place that is not known. What seems to be missing in the
     /// tree may be there then.
     pub(super) unplaced: Unplaced,
+    /// The names of what it brought there, and of the parent directories.
+    pub(super) unplaced_names: PlaceSet,
 }
 
 /// The effect of a change, for an output that writes a layer down again. It says how the same effect is written, with the
@@ -59,6 +61,7 @@ impl<T: Tree> Applier<T> {
             linked: BTreeSet::new(),
             ownership,
             unplaced: Unplaced::Nothing,
+            unplaced_names: PlaceSet::default(),
         }
     }
 
@@ -93,7 +96,7 @@ impl<T: Tree> Applier<T> {
 
     /// Bytes of memory for what the layer has brought.
     pub(crate) fn bytes(&self) -> u64 {
-        self.contents.bytes()
+        self.contents.bytes() + self.unplaced_names.bytes()
     }
 
     /// Begins a layer. The tree must be ready for it.
@@ -102,6 +105,7 @@ impl<T: Tree> Applier<T> {
         self.ownership = terms.ownership;
         self.skipped.begin_layer();
         self.unplaced = Unplaced::Nothing;
+        self.unplaced_names = PlaceSet::default();
         let is_empty = self.tree.is_complete() && self.tree.is_empty(&self.tree.root())?;
         self.contents = if is_empty { LayerContents::over_nothing() } else { LayerContents::nothing() };
         Ok(())

@@ -19,7 +19,10 @@ impl<T: Tree> Applier<T> {
         self.grant(&mut metadata, &kind, reporter)?;
         let mut node = Node { exactness: report::exactness(reporter), metadata: &metadata, kind };
         let Some((parent, name)) = path.split_last() else { return self.renew_root(&node, reporter) };
-        let Walked::At(parent) = self.walk(parent, Purpose::Bring, reporter)? else { return self.leave_unplaced() };
+        let Walked::At(parent) = self.walk(parent, Purpose::Bring, reporter)? else {
+            self.leave_unplaced(path);
+            return Ok(());
+        };
         let place = self.tree.place(&parent, name);
         let is_directory = matches!(node.kind, NodeKind::Directory);
         if is_directory {

@@ -4,7 +4,7 @@ use super::applier::Unplaced;
 use super::walk::{Purpose, Walked};
 use super::{Applier, Branch, Inode, Linking, Outcome, Over, Place, Repeats, Tree, report};
 use crate::plan::{Holds, Reporter, Standing};
-use crate::words::{EntryPath, Error, Escaped, Metadata, Skippable, Violation};
+use crate::words::{Component, EntryPath, Error, Escaped, Metadata, PlaceId, Skippable, Violation};
 
 impl<T: Tree> Applier<T> {
     /// Gives what is at another path one more name.
@@ -18,9 +18,21 @@ impl<T: Tree> Applier<T> {
         reporter: &mut Reporter<'_>,
     ) -> Result<Outcome, Error> {
         let Some((parent, name)) = path.split_last() else { return Err(Violation::RootNotDirectory.into()) };
-        let parent = self.walk(parent, Purpose::Bring, reporter)?;
         let Some((target_parent, target_name)) = target.split_last() else { return Err(to_directory(target)) };
         let pseudo = target.pseudo_link();
+        // A hard link to what was skipped is skipped, and no parent directory is made for it. So the target comes first.
+        let found = match pseudo.is_some() || self.skipped.is_empty() {
+            true => None,
+            false => Some(self.walk(target_parent, Purpose::Find, reporter)?),
+        };
+        if let Some(found) = &found
+            && let Some(skippable) = self.skipped_in(found, target_name, target)?
+        {
+            self.linked.insert(skippable);
+            report::link_to_skipped(reporter, target)?;
+            return self.skip(path, skippable, reporter);
+        }
+        let parent = self.walk(parent, Purpose::Bring, reporter)?;
         let apart = match (pseudo, self.tree.apart()) {
             (None, _) => None,
             (Some(name), Some(dir)) => Some((Branch { dir, holds: Holds::OwnAlone }, name)),
@@ -37,21 +49,25 @@ impl<T: Tree> Applier<T> {
             if path == target {
                 self.report_repeated(target, reporter)?;
             }
-            return self.leave_unplaced().map(|()| Outcome::Unknown);
+            self.leave_unplaced(path);
+            return Ok(Outcome::Unknown);
         };
         let place = self.tree.place(&parent, name);
         if let Some((apart, name)) = apart {
             return self.link(&place, &self.tree.place(&apart, name), target, header, reporter);
         }
-        match self.walk(target_parent, Purpose::Find, reporter)? {
+        let found = match found {
+            Some(found) => found,
+            None => self.walk(target_parent, Purpose::Find, reporter)?,
+        };
+        match found {
             Walked::At(parent) | Walked::Unknown(parent) => {
                 self.link(&place, &self.tree.place(&parent, target_name), target, header, reporter)
             }
-            Walked::Nowhere | Walked::Stopped => match self.skipped.get(target.as_bytes()) {
-                // A skipped entry whose directory was not there is known by its name alone.
-                Some(skippable) => self.skip_link(&place, skippable, target, reporter),
-                None => self.refuse_missing(missing(target)).map(|()| Outcome::Unknown),
-            },
+            Walked::Nowhere | Walked::Stopped => {
+                self.refuse_missing(missing(target))?;
+                Ok(Outcome::Unknown)
+            }
         }
     }
 
@@ -67,18 +83,12 @@ impl<T: Tree> Applier<T> {
         let repeats = match self.tree.inode(to, header)? {
             Inode::Directory => return Err(to_directory(target)),
             Inode::Missing => {
-                return match self.skipped_at(to, target) {
-                    Some(skippable) => self.skip_link(place, skippable, target, reporter),
-                    None if is_itself => self.refuse_missing(to_itself(target)).map(|()| Outcome::Unknown),
-                    None => self.refuse_missing(missing(target)).map(|()| Outcome::Unknown),
-                };
+                self.refuse_missing(if is_itself { to_itself(target) } else { missing(target) })?;
+                return Ok(Outcome::Unknown);
             }
             // Over lower layers that lack the file, or have a directory there, the entry is refused.
             Inode::Unknown if is_itself => {
-                return match self.skipped_at(to, target) {
-                    Some(skippable) => self.skip_link(place, skippable, target, reporter),
-                    None => self.report_repeated(target, reporter).map(|()| Outcome::Unknown),
-                };
+                return self.report_repeated(target, reporter).map(|()| Outcome::Unknown);
             }
             // The target may have been skipped, and this hard link with it. So it is not known what is here now.
             Inode::Unknown => return self.tree.link(place, to, Over::Anything).map(|_| Outcome::Unknown),
@@ -125,24 +135,25 @@ impl<T: Tree> Applier<T> {
         }
     }
 
-    /// What was skipped at a place, or by an entry of the name that is written.
-    fn skipped_at(&self, place: &Place<'_, T::Dir>, written: &EntryPath) -> Option<Skippable> {
-        if self.skipped.is_empty() {
-            return None;
-        }
-        self.skipped.get(&self.path(place)).or_else(|| self.skipped.get(written.as_bytes()))
-    }
-
-    fn skip_link(
-        &mut self,
-        place: &Place<'_, T::Dir>,
-        skippable: Skippable,
-        target: &EntryPath,
-        reporter: &mut Reporter<'_>,
-    ) -> Result<Outcome, Error> {
-        self.linked.insert(skippable);
-        report::link_to_skipped(reporter, target)?;
-        self.skip_at(place, skippable)
+    /// What was skipped at the target of a hard link, or by an entry of the name that is written.
+    fn skipped_in(
+        &self,
+        found: &Walked<T::Dir>,
+        name: Component<'_>,
+        written: &EntryPath,
+    ) -> Result<Option<Skippable>, Error> {
+        Ok(match found {
+            Walked::At(parent) => {
+                let place = self.tree.place(parent, name);
+                match self.tree.exists(&place)? {
+                    true => None,
+                    false => self.skipped.get(&self.path(&place)).or_else(|| self.skipped.get(written.as_bytes())),
+                }
+            }
+            // A skipped entry whose directory was not there is known by its name alone.
+            Walked::Nowhere | Walked::Stopped => self.skipped.get(written.as_bytes()),
+            Walked::Unknown(_) => None,
+        })
     }
 
     /// Skips an entry, which still takes the place of what is there.
@@ -160,28 +171,50 @@ impl<T: Tree> Applier<T> {
                 self.skipped.skip(path.as_bytes(), skippable, &self.ways.limits)?;
                 Ok(Outcome::Nothing)
             }
-            Walked::Unknown(_) => self.leave_unplaced().map(|()| Outcome::Removed(path.as_bytes().into())),
+            Walked::Unknown(_) => {
+                self.unplaced = Unplaced::Something;
+                Ok(match self.has_unplaced(path.as_bytes())? {
+                    true => Outcome::RemovedOwn,
+                    false => Outcome::Removed(path.as_bytes().into()),
+                })
+            }
         }
     }
 
     fn skip_at(&mut self, place: &Place<'_, T::Dir>, skippable: Skippable) -> Result<Outcome, Error> {
         let path = self.path(place);
         let is_lower = place.standing(&self.contents) == Standing::Lower;
-        let is_own = !is_lower && self.tree.exists(place)?;
+        let is_own = if is_lower { self.has_unplaced(&path)? } else { self.tree.exists(place)? };
         self.tree.remove(place)?;
         self.ways.forget();
         self.skipped.skip(&path, skippable, &self.ways.limits)?;
         Ok(match (is_lower, is_own) {
-            (true, _) => Outcome::Removed(path),
-            (false, true) => Outcome::RemovedOwn,
+            (_, true) => Outcome::RemovedOwn,
+            (true, false) => Outcome::Removed(path),
             (false, false) => Outcome::Nothing,
         })
     }
 
-    /// Something is at a place that is not known.
-    pub(super) fn leave_unplaced(&mut self) -> Result<(), Error> {
+    /// The layer brings something to a place that is not known. Its name is, and the names of its parent directories.
+    pub(super) fn leave_unplaced(&mut self, path: &EntryPath) {
         self.unplaced = Unplaced::Something;
-        Ok(())
+        let mut id = PlaceId::ROOT;
+        for component in path.components() {
+            id = self.tree.key().place(id, component);
+            self.unplaced_names.insert(id);
+        }
+    }
+
+    /// Whether the layer has brought something by this name, or below it, to a place that is not known.
+    fn has_unplaced(&self, path: &[u8]) -> Result<bool, Error> {
+        if self.unplaced_names.len() == 0 {
+            return Ok(false);
+        }
+        let mut id = PlaceId::ROOT;
+        for component in path.split(|&byte| byte == b'/') {
+            id = self.tree.key().place(id, Component::parse(component)?);
+        }
+        Ok(self.unplaced_names.contains(id))
     }
 }
 

@@ -137,19 +137,13 @@ proptest! {
     }
 }
 
-/// A layer without symbolic links, whose devices come before all else. The directories of hard links are listed: one to a
-/// device that is skipped makes the directories that it would lie in, and a whiteout makes none.
+/// A layer without symbolic links, whose devices come before all else.
 fn devices_first(layer: &[Said]) -> Vec<Said> {
     let plain = |said: &Said| match said {
-        Said::Symlink(name, _) => vec![Said::Dir(name.clone())],
-        Said::HardLink(name, _) => {
-            let parents = name.match_indices('/').map(|(at, _)| Said::Dir(name[..at].to_owned()));
-            parents.chain([said.clone()]).collect()
-        }
-        other => vec![other.clone()],
+        Said::Symlink(name, _) => Said::Dir(name.clone()),
+        other => other.clone(),
     };
-    let (devices, others): (Vec<_>, Vec<_>) =
-        layer.iter().flat_map(plain).partition(|said| matches!(said, Said::Device(_)));
+    let (devices, others): (Vec<_>, Vec<_>) = layer.iter().map(plain).partition(|said| matches!(said, Said::Device(_)));
     [devices, others].concat()
 }
 
@@ -231,6 +225,25 @@ fn what_has_no_effect_is_dropped_and_what_is_skipped_hides_what_lies_below() {
     assert_eq!(refused_by_paranoid(&canonical), BTreeSet::new());
     let lower = layer().file("dev/null", b"").file("dev/zero", b"").file("dir/lower", b"").build();
     same_trees(&[lower, bytes], &policy).unwrap();
+}
+
+#[test]
+fn a_skipped_device_over_an_entry_of_its_own_layer_is_refused_whether_or_not_directories_are_listed() {
+    let policy = Policy::default().with_devices(Devices::Skip);
+    for (bytes, sentence) in [
+        (layer().file("a", b"").device("a", 1, 3), "a file"),
+        (layer().dir("./").file("a/c", b"").device("a", 1, 3), "a file below its name"),
+        (layer().file("a/b/c", b"").device("a", 1, 3), "one further below"),
+        (layer().file("d/a/c", b"").device("d/a", 1, 3), "one below its name, in a directory that is not listed"),
+        (layer().file("d/a", b"").device("d/a", 1, 3), "a file there"),
+        (layer().file("f", b"").hard_link("d/a", "f").device("d/a", 1, 3), "a hard link there"),
+    ] {
+        let error = filter(&bytes.build(), &policy).unwrap_err();
+        assert!(format!("{error}").contains("replaces an entry of its own layer"), "{sentence}: {error}");
+    }
+    for bytes in [layer().file("a/c", b"").device("a/d", 1, 3), layer().device("a", 1, 3).file("a/c", b"")] {
+        same_trees(&[layer().file("a/d", b"").file("b", b"").build(), bytes.build()], &policy).unwrap();
+    }
 }
 
 #[test]

@@ -47,9 +47,9 @@ use std::io::Write;
 /// Some notes stay true of the archive, since they can be resolved only when all layers are known: `duplicate-path`,
 /// `directory-over-link`, `aufs-pseudo-link`, `hard-link-metadata`, and `hard-link-repeated` over lower layers.
 ///
-/// One limitation: in a directory that the layer does not list, the file that a skipped device or pipe replaces is
-/// known only by name. An earlier entry of the same layer stays in the archive if it lies below that name, or reaches
-/// the same place through a link.
+/// A device or named pipe that is skipped and replaces an earlier entry of the same layer is refused, because no whiteout
+/// removes what its own layer brings. One limitation: in a directory that the layer does not list, names are known and
+/// links are not. So an earlier entry that reaches the same place through a link stays in the archive.
 /// A hard link to a device that a lower layer skipped stays a hard link: over lower layers without the device it is refused.
 ///
 /// ```

@@ -40,6 +40,25 @@ pub(super) fn cases(out: &str) -> Vec<Case> {
             assert_eq!((w.kind("x"), w.kind("y"), r.count("hard-link-to-skipped")), ("", "", 1));
         })
         .under(skip()),
+        unpacks(
+            "no directory is made for a hard link that is skipped",
+            layer().device("c/x", 1, 3).hard_link("k/y", "c/x"),
+            |w, r| {
+                assert_eq!((w.kind("c"), w.kind("k"), r.count("hard-link-to-skipped")), ("", "", 1));
+            },
+        )
+        .under(skip()),
+        unpacks(
+            "a hard link to a skipped hard link, in directories of its own",
+            null().hard_link("k/y", "dev/null").hard_link("m/z", "k/y"),
+            |w, r| {
+                assert_eq!(
+                    (w.kind("dev"), w.kind("k"), w.kind("m"), r.count("hard-link-to-skipped")),
+                    ("dir", "", "", 2)
+                );
+            },
+        )
+        .under(skip()),
         unpacks("the rule lets it be skipped, and never made", zero(), |w, _| assert_eq!(w.kind("x"), ""))
             .under(create().allow(QuirkRule::DeviceZero)),
         refused("device-zero", "the same where devices are made", zero()).under(create()),
