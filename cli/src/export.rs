@@ -8,10 +8,9 @@ use crate::progress::Watcher;
 use crate::report::Done;
 use crate::sandbox::SandboxChoice;
 use crate::signals::{Ignored, Signals};
-use crate::tell::{Failure, Left};
+use crate::tell::{self, Failure, Left};
 use crate::temporary::{explain_full, scratch};
-use layercage::error::{ErrorKind, Misuse};
-use layercage::policy::Owners;
+use layercage::error::ErrorKind;
 use layercage::sandbox::Sandbox;
 use layercage::sink::StagedFile;
 use layercage::{Error, Scratch, Unpacker};
@@ -22,14 +21,12 @@ use std::io::{self, IsTerminal, Write};
 pub(crate) fn run(export: &Export, sandbox: SandboxChoice, json: bool) -> Result<Done, Failure> {
     let policy = export.source.working.policy(&export.source.judging).map_err(Failure::usage)?;
     // Known before the image is read.
-    if let Owners::Caller | Owners::Record = policy.owners() {
-        return Err(Failure::refused(Misuse::CallerInArchive.into(), left(export)));
-    }
+    export.source.judging.require_owners().map_err(Failure::usage)?;
     let destination = Destination::find(&export.file)?;
     if let Destination::Stream(output) = &destination
         && output.is_terminal()
     {
-        let message = "the output is a terminal, and the archive is written to it; redirect it, or give a FILE";
+        let message = "the output is a terminal, and the archive would be written to it; redirect it, or give a FILE";
         return Err(Failure::usage(message.to_owned()));
     }
     let Opened { thing, tag, form } = Opened::find(&export.source.image)?;
@@ -60,13 +57,16 @@ pub(crate) fn run(export: &Export, sandbox: SandboxChoice, json: bool) -> Result
         }
     };
     let tree = session.merge(&selected).map_err(ended)?;
-    let part = export.only.part(&tree).map_err(Failure::usage)?;
+    let part = export.only.part(&tree).map_err(Failure::unmatched)?;
+    tell::notes_of_patterns(&export.only.notes(&tree), json);
     let part = if export.sort { part.by_path(temporary) } else { part };
     session.export_tar(&part, &selected, &mut output).map_err(ended)?;
     if let Output::Staged(file) = output {
         file.commit().map_err(ended)?;
     }
-    Ok(Done { report: session.into_report(), sandboxed, image: Some(selected) })
+    let mut report = session.into_report();
+    report.bytes_written = part.content_bytes();
+    Ok(Done { report, sandboxed, image: Some(selected) })
 }
 
 /// What a failure leaves.

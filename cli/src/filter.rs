@@ -1,6 +1,7 @@
 //! `layercage filter`: a layer from standard input, judged, as a canonical archive to standard output.
 
 use crate::arguments::Filter;
+use crate::opened::standard_input;
 use crate::progress::Watcher;
 use crate::report::{self, Done};
 use crate::sandbox::SandboxChoice;
@@ -14,6 +15,8 @@ use layercage::{Error, Expected, Layer, Limits, Scratch, Unpacker};
 use std::fs::File;
 use std::io::{self, BufWriter, IsTerminal, Read, Seek, Write};
 use std::os::fd::{AsFd, OwnedFd};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Bytes that are written at once.
 const BUFFER: usize = 128 << 10;
@@ -26,13 +29,14 @@ pub(crate) fn run(
     scratch: impl FnOnce() -> Scratch,
 ) -> Result<(), Failure> {
     let policy = filter.judging.policy().map_err(Failure::usage)?;
+    filter.judging.require_owners().map_err(Failure::usage)?;
     let limits = filter.judging.limits();
     if io::stdout().is_terminal() {
         return Err(Failure::usage(
-            "standard output is a terminal, and the layer is written to it; redirect it".to_owned(),
+            "standard output is a terminal, and the layer would be written to it; redirect it".to_owned(),
         ));
     }
-    let (input, output) = (own(io::stdin().as_fd())?, own(io::stdout().as_fd())?);
+    let (input, output) = (standard_input()?, own(io::stdout().as_fd())?);
     // A layer that is read twice is kept in a file without a name. In the sandbox, no file can be created.
     let is_kept = filter.unchanged || filter.known.is_anything();
     let kept = is_kept.then(scratch);
@@ -42,7 +46,8 @@ pub(crate) fn run(
     let kept = kept.map_err(|error| Failure::refused(error, Left::Unwritten))?;
     let signals = Signals::catch(Ignored::find_out()).map_err(Failure::signals)?;
     let unpacker = Unpacker::new(policy).with_limits(limits.clone()).with_jobs(filter.threads.jobs());
-    let output = BufWriter::with_capacity(BUFFER, output);
+    let written = Arc::new(AtomicU64::new(0));
+    let output = Counted { inner: BufWriter::with_capacity(BUFFER, output), written: written.clone() };
     let mut session = unpacker.session().with_progress(Watcher::new(&signals, json));
     let applied = match kept {
         Some(file) if filter.unchanged => {
@@ -62,7 +67,12 @@ pub(crate) fn run(
             session.apply(filter.known.expect(layer), &mut sink)
         }
     };
-    let left = || if filter.unchanged { Left::Unwritten } else { Left::Truncated };
+    let left = || match written.load(Ordering::Relaxed) {
+        0 => Left::Unwritten,
+        // A header has 512 bytes.
+        1..512 => Left::Stub,
+        _ => Left::Cut,
+    };
     let report = applied.map_err(|error| ended(error, left(), &signals))?.into_report();
     let done = Done { report, sandboxed, image: None };
     report::say(&done, json);
@@ -84,6 +94,24 @@ fn pass_on(mut file: File, limits: &Limits, mut output: impl Write, signals: &Si
             0 => return output.flush().map_err(Failure::output),
             bytes => output.write_all(buffer.get(..bytes).unwrap_or_default()).map_err(Failure::output)?,
         }
+    }
+}
+
+/// Counts what is written.
+struct Counted<W> {
+    inner: W,
+    written: Arc<AtomicU64>,
+}
+
+impl<W: Write> Write for Counted<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let count = self.inner.write(bytes)?;
+        self.written.fetch_add(count as u64, Ordering::Relaxed);
+        Ok(count)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.inner.flush()
     }
 }
 

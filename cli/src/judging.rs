@@ -169,6 +169,17 @@ impl Judging {
         })
     }
 
+    /// Checks that the choice of owners has a meaning in an archive, which has no caller.
+    pub(crate) fn require_owners(&self) -> Result<(), String> {
+        match self.owners {
+            Some(kind @ (OwnersKind::Caller | OwnersKind::Record)) => Err(format!(
+                "`--owners {kind}` has no meaning in an archive, which has the owners of the layers; omit it, or map them \
+                 with `--owners map`"
+            )),
+            _ => Ok(()),
+        }
+    }
+
     pub(crate) fn limits(&self) -> Limits {
         limits(&self.limit)
     }

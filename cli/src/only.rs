@@ -5,7 +5,8 @@ use clap::builder::{OsStringValueParser, TypedValueParser};
 use globset::{GlobBuilder, GlobMatcher};
 use layercage::MergedTree;
 use layercage::error::Escaped;
-use layercage::merged::Part;
+use layercage::merged::{Kind as NodeKind, Part};
+use layercage::tar::EntryPath;
 use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
@@ -14,11 +15,13 @@ use std::path::Path;
 /// The option that keeps a part of an image.
 #[derive(Debug, Args)]
 pub(crate) struct Only {
-    /// Keep only these paths of the image. May be repeated.
+    /// Keep only these paths of the image. May be repeated. A pattern that matches nothing is a usage error.
     ///
     /// A PATH keeps itself and everything below it. A GLOB keeps each path that it matches, and everything below a
     /// directory that it matches. Parent directories of kept paths are kept too. A hard link whose target is not kept
     /// becomes a copy. Symbolic links are neither followed nor changed.
+    ///
+    /// The policy judges the whole image, not only this part. `--devices skip` accepts devices elsewhere in the image.
     ///
     /// A leading `/` is ignored. A value with `*`, `?`, `[` or `{` is a GLOB, and any other value is a PATH. `*` and `?` do
     /// not match `/`, `**` matches any number of directories, `[a-z]` one byte of a set, and `{a,b}` either of two. In
@@ -38,22 +41,56 @@ impl Only {
     /// # Errors
     ///
     /// A pattern that matches nothing: with a misspelled path, the part would be empty.
-    pub(crate) fn part<'t>(&self, tree: &'t MergedTree) -> Result<Part<'t>, String> {
+    pub(crate) fn part<'t>(&self, tree: &'t MergedTree) -> Result<Part<'t>, Unmatched> {
         if self.is_everything() {
             return Ok(tree.whole());
         }
-        let mut has_match = vec![false; self.only.len()];
-        let part = tree.part(|node| {
+        let paths = tree.iter().map(|node| node.path());
+        require_matches(("--only", "path of the image"), &self.only, tree, paths, Pattern::keeps)?;
+        Ok(tree.part(|node| {
             let path = node.path();
-            let matches = self.only.iter().zip(&mut has_match).filter(|(pattern, _)| pattern.keeps(path.as_bytes()));
-            // Each of them has a match, not only the first.
-            matches.map(|(_, has_match)| *has_match = true).count() > 0
-        });
-        match self.only.iter().zip(has_match).find(|(_, has_match)| !has_match) {
-            Some((pattern, _)) => Err(pattern.unmatched(tree)),
-            None => Ok(part),
-        }
+            self.only.iter().any(|pattern| pattern.keeps(path.as_bytes()))
+        }))
     }
+
+    /// What a user may not expect: symbolic links that are kept alone.
+    pub(crate) fn notes(&self, tree: &MergedTree) -> Vec<String> {
+        notes(&self.only, tree)
+    }
+}
+
+/// Symbolic links that patterns of `--only` keep alone, without what is below their targets.
+pub(crate) fn notes(only: &[Pattern], tree: &MergedTree) -> Vec<String> {
+    only.iter().filter_map(|pattern| pattern.link_kept_alone(tree)).collect()
+}
+
+/// Checks that each pattern matches one of these paths.
+///
+/// # Errors
+///
+/// The first pattern that matches none. `option` and `what` say what the user asked for.
+pub(crate) fn require_matches(
+    (option, what): (&str, &str),
+    patterns: &[Pattern],
+    tree: &MergedTree,
+    mut paths: impl Iterator<Item = EntryPath>,
+    matches: fn(&Pattern, &[u8]) -> bool,
+) -> Result<(), Unmatched> {
+    let mut open: Vec<_> = patterns.iter().collect();
+    while !open.is_empty()
+        && let Some(path) = paths.next()
+    {
+        open.retain(|pattern| !matches(pattern, path.as_bytes()));
+    }
+    open.first().map_or(Ok(()), |pattern| Err(pattern.unmatched((option, what), tree)))
+}
+
+/// A pattern that matches nothing.
+#[derive(Debug)]
+pub(crate) struct Unmatched {
+    pub(crate) message: String,
+    /// What to do, if that is known.
+    pub(crate) help: Option<String>,
 }
 
 /// Parses a pattern, for an option of clap.
@@ -122,15 +159,52 @@ impl Pattern {
     }
 
     /// Says that the pattern matches nothing in a tree.
-    fn unmatched(&self, tree: &MergedTree) -> String {
-        let message =
-            format!("`--only {}` matches no path of the image", Escaped::whole(self.stated.as_bytes()).unquoted());
-        let Kind::Path(path) = &self.kind else { return message };
-        match tree.get_nofollow(Path::new(OsStr::from_bytes(path))) {
-            Some(node) => format!("{message}: behind a symbolic link, it is {}", node.path()),
-            None => message,
-        }
+    fn unmatched(&self, (option, what): (&str, &str), tree: &MergedTree) -> Unmatched {
+        let stated = shown(self.stated.as_bytes());
+        let help = match &self.kind {
+            Kind::Path(path) => {
+                real_path(path, tree).map(|real| format!("it is behind a symbolic link: `{option} {real}`"))
+            }
+            Kind::Glob { .. } if !self.stated.as_bytes().contains(&b'/') => {
+                Some(format!("`{option} '**/{stated}'` matches in all directories"))
+            }
+            Kind::Glob { itself, .. } => {
+                let (directory, rest) = literal_and_rest(itself.glob().glob());
+                let real = tree.get(directory).map(|node| node.path());
+                let real = real.filter(|real| !directory.is_empty() && real.as_bytes() != directory.as_bytes());
+                let real = real.map(|real| shown(real.as_bytes()));
+                real.map(|real| format!("`{directory}` is a symbolic link to {real}: `{option} '{real}/{rest}'`"))
+            }
+        };
+        Unmatched { message: format!("`{option} {stated}` matches no {what}"), help }
     }
+
+    /// A note if the pattern is the path of a symbolic link to a directory, as `lib` is in many images.
+    fn link_kept_alone(&self, tree: &MergedTree) -> Option<String> {
+        let Kind::Path(path) = &self.kind else { return None };
+        let as_path = Path::new(OsStr::from_bytes(path));
+        let node = tree.get_nofollow(as_path).filter(|node| node.path().as_bytes() == path)?;
+        let real = tree.get(as_path).filter(|real| real.is_directory())?;
+        let is_link = matches!(node.kind(), NodeKind::Symlink { .. });
+        let (stated, real) = (shown(self.stated.as_bytes()), shown(real.path().as_bytes()));
+        is_link.then(|| format!("`--only {stated}` keeps a symbolic link alone; it leads to {real}: `--only {real}`"))
+    }
+}
+
+fn shown(bytes: &[u8]) -> String {
+    Escaped::whole(bytes).unquoted()
+}
+
+/// Where a path is whose parent directory is behind a symbolic link.
+fn real_path(path: &[u8], tree: &MergedTree) -> Option<String> {
+    tree.get_nofollow(Path::new(OsStr::from_bytes(path))).map(|node| shown(node.path().as_bytes()))
+}
+
+/// The directories in front of the first component of a glob that has special characters, and the rest.
+fn literal_and_rest(glob: &str) -> (&str, &str) {
+    let special = glob.find(['*', '?', '[', '{', '\\']).unwrap_or(glob.len());
+    let slash = glob.get(..special).and_then(|literal| literal.rfind('/'));
+    slash.and_then(|slash| Some((glob.get(..slash)?, glob.get(slash + 1..)?))).unwrap_or(("", glob))
 }
 
 /// Whether a byte has a meaning in globs. `\` has one only beside others, so that a path with `\` needs no escape.

@@ -10,7 +10,7 @@ use layercage::error::Escaped;
 use layercage::image::ImageForm;
 use std::ffi::OsStr;
 use std::fs::File;
-use std::io::{self, Seek};
+use std::io::{self, IsTerminal, Seek};
 use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::FileTypeExt;
@@ -88,7 +88,8 @@ impl Opened {
     fn named(bytes: &[u8], shortest: usize, form: Option<ImageForm>) -> Result<Option<Self>, Failure> {
         let path = Path::new(OsStr::from_bytes(bytes));
         if bytes == b"-" {
-            let thing = Self::standard_input().map_err(|error| Failure::open(path, error))?;
+            let file = standard_input()?;
+            let thing = Self::thing_of_stream(file).map_err(|error| Failure::open(path, error))?;
             return Ok(Some(Self { thing, tag: None, form }));
         }
         if let Some(thing) = Self::existing(path)? {
@@ -128,8 +129,7 @@ impl Opened {
         Self::thing(File::open(path)?)
     }
 
-    fn standard_input() -> io::Result<Thing> {
-        let mut file = File::from(io::stdin().as_fd().try_clone_to_owned()?);
+    fn thing_of_stream(mut file: File) -> io::Result<Thing> {
         match Self::thing(file.try_clone()?)? {
             // Another process has read the beginning: the rest is the input.
             Thing::File(_) if file.stream_position()? != 0 => Ok(Thing::Stream(file)),
@@ -145,6 +145,17 @@ impl Opened {
             () => Thing::Stream(file),
         })
     }
+}
+
+/// Standard input, without the buffer that std has for it. A terminal is a usage error.
+pub(crate) fn standard_input() -> Result<File, Failure> {
+    let input = io::stdin();
+    if input.is_terminal() {
+        let failure = Failure::usage("standard input is a terminal, and an archive is read from it".to_owned());
+        return Err(failure.with_help("redirect a file to it, or pipe the output of a program into it".to_owned()));
+    }
+    let owned = input.as_fd().try_clone_to_owned();
+    owned.map(File::from).map_err(|error| Failure::open(Path::new("-"), error))
 }
 
 /// What stands before and behind a byte.

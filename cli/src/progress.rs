@@ -70,11 +70,10 @@ impl<W: Write> Drop for Line<W> {
 /// `layer 2 of 5, 120 MiB read, 3,400 entries`
 fn render(advance: &Advance) -> String {
     let layer = advance.layer.map(|layer| format!("layer {} of {}", layer.number, layer.of));
-    let step = match advance.step {
-        Step::Verifying => "verifying",
-        Step::Applying => "applying",
-    };
-    let mut parts = vec![layer.unwrap_or_else(|| step.to_owned()), format!("{} read", bytes(advance.bytes_read))];
+    // The other step is applying, filtering or writing, depending on the command.
+    let step = (advance.step == Step::Verifying).then(|| "verifying".to_owned());
+    let mut parts: Vec<_> = layer.or(step).into_iter().collect();
+    parts.push(format!("{} read", bytes(advance.bytes_read)));
     if advance.entries > 0 {
         parts.push(format!("{} {}", grouped(advance.entries), if advance.entries == 1 { "entry" } else { "entries" }));
     }
@@ -122,8 +121,8 @@ mod tests {
             (advance(second, Step::Applying, 120 << 20, 3_400), "layer 2 of 5, 120 MiB read, 3,400 entries"),
             (advance(second, Step::Applying, 512, 0), "layer 2 of 5, 512 B read"),
             (advance(None, Step::Verifying, 3 << 30, 0), "verifying, 3 GiB read"),
-            (advance(None, Step::Applying, 1 << 40, 1_234_567), "applying, 1 TiB read, 1,234,567 entries"),
-            (advance(None, Step::Applying, 1 << 10, 1), "applying, 1 KiB read, 1 entry"),
+            (advance(None, Step::Applying, 1 << 40, 1_234_567), "1 TiB read, 1,234,567 entries"),
+            (advance(None, Step::Applying, 1 << 10, 1), "1 KiB read, 1 entry"),
         ] {
             assert_eq!(render(&advance), line);
         }

@@ -66,7 +66,7 @@ fn option(remedy: &Remedy) -> String {
         Remedy::Select(by) => select(*by),
         Remedy::UnpackImage => "`layercage unpack` takes images",
         Remedy::ApplyLayer => "`layercage apply` applies it to a directory",
-        Remedy::ApplyAsLayer => "`--as layer` applies it all the same",
+        Remedy::ApplyAsLayer => "`--as layer` takes it for a layer all the same",
         // Choices that no error suggests, in the words of the library.
         other => return other.to_string(),
     };

@@ -46,9 +46,15 @@ impl Output {
     }
 
     pub(crate) fn line(&mut self, json: impl FnOnce() -> Value, text: impl FnOnce() -> String) {
+        self.line_of_bytes(json, || text().into_bytes());
+    }
+
+    /// A line that need not be UTF-8.
+    pub(crate) fn line_of_bytes(&mut self, json: impl FnOnce() -> Value, text: impl FnOnce() -> Vec<u8>) {
         if self.failure.is_none() {
-            let line = if self.json { json().to_string() } else { text() };
-            self.failure = writeln!(self.out, "{line}").err();
+            let mut line = if self.json { json().to_string().into_bytes() } else { text() };
+            line.push(b'\n');
+            self.failure = self.out.write_all(&line).err();
         }
     }
 

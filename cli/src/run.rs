@@ -11,7 +11,7 @@ use crate::filter;
 use crate::image::open_image;
 use crate::input::{layer_is_directory, require_form};
 use crate::list;
-use crate::opened::{Opened, is_reserved, open_directory, split};
+use crate::opened::{Opened, is_reserved, open_directory, split, standard_input};
 use crate::overlay;
 use crate::progress::Watcher;
 use crate::report::{self, Done, Findings, Output};
@@ -24,8 +24,6 @@ use layercage::audit::Audit;
 use layercage::sandbox::Sandbox;
 use layercage::{Layer, Rootfs, Scratch, Unpacker};
 use std::fs::File;
-use std::io;
-use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
@@ -135,7 +133,8 @@ fn run_unpack(source: &Source, target: Target<'_>, sandbox: SandboxChoice, json:
         Target::Rootfs(unpack) => {
             let mut session = session();
             let tree = session.merge(&selected).map_err(ended)?;
-            let part = unpack.only.part(&tree).map_err(Failure::usage)?;
+            let part = unpack.only.part(&tree).map_err(Failure::unmatched)?;
+            tell::notes_of_patterns(&unpack.only.notes(&tree), json);
             session.unpack_part(&part, &selected, &parent, name).map_err(ended)?
         }
         Target::Bundle(bundle) => {
@@ -156,7 +155,7 @@ fn run_apply(apply: &Apply, sandbox: SandboxChoice, json: bool) -> Result<Done, 
         failure.with_help("`apply LAYER DIR` changes the directory DIR, which must exist".to_owned())
     })?;
     let file = match apply.layer.as_os_str().as_bytes() {
-        b"-" => io::stdin().as_fd().try_clone_to_owned().map(File::from),
+        b"-" => Ok(standard_input()?),
         _ => File::open(&apply.layer),
     };
     let file =

@@ -1,6 +1,7 @@
 //! Messages: one line that says what is wrong and where, and a second line that says what to do.
 
 use crate::arguments::Arguments;
+use crate::only::Unmatched;
 use crate::remedy;
 use crate::signals::{Signal, Signals};
 use clap::Parser as _;
@@ -28,6 +29,8 @@ pub(crate) enum Left {
     Truncated,
     /// A part of the layer was written to standard output.
     Cut,
+    /// Less than one entry was written to standard output.
+    Stub,
     /// Nothing was written to standard output yet.
     Unwritten,
     /// Nothing was to be written.
@@ -35,18 +38,23 @@ pub(crate) enum Left {
 }
 
 impl Left {
+    /// The sentence, which begins in lower case.
     fn sentence(&self, effect: Effect) -> Option<String> {
         match self {
             Self::NotAsked => None,
-            Self::Unwritten => Some("Nothing was written to standard output".to_owned()),
-            Self::Truncated if effect == Effect::None => Some("Nothing was written to standard output".to_owned()),
+            Self::Stub => Some(
+                "no entry was written, and the output is truncated so that no reader takes it for an archive"
+                    .to_owned(),
+            ),
+            Self::Unwritten => Some("nothing was written to standard output".to_owned()),
+            Self::Truncated if effect == Effect::None => Some("nothing was written to standard output".to_owned()),
             Self::Truncated | Self::Cut => {
-                Some("What was written before that is truncated, and must not be used".to_owned())
+                Some("what was written before that is truncated, and must not be used".to_owned())
             }
-            Self::Layers(path) => Some(format!("Layers that were complete before that stay in {}", shown(path))),
-            Self::Nothing(path) => Some(format!("Nothing was written to {}", shown(path))),
-            Self::Applied(path) if effect == Effect::None => Some(format!("Nothing was changed in {}", shown(path))),
-            Self::Applied(path) => Some(format!("What was applied before that stays in {}", shown(path))),
+            Self::Layers(path) => Some(format!("layers that were complete before that stay in {}", shown(path))),
+            Self::Nothing(path) => Some(format!("nothing was written to {}", shown(path))),
+            Self::Applied(path) if effect == Effect::None => Some(format!("nothing was changed in {}", shown(path))),
+            Self::Applied(path) => Some(format!("what was applied before that stays in {}", shown(path))),
         }
     }
 }
@@ -114,6 +122,11 @@ impl Failure {
         Self::Usage { message, help: None }
     }
 
+    /// A pattern of the user that matches nothing.
+    pub(crate) fn unmatched(Unmatched { message, help }: Unmatched) -> Self {
+        Self::Usage { message, help }
+    }
+
     /// Adds what to do about a path that cannot be opened, or about wrong usage.
     pub(crate) fn with_help(mut self, text: String) -> Self {
         if let Self::Open { help, .. } | Self::Usage { help, .. } = &mut self {
@@ -167,18 +180,17 @@ pub(crate) fn failure(failure: &Failure, json: bool) {
         Failure::Refused { error, .. } if json => say(&error_object(error)),
         _ if json => say(&object(failure)),
         Failure::Refused { error, left } => {
-            say(&format_args!("layercage: {}", failure.line()));
-            let help: Vec<_> = remedy::of_error(error).into_iter().chain(left.sentence(error.effect())).collect();
-            if !help.is_empty() {
-                say(&format_args!("layercage: help: {}", help.join(". ")));
+            let left = left.sentence(error.effect());
+            match remedy::of_error(error) {
+                Some(help) => {
+                    let help: Vec<_> = [help].into_iter().chain(left.map(|left| capitalised(&left))).collect();
+                    say(&format_args!("layercage: {}", failure.line()));
+                    say(&format_args!("layercage: help: {}", help.join(". ")));
+                }
+                None => say_with(&failure.line(), left),
             }
         }
-        Failure::Signalled { effect, left, .. } => {
-            say(&format_args!("layercage: {}", failure.line()));
-            if let Some(left) = left.sentence(*effect) {
-                say(&format_args!("layercage: help: {left}"));
-            }
-        }
+        Failure::Signalled { effect, left, .. } => say_with(&failure.line(), left.sentence(*effect)),
         _ => {
             say(&format_args!("layercage: {}", failure.line()));
             if let Some(help) = failure.help() {
@@ -186,6 +198,17 @@ pub(crate) fn failure(failure: &Failure, json: bool) {
             }
         }
     }
+}
+
+/// Prints an error that needs no help, and what is left.
+fn say_with(line: &str, left: Option<String>) {
+    let left = left.map(|left| format!("; {left}")).unwrap_or_default();
+    say(&format_args!("layercage: {line}{left}"));
+}
+
+fn capitalised(sentence: &str) -> String {
+    let mut chars = sentence.chars();
+    chars.next().into_iter().flat_map(char::to_uppercase).chain(chars).collect()
 }
 
 /// An error of the library as JSON: its own object, with the exit code and what to do.
@@ -273,6 +296,11 @@ pub(crate) fn notes(report: &Report) {
         let times = if count == 1 { String::new() } else { format!(" ({count} times, this is the first)") };
         say(&format_args!("layercage: note {first}{times}"));
     }
+}
+
+/// Prints notes about patterns of the user. Standard error has objects alone with `--json`.
+pub(crate) fn notes_of_patterns(notes: &[String], json: bool) {
+    notes.iter().filter(|_| !json).for_each(|note| say(&format_args!("layercage: note: {note}")));
 }
 
 /// Writes a line to standard error. If that fails, the exit code still tells; `eprintln!` would panic.

@@ -85,6 +85,34 @@ fn a_refused_layer_ends_with_code_3_and_an_archive_that_readers_report_as_trunca
 }
 
 #[test]
+fn a_message_speaks_of_truncated_output_only_if_an_entry_was_written() {
+    for (bytes, options) in
+        [(layer(&["null*"]), &[][..]), (b"<html>".repeat(100), &[]), (layer(&["null*"]), &["--json"])]
+    {
+        let output = filter(options, &bytes);
+        let told = message(&output);
+        assert!(output.status.code() == Some(3) && output.stdout.len() < 512, "{told}");
+        assert!(!told.contains("What was written before"), "{told}");
+        assert!(!options.is_empty() || told.contains("No entry was written, and the output is truncated"), "{told}");
+    }
+}
+
+#[test]
+fn a_terminal_in_place_of_an_archive_is_a_usage_error() {
+    for arguments in ["filter >layer", "list -", "check -", "export - >tar", "unpack - rootfs", "apply - ."] {
+        let place = tempfile::tempdir().unwrap();
+        let line = format!("{COMMAND} {arguments}");
+        // `script` gives the command a terminal.
+        let mut command = Command::new("script");
+        command.args(["-qec", &line, "/dev/null"]).current_dir(&place).stdin(Stdio::null());
+        let output = command.output().unwrap();
+        let told = String::from_utf8_lossy(&output.stdout);
+        assert!(told.contains("standard input is a terminal"), "{arguments}: {told}");
+        assert_eq!(output.status.code(), Some(2), "{arguments}: {told}");
+    }
+}
+
+#[test]
 fn a_reader_that_closes_the_pipe_early_is_a_failure_with_a_message() {
     let mut command = Command::new(COMMAND);
     command.arg("filter").stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -173,10 +201,12 @@ fn choices_that_an_archive_cannot_have_are_wrong_usage() {
     for owners in ["caller", "record"] {
         let output = filter(&["--owners", owners], &layer(&["a"]));
         assert_eq!(output.status.code(), Some(2), "{}", message(&output));
+        assert!(message(&output).contains(&format!("`--owners {owners}` has no meaning")), "{}", message(&output));
     }
     let image = layer(&["oci-layout", "index.json"]);
     let output = filter(&[], &image);
     assert_eq!(output.status.code(), Some(2), "{}", message(&output));
+    assert!(!message(&output).contains("appl") && message(&output).contains("`--as layer`"), "{}", message(&output));
     assert!(filter(&["--as", "layer"], &image).status.success());
 }
 

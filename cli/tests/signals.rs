@@ -138,7 +138,7 @@ fn a_signal_ends_an_unpacking_and_nothing_is_left() {
         assert_eq!(status.signal(), Some(signal.as_raw()), "{said}");
         assert_eq!(said.lines().count(), 2, "{said}");
         assert!(said.starts_with("layercage: ended by SIG"), "{said}");
-        assert!(said.ends_with("layercage: help: Nothing was written to rootfs\n"), "{said}");
+        assert!(said.ends_with("; nothing was written to rootfs\n"), "{said}");
         assert_eq!(names(place.path()), ["image"]);
     }
 }
@@ -274,7 +274,7 @@ fn a_file_that_is_larger_than_the_shell_allows_is_an_error_that_names_it_and_not
             let few = "ulimit -f 8; exec \"$0\" unpack --jobs \"$1\" image rootfs";
             let (status, said) = end(start(&["sh", "-c", few, COMMAND, jobs], place.path()));
             assert_eq!(status.code(), Some(1), "{status}: {said}");
-            assert!(said.contains("File too large") && said.contains("Nothing was written to rootfs"), "{said}");
+            assert!(said.contains("File too large") && said.contains("; nothing was written to rootfs"), "{said}");
             // Where others write it, another entry's turn may have come by then: that one is not to blame.
             let (place_of_it, call) = said.split_once("write(").unwrap();
             assert!(call.starts_with("\"large\"") || call.starts_with("\"d/large\""), "{said}");

@@ -77,8 +77,9 @@ impl<T: Tree> Applier<T> {
 
     /// Goes on with another tree, which has what this one has: between two layers.
     pub(crate) fn with_tree<U: Tree>(self, next: impl FnOnce(T) -> Result<U, Error>) -> Result<Applier<U>, Error> {
-        let Self { tree, ways, contents, skipped, linked, ownership, unplaced } = self;
-        Ok(Applier { tree: next(tree)?, ways: ways.elsewhere(), contents, skipped, linked, ownership, unplaced })
+        let Self { tree, ways, contents, skipped, linked, ownership, unplaced, unplaced_names } = self;
+        let (tree, ways) = (next(tree)?, ways.elsewhere());
+        Ok(Applier { tree, ways, contents, skipped, linked, ownership, unplaced, unplaced_names })
     }
 
     pub(crate) fn into_tree(self) -> T {

@@ -81,7 +81,7 @@ impl Session<'_> {
     /// Unpacks a part of an image as the directory `name` in `parent`, all or nothing as [`Session::unpack`].
     /// [`Session::replay`] says how the content is read.
     ///
-    /// The report counts the entries and bytes of the whole image, because all of it was read.
+    /// The report counts the entries of the whole image, because all of it was read, and the bytes of this part.
     ///
     /// # Errors
     ///
@@ -98,7 +98,7 @@ impl Session<'_> {
         self.replay(part, image, staged.rootfs()).map_err(Error::without_effect)?;
         // The layers with content were compared with what the image says of them, twice, and the others once.
         staged.commit_unproven()?;
-        Ok(self.into_report())
+        Ok(written(self.into_report(), part))
     }
 
     fn play<S: Sink + ?Sized>(&mut self, player: &mut Player<'_, '_, S>, unpacker: &Unpacker) -> Result<(), Error> {
@@ -188,9 +188,16 @@ impl Selected {
     pub fn export_tar(&self, out: impl Write, policy: &Policy) -> Result<Report, Error> {
         let mut session = Unpacker::new(policy.clone()).with_limits(self.limits().clone()).session();
         let tree = session.merge(self)?;
-        session.export_tar(&tree.whole(), self, out)?;
-        Ok(session.into_report())
+        let whole = tree.whole();
+        session.export_tar(&whole, self, out)?;
+        Ok(written(session.into_report(), &whole))
     }
+}
+
+/// The report of layers that were merged, with the bytes of what was written of them.
+fn written(mut report: Report, part: &Part<'_>) -> Report {
+    report.bytes_written = part.content_bytes();
+    report
 }
 
 /// The files of a part that have content, by the entries that have it.

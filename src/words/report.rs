@@ -53,7 +53,8 @@ pub struct Report {
     counts: BTreeMap<&'static str, u64>,
     /// Entries read, whiteouts included.
     pub entries: u64,
-    /// Bytes of file content written.
+    /// Bytes of file content written, holes included. In the report of a session, these are the bytes of all entries, those of
+    /// merged layers, too. Functions that write a merged tree return those of the output instead.
     pub bytes_written: u64,
 }
 

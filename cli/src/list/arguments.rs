@@ -34,14 +34,16 @@ pub(crate) struct List {
     #[arg(long, help_heading = "Lists")]
     images: bool,
     /// Add the SHA-256 of the content of files, for `--final`, `--files` and `--hidden`. Layers that have such files are
-    /// read a second time. `--files` then prints regular files only, as `sha256sum` does.
+    /// read a second time. `--files` then prints regular files only, as `sha256sum` does: `sha256sum -c` checks the output
+    /// in an unpacked copy. On a terminal, names are escaped.
     #[arg(long)]
     digest: bool,
     /// The number of levels that `--tree` prints. Sums are those of the whole tree.
     #[arg(long, value_name = "LEVELS")]
     depth: Option<usize>,
-    /// List only these paths, for `--final` and `--hidden`. A PATH stands for itself and everything below it, a GLOB for
-    /// what it matches and everything below a directory that it matches. May be repeated.
+    /// List only these paths, for `--final`, `--tree` and `--hidden`. A PATH stands for itself and everything below it, a
+    /// GLOB for what it matches and everything below a directory that it matches. May be repeated. A pattern that matches
+    /// nothing is a usage error.
     #[arg(long, value_name = "PATH|GLOB", value_parser = only::pattern())]
     only: Vec<Pattern>,
     /// Change a limit; `layercage rules` lists them. `off` removes it.
@@ -92,8 +94,8 @@ impl List {
                 "`--digest` goes with `--final`, `--files` or `--hidden`"
             }
             Mode::Files(_) if !self.only.is_empty() => "`--files` takes a pattern itself; omit `--only`",
-            _ if !self.only.is_empty() && !matches!(mode, Mode::Final | Mode::Hidden) => {
-                "`--only` goes with `--final` or `--hidden`"
+            _ if !self.only.is_empty() && !matches!(mode, Mode::Final | Mode::Tree | Mode::Hidden) => {
+                "`--only` goes with `--final`, `--tree` or `--hidden`"
             }
             _ if self.depth.is_some() && !matches!(mode, Mode::Tree) => "`--depth` goes with `--tree`",
             _ => return Ok(mode),

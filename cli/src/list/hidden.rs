@@ -16,6 +16,7 @@ pub(super) fn print(
     contents: Contents,
     mut output: Output,
 ) -> Result<(), Failure> {
+    merged.require_ever_there(only)?;
     let is_listed = |hidden: &Hidden<'_>| only.is_empty() || only.iter().any(|it| it.keeps(hidden.path().as_bytes()));
     let digests = match contents {
         Contents::Hashed => Some(merged.hidden_digests(|hidden| is_listed(&hidden))?),

@@ -2,6 +2,7 @@
 
 use super::arguments::List;
 use crate::input::{Taken, open_input, require_form};
+use crate::only::{Pattern, require_matches};
 use crate::opened::Opened;
 use crate::report::{Output, with_article};
 use crate::sandbox::SandboxChoice;
@@ -67,6 +68,13 @@ impl Merged {
             Source::Image(image) => Some(image),
             Source::Layer(_) => None,
         }
+    }
+
+    /// Checks that each pattern of `--only` matches a path that the image has or that upper layers hid.
+    pub(super) fn require_ever_there(&self, only: &[Pattern]) -> Result<(), Failure> {
+        let paths = self.tree.iter().map(|node| node.path()).chain(self.tree.hidden().map(|hidden| hidden.path()));
+        require_matches(("--only", "path of the image"), only, &self.tree, paths, Pattern::keeps)
+            .map_err(Failure::unmatched)
     }
 
     fn what(&self) -> What {

@@ -32,7 +32,7 @@ pub(crate) fn run(list: &List, sandbox: SandboxChoice, json: bool) -> Result<u8,
         Mode::Files(globs) => paths::print_files(open()?, globs, list.contents(), output)?,
         Mode::Hidden => hidden::print(open()?, list.only(), list.contents(), output)?,
         Mode::Layers => layers::print(&open()?, output)?,
-        Mode::Tree => tree::print(&open()?, list.depth(), output)?,
+        Mode::Tree => tree::print(&open()?, list.only(), list.depth(), output)?,
     }
     Ok(0)
 }

@@ -4,11 +4,12 @@ use super::arguments::Contents;
 use super::item::Item;
 use super::merged::{Digests, Merged, hex};
 use super::shown::{mode, path};
-use crate::only::Pattern;
+use crate::only::{Pattern, notes, require_matches};
 use crate::report::Output;
-use crate::tell::Failure;
+use crate::tell::{self, Failure};
 use layercage::merged::Node;
 use serde_json::{Value, json};
+use std::io::{self, IsTerminal};
 
 /// The widest text of each column.
 #[derive(Default)]
@@ -26,6 +27,10 @@ pub(super) fn print_final(
     contents: Contents,
     mut output: Output,
 ) -> Result<(), Failure> {
+    let paths = merged.tree.iter().map(|node| node.path());
+    require_matches(("--only", "path of the image"), only, &merged.tree, paths, Pattern::keeps)
+        .map_err(Failure::unmatched)?;
+    tell::notes_of_patterns(&notes(only, &merged.tree), output.is_json());
     let is_listed = |node: &Node<'_>| only.is_empty() || only.iter().any(|only| only.keeps(node.path().as_bytes()));
     let digests = digests(&mut merged, contents, is_listed)?;
     merged.begin(&mut output);
@@ -62,23 +67,48 @@ pub(super) fn print_files(
     contents: Contents,
     mut output: Output,
 ) -> Result<(), Failure> {
-    let is_listed = |node: &Node<'_>| {
-        let has_kind = if contents == Contents::Hashed { node.is_file() } else { !node.is_directory() };
-        has_kind && globs.iter().any(|glob| glob.matches(node.path().as_bytes()))
+    let has_kind = |node: &Node<'_>| match contents {
+        Contents::Hashed => node.is_file(),
+        Contents::Skipped => !node.is_directory(),
     };
+    let what = if contents == Contents::Hashed { "regular file of the image" } else { "file or link of the image" };
+    let paths = merged.tree.iter().filter(has_kind).map(|node| node.path());
+    require_matches(("--files", what), globs, &merged.tree, paths, Pattern::matches).map_err(Failure::unmatched)?;
+    let is_listed = |node: &Node<'_>| has_kind(node) && globs.iter().any(|glob| glob.matches(node.path().as_bytes()));
+    // A program checks the sums, and a person may not be able to trust the names.
+    let is_escaped = io::stdout().is_terminal();
     let digests = digests(&mut merged, contents, is_listed)?;
     merged.begin(&mut output);
     for item in merged.tree.iter().filter(is_listed).map(Item::from) {
         let digest = digests.as_ref().and_then(|digests| digests.get(&item.inode)).map(hex);
-        output.line(
+        output.line_of_bytes(
             || object(&item, merged.tree.layer_count(), digest.clone()),
             || match &digest {
-                None => path(item.path.as_bytes()),
-                Some(digest) => format!("{digest}  {}", path(item.path.as_bytes())),
+                None => path(item.path.as_bytes()).into_bytes(),
+                Some(digest) if is_escaped => format!("{digest}  {}", path(item.path.as_bytes())).into_bytes(),
+                Some(digest) => sum_line(digest, item.path.as_bytes()),
             },
         );
     }
     merged.end(output)
+}
+
+/// A line as `sha256sum` writes and checks it: a backslash in front of all says that `\`, newline and carriage return of the
+/// name are escaped. Other bytes are as they are.
+fn sum_line(digest: &str, path: &[u8]) -> Vec<u8> {
+    let is_escaped = path.iter().any(|byte| b"\\\n\r".contains(byte));
+    let mut line = if is_escaped { b"\\".to_vec() } else { Vec::new() };
+    line.extend_from_slice(digest.as_bytes());
+    line.extend_from_slice(b"  ");
+    for byte in path {
+        match byte {
+            b'\\' => line.extend_from_slice(b"\\\\"),
+            b'\n' => line.extend_from_slice(b"\\n"),
+            b'\r' => line.extend_from_slice(b"\\r"),
+            byte => line.push(*byte),
+        }
+    }
+    line
 }
 
 fn digests(

@@ -1,5 +1,6 @@
 //! The rows of a tree: its paths and those that are gone, with the sizes of what is below directories.
 
+use crate::only::Pattern;
 use layercage::MergedTree;
 use layercage::merged::{Hidden, Kind, Node};
 use layercage::tar::EntryPath;
@@ -76,12 +77,17 @@ pub(super) struct Row<'t> {
     pub(super) done: Done,
 }
 
-/// The rows down to a depth, a directory before what lies in it. The root has the depth 0.
-pub(super) fn rows(tree: &MergedTree, most: usize) -> Vec<Row<'_>> {
+/// The rows down to a depth, a directory before what lies in it. The root has the depth 0. Patterns keep what they match and
+/// the directories above that; without a pattern, everything is kept.
+pub(super) fn rows<'t>(tree: &'t MergedTree, only: &[Pattern], most: usize) -> Vec<Row<'t>> {
     let mut sums = Sums { rows: Vec::new(), way: Vec::new(), most };
-    let mut gone = gone(tree).into_iter().peekable();
+    let mut gone = gone(tree);
+    let kept = (!only.is_empty()).then(|| kept(tree, &gone, only));
+    let is_kept = |path: &[u8]| kept.as_ref().is_none_or(|kept| kept.contains(path));
+    gone.retain(|(path, _)| is_kept(path.as_bytes()));
+    let mut gone = gone.into_iter().peekable();
     let mut linked = HashSet::new();
-    for node in tree.iter() {
+    for node in tree.iter().filter(|node| kept.is_none() || is_kept(node.path().as_bytes())) {
         // A path is made only if it is compared.
         while let Some((_, hidden)) =
             gone.peek().is_some().then(|| gone.next_if(|(path, _)| *path < node.path())).flatten()
@@ -93,6 +99,19 @@ pub(super) fn rows(tree: &MergedTree, most: usize) -> Vec<Row<'_>> {
     }
     gone.for_each(|(_, hidden)| sums.add_gone(hidden));
     sums.finish()
+}
+
+/// The paths that a pattern keeps, and the directories above them.
+fn kept(tree: &MergedTree, gone: &[(EntryPath, Hidden<'_>)], only: &[Pattern]) -> HashSet<Vec<u8>> {
+    let mut kept = HashSet::from([Vec::new()]);
+    for path in tree.iter().map(|node| node.path()).chain(gone.iter().map(|(path, _)| path.clone())) {
+        let path = path.as_bytes();
+        if only.iter().any(|pattern| pattern.keeps(path)) {
+            let slashes = path.iter().enumerate().filter(|(_, byte)| **byte == b'/').map(|(at, _)| at);
+            kept.extend(slashes.chain([path.len()]).filter_map(|end| path.get(..end)).map(<[u8]>::to_vec));
+        }
+    }
+    kept
 }
 
 /// The paths that are gone, in order, each with what was there last.

@@ -4,8 +4,9 @@ use super::merged::Merged;
 use super::rows::{Row, Shown, rows};
 use super::shown::{name, path, size, word};
 use super::style::{Colour, Style};
+use crate::only::{Pattern, notes};
 use crate::report::Output;
-use crate::tell::Failure;
+use crate::tell::{self, Failure};
 use layercage::merged::Kind;
 use serde_json::{Value, json};
 
@@ -61,11 +62,18 @@ impl Mark {
 }
 
 /// Prints the tree, down to a depth.
-pub(super) fn print(merged: &Merged, depth: Option<usize>, mut output: Output) -> Result<(), Failure> {
+pub(super) fn print(
+    merged: &Merged,
+    only: &[Pattern],
+    depth: Option<usize>,
+    mut output: Output,
+) -> Result<(), Failure> {
+    merged.require_ever_there(only)?;
+    tell::notes_of_patterns(&notes(only, &merged.tree), output.is_json());
     let style = Style::of_output();
     merged.begin(&mut output);
     output.heading(|| style.line(format!("  {:>6} {:>5} PATH", "SIZE", "LAYER"), None));
-    for row in rows(&merged.tree, depth.unwrap_or(usize::MAX)) {
+    for row in rows(&merged.tree, only, depth.unwrap_or(usize::MAX)) {
         let mark = Mark::of(&row);
         output.line(|| object(&row, mark), || style.line(line(&row, mark), mark.colour()));
     }

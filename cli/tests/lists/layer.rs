@@ -2,8 +2,10 @@
 
 use super::build::{Header, tar};
 use super::{COMMAND, list, listed, objects, text, world};
+use std::ffi::OsStr;
 use std::fs;
 use std::io::Write;
+use std::os::unix::ffi::OsStrExt;
 use std::process::{Command, Stdio};
 
 /// A layer with a file of each kind; a device and names with escape sequences are among them.
@@ -15,6 +17,52 @@ fn layer() -> Vec<u8> {
         .file("twice", "1")
         .file("twice", "two")
         .end()
+}
+
+/// Names that an escape could spoil.
+const ODD: &[&[u8]] = &[
+    b"a b",
+    b" blank ",
+    b"-dash",
+    b"*star",
+    "\u{fc}ber".as_bytes(),
+    b"back\\slash",
+    b"\\n",
+    b"new\nline",
+    b"cr\rx",
+    b"d/\xff\xfe",
+    b"esc\x1b[31m",
+    b"quote\"",
+    b"d/\\\n\r",
+];
+
+#[test]
+fn the_digests_of_files_with_odd_names_are_checked_by_sha256sum() {
+    let place = tempfile::tempdir().unwrap();
+    let mut archive = tar::Builder::new(Vec::new());
+    for name in ODD {
+        let mut header = tar::Header::new_gnu();
+        header.set_mode(0o644);
+        header.set_size(name.len() as u64);
+        archive.append_data(&mut header, OsStr::from_bytes(name), *name).unwrap();
+    }
+    fs::write(place.path().join("layer"), archive.into_inner().unwrap()).unwrap();
+    fs::create_dir(place.path().join("root")).unwrap();
+    let mut apply = Command::new(COMMAND);
+    assert!(apply.args(["apply", "layer", "root"]).current_dir(&place).status().unwrap().success());
+    let sums = list(&["--digest", "--files", "**", "layer"], place.path()).stdout;
+    fs::write(place.path().join("sums"), &sums).unwrap();
+    let mut check = Command::new("sha256sum");
+    let checked =
+        check.args(["--check", "--strict", "../sums"]).current_dir(place.path().join("root")).output().unwrap();
+    assert!(checked.status.success(), "{checked:?}\n{}", String::from_utf8_lossy(&sums));
+    assert_eq!(checked.stdout.split(|byte| *byte == b'\n').filter(|line| line.ends_with(b": OK")).count(), ODD.len());
+    // A terminal gets no control characters.
+    let line = format!("{COMMAND} list --digest --files '**' layer");
+    let mut script = Command::new("script");
+    script.args(["-qec", &line, "/dev/null"]).current_dir(&place).stdin(Stdio::null());
+    let shown = script.output().unwrap().stdout;
+    assert!(shown.windows(8).any(|bytes| bytes == b"esc\\x1b[") && !shown.contains(&0x1b), "{shown:?}");
 }
 
 const FINAL: &str = "\

@@ -127,10 +127,28 @@ fn files_that_match_are_printed_as_sha256sum_prints_them() {
     assert_eq!(listed(&["--digest", "--files", "etc/*", &world], here), sums.concat());
     let both = listed(&["--files", "**/hello", "--files", "etc/passwd", &world], here);
     assert_eq!(both, "etc/passwd\nopt/app/hello\nusr/bin/hello\n");
-    assert_eq!(listed(&["--files", "nothing", &world], here), "");
     let only = final_objects(&["--only", "etc/conf.d", "--only", "**/hello"]);
     let wanted = |path: &&String| path.starts_with("etc/conf.d") || path.ends_with("/hello");
     assert_eq!(only.keys().collect::<Vec<_>>(), expected.keys().filter(wanted).collect::<Vec<_>>());
+}
+
+#[test]
+fn a_part_of_the_tree_has_its_directories_and_what_is_gone_of_it() {
+    let only = objects(&["--tree", "--only", "usr/bin", "--only", "etc/motd", &world()], Path::new("."));
+    let whole = objects(&["--tree", &world()], Path::new("."));
+    let is_kept = |path: &str| ["usr/bin", "etc/motd"].iter().any(|kept| Path::new(path).starts_with(kept));
+    let kept: Vec<_> = whole.iter().map(|object| text(object, "path")).filter(|path| is_kept(path)).collect();
+    let above = [".", "etc", "usr"];
+    let found = only.iter().map(|object| text(object, "path")).filter(|path| !above.contains(path));
+    assert_eq!(found.collect::<Vec<_>>(), kept);
+    assert!(kept.len() > 3 && only.len() == kept.len() + above.len());
+    let size = |path: &str| only.iter().find(|object| object["path"] == path).unwrap()["size"].clone();
+    assert_eq!((size("."), size("etc")), (size("usr/bin"), 0.into()), "sums are those of the part");
+    // The directory is one link away, as in many images.
+    let output = super::list(&["--final", "--only", "bin", &world()], Path::new("."));
+    let told = String::from_utf8(output.stderr).unwrap();
+    let note = "note: `--only bin` keeps a symbolic link alone; it leads to usr/bin: `--only usr/bin`";
+    assert!(output.status.success() && told.contains(note), "{told}");
 }
 
 /// What a person sees. `BLESS=1` writes the pages anew.

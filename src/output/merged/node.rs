@@ -121,7 +121,7 @@ impl<'t> Node<'t> {
         self.xattrs().iter().find(|xattr| xattr.name == name.as_ref()).map(|xattr| &*xattr.value)
     }
 
-    /// Whether it has the setuid bit.
+    /// Whether it has the setuid bit. All paths of a file have its mode: of a program with hard links, each of them is setuid.
     pub fn is_setuid(&self) -> bool {
         self.mode() & SETUID != 0
     }
@@ -179,7 +179,8 @@ impl<'t> Node<'t> {
         self.model.link_count(self.name).into()
     }
 
-    /// The other paths of the tree that are this file, in the order in which they came.
+    /// The other paths of the tree that are this file, in the order in which they came. This path itself is not among them, so
+    /// there is one less than [`Node::link_count`].
     ///
     /// The search takes time for every name that the file ever had. To find out which paths are one file, compare
     /// [`Node::inode`].

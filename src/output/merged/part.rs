@@ -5,6 +5,7 @@ use super::tree::MergedTree;
 use crate::cage::Scratch;
 use crate::words::{Change, ChangeKind, Error, LinkTarget, SparseMap};
 use std::collections::HashMap;
+use std::path::Path;
 
 /// A part of a [`MergedTree`], or all of it, in the order in which it is written elsewhere: to a tar archive by
 /// [`Session::export_tar`](crate::Session::export_tar), to a directory by
@@ -54,6 +55,30 @@ impl MergedTree {
         Part::new(self, model.in_order_of_layers(|name| is_kept.get(name as usize).copied().unwrap_or_default()))
     }
 
+    /// The part of the tree that a path is, with everything below it and its parent directories. `None` if there is nothing.
+    ///
+    /// The path is found like [`MergedTree::get`] finds it, through symbolic links. The part has the real path, and not the
+    /// links that led there.
+    ///
+    /// ```
+    /// # fn export(session: &mut layercage::Session<'_>, selected: &layercage::Selected) -> Result<(), layercage::Error> {
+    /// let tree = session.merge(selected)?;
+    /// if let Some(libraries) = tree.part_below("/lib") {
+    ///     session.export_tar(&libraries, selected, &mut Vec::new())?;
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn part_below(&self, path: impl AsRef<Path>) -> Option<Part<'_>> {
+        let top = self.get(path)?.path();
+        let top = top.as_bytes();
+        Some(self.part(|node| {
+            let path = node.path();
+            let rest = path.as_bytes().strip_prefix(top);
+            rest.is_some_and(|rest| top.is_empty() || matches!(rest, [] | [b'/', ..]))
+        }))
+    }
+
     /// All of the tree, as a [`Part`].
     pub fn whole(&self) -> Part<'_> {
         Part::new(self, self.model().in_order_of_layers(|_| true))
@@ -95,6 +120,11 @@ impl<'t> Part<'t> {
         self.names.iter().map(move |&name| tree.node(name))
     }
 
+    /// The bytes of its files, each file once, holes included: what [`Report::bytes_written`](crate::Report) is of an export.
+    pub fn content_bytes(&self) -> u64 {
+        self.nodes().filter(|node| self.has_content(*node)).map(|node| node.size()).sum()
+    }
+
     /// Whether no path was chosen.
     pub fn is_empty(&self) -> bool {
         self.names.is_empty()
@@ -106,7 +136,6 @@ impl<'t> Part<'t> {
     }
 
     /// Whether the content of a file belongs to this path: the first of its paths in the part.
-    #[cfg_attr(not(feature = "image"), expect(dead_code, reason = "as above"))]
     pub(crate) fn has_content(&self, node: Node<'t>) -> bool {
         node.size() > 0 && self.first(node).is_none()
     }

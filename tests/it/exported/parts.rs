@@ -80,6 +80,7 @@ fn a_part_is_unpacked_as_it_is_in_the_whole() {
         let place = tempfile::tempdir().unwrap();
         let report = session.unpack_part(&below(&tree, directory), &selected, &open(place.path()), "rootfs").unwrap();
         assert_eq!(report.entries, 8, "all of the image was read");
+        assert_eq!(report.bytes_written, below(&tree, directory).content_bytes(), "of the part");
         let got = tree::list(&place.path().join("rootfs"));
         let whole = unpacked(&export(&tree, &selected, 1, MergedTree::whole));
         let is_kept = |path: &[u8]| got.contains_key(path);
@@ -93,6 +94,21 @@ fn a_part_is_unpacked_as_it_is_in_the_whole() {
             assert!(fields.remove("hardlink").is_some() && names(&got) != 3, "{path:?} {fields:?}");
         }
     }
+}
+
+#[test]
+fn the_part_below_a_path_is_found_through_links_and_has_the_real_path() {
+    let (_place, selected) = image(&layers());
+    let tree = selected.merge(&permissive()).unwrap();
+    for path in ["lib", "/usr/lib", "opt/../usr/lib/"] {
+        assert_eq!(paths(&tree.part_below(path).unwrap()), ["", "usr", "usr/lib", "usr/lib/libc"], "{path}");
+    }
+    let file = tree.part_below("opt/link").unwrap();
+    assert_eq!(paths(&file), ["", "etc", "etc/passwd"], "a file, too");
+    assert_eq!(file.content_bytes(), 4);
+    assert_eq!(paths(&tree.part_below("/").unwrap()), paths(&tree.whole()));
+    assert_eq!(tree.whole().content_bytes(), 15 + 4 + 5, "each file once");
+    assert!(tree.part_below("usr/li").is_none() && tree.part_below("us").is_none());
 }
 
 #[test]
