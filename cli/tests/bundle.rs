@@ -172,6 +172,8 @@ fn sort(config: &mut Value) {
     config["process"]["capabilities"].as_object_mut().unwrap().values_mut().for_each(by_text);
     let linux = config["linux"].as_object_mut().unwrap();
     linux.values_mut().filter(|value| value.is_array()).for_each(by_text);
+    let mounts = config["mounts"].as_array_mut().unwrap();
+    mounts.iter_mut().filter_map(|mount| mount.get_mut("options")).for_each(by_text);
     config.as_object_mut().unwrap().remove("ociVersion");
 }
 

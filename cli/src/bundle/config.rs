@@ -99,7 +99,8 @@ pub(crate) fn convert(
 fn rootless(uid: u32, gid: u32) -> Spec {
     let mut spec = Spec::rootless(uid, gid);
     if let Some(mounts) = spec.mounts_mut() {
-        mounts.retain(|mount| !mount.destination().starts_with("/sys/"));
+        // Not `/sys/`: to a path, that is `/sys` itself, which stays.
+        mounts.retain(|mount| !mount.destination().starts_with("/sys/fs"));
     }
     spec
 }

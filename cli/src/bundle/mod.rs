@@ -51,7 +51,7 @@ pub(crate) fn config(image: &Selected, accounts: &Accounts, bundle: &Bundle) -> 
     let starter = Starter::current();
     if starter != Starter::Root && (user.uid, user.gid) != (0, 0) {
         if let Some(asked) = &bundle.user {
-            let asked = Escaped::new(asked.as_bytes());
+            let asked = Escaped::new(asked.as_bytes()).unquoted();
             return Err(Failure::usage(format!(
                 "`--user {asked}` is {}:{}, and without root, the only user of a bundle is root",
                 user.uid, user.gid
