@@ -16,6 +16,7 @@ use layercage::sink::StagedFile;
 use layercage::{Error, Scratch, Unpacker};
 use std::fs::File;
 use std::io::{self, IsTerminal, Write};
+use std::path::Path;
 
 /// Exports an image. The report is returned, because standard output may have the archive.
 pub(crate) fn run(export: &Export, sandbox: SandboxChoice, json: bool) -> Result<Done, Failure> {
@@ -23,6 +24,7 @@ pub(crate) fn run(export: &Export, sandbox: SandboxChoice, json: bool) -> Result
     // Known before the image is read.
     export.source.judging.require_owners().map_err(Failure::usage)?;
     let destination = Destination::find(&export.file)?;
+    let target = Target::of(export, &destination);
     if let Destination::Stream(output) = &destination
         && output.is_terminal()
     {
@@ -42,10 +44,10 @@ pub(crate) fn run(export: &Export, sandbox: SandboxChoice, json: bool) -> Result
     let (sandboxed, image) = open_image(thing, sandbox, around, &limits, temporary.clone())?;
     let image = require_form(image, form, &export.source.image)?;
     let selected = image.and_then(|image| image.select(&selector));
-    let selected = selected.map_err(|error| Failure::refused(explain_full(error), left(export)))?;
+    let selected = selected.map_err(|error| Failure::refused(explain_full(error), target.left()))?;
     // Before this line there is nothing to clean up.
     let signals = Signals::catch(ignored).map_err(Failure::signals)?;
-    let ended = |error| ended(error, export, &signals);
+    let ended = |error| ended(error, target, &signals);
     let unpacker = Unpacker::new(policy.clone()).with_limits(limits).with_jobs(export.source.working.jobs());
     let mut session = unpacker.session().with_progress(Watcher::new(&signals, json));
     // Before the layers are read: what FILE is may be wrong usage.
@@ -69,9 +71,33 @@ pub(crate) fn run(export: &Export, sandbox: SandboxChoice, json: bool) -> Result
     Ok(Done { report, sandboxed, image: Some(selected) })
 }
 
-/// What a failure leaves.
-fn left(export: &Export) -> Left {
-    if export.is_to_standard_output() { Left::Truncated } else { Left::Nothing(export.file.clone()) }
+/// Where the archive goes.
+#[derive(Debug, Clone, Copy)]
+enum Target<'p> {
+    StandardOutput,
+    /// A pipe or a device, which has what was written before a failure.
+    Stream(&'p Path),
+    /// A file, which takes its name when it is complete.
+    File(&'p Path),
+}
+
+impl<'p> Target<'p> {
+    fn of(export: &'p Export, destination: &Destination<'_>) -> Self {
+        match destination {
+            Destination::Stream(_) if export.is_to_standard_output() => Self::StandardOutput,
+            Destination::Stream(_) => Self::Stream(&export.file),
+            Destination::Beside { .. } => Self::File(&export.file),
+        }
+    }
+
+    /// What a failure leaves.
+    fn left(self) -> Left {
+        match self {
+            Self::StandardOutput => Left::Truncated,
+            Self::Stream(path) => Left::Streamed(path.to_owned()),
+            Self::File(path) => Left::Nothing(path.to_owned()),
+        }
+    }
 }
 
 /// Where the archive is written.
@@ -98,25 +124,27 @@ impl Write for Output {
 
 /// Why exporting failed. The only failure of the sink is that of the output. A reader that closed it early did not get the
 /// whole archive, so that is a failure, too.
-fn ended(error: Error, export: &Export, signals: &Signals) -> Failure {
+fn ended(error: Error, target: Target<'_>, signals: &Signals) -> Failure {
     if !matches!(error.kind(), ErrorKind::Sink(_)) {
-        return Failure::ended(error, left(export), signals);
+        // Beside a file, there are no temporary files elsewhere.
+        let error = if let Target::File(_) = target { error } else { explain_full(error) };
+        return Failure::ended(error, target.left(), signals);
     }
     match error.into_kind() {
         ErrorKind::Sink(source) => match source.downcast::<io::Error>() {
-            Ok(error) => failed(*error, export),
+            Ok(error) => failed(*error, target),
             Err(source) => Failure::output(io::Error::other(source)),
         },
         kind => Failure::read(kind.into()),
     }
 }
 
-fn failed(error: io::Error, export: &Export) -> Failure {
-    match export.is_to_standard_output() {
-        true => Failure::output(error),
-        false => {
-            let name = export.file.as_os_str().as_encoded_bytes();
-            Failure::refused(Error::system("write", name, error), left(export))
-        }
-    }
+fn failed(error: io::Error, target: Target<'_>) -> Failure {
+    let (path, left) = match target {
+        Target::StandardOutput => return Failure::output(error),
+        // How much was written is not known.
+        Target::Stream(path) => (path, Left::Cut),
+        Target::File(path) => (path, target.left()),
+    };
+    Failure::refused(Error::system("write", path.as_os_str().as_encoded_bytes(), error), left)
 }

@@ -27,7 +27,9 @@ pub(crate) enum Left {
     Layers(PathBuf),
     /// What was written to standard output before is there, and is no whole archive.
     Truncated,
-    /// A part of the layer was written to standard output.
+    /// What was written to this pipe or device before is there, and is no whole archive.
+    Streamed(PathBuf),
+    /// A part of the archive was written.
     Cut,
     /// Less than one entry was written to standard output.
     Stub,
@@ -48,7 +50,8 @@ impl Left {
             ),
             Self::Unwritten => Some("nothing was written to standard output".to_owned()),
             Self::Truncated if effect == Effect::None => Some("nothing was written to standard output".to_owned()),
-            Self::Truncated | Self::Cut => {
+            Self::Streamed(path) if effect == Effect::None => Some(format!("nothing was written to {}", shown(path))),
+            Self::Truncated | Self::Streamed(_) | Self::Cut => {
                 Some("what was written before that is truncated, and must not be used".to_owned())
             }
             Self::Layers(path) => Some(format!("layers that were complete before that stay in {}", shown(path))),

@@ -233,6 +233,22 @@ fn a_reader_that_closes_the_pipe_early_is_an_error() {
 }
 
 #[test]
+fn a_reader_that_closes_a_named_pipe_early_may_have_read_something() {
+    let place = tempdir().unwrap();
+    let pipe = place.path().join("pipe");
+    assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    let world = world();
+    let mut child = command(place.path(), &["export", world.to_str().unwrap(), "pipe"]);
+    let child = child.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut reader = File::open(&pipe).unwrap();
+    reader.read_exact(&mut [0; 512]).unwrap();
+    drop(reader);
+    let told = message(&child.wait_with_output().unwrap());
+    assert!(told.contains("truncated, and must not be used") && !told.contains("Nothing was written"), "{told}");
+    assert!(told.contains("pipe"), "{told}");
+}
+
+#[test]
 fn a_full_disk_is_named_with_the_file() {
     let place = tempdir().unwrap();
     // No file of more than 8 blocks of 1 KiB; an image from a directory needs no temporary file.
