@@ -27,13 +27,19 @@ pub(crate) enum Unresolved {
     User(String),
     /// A name that `etc/group` does not have.
     Group(String),
+    /// A number that runtimes do not take.
+    Number(u32),
 }
+
+/// The largest user or group ID that runtimes take: runc reads them as signed numbers of 32 bits.
+const LARGEST: u32 = i32::MAX as u32;
 
 impl fmt::Display for Unresolved {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::User(name) => write!(f, "the image's etc/passwd has no user {name:?}"),
             Self::Group(name) => write!(f, "the image's etc/group has no group {name:?}"),
+            Self::Number(id) => write!(f, "{id} is no user or group ID for a runtime, which takes at most {LARGEST}"),
         }
     }
 }
@@ -48,16 +54,19 @@ impl Accounts {
         };
         let name = if name.is_empty() { "0" } else { name };
         let account = self.account(name);
-        let uid = match (&account, name.parse()) {
+        let uid = match (&account, number(name.as_bytes())) {
             (Some(account), _) => account.uid,
-            (None, Ok(uid)) => uid,
-            (None, Err(_)) => return Err(Unresolved::User(name.to_owned())),
+            (None, Some(uid)) => uid,
+            (None, None) => return Err(Unresolved::User(name.to_owned())),
         };
         let (gid, groups) = match (group, &account) {
             (Some(group), _) => (self.group(group)?, Vec::new()),
             (None, Some(account)) => (account.gid, self.groups_of(account)),
             (None, None) => (0, Vec::new()),
         };
+        if let Some(&id) = [uid, gid].iter().chain(&groups).find(|&&id| id > LARGEST) {
+            return Err(Unresolved::Number(id));
+        }
         Ok(User { uid, gid, groups, home: account.and_then(|account| account.home) })
     }
 
@@ -65,15 +74,15 @@ impl Accounts {
     fn account(&self, name: &str) -> Option<Account> {
         let accounts = || lines(&self.passwd).filter_map(Account::parse);
         let by_name = accounts().find(|account| account.name == name.as_bytes());
-        by_name.or_else(|| name.parse::<u32>().ok().and_then(|uid| accounts().find(|account| account.uid == uid)))
+        by_name.or_else(|| number(name.as_bytes()).and_then(|uid| accounts().find(|account| account.uid == uid)))
     }
 
     fn group(&self, name: &str) -> Result<u32, Unresolved> {
         let mut groups = lines(&self.group).filter_map(Group::parse);
-        match (groups.find(|group| group.name == name.as_bytes()), name.parse()) {
+        match (groups.find(|group| group.name == name.as_bytes()), number(name.as_bytes())) {
             (Some(group), _) => Ok(group.gid),
-            (None, Ok(gid)) => Ok(gid),
-            (None, Err(_)) => Err(Unresolved::Group(name.to_owned())),
+            (None, Some(gid)) => Ok(gid),
+            (None, None) => Err(Unresolved::Group(name.to_owned())),
         }
     }
 
@@ -126,8 +135,9 @@ fn lines(file: &[u8]) -> impl Iterator<Item = &[u8]> {
     file.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii)
 }
 
+/// A number of digits alone. A sign makes it a name.
 fn number(field: &[u8]) -> Option<u32> {
-    std::str::from_utf8(field).ok()?.parse().ok()
+    std::str::from_utf8(field).ok().filter(|field| !field.starts_with('+'))?.parse().ok()
 }
 
 #[cfg(test)]
@@ -167,6 +177,11 @@ mod tests {
             ("broken", Err(Unresolved::User("broken".to_owned()))),
             ("-1", Err(Unresolved::User("-1".to_owned()))),
             ("4294967296", Err(Unresolved::User("4294967296".to_owned()))),
+            ("+0", Err(Unresolved::User("+0".to_owned()))),
+            ("0:+0", Err(Unresolved::Group("+0".to_owned()))),
+            ("2147483647", user(LARGEST, 0, &[], None)),
+            ("2147483648", Err(Unresolved::Number(2_147_483_648))),
+            ("web:4294967295", Err(Unresolved::Number(u32::MAX))),
             ("web:nogroup", Err(Unresolved::Group("nogroup".to_owned()))),
         ] {
             assert_eq!(accounts().resolve(stated), expected, "{stated:?}");
