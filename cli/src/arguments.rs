@@ -48,6 +48,10 @@ pub(crate) enum Command {
     /// names. Entries come by layer, then by position in the layer, and a directory comes before its children. For this
     /// order, GNU tar needs `--delay-directory-restore` to keep the times of directories.
     ///
+    /// In that order, a directory may come long before its last child. To extract the archive, GNU tar then needs
+    /// `--delay-directory-restore`: otherwise it sets the time of the directory too early, and without root cannot write into
+    /// a read-only one. For busybox tar, which has no such option, use `--sort`.
+    ///
     /// Every layer is verified before the first byte is written. FILE is written under a temporary name, and takes its name
     /// when it is complete. A regular file of that name is replaced then. A pipe that was closed early is an error.
     Export(Export),
@@ -86,6 +90,9 @@ pub(crate) enum Command {
     /// The final file system is the one that all layers make together. A layer alone is an image of one layer for these
     /// lists. The owners are those of the layers. Devices and named pipes are listed. A quirk that the default policy refuses
     /// is a note on standard error; `layercage check` prints all findings. What no policy accepts is refused.
+    ///
+    /// Changes are printed while a layer is read, before it is verified. Use nothing of them unless the exit code is 0. The
+    /// final file system is printed after all layers are verified.
     ///
     /// On a terminal, `--tree` has colours unless NO_COLOR is set, and `--tree` and `--layers` cut their lines to its width.
     /// All names are whole elsewhere.
@@ -215,7 +222,8 @@ pub(crate) struct Apply {
 #[derive(Debug, Args)]
 pub(crate) struct Filter {
     /// Write the uncompressed bytes of the layer unchanged if the policy accepts it, and write nothing if the policy
-    /// refuses it. Nothing is dropped or adjusted. The layer is kept in a temporary file.
+    /// refuses it. Nothing is dropped or adjusted, so options that ask for it are usage errors. The layer is kept in a
+    /// temporary file.
     #[arg(long)]
     pub(crate) unchanged: bool,
     #[command(flatten)]

@@ -6,7 +6,7 @@ use crate::progress::Watcher;
 use crate::report::{self, Done};
 use crate::sandbox::SandboxChoice;
 use crate::signals::{Ignored, Signals};
-use crate::tell::{Failure, Left};
+use crate::tell::{self, Failure, Left};
 use layercage::blob::LayerStream;
 use layercage::error::ErrorKind;
 use layercage::sandbox::Sandbox;
@@ -31,6 +31,13 @@ pub(crate) fn run(
     let policy = filter.judging.policy().map_err(Failure::usage)?;
     filter.judging.require_owners().map_err(Failure::usage)?;
     let limits = filter.judging.limits();
+    if filter.unchanged
+        && let Some(option) = filter.judging.adjusting()
+    {
+        return Err(Failure::usage(format!(
+            "`{option}` changes or drops something, and `--unchanged` writes the layer as it is: omit one of them"
+        )));
+    }
     if io::stdout().is_terminal() {
         return Err(Failure::usage(
             "standard output is a terminal, and the layer would be written to it; redirect it".to_owned(),
@@ -76,6 +83,9 @@ pub(crate) fn run(
     let report = applied.map_err(|error| ended(error, left(), &signals))?.into_report();
     let done = Done { report, sandboxed, image: None };
     report::say(&done, json);
+    if filter.unchanged && !json && done.report.counts().next().is_some() {
+        tell::say(&"layercage: note: the layer was written unchanged: what the notes call dropped is still in it");
+    }
     Ok(())
 }
 

@@ -137,6 +137,21 @@ impl Judging {
         }
     }
 
+    /// The first option given that drops or adjusts what a layer has, rather than accept or refuse it.
+    pub(crate) fn adjusting(&self) -> Option<String> {
+        let given = [
+            self.devices.filter(|&choice| choice == Devices::Skip).map(|choice| format!("--devices {choice}")),
+            self.fifos.filter(|&choice| choice == Fifos::Skip).map(|choice| format!("--fifos {choice}")),
+            self.setid.filter(|&choice| choice == SetId::Strip).map(|choice| format!("--setid {choice}")),
+            self.owners.filter(|&choice| choice == OwnersKind::Map).map(|choice| format!("--owners {choice}")),
+            self.map_option().map(str::to_owned),
+            self.xattrs.filter(|&choice| choice == Xattrs::None).map(|choice| format!("--xattrs {choice}")),
+            self.mtime.filter(|&choice| choice != Mtime::Keep).map(|choice| format!("--mtime {choice}")),
+            self.epoch.map(|_| "--epoch".to_owned()),
+        ];
+        given.into_iter().flatten().next()
+    }
+
     /// The option that gives the maps of owners.
     fn map_option(&self) -> Option<&'static str> {
         match () {

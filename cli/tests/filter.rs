@@ -181,6 +181,29 @@ fn unchanged_bytes_come_out_whole_or_not_at_all() {
     }
     let output = filter(&["--unchanged", "--policy", "compatible"], &layer(&["a", "null*"]));
     assert!(output.status.success() && output.stdout == layer(&["a", "null*"]), "nothing is dropped");
+    assert!(message(&output).contains("written unchanged: what the notes call dropped is still in it"));
+}
+
+#[test]
+fn what_unchanged_cannot_obey_is_wrong_usage() {
+    let map = ["--owners", "map", "--uid-map", "0:1:9", "--gid-map", "0:1:9"];
+    for options in [
+        &["--devices", "skip"][..],
+        &["--fifos", "skip"],
+        &["--setid", "strip"],
+        &["--xattrs", "none"],
+        &["--mtime", "clamp=0"],
+        &["--epoch", "0"],
+        &map,
+    ] {
+        let output = filter(&[&["--unchanged"], options].concat(), &layer(&["a"]));
+        assert_eq!((output.status.code(), output.stdout.len()), (Some(2), 0), "{options:?}: {}", message(&output));
+        assert!(message(&output).contains(options[0]), "{}", message(&output));
+        assert!(filter(options, &layer(&["a"])).status.success(), "{options:?}");
+    }
+    for options in [["--devices", "create"], ["--setid", "refuse"], ["--mtime", "keep"], ["--xattrs", "refuse"]] {
+        assert!(filter(&[&["--unchanged"], &options[..]].concat(), &layer(&["a"])).status.success(), "{options:?}");
+    }
 }
 
 #[test]
