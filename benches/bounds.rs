@@ -22,7 +22,7 @@ use common::{peak_kib, processor_seconds, setting, table};
 use layercage::audit::{Audit, Lower, Observer};
 use layercage::merged::Merger;
 use layercage::rules::Limit;
-use layercage::{Error, Image, Layer, Limits, Policy, Rootfs, Scratch, Selector, Unpacker};
+use layercage::{Error, Image, Layer, Limits, Policy, Rootfs, Scratch, Selected, Selector, Unpacker};
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
@@ -45,6 +45,8 @@ enum Over {
     Image,
     /// A merged tree of at most [`TREE_BYTES`], and the lists that are made of it.
     Merged,
+    /// The same, and all its layers are applied on so many threads, which read them ahead. Their content is read and dropped.
+    Layers(usize),
     /// The memory of an audit: what is too much for it ends the audit of the tree, and refuses nothing.
     Audit,
 }
@@ -120,6 +122,8 @@ const CASES: &[Case] = &[
     ("image: layers in `manifest.json`, fewer", Over::Image, 95_000, Some("limit"), images::layers),
     ("image: images in `manifest.json`", Over::Image, 49_000, None, images::images),
     ("image: configurations of 50,000 diff IDs", Over::Image, 25, None, images::configurations),
+    ("image: layers of 12 MiB, on two threads", Over::Layers(2), 8, None, images::large_layers),
+    ("image: layers of 12 MiB, on 16 threads", Over::Layers(16), 8, None, images::large_layers),
     ("links to a path through 39 links of `a/../`", Over::Tree, 500, None, |n| layer(back_and_forth(n))),
     ("links to a path through 39 links of `a/../`, too many", Over::Tree, 1_600, Some("limit"), |n| {
         layer(back_and_forth(n))
@@ -200,7 +204,11 @@ fn main() -> ExitCode {
         println!("{line}");
         lines.push(line);
         // Below a tenth of a second the start of the process counts.
-        let most = if matches!(over, Over::Window) { twice + 8 } else { MOST_MIB };
+        let most = match over {
+            Over::Window => twice + 8,
+            Over::Layers(2) => MOST_MIB / 2,
+            _ => MOST_MIB,
+        };
         failed |= peak > most || (one > 0.1 && two > 3.0 * one);
         // What a layer brought must be remembered only where something was before. Content is never kept.
         let is_forgotten = matches!(over, Over::Tree | Over::Nothing) || name.starts_with("MiB of zeros");
@@ -236,7 +244,7 @@ fn run(name: &str, items: u64) -> ExitCode {
     let root = Dir::open_ambient_dir(place.path(), ambient_authority()).unwrap();
     let archive = place.path().join("image");
     let reader = match over {
-        Over::Image => {
+        Over::Image | Over::Layers(_) => {
             let itself = std::env::current_exe().unwrap();
             let arguments = ["--write", name, &items.to_string(), archive.to_str().unwrap()];
             assert!(Command::new(itself).args(arguments).status().unwrap().success());
@@ -254,7 +262,13 @@ fn run(name: &str, items: u64) -> ExitCode {
         Over::Tree | Over::TreeInUse | Over::Passages => {
             unpacker.session().apply_local(Layer::new(reader), &mut Rootfs::over(&root).unwrap()).map(drop)
         }
-        Over::Image => select(&archive),
+        Over::Image => select(&archive).map(|image| {
+            image.layers().iter().for_each(|layer| drop(image.open_layer(layer).unwrap()));
+        }),
+        Over::Layers(threads) => select(&archive).and_then(|image| {
+            let unpacker = unpacker.with_jobs((*threads).try_into().unwrap()).with_scratch(Scratch::beneath(&root)?);
+            unpacker.session().apply_image(&image, &mut Nowhere).map(drop)
+        }),
     };
     let seconds = processor_seconds() - before;
     let rule = done.err().map(|error| error.rule_id().unwrap_or("an error of the system"));
@@ -263,12 +277,10 @@ fn run(name: &str, items: u64) -> ExitCode {
     ExitCode::SUCCESS
 }
 
-/// Selects an image of an archive and opens its layers.
-fn select(archive: &Path) -> Result<(), Error> {
+/// Selects an image of an archive.
+fn select(archive: &Path) -> Result<Selected, Error> {
     let image = Image::open_archive(File::open(archive).unwrap(), Scratch::of(|| unreachable!()), Limits::default())?;
-    let selected = image.select(&Selector::host().with_platform("linux/amd64".parse().unwrap()))?;
-    selected.layers().iter().for_each(|layer| drop(selected.open_layer(layer).unwrap()));
-    Ok(())
+    image.select(&Selector::host().with_platform("linux/amd64".parse().unwrap()))
 }
 
 /// Merges a layer, and makes each list of the tree once.

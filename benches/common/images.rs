@@ -3,11 +3,12 @@
 use super::layers::{Item, layer};
 use sha2::{Digest, Sha256};
 use std::fmt::Write;
-use std::io::Read;
+use std::io::{Read, Write as _};
 
 const INDEX: &str = "application/vnd.oci.image.index.v1+json";
 pub(crate) const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
 const CONFIG: &str = "application/vnd.oci.image.config.v1+json";
+const ZSTD_LAYER: &str = "application/vnd.oci.image.layer.v1.tar+zstd";
 const DIFF_ID: &str = r#""sha256:0000000000000000000000000000000000000000000000000000000000000000","#;
 
 /// An image layout in the making.
@@ -16,17 +17,18 @@ pub(crate) struct Layout(Vec<Item>);
 
 impl Layout {
     /// Adds a blob. Returns the members of its descriptor, without the braces.
-    pub(crate) fn blob(&mut self, media_type: &str, text: String) -> String {
-        let hex = hex(&text);
-        let described = format!(r#""mediaType":"{media_type}","digest":"sha256:{hex}","size":{}"#, text.len());
-        self.0.push(Item::Content(format!("blobs/sha256/{hex}"), text.into_bytes()));
+    pub(crate) fn blob(&mut self, media_type: &str, bytes: impl Into<Vec<u8>>) -> String {
+        let bytes = bytes.into();
+        let hex = hex(&bytes);
+        let described = format!(r#""mediaType":"{media_type}","digest":"sha256:{hex}","size":{}"#, bytes.len());
+        self.0.push(Item::Content(format!("blobs/sha256/{hex}"), bytes));
         described
     }
 
     /// Adds an image without layers; `more` is added to its configuration.
     pub(crate) fn image(&mut self, architecture: &str, more: &str) -> String {
         let config = self.blob(CONFIG, config(architecture, "", more));
-        self.blob(MANIFEST, manifest(&config, ""))
+        self.blob(MANIFEST, manifest(&config, "", ""))
     }
 
     /// The archive of it, with these descriptors in its `index.json`.
@@ -42,16 +44,16 @@ fn config(architecture: &str, diff_ids: &str, more: &str) -> String {
     format!(r#"{{"os":"linux","architecture":"{architecture}",{rootfs}{more}}}"#)
 }
 
-fn manifest(config: &str, more: &str) -> String {
-    format!(r#"{{"schemaVersion":2,"config":{{{config}}},"layers":[]{more}}}"#)
+fn manifest(config: &str, layers: &str, more: &str) -> String {
+    format!(r#"{{"schemaVersion":2,"config":{{{config}}},"layers":[{}]{more}}}"#, layers.trim_end_matches(','))
 }
 
 fn index(listed: &str) -> String {
     format!(r#"{{"schemaVersion":2,"manifests":[{listed}]}}"#)
 }
 
-fn hex(text: &str) -> String {
-    Sha256::digest(text).iter().fold(String::new(), |mut hex, byte| {
+fn hex(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().fold(String::new(), |mut hex, byte| {
         write!(hex, "{byte:02x}").unwrap();
         hex
     })
@@ -60,6 +62,28 @@ fn hex(text: &str) -> String {
 /// So many pieces of text one after another.
 fn repeated(number: u64, piece: impl Fn(u64) -> String) -> String {
     (0..number).map(piece).collect()
+}
+
+/// An image of so many layers, each with a file of 12 MiB and in a zstd frame with a window of 8 MiB.
+pub(crate) fn large_layers(number: u64) -> Box<dyn Read> {
+    let (mut layout, mut layers, mut diff_ids) = (Layout::default(), String::new(), String::new());
+    for i in 0..number {
+        let (mut plain, mut state) = (Vec::new(), i as u32);
+        let content = std::iter::repeat_with(|| {
+            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            (state >> 24) as u8
+        });
+        let content = content.take(12 << 20).collect();
+        layer([Item::Content(format!("f{i}"), content)]).read_to_end(&mut plain).unwrap();
+        let mut encoder = zstd::Encoder::new(Vec::new(), 1).unwrap();
+        encoder.window_log(23).unwrap();
+        encoder.write_all(&plain).unwrap();
+        write!(diff_ids, "\"sha256:{}\",", hex(&plain)).unwrap();
+        write!(layers, "{{{}}},", layout.blob(ZSTD_LAYER, encoder.finish().unwrap())).unwrap();
+    }
+    let config = layout.blob(CONFIG, config("amd64", &diff_ids, ""));
+    let image = layout.blob(MANIFEST, manifest(&config, &layers, ""));
+    layout.archive(&format!("{{{image}}}"))
 }
 
 /// One image, whose descriptor and configuration have so many of something.
@@ -135,7 +159,7 @@ pub(crate) fn sharing(number: u64) -> Box<dyn Read> {
     let config = layout.blob(CONFIG, config("s390x", "", &format!(r#","x":"{}""#, "x".repeat(4_000_000))));
     let mut listed = String::new();
     for i in 0..number {
-        let manifest = layout.blob(MANIFEST, manifest(&config, &format!(r#","x":{i}"#)));
+        let manifest = layout.blob(MANIFEST, manifest(&config, "", &format!(r#","x":{i}"#)));
         write!(listed, "{{{manifest}}},").unwrap();
     }
     let image = layout.image("amd64", "");

@@ -283,7 +283,8 @@ pub(crate) struct Check {
 /// How many threads work.
 #[derive(Debug, Args)]
 pub(crate) struct Threads {
-    /// The number of threads, at most 3; with 1, there is no parallelism. The default is the number of processors.
+    /// The number of threads. With 1, there is no parallelism; more than one more than the layers are not used. The default
+    /// is the number of processors.
     #[arg(long, value_name = "THREADS", value_parser = parse_jobs)]
     jobs: Option<NonZeroUsize>,
 }
@@ -318,5 +319,5 @@ impl Working {
 }
 
 fn parse_jobs(text: &str) -> Result<NonZeroUsize, String> {
-    text.parse().map_err(|_| "a number of threads from 1 is needed; more than 3 are not used".to_owned())
+    text.parse().map_err(|_| "a number of threads from 1 is needed".to_owned())
 }

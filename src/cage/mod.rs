@@ -4,6 +4,8 @@
 //! [`Tree`](crate::tree::Tree): it knows no tar and no policy. It does one effect at one place, and returns what it
 //! could not do exactly.
 
+#[cfg(feature = "image")]
+mod ahead;
 mod apart;
 mod attributes;
 mod claim;
@@ -43,6 +45,8 @@ mod tests;
 mod times;
 mod tree;
 
+#[cfg(feature = "image")]
+pub(crate) use ahead::{ahead_spool, ahead_spool_in};
 pub(crate) use on_disk::OnDisk;
 #[cfg(feature = "image")]
 pub(crate) use open::{NotOpened, open_directory, open_inside, open_regular};
@@ -53,3 +57,4 @@ pub(crate) use staged_file::FileStage;
 pub(crate) use state::{Cage, Exposure};
 #[cfg(feature = "image")]
 pub(crate) use store::{Found, LayerKey, LayerLock, Store, StoredLayer, Use};
+pub(crate) use sys::most_open_files;

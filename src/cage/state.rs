@@ -54,6 +54,11 @@ pub(crate) struct Cage {
 }
 
 impl Cage {
+    /// A handle of the staging directory around the tree, for temporary files.
+    pub(crate) fn scratch(&self) -> Option<OwnedFd> {
+        sys::duplicate(self.stage.as_ref()?.as_fd()).ok()
+    }
+
     /// A cage around the tree below `root`.
     ///
     /// The handle is the authority over the tree. The cage cannot reach anything outside.

@@ -98,8 +98,28 @@ pub(super) fn duplicate(handle: BorrowedFd<'_>) -> Result<OwnedFd, Failed> {
 }
 
 /// The number of files that the process may have open; `None` if there is no limit.
-pub(super) fn most_open_files() -> Option<u64> {
+pub(crate) fn most_open_files() -> Option<u64> {
     getrlimit(Resource::Nofile).current
+}
+
+/// The largest size of a file that this process may write, in bytes; `None` without such a limit.
+#[cfg(feature = "image")]
+pub(super) fn largest_file() -> Option<u64> {
+    getrlimit(Resource::Fsize).current
+}
+
+/// The free space of a file system for unprivileged processes, in bytes.
+#[cfg(feature = "image")]
+pub(super) fn free_bytes(file: BorrowedFd<'_>) -> std::io::Result<u64> {
+    let status = fs::fstatvfs(file)?;
+    // A tmpfs without a limit has no blocks.
+    Ok(if status.f_blocks == 0 { u64::MAX } else { status.f_bavail.saturating_mul(status.f_frsize) })
+}
+
+/// Frees a part of a file, which reads as zeros then.
+#[cfg(feature = "image")]
+pub(super) fn punch_hole(file: BorrowedFd<'_>, offset: u64, bytes: u64) -> std::io::Result<()> {
+    Ok(fs::fallocate(file, fs::FallocateFlags::PUNCH_HOLE | fs::FallocateFlags::KEEP_SIZE, offset, bytes)?)
 }
 
 pub(super) fn create_file(at: BorrowedFd<'_>, name: &[u8]) -> Result<OwnedFd, Failed> {

@@ -115,10 +115,11 @@ impl<T: OnDisk> Sink for TreeSink<T> {
             Exposure::Staged => self.durability.stronger(terms.durability),
         };
         let tree = self.applier.tree_mut();
-        if let Some(shared) = layer.shared_work()
-            && let Some(deferred) = tree.disk_mut().defer_files()
-        {
-            shared.add(deferred);
+        if let Some(shared) = layer.shared_work() {
+            if let Some(deferred) = tree.disk_mut().defer_files() {
+                shared.add(deferred);
+            }
+            shared.offer_directory(tree.disk().scratch());
         }
         tree.begin(terms, self.bytes_before)?;
         if self.exposure == Exposure::Staged && self.layers.is_empty() {

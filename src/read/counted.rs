@@ -2,6 +2,7 @@
 
 use super::decoder::Decoder;
 use super::hash::Hasher;
+use super::not_yet::is_not_yet;
 use super::refusal::refusal;
 use super::verify::{Expected, Seen};
 use crate::words::{Algorithm, Error, Limit, Limits, Misuse, SizeSeen, Violation};
@@ -129,6 +130,11 @@ impl<R: Read> Unpacked<R> {
         &self.reader
     }
 
+    #[cfg(any(feature = "unpack", test))]
+    pub(crate) fn inner_mut(&mut self) -> &mut Decoder<Incoming<R>> {
+        &mut self.reader
+    }
+
     pub(crate) fn finish(self) -> (Decoder<Incoming<R>>, Seen) {
         (self.reader, Seen { bytes: self.bytes, digest: self.hasher.map(Hasher::finish) })
     }
@@ -156,7 +162,8 @@ impl<R: Read> Read for Unpacked<R> {
             return Err(Error::from(Misuse::Poisoned).into());
         }
         let read = self.read_within(out);
-        let got = read.inspect_err(|error| self.failed = error.kind() != ErrorKind::Interrupted)?;
+        let got =
+            read.inspect_err(|error| self.failed = error.kind() != ErrorKind::Interrupted && !is_not_yet(error))?;
         if let Some(hasher) = &mut self.hasher {
             hasher.update(out.get(..got).unwrap_or_default());
         }

@@ -6,6 +6,8 @@ use super::gzip::GzipDecoder;
 use super::input::Input;
 use super::refusal::refusal;
 use super::tar::{BLOCK, may_be_header};
+#[cfg(any(feature = "unpack", test))]
+use super::windows::{Turn, Windows};
 #[cfg(feature = "zstd")]
 use super::zstd::ZstdDecoder;
 use crate::words::{Error, Limits, Quirk, Violation};
@@ -110,6 +112,28 @@ impl<R: Read> Decoder<R> {
             #[cfg(feature = "gzip")]
             Self::Gzip(decoder) if decoder.is_padded() => vec![Quirk::GzipPadding],
             _ => Vec::new(),
+        }
+    }
+
+    /// Sets which memory is used for windows.
+    #[cfg(any(feature = "unpack", test))]
+    #[cfg_attr(not(feature = "zstd"), expect(unused_variables, reason = "only zstd has windows"))]
+    pub(crate) fn set_windows(&mut self, windows: &Windows, turn: Turn) {
+        match self {
+            #[cfg(feature = "zstd")]
+            Self::Zstd(decoder) => decoder.set_windows(windows, turn),
+            _ => (),
+        }
+    }
+
+    /// Returns the blob, and keeps memory that another layer can use. Bytes in the buffer are lost.
+    #[cfg(any(feature = "unpack", test))]
+    #[cfg_attr(not(feature = "zstd"), expect(unused_variables, reason = "as above"))]
+    pub(crate) fn recycle(self, windows: &Windows) -> R {
+        match self {
+            #[cfg(feature = "zstd")]
+            Self::Zstd(decoder) => decoder.recycle(windows).into_inner(),
+            decoder => decoder.into_input(),
         }
     }
 

@@ -5,7 +5,6 @@ use super::hash::Hasher;
 use crate::words::{DeferredWork, Digest, Lock};
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::mpsc::Sender;
 
 /// A queue of chunks to be hashed, and the hasher. A thread locks the hasher first and then takes the next chunk, so
 /// the chunks are hashed in order.
@@ -16,22 +15,18 @@ pub(crate) struct HashQueue {
     /// the digest, which then matches no expected one.
     hasher: Lock<Option<Hasher>>,
     waiting: Lock<VecDeque<Arc<Chunk>>>,
-    /// Wakes the hashing thread for each chunk.
-    call: Option<Sender<Arc<HashQueue>>>,
 }
 
 impl HashQueue {
     /// A queue for a digest. Without a hasher, nothing is queued.
-    pub(crate) fn new(hasher: Option<Hasher>, call: Option<Sender<Arc<Self>>>) -> Arc<Self> {
-        Arc::new(Self { is_hashed: hasher.is_some(), hasher: Lock::new(hasher), waiting: Lock::default(), call })
+    pub(crate) fn new(hasher: Option<Hasher>) -> Arc<Self> {
+        Arc::new(Self { is_hashed: hasher.is_some(), hasher: Lock::new(hasher), waiting: Lock::default() })
     }
 
     /// Adds a chunk at the end.
-    pub(crate) fn add(self: &Arc<Self>, chunk: &Arc<Chunk>) {
+    pub(crate) fn add(&self, chunk: &Arc<Chunk>) {
         if self.is_hashed {
             self.waiting.lock().push_back(Arc::clone(chunk));
-            // Fails if the hashing thread has ended. The threads that wait then hash instead.
-            let _ = self.call.as_ref().map(|call| call.send(Arc::clone(self)));
         }
     }
 
@@ -47,11 +42,6 @@ impl HashQueue {
     pub(crate) fn await_turn(&self) -> bool {
         let is_empty = self.waiting.lock().is_empty();
         !is_empty && self.hash_next(&mut self.hasher.lock())
-    }
-
-    /// Whether there is a thread that only hashes.
-    pub(crate) fn is_called(&self) -> bool {
-        self.call.is_some()
     }
 
     fn hash_next(&self, hasher: &mut Option<Hasher>) -> bool {
@@ -73,79 +63,84 @@ impl DeferredWork for HashQueue {
     }
 }
 
-/// What a layer's threads do while they wait: hash the blob and the uncompressed layer, or other deferred work.
+/// The digests of a layer: of the blob, and of the uncompressed layer.
 #[derive(Clone)]
 pub(crate) struct Queues {
     pub(crate) blob: Arc<HashQueue>,
     pub(crate) unpacked: Arc<HashQueue>,
-    pub(crate) deferred: Option<Arc<dyn DeferredWork>>,
 }
 
 impl Queues {
+    /// Hashes the next chunk of either queue, unless other threads are hashing both.
     pub(crate) fn run_one(&self) -> bool {
-        self.unpacked.run_one() || self.blob.run_one() || self.deferred.as_ref().is_some_and(|work| work.run_one())
+        self.unpacked.run_one() || self.blob.run_one()
     }
 
     /// Hashes the next chunk of either queue; see [`HashQueue::await_turn`].
     pub(crate) fn await_turn(&self) -> bool {
         self.unpacked.await_turn() || self.blob.await_turn()
     }
+
+    /// Hashes everything in the queues.
+    pub(crate) fn run_all(&self) {
+        while self.run_one() || self.await_turn() {}
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::chunk::Pool;
+    use super::super::bell::Bell;
+    use super::super::chunk::{Heap, Pool};
     use super::*;
     use crate::words::Algorithm;
     use std::sync::mpsc::channel;
 
-    fn queue(call: Option<Sender<Arc<HashQueue>>>) -> Arc<HashQueue> {
-        HashQueue::new(Some(Hasher::new(Algorithm::Sha256)), call)
+    fn queue() -> Arc<HashQueue> {
+        HashQueue::new(Some(Hasher::new(Algorithm::Sha256)))
+    }
+
+    fn pool() -> Pool {
+        Pool::new(&Heap::new(0, Arc::new(Bell::default())))
     }
 
     #[test]
     fn a_thread_that_waits_for_a_buffer_hashes_the_chunks_that_another_thread_has_left_in_the_queue() {
-        for is_called in [false, true] {
-            // A hashing thread that is called and does nothing.
-            let (call, _called) = channel();
-            let queue = queue(is_called.then_some(call));
-            let mut pool = Pool::new(2);
-            for _ in 0..2 {
-                let buffer = pool.take(|| queue.run_one()).unwrap();
-                let chunk = pool.chunk(buffer, 3);
-                queue.add(&chunk);
-            }
-            let (busy, found_busy) = channel();
-            std::thread::scope(|scope| {
-                let turn = queue.hasher.lock();
-                let waiting = Arc::clone(&queue);
-                let taker = scope.spawn(move || {
-                    let help = || waiting.run_one() || busy.send(()).is_err() || waiting.await_turn();
-                    pool.take(help).unwrap().len()
-                });
-                // The waiting thread could not hash, because the hasher is locked. This thread unlocks it, and hashes
-                // nothing.
-                found_busy.recv().unwrap();
-                drop(turn);
-                assert_eq!(taker.join().unwrap(), Pool::BYTES);
-            });
+        let (queue, pool) = (queue(), pool());
+        for _ in 0..2 {
+            let mut chunk = pool.take(2).unwrap().unwrap();
+            chunk.set_filled(3);
+            queue.add(&Arc::new(chunk));
         }
+        assert!(pool.take(2).unwrap().is_none());
+        let (busy, found_busy) = channel();
+        std::thread::scope(|scope| {
+            let turn = queue.hasher.lock();
+            let waiting = Arc::clone(&queue);
+            let taker = scope.spawn(move || {
+                let help = || waiting.run_one() || busy.send(()).is_err() || waiting.await_turn();
+                pool.wait_for(2, help).unwrap().buffer().len()
+            });
+            // The waiting thread could not hash, because the hasher is locked. This thread unlocks it, and hashes
+            // nothing.
+            found_busy.recv().unwrap();
+            drop(turn);
+            assert_eq!(taker.join().unwrap(), Pool::BYTES);
+        });
     }
 
     #[test]
     fn chunks_are_hashed_in_order_whichever_thread_hashes_them() {
-        let mut pool = Pool::new(4);
-        let queue = queue(None);
+        let (queue, pool) = (queue(), pool());
         let mut whole = Hasher::new(Algorithm::Sha256);
         std::thread::scope(|scope| {
             let helper = Arc::clone(&queue);
             scope.spawn(move || (0..10_000).filter(|_| helper.run_one()).count());
             for number in 0..200_u8 {
-                let mut buffer = pool.take(|| queue.run_one()).unwrap();
-                buffer[..3].fill(number);
-                whole.update(&buffer[..3]);
-                let chunk = pool.chunk(buffer, 3);
-                queue.add(&chunk);
+                let mut chunk = pool.wait_for(4, || queue.run_one()).unwrap();
+                chunk.buffer()[..3].fill(number);
+                chunk.set_filled(3);
+                whole.update(&chunk);
+                queue.add(&Arc::new(chunk));
             }
         });
         assert_eq!(queue.finish(), Some(whole.finish()));

@@ -1,15 +1,17 @@
 //! The uncompressed bytes of a layer that another thread reads.
 
+use super::bell::Arrivals;
 use super::chunk::Chunk;
 use super::format::Format;
 use super::hash_queue::Queues;
+use super::spool::Spooled;
 use super::verify::{Checked, Expected, Seen, Whole};
 use super::verifying::{self, Ending, Verifying};
-use crate::words::{Error, Misuse, Quirk};
+use crate::words::{DeferredWork, Error, Lock, Misuse, Quirk};
 use std::io::{self, BufRead, Read};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, TryRecvError, channel};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// A layer that is about to be sent to another thread.
 pub(super) struct Delivery {
@@ -20,33 +22,63 @@ pub(super) struct Delivery {
     pub(super) on_abandoned: Abandoned,
     /// Is set when the layer is refused or abandoned.
     pub(super) stop: Stop,
+    pub(super) arrivals: Arc<Arrivals>,
+    /// The index of the layer.
+    pub(super) layer: usize,
 }
 
-/// The feeding thread's side of a [`PipedStream`].
+/// Bytes on their way to the thread that uses them.
+pub(super) enum Piece {
+    Memory(Arc<Chunk>),
+    Spooled(Spooled),
+}
+
+/// The reading threads' side of a [`PipedStream`].
 pub(super) struct Delivering {
-    pub(super) chunks: Sender<Arc<Chunk>>,
-    pub(super) end: EndSender,
+    /// `None` once the stream takes no more bytes.
+    pieces: Option<Sender<Piece>>,
+    end: Option<Sender<Box<Ended>>>,
+    arrivals: Arc<Arrivals>,
+    layer: usize,
 }
 
-pub(super) struct EndSender(Sender<Box<Ended>>);
+impl Delivering {
+    pub(super) fn send(&mut self, piece: Piece) {
+        if self.pieces.as_ref().is_some_and(|pieces| pieces.send(piece).is_err()) {
+            self.pieces = None;
+        }
+        self.arrivals.announce(self.layer);
+    }
 
-impl EndSender {
-    pub(super) fn send(self, ended: Ended) {
+    /// Whether the stream takes more bytes.
+    pub(super) fn is_used(&self) -> bool {
+        self.pieces.is_some()
+    }
+
+    pub(super) fn end(mut self, ended: Ended) {
         // Fails only if the stream was dropped: then the result is not needed.
-        let _ = self.0.send(Box::new(ended));
+        let _ = self.end.take().map(|end| end.send(Box::new(ended)));
+    }
+}
+
+impl Drop for Delivering {
+    /// The stream may wait for more, also if a thread that reads panics.
+    fn drop(&mut self) {
+        self.pieces = None;
+        self.end = None;
+        self.arrivals.announce(self.layer);
     }
 }
 
 impl Delivery {
     /// Creates the two sides of a stream.
-    pub(super) fn connect(self, queues: Queues) -> (PipedStream, Delivering) {
-        let Self { expected, format, is_dropped, on_abandoned, stop } = self;
-        let (chunks, arriving) = channel();
+    pub(super) fn connect(self, queues: Queues) -> (Arrived, Delivering) {
+        let Self { expected, format, is_dropped, on_abandoned, stop, arrivals, layer } = self;
+        let (pieces, arriving) = channel();
         let (end, ending) = channel();
         let dropped = Dropped { is_dropped, on_abandoned, stop, is_whole: false };
-        let state = State::Flowing;
-        let stream = PipedStream { dropped, expected, format, queues, arriving, ending, current: None, used: 0, state };
-        (stream, Delivering { chunks, end: EndSender(end) })
+        let to = Delivering { pieces: Some(pieces), end: Some(end), arrivals: Arc::clone(&arrivals), layer };
+        (Arrived { dropped, expected, format, queues, arriving, ending, arrivals }, to)
     }
 }
 
@@ -59,19 +91,41 @@ pub(super) struct Ended {
     pub(super) error: Option<Error>,
 }
 
-/// The uncompressed bytes of a layer, as they come from the feeding thread.
-pub(crate) struct PipedStream {
-    // Dropped first: the feeding thread must not open another layer when it finds a channel closed.
+/// A layer that other threads read. Its turn may not have come.
+pub(crate) struct Arrived {
+    // Dropped first: no other layer must be opened when the reading threads find a channel closed.
     dropped: Dropped,
     expected: Expected,
     format: Format,
     queues: Queues,
-    arriving: Receiver<Arc<Chunk>>,
+    arriving: Receiver<Piece>,
     ending: Receiver<Box<Ended>>,
-    current: Option<Arc<Chunk>>,
-    /// How many bytes of the current chunk have been used.
+    arrivals: Arc<Arrivals>,
+}
+
+impl Arrived {
+    /// The stream of the layer. While it has to wait, it does work of `help`.
+    pub(crate) fn used_with(self, help: &dyn DeferredWork) -> PipedStream<'_> {
+        PipedStream { arrived: self, help, current: None, readback: Vec::new(), used: 0, state: State::Flowing }
+    }
+}
+
+/// The uncompressed bytes of a layer, as they come from the threads that read it.
+pub(crate) struct PipedStream<'h> {
+    arrived: Arrived,
+    help: &'h dyn DeferredWork,
+    current: Option<Current>,
+    /// Bytes from a temporary file.
+    readback: Vec<u8>,
+    /// How many bytes of the current piece have been used.
     used: usize,
     state: State,
+}
+
+/// The piece of which bytes are given out.
+enum Current {
+    Chunk(Arc<Chunk>),
+    Readback,
 }
 
 enum State {
@@ -79,37 +133,53 @@ enum State {
     Ended(Box<Ended>),
     /// An error was returned. No more bytes are given out: bytes after damage could still lead to a proof.
     Failed(Box<Ended>),
+    /// The same, for bytes that could not be read back. The layer is still being read.
+    Lost,
 }
 
 /// A callback for when no more input is needed.
 pub(crate) type Abandoned = Option<Arc<dyn Fn() + Send + Sync>>;
 
-/// Tells the feeding thread that no further layer is wanted. It also ends the reading of the first bytes of a layer whose
-/// stream is not delivered yet. A layer whose stream is delivered is not affected.
+/// Tells the reading threads that no further layer is wanted. It also ends the reading of the first bytes of the layers
+/// whose streams are not delivered yet. A layer whose stream is delivered is not affected.
 #[derive(Clone, Default)]
 pub(crate) struct Stop(Arc<StopState>);
 
 #[derive(Default)]
 struct StopState {
     is_set: AtomicBool,
-    /// The layer whose first bytes are read.
-    opening: Mutex<Option<Opening>>,
+    /// The layers whose first bytes are read.
+    opening: Lock<Vec<Begun>>,
 }
 
 /// What ends the reading of a layer before its stream is delivered.
-struct Opening {
+struct Begun {
     is_dropped: Arc<AtomicBool>,
     on_abandoned: Abandoned,
+}
+
+/// The reading of a layer's first bytes. Once this is dropped, the stream of the layer ends its reading.
+pub(super) struct Opening {
+    is_dropped: Arc<AtomicBool>,
+    stop: Stop,
+}
+
+impl Drop for Opening {
+    fn drop(&mut self) {
+        self.stop.0.opening.lock().retain(|begun| !Arc::ptr_eq(&begun.is_dropped, &self.is_dropped));
+    }
 }
 
 impl Stop {
     pub(crate) fn set(&self) {
         self.0.is_set.store(true, Ordering::SeqCst);
-        // The callback is called without the lock: what it does is the caller's.
-        let Some(Opening { is_dropped, on_abandoned }) = self.opening().take() else { return };
-        is_dropped.store(true, Ordering::Release);
-        if let Some(on_abandoned) = on_abandoned {
-            on_abandoned();
+        // The callbacks are called without the lock: what they do is the caller's.
+        let opening = std::mem::take(&mut *self.0.opening.lock());
+        for Begun { is_dropped, on_abandoned } in opening {
+            is_dropped.store(true, Ordering::Release);
+            if let Some(on_abandoned) = on_abandoned {
+                on_abandoned();
+            }
         }
     }
 
@@ -117,29 +187,17 @@ impl Stop {
         self.0.is_set.load(Ordering::SeqCst)
     }
 
-    /// The first bytes of a layer are about to be read. Returns false if the layer is not wanted.
-    pub(super) fn begin_opening(&self, is_dropped: &Arc<AtomicBool>, on_abandoned: &Abandoned) -> bool {
-        let opening = Opening { is_dropped: Arc::clone(is_dropped), on_abandoned: on_abandoned.clone() };
-        *self.opening() = Some(opening);
+    /// The first bytes of a layer are about to be read. Returns `None` if the layer is not wanted.
+    pub(super) fn begin_opening(&self, is_dropped: &Arc<AtomicBool>, on_abandoned: &Abandoned) -> Option<Opening> {
+        let begun = Begun { is_dropped: Arc::clone(is_dropped), on_abandoned: on_abandoned.clone() };
+        self.0.opening.lock().push(begun);
+        let opening = Opening { is_dropped: Arc::clone(is_dropped), stop: self.clone() };
         // In this order, so that one of the two threads sees what the other did.
-        let is_wanted = !self.is_set();
-        if !is_wanted {
-            self.end_opening();
-        }
-        is_wanted
-    }
-
-    /// The first bytes are read. From here on, the stream of the layer ends its reading.
-    pub(super) fn end_opening(&self) {
-        self.opening().take();
-    }
-
-    fn opening(&self) -> MutexGuard<'_, Option<Opening>> {
-        self.0.opening.lock().unwrap_or_else(PoisonError::into_inner)
+        (!self.is_set()).then_some(opening)
     }
 }
 
-/// Stops the feeding thread when it is dropped, and wakes a reader that blocks it.
+/// Stops the reading threads when it is dropped, and wakes a reader that blocks one.
 struct Dropped {
     is_dropped: Arc<AtomicBool>,
     on_abandoned: Abandoned,
@@ -160,25 +218,50 @@ impl Drop for Dropped {
     }
 }
 
-impl PipedStream {
-    /// The next chunk; `None` at the end. Computes digests while it has to wait.
-    fn next_chunk(&self) -> Option<Arc<Chunk>> {
+impl PipedStream<'_> {
+    /// The next piece; `None` at the end. Computes digests, and helps, while it has to wait.
+    fn next_piece(&self) -> Option<Piece> {
+        let Arrived { arriving, queues, arrivals, .. } = &self.arrived;
         loop {
-            match self.arriving.try_recv() {
-                Ok(chunk) => return Some(chunk),
+            let seen = arrivals.count();
+            match arriving.try_recv() {
+                Ok(piece) => return Some(piece),
                 Err(TryRecvError::Disconnected) => return None,
-                Err(TryRecvError::Empty) if self.queues.run_one() => (),
-                // The feeding thread may wait for buffers that are all still in the queue. Without a hashing thread, it
-                // may be this one that has to hash them.
-                Err(TryRecvError::Empty) if !self.queues.blob.is_called() && self.queues.await_turn() => (),
-                Err(TryRecvError::Empty) => return self.arriving.recv().ok(),
+                Err(TryRecvError::Empty) if queues.run_one() || self.help.run_one() => (),
+                Err(TryRecvError::Empty) => arrivals.wait(seen),
             }
         }
+    }
+
+    /// Makes the next piece the current one; `false` at the end.
+    fn advance(&mut self) -> Result<bool, Error> {
+        // Returns the buffer to the pool before waiting for the next piece.
+        self.current = None;
+        self.used = 0;
+        match self.next_piece() {
+            Some(Piece::Memory(chunk)) => self.current = Some(Current::Chunk(chunk)),
+            Some(Piece::Spooled(spooled)) => {
+                spooled.read(&mut self.readback)?;
+                self.current = Some(Current::Readback);
+            }
+            None => return Ok(false),
+        }
+        Ok(true)
+    }
+
+    /// The bytes of the current piece that are not used.
+    fn rest(&self) -> &[u8] {
+        let piece = match &self.current {
+            Some(Current::Chunk(chunk)) => chunk,
+            Some(Current::Readback) => self.readback.as_slice(),
+            None => &[],
+        };
+        piece.get(self.used..).unwrap_or_default()
     }
 }
 
 fn ended(ending: &Receiver<Box<Ended>>) -> Result<Box<Ended>, Error> {
-    ending.recv().map_err(|_| Error::bug("the thread that reads a layer ended early"))
+    ending.recv().map_err(|_| Error::bug("the threads that read a layer ended early"))
 }
 
 /// The result for the blob; `None` if the stream has already returned its error.
@@ -189,7 +272,7 @@ fn blob(queues: &Queues, ended: Ended) -> Option<Result<Seen, Error>> {
     }
 }
 
-impl Read for PipedStream {
+impl Read for PipedStream<'_> {
     fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
         let bytes = self.fill_buf()?.read(out)?;
         self.consume(bytes);
@@ -197,29 +280,30 @@ impl Read for PipedStream {
     }
 }
 
-impl BufRead for PipedStream {
+impl BufRead for PipedStream<'_> {
     fn fill_buf(&mut self) -> io::Result<&[u8]> {
         while let State::Flowing = self.state
-            && self.current.as_ref().is_none_or(|chunk| chunk.len() <= self.used)
+            && self.rest().is_empty()
         {
-            // Returns the buffer to the pool before waiting for the next chunk.
-            self.current = None;
-            self.used = 0;
-            match self.next_chunk() {
-                Some(chunk) => self.current = Some(chunk),
-                None => {
-                    let mut ended = ended(&self.ending)?;
+            match self.advance() {
+                Ok(true) => (),
+                Ok(false) => {
+                    let mut ended = ended(&self.arrived.ending)?;
                     if let Some(error) = ended.error.take() {
                         self.state = State::Failed(ended);
                         return Err(error.into());
                     }
                     self.state = State::Ended(ended);
                 }
+                Err(error) => {
+                    self.state = State::Lost;
+                    return Err(error.into());
+                }
             }
         }
         match self.state {
-            State::Failed(_) => Err(Error::from(Misuse::Poisoned).into()),
-            _ => Ok(self.current.as_ref().and_then(|chunk| chunk.get(self.used..)).unwrap_or_default()),
+            State::Failed(_) | State::Lost => Err(Error::from(Misuse::Poisoned).into()),
+            _ => Ok(self.rest()),
         }
     }
 
@@ -228,9 +312,9 @@ impl BufRead for PipedStream {
     }
 }
 
-impl Verifying for PipedStream {
+impl Verifying for PipedStream<'_> {
     fn format(&self) -> Format {
-        self.format
+        self.arrived.format
     }
 
     fn finish(self) -> Result<Checked, Error> {
@@ -238,21 +322,22 @@ impl Verifying for PipedStream {
     }
 
     fn damage(self) -> Option<Error> {
-        // The layer is refused. Its rest is still read, but the next layer is not wanted.
-        self.dropped.stop.set();
+        // The layer is refused. Its rest is still read, but the next layers are not wanted.
+        self.arrived.dropped.stop.set();
         verifying::damage(self)
     }
 }
 
-impl Ending for PipedStream {
+impl Ending for PipedStream<'_> {
     fn expected(&self) -> Expected {
-        self.expected
+        self.arrived.expected
     }
 
     fn into_whole(self) -> Result<Whole, Error> {
-        let Self { mut dropped, expected, format, queues, state: State::Ended(mut ended), .. } = self else {
+        let Self { arrived, state: State::Ended(mut ended), .. } = self else {
             return Err(Error::bug("a layer that was read has no end"));
         };
+        let Arrived { mut dropped, expected, format, queues, .. } = arrived;
         dropped.is_whole = true;
         let quirks = std::mem::take(&mut ended.quirks);
         let unpacked = Seen { digest: queues.unpacked.finish(), ..ended.unpacked };
@@ -261,14 +346,15 @@ impl Ending for PipedStream {
     }
 
     fn abandon(self) -> Option<Result<Seen, Error>> {
-        self.dropped.stop.set();
-        // `dropped` lives until the end is known: the feeding thread has to read on until then.
-        let Self { queues, arriving, ending, dropped: _dropped, current, state, .. } = self;
-        // The feeding thread finds the channel closed. It sends no more chunks, and reads the rest for the digest alone.
+        self.arrived.dropped.stop.set();
+        // `dropped` lives until the end is known: the reading threads have to read on until then.
+        let Self { arrived, current, state, .. } = self;
+        let Arrived { queues, arriving, ending, dropped: _dropped, .. } = arrived;
+        // The reading threads find the channel closed. They send no more bytes, and read the rest for the digest alone.
         drop((arriving, current));
         match state {
             State::Failed(ended) | State::Ended(ended) => blob(&queues, *ended),
-            State::Flowing => match ended(&ending) {
+            State::Flowing | State::Lost => match ended(&ending) {
                 Ok(ended) => blob(&queues, *ended),
                 Err(error) => Some(Err(error)),
             },

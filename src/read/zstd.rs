@@ -2,7 +2,13 @@
 
 use super::format::Format;
 use super::input::Input;
+#[cfg(any(feature = "unpack", test))]
+use super::not_yet::not_yet;
 use super::refusal::refusal;
+#[cfg(any(feature = "unpack", test))]
+use super::spool::Taken;
+#[cfg(any(feature = "unpack", test))]
+use super::windows::{Turn, Windows};
 use crate::words::{Error, Limit, Limits, Violation};
 use ::zstd::stream::raw::{DParameter, Decoder, Operation};
 use ::zstd::zstd_safe::zstd_sys::ZSTD_ErrorCode;
@@ -14,6 +20,13 @@ pub(crate) struct ZstdDecoder<R> {
     decoder: Decoder<'static>,
     limits: Limits,
     state: State,
+    /// The memory of the largest window so far.
+    window: u64,
+    #[cfg(any(feature = "unpack", test))]
+    shared: Option<(Windows, Turn)>,
+    /// The memory that was taken from the budget.
+    #[cfg(any(feature = "unpack", test))]
+    taken: Vec<Taken>,
 }
 
 enum State {
@@ -31,7 +44,51 @@ impl<R: Read> ZstdDecoder<R> {
         // The exact limit is checked before each frame. This is the next power of two, as zstd needs it.
         let most = limits.most(Limit::ZstdWindowBytes).clamp(1 << 10, LARGEST_WINDOW);
         decoder.set_parameter(DParameter::WindowLogMax(most.next_power_of_two().ilog2()))?;
-        Ok(Self { input, decoder, limits: limits.clone(), state: State::Between })
+        Ok(Self {
+            input,
+            decoder,
+            limits: limits.clone(),
+            state: State::Between,
+            window: 0,
+            #[cfg(any(feature = "unpack", test))]
+            shared: None,
+            #[cfg(any(feature = "unpack", test))]
+            taken: Vec::new(),
+        })
+    }
+
+    /// Sets which memory is used for windows. What was taken from the budget is returned when this is dropped.
+    #[cfg(any(feature = "unpack", test))]
+    pub(crate) fn set_windows(&mut self, windows: &Windows, turn: Turn) {
+        self.shared = Some((windows.clone(), turn));
+    }
+
+    /// Returns the input, and keeps the decompressor for another layer.
+    #[cfg(any(feature = "unpack", test))]
+    pub(crate) fn recycle(self, windows: &Windows) -> Input<R> {
+        if self.window > 0 {
+            windows.recycle(self.decoder);
+        }
+        self.input
+    }
+
+    /// Takes the memory for a window, of which that of the largest one so far is there.
+    fn allocate_window(&mut self, window: u64) -> io::Result<()> {
+        #[cfg(any(feature = "unpack", test))]
+        if let Some((windows, turn)) = &self.shared
+            && window > self.window
+        {
+            if *turn == Turn::Later {
+                self.taken.push(windows.take(window - self.window).ok_or_else(not_yet)?);
+            }
+            if self.window == 0
+                && let Some(decoder) = windows.reuse()
+            {
+                self.decoder = decoder;
+            }
+        }
+        self.window = self.window.max(window);
+        Ok(())
     }
 
     pub(crate) fn input(&self) -> &Input<R> {
@@ -52,6 +109,7 @@ impl<R: Read> ZstdDecoder<R> {
                 if needs_dictionary(header) {
                     return Err(refusal(Violation::Compression { format: "zstd with a dictionary".into() }));
                 }
+                self.allocate_window(window)?;
                 self.decoder.reinit()?;
                 State::Frame
             }

@@ -1,8 +1,9 @@
 //! Whole images: applied to any sink, or unpacked all or nothing.
 
+use super::jobs::{Ahead, Jobs};
 use super::layer::{Layer, Opened};
-use super::numbered::{numbered, numbered_from, stored};
-use super::pipeline::{Jobs, side_by_side};
+use super::numbered::{numbered, numbered_from, opened_early, stored};
+use super::pipeline::{Plan, side_by_side};
 use super::session::Session;
 use super::stage::Staged;
 use super::unpacker::Unpacker;
@@ -44,12 +45,12 @@ impl Session<'_> {
     /// The first refusal, with its position; [`Misuse::TargetExists`](crate::error::Misuse::TargetExists);
     /// [`Misuse::Cancelled`](crate::error::Misuse::Cancelled); a failure of the system.
     pub fn unpack(self, image: &Selected, parent: impl AsFd, name: impl AsRef<OsStr>) -> Result<Report, Error> {
-        self.unpack_staged(image, numbered(image, stored(image)), || Staged::beside(parent, name))
+        self.unpack_staged(image, Ahead::Threads, numbered(image, stored(image)), || Staged::beside(parent, name))
     }
 
     /// Unpacks an image like [`Session::unpack`], but with readers from the caller: downloads, for instance.
     /// [`Session::apply_image_from`] says when `open` is called, how far a refused layer is read, and that a cancel does
-    /// not wake a reader that blocks. With several [jobs](Unpacker::with_jobs) `open` is called on another thread.
+    /// not wake a reader that blocks. With several [jobs](Unpacker::with_jobs) `open` is called on other threads.
     ///
     /// # Errors
     ///
@@ -61,8 +62,8 @@ impl Session<'_> {
         parent: impl AsFd,
         name: impl AsRef<OsStr>,
     ) -> Result<Report, Error> {
-        let layers = numbered_from(image, self.unpacker().readers(), open);
-        self.unpack_staged(image, layers, || Staged::beside(parent, name))
+        let readers = Ahead::Readers(self.unpacker().readers());
+        self.unpack_staged(image, readers, numbered_from(image, open), || Staged::beside(parent, name))
     }
 
     /// Unpacks an image as the bundle `name` in `parent`, with this `config.json`: see [`Staged::bundle`]. Otherwise it
@@ -78,18 +79,21 @@ impl Session<'_> {
         name: impl AsRef<OsStr>,
         config: &[u8],
     ) -> Result<Report, Error> {
-        self.unpack_staged(image, numbered(image, stored(image)), || Staged::bundle(parent, name, config))
+        self.unpack_staged(image, Ahead::Threads, numbered(image, stored(image)), || {
+            Staged::bundle(parent, name, config)
+        })
     }
 
     fn unpack_staged<R: Read + Send>(
         mut self,
         image: &Selected,
+        ahead: Ahead,
         layers: impl Iterator<Item = Result<Layer<R>, Error>> + Send,
         stage: impl FnOnce() -> Result<Staged, Error>,
     ) -> Result<Report, Error> {
         self.judge_image(image)?;
         let mut staged = stage()?.with_durability(self.unpacker().policy().durability());
-        let applied = self.apply_layers(image, layers, staged.rootfs());
+        let applied = self.apply_layers(image, ahead, layers, staged.rootfs());
         // What was applied goes with the staging directory.
         let checked = applied.map_err(Error::without_effect)?;
         staged.commit(checked.into_iter().map(Checked::verified).collect::<Result<_, _>>()?)?;
@@ -99,7 +103,7 @@ impl Session<'_> {
     /// Applies all layers of an image to a sink, with the positions, expected values and notes that the image has for
     /// them. Returns a [`Checked`] for each layer; [`Staged::commit`] needs their proofs.
     ///
-    /// It uses as many threads as [`Unpacker::with_jobs`] allows: the next layer is read while a layer is applied. To
+    /// It uses as many threads as [`Unpacker::with_jobs`] allows: the next layers are read while a layer is applied. To
     /// a sink whose changes are [visible at once](Visibility::AtOnce), each layer is applied only when it is verified,
     /// and is read twice in the image.
     ///
@@ -108,12 +112,14 @@ impl Session<'_> {
     /// As for [`Session::apply`], and refusals of the image itself. The sink abandons the layer that failed; the layers
     /// before it have ended.
     pub fn apply_image(&mut self, image: &Selected, sink: &mut (impl Sink + ?Sized)) -> Result<Vec<Checked>, Error> {
-        self.apply_numbered(image, numbered(image, stored(image)).map(|layer| Ok(layer?.seekable())), sink)
+        let layers = numbered(image, stored(image)).map(|layer| Ok(layer?.seekable()));
+        self.apply_numbered(image, Ahead::Threads, layers, sink)
     }
 
     /// Applies all layers of an image like [`Session::apply_image`], but with readers from the caller: downloads, for
     /// instance. `open` is called for one layer after another, from the bottom, and as far ahead as
-    /// [`Unpacker::with_readers`] says. With several [jobs](Unpacker::with_jobs) it is called on another thread.
+    /// [`Unpacker::with_readers`] says. With several [jobs](Unpacker::with_jobs) it is called on other threads, and so are
+    /// the readers: never on the calling thread.
     ///
     /// A sink whose changes are [visible at once](Visibility::AtOnce) is different: `open` is called on the calling thread.
     /// Each layer is copied to a temporary file in the [scratch file](Unpacker::with_scratch), verified, and then
@@ -144,13 +150,14 @@ impl Session<'_> {
                 sink.abandon_layer();
             })?;
         }
-        let layers = numbered_from(image, self.unpacker().readers(), open);
-        self.apply_numbered(image, layers, sink)
+        let readers = Ahead::Readers(self.unpacker().readers());
+        self.apply_numbered(image, readers, numbered_from(image, open), sink)
     }
 
     fn apply_numbered<R: Read + Send>(
         &mut self,
         image: &Selected,
+        ahead: Ahead,
         layers: impl Iterator<Item = Result<Layer<R>, Error>> + Send,
         sink: &mut (impl Sink + ?Sized),
     ) -> Result<Vec<Checked>, Error> {
@@ -158,8 +165,8 @@ impl Session<'_> {
             sink.abandon_layer();
         })?;
         match sink.visibility() {
-            Visibility::AtCommit => self.apply_layers(image, layers, sink),
-            Visibility::AtOnce => layers
+            Visibility::AtCommit => self.apply_layers(image, ahead, layers, sink),
+            Visibility::AtOnce => opened_early(layers, ahead.readers())
                 .map(|layer| {
                     let layer = layer.inspect_err(|_| {
                         sink.abandon_layer();
@@ -187,18 +194,22 @@ impl Session<'_> {
     fn apply_layers<R: Read + Send>(
         &mut self,
         image: &Selected,
+        ahead: Ahead,
         layers: impl Iterator<Item = Result<Layer<R>, Error>> + Send,
         sink: &mut (impl Sink + ?Sized),
     ) -> Result<Vec<Checked>, Error> {
         let limits = self.unpacker().limits().clone();
         let wanted = image.layers().len();
         match self.unpacker().threads() {
-            Jobs::Alone => self.apply_opened(wanted, layers.map(|layer| layer?.open(&limits)), sink, None),
-            Jobs::Threads(threads) => {
+            Jobs::Alone => {
+                let layers = opened_early(layers, ahead.readers());
+                self.apply_opened(wanted, &mut layers.map(|layer| layer?.open(&limits)), sink, None)
+            }
+            Jobs::Beside(workers) => {
                 let work = Arc::new(SharedWork::default());
-                side_by_side(threads, &limits, &work, layers, |opened| {
-                    self.apply_opened(wanted, opened, sink, Some(&work))
-                })
+                let create_spool = Some(self.unpacker().create_ahead_spool(&work));
+                let plan = Plan { workers, ahead, limits: &limits, work: &work, create_spool };
+                side_by_side(plan, layers, |opened| self.apply_opened(wanted, opened, sink, Some(&work)))
             }
         }
     }
@@ -208,7 +219,7 @@ impl Session<'_> {
     fn apply_opened<S: Verifying>(
         &mut self,
         wanted: usize,
-        mut layers: impl Iterator<Item = Result<Opened<S>, Error>>,
+        layers: &mut dyn Iterator<Item = Result<Opened<S>, Error>>,
         sink: &mut (impl Sink + ?Sized),
         shared_work: Option<&SharedWork>,
     ) -> Result<Vec<Checked>, Error> {

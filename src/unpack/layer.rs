@@ -93,9 +93,7 @@ impl About {
 
 /// A layer whose stream is open.
 pub(super) struct Opened<S> {
-    #[cfg_attr(not(feature = "image"), expect(dead_code, reason = "only used for the layers of an image"))]
     pub(super) about: About,
-    #[cfg_attr(not(feature = "image"), expect(dead_code, reason = "as above"))]
     pub(super) blob_bytes: BlobBytes,
     pub(super) stream: S,
 }

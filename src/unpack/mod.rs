@@ -9,6 +9,7 @@ mod image;
 mod image_check;
 #[cfg(feature = "image")]
 mod image_contents;
+mod jobs;
 mod layer;
 #[cfg(feature = "image")]
 mod merge;
@@ -18,6 +19,7 @@ mod numbered;
 mod overlay;
 mod pipeline;
 mod progress;
+mod readings;
 #[cfg(feature = "image")]
 mod replay;
 mod run;

@@ -40,14 +40,20 @@ pub(super) fn numbered<R: Read>(
     })
 }
 
-/// The same with readers from the caller. At most `readers` of them are open at once: the reader of the current layer,
-/// and the next ones.
+/// The same with readers from the caller.
 pub(super) fn numbered_from<R: Read>(
     image: &Selected,
-    readers: NonZeroUsize,
     mut open: impl FnMut(&LayerDescriptor) -> io::Result<R>,
 ) -> impl Iterator<Item = Result<Layer<R>, Error>> {
-    let mut layers = numbered(image, move |layer| open(layer).map_err(Error::of_opening));
+    numbered(image, move |layer| open(layer).map_err(Error::of_opening))
+}
+
+/// Opens layers before they are needed. At most `readers` of them are open at once: the reader of the current layer, and
+/// the next ones.
+pub(super) fn opened_early<R: Read>(
+    mut layers: impl Iterator<Item = Result<Layer<R>, Error>>,
+    readers: NonZeroUsize,
+) -> impl Iterator<Item = Result<Layer<R>, Error>> {
     let mut opened = VecDeque::new();
     iter::from_fn(move || {
         opened.extend(layers.by_ref().take(readers.get() - opened.len()));

@@ -1,47 +1,75 @@
 //! Threads that read layers while another thread applies them.
 
-use super::blob_bytes::Counted;
+use super::jobs::Ahead;
 use super::layer::{Layer, Opened};
-use crate::read::{Feeder, HashQueue, PipedStream, Stop};
-use crate::words::{DeferredWork, Error, Limits, SharedWork};
+use super::readings::{Bounds, Next, Readings};
+use crate::cage::most_open_files;
+use crate::read::{Arrivals, Bell, Budget, CreateSpool, Heap, PipedStream, Shared, Spools, Stop, Windows};
+use crate::words::{DeferredWork, Error, Limit, Limits, SharedWork};
 use std::io::Read;
 use std::num::NonZeroUsize;
 use std::panic::resume_unwind;
 use std::sync::Arc;
-use std::sync::mpsc::{IntoIter, Receiver, Sender, channel};
 use std::thread;
 
-/// The threads that may be used.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Jobs {
-    /// Only the calling thread.
-    Alone,
-    /// Several threads, including the calling thread.
-    Threads(Threads),
+/// The largest number of layers after the current one of which anything is read, however many threads there are.
+const MOST_AHEAD: usize = 16;
+/// At most this fraction (1/32) of the files that the process may have open are layers ahead. Each of these may have a
+/// temporary file, too.
+const SHARE: u64 = 32;
+/// The number of buffers, of 256 KiB each, for layers ahead: for each thread, and at most.
+const BUFFERS: (usize, usize) = (8, 32);
+/// The memory for zstd windows of layers ahead, in bytes: for each thread, and at most.
+const WINDOWS: (u64, u64) = (2 << 20, 16 << 20);
+/// The largest number of bytes in temporary files. `Limit::ImageBytes` may be lower.
+const SPOOLED: u64 = 1 << 30;
+
+/// What the threads need to know.
+pub(super) struct Plan<'l> {
+    pub(super) workers: NonZeroUsize,
+    pub(super) ahead: Ahead,
+    pub(super) limits: &'l Limits,
+    /// The work that the sinks defer.
+    pub(super) work: &'l SharedWork,
+    /// Creates temporary files for layers that are read ahead.
+    pub(super) create_spool: Option<CreateSpool>,
 }
 
-/// The work of the threads beside the calling thread.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Threads {
-    /// One thread reads and decompresses. While it has to wait, it computes digests.
-    Two,
-    /// One thread reads and decompresses, one computes digests.
-    Three,
-}
+impl<'l> Plan<'l> {
+    /// A single layer: there is none to be read ahead.
+    pub(super) fn of_one_layer(workers: NonZeroUsize, limits: &'l Limits, work: &'l SharedWork) -> Self {
+        Self { workers, ahead: Ahead::Readers(NonZeroUsize::MIN), limits, work, create_spool: None }
+    }
 
-impl Jobs {
-    pub(super) fn of(threads: NonZeroUsize) -> Self {
-        match threads.get() {
-            1 => Self::Alone,
-            2 => Self::Threads(Threads::Two),
-            _ => Self::Threads(Threads::Three),
+    fn threads(&self) -> usize {
+        self.workers.get().saturating_add(1)
+    }
+
+    fn bounds(&self) -> Bounds {
+        let open = match self.ahead {
+            Ahead::Threads => self.threads(),
+            Ahead::Readers(readers) => readers.get(),
+        };
+        let files = most_open_files().map_or(usize::MAX, |most| usize::try_from(most / SHARE).unwrap_or(usize::MAX));
+        Bounds { open, ahead: self.threads().min(MOST_AHEAD).min(files) }
+    }
+
+    fn shared(&mut self) -> Shared {
+        let work = Arc::new(Bell::default());
+        let (threads, most) = (self.threads(), self.limits.most(Limit::ImageBytes).min(SPOOLED));
+        Shared {
+            heap: Heap::new(threads.saturating_mul(BUFFERS.0).min(BUFFERS.1), Arc::clone(&work)),
+            arrivals: Arc::new(Arrivals::default()),
+            stop: Stop::default(),
+            spools: Arc::new(Spools::new(self.create_spool.take(), most, Arc::clone(&work))),
+            work,
+            windows: Windows::new(Budget::new((threads as u64).saturating_mul(WINDOWS.0).min(WINDOWS.1))),
         }
     }
 }
 
-/// Reads layers one after another on other threads, while `apply` applies them on the calling thread. The next layer is read
-/// while the previous one is still applied, as far as the buffers allow. A reading thread that has to wait does deferred
-/// work.
+/// Reads layers on other threads, while `apply` applies them on the calling thread, one after another. The next layers are
+/// read while the current one is still applied. A thread that has to wait does deferred work, or reads ahead.
 ///
 /// After a layer was refused or abandoned, no further layer is taken from `layers`.
 ///
@@ -51,104 +79,117 @@ impl Jobs {
 ///
 /// If the reader or the deferred work panics on another thread, with the same value.
 pub(super) fn side_by_side<R: Read + Send, T>(
-    threads: Threads,
-    limits: &Limits,
-    work: &Arc<SharedWork>,
+    mut plan: Plan<'_>,
     layers: impl Iterator<Item = Result<Layer<R>, Error>> + Send,
-    apply: impl FnOnce(&mut dyn Iterator<Item = Result<Opened<PipedStream>, Error>>) -> T,
+    apply: impl for<'r> FnOnce(&mut (dyn Iterator<Item = Result<Opened<PipedStream<'r>>, Error>> + 'r)) -> T,
 ) -> T {
+    // One thread for each layer, and one for digests and deferred work.
+    let useful = layers.size_hint().1.map_or(usize::MAX, |layers| layers.saturating_add(1));
+    let (most, bounds, shared) = (plan.workers.get().min(useful), plan.bounds(), plan.shared());
+    let readings = Readings::new(shared, plan.limits, plan.work, (plan.ahead, bounds), layers);
     thread::scope(|scope| {
-        let (deliver, arriving) = channel();
-        let stop = Stop::default();
-        let mut arriving = Arriving { layers: arriving.into_iter(), stop: stop.clone() };
-        let (call, helper) = match threads {
-            Threads::Two => (None, None),
-            Threads::Three => {
-                let (call, called) = channel();
-                // If this thread cannot be created, the threads that have to wait do its work.
-                let begun = thread::Builder::new().spawn_scoped(scope, move || help(&called, work));
-                begun.map_or((None, None), |helper| (Some(call), Some(helper)))
+        let (mut workers, mut failed) = (Vec::new(), None);
+        for _ in 0..most {
+            readings.enlist();
+            match thread::Builder::new().spawn_scoped(scope, || Worker { readings: &readings }.work()) {
+                Ok(worker) => workers.push(worker),
+                Err(error) => {
+                    readings.dismiss();
+                    failed = Some(error);
+                    break;
+                }
             }
-        };
-        let refused = deliver.clone();
-        let feed = move || feed(Feeder::new(call, Some(work.clone()), stop.clone()), limits, layers, &deliver, &stop);
-        let feeding = match thread::Builder::new().spawn_scoped(scope, feed) {
-            Ok(feeding) => Some(feeding),
-            Err(error) => {
-                let error = Error::system("clone", b"(a thread that reads; one job needs no such thread)", error);
-                // Cannot fail: this function holds the receiver.
-                let _ = refused.send(Err(error));
-                None
-            }
-        };
-        drop(refused);
+        }
+        // If another one cannot be created, the threads that have to wait do its work.
+        let failed = failed
+            .filter(|_| workers.is_empty())
+            .map(|error| Error::system("clone", b"(a thread that reads; one job needs no such thread)", error));
+        let mut arriving = Arriving { readings: &readings, layer: 0, failed };
         let applied = apply(&mut arriving);
         // No more input is needed.
         drop(arriving);
         // Resumes the panic with its own message. `thread::scope` would only report that there was a panic.
-        for thread in feeding.into_iter().chain(helper) {
-            thread.join().unwrap_or_else(|panic| resume_unwind(panic));
+        for worker in workers {
+            worker.join().unwrap_or_else(|panic| resume_unwind(panic));
         }
         applied
     })
 }
 
-/// The layers that the feeding thread delivers. Once this is dropped, no further layer is wanted.
-struct Arriving {
-    layers: IntoIter<Result<Opened<PipedStream>, Error>>,
-    stop: Stop,
+/// A thread that reads.
+struct Worker<'a, 'l, R: Read, I>
+where
+    I: Iterator<Item = Result<Layer<R>, Error>>,
+{
+    readings: &'a Readings<'l, R, I>,
 }
 
-impl Iterator for Arriving {
-    type Item = Result<Opened<PipedStream>, Error>;
+impl<R: Read, I> Worker<'_, '_, R, I>
+where
+    I: Iterator<Item = Result<Layer<R>, Error>>,
+{
+    fn work(self) {
+        self.readings.work();
+    }
+}
+
+impl<R: Read, I> Drop for Worker<'_, '_, R, I>
+where
+    I: Iterator<Item = Result<Layer<R>, Error>>,
+{
+    /// If this thread panics, the calling thread may wait for what it was about to do.
+    fn drop(&mut self) {
+        if thread::panicking() {
+            self.readings.close();
+        }
+    }
+}
+
+/// The layers that the other threads read. Once this is dropped, no further layer is wanted.
+struct Arriving<'r, 'l, R: Read, I>
+where
+    I: Iterator<Item = Result<Layer<R>, Error>>,
+{
+    readings: &'r Readings<'l, R, I>,
+    layer: usize,
+    /// The reason why there are no other threads.
+    failed: Option<Error>,
+}
+
+impl<'r, R: Read + Send, I> Iterator for Arriving<'r, '_, R, I>
+where
+    I: Iterator<Item = Result<Layer<R>, Error>> + Send,
+{
+    type Item = Result<Opened<PipedStream<'r>>, Error>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        self.layers.next()
-    }
-}
-
-impl Drop for Arriving {
-    fn drop(&mut self) {
-        self.stop.set();
-    }
-}
-
-fn feed<R: Read>(
-    mut feeder: Feeder,
-    limits: &Limits,
-    mut layers: impl Iterator<Item = Result<Layer<R>, Error>>,
-    deliver: &Sender<Result<Opened<PipedStream>, Error>>,
-    stop: &Stop,
-) {
-    let deliver = |opened: Result<_, _>| {
-        if opened.is_err() {
-            stop.set();
+        if let Some(error) = self.failed.take() {
+            return Some(Err(error));
         }
-        // Fails only if the receiver is dropped. Then `stop` is set, too.
-        let _ = deliver.send(opened);
-    };
-    // To take a layer is to open it, perhaps a download.
-    while !stop.is_set()
-        && let Some(layer) = layers.next()
-    {
-        match layer {
-            Ok(Layer { reader, about, on_abandoned, blob_bytes, .. }) => {
-                let reader = Counted::new(reader, blob_bytes.clone());
-                feeder.feed(reader, about.expected, limits, on_abandoned.0, |stream| {
-                    deliver(match stream {
-                        Ok(stream) => Ok(Opened { about, blob_bytes, stream }),
-                        Err(error) => Err(error.at(about.position())),
-                    });
-                });
+        let readings = self.readings;
+        loop {
+            let seen = readings.shared.arrivals.count();
+            match readings.next(self.layer) {
+                Next::Layer(opened) => {
+                    self.layer += 1;
+                    return Some(opened.map(|Opened { about, blob_bytes, stream }| {
+                        let stream = stream.used_with(readings);
+                        Opened { about, blob_bytes, stream }
+                    }));
+                }
+                Next::None => return None,
+                Next::Later if readings.run_one() => (),
+                Next::Later => readings.shared.arrivals.wait(seen),
             }
-            Err(error) => deliver(Err(error)),
         }
     }
 }
 
-/// Computes the digests of each queue that arrives, and does deferred work in between.
-fn help(called: &Receiver<Arc<HashQueue>>, work: &SharedWork) {
-    for queue in called {
-        while queue.run_one() || work.run_one() {}
+impl<R: Read, I> Drop for Arriving<'_, '_, R, I>
+where
+    I: Iterator<Item = Result<Layer<R>, Error>>,
+{
+    fn drop(&mut self) {
+        self.readings.close();
     }
 }

@@ -1,8 +1,9 @@
 //! Sessions, which apply the layers of one image: limits, counters, progress and the report.
 
 use super::blob_bytes::BlobBytes;
+use super::jobs::Jobs;
 use super::layer::{About, Layer, Opened};
-use super::pipeline::{Jobs, Threads, side_by_side};
+use super::pipeline::{Plan, side_by_side};
 use super::progress::{Progress, Watch};
 use super::run::{Applied, Run};
 use super::spool::{self, Check};
@@ -12,6 +13,7 @@ use crate::read::Verifying;
 use crate::words::{Error, Report, SharedWork, Violation};
 use std::fs::File;
 use std::io::{self, Read};
+use std::num::NonZeroUsize;
 use std::sync::Arc;
 
 /// Applies layers one after another, to any [`Sink`].
@@ -133,15 +135,15 @@ impl<'p> Session<'p> {
         layer: Layer<R>,
         sink: &mut (impl Sink + ?Sized),
     ) -> Result<Applied, Error> {
-        let threads = match self.unpacker.threads() {
+        let workers = match self.unpacker.threads() {
             Jobs::Alone => return self.apply_local(layer, sink),
-            Jobs::Threads(threads) => threads,
+            Jobs::Beside(workers) => workers,
         };
-        let verified = self.verify(layer, sink, |session, layer| session.verify_beside(threads, layer));
+        let verified = self.verify(layer, sink, |session, layer| session.verify_beside(workers, layer));
         match verified? {
-            Ready::Unverified(layer) => self.run_beside(threads, layer, sink),
-            Ready::InPlace(layer) => self.run_beside(threads, layer, sink).map_err(changed),
-            Ready::Copied(layer) => self.run_beside(threads, layer, sink),
+            Ready::Unverified(layer) => self.run_beside(workers, layer, sink),
+            Ready::InPlace(layer) => self.run_beside(workers, layer, sink).map_err(changed),
+            Ready::Copied(layer) => self.run_beside(workers, layer, sink),
         }
     }
 
@@ -184,14 +186,14 @@ impl<'p> Session<'p> {
         spool::copy(layer, file, watch, |reader, checking| check.alone(reader, checking)).map(Ready::Copied)
     }
 
-    fn verify_beside<R: Read + Send>(&self, threads: Threads, layer: Layer<R>) -> Result<Ready<R>, Error> {
+    fn verify_beside<R: Read + Send>(&self, workers: NonZeroUsize, layer: Layer<R>) -> Result<Ready<R>, Error> {
         let (check, watch) = (self.check(), &self.watch);
         if let Some(seek) = layer.seek {
-            let read = |reader: &mut R, checking| check.beside(threads, reader, checking);
+            let read = |reader: &mut R, checking| check.beside(workers, reader, checking);
             return spool::verify_in_place(layer, seek, watch, read).map(Ready::InPlace);
         }
         let file = self.create_spool(&layer)?;
-        spool::copy(layer, file, watch, |reader, checking| check.beside(threads, reader, checking)).map(Ready::Copied)
+        spool::copy(layer, file, watch, |reader, checking| check.beside(workers, reader, checking)).map(Ready::Copied)
     }
 
     fn check(&self) -> Check<'_, 'p> {
@@ -209,16 +211,16 @@ impl<'p> Session<'p> {
 
     fn run_beside<R: Read + Send>(
         &mut self,
-        threads: Threads,
+        workers: NonZeroUsize,
         layer: Layer<R>,
         sink: &mut (impl Sink + ?Sized),
     ) -> Result<Applied, Error> {
         let (about, blob) = (layer.about.clone(), layer.blob_bytes.clone());
         let (limits, work) = (self.unpacker.limits().clone(), Arc::new(SharedWork::default()));
-        side_by_side(threads, &limits, &work, [Ok(layer)].into_iter(), |opened| {
+        side_by_side(Plan::of_one_layer(workers, &limits, &work), [Ok(layer)].into_iter(), |opened| {
             let open = || match opened.next() {
                 Some(opened) => opened.map(|Opened { stream, .. }| stream),
-                None => Err(Error::bug("the thread that reads a layer ended early")),
+                None => Err(Error::bug("the threads that read a layer ended early")),
             };
             self.run(about, blob, open, sink, Some(&work))
         })

@@ -2,13 +2,13 @@
 
 use super::blob_bytes::{BlobBytes, Counted};
 use super::layer::{About, Layer, OnAbandoned, Opened, Seek};
-use super::pipeline::{Threads, side_by_side};
+use super::pipeline::{Plan, side_by_side};
 use super::progress::{Step, Watch};
 use crate::read::{LayerStream, PipedStream, Verifying};
-use crate::words::{Blame, Error, Limits};
+use crate::words::{Blame, Error, Limits, SharedWork};
 use std::fs::File;
 use std::io::{self, BufRead, Read, SeekFrom, Write};
-use std::sync::Arc;
+use std::num::NonZeroUsize;
 
 /// How a layer is read to its end.
 pub(super) struct Check<'w, 'p> {
@@ -31,17 +31,19 @@ impl Check<'_, '_> {
     }
 
     /// Reads a layer to its end on other threads. The calling thread computes digests while it waits, and calls the observer.
-    pub(super) fn beside(&self, threads: Threads, reader: impl Read + Send, layer: Checking) -> Result<(), Error> {
+    pub(super) fn beside(&self, workers: NonZeroUsize, reader: impl Read + Send, layer: Checking) -> Result<(), Error> {
         let Checking { about, blob_bytes, on_abandoned } = layer;
         let layer = Layer { reader, about, seek: None, on_abandoned, blob_bytes };
-        side_by_side(threads, self.limits, &Arc::default(), [Ok(layer)].into_iter(), |opened| match opened.next() {
+        let work = SharedWork::default();
+        let plan = Plan::of_one_layer(workers, self.limits, &work);
+        side_by_side(plan, [Ok(layer)].into_iter(), |opened| match opened.next() {
             Some(Ok(Opened { blob_bytes, stream, .. })) => self.finish(stream, &blob_bytes),
             Some(Err(error)) => Err(error),
             None => Err(Error::bug("the thread that reads a layer ended early")),
         })
     }
 
-    fn finish(&self, mut stream: PipedStream, blob_bytes: &BlobBytes) -> Result<(), Error> {
+    fn finish(&self, mut stream: PipedStream<'_>, blob_bytes: &BlobBytes) -> Result<(), Error> {
         let mut observed = 0;
         let mut observe = || {
             let before = std::mem::replace(&mut observed, blob_bytes.get());

@@ -1,5 +1,6 @@
 //! Deferred work, and the lock around it.
 
+use std::os::fd::OwnedFd;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, TryLockError};
 
 /// Deferred work: any thread may do a piece of it.
@@ -13,22 +14,39 @@ pub(crate) trait DeferredWork: Send + Sync {
 /// The work that the sinks of a layer have deferred. The threads that read the layer do it while they wait.
 #[cfg_attr(not(feature = "unpack"), allow(dead_code, reason = "only an unpacking has several threads"))]
 #[derive(Default)]
-pub(crate) struct SharedWork(RwLock<Vec<Arc<dyn DeferredWork>>>);
+pub(crate) struct SharedWork {
+    works: RwLock<Vec<Arc<dyn DeferredWork>>>,
+    directory: Lock<Option<Arc<OwnedFd>>>,
+}
 
 #[cfg_attr(not(feature = "unpack"), allow(dead_code, reason = "as above"))]
 impl SharedWork {
     /// Adds the work of a sink. The work of one sink is added with each layer, and kept once.
     pub(crate) fn add(&self, work: Arc<dyn DeferredWork>) {
-        let mut works = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        let mut works = self.works.write().unwrap_or_else(PoisonError::into_inner);
         if !works.iter().any(|known| Arc::ptr_eq(known, &work)) {
             works.push(work);
         }
+    }
+
+    /// Offers a directory of a sink, for temporary files of the threads that read. The one of the last layer is used: each
+    /// layer may have a tree of its own.
+    pub(crate) fn offer_directory(&self, directory: Option<OwnedFd>) {
+        if let Some(directory) = directory {
+            *self.directory.lock() = Some(Arc::new(directory));
+        }
+    }
+
+    /// The directory for temporary files, once a sink has offered one.
+    #[cfg(feature = "image")]
+    pub(crate) fn directory(&self) -> Option<Arc<OwnedFd>> {
+        self.directory.lock().clone()
     }
 }
 
 impl DeferredWork for SharedWork {
     fn run_one(&self) -> bool {
-        self.0.read().unwrap_or_else(PoisonError::into_inner).iter().any(|work| work.run_one())
+        self.works.read().unwrap_or_else(PoisonError::into_inner).iter().any(|work| work.run_one())
     }
 }
 

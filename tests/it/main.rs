@@ -8,6 +8,8 @@
     allow(dead_code, reason = "some tests need these features, and what they stand on is not needed without")
 )]
 
+#[cfg(all(feature = "image", feature = "gzip", feature = "zstd"))]
+mod ahead;
 mod api;
 #[cfg(all(feature = "image", feature = "gzip", feature = "zstd"))]
 mod archives;

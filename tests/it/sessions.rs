@@ -216,7 +216,12 @@ fn as_many_readers_are_open_as_the_caller_says_and_the_tree_is_the_same() {
         assert_eq!(tree::differences(&stored, &tree::list(&place.path().join(&name))), [""; 0], "{name}");
         for (number, open) in seen.into_inner().unwrap() {
             let expected: Vec<_> = (number..=6).take(readers).collect();
-            assert_eq!(open, expected, "{name}, layer {number}");
+            // With a third thread, layers before it may still be read.
+            let is_expected = match jobs {
+                1 | 2 => open == expected,
+                _ => open.len() <= readers && open.contains(&number) && open.windows(2).all(|two| two[0] < two[1]),
+            };
+            assert!(is_expected, "{name}, layer {number}: {open:?}");
         }
         assert_eq!(open_now.into_inner().unwrap(), [0; 0], "{name}");
     }

@@ -1,5 +1,6 @@
 //! What is done while something fails.
 
+use crate::large;
 use crate::layers::layer;
 use crate::tree::{self, Tree};
 use std::fs;
@@ -15,6 +16,8 @@ pub(crate) enum Job {
     Unpack,
     /// An image that is unpacked, and written to the disk, in the place of an empty directory.
     Replace,
+    /// An image whose layers are read ahead, in part into temporary files.
+    Ahead,
     Apply,
 }
 
@@ -23,6 +26,7 @@ impl Job {
         match self {
             Self::Unpack => "unpack",
             Self::Replace => "unpack over an empty directory",
+            Self::Ahead => "unpack large layers",
             Self::Apply => "apply",
         }
     }
@@ -36,6 +40,7 @@ impl Job {
                 std::os::unix::fs::symlink(fs::canonicalize(world).unwrap(), place.path().join("image")).unwrap();
                 self.make_empty(place.path());
             }
+            Self::Ahead => large::write(&place.path().join("image")),
             Self::Apply => {
                 fs::create_dir(place.path().join("root")).unwrap();
                 fs::write(place.path().join("layer"), lower()).unwrap();
@@ -49,7 +54,7 @@ impl Job {
 
     pub(crate) fn arguments(self, jobs: &str) -> Vec<String> {
         let words: &[&str] = match self {
-            Self::Unpack => &["unpack", "--jobs", jobs, "image", "rootfs"],
+            Self::Unpack | Self::Ahead => &["unpack", "--jobs", jobs, "image", "rootfs"],
             Self::Replace => &["unpack", "--sync", "--jobs", jobs, "image", "rootfs"],
             // Known by its size: it is verified first, as a tree in use should have it.
             Self::Apply => &["apply", "--jobs", jobs, "--size", "SIZE", "layer", "root"],
@@ -61,7 +66,7 @@ impl Job {
     /// What the command opens first.
     pub(crate) fn opened_first(self) -> &'static str {
         match self {
-            Self::Unpack | Self::Replace => ".",
+            Self::Unpack | Self::Replace | Self::Ahead => ".",
             Self::Apply => "root",
         }
     }
@@ -90,7 +95,7 @@ impl Job {
     /// Whether there is something that is there when it has succeeded only.
     pub(crate) fn is_done(self, place: &Path) -> bool {
         match self {
-            Self::Unpack => self.root(place).exists(),
+            Self::Unpack | Self::Ahead => self.root(place).exists(),
             Self::Replace => fs::read_dir(self.root(place)).is_ok_and(|mut names| names.next().is_some()),
             Self::Apply => false,
         }

@@ -10,6 +10,7 @@
 mod build;
 mod file_systems;
 mod job;
+mod large;
 mod layers;
 mod short;
 #[path = "../../../tests/it/skip.rs"]
@@ -61,6 +62,9 @@ const ERRORS: [&str; 5] = ["EIO", "ENOSPC", "EINTR", "EMFILE", "ENOMEM"];
 
 /// Calls that are made again when a signal interrupts them.
 const RETRIED: &[&str] = &["openat", "read", "pread64", "write", "pwrite64", "ftruncate", "flock"];
+
+/// The calls by which layers are read ahead of their turn.
+const SPOOLING: &[&str] = &["fallocate", "fstatfs", "openat", "pread64", "pwrite64"];
 
 /// How often each call is made, and how often before the work begins.
 fn calls(job: &Job, jobs: &str) -> BTreeMap<String, (usize, usize)> {
@@ -116,6 +120,7 @@ enum Extent<'a> {
     Whole,
     First,
     FirstOf(&'a [&'a str]),
+    WholeOf(&'a [&'a str]),
 }
 
 fn sweep(job: &Job, jobs: &str, errors: &[&str], extent: Extent<'_>, figures: &mut Figures) {
@@ -124,6 +129,7 @@ fn sweep(job: &Job, jobs: &str, errors: &[&str], extent: Extent<'_>, figures: &m
         Extent::Whole => (usize::MAX, None),
         Extent::First => (1, None),
         Extent::FirstOf(calls) => (1, Some(calls)),
+        Extent::WholeOf(calls) => (usize::MAX, Some(calls)),
     };
     for (call, (all, before)) in calls(job, jobs) {
         if only.is_some_and(|only| !only.contains(&call.as_str())) {
@@ -223,6 +229,7 @@ fn every_system_call_may_fail() {
     }
     let mut figures = Figures::default();
     if std::env::var_os("LAYERCAGE_FAULTS").is_some_and(|which| which == "all") {
+        sweep(&Job::Ahead, "3", &ERRORS, Extent::WholeOf(SPOOLING), &mut figures);
         for job in [Job::Apply, Job::Unpack, Job::Replace] {
             sweep(&job, "3", &["EIO", "ENOMEM"], Extent::First, &mut figures);
             sweep(&job, "1", &ERRORS, Extent::Whole, &mut figures);
@@ -231,10 +238,12 @@ fn every_system_call_may_fail() {
         sweep(&Job::Apply, "1", &["EIO"], Extent::First, &mut figures);
         let staging = ["mkdirat", "flock", "openat", "renameat2", "clone", "clone3"];
         sweep(&Job::Unpack, "2", &["ENOMEM"], Extent::FirstOf(&staging), &mut figures);
+        sweep(&Job::Ahead, "3", &["EIO"], Extent::WholeOf(SPOOLING), &mut figures);
         let taking = ["syncfs", "renameat", "fsync"];
         sweep(&Job::Replace, "1", &["EIO"], Extent::FirstOf(&taking), &mut figures);
     }
     let Figures { calls, runs, failed, wrong } = figures;
     eprintln!("{} calls, {runs} runs, of which {failed} failed as they should: {calls:?}", calls.len());
+    assert!(calls.contains_key("pwrite64"), "no layer was read ahead into a file");
     assert!(wrong.is_empty(), "{} of {runs}\n{}", wrong.len(), wrong.join("\n"));
 }

@@ -7,7 +7,7 @@ use std::io::Write;
 use std::path::Path;
 
 /// How a layer of a layout is stored.
-#[derive(Clone, Copy)]
+#[derive(Debug, Clone, Copy)]
 pub(crate) enum Stored {
     Plain,
     Gzip,
