@@ -69,7 +69,7 @@ mod words;
 pub mod policy {
     pub use crate::words::{
         BadIdMap, Devices, Durability, Fifos, IdMap, IdRange, Links, Mtime, OwnerMap, Owners, OwnersKind, Ownership,
-        Policy, Preset, SetId, Terms, Verdict, Xattrs,
+        Policy, Preset, SelinuxLabel, SetId, Terms, Verdict, Xattrs,
     };
 }
 

@@ -6,7 +6,7 @@ use crate::only::Only;
 use crate::selection::{Input, Selection};
 use clap::{Args, Parser, Subcommand};
 use layercage::overlay::{OverlayFormat, OverlayNamespace, Whiteouts};
-use layercage::policy::Durability;
+use layercage::policy::{Durability, SelinuxLabel};
 use layercage::{Digest, Expected, Layer, Policy};
 use std::io::Read;
 use std::num::NonZeroUsize;
@@ -304,12 +304,17 @@ pub(crate) struct Working {
     /// after LAYER is applied.
     #[arg(long)]
     sync: bool,
+    /// The SELinux label of all files, directories and links that are created. Labels that the image states are dropped in any
+    /// case.
+    #[arg(long, value_name = "CONTEXT")]
+    selinux_label: Option<SelinuxLabel>,
 }
 
 impl Working {
     /// The policy that the options select, with its durability.
     pub(crate) fn policy(&self, judging: &Judging) -> Result<Policy, String> {
         let policy = judging.policy()?;
+        let policy = self.selinux_label.iter().cloned().fold(policy, Policy::with_selinux_label);
         Ok(if self.sync { policy.with_durability(Durability::Synced) } else { policy })
     }
 

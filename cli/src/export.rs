@@ -23,6 +23,9 @@ pub(crate) fn run(export: &Export, sandbox: SandboxChoice, json: bool) -> Result
     let policy = export.source.working.policy(&export.source.judging).map_err(Failure::usage)?;
     // Known before the image is read.
     export.source.judging.require_owners().map_err(Failure::usage)?;
+    if policy.selinux_label().is_some() {
+        return Err(Failure::usage("`--selinux-label` labels files, and an archive has none; omit it".to_owned()));
+    }
     let destination = Destination::find(&export.file)?;
     let target = Target::of(export, &destination);
     if let Destination::Stream(output) = &destination

@@ -255,3 +255,24 @@ fn subordinate_ids_become_maps_and_too_few_are_told_at_the_start() {
         assert!(message.contains("/etc/subuid gives 65535 ids to few, and a container needs 65536"), "{message}");
     }
 }
+
+#[test]
+fn a_label_is_set_by_root_alone_and_never_in_an_archive() {
+    let place = place();
+    let (code, message, root) = apply(place.path(), &["--selinux-label", "system_u:object_r:container_file_t:s0"]);
+    match rustix::process::geteuid().is_root() {
+        true => {
+            let mut label = [0; 64];
+            let length = rustix::fs::lgetxattr(root.join("link"), "security.selinux", &mut label[..]).unwrap();
+            assert_eq!((code, &label[..length]), (0, &b"system_u:object_r:container_file_t:s0\0"[..]), "{message}");
+        }
+        false => {
+            assert!(code == 1 && message.contains("security.selinux") && message.contains("by root"), "{message}");
+            assert_eq!(fs::read_dir(root).unwrap().count(), 0);
+        }
+    }
+    let image = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/images/world");
+    let export = run(&["export", "--selinux-label", "x", image.to_str().unwrap(), "x.tar"], place.path());
+    assert!(ended(&export).0 == 2 && !place.path().join("x.tar").exists(), "{export:?}");
+    assert_eq!(apply(place.path(), &["--selinux-label", ""]).0, 2);
+}

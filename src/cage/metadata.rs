@@ -29,6 +29,9 @@ impl Cage {
         if parent.has_default_acl() {
             strip_acls(file)?;
         }
+        if let Some(label) = &self.label {
+            label.set(file)?;
+        }
         // The time itself is set after the content, perhaps by another thread. Policy must decide on it now.
         let clamped = self.times.test(file, metadata.mtime, HandleKind::Open)?;
         let now = self.owners.of_new(file, parent)?;
@@ -90,11 +93,20 @@ impl Cage {
         if inherited == Inherited::DefaultAcl {
             strip_acls(directory.as_fd())?;
         }
+        if let Some(label) = &self.label {
+            label.set(directory.as_fd())?;
+        }
         set_pending_owner(self.owners.pending(Some(directory.owner()), metadata), directory.as_fd())?;
         directory.set_owner(self.owners.of(metadata));
         directory.set_default_acl(DefaultAcl::Absent);
         directory.settle_with(metadata.mode, metadata.mtime);
         self.times.test(directory.as_fd(), metadata.mtime, HandleKind::Open)
+    }
+
+    /// Labels something that is not opened.
+    pub(super) fn label_special(&self, at: BorrowedFd<'_>, name: &[u8]) -> Result<(), Error> {
+        let Some(label) = &self.label else { return Ok(()) };
+        label.set_special(sys::open_handle(at, name).at(name)?.as_fd())
     }
 
     /// Removes the extended attributes of an existing directory that its new entry does not have.
@@ -120,6 +132,9 @@ impl Cage {
         metadata: &Metadata,
     ) -> Result<Inexact, Error> {
         let status = sys::status(handle).at(b"")?;
+        if let Some(label) = &self.label {
+            label.set_special(handle)?;
+        }
         set_pending_owner(self.owners.pending(Some((status.uid, status.gid)), metadata), handle)?;
         let unset = |xattr: &Xattr| UnsetXattr { name: xattr.name.clone(), error: Errno::NOTSUP.into() };
         let xattrs = metadata.xattrs.iter().map(unset).collect();

@@ -15,6 +15,7 @@ mod deferred;
 mod directory;
 mod failed;
 mod held;
+mod label;
 mod marker;
 mod metadata;
 mod names;

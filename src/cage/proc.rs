@@ -1,10 +1,10 @@
-//! Sets the mode of the file of an `O_PATH` handle through `/proc`. This is the only use of an absolute path.
+//! Sets the mode and the label of the file of an `O_PATH` handle through `/proc`. This is the only use of an absolute path.
 //!
 //! A `/proc` that is not the kernel's could redirect the call to any file. So its handle is checked: type of the file
 //! system and inode number. The directories below it are opened one component at a time, and none may be on another
 //! mount. Landlock allows all this, because `O_PATH` handles are exempt.
 
-use super::failed::{At, is_one_of};
+use super::failed::{At, Failed, is_one_of};
 use super::sys;
 use crate::words::Error;
 use rustix::fs::{FileType, FsWord, PROC_SUPER_MAGIC};
@@ -44,6 +44,18 @@ pub(super) fn set_mode(handle: BorrowedFd<'_>, mode: u32, name: &[u8]) -> Result
     // Fails in a thread that is about to end.
     let _ = KEPT.try_with(|kept| kept.set(Some(own)));
     set.at(name)
+}
+
+/// Sets an extended attribute of the file of an `O_PATH` handle. A symbolic link is not followed: the name below `/proc` leads
+/// to the link itself.
+///
+/// `setxattrat` (Linux 6.13) would not need `/proc`, but there is no safe wrapper for it yet, and other calls take a path.
+/// Only a process that may mount over `/proc` could exchange it after it was found to be the kernel's own.
+pub(super) fn set_xattr(handle: BorrowedFd<'_>, name: &[u8], value: &[u8]) -> Result<Result<(), Failed>, Error> {
+    own_handles(PROC)?;
+    let number = DecInt::from_fd(handle);
+    let path = [PROC, b"/thread-self/fd/", number.as_bytes()].concat();
+    Ok(sys::set_xattr_at(&path, name, value))
 }
 
 /// Opens the directory of the calling thread's handles.

@@ -5,6 +5,7 @@ use super::deferred::DeferredFiles;
 use super::directory::{self, Caller, DefaultAcl, Directory, Opened};
 use super::failed::At;
 use super::held::HeldDirectories;
+use super::label::Label;
 use super::marker::Marking;
 use super::overlay::marks::Marks;
 use super::owner::Owners;
@@ -47,6 +48,8 @@ pub(crate) struct Cage {
     /// The attributes of parent directories that no entry lists.
     pub(super) implied: Metadata,
     pub(super) times: Times,
+    /// The SELinux label of what is created.
+    pub(super) label: Option<Label>,
     /// The marks of overlayfs, in the upper directory of an overlay.
     pub(super) marks: Option<Marks>,
     /// The number of effects so far.
@@ -83,6 +86,7 @@ impl Cage {
             owners: Owners::new(caller, ownership),
             implied,
             times: Times::of_any(),
+            label: None,
             marks: None,
             effects: 0,
         })
@@ -110,6 +114,7 @@ impl Cage {
         self.settle()?;
         self.implied.clone_from(&terms.implied);
         self.owners.set_ownership(terms.ownership);
+        self.label = terms.selinux_label.as_ref().map(|label| Label::test(label, self.root.as_fd())).transpose()?;
         self.root.open_up(self.caller)?;
         match self.exposure {
             Exposure::Staged => Ok(()),

@@ -299,6 +299,11 @@ pub(super) fn set_xattr(handle: BorrowedFd<'_>, name: &[u8], value: &[u8]) -> Re
     call("fsetxattr", || fs::fsetxattr(handle, name, value, fs::XattrFlags::empty()))
 }
 
+/// Sets an extended attribute of the file at a path, following magic links: only `proc.rs` may do that.
+pub(super) fn set_xattr_at(path: &[u8], name: &[u8], value: &[u8]) -> Result<(), Failed> {
+    call("setxattr", || fs::setxattr(path, name, value, fs::XattrFlags::empty()))
+}
+
 pub(super) fn remove_xattr(handle: BorrowedFd<'_>, name: &[u8]) -> Result<(), Failed> {
     call("fremovexattr", || fs::fremovexattr(handle, name))
 }

@@ -2,13 +2,13 @@
 
 use super::context::LayerContext;
 use super::data::Data;
-use super::sink::{Sink, Visibility};
+use super::sink::Visibility;
 use super::sink_error::SinkError;
 use super::state::State;
 use crate::cage::{Exposure, OnDisk, Stage};
+use crate::plan::Reporter;
 #[cfg(feature = "image")]
 use crate::plan::Skipped;
-use crate::plan::{Judged, Reporter};
 use crate::read::{Blob, Checked, Expected, Verified};
 use crate::tree::{Applier, ClampedTime};
 use crate::words::{Change, ChangeKind, Durability, Effect, Error, Limit, Limits, Misuse, Quirk};
@@ -99,8 +99,9 @@ impl<T: OnDisk> TreeSink<T> {
     }
 }
 
-impl<T: OnDisk> Sink for TreeSink<T> {
-    fn begin_layer(&mut self, layer: &LayerContext<'_>) -> Result<(), SinkError> {
+/// The calls of a [`Sink`](super::Sink).
+impl<T: OnDisk> TreeSink<T> {
+    pub(super) fn begin_layer(&mut self, layer: &LayerContext<'_>) -> Result<(), SinkError> {
         let terms = layer.terms();
         // A sink around this one may not have passed on that changes are visible at once.
         if self.exposure == Exposure::Visible && layer.expected().checks_anything() && !layer.is_verified() {
@@ -132,14 +133,13 @@ impl<T: OnDisk> Sink for TreeSink<T> {
         Ok(())
     }
 
-    fn change(
+    pub(super) fn change(
         &mut self,
-        change: Judged<Change>,
+        change: Change,
         mut data: Data<'_>,
         reporter: &mut Reporter<'_>,
     ) -> Result<(), SinkError> {
         self.state.take_in_layer("change")?;
-        let change = change.into_inner();
         data.check_whole(&change)?;
         // An earlier file failed, not this entry.
         let earlier = match change.kind {
@@ -155,7 +155,7 @@ impl<T: OnDisk> Sink for TreeSink<T> {
         Ok(())
     }
 
-    fn end_layer(&mut self, checked: &Checked) -> Result<(), SinkError> {
+    pub(super) fn end_layer(&mut self, checked: &Checked) -> Result<(), SinkError> {
         self.state.take_in_layer("end_layer")?;
         // A sink around this one may have passed on another layer. Its proof would be taken for the proof of this one.
         if !checked.is_of(&self.expected) {
@@ -174,7 +174,7 @@ impl<T: OnDisk> Sink for TreeSink<T> {
         Ok(())
     }
 
-    fn abandon_layer(&mut self) -> Effect {
+    pub(super) fn abandon_layer(&mut self) -> Effect {
         self.state = State::Failed;
         self.applier.end_layer();
         let effects = self.applier.tree().disk().effects();
@@ -184,7 +184,7 @@ impl<T: OnDisk> Sink for TreeSink<T> {
         if changed { Effect::Partial } else { Effect::None }
     }
 
-    fn visibility(&self) -> Visibility {
+    pub(super) fn visibility(&self) -> Visibility {
         match self.exposure {
             Exposure::Staged => Visibility::AtCommit,
             Exposure::Visible => Visibility::AtOnce,
@@ -231,7 +231,7 @@ macro_rules! sink_around_tree {
                 data: Data<'_>,
                 reporter: &mut Reporter<'_>,
             ) -> Result<(), SinkError> {
-                self.0.change(change, data, reporter)
+                self.0.change(change.into_inner(), data, reporter)
             }
 
             fn end_layer(&mut self, checked: &Checked) -> Result<(), SinkError> {

@@ -36,6 +36,7 @@ pub(crate) fn terms(reporter: &mut Reporter<'_>) -> Result<Terms, Error> {
         Owners::Record => Ownership::Recorded,
     };
     terms.durability = reporter.policy().durability();
+    terms.selinux_label = reporter.policy().selinux_label().cloned();
     terms.implied.mtime = reporter.policy().epoch();
     adjust(&mut terms.implied, Of::Directory, reporter)?;
     Ok(terms)

@@ -64,7 +64,7 @@ impl<'h> Sandbox<'h> {
         kept.set(CapabilitySet::SETFCAP, policy.xattrs() != Xattrs::None);
         kept.set(CapabilitySet::MKNOD, devices);
         // `trusted.*` takes it, and `security.*` that no security module looks after.
-        kept.set(CapabilitySet::SYS_ADMIN, policy.xattrs() == Xattrs::All);
+        kept.set(CapabilitySet::SYS_ADMIN, policy.xattrs() == Xattrs::All || policy.selinux_label().is_some());
         let nodes = if devices { Nodes::All } else { Nodes::None };
         Self { read: Vec::new(), write: Vec::new(), capabilities: kept, nodes }
     }

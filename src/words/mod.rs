@@ -37,6 +37,7 @@ mod rule;
 mod rule_data;
 #[cfg(feature = "sandbox")]
 mod sandbox_status;
+mod selinux_label;
 #[cfg(feature = "serde")]
 mod serialise;
 mod source;
@@ -85,6 +86,7 @@ pub use rule::{Quirk, QuirkRule, Row, Violation, ViolationRule};
 pub use rule_data::{ArchiveBytes, Because, FoundInstead, JsonProblem, Octal, SizeSeen};
 #[cfg(feature = "sandbox")]
 pub use sandbox_status::{Forbidden, SandboxStatus};
+pub use selinux_label::SelinuxLabel;
 pub use source::Source;
 pub use sparse::{Segment, SparseMap};
 pub use terms::{Ownership, Terms};

@@ -1,7 +1,8 @@
 //! How quirks are handled.
 
 use super::{
-    Devices, Durability, Fifos, Links, Owners, Preset, QuirkRule, SetId, Timestamp, UnknownWord, Verdict, Xattrs,
+    Devices, Durability, Fifos, Links, Owners, Preset, QuirkRule, SelinuxLabel, SetId, Timestamp, UnknownWord, Verdict,
+    Xattrs,
 };
 use std::collections::BTreeMap;
 use std::fmt::{self, Display};
@@ -38,6 +39,7 @@ pub(super) struct Choices {
     pub(super) mtime: Option<Mtime>,
     pub(super) epoch: Option<Timestamp>,
     pub(super) durability: Option<Durability>,
+    pub(super) selinux_label: Option<SelinuxLabel>,
 }
 
 /// How modification times are handled.
@@ -163,6 +165,16 @@ impl Policy {
         self
     }
 
+    /// Sets the SELinux label of all files, directories and links that are created. **None** by default: the system decides.
+    /// A label that an image states is dropped in any case.
+    ///
+    /// A label that cannot be set is an error, before the first entry is read.
+    #[must_use]
+    pub fn with_selinux_label(mut self, label: SelinuxLabel) -> Self {
+        self.choices.selinux_label = Some(label);
+        self
+    }
+
     /// Lets a quirk pass with a note. For a rule that a choice decides, this is the choice with a note: for
     /// [`QuirkRule::DeviceNode`] it is [`Devices::Skip`]. The last call counts.
     #[must_use]
@@ -234,6 +246,11 @@ impl Policy {
     /// Which data must be on the disk when a tree takes its name or a layer is applied.
     pub fn durability(&self) -> Durability {
         self.choices.durability.unwrap_or_default()
+    }
+
+    /// The SELinux label of what is created.
+    pub fn selinux_label(&self) -> Option<&SelinuxLabel> {
+        self.choices.selinux_label.as_ref()
     }
 
     /// How an archive with this quirk is handled.

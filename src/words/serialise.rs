@@ -5,7 +5,7 @@ mod policy;
 
 use super::{
     Digest, Error, Escaped, Finding, IdRange, Limit, Limits, Mtime, Note, Position, Preset, Remedy, Report, Rule,
-    Timestamp, from_text,
+    SelinuxLabel, Timestamp, from_text,
 };
 use serde::de::{self, Deserialize, Deserializer, IntoDeserializer, Unexpected, Visitor};
 use serde::ser::{Serialize, SerializeMap, Serializer};
@@ -79,6 +79,18 @@ impl Serialize for Mtime {
 }
 
 impl<'de> Deserialize<'de> for Mtime {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        from_text(deserializer)
+    }
+}
+
+impl Serialize for SelinuxLabel {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for SelinuxLabel {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         from_text(deserializer)
     }

@@ -1,6 +1,6 @@
 //! What applies to a whole layer.
 
-use super::{Durability, Limits, Metadata, Timestamp};
+use super::{Durability, Limits, Metadata, SelinuxLabel, Timestamp};
 
 /// The part of policy and limits that applies to a whole layer. A [`Sink`](crate::Sink) gets it when the layer begins.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -14,6 +14,8 @@ pub struct Terms {
     pub durability: Durability,
     /// The metadata of directories that no entry lists.
     pub implied: Metadata,
+    /// The SELinux label of what is created.
+    pub selinux_label: Option<SelinuxLabel>,
 }
 
 /// How owners are handled.
@@ -35,7 +37,13 @@ impl Terms {
     /// The terms of the default policy and the default limits.
     pub fn new() -> Self {
         let implied = Metadata { mode: 0o755, uid: 0, gid: 0, mtime: Timestamp::default(), xattrs: Vec::new() };
-        Self { limits: Limits::default(), ownership: Ownership::default(), durability: Durability::default(), implied }
+        Self {
+            limits: Limits::default(),
+            ownership: Ownership::default(),
+            durability: Durability::default(),
+            implied,
+            selinux_label: None,
+        }
     }
 }
 

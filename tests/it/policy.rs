@@ -11,6 +11,7 @@ use layercage::rules::QuirkRule;
 use layercage::tar::Timestamp;
 use layercage::{Applied, Error, Layer, Limits, Policy};
 
+mod labels;
 mod owners;
 
 fn layer() -> LayerBuilder {

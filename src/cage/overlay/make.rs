@@ -219,7 +219,8 @@ impl OverlayTree {
         self.at_upper(at, upper, |cage, place| {
             place.dir().touch();
             cage.count_effect(place.dir());
-            marks.white_out(place.at(), place.bytes(), root.as_fd(), cage.implied.mtime)
+            marks.white_out(place.at(), place.bytes(), root.as_fd(), cage.implied.mtime)?;
+            cage.label_special(place.at(), place.bytes())
         })
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::words::{
     Devices, Durability, Fifos, IdMap, IdRange, Links, Mtime, OwnerMap, Owners, OwnersKind, Policy, Preset, QuirkRule,
-    SetId, Timestamp, Verdict, Xattrs,
+    SelinuxLabel, SetId, Timestamp, Verdict, Xattrs,
 };
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -36,6 +36,8 @@ struct Data {
     epoch: Option<Timestamp>,
     #[serde(skip_serializing_if = "Option::is_none")]
     durability: Option<Durability>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    selinux_label: Option<SelinuxLabel>,
     rules: BTreeMap<QuirkRule, Verdict>,
 }
 
@@ -59,6 +61,7 @@ impl Serialize for Policy {
             mtime: choices.mtime,
             epoch: choices.epoch,
             durability: choices.durability,
+            selinux_label: choices.selinux_label.clone(),
             rules: self.verdicts.clone(),
         }
         .serialize(serializer)
@@ -79,6 +82,7 @@ impl<'de> Deserialize<'de> for Policy {
         choices.mtime = data.mtime;
         choices.epoch = data.epoch;
         choices.durability = data.durability;
+        choices.selinux_label = data.selinux_label;
         Ok(policy)
     }
 }
@@ -118,6 +122,7 @@ mod tests {
             .with_xattrs(Xattrs::Require)
             .with_mtime(Mtime::Clamp(Timestamp::known(-2, 500_000_000)))
             .with_epoch(Timestamp::of_seconds(7))
+            .with_selinux_label("u:r:t:s0".parse().unwrap())
             .with_durability(Durability::Synced)
             .refuse(QuirkRule::RaggedEnd);
         let data = to_value(&policy).unwrap();
@@ -134,6 +139,7 @@ mod tests {
             "mtime": "clamp=-1.500000000",
             "epoch": "7.000000000",
             "durability": "synced",
+            "selinux_label": "u:r:t:s0",
             "rules": {"ragged-end": "refuse"},
         });
         assert_eq!(data, expected);

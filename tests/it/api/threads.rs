@@ -107,6 +107,7 @@ fn every_public_type_may_go_to_another_thread() {
         policy::OwnersKind,
         policy::Ownership,
         policy::Preset,
+        policy::SelinuxLabel,
         policy::SetId,
         policy::Terms,
         policy::Verdict,
