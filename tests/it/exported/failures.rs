@@ -1,12 +1,13 @@
 //! What an export leaves when it fails.
 
-use super::{image, of_bytes, permissive};
+use super::{by_path, image, of_bytes, permissive, whole};
 use crate::build::{self, Header};
 use crate::support::layer::{Attributes, LayerBuilder};
 use crate::support::layout::{self, Stored};
 use crate::support::open;
 use layercage::error::{Blame, Effect, ErrorKind, Misuse};
-use layercage::{Image, Selector, Unpacker};
+use layercage::merged::Part;
+use layercage::{Image, MergedTree, Selector, Unpacker};
 use std::fs;
 use std::io::{self, Write};
 
@@ -116,4 +117,52 @@ fn a_writer_that_fails_ends_the_export_with_its_own_error() {
     let error = selected.export_tar(Full(200_000), &permissive()).unwrap_err();
     let ErrorKind::Sink(source) = error.kind() else { panic!("{error:#}") };
     assert_eq!(source.downcast_ref::<io::Error>().unwrap().kind(), io::ErrorKind::StorageFull);
+}
+
+/// A sparse file in PAX form.
+fn sparse() -> LayerBuilder {
+    let map: &[(&str, &[u8])] = &[
+        ("GNU.sparse.major", b"1"),
+        ("GNU.sparse.minor", b"0"),
+        ("GNU.sparse.name", b"plain"),
+        ("GNU.sparse.realsize", b"1048576"),
+    ];
+    let mut content = b"2\n65536\n3\n1048576\n0\n".to_vec();
+    content.resize(512, 0);
+    content.extend(b"abc");
+    let layer = LayerBuilder::new().file("before", b"1");
+    let layer = map.iter().fold(layer, |layer, (key, value)| layer.record(key, value));
+    layer.file("GNUSparseFile.0/plain", &content)
+}
+
+/// Python looks for keys of sparse maps in names and attributes, too: `GNU?sparse?`.
+#[test]
+fn a_sparse_file_that_python_would_misread_is_refused_before_the_first_byte_whatever_gives_it_its_name() {
+    let linked = || sparse().hard_link("GNUxsparsey", "plain");
+    let bytes = |layers: &[LayerBuilder]| layers.iter().map(|layer| layer.clone().build()).collect::<Vec<_>>();
+    let header = Header::gnu(b'S', "holes").sparse_map(&[(1 << 20, 0)], 0, 1 << 20).mode(0o644);
+    let attribute = build::tar().pax(&[("SCHILY.xattr.user.GNUxsparsey", b"1")]).header(header).end();
+    type Choose = fn(&MergedTree) -> Part<'_>;
+    let cases: [(&str, Vec<Vec<u8>>, Choose, bool); 6] = [
+        ("an attribute", vec![attribute], whole, false),
+        ("its first name is gone", bytes(&[linked(), LayerBuilder::new().whiteout("plain")]), whole, false),
+        (
+            "its first name is not kept",
+            bytes(&[linked()]),
+            |tree| tree.part(|node| node.file_name() == b"GNUxsparsey"),
+            false,
+        ),
+        ("the order by path", bytes(&[linked()]), by_path, false),
+        ("a hard link to it has such a name", bytes(&[linked()]), whole, true),
+        ("no file has holes", bytes(&[LayerBuilder::new().file("GNUxsparsey", b"1")]), whole, true),
+    ];
+    for (sentence, layers, part, is_written) in cases {
+        let (_place, selected) = of_bytes(&layers);
+        let tree = selected.merge(&permissive()).unwrap();
+        let mut tar = Vec::new();
+        let result = Unpacker::new(permissive()).session().export_tar(&part(&tree), &selected, &mut tar);
+        let refusal = result.err().map(|error| error.rule_id());
+        assert_eq!(refusal, (!is_written).then_some(Some("unwritable")), "{sentence}");
+        assert_eq!(tar.is_empty(), !is_written, "{sentence}");
+    }
 }
