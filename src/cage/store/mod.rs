@@ -1,8 +1,10 @@
 //! The store of overlay layers: directories that are published by rename, and the images that use them.
 //!
-//!     layers/ALGORITHM/CHAIN-ID/diff    the layer, for `lowerdir`
-//!     layers/ALGORITHM/CHAIN-ID/layer   what it was made from: a record
-//!     images/DIGEST/lower               the layers of an image, the top one first
+//! ```text
+//! layers/ALGORITHM/CHAIN-ID/diff    the layer, for `lowerdir`
+//! layers/ALGORITHM/CHAIN-ID/layer   what it was made from: a record
+//! images/DIGEST/lower               the layers of an image, the top one first
+//! ```
 //!
 //! A layer and an image take their names when they are complete, and lose them before anything of them is removed. So
 //! what has a name is whole.
