@@ -4,7 +4,8 @@
 //! cargo run --release --example find_secret -- app.oci.tar '-----BEGIN [A-Z ]*PRIVATE KEY-----' 'AKIA[0-9A-Z]{16}'
 //! ```
 //!
-//! A pattern is a regular expression. Matches longer than 4 KiB are not found. The exit code is 1 if there is a match.
+//! A pattern is a regular expression. Prints the first match in each file. A match longer than 4 KiB may be missed. The
+//! exit code is 1 for a match and also for an error.
 
 #![allow(clippy::disallowed_methods, reason = "opens the image that its user names")]
 

@@ -4,7 +4,7 @@
 //! cargo run --release --example suid -- app.oci.tar
 //! ```
 //!
-//! Programs that upper layers hid come last. Containers do not have them, but the image does.
+//! Hidden programs come last. If a hard link to one remains, containers still have it under that name.
 
 #![allow(clippy::disallowed_methods, reason = "opens the image that its user names")]
 

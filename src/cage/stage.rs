@@ -42,6 +42,7 @@ pub(super) const DIFF: &[u8] = b"diff";
 pub(super) const LOWER: &[u8] = b"lower";
 
 /// What gets the name of the target.
+#[cfg_attr(not(feature = "image"), expect(dead_code, reason = "only a store of images has these"))]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Contents<'a> {
     /// The root filesystem.
@@ -127,6 +128,7 @@ impl Stage {
     }
 
     /// Creates a file beside the layer of an overlay.
+    #[cfg(feature = "image")]
     pub(crate) fn write_beside(&self, name: &[u8], content: &[u8]) -> Result<(), Error> {
         write(self.tree()?, name, content)
     }
@@ -232,6 +234,7 @@ pub(super) fn write(directory: BorrowedFd<'_>, name: &[u8], mut content: &[u8]) 
 
 /// Removes a directory of ours from `parent`. It loses its name before anything in it is removed. If we are killed, the next
 /// stage in `parent` removes the rest.
+#[cfg(feature = "image")]
 pub(super) fn discard(parent: BorrowedFd<'_>, name: &[u8]) -> Result<(), Error> {
     let claim = Claim::make(parent, STAGE, Caller::current())?;
     let moved = sys::rename_noreplace((parent, name), (claim.directory.as_fd(), TREE)).at(name);

@@ -132,6 +132,7 @@ pub(super) fn create_public_file(at: BorrowedFd<'_>, name: &[u8]) -> Result<Owne
 }
 
 /// Opens a file of ours, or creates it if it does not exist.
+#[cfg(feature = "image")]
 pub(super) fn open_or_create_file(at: BorrowedFd<'_>, name: &[u8]) -> Result<OwnedFd, Failed> {
     let flags = OFlags::RDWR | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
     call("openat", || fs::openat(at, name, flags, PRIVATE_FILE))

@@ -78,7 +78,7 @@ impl<'a> LayerContext<'a> {
     }
 
     /// Whether the layer is a merged tree that [`Session::replay`](crate::Session::replay) gives to the sink: each path
-    /// occurs once, nothing is removed, and a hard link follows on the file.
+    /// occurs once, nothing is removed, and a hard link comes after the path that it links to.
     pub fn is_replay(&self) -> bool {
         self.is_replay
     }

@@ -64,11 +64,13 @@ impl Arrivals {
     }
 
     /// Makes a layer the current one.
+    #[cfg(feature = "unpack")]
     pub(crate) fn turn_to(&self, layer: usize) {
         self.state.lock().layer = layer;
     }
 
     /// The index of the current layer.
+    #[cfg(feature = "unpack")]
     pub(crate) fn layer(&self) -> usize {
         self.state.lock().layer
     }

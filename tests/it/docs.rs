@@ -27,8 +27,9 @@ fn the_page_of_rules_is_made_from_the_table() {
     }
     page.push_str(
         "\n## Limits\n\nAn archive that exceeds a limit is refused by the rule `limit`. `--limit NAME=AMOUNT` changes a limit. \
-         Only `check` uses `audit-bytes`: it refuses what it cannot keep in memory. `tree-bytes` bounds merged trees: \
-         those of the library, of `list`, `bundle` and `export`, and of `unpack --only`.\n\n\
+         `audit-bytes` limits the memory of `check` and `filter`. `tree-bytes` limits that of merged trees: those of the \
+         library, of `bundle` and `export`, of `unpack --only`, and of `list` with `--final`, `--tree`, `--layers`, \
+         `--hidden` or `--files`.\n\n\
          Some limits bound the work that a small layer can cause:\n\n\
          - `implied-directories` counts parent directories that no entry lists. A name of 4 KiB creates 2,048 of them, \
          and 4 KiB of zstd can hold many such names. A Debian system with compilers and their documentation has 33,000 \

@@ -14,18 +14,19 @@ pub(crate) struct List {
     #[arg(long = "final", help_heading = "Lists")]
     is_final: bool,
     /// Print the final file system as a tree: sizes, with sums for directories, and what upper layers did: `+` added,
-    /// `~` changed, `-` removed. The layer is the one that did it. Sums have each file once, and nothing that was removed.
+    /// `~` changed, `-` removed. LAYER is the layer that added, changed or removed
+    /// the file. A sum counts each file once, and no removed file.
     #[arg(long, help_heading = "Lists")]
     tree: bool,
-    /// Print the layers: number, digest, size as stored and uncompressed, entries, files that it added, changed and
-    /// removed, bytes of its files that upper layers hid, and the step of the history that made it.
+    /// Print the layers: number, digest, size as stored and uncompressed, entries, files (everything but directories) that it
+    /// added, changed and removed, bytes of its files that upper layers hid, and the step of the history that made it.
     #[arg(long, help_heading = "Lists")]
     layers: bool,
-    /// Print the paths that upper layers hid: the layer that has the path, the layer that hid it, how, size, path.
-    /// Their content is still in the image.
+    /// Print the paths that a later entry replaced or removed, in an upper layer or in the same one: the layer that has
+    /// the path, the layer that hid it, how, size, path. Their content is still in the image.
     #[arg(long, help_heading = "Lists")]
     hidden: bool,
-    /// Print the names of files, links and devices of the final file system that match, one per line. May be repeated.
+    /// Print the paths of the final file system that match and are not directories, one per line. May be repeated.
     /// `*` does not match `/`, and `**` matches any number of directories: `--files '**/*.so*'`.
     #[arg(long, value_name = "GLOB", value_parser = only::pattern(), help_heading = "Lists")]
     files: Vec<Pattern>,
@@ -42,7 +43,8 @@ pub(crate) struct List {
     #[arg(long, value_name = "LEVELS")]
     depth: Option<usize>,
     /// List only these paths, for `--final`, `--tree` and `--hidden`. A PATH stands for itself and everything below it, a
-    /// GLOB for what it matches and everything below a directory that it matches. May be repeated. A pattern that matches
+    /// GLOB for what it matches and everything below a directory that it matches; `layercage export --help` describes globs.
+    /// Parent directories are not listed. May be repeated. A pattern that matches
     /// nothing is a usage error.
     #[arg(long, value_name = "PATH|GLOB", value_parser = only::pattern())]
     only: Vec<Pattern>,

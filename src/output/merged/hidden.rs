@@ -1,12 +1,12 @@
-//! What upper layers hid.
+//! What later entries replaced or removed.
 
 use super::node::{Kind, Node};
 use crate::tree::Model;
 use crate::words::{EntryPath, Hiding, Metadata};
 
-/// A path that a layer brought and that is not in the [`MergedTree`](crate::MergedTree): another entry hid it.
+/// A file or directory of a layer that a later entry replaced or removed, in an upper layer or in the same one.
 ///
-/// Its content is still in the image.
+/// Its content is still in the image. Its path may exist in the [`MergedTree`](crate::MergedTree) again: see [`Hidden::now`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Hidden<'t> {
     node: Node<'t>,
