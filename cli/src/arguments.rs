@@ -45,15 +45,16 @@ pub(crate) enum Command {
     /// Write the final file system of an image as one tar archive, which all tar readers read alike.
     ///
     /// The same image and options give the same bytes. Hard links, holes and extended attributes are kept. Owners have no
-    /// names. Entries come by layer, then by position in the layer, and a directory comes before its children. For this
-    /// order, GNU tar needs `--delay-directory-restore` to keep the times of directories.
+    /// names. Entries come in the order of the layers, and within a layer in the order of its entries; a directory comes
+    /// before its children.
     ///
     /// In that order, a directory may come long before its last child. To extract the archive, GNU tar then needs
     /// `--delay-directory-restore`: otherwise it sets the time of the directory too early, and without root cannot write into
     /// a read-only one. For busybox tar, which has no such option, use `--sort`.
     ///
-    /// Every layer is verified before the first byte is written. FILE is written under a temporary name, and takes its name
-    /// when it is complete. A regular file of that name is replaced then. A pipe that was closed early is an error.
+    /// Every layer is verified before the first byte is written. FILE is written under a temporary name and renamed
+    /// when it is complete. That replaces an existing regular file. If the reader of a pipe closes it early, the exit code
+    /// is 1.
     Export(Export),
     /// Unpack an image as layers of overlayfs into a store, and print the options that mount them over each other.
     ///
@@ -87,15 +88,15 @@ pub(crate) enum Command {
     Check(Check),
     /// Print the changes of an image or a layer, one per line, or its final file system; write nothing.
     ///
-    /// The final file system is the one that all layers make together. A layer alone is an image of one layer for these
-    /// lists. The owners are those of the layers. Devices and named pipes are listed. A quirk that the default policy refuses
-    /// is a note on standard error; `layercage check` prints all findings. What no policy accepts is refused.
+    /// The final file system is the one that all layers make together. A single layer is listed as an image with one layer.
+    /// The owners are those of the layers. Devices and named pipes are listed. The first quirk of each rule that the
+    /// default policy refuses is a note on standard error, or with `--json` before the list; `layercage check` prints all findings. What no policy accepts is refused.
     ///
     /// Changes are printed while a layer is read, before it is verified. Use nothing of them unless the exit code is 0. The
     /// final file system is printed after all layers are verified.
     ///
-    /// On a terminal, `--tree` has colours unless NO_COLOR is set, and `--tree` and `--layers` cut their lines to its width.
-    /// All names are whole elsewhere.
+    /// On a terminal, `--tree` has colours unless NO_COLOR is set, and `--tree` and `--layers` truncate lines to its width.
+    /// Output to a file or pipe is never truncated.
     List(List),
     /// Print the rules for images and layers and what each policy does about them, and the limits and their defaults.
     Rules,

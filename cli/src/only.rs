@@ -18,8 +18,8 @@ pub(crate) struct Only {
     /// Keep only these paths of the image. May be repeated. A pattern that matches nothing is a usage error.
     ///
     /// A PATH keeps itself and everything below it. A GLOB keeps each path that it matches, and everything below a
-    /// directory that it matches. Parent directories of kept paths are kept too. A hard link whose target is not kept
-    /// becomes a copy. Symbolic links are neither followed nor changed.
+    /// directory that it matches. Parent directories of kept paths are kept too. If the target of
+    /// hard links is not kept, the first of them becomes the file, and the others link to it. Symbolic links are neither followed nor changed.
     ///
     /// The policy judges the whole image, not only this part. `--devices skip` accepts devices elsewhere in the image.
     ///

@@ -11,8 +11,9 @@ use crate::words::{Devices, Error, Fifos, Misuse, Policy, QuirkRule};
 use std::io::Read;
 
 impl Session<'_> {
-    /// Reads the content of chosen files of a merged tree: see [`MergedTree::read_files`]. The session's policy decides
-    /// about the layers again, on as many threads as it may use; the report of the session stays as it is.
+    /// Reads the content of chosen files as [`MergedTree::read_files`] does, but with the policy and the threads of the session.
+    /// Use the policy that merged the tree: a stricter one may refuse the layers now. The report of the session stays as it
+    /// is.
     ///
     /// # Errors
     ///

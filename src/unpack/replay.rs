@@ -56,8 +56,8 @@ impl Session<'_> {
     /// Writes a part of a merged tree as a tar archive, which all readers extract alike. [`TarSink`] describes its form.
     /// [`Session::replay`] says how the content is read. `out` needs no buffer.
     ///
-    /// The same image and policy give the same bytes. Nothing is written before the whole tree is known to have a form in
-    /// tar. After a failure, the archive is truncated.
+    /// The same image and policy give the same bytes. Each path of the part is checked first: if one cannot be
+    /// written unambiguously, nothing is written. After a failure, the archive is truncated.
     ///
     /// # Errors
     ///

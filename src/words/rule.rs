@@ -409,7 +409,7 @@ rules! {
         "layers-and-diff-ids" LayersAndDiffIds { layers: usize, diff_ids: usize } "the manifest and the configuration disagree on the layers";
         // Outputs.
         "unwritable" Unwritable { because: &'static str } "an entry cannot be written to a tar archive so that all readers read it alike"
-            advice "directories can hold it: unpack or apply the layer instead";
+            advice "a directory can hold it: unpack it instead, or leave this path out";
         // Amounts.
         "limit" LimitExceeded { limit: Limit, most: u64, amount: u64 } "an amount exceeds its limit"
             advice "raise the limit for an image that you trust";

@@ -4,8 +4,8 @@ use super::summary::LayerSummary;
 use super::tree::MergedTree;
 
 impl MergedTree {
-    /// The layers, the lowest first, and what each did to the file system of the layers below. Each call counts anew, in one
-    /// walk over all paths.
+    /// The layers, the lowest first, and what each did to the file system of the layers below. Each call walks over all paths, so keep
+    /// the result.
     ///
     /// ```
     /// # use layercage::{Layer, Policy, Unpacker};

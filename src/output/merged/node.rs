@@ -182,8 +182,8 @@ impl<'t> Node<'t> {
     /// The other paths of the tree that are this file, in the order in which they came. This path itself is not among them, so
     /// there is one less than [`Node::link_count`].
     ///
-    /// The search takes time for every name that the file ever had. To find out which paths are one file, compare
-    /// [`Node::inode`].
+    /// Takes time in proportion to the number of names that the file ever had, hidden ones included. To find out which
+    /// paths are one file, compare [`Node::inode`].
     pub fn links(&self) -> impl Iterator<Item = Node<'t>> + use<'t> {
         let model = self.model;
         model.links(self.name).map(move |name| Node { model, name })

@@ -7,7 +7,7 @@ use crate::words::{Change, ChangeKind, Error, LinkTarget, SparseMap};
 use std::collections::HashMap;
 use std::path::Path;
 
-/// A part of a [`MergedTree`], or all of it, in the order in which it is written elsewhere: to a tar archive by
+/// A part of a [`MergedTree`], or all of it, in the order in which it is written: to a tar archive by
 /// [`Session::export_tar`](crate::Session::export_tar), to a directory by
 /// [`Session::unpack_part`](crate::Session::unpack_part), to any sink by [`Session::replay`](crate::Session::replay).
 ///
@@ -27,11 +27,10 @@ pub struct Part<'t> {
 }
 
 impl MergedTree {
-    /// The part of the tree that `keep` chooses, and the parent directories of that. `keep` is called for all paths in the
+    /// The paths for which `keep` returns true, with their parent directories. `keep` is called for all paths in the
     /// order of [`MergedTree::iter`].
     ///
-    /// If the path of a file with its content is not kept, and hard links to it are, the first of these becomes a copy.
-    /// Symbolic links stay as they are.
+    /// If the target of hard links is not kept, the first of them becomes the file, and the others link to it. Symbolic links stay as they are.
     ///
     /// ```
     /// # fn export(session: &mut layercage::Session<'_>, selected: &layercage::Selected) -> Result<(), layercage::Error> {

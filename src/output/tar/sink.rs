@@ -1,4 +1,4 @@
-//! A layer as a canonical archive: the sink behind `layercage filter`.
+//! A tar archive of one layer or of one merged tree: the sink of `filter` and `export`.
 
 #[cfg(feature = "image")]
 use super::member::{Member, Position};
@@ -41,7 +41,8 @@ use std::io::Write;
 ///
 /// # What is judged
 ///
-/// The same as by an [`Audit`](crate::audit::Audit) of one layer with its tree. The names are kept in memory for that, up
+/// A layer is judged as by an [`Audit`](crate::audit::Audit) of one layer with its tree. A merged tree that is replayed was
+/// judged when it was merged, and is not judged again. The names of a layer are kept in memory for that, up
 /// to [`Limit::AuditBytes`](crate::rules::Limit::AuditBytes).
 ///
 /// Some notes stay true of the archive, since they can be resolved only when all layers are known: `duplicate-path`,
