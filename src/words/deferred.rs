@@ -1,7 +1,10 @@
 //! Deferred work, and the lock around it.
 
+#[cfg(feature = "unpack")]
 use std::os::fd::OwnedFd;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, TryLockError};
+#[cfg(feature = "unpack")]
+use std::sync::{Arc, RwLock};
+use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
 
 /// Deferred work: any thread may do a piece of it.
 ///
@@ -12,14 +15,14 @@ pub(crate) trait DeferredWork: Send + Sync {
 }
 
 /// The work that the sinks of a layer have deferred. The threads that read the layer do it while they wait.
-#[cfg_attr(not(feature = "unpack"), allow(dead_code, reason = "only an unpacking has several threads"))]
+#[cfg(feature = "unpack")]
 #[derive(Default)]
 pub(crate) struct SharedWork {
     works: RwLock<Vec<Arc<dyn DeferredWork>>>,
     directory: Lock<Option<Arc<OwnedFd>>>,
 }
 
-#[cfg_attr(not(feature = "unpack"), allow(dead_code, reason = "as above"))]
+#[cfg(feature = "unpack")]
 impl SharedWork {
     /// Adds the work of a sink. The work of one sink is added with each layer, and kept once.
     pub(crate) fn add(&self, work: Arc<dyn DeferredWork>) {
@@ -44,12 +47,14 @@ impl SharedWork {
     }
 }
 
+#[cfg(feature = "unpack")]
 impl DeferredWork for SharedWork {
     fn run_one(&self) -> bool {
         self.works.read().unwrap_or_else(PoisonError::into_inner).iter().any(|work| work.run_one())
     }
 }
 
+#[cfg(feature = "unpack")]
 impl std::fmt::Debug for SharedWork {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("SharedWork").finish_non_exhaustive()

@@ -53,7 +53,9 @@ pub use broken::Rule;
 pub use change::{Change, ChangeKind, Skippable};
 pub use choice::{Devices, Durability, Fifos, Links, SetId, Xattrs};
 pub(crate) use cursor::{Cursor, Got, Next, stored};
-pub(crate) use deferred::{DeferredWork, Lock, SharedWork};
+#[cfg(feature = "unpack")]
+pub(crate) use deferred::SharedWork;
+pub(crate) use deferred::{DeferredWork, Lock};
 pub use device::{Device, DeviceKind};
 pub use digest::{Algorithm, Digest};
 pub use entry::{Entry, EntryKind, Metadata, Xattr};
