@@ -57,7 +57,7 @@ impl FileLock {
         // Its last owner may have removed it between the two calls. Then another run may lock another file.
         let identity = sys::status(file.as_fd()).at(&name)?.identity;
         let is_there = sys::names(directory.as_fd(), &name, identity);
-        Ok(is_there.then_some(Self { directory, name, _file: file }))
+        Ok(is_there.then(|| Self { directory, name, _file: file }))
     }
 }
 

@@ -11,7 +11,6 @@ use layercage::error::{Blame, Misuse};
 use layercage::overlay::{OverlayFormat, OverlayImage, OverlayStore};
 use layercage::policy::{Devices, Durability};
 use layercage::{Error, Image, Policy, Selected, Selector, Unpacker};
-use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
@@ -423,14 +422,18 @@ fn killed_at_any_moment_a_run_leaves_whole_layers_and_the_next_one_takes_over() 
         let mut runs: Vec<_> = (0..2)
             .map(|_| child::command("unpacks_an_image_to_a_store", &variables).stdout(Stdio::null()).spawn().unwrap())
             .collect();
-        std::thread::sleep(Duration::from_millis(20 + u64::from(number * 13 % 150)));
+        // While some of the layers are there, and others are made.
+        let count = || unpacked.layers().iter().filter(|layer| world.path().join(layer.path()).exists()).count();
+        while count() < number as usize % 6 && runs[1].try_wait().unwrap().is_none() {
+            std::thread::sleep(Duration::from_micros(200));
+        }
+        std::thread::sleep(Duration::from_micros(u64::from(number * 370 % 4000)));
         runs[0].kill().unwrap();
-        // What has a name is whole, at any moment.
-        let found: BTreeSet<_> = world.names().into_iter().filter(|name| name.ends_with("/diff")).collect();
+        // What has a name is whole, at any moment. The rest of the store cannot be listed while the other run changes it.
+        let layers = unpacked.layers().iter().zip(&expected);
+        let found: Vec<_> = layers.filter(|(layer, _)| world.path().join(layer.path()).exists()).collect();
         partial += usize::from((1..6).contains(&found.len()));
-        for (layer, expected) in
-            unpacked.layers().iter().zip(&expected).filter(|(layer, _)| found.contains(layer.path()))
-        {
+        for (layer, expected) in found {
             let differences = tree::differences(expected, &tree::list(&world.path().join(layer.path())));
             assert!(differences.is_empty(), "{number}: {}\n{}", layer.path(), differences.join("\n"));
         }
