@@ -29,7 +29,9 @@ fn apply(layers: &[LayerBuilder], sink: &mut impl Sink) -> Result<BTreeSet<(Stri
     }
     let notes = session.report().notes().iter().filter_map(|note| {
         let path = note.position.path.as_ref()?.to_string();
-        (!path.starts_with("\"x")).then_some((path, note.quirk.id()))
+        // The first file that gets another owner has that note, and it may be one that is dropped.
+        let is_of_links = !path.starts_with("\"x") && note.quirk.rule() != QuirkRule::OwnerToCaller;
+        is_of_links.then_some((path, note.quirk.id()))
     });
     Ok(notes.collect())
 }

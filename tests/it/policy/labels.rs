@@ -37,8 +37,10 @@ fn everything_that_is_created_has_the_label_and_nothing_has_that_of_the_image() 
     let mut session = Unpacker::new(policy.clone()).session();
     let bytes = layer.clone().build();
     let applied = session.apply(Layer::new(&bytes[..]), staged.rootfs());
-    if !rustix::process::geteuid().is_root() {
-        let error = applied.unwrap_err();
+    // Without an LSM that owns it, some file systems let the owner of a file set the attribute.
+    if !rustix::process::geteuid().is_root()
+        && let Err(error) = &applied
+    {
         assert!(error.to_string().contains("security.selinux"), "{error}");
         assert_eq!(error.position().entry, None, "before the first entry");
         eprintln!("skipped in part, since it needs root: labels");
