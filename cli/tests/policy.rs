@@ -257,10 +257,11 @@ fn subordinate_ids_become_maps_and_too_few_are_told_at_the_start() {
 }
 
 #[test]
-fn a_label_is_set_by_root_alone_and_never_in_an_archive() {
+fn a_label_is_set_or_refused_before_anything_is_and_never_in_an_archive() {
     let place = place();
     let (code, message, root) = apply(place.path(), &["--selinux-label", "system_u:object_r:container_file_t:s0"]);
-    match rustix::process::geteuid().is_root() {
+    // Without an LSM that owns it, some file systems let the owner of a file set the attribute.
+    match rustix::process::geteuid().is_root() || code == 0 {
         true => {
             let mut label = [0; 64];
             let length = rustix::fs::lgetxattr(root.join("link"), "security.selinux", &mut label[..]).unwrap();
