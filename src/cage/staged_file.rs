@@ -1,10 +1,10 @@
 //! A file that is written in a staging directory, and then gets its name in one step.
 
 use super::attributes::strip_acls;
-use super::claim::{self, Claim};
+use super::claim::Claim;
 use super::directory::Caller;
 use super::failed::{At, Failed};
-use super::stage::{STAGE, TREE, remove};
+use super::stage::{STAGE, TREE, remove, remove_dead};
 use super::sys;
 use crate::words::{self, Component, Durability, Error, Escaped, Misuse};
 use rustix::fs::FileType;
@@ -32,10 +32,8 @@ impl FileStage {
         // The handle of a `cap_std::fs::Dir` is `O_PATH`. Reading the names needs another one.
         let parent = sys::open_directory(parent, b".").at(b".")?;
         check_replaceable(parent.as_fd(), name.as_bytes())?;
-        let caller = Caller::current();
-        // A failure is ignored: a later run, perhaps with more privileges, tries again.
-        claim::each_dead(parent.as_fd(), STAGE, caller, |dead| drop(remove(parent.as_fd(), &dead)))?;
-        let claim = Claim::make(parent.as_fd(), STAGE, caller)?;
+        remove_dead(parent.as_fd())?;
+        let claim = Claim::make(parent.as_fd(), STAGE, Caller::current())?;
         match make_file(&claim) {
             Ok(file) => Ok(Self { parent, name: name.as_bytes().into(), claim, file }),
             Err(error) => {

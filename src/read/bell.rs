@@ -42,47 +42,39 @@ impl Bell {
 /// Wakes the thread that uses one layer after another. Only news of the current layer wakes it.
 #[derive(Default)]
 pub(crate) struct Arrivals {
-    state: Lock<Awaited>,
-    arrived: Condvar,
-}
-
-#[derive(Default)]
-struct Awaited {
-    /// The index of the current layer.
-    layer: usize,
-    news: u64,
+    /// The index of the current layer. It is locked while the bell rings, so that the news belongs to it.
+    layer: Lock<usize>,
+    news: Bell,
 }
 
 impl Arrivals {
     /// There is news of a layer. It is sent before: if the layer becomes current later, the news is found there.
     pub(crate) fn announce(&self, layer: usize) {
-        let mut state = self.state.lock();
-        if state.layer == layer {
-            state.news += 1;
-            self.arrived.notify_all();
+        let current = self.layer.lock();
+        if *current == layer {
+            self.news.ring();
         }
     }
 
     /// Makes a layer the current one.
     #[cfg(feature = "unpack")]
     pub(crate) fn turn_to(&self, layer: usize) {
-        self.state.lock().layer = layer;
+        *self.layer.lock() = layer;
     }
 
     /// The index of the current layer.
     #[cfg(feature = "unpack")]
     pub(crate) fn layer(&self) -> usize {
-        self.state.lock().layer
+        *self.layer.lock()
     }
 
     /// The amount of news so far.
     pub(crate) fn count(&self) -> u64 {
-        self.state.lock().news
+        self.news.count()
     }
 
     /// Waits for more news than `seen`.
     pub(crate) fn wait(&self, seen: u64) {
-        let state = self.state.lock();
-        drop(self.arrived.wait_while(state, |state| state.news == seen).unwrap_or_else(PoisonError::into_inner));
+        self.news.wait(seen);
     }
 }

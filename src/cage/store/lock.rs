@@ -63,7 +63,7 @@ impl FileLock {
 
 impl Drop for FileLock {
     fn drop(&mut self) {
-        // While the lock is held: nobody else removes it.
+        // The lock is still held, so no other run removes the file.
         let _ = sys::unlink(self.directory.as_fd(), &self.name);
     }
 }
