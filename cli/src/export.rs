@@ -1,8 +1,7 @@
 //! `layercage export`: the final file system of an image, as one tar archive.
 
 use crate::arguments::Export;
-use crate::image::open_image;
-use crate::input::require_form;
+use crate::image::select_image;
 use crate::opened::{Destination, Opened};
 use crate::progress::Watcher;
 use crate::report::Done;
@@ -34,8 +33,7 @@ pub(crate) fn run(export: &Export, sandbox: SandboxChoice, json: bool) -> Result
         let message = "the output is a terminal, and the archive would be written to it; redirect it, or give a FILE";
         return Err(Failure::usage(message.to_owned()));
     }
-    let Opened { thing, tag, form } = Opened::find(&export.source.image)?;
-    let selector = export.source.selection.selector(tag.as_deref()).map_err(Failure::usage)?;
+    let opened = Opened::find(&export.source.image)?;
     let (ignored, limits) = (Ignored::find_out(), export.source.judging.limits());
     // Beside a FILE there has to be room anyway. Otherwise no file can be created in the sandbox, so the temporary files for
     // a pipe, for a compressed archive and for the order by path are created before.
@@ -44,9 +42,7 @@ pub(crate) fn run(export: &Export, sandbox: SandboxChoice, json: bool) -> Result
         Destination::Stream(_) => (Sandbox::for_reading(), Ok(scratch(3))),
     };
     let temporary = temporary.map_err(Failure::read)?;
-    let (sandboxed, image) = open_image(thing, sandbox, around, &limits, temporary.clone())?;
-    let image = require_form(image, form, &export.source.image)?;
-    let selected = image.and_then(|image| image.select(&selector));
+    let (sandboxed, selected) = select_image(&export.source, opened, sandbox, around, temporary.clone())?;
     let selected = selected.map_err(|error| Failure::refused(explain_full(error), target.left()))?;
     // Before this line there is nothing to clean up.
     let signals = Signals::catch(ignored).map_err(Failure::signals)?;

@@ -3,8 +3,7 @@
 #![expect(clippy::disallowed_methods, reason = "the user who types a path has the authority over it")]
 
 use crate::arguments::Overlay;
-use crate::image::open_image;
-use crate::input::require_form;
+use crate::image::select_image;
 use crate::opened::{Opened, open_directory};
 use crate::progress::Watcher;
 use crate::report::{self, Done, Output};
@@ -44,12 +43,9 @@ pub(crate) fn run(overlay: &Overlay, sandbox: SandboxChoice, json: bool) -> Resu
         return remove(&store, &digest, overlay, json);
     }
     let scratch = Scratch::beneath(&directory).map_err(|error| Failure::refused(error, left()))?;
-    let Opened { thing, tag, form } = Opened::find(&source.image)?;
-    let selector = source.selection.selector(tag.as_deref()).map_err(Failure::usage)?;
+    let opened = Opened::find(&source.image)?;
     let (ignored, limits) = (Ignored::find_out(), source.judging.limits());
-    let (sandboxed, image) = open_image(thing, sandbox, around, &limits, scratch)?;
-    let image = require_form(image, form, &source.image)?;
-    let selected = image.and_then(|image| image.select(&selector));
+    let (sandboxed, selected) = select_image(source, opened, sandbox, around, scratch)?;
     let selected = selected.map_err(|error| Failure::refused(error, left()))?;
     if overlay.remove {
         return remove(&store, &OverlayStore::digest_of(&selected), overlay, json);

@@ -8,8 +8,8 @@ use crate::bundle;
 use crate::elsewhere;
 use crate::export;
 use crate::filter;
-use crate::image::open_image;
-use crate::input::{layer_is_directory, require_form};
+use crate::image::select_image;
+use crate::input::layer_is_directory;
 use crate::list;
 use crate::opened::{Opened, is_reserved, open_directory, split, standard_input};
 use crate::overlay;
@@ -110,16 +110,12 @@ fn run_unpack(source: &Source, target: Target<'_>, sandbox: SandboxChoice, json:
     let (parent, name) = split(target.path())?;
     let parent = open_directory(parent).map_err(|failure| failure.with_help(target.help().to_owned()))?;
     let left = || Left::Nothing(target.path().to_owned());
-    let Opened { thing, tag, form } = Opened::find(&source.image)?;
-    let selector = source.selection.selector(tag.as_deref()).map_err(Failure::usage)?;
+    let opened = Opened::find(&source.image)?;
     let ignored = Ignored::find_out();
-    let limits = source.judging.limits();
     let around = Sandbox::for_policy(&policy).write(&parent);
     // Temporary files are beside the target, where there has to be room anyway.
     let temporary = Scratch::beneath(&parent).map_err(Failure::read)?;
-    let (sandboxed, image) = open_image(thing, sandbox, around, &limits, temporary)?;
-    let image = require_form(image, form, &source.image)?;
-    let selected = image.and_then(|image| image.select(&selector));
+    let (sandboxed, selected) = select_image(source, opened, sandbox, around, temporary)?;
     let selected = selected.map_err(|error| Failure::refused(error, left()))?;
     // Before this line there is nothing to clean up.
     let signals = Signals::catch(ignored).map_err(Failure::signals)?;
