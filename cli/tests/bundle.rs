@@ -5,12 +5,13 @@
 
 #[path = "../../corpus/build.rs"]
 mod build;
+#[path = "support/layout.rs"]
+mod layout;
 #[path = "../../tests/it/skip.rs"]
 mod skip;
 
 use build::{Archive, Header, tar};
 use serde_json::{Value, json};
-use sha2::{Digest as _, Sha256};
 use skip::skip;
 use std::ffi::OsStr;
 use std::fs;
@@ -24,29 +25,9 @@ const GROUP: &[u8] = b"root:x:0:\nweb:x:34:\nmail:x:8:web\n";
 
 /// An image of these layers as a layout at `place`/image.
 fn image(place: &Path, container: &Value, layers: impl IntoIterator<Item = Archive>) {
-    let blobs = place.join("image/blobs/sha256");
-    fs::create_dir_all(&blobs).unwrap();
-    let blob = |media_type: &str, bytes: &[u8]| {
-        let hex: String = Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect();
-        fs::write(blobs.join(&hex), bytes).unwrap();
-        let media_type = format!("application/vnd.oci.image.{media_type}");
-        json!({"mediaType": media_type, "digest": format!("sha256:{hex}"), "size": bytes.len()})
-    };
-    let json = |media_type: &str, value: &Value| blob(media_type, value.to_string().as_bytes());
-    let layers = layers.into_iter().map(|layer| blob("layer.v1.tar", &layer.end()));
-    let layers: Vec<_> = layers.collect();
-    let diff_ids: Vec<_> = layers.iter().map(|layer| &layer["digest"]).collect();
-    let config = json(
-        "config.v1+json",
-        &json!({
-            "os": "linux", "architecture": "any", "author": "somebody", "config": container,
-            "rootfs": {"type": "layers", "diff_ids": diff_ids},
-        }),
-    );
-    let manifest = json("manifest.v1+json", &json!({"schemaVersion": 2, "config": config, "layers": layers}));
-    fs::write(place.join("image/index.json"), json!({"schemaVersion": 2, "manifests": [manifest]}).to_string())
-        .unwrap();
-    fs::write(place.join("image/oci-layout"), r#"{"imageLayoutVersion": "1.0.0"}"#).unwrap();
+    let config = json!({"os": "linux", "architecture": "any", "author": "somebody", "config": container});
+    let layers: Vec<_> = layers.into_iter().map(Archive::end).collect();
+    layout::write(&place.join("image"), config, &layers);
 }
 
 fn accounts() -> Archive {

@@ -6,6 +6,8 @@
 #[path = "../../../corpus/build.rs"]
 mod build;
 mod layer;
+#[path = "../support/layout.rs"]
+mod layout;
 mod terminal;
 mod tree;
 mod usage;

@@ -1,11 +1,8 @@
 //! The tree of an image in which paths come, go and come back.
 
 use super::build::{Archive, Header, tar};
-use super::listed;
-use serde_json::{Value, json};
-use sha2::{Digest, Sha256};
-use std::fs;
-use std::path::Path;
+use super::{layout, listed};
+use serde_json::json;
 
 /// A layer: names that end in `/` are directories, `NAME=TARGET` is a hard link, and others are files of so many bytes.
 fn layer(entries: &[(&str, u64)]) -> Vec<u8> {
@@ -15,26 +12,6 @@ fn layer(entries: &[(&str, u64)]) -> Vec<u8> {
         None => archive.with(Header::posix(b'0', name).mode(0o755), vec![b'x'; *size as usize]),
     };
     entries.iter().fold(tar(), add).end()
-}
-
-fn image(place: &Path, layers: &[Vec<u8>]) {
-    let blobs = place.join("image/blobs/sha256");
-    fs::create_dir_all(&blobs).unwrap();
-    let blob = |media_type: &str, bytes: &[u8]| {
-        let hex: String = Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect();
-        fs::write(blobs.join(&hex), bytes).unwrap();
-        let media_type = format!("application/vnd.oci.image.{media_type}");
-        json!({"mediaType": media_type, "digest": format!("sha256:{hex}"), "size": bytes.len()})
-    };
-    let json = |media_type: &str, value: &Value| blob(media_type, value.to_string().as_bytes());
-    let layers: Vec<_> = layers.iter().map(|layer| blob("layer.v1.tar", layer)).collect();
-    let diff_ids: Vec<_> = layers.iter().map(|layer| &layer["digest"]).collect();
-    let rootfs = json!({"type": "layers", "diff_ids": diff_ids});
-    let config = json("config.v1+json", &json!({"os": "linux", "architecture": "any", "rootfs": rootfs}));
-    let manifest = json("manifest.v1+json", &json!({"schemaVersion": 2, "config": config, "layers": layers}));
-    let index = json!({"schemaVersion": 2, "manifests": [manifest]});
-    fs::write(place.join("image/index.json"), index.to_string()).unwrap();
-    fs::write(place.join("image/oci-layout"), r#"{"imageLayoutVersion": "1.0.0"}"#).unwrap();
 }
 
 /// Layers, and their tree.
@@ -112,7 +89,8 @@ fn paths_that_come_and_go_are_marked() {
     for (name, layers, tree) in CASES {
         let place = tempfile::tempdir().unwrap();
         let layers: Vec<_> = layers.iter().map(|entries| layer(entries)).collect();
-        image(place.path(), &layers);
+        let config = json!({"os": "linux", "architecture": "any"});
+        layout::write(&place.path().join("image"), config, &layers);
         let shown = listed(&["--tree", "--platform", "linux/any", "image"], place.path());
         assert_eq!(shown.split_once('\n').unwrap().1, *tree, "{name}");
     }

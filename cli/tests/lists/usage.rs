@@ -1,4 +1,4 @@
-//! Options that contradict each other, and output that nobody reads.
+//! Options that contradict each other, and a reader that closes the output early.
 
 use super::{COMMAND, list, world};
 use std::path::Path;

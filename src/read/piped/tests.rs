@@ -89,6 +89,21 @@ fn read_on<R: Read>(reading: &mut Reading<R>, shared: &Shared, room: Room) -> St
     step
 }
 
+/// Reads a layer to its end on another thread, and checks that the stream gives this content.
+fn gives_the_rest<R: Read + Send>(
+    mut stream: PipedStream<'_>,
+    (mut reading, shared): (Reading<R>, &Shared),
+    plain: &[u8],
+) {
+    thread::scope(|scope| {
+        scope.spawn(move || while read_on(&mut reading, shared, Room::Turn) != Step::Over {});
+        let mut got = Vec::new();
+        stream.read_to_end(&mut got).unwrap();
+        assert!(got == plain);
+        stream.finish().unwrap();
+    });
+}
+
 /// No deferred work.
 struct Nothing;
 
@@ -252,14 +267,8 @@ fn ahead_of_its_turn(spooling: &Spooling) -> usize {
     let (mut reading, arriving) = reading(&shared, &plain[..], expected, &Limits::default(), None);
     while reading.step(Room::Spool) != Step::Full {}
     let spooled = spooling.bytes.lock().len() / Pool::BYTES;
-    let mut stream = arriving.recv().unwrap().unwrap().used_with(&Nothing);
-    thread::scope(|scope| {
-        scope.spawn(move || while read_on(&mut reading, &shared, Room::Turn) != Step::Over {});
-        let mut got = Vec::new();
-        stream.read_to_end(&mut got).unwrap();
-        assert!(got == plain);
-        stream.finish().unwrap();
-    });
+    let stream = arriving.recv().unwrap().unwrap().used_with(&Nothing);
+    gives_the_rest(stream, (reading, &shared), &plain);
     spooled
 }
 
@@ -341,13 +350,7 @@ fn a_window_that_is_too_large_waits_for_the_layers_turn() {
     let mut stream = arriving.recv().unwrap().unwrap().used_with(&Nothing);
     assert_eq!(stream.fill_buf().unwrap(), b"small");
     assert_eq!(reading.step(Room::Spool), Step::Full);
-    thread::scope(|scope| {
-        scope.spawn(move || while read_on(&mut reading, &shared, Room::Turn) != Step::Over {});
-        let mut got = Vec::new();
-        stream.read_to_end(&mut got).unwrap();
-        assert!(got == plain);
-        stream.finish().unwrap();
-    });
+    gives_the_rest(stream, (reading, &shared), &plain);
 }
 
 #[cfg(feature = "gzip")]

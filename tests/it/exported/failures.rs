@@ -1,6 +1,6 @@
 //! What an export leaves when it fails.
 
-use super::{by_path, image, of_bytes, permissive, whole};
+use super::{by_path, image, of_bytes, permissive, whole, with_sparse};
 use crate::build::{self, Header};
 use crate::support::layer::{Attributes, LayerBuilder};
 use crate::support::layout::{self, Stored};
@@ -119,20 +119,9 @@ fn a_writer_that_fails_ends_the_export_with_its_own_error() {
     assert_eq!(source.downcast_ref::<io::Error>().unwrap().kind(), io::ErrorKind::StorageFull);
 }
 
-/// A sparse file in PAX form.
+/// A sparse file behind another one.
 fn sparse() -> LayerBuilder {
-    let map: &[(&str, &[u8])] = &[
-        ("GNU.sparse.major", b"1"),
-        ("GNU.sparse.minor", b"0"),
-        ("GNU.sparse.name", b"plain"),
-        ("GNU.sparse.realsize", b"1048576"),
-    ];
-    let mut content = b"2\n65536\n3\n1048576\n0\n".to_vec();
-    content.resize(512, 0);
-    content.extend(b"abc");
-    let layer = LayerBuilder::new().file("before", b"1");
-    let layer = map.iter().fold(layer, |layer, (key, value)| layer.record(key, value));
-    layer.file("GNUSparseFile.0/plain", &content)
+    with_sparse(LayerBuilder::new().file("before", b"1"), "plain")
 }
 
 /// Python looks for keys of sparse maps in names and attributes, too: `GNU?sparse?`.

@@ -179,19 +179,24 @@ fn the_archive_has_paths_in_the_order_of_layers_and_by_path_if_asked() {
     check(&selected, &permissive()).unwrap();
 }
 
-#[test]
-fn content_is_kept_with_its_holes_in_either_order() {
+/// Adds a sparse file in PAX form.
+fn with_sparse(layer: LayerBuilder, name: &str) -> LayerBuilder {
     let map: &[(&str, &[u8])] = &[
         ("GNU.sparse.major", b"1"),
         ("GNU.sparse.minor", b"0"),
-        ("GNU.sparse.name", b"sparse"),
+        ("GNU.sparse.name", name.as_bytes()),
         ("GNU.sparse.realsize", b"1048576"),
     ];
     let mut content = b"2\n65536\n3\n1048576\n0\n".to_vec();
     content.resize(512, 0);
     content.extend(b"abc");
-    let layer = map.iter().fold(LayerBuilder::new(), |layer, (key, value)| layer.record(key, value));
-    let layer = layer.file("GNUSparseFile.0/sparse", &content).file("a", b"small").file("empty", b"");
+    let layer = map.iter().fold(layer, |layer, (key, value)| layer.record(key, value));
+    layer.file(&format!("GNUSparseFile.0/{name}"), &content)
+}
+
+#[test]
+fn content_is_kept_with_its_holes_in_either_order() {
+    let layer = with_sparse(LayerBuilder::new(), "sparse").file("a", b"small").file("empty", b"");
     let (_place, selected) = image(&[layer]);
     let tar = check(&selected, &permissive()).unwrap();
     assert!(tar.len() < 16 << 10, "{} bytes", tar.len());
