@@ -56,10 +56,10 @@ impl Arrivals {
         }
     }
 
-    /// Makes a layer the current one.
+    /// Makes a layer the current one. Returns whether another one was.
     #[cfg(feature = "unpack")]
-    pub(crate) fn turn_to(&self, layer: usize) {
-        *self.layer.lock() = layer;
+    pub(crate) fn turn_to(&self, layer: usize) -> bool {
+        std::mem::replace(&mut *self.layer.lock(), layer) != layer
     }
 
     /// The index of the current layer.

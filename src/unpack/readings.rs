@@ -37,8 +37,6 @@ type Delivered = Receiver<Result<Opened<Arrived>, Error>>;
 
 struct Slots<R> {
     slots: VecDeque<Slot<R>>,
-    /// The index of the current layer.
-    current: usize,
     /// The index of the next layer to be opened.
     next: usize,
     /// No further layer is opened.
@@ -105,7 +103,6 @@ where
     ) -> Self {
         let slots = Slots {
             slots: VecDeque::new(),
-            current: 0,
             next: 0,
             is_exhausted: false,
             is_closed: false,
@@ -143,7 +140,7 @@ where
     /// Whether a worker has nothing left to do.
     fn leaves(&self) -> bool {
         let slots = &mut *self.slots.lock();
-        let unread = slots.slots.iter().filter(|slot| !matches!(slot.reading, State::Over)).count();
+        let unread = slots.slots.iter().filter(|slot| slot.is_unread()).count();
         // One worker for each layer, and one more for digests and deferred work.
         let leaves = slots.is_closed || (self.is_exhausted(slots) && slots.workers > unread.max(1) + 1);
         slots.workers -= usize::from(leaves);
@@ -164,7 +161,7 @@ where
         let Some(mut layers) = self.layers.try_lock() else { return false };
         let layer = {
             let slots = self.slots.lock();
-            let open = slots.slots.iter().filter(|slot| !matches!(slot.reading, State::Over)).count();
+            let open = slots.slots.iter().filter(|slot| slot.is_unread()).count();
             let last = self.last();
             // The caller's readers are opened before they are read.
             let is_near = slots.next <= last || matches!(self.ahead, Ahead::Readers(_));
@@ -227,7 +224,7 @@ where
         let chosen = {
             let (current, last) = (self.shared.arrivals.layer(), self.last());
             let slots = &mut *self.slots.lock();
-            let Some(first) = slots.slots.iter_mut().find(|slot| !matches!(slot.reading, State::Over)) else {
+            let Some(first) = slots.slots.iter_mut().find(|slot| slot.is_unread()) else {
                 return false;
             };
             if first.layer != current && (self.shared.stop.is_set() || first.layer > last) {
@@ -266,7 +263,7 @@ where
         }
         let (current, last) = (self.shared.arrivals.layer(), self.last());
         let slots = &mut *self.slots.lock();
-        let first = slots.slots.iter().find(|slot| !matches!(slot.reading, State::Over)).map(|slot| slot.layer);
+        let first = slots.slots.iter().find(|slot| slot.is_unread()).map(|slot| slot.layer);
         let from = from.max(current.saturating_add(1));
         for slot in slots.slots.iter_mut().filter(|slot| (from..=last).contains(&slot.layer)) {
             let is_ahead = Some(slot.layer) != first;
@@ -329,13 +326,13 @@ where
 
     /// The stream of the layer with this index, which becomes the current one.
     pub(super) fn next(&self, layer: usize) -> Next {
-        self.shared.arrivals.turn_to(layer);
+        let is_new = self.shared.arrivals.turn_to(layer);
         let slots = &mut *self.slots.lock();
         // Their chunks are used and hashed.
         while slots.slots.front().is_some_and(|slot| slot.layer < layer) {
             slots.slots.pop_front();
         }
-        if std::mem::replace(&mut slots.current, layer) != layer {
+        if is_new {
             self.shared.work.ring();
         }
         let Some(slot) = slots.slots.front_mut() else {
@@ -366,6 +363,11 @@ where
 }
 
 impl<R> Slot<R> {
+    /// Whether the layer is not read to its end.
+    fn is_unread(&self) -> bool {
+        !matches!(self.reading, State::Over)
+    }
+
     fn take(&mut self) -> Option<Box<Reading<Counted<R>>>> {
         match std::mem::replace(&mut self.reading, State::Busy) {
             State::Idle(reading) => Some(reading),
