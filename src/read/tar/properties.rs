@@ -95,6 +95,8 @@ proptest! {
         ),
         posix: bool,
     ) {
+        // A name of 61 or 62 bytes that begins like a Windows program is refused: 7-Zip opens the archive as one.
+        prop_assume!(!files.first().is_some_and(|(name, ..)| name[0].starts_with("MZ")));
         let mut builder = tar::Builder::new(Vec::new());
         for (name, id, time, content) in &files {
             let mut header = if posix { tar::Header::new_ustar() } else { tar::Header::new_gnu() };
