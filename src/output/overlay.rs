@@ -4,7 +4,7 @@ use super::context::LayerContext;
 use super::data::Data;
 use super::sink::{Sink, Visibility};
 use super::sink_error::SinkError;
-use super::tree_sink::TreeSink;
+use super::tree_sink::{Home, TreeSink};
 use crate::cage::{Cage, Exposure, LowerStack, Lowers, OverlayTree, may_set_trusted};
 use crate::plan::{Judged, Reporter};
 use crate::read::Checked;
@@ -25,6 +25,48 @@ use std::os::fd::OwnedFd;
 ///
 /// The caller must not use the upper directory before the layer has ended. If the layer fails, remove it: it may have
 /// content that was never verified.
+///
+/// One layer over the directories of those below it:
+///
+/// ```
+/// # use layercage::{Digest, Error, Policy, blob::Algorithm};
+/// # use std::io::Read;
+/// use cap_std::fs::Dir;
+/// use layercage::overlay::{Overlay, OverlayFormat};
+/// use layercage::{Expected, Layer, Unpacker};
+///
+/// /// Returns the diff ID of the layer.
+/// # fn apply(blob: impl Read + Send, digest: Digest, size: u64, upper: &Dir, lowers: &[Dir]) -> Result<Digest, Error> {
+/// let mut overlay = Overlay::over(upper, lowers, OverlayFormat::possible(upper)?)?;
+/// let layer = Layer::new(blob).expecting(Expected::blob(digest, size).compute_diff_id(Algorithm::Sha256));
+/// let mut session = Unpacker::new(Policy::default()).with_jobs(2.try_into().unwrap()).session();
+/// let applied = session.apply(layer, &mut overlay)?; // an error means: remove `upper`
+/// println!("{} entries", applied.report().entries);
+/// # Ok(applied.checked().diff_id().unwrap())
+/// # }
+/// # let directory = tempfile::tempdir()?;
+/// # let place = Dir::open_ambient_dir(directory.path(), cap_std::ambient_authority())?;
+/// # for name in ["upper", "lower"] { place.create_dir(name)?; }
+/// # place.create_dir("lower/d")?;
+/// # place.write("lower/d/file", "of a lower layer")?;
+/// # let mut archive = tar::Builder::new(Vec::new());
+/// # let mut header = tar::Header::new_gnu();
+/// # header.set_size(0);
+/// # header.set_mode(0o644);
+/// # archive.append_data(&mut header, "d/.wh.file", &b""[..])?;
+/// # let archive = archive.into_inner()?;
+/// # let expected = Expected::unchecked().compute_diff_id(Algorithm::Sha256);
+/// # let stream = layercage::blob::LayerStream::open(&archive[..], expected, &layercage::Limits::default())?;
+/// # let digest = stream.finish()?.diff_id().unwrap();
+/// # let (upper, lowers) = (place.open_dir("upper")?, [place.open_dir("lower")?]);
+/// # assert_eq!(apply(&archive[..], digest, archive.len() as u64, &upper, &lowers)?, digest);
+/// # assert!(upper.symlink_metadata("d/file").is_ok());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
+/// [`Session::with_progress`](crate::Session::with_progress) cancels it, [`Unpacker::with_limits`](crate::Unpacker::with_limits)
+/// bounds
+/// it. With [`Durability::Synced`](crate::policy::Durability::Synced), the layer is on the disk when it has ended.
 #[derive(Debug)]
 pub struct Overlay(TreeSink<OverlayTree>);
 
@@ -74,7 +116,7 @@ impl Overlay {
 
     fn new(upper: impl AsFd, lowers: Lowers, format: OverlayFormat) -> Result<Self, Error> {
         let cage = Cage::over(upper.as_fd(), Exposure::Staged)?;
-        Ok(Self(TreeSink::new(OverlayTree::over(cage, lowers, format), Exposure::Staged)))
+        Ok(Self(TreeSink::new(OverlayTree::over(cage, lowers, format), Home::Empty)))
     }
 }
 
@@ -112,7 +154,7 @@ impl OverlayLayers {
                 let mut stack = LowerStack::default();
                 found.iter().try_for_each(|layer| stack.push(layer.as_fd()))?;
                 let tree = OverlayTree::over(cage, Lowers::Known(stack), self.format);
-                Overlay(TreeSink::new(tree, Exposure::Staged))
+                Overlay(TreeSink::new(tree, Home::Staged))
             }
         };
         if let Some(skipped) = self.skipped.take() {

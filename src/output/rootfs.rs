@@ -4,7 +4,7 @@ use super::context::LayerContext;
 use super::data::Data;
 use super::sink::{Sink, Visibility};
 use super::sink_error::SinkError;
-use super::tree_sink::TreeSink;
+use super::tree_sink::{Home, TreeSink};
 use crate::cage::{Cage, Exposure, Stage};
 use crate::plan::{Judged, Reporter};
 use crate::read::{Blob, Checked, Verified};
@@ -32,12 +32,27 @@ impl Rootfs {
     /// A system error.
     pub fn over(directory: impl AsFd) -> Result<Self, crate::Error> {
         let cage = Cage::over(directory.as_fd(), Exposure::Visible)?;
-        Ok(Self(TreeSink::new(cage, Exposure::Visible)))
+        Ok(Self(TreeSink::new(cage, Home::Used)))
+    }
+
+    /// The tree at `directory`, as it is, which no other process uses before the caller makes it visible: a copy of a
+    /// tree, for instance, in a directory that is renamed later.
+    ///
+    /// A layer is applied while it is read, and verified at its end. If a layer fails, for any reason, the tree must be
+    /// removed: it may have content that was never verified. Later layers on this value fail with
+    /// [`Misuse::Poisoned`](crate::error::Misuse::Poisoned).
+    ///
+    /// # Errors
+    ///
+    /// A system error.
+    pub fn over_private(directory: impl AsFd) -> Result<Self, crate::Error> {
+        let cage = Cage::over(directory.as_fd(), Exposure::Staged)?;
+        Ok(Self(TreeSink::new(cage, Home::Private)))
     }
 
     /// A tree in a staging directory, which is not visible before it is committed.
     pub(crate) fn staged(cage: Cage) -> Self {
-        Self(TreeSink::new(cage, Exposure::Staged))
+        Self(TreeSink::new(cage, Home::Staged))
     }
 
     /// The proofs of the applied layers, `None` for a layer without a proof. `None` instead of all if a layer failed or has

@@ -19,7 +19,7 @@ use crate::words::{Change, ChangeKind, Durability, Effect, Error, Limit, Limits,
 #[derive(Debug)]
 pub(super) struct TreeSink<T: OnDisk> {
     applier: Applier<T>,
-    exposure: Exposure,
+    home: Home,
     /// What is enforced in this layer.
     limits: Limits,
     /// The durability that the layer's policy requests. For a staged tree: the strongest that any layer has requested.
@@ -39,12 +39,39 @@ pub(super) struct TreeSink<T: OnDisk> {
     root_time: Option<ClampedTime>,
 }
 
+/// Where a tree is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Home {
+    /// In a directory that is in use: changes are visible at once.
+    Used,
+    /// In a directory of the caller, which is not used before the layers have ended. Layers may be there already.
+    Private,
+    /// In an empty directory of the caller, which is not used before the layer has ended.
+    Empty,
+    /// In an empty directory that is staged. It is synchronized when it takes its name.
+    Staged,
+}
+
+impl Home {
+    pub(super) fn exposure(self) -> Exposure {
+        match self {
+            Self::Used => Exposure::Visible,
+            Self::Private | Self::Empty | Self::Staged => Exposure::Staged,
+        }
+    }
+
+    /// Whether the root gets attributes of its own before the first layer.
+    fn is_empty(self) -> bool {
+        matches!(self, Self::Empty | Self::Staged)
+    }
+}
+
 impl<T: OnDisk> TreeSink<T> {
-    pub(super) fn new(tree: T, exposure: Exposure) -> Self {
+    pub(super) fn new(tree: T, home: Home) -> Self {
         Self {
             effects_before: tree.disk().effects(),
             applier: Applier::new(tree),
-            exposure,
+            home,
             limits: Limits::default(),
             durability: Durability::default(),
             state: State::Idle,
@@ -85,7 +112,7 @@ impl<T: OnDisk> TreeSink<T> {
     /// Whether this tree is the original tree of the stage.
     pub(super) fn is_of(&self, stage: &Stage) -> Result<bool, Error> {
         // One that was opened over the staged directory knows nothing of the layers that failed there.
-        Ok(self.exposure == Exposure::Staged && stage.is_root_of(self.applier.tree().disk())?)
+        Ok(self.home == Home::Staged && stage.is_root_of(self.applier.tree().disk())?)
     }
 
     /// The durability with which a staged tree takes its name.
@@ -104,16 +131,16 @@ impl<T: OnDisk> TreeSink<T> {
     pub(super) fn begin_layer(&mut self, layer: &LayerContext<'_>) -> Result<(), SinkError> {
         let terms = layer.terms();
         // A sink around this one may not have passed on that changes are visible at once.
-        if self.exposure == Exposure::Visible && layer.expected().checks_anything() && !layer.is_verified() {
+        if self.home == Home::Used && layer.expected().checks_anything() && !layer.is_verified() {
             return Err(Misuse::NotVerified.into());
         }
-        self.state.take_to_begin(self.exposure)?;
+        self.state.take_to_begin(self.home.exposure())?;
         self.bytes = 0;
         self.expected = *layer.expected();
         self.limits.clone_from(&terms.limits);
-        self.durability = match self.exposure {
-            Exposure::Visible => terms.durability,
-            Exposure::Staged => self.durability.stronger(terms.durability),
+        self.durability = match self.home {
+            Home::Staged => self.durability.stronger(terms.durability),
+            Home::Used | Home::Private | Home::Empty => terms.durability,
         };
         let tree = self.applier.tree_mut();
         if let Some(shared) = layer.shared_work() {
@@ -123,7 +150,7 @@ impl<T: OnDisk> TreeSink<T> {
             shared.offer_directory(tree.disk().scratch());
         }
         tree.begin(terms, self.bytes_before)?;
-        if self.exposure == Exposure::Staged && self.layers.is_empty() {
+        if self.home.is_empty() && self.layers.is_empty() {
             let inexact = tree.prepare_root().map_err(|error| error.about("the root of the tree"))?;
             self.root_time = inexact.time;
         }
@@ -164,7 +191,7 @@ impl<T: OnDisk> TreeSink<T> {
         self.applier.end_layer();
         self.applier.tree_mut().disk_mut().settle()?;
         // What is staged is synchronized when it takes its name.
-        if (self.exposure, self.durability) == (Exposure::Visible, Durability::Synced) {
+        if self.home != Home::Staged && self.durability == Durability::Synced {
             self.applier.tree().disk().sync()?;
         }
         self.layers.push(checked.proof().cloned());
@@ -185,7 +212,7 @@ impl<T: OnDisk> TreeSink<T> {
     }
 
     pub(super) fn visibility(&self) -> Visibility {
-        match self.exposure {
+        match self.home.exposure() {
             Exposure::Staged => Visibility::AtCommit,
             Exposure::Visible => Visibility::AtOnce,
         }

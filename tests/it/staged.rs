@@ -4,6 +4,7 @@ mod failed;
 mod file;
 #[cfg(all(feature = "image", feature = "gzip", feature = "zstd"))]
 mod paths;
+mod private;
 mod replaced;
 
 use crate::child;
