@@ -10,6 +10,7 @@ mod filter;
 mod id_maps;
 mod image;
 mod input;
+mod json;
 mod judging;
 mod list;
 mod only;

@@ -4,6 +4,7 @@
 
 use crate::arguments::Overlay;
 use crate::image::select_image;
+use crate::json::members;
 use crate::opened::{Opened, open_directory};
 use crate::progress::Watcher;
 use crate::report::{self, Done, Output};
@@ -83,13 +84,15 @@ fn remove(store: &OverlayStore, image: &Digest, overlay: &Overlay, json: bool) -
 
 /// Prints the options of the mount, and the notes or the report.
 fn print(done: &Done, unpacked: &OverlayImage, store: &Path, json: bool) -> io::Result<()> {
-    let absolute = unpacked.mount_options(store);
+    // What a terminal could take for a command is not printed, and what is no text cannot be JSON.
+    let is_text = |store: &&Path| store.to_str().is_some_and(|text| !text.chars().any(char::is_control));
+    let absolute = Some(store).filter(is_text).and_then(|store| unpacked.mount_options(store));
     let relative = || unpacked.mount_options("");
     let (options, is_relative) = match absolute {
         Some(options) => (Some(options), false),
         None => (relative(), true),
     };
-    let options = options.map(|options| options.to_string_lossy().into_owned());
+    let options = options.and_then(|options| options.into_string().ok());
     let mut output = Output::new(json);
     output.line(
         || object(done, unpacked, store, options.as_deref(), is_relative),
@@ -112,8 +115,8 @@ fn note(unpacked: &OverlayImage, store: &Path, is_possible: bool, is_relative: b
     match (is_possible, is_relative) {
         (true, false) => None,
         (true, true) => Some(format!(
-            "the options are relative, because absolute ones would be too long, or have characters that separate options: \
-             mount in {}",
+            "the options are relative, because absolute ones would be too long, or have characters that separate options or \
+             are not text: mount in {}",
             shown(store)
         )),
         (false, _) => Some(
@@ -128,10 +131,13 @@ fn object(done: &Done, unpacked: &OverlayImage, store: &Path, options: Option<&s
     let mut object = report::object(done);
     let path = |relative: &str| {
         let path: PathBuf = [store, Path::new(relative)].iter().collect();
-        layercage::error::Escaped::whole(path.as_os_str().as_bytes()).unquoted().to_string()
+        members("lowerdir", path.as_os_str().as_bytes())
     };
     let layers = unpacked.layers().iter().map(|layer| {
-        json!({"lowerdir": path(layer.path()), "chain_id": layer.chain_id().to_string(), "reused": layer.was_there()})
+        let mut object = path(layer.path());
+        object.insert("chain_id".to_owned(), json!(layer.chain_id()));
+        object.insert("reused".to_owned(), json!(layer.was_there()));
+        Value::Object(object)
     });
     let OverlayFormat { whiteouts, namespace } = unpacked.format();
     let overlay = json!({

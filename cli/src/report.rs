@@ -52,8 +52,7 @@ impl Output {
     /// A line that need not be UTF-8.
     pub(crate) fn line_of_bytes(&mut self, json: impl FnOnce() -> Value, text: impl FnOnce() -> Vec<u8>) {
         if self.failure.is_none() {
-            let mut line = if self.json { json().to_string().into_bytes() } else { text() };
-            line.push(b'\n');
+            let line = if self.json { crate::json::line(&json()) } else { [&*text(), b"\n"].concat() };
             self.failure = self.out.write_all(&line).err();
         }
     }
@@ -77,7 +76,7 @@ pub(crate) fn print(done: &Done) -> io::Result<()> {
 /// Prints the result to standard error, because standard output has what was made.
 pub(crate) fn say(done: &Done, json: bool) {
     match json {
-        true => tell::say(&object(done)),
+        true => tell::say_object(&object(done)),
         false => tell::notes(&done.report),
     }
 }

@@ -180,8 +180,8 @@ impl Failure {
 /// Prints why the command failed, as two lines or as a JSON object.
 pub(crate) fn failure(failure: &Failure, json: bool) {
     match failure {
-        Failure::Refused { error, .. } if json => say(&error_object(error)),
-        _ if json => say(&object(failure)),
+        Failure::Refused { error, .. } if json => say_object(&error_object(error)),
+        _ if json => say_object(&object(failure)),
         Failure::Refused { error, left } => {
             let left = left.sentence(error.effect());
             match remedy::of_error(error) {
@@ -236,7 +236,7 @@ fn object(failure: &Failure) -> Value {
 /// Prints a violation. `help` says what to do about it, if that was not printed before.
 pub(crate) fn refusal(finding: &Finding, help: Option<&str>, json: bool) {
     match json {
-        true => say(&error_object(&Error::from(finding.rule.clone()).at(finding.position.clone()))),
+        true => say_object(&error_object(&Error::from(finding.rule.clone()).at(finding.position.clone()))),
         false => {
             say(&format_args!("layercage: refused {finding}"));
             help.into_iter().for_each(|help| say(&format_args!("layercage: help: {help}")));
@@ -256,7 +256,7 @@ pub(crate) fn unparsed(error: &clap::Error) -> u8 {
     match std::env::args_os().any(|argument| argument == "--json") {
         true => {
             let message = text.trim_start_matches("error: ");
-            say(&json!({"type": "error", "exit_code": 2, "message": message}));
+            say_object(&json!({"type": "error", "exit_code": 2, "message": message}));
         }
         false => say(&text),
     }
@@ -309,6 +309,11 @@ pub(crate) fn notes_of_patterns(notes: &[String], json: bool) {
 /// Writes a line to standard error. If that fails, the exit code still tells; `eprintln!` would panic.
 pub(crate) fn say(line: &dyn Display) {
     let _ = io::stderr().write_all(format!("{line}\n").as_bytes());
+}
+
+/// Writes an object to standard error.
+pub(crate) fn say_object(object: &Value) {
+    let _ = io::stderr().write_all(&crate::json::line(object));
 }
 
 #[cfg(test)]

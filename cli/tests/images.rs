@@ -184,7 +184,7 @@ fn what_a_file_holds_is_listed_and_what_was_taken_is_reported_so_that_it_can_be_
     };
     let expected = [
         json!({"type": "input", "what": "image"}),
-        manifest(0, "linux/amd64", &["a:1", r"\x1b[2J"]),
+        manifest(0, "linux/amd64", &["a:1", "\u{1b}[2J"]),
         manifest(1, "linux/s390x", &[]),
     ];
     assert_eq!(objects(&stdout), expected);

@@ -8,7 +8,9 @@ mod skip;
 
 use serde_json::Value;
 use skip::skip;
+use std::ffi::OsStr;
 use std::fs;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -143,11 +145,15 @@ fn a_path_that_options_cannot_have_gives_relative_options_and_a_note() {
         return;
     }
     let (place, world) = (tempfile::tempdir().unwrap(), world());
-    fs::create_dir(place.path().join("a:b")).unwrap();
-    let (code, options, notes) = ended(&run(place.path(), &["overlay", world.to_str().unwrap(), "a:b/store"]));
-    assert_eq!(code, 0, "{notes}");
-    assert!(options.starts_with("lowerdir=layers/sha256/"), "{options}");
-    assert!(notes.contains("the options are relative") && notes.contains("a:b/store"), "{notes}");
+    for (name, shown) in [(&b"a:b"[..], "a:b"), (b"no-text-\xff", r"no-text-\xff"), (b"e\x1b[2J", r"e\x1b[2J")] {
+        let store = Path::new(OsStr::from_bytes(name)).join("store");
+        fs::create_dir(place.path().join(OsStr::from_bytes(name))).unwrap();
+        let output = command(place.path()).arg("overlay").args([&world, &store]).output().unwrap();
+        let (code, options, notes) = ended(&output);
+        assert_eq!(code, 0, "{notes}");
+        assert!(options.starts_with("lowerdir=layers/sha256/"), "{options}");
+        assert!(notes.contains("the options are relative") && notes.contains(&format!("{shown}/store")), "{notes}");
+    }
     remove_all(&place);
 }
 

@@ -9,8 +9,10 @@ mod build;
 use build::{Archive, tar};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsStr;
 use std::fs;
 use std::io::Write;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -338,8 +340,7 @@ fn escape_sequences_of_arguments_are_never_printed_as_they_are() {
         }
     }
     // What is no text at all is none in the message either.
-    use std::os::unix::ffi::OsStrExt;
-    let raw = std::ffi::OsStr::from_bytes(b"--ref=\xff\x1b[2J");
+    let raw = OsStr::from_bytes(b"--ref=\xff\x1b[2J");
     let output = Command::new(COMMAND).args(["check".as_ref(), raw, "layer".as_ref()]).output().unwrap();
     let said = String::from_utf8(output.stderr).unwrap();
     assert!(output.status.code() == Some(2) && !said.contains('\x1b'), "{said:?}");
@@ -387,6 +388,10 @@ fn assert_documented(
     for note in object.get("notes").into_iter().flat_map(|notes| notes.as_array().unwrap()) {
         assert_documented(note, documented, seen);
     }
+    // The layers of an overlay have no type.
+    let layers = object.get("layers").and_then(Value::as_array);
+    let keys = layers.into_iter().flatten().flat_map(|layer| layer.as_object().unwrap().keys().cloned());
+    seen.entry(kind).or_default().extend(keys);
     // `image` of the object `removed` is a digest.
     let inner = ["image", "overlay", "problem"].iter().filter_map(|key| object.get(*key));
     for inner in inner.filter(|inner| inner.is_object()) {
@@ -411,11 +416,18 @@ fn every_object_is_as_its_page_says_and_every_key_of_the_page_is_seen() {
     signature["artifactType"] = "application/x.signature".into();
     index["manifests"].as_array_mut().unwrap().push(signature);
     fs::write(damaged.join("index.json"), index.to_string()).unwrap();
+    // Names that are no text, and one that is too long.
+    let long = build::pax_records(&[("path", &[b'n'; 5000])]);
+    let odd = tar().raw_pax(b"26 SCHILY.xattr.user.a\xff=1\n").file(b"\xff", "").symlink("l", b"\xff");
+    fs::write(place.path().join("odd"), odd.raw_pax(&long).file("x", "").end()).unwrap();
+    let no_text = OsStr::from_bytes(b"no-\xff-text");
+    fs::create_dir(place.path().join(no_text)).unwrap();
     let world = world();
     let (documented, mut seen) = (documented(), BTreeMap::new());
     for arguments in [
         &["list", &world][..],
         &["list", "layer"],
+        &["list", "odd"],
         &["overlay", &world, "store"],
         &["overlay", "--remove", &world, "store"],
         &["list", "--images", "damaged"],
@@ -437,7 +449,9 @@ fn every_object_is_as_its_page_says_and_every_key_of_the_page_is_seen() {
         &["explain", "device-node"],
         &["explain", "path-bytes"],
     ] {
-        let output = run(&[&["--json"], arguments].concat(), place.path());
+        // The directories of a store are in what is printed.
+        let directory = if arguments[0] == "overlay" { place.path().join(no_text) } else { place.path().to_owned() };
+        let output = run(&[&["--json"], arguments].concat(), &directory);
         let text = [output.stdout, output.stderr].concat();
         let text = String::from_utf8(text).unwrap();
         assert!(!text.is_empty(), "{arguments:?}");

@@ -2,7 +2,6 @@
 
 use super::inventory::ListedManifest;
 use super::selected::Selected;
-use crate::words::Escaped;
 use serde::ser::{Serialize, SerializeMap, Serializer};
 
 /// Which image it is: an object that is enough to ask for the same one again.
@@ -10,7 +9,7 @@ impl Serialize for Selected {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut map = serializer.serialize_map(None)?;
         map.serialize_entry("type", "image")?;
-        map.serialize_entry("name", &self.name().map(escaped))?;
+        map.serialize_entry("name", &self.name())?;
         map.serialize_entry("platform", &self.platform().map(ToString::to_string))?;
         map.serialize_entry("manifest", &self.manifest().map(|manifest| manifest.digest().to_string()))?;
         map.serialize_entry("config", &self.config().digest().to_string())?;
@@ -27,18 +26,13 @@ impl Serialize for ListedManifest {
         map.serialize_entry("platform", &self.platform().map(ToString::to_string))?;
         map.serialize_entry("manifest", &self.manifest_digest().map(ToString::to_string))?;
         map.serialize_entry("config", &self.image_id().map(ToString::to_string))?;
-        map.serialize_entry("names", &self.names().map(escaped).collect::<Vec<_>>())?;
+        map.serialize_entry("names", &self.names().collect::<Vec<_>>())?;
         if let Some(artifact_type) = self.artifact_type() {
-            map.serialize_entry("artifact_type", &escaped(artifact_type))?;
+            map.serialize_entry("artifact_type", artifact_type)?;
         }
         if let Some(problem) = self.problem() {
             map.serialize_entry("problem", problem)?;
         }
         map.end()
     }
-}
-
-/// Text of an image, escaped and cut as in messages.
-fn escaped(text: &str) -> Escaped {
-    Escaped::new(text.as_bytes())
 }

@@ -2,6 +2,8 @@
 
 use super::name::PSEUDO_LINKS;
 use super::rule::{Quirk, Row, Violation};
+#[cfg(feature = "serde")]
+use super::rule_data::Datum;
 use super::rule_data::{ArchiveBytes, FoundInstead};
 use super::{Escaped, Position, Preset, Verdict};
 use std::fmt::{self, Display};
@@ -62,6 +64,15 @@ impl Rule {
         match self {
             Self::Violation(violation) => violation.data(),
             Self::Quirk(quirk) => quirk.data(),
+        }
+    }
+
+    /// The same, for machines.
+    #[cfg(feature = "serde")]
+    pub(super) fn named_data(&self) -> Vec<(&'static str, &dyn Datum)> {
+        match self {
+            Self::Violation(violation) => violation.named_data(),
+            Self::Quirk(quirk) => quirk.named_data(),
         }
     }
 

@@ -89,6 +89,8 @@ pub use rule_data::{ArchiveBytes, Because, FoundInstead, JsonProblem, Octal, Siz
 #[cfg(feature = "sandbox")]
 pub use sandbox_status::{Forbidden, SandboxStatus};
 pub use selinux_label::SelinuxLabel;
+#[cfg(feature = "serde")]
+pub(crate) use serialise::{put_attributes, put_bytes};
 pub use source::Source;
 pub use sparse::{Segment, SparseMap};
 pub use terms::{Ownership, Terms};

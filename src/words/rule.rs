@@ -90,12 +90,17 @@ macro_rules! rules {
 
             /// The data that the sentence speaks of, by their names. Names from the archive are escaped.
             pub fn data(&self) -> Vec<(&'static str, String)> {
-                match self { $(Self::$variant $({ $($field),+ })? => vec![$($((stringify!($field), $field.datum())),+)?]),* }
+                self.named_data().into_iter().map(|(name, datum)| (name, datum.datum())).collect()
+            }
+
+            /// The data by their names.
+            pub(super) fn named_data(&self) -> Vec<(&'static str, &dyn Datum)> {
+                match self { $(Self::$variant $({ $($field),+ })? => vec![$($((stringify!($field), $field as &dyn Datum)),+)?]),* }
             }
 
             /// The same as a message shows it: names are between quotes.
             fn shown(&self) -> Vec<(&'static str, String)> {
-                match self { $(Self::$variant $({ $($field),+ })? => vec![$($((stringify!($field), $field.to_string())),+)?]),* }
+                self.named_data().into_iter().map(|(name, datum)| (name, datum.to_string())).collect()
             }
         }
 

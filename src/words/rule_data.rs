@@ -11,11 +11,22 @@ pub(super) trait Datum: Display {
     fn datum(&self) -> String {
         self.to_string()
     }
+
+    /// The bytes, if it is a name or value of the archive.
+    #[cfg(feature = "serde")]
+    fn archive_bytes(&self) -> Option<&Escaped> {
+        None
+    }
 }
 
 impl Datum for Escaped {
     fn datum(&self) -> String {
         self.unquoted()
+    }
+
+    #[cfg(feature = "serde")]
+    fn archive_bytes(&self) -> Option<&Escaped> {
+        Some(self)
     }
 }
 

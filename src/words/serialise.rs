@@ -1,22 +1,22 @@
 //! The words as data for machines: the schema that `--json` prints, described in docs/json.md.
 
+mod bytes;
 mod change;
 mod policy;
 
+pub(crate) use bytes::put_bytes;
+use bytes::put_escaped;
+use bytes::put_list;
+pub(crate) use change::put_attributes;
+
 use super::{
-    Digest, Error, Escaped, Finding, IdRange, Limit, Limits, Mtime, Note, Position, Preset, Remedy, Report, Rule,
-    SelinuxLabel, Timestamp, from_text,
+    Digest, Error, Finding, IdRange, Limit, Limits, Mtime, Note, Position, Preset, Remedy, Report, Rule, SelinuxLabel,
+    Timestamp, from_text,
 };
 use serde::de::{self, Deserialize, Deserializer, IntoDeserializer, Unexpected, Visitor};
 use serde::ser::{Serialize, SerializeMap, Serializer};
 use std::collections::BTreeMap;
 use std::fmt::{self, Display};
-
-impl Serialize for Escaped {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(&self.unquoted())
-    }
-}
 
 /// The text: `sha256:…`.
 impl Serialize for Digest {
@@ -236,7 +236,7 @@ fn place<M: SerializeMap>(map: &mut M, position: &Position) -> Result<(), M::Err
         map.serialize_entry("offset", offset)?;
     }
     match path {
-        Some(path) => map.serialize_entry("path", path),
+        Some(path) => put_escaped(map, "path", path),
         None => Ok(()),
     }
 }
@@ -246,7 +246,23 @@ fn rule<M: SerializeMap>(map: &mut M, rule: &Rule, message: &dyn Display) -> Res
     map.serialize_entry("kind", if matches!(rule, Rule::Quirk(_)) { "quirk" } else { "violation" })?;
     map.serialize_entry("default", &rule.verdict(Preset::Default))?;
     map.serialize_entry("message", &message.to_string())?;
-    map.serialize_entry("data", &rule.data().into_iter().collect::<BTreeMap<_, _>>())
+    map.serialize_entry("data", &Data(rule))
+}
+
+/// An object: what the sentence of a rule speaks of, by name.
+struct Data<'r>(&'r Rule);
+
+impl Serialize for Data<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(None)?;
+        for (name, datum) in self.0.named_data() {
+            match datum.archive_bytes() {
+                Some(bytes) => put_escaped(&mut map, name, bytes)?,
+                None => map.serialize_entry(name, &datum.datum())?,
+            }
+        }
+        map.end()
+    }
 }
 
 /// An object: a number for each limit by its id. What is not named has its default.
@@ -266,6 +282,7 @@ impl<'de> Deserialize<'de> for Limits {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::words::{Escaped, Violation};
     use serde_json::{from_str, json, to_value};
 
     #[test]
@@ -296,10 +313,13 @@ mod tests {
     fn a_finding_has_its_place_and_its_data() {
         let quirk = super::super::Quirk::RaggedEnd { bytes: 3 };
         let position = Position { offset: Some(512), path: Some(Escaped::new(b"a\"\xff")), ..Position::default() };
+        let target = Violation::HardLinkMissing { target: Escaped::new(b"b\xff") };
+        let target = to_value(Finding { rule: Rule::Violation(target), position: position.clone() }).unwrap();
+        assert_eq!(target["data"], json!({"target": "b\u{fffd}", "target_hex": "62ff"}));
         let finding = Finding { rule: Rule::Quirk(quirk), position };
         let value = to_value(&finding).unwrap();
         assert_eq!(value["offset"], 512);
-        assert_eq!(value["path"], r#"a\"\xff"#);
+        assert_eq!((&value["path"], &value["path_hex"]), (&json!("a\"\u{fffd}"), &json!("6122ff")));
         assert_eq!(
             (&value["rule"], &value["default"], &value["data"]["bytes"]),
             (&json!("ragged-end"), &json!("note"), &json!("3"))

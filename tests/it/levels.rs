@@ -31,7 +31,7 @@ const NAMES: &[(&str, &[&str])] = &[
     ("flate2", &["read"]),
     ("zstd", &["read"]),
     ("sha2", &["read"]),
-    ("serde", &["image", "words"]),
+    ("serde", &["image", "output", "words"]),
     ("serde_json", &["image"]),
 ];
 

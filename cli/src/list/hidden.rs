@@ -7,7 +7,6 @@ use crate::only::Pattern;
 use crate::report::Output;
 use crate::tell::Failure;
 use layercage::merged::Hidden;
-use serde_json::{Value, json};
 
 /// Prints the hidden paths, in the order in which the layers brought them.
 pub(super) fn print(
@@ -29,14 +28,7 @@ pub(super) fn print(
         let item = Item::from(hidden);
         let digest = digests.as_ref().map(|digests| digests.get(&item.inode).map(hex));
         output.line(
-            || {
-                let mut object = item.object("hidden", merged.tree.layer_count());
-                object.insert("how".to_owned(), json!(hidden.how().name()));
-                object.insert("hidden_by".to_owned(), json!(hidden.hidden_by()));
-                object.insert("hidden_by_entry".to_owned(), json!(hidden.hidden_by_entry()));
-                object.extend(digest.clone().flatten().map(|digest| ("sha256".to_owned(), json!(digest))));
-                Value::Object(object)
-            },
+            || merged.object(&hidden, digest.clone().flatten()),
             || {
                 let (layer, by) = (item.layer.to_string(), hidden.hidden_by().to_string());
                 let digest = digest.as_ref().map(|digest| digest.as_deref().unwrap_or("-"));

@@ -76,10 +76,9 @@ fn object(summary: &LayerSummary, history: Option<&HistoryEntry>, layers: usize)
     put("changed", json!(summary.changed));
     put("removed", json!(summary.removed));
     put("hidden_size", json!(summary.hidden_bytes));
-    let text = |text: Option<&str>| json!(text.map(|text| name(text.as_bytes())));
-    put("created", text(history.and_then(HistoryEntry::created)));
-    put("created_by", text(history.and_then(HistoryEntry::created_by)));
-    put("comment", text(history.and_then(HistoryEntry::comment)));
+    put("created", json!(history.and_then(HistoryEntry::created)));
+    put("created_by", json!(history.and_then(HistoryEntry::created_by)));
+    put("comment", json!(history.and_then(HistoryEntry::comment)));
     Value::Object(object)
 }
 

@@ -14,7 +14,8 @@ use layercage::policy::{Devices, Fifos, Verdict};
 use layercage::rules::{Note, QuirkRule};
 use layercage::sink::SinkError;
 use layercage::{Error, Expected, Layer, MergedTree, Policy, Selected, Session, Unpacker};
-use serde_json::json;
+use serde::Serialize;
+use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use std::collections::{HashMap, HashSet};
 use std::fs::File;
@@ -90,6 +91,16 @@ impl Merged {
             output.line(|| json!({"type": "input", "what": self.what().name()}), String::new);
             self.notes().for_each(|note| output.line(|| json!(note), String::new));
         }
+    }
+
+    /// A path as JSON, with the digest of its content.
+    pub(super) fn object(&self, path: &impl Serialize, digest: Option<String>) -> Value {
+        let mut object = json!(path);
+        if let Value::Object(members) = &mut object {
+            members.insert("layers".to_owned(), json!(self.tree.layer_count()));
+            members.extend(digest.map(|digest| ("sha256".to_owned(), json!(digest))));
+        }
+        object
     }
 
     /// The first note of each rule by which the default policy refuses the input.

@@ -8,7 +8,6 @@ use crate::only::{Pattern, notes, require_matches};
 use crate::report::Output;
 use crate::tell::{self, Failure};
 use layercage::merged::Node;
-use serde_json::{Value, json};
 use std::io::{self, IsTerminal};
 
 /// The widest text of each column.
@@ -34,7 +33,7 @@ pub(super) fn print_final(
     let is_listed = |node: &Node<'_>| only.is_empty() || only.iter().any(|only| only.keeps(node.path().as_bytes()));
     let digests = digests(&mut merged, contents, is_listed)?;
     merged.begin(&mut output);
-    let (tree, layers) = (&merged.tree, merged.tree.layer_count());
+    let tree = &merged.tree;
     let mut widths = Widths { layer: "LAYER".len(), links: "LINKS".len(), owner: "OWNER".len(), size: "SIZE".len() };
     for item in tree.iter().filter(is_listed).map(Item::from).take_while(|_| !output.is_json()) {
         widths.links = widths.links.max(item.links.to_string().len());
@@ -44,10 +43,11 @@ pub(super) fn print_final(
     output.heading(|| {
         row(&widths, ["LAYER", "MODE", "LINKS", "OWNER", "SIZE"], digests.as_ref().map(|_| "SHA-256"), "PATH")
     });
-    for item in tree.iter().filter(is_listed).map(Item::from) {
+    for node in tree.iter().filter(is_listed) {
+        let item = Item::from(node);
         let digest = digests.as_ref().map(|digests| digests.get(&item.inode).map(hex));
         output.line(
-            || object(&item, layers, digest.clone().flatten()),
+            || merged.object(&node, digest.clone().flatten()),
             || {
                 let (layer, links) = (item.layer.to_string(), item.links.to_string());
                 let (mode, owner, size) =
@@ -79,10 +79,11 @@ pub(super) fn print_files(
     let is_escaped = io::stdout().is_terminal();
     let digests = digests(&mut merged, contents, is_listed)?;
     merged.begin(&mut output);
-    for item in merged.tree.iter().filter(is_listed).map(Item::from) {
+    for node in merged.tree.iter().filter(is_listed) {
+        let item = Item::from(node);
         let digest = digests.as_ref().and_then(|digests| digests.get(&item.inode)).map(hex);
         output.line_of_bytes(
-            || object(&item, merged.tree.layer_count(), digest.clone()),
+            || merged.object(&node, digest.clone()),
             || match &digest {
                 None => path(item.path.as_bytes()).into_bytes(),
                 Some(digest) if is_escaped => format!("{digest}  {}", path(item.path.as_bytes())).into_bytes(),
@@ -120,12 +121,6 @@ fn digests(
         Contents::Hashed => merged.digests(|node| is_listed(&node)).map(Some),
         Contents::Skipped => Ok(None),
     }
-}
-
-fn object(item: &Item<'_>, layers: usize, digest: Option<String>) -> Value {
-    let mut object = item.object("path", layers);
-    object.extend(digest.map(|digest| ("sha256".to_owned(), json!(digest))));
-    Value::Object(object)
 }
 
 fn owner(item: &Item<'_>) -> String {

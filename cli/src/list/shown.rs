@@ -2,8 +2,7 @@
 
 use layercage::error::Escaped;
 use layercage::merged::Kind;
-use layercage::tar::{DeviceKind, Metadata, Xattr};
-use serde_json::{Value, json};
+use layercage::tar::{DeviceKind, Xattr};
 
 /// A whole name, escaped.
 pub(super) fn name(bytes: &[u8]) -> String {
@@ -13,30 +12,6 @@ pub(super) fn name(bytes: &[u8]) -> String {
 /// A whole path, escaped. The root is `.`.
 pub(super) fn path(bytes: &[u8]) -> String {
     if bytes.is_empty() { ".".to_owned() } else { name(bytes) }
-}
-
-/// The members of an object that metadata has.
-pub(super) fn attributes(metadata: &Metadata) -> [(String, Value); 5] {
-    let Metadata { mode, uid, gid, mtime, xattrs, .. } = metadata;
-    let names: Vec<_> = xattrs.iter().map(|xattr| name(&xattr.name)).collect();
-    [
-        ("mode".to_owned(), json!(format!("{mode:04o}"))),
-        ("uid".to_owned(), json!(uid)),
-        ("gid".to_owned(), json!(gid)),
-        ("mtime".to_owned(), json!(mtime.to_string())),
-        ("xattrs".to_owned(), json!(names)),
-    ]
-}
-
-/// The word for a kind, as in the list of changes.
-pub(super) fn word(kind: Kind<'_>) -> &'static str {
-    match kind {
-        Kind::Directory => "dir",
-        Kind::File { .. } => "file",
-        Kind::Symlink { .. } => "symlink",
-        Kind::Fifo => "fifo",
-        Kind::Device(_) => "device",
-    }
 }
 
 /// Kind and mode as `ls -l` writes them, and `+` if there are extended attributes.

@@ -2,8 +2,9 @@
 
 use super::merged::Merged;
 use super::rows::{Row, Shown, rows};
-use super::shown::{name, path, size, word};
+use super::shown::{name, path, size};
 use super::style::{Colour, Style};
+use crate::json::members;
 use crate::only::{Pattern, notes};
 use crate::report::Output;
 use crate::tell::{self, Failure};
@@ -92,17 +93,19 @@ fn line(row: &Row<'_>, mark: Mark) -> String {
 }
 
 fn object(row: &Row<'_>, mark: Mark) -> Value {
-    let mut object = json!({
-        "type": "tree", "path": path(row.shown.path().as_bytes()), "kind": word(row.shown.kind()), "size": row.size,
-        "change": mark.word(),
-    });
-    if let (Some(layer), Value::Object(members)) = (row.shown.layer(), &mut object) {
-        members.insert("layer".to_owned(), json!(layer));
-    }
-    if let (Shown::There(node), Value::Object(members)) = (row.shown, &mut object)
+    let path = row.shown.path();
+    let path = if path.is_root() { b"." } else { path.as_bytes() };
+    let mut object = members("path", path);
+    let mut put = |key: &str, value: Value| drop(object.insert(key.to_owned(), value));
+    put("type", json!("tree"));
+    put("kind", json!(row.shown.kind().name()));
+    put("size", json!(row.size));
+    put("change", json!(mark.word()));
+    row.shown.layer().into_iter().for_each(|layer| put("layer", json!(layer)));
+    if let Shown::There(node) = row.shown
         && let Some(replaced) = node.replaced()
     {
-        members.insert("replaced_layer".to_owned(), json!(replaced.layer()));
+        put("replaced_layer", json!(replaced.layer()));
     }
-    object
+    Value::Object(object)
 }

@@ -1,7 +1,7 @@
 //! Layers alone, damaged and hostile ones.
 
-use super::build::{Header, tar};
-use super::{COMMAND, list, listed, objects, text, world};
+use super::build::{Archive, Header, tar};
+use super::{COMMAND, list, listed, name, objects, text, world};
 use std::ffi::OsStr;
 use std::fs;
 use std::io::Write;
@@ -63,6 +63,35 @@ fn the_digests_of_files_with_odd_names_are_checked_by_sha256sum() {
     script.args(["-qec", &line, "/dev/null"]).current_dir(&place).stdin(Stdio::null());
     let shown = script.output().unwrap().stdout;
     assert!(shown.windows(8).any(|bytes| bytes == b"esc\\x1b[") && !shown.contains(&0x1b), "{shown:?}");
+}
+
+#[test]
+fn json_has_every_odd_name_and_target_as_it_is() {
+    let place = tempfile::tempdir().unwrap();
+    let files = |archive: Archive| ODD.iter().fold(archive, |archive, name| archive.file(name, ""));
+    let link = |archive: Archive, name: &&[u8]| archive.symlink([*name, b"-link"].concat(), name);
+    let layer = ODD.iter().fold(files(files(tar().directory("d"))), link);
+    fs::write(place.path().join("layer"), layer.end()).unwrap();
+    let sorted = |mut names: Vec<Vec<u8>>| {
+        names.sort();
+        names
+    };
+    for (mode, kind, times) in
+        [(&[][..], "change", 2), (&["--final"], "kind", 1), (&["--tree"], "kind", 1), (&["--hidden"], "kind", 1)]
+    {
+        let listed = objects(&[mode, &["layer"]].concat(), place.path());
+        let paths = |word: &str| listed.iter().filter(|it| it[kind] == word).map(|it| name(it, "path")).collect();
+        assert_eq!(
+            sorted(paths("file")),
+            sorted(ODD.repeat(times).iter().map(|name| name.to_vec()).collect()),
+            "{mode:?}"
+        );
+        let links: Vec<_> = listed.iter().filter(|object| object.get("target").is_some()).collect();
+        assert_eq!(links.len(), if matches!(mode, ["--tree" | "--hidden"]) { 0 } else { ODD.len() });
+        for link in links {
+            assert_eq!(name(link, "path"), [&name(link, "target")[..], b"-link"].concat());
+        }
+    }
 }
 
 const FINAL: &str = "\

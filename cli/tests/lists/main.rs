@@ -45,6 +45,18 @@ fn objects(arguments: &[&str], directory: &Path) -> Vec<Value> {
     objects.collect()
 }
 
+/// The bytes of a name.
+fn name(object: &Value, key: &str) -> Vec<u8> {
+    let text = text(object, key).as_bytes().to_vec();
+    let Some(digits) = object.get(format!("{key}_hex")) else { return text };
+    let digits = digits.as_str().unwrap();
+    let byte = |at: usize| u8::from_str_radix(&digits[at..at + 2], 16).unwrap();
+    let bytes: Vec<_> = (0..digits.len()).step_by(2).map(byte).collect();
+    assert!(std::str::from_utf8(&bytes).is_err(), "a text needs no digits: {object}");
+    assert_eq!(String::from_utf8_lossy(&bytes).as_bytes(), text, "{object}");
+    bytes
+}
+
 /// The text of a key.
 fn text<'o>(object: &'o Value, key: &str) -> &'o str {
     object[key].as_str().unwrap_or_else(|| panic!("no text `{key}` in {object}"))

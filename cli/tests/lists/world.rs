@@ -1,6 +1,6 @@
 //! The lists of the image in the repository, against what umoci and GNU tar unpack.
 
-use super::{listed, objects, text, world};
+use super::{listed, name, objects, text, world};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -10,27 +10,31 @@ const HERE: &str = env!("CARGO_MANIFEST_DIR");
 
 type Fields = BTreeMap<String, String>;
 
-/// The paths of `world.list`, escaped as the command does it, with their fields.
+/// The paths of `world.list` with their fields.
 fn expected() -> BTreeMap<String, Fields> {
     let page = fs::read_to_string(Path::new(HERE).join("../tests/images/world.list")).unwrap();
     let lines = page.lines().filter(|line| !line.starts_with('#'));
     let paths = lines.map(|line| {
         let mut words = line.split(' ');
-        let path = names(words.next().unwrap());
+        let path = words.next().unwrap().to_owned();
         let fields = words.map(|word| word.split_once('=').unwrap());
-        (path, fields.map(|(key, value)| (key.to_owned(), names(value))).collect())
+        (path, fields.map(|(key, value)| (key.to_owned(), value.to_owned())).collect())
     });
     paths.collect()
 }
 
-/// A name of `world.list`: it writes `\` and blanks in hexadecimal digits, and the command writes `\\` and blanks.
-fn names(text: &str) -> String {
-    text.replace("\\x5c", "\\\\").replace("\\x20", " ").replace("\\x22", "\\\"")
+/// A name as `world.list` writes it: `\` and what is no visible ASCII character in hexadecimal digits.
+fn listed_name(object: &Value, key: &str) -> String {
+    let shown = |byte: u8| match byte {
+        b'!'..=b'~' if byte != b'\\' => char::from(byte).to_string(),
+        _ => format!("\\x{byte:02x}"),
+    };
+    name(object, key).into_iter().map(shown).collect()
 }
 
 fn final_objects(options: &[&str]) -> BTreeMap<String, Value> {
     let objects = objects(&[&["--final"], options, &[&world()]].concat(), Path::new("."));
-    objects.into_iter().map(|object| (text(&object, "path").to_owned(), object)).collect()
+    objects.into_iter().map(|object| (listed_name(&object, "path"), object)).collect()
 }
 
 #[test]
@@ -42,6 +46,7 @@ fn the_final_file_system_is_the_one_that_other_tools_unpack_in_every_field() {
         for (key, value) in fields {
             let found = match key.as_str() {
                 "type" => object["kind"].as_str().map(str::to_owned),
+                "target" => Some(listed_name(object, key)),
                 "hardlink" => (object["links"].as_u64() > Some(1)).then(|| value.clone()),
                 key if key.starts_with("xattr.") => {
                     let names = object["xattrs"].as_array().unwrap();
@@ -77,9 +82,9 @@ fn the_tree_sums_up_each_file_once() {
         assert_eq!((&object["size"], text(object, "kind")), (&sum(directory).into(), "dir"), "{directory}");
     }
     let removed = |object: &&Value| object["change"] == "removed";
-    let there: BTreeSet<_> = tree.iter().filter(|object| !removed(object)).map(|object| text(object, "path")).collect();
-    assert_eq!(there, expected.keys().map(String::as_str).collect());
-    assert!(tree.iter().filter(removed).all(|object| !expected.contains_key(text(object, "path"))));
+    let there: BTreeSet<_> = tree.iter().filter(|object| !removed(object)).map(|it| listed_name(it, "path")).collect();
+    assert_eq!(there, expected.keys().cloned().collect());
+    assert!(tree.iter().filter(removed).all(|object| !expected.contains_key(&listed_name(object, "path"))));
     // Less of the tree has the same sums.
     let top = objects(&["--tree", "--depth", "1", &world()], Path::new("."));
     assert!(top.len() > 10 && top.iter().all(|object| tree.contains(object)));

@@ -21,6 +21,11 @@ impl<'t> Hidden<'t> {
         Some(Self { node: Node { model, name }, by: (layer, entry), how })
     }
 
+    #[cfg(feature = "serde")]
+    pub(super) fn node(&self) -> &Node<'t> {
+        &self.node
+    }
+
     /// The path that it had, with all symbolic links on the way resolved.
     pub fn path(&self) -> EntryPath {
         self.node.path()

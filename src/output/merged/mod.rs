@@ -5,6 +5,8 @@ mod layers;
 mod merger;
 mod node;
 mod part;
+#[cfg(feature = "serde")]
+mod serialise;
 mod summary;
 mod tree;
 

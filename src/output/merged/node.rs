@@ -38,6 +38,19 @@ pub enum Kind<'t> {
     Device(Device),
 }
 
+impl Kind<'_> {
+    /// The word for the kind, as in lists and JSON: `dir`, `file`, `symlink`, `fifo` or `device`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Directory => "dir",
+            Self::File { .. } => "file",
+            Self::Symlink { .. } => "symlink",
+            Self::Fifo => "fifo",
+            Self::Device(_) => "device",
+        }
+    }
+}
+
 impl<'t> Node<'t> {
     /// The path from the root, with all symbolic links on the way resolved. Each call builds it anew.
     pub fn path(&self) -> EntryPath {

@@ -1,20 +1,21 @@
 //! Changes as data: the schema that `list --json` prints.
 
-use crate::words::{Change, ChangeKind, Device, Escaped, Metadata};
+use super::{put_bytes, put_list};
+use crate::words::{Change, ChangeKind, Device, Metadata};
 use serde::ser::{Serialize, SerializeMap, Serializer};
 
-/// An object of the type `change`. Names are escaped; the root is `.`.
+/// An object of the type `change`. The path of the root is `.`.
 impl Serialize for Change {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let Self { path, kind } = self;
         let mut map = serializer.serialize_map(None)?;
         map.serialize_entry("type", "change")?;
-        map.serialize_entry("path", &name(if path.is_root() { b"." } else { path.as_bytes() }))?;
+        put_bytes(&mut map, "path", if path.is_root() { b"." } else { path.as_bytes() })?;
         map.serialize_entry("change", word(kind))?;
         match kind {
             ChangeKind::File { size, .. } | ChangeKind::PseudoLink { size, .. } => map.serialize_entry("size", size)?,
-            ChangeKind::HardLink { target, .. } => map.serialize_entry("target", &name(target.as_bytes()))?,
-            ChangeKind::Symlink { target, .. } => map.serialize_entry("target", &name(target.as_bytes()))?,
+            ChangeKind::HardLink { target, .. } => put_bytes(&mut map, "target", target.as_bytes())?,
+            ChangeKind::Symlink { target, .. } => put_bytes(&mut map, "target", target.as_bytes())?,
             ChangeKind::Device { device: Device { kind, major, minor }, .. } => {
                 map.serialize_entry("device", kind.name())?;
                 map.serialize_entry("major", major)?;
@@ -23,25 +24,20 @@ impl Serialize for Change {
             _ => (),
         }
         if let Some(metadata) = self.metadata() {
-            attributes(&mut map, metadata)?;
+            put_attributes(&mut map, metadata)?;
         }
         map.end()
     }
 }
 
-fn attributes<M: SerializeMap>(map: &mut M, metadata: &Metadata) -> Result<(), M::Error> {
+/// Writes the members that metadata has.
+pub(crate) fn put_attributes<M: SerializeMap>(map: &mut M, metadata: &Metadata) -> Result<(), M::Error> {
     let Metadata { mode, uid, gid, mtime, xattrs } = metadata;
-    let names: Vec<_> = xattrs.iter().map(|xattr| name(&xattr.name)).collect();
     map.serialize_entry("mode", &format!("{mode:04o}"))?;
     map.serialize_entry("uid", uid)?;
     map.serialize_entry("gid", gid)?;
     map.serialize_entry("mtime", mtime)?;
-    map.serialize_entry("xattrs", &names)
-}
-
-/// A whole name, escaped.
-fn name(bytes: &[u8]) -> Escaped {
-    Escaped::whole(bytes)
+    put_list(map, "xattrs", xattrs.iter().map(|xattr| &*xattr.name))
 }
 
 fn word(kind: &ChangeKind) -> &'static str {
@@ -74,8 +70,8 @@ mod tests {
         let xattrs = vec![Xattr { name: b"user.a\xff".to_vec(), value: b"1".to_vec() }];
         let metadata = Metadata { mode: 0o4750, uid: 7, gid: 8, mtime: Timestamp::known(-2, 500_000_000), xattrs };
         let file = ChangeKind::File { metadata: metadata.clone(), size: 3, sparse: None };
-        let attributes =
-            json!({"mode": "4750", "uid": 7, "gid": 8, "mtime": "-1.500000000", "xattrs": ["user.a\\xff"]});
+        let attributes = json!({"mode": "4750", "uid": 7, "gid": 8, "mtime": "-1.500000000",
+            "xattrs": ["user.a\u{fffd}"], "xattrs_hex": ["757365722e61ff"]});
         let with = |more: serde_json::Value| {
             let mut object = attributes.clone();
             object.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
@@ -83,14 +79,14 @@ mod tests {
         };
         let link = LinkTarget::parse(b"../\xff").unwrap();
         let rows = [
-            (Change::new(path(b"a\""), file), with(json!({"path": "a\\\"", "change": "file", "size": 3}))),
+            (Change::new(path(b"a\""), file), with(json!({"path": "a\"", "change": "file", "size": 3}))),
             (
                 Change::new(path(b"./"), ChangeKind::Directory(metadata.clone())),
                 with(json!({"path": ".", "change": "dir"})),
             ),
             (
                 Change::new(path(b"l"), ChangeKind::Symlink { metadata: metadata.clone(), target: link }),
-                with(json!({"path": "l", "change": "symlink", "target": "../\\xff"})),
+                with(json!({"path": "l", "change": "symlink", "target": "../\u{fffd}", "target_hex": "2e2e2fff"})),
             ),
             (
                 Change::new(path(b"h"), ChangeKind::HardLink { metadata, target: path(b"/x") }),
