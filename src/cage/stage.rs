@@ -76,7 +76,8 @@ pub(crate) struct Stage {
 }
 
 impl Stage {
-    /// Creates a staging directory in `parent` for a target of the name `target`. Removes those that dead runs left.
+    /// Creates a staging directory in `parent` for a target of the name `target`. Removes those that dead runs left, but for
+    /// a layer: a store may have thousands of names, and does that once for all layers of an image.
     pub(crate) fn beside(parent: BorrowedFd<'_>, target: &[u8], contents: Contents<'_>) -> Result<Self, Error> {
         let target = match Component::parse(target) {
             Ok(component) => component.as_bytes(),
@@ -100,7 +101,9 @@ impl Stage {
         // If there are not enough descriptors to remove a stage, none is created.
         let reserve = std::iter::repeat_with(|| sys::duplicate(parent.as_fd())).take(RESERVE);
         let mut reserve = reserve.collect::<Result<Vec<_>, _>>().at(b".")?;
-        remove_dead(parent.as_fd())?;
+        if contents != Contents::Layer {
+            remove_dead(parent.as_fd())?;
+        }
         let claim = Claim::make(parent.as_fd(), STAGE, caller)?;
         match make_tree(&claim, caller, contents) {
             Ok((tree, inner)) => Ok(Self { parent, target, caller, claim, tree: Some(tree), inner, reserve }),

@@ -207,7 +207,8 @@ impl Session<'_> {
             }
             Jobs::Beside(workers) => {
                 let work = Arc::new(SharedWork::default());
-                let create_spool = Some(self.unpacker().create_ahead_spool(&work));
+                let directory = Arc::clone(&work);
+                let create_spool = Some(self.unpacker().create_ahead_spool(move || directory.directory()));
                 let plan = Plan { workers, ahead, limits: &limits, work: &work, create_spool };
                 side_by_side(plan, layers, |opened| self.apply_opened(wanted, opened, sink, Some(&work)))
             }

@@ -28,15 +28,23 @@ pub(super) fn numbered<R: Read>(
     image: &Selected,
     mut open: impl FnMut(&LayerDescriptor) -> Result<R, Error>,
 ) -> impl Iterator<Item = Result<Layer<R>, Error>> {
-    let mut failed = false;
-    image.layers().iter().map_while(move |layer| {
-        if failed {
+    described(image.layers(), move |layer| Some(open(layer)))
+}
+
+/// Opens layers in order. An error has the position of its layer, and ends them, as `None` does.
+pub(super) fn described<R: Read>(
+    layers: &[LayerDescriptor],
+    mut open: impl FnMut(&LayerDescriptor) -> Option<Result<R, Error>>,
+) -> impl Iterator<Item = Result<Layer<R>, Error>> {
+    let mut is_over = false;
+    layers.iter().map_while(move |layer| {
+        if is_over {
             return None;
         }
         let at = || Position { layer: Some(layer.position()), ..Position::default() };
-        let opened = open(layer).map_err(|error| error.at(at()));
-        failed = opened.is_err();
-        Some(opened.map(|reader| Layer::described(reader, layer)))
+        let opened = open(layer).map(|opened| opened.map_err(|error| error.at(at())));
+        is_over = !matches!(opened, Some(Ok(_)));
+        Some(opened?.map(|reader| Layer::described(reader, layer)))
     })
 }
 

@@ -6,11 +6,11 @@ use crate::cage::Scratch;
 use crate::cage::{ahead_spool, ahead_spool_in};
 #[cfg(feature = "image")]
 use crate::read::CreateSpool;
-#[cfg(feature = "image")]
-use crate::words::SharedWork;
 use crate::words::{Error, Limits, Misuse, Policy};
 use std::fs::File;
 use std::num::NonZeroUsize;
+#[cfg(feature = "image")]
+use std::os::fd::OwnedFd;
 #[cfg(feature = "image")]
 use std::sync::Arc;
 
@@ -80,7 +80,7 @@ impl Unpacker {
     ///
     /// The bytes of a layer that is read ahead are kept in memory, up to 8 MiB for all layers, and then in temporary files
     /// without names: in the [scratch file](Unpacker::with_scratch), or else in the staging directory of a
-    /// [`Staged`](crate::Staged) tree. These files have at most 1 GiB, and at most
+    /// [`Staged`](crate::Staged) tree or in the store of an overlay. These files have at most 1 GiB, and at most
     /// [`Limit::ImageBytes`](crate::rules::Limit::ImageBytes). They are not used if less than 1 GiB of the file system is
     /// free, or if the process may not write files of any size. Then, and if a file cannot be written, less is read ahead.
     /// Anything is read of at most 16 layers after the current one.
@@ -89,7 +89,8 @@ impl Unpacker {
         Self { jobs, ..self }
     }
 
-    /// Sets how many readers of layers are open at once in [`Session::unpack_from`](crate::Session::unpack_from) and
+    /// Sets how many readers of layers are open at once in [`Session::unpack_from`](crate::Session::unpack_from),
+    /// [`Session::unpack_overlay_from`](crate::Session::unpack_overlay_from) and
     /// [`Session::apply_image_from`](crate::Session::apply_image_from). **1** by default.
     ///
     /// With two readers, the next layer is opened before the current one is read, so that two layers can download at
@@ -143,13 +144,16 @@ impl Unpacker {
         self.scratch.as_ref().ok_or(Misuse::NoScratch)?.create()
     }
 
-    /// Creates files for layers that are read ahead: those of [`Unpacker::with_scratch`], or in the directory of a sink.
+    /// Creates files for layers that are read ahead: those of [`Unpacker::with_scratch`], or in a directory, once there is one.
     #[cfg(feature = "image")]
-    pub(super) fn create_ahead_spool(&self, work: &Arc<SharedWork>) -> CreateSpool {
-        let (scratch, work) = (self.scratch.clone(), Arc::clone(work));
+    pub(super) fn create_ahead_spool(
+        &self,
+        directory: impl Fn() -> Option<Arc<OwnedFd>> + Send + Sync + 'static,
+    ) -> CreateSpool {
+        let scratch = self.scratch.clone();
         Box::new(move || match &scratch {
             Some(scratch) => ahead_spool(scratch).map(Some),
-            None => work.directory().map(|directory| ahead_spool_in(&directory)).transpose(),
+            None => directory().map(|directory| ahead_spool_in(&directory)).transpose(),
         })
     }
 

@@ -24,9 +24,10 @@ pub(crate) struct SharedWork {
 
 #[cfg(feature = "unpack")]
 impl SharedWork {
-    /// Adds the work of a sink. The work of one sink is added with each layer, and kept once.
+    /// Adds the work of a sink. The work of one sink is added with each layer, and kept once, as long as there is the sink.
     pub(crate) fn add(&self, work: Arc<dyn DeferredWork>) {
         let mut works = self.works.write().unwrap_or_else(PoisonError::into_inner);
+        works.retain(|work| Arc::strong_count(work) > 1);
         if !works.iter().any(|known| Arc::ptr_eq(known, &work)) {
             works.push(work);
         }

@@ -9,10 +9,11 @@ use cap_std::ambient_authority;
 use cap_std::fs::Dir;
 use layercage::blob::Checked;
 use layercage::image::LayerDescriptor;
+use layercage::overlay::OverlayStore;
 use layercage::rules::Limit;
 use layercage::sink::{Data, Judged, LayerContext, Reporter, SinkError};
 use layercage::tar::Change;
-use layercage::{Image, Limits, Policy, Report, Scratch, Selected, Selector, Sink, Unpacker};
+use layercage::{Error, Image, Limits, Policy, Report, Scratch, Selected, Selector, Sink, Unpacker};
 use proptest::prelude::*;
 use std::collections::BTreeSet;
 use std::fs;
@@ -64,9 +65,23 @@ fn outcome(selected: &Selected, limits: &Limits, jobs: usize) -> Result<(Listing
     outcome
 }
 
+/// The layers in a store and the report, or everything that an error says.
+fn overlaid(selected: &Selected, limits: &Limits, jobs: usize) -> (Listing, Result<Report, String>) {
+    let place = tempfile::tempdir().unwrap();
+    let store = OverlayStore::open(open(place.path())).unwrap();
+    let unpacked = unpacker(jobs).with_limits(limits.clone()).unpack_overlay(selected, &store);
+    let all = tree::list(place.path());
+    let stage = all.keys().find(|path| path.windows(2).any(|pair| pair == b"/."));
+    assert_eq!(stage, None, "{jobs} jobs left something");
+    let layers = all.into_iter().filter(|(path, _)| path.windows(5).any(|part| part == b"/diff")).collect();
+    tree::unlock(place.path());
+    let said = |error: Error| format!("{error:#} {:?} {:?} {:?}", error.effect(), error.position(), error.rule_id());
+    (layers, unpacked.map(|unpacked| unpacked.report().clone()).map_err(said))
+}
+
 /// Compares what all numbers of jobs make of an image.
 fn compare(selected: &Selected, limits: &Limits) -> Result<(Listing, Report), String> {
-    let alone = outcome(selected, limits, 1);
+    let (alone, (layers, report_of_layers)) = (outcome(selected, limits, 1), overlaid(selected, limits, 1));
     for jobs in JOBS {
         match (&alone, outcome(selected, limits, jobs)) {
             (Ok((tree, report)), Ok((other, other_report))) => {
@@ -75,6 +90,9 @@ fn compare(selected: &Selected, limits: &Limits) -> Result<(Listing, Report), St
             }
             (alone, other) => assert_eq!(alone.as_ref().err(), other.as_ref().err(), "{jobs} jobs"),
         }
+        let (other, other_report) = overlaid(selected, limits, jobs);
+        assert_eq!(tree::differences(&layers, &other), [""; 0], "{jobs} jobs");
+        assert_eq!(report_of_layers, other_report, "{jobs} jobs");
     }
     alone
 }

@@ -1,6 +1,7 @@
 //! The images of a store, and the removal of layers that no image needs.
 
-use super::layers::{LAYERS, LOCK, is_layer, parse_path};
+use super::in_use::LAYERS;
+use super::layers::{LOCK, is_layer, parse_path};
 use super::lock::lock_directory;
 use super::root::{Store, damaged, read};
 use crate::cage::failed::{At, Failed};

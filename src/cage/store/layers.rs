@@ -1,5 +1,6 @@
 //! The layers of a store.
 
+use super::in_use::InUse;
 use super::lock::FileLock;
 use super::record::{MOST, RECORD, Record};
 use super::root::{Store, damaged, read};
@@ -8,8 +9,7 @@ use crate::cage::stage::{Contents, DIFF, Stage};
 use crate::cage::sys;
 use crate::words::{Digest, Durability, Error, Escaped, Misuse, Skippable};
 use std::os::fd::{AsFd, OwnedFd};
-
-pub(super) const LAYERS: &[u8] = b"layers";
+use std::sync::Arc;
 
 /// The suffix of the file that is locked while a layer is made.
 pub(super) const LOCK: &str = ".lock";
@@ -18,12 +18,12 @@ pub(super) const LOCK: &str = ".lock";
 const POLICY_DIGITS: usize = 16;
 
 /// What identifies a layer.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct LayerKey<'a> {
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct LayerKey {
     /// The chain ID: it identifies the layer with all layers below it.
-    pub(crate) chain_id: &'a Digest,
-    pub(crate) diff_id: &'a Digest,
-    pub(crate) policy: &'a Digest,
+    pub(crate) chain_id: Digest,
+    pub(crate) diff_id: Digest,
+    pub(crate) policy: Digest,
 }
 
 /// A layer of a store.
@@ -35,82 +35,110 @@ pub(crate) struct StoredLayer {
     pub(crate) skipped: Vec<(Box<[u8]>, Skippable)>,
 }
 
-/// Whether a layer is in a store.
+/// What a store has of a layer.
 #[derive(Debug)]
-pub(crate) enum Found {
-    Layer(StoredLayer),
-    /// It is not. This is the name that it gets.
-    Missing(String),
+pub(crate) enum Found<'s> {
+    There(StoredLayer),
+    /// It is not there, and this run makes it.
+    Missing(Box<Claim<'s>>),
+    /// It is not there, and another run makes it.
+    Busy,
 }
 
-/// The lock of a layer that is made.
+/// A layer that is about to be made. Until this is dropped, other runs wait for it.
 #[derive(Debug)]
-pub(crate) struct LayerLock {
+pub(crate) struct Claim<'s> {
+    store: &'s Store,
+    key: LayerKey,
+    /// The name that it gets.
+    name: String,
+    directory: Arc<OwnedFd>,
     _lock: FileLock,
 }
 
+/// A layer in a directory, or the name that it would have there.
+enum Named {
+    There(StoredLayer),
+    Missing(String),
+}
+
+impl<'s> InUse<'s> {
+    /// Finds a layer that was made from the same blobs under the same policy. If it is not there, this run makes it, unless
+    /// another one does so already.
+    pub(crate) fn find_or_claim(&self, key: LayerKey) -> Result<Found<'s>, Error> {
+        let directory = self.shelf(key.chain_id.algorithm())?;
+        if let Named::There(layer) = self.store.find(&directory, key)? {
+            return Ok(Found::There(layer));
+        }
+        let lock = format!("{}{LOCK}", key.chain_id.hex());
+        let Some(lock) = FileLock::try_take(Arc::clone(&directory), lock.into_bytes())? else { return Ok(Found::Busy) };
+        // The run that had the lock may have made it.
+        Ok(match self.store.find(&directory, key)? {
+            Named::There(layer) => Found::There(layer),
+            Named::Missing(name) => {
+                self.tidy(key.chain_id.algorithm());
+                Found::Missing(Box::new(Claim { store: self.store, key, name, directory, _lock: lock }))
+            }
+        })
+    }
+}
+
 impl Store {
-    /// Finds a layer that was made from the same blobs under the same policy.
-    ///
     /// The first policy gets the chain ID as the name of its layer. The layers of others have a part of the policy's digest
     /// behind it.
-    pub(crate) fn find(&self, key: LayerKey<'_>) -> Result<Found, Error> {
-        let directory = self.layers_of(key)?;
+    fn find(&self, directory: &OwnedFd, key: LayerKey) -> Result<Named, Error> {
         let plain = key.chain_id.hex();
         let digits = key.policy.hex();
         let other = format!("{plain}.{}", digits.get(..POLICY_DIGITS).unwrap_or(&digits));
         for name in [plain, other] {
             let Some(layer) = self.open_existing(directory.as_fd(), name.as_bytes())? else {
-                return Ok(Found::Missing(name));
+                return Ok(Named::Missing(name));
             };
             let record = Record::parse(&read(layer.as_fd(), RECORD, MOST)?)?;
-            if record.policy != *key.policy {
+            if record.policy != key.policy {
                 continue;
             }
-            let path = path_of(key.chain_id, &name);
-            if record.diff_id != *key.diff_id {
+            let path = path_of(&key.chain_id, &name);
+            if record.diff_id != key.diff_id {
                 return Err(damaged(path.as_bytes()));
             }
             if record.boot.is_some_and(|boot| boot != self.boot) {
                 return Err(Misuse::UnsyncedLayer { name: Escaped::new(path.as_bytes()) }.into());
             }
             let diff = sys::open_directory_handle(layer.as_fd(), DIFF).at(DIFF)?;
-            return Ok(Found::Layer(StoredLayer { diff, path, skipped: record.skipped }));
+            return Ok(Named::There(StoredLayer { diff, path, skipped: record.skipped }));
         }
-        Err(damaged(path_of(key.chain_id, &key.chain_id.hex()).as_bytes()))
+        Err(damaged(path_of(&key.chain_id, &key.chain_id.hex()).as_bytes()))
+    }
+}
+
+impl Claim<'_> {
+    /// Begins the layer.
+    pub(crate) fn stage(&self) -> Result<Stage, Error> {
+        Stage::beside(self.directory.as_fd(), self.name.as_bytes(), Contents::Layer)
     }
 
-    /// Locks a layer that is about to be made; `None` while another run makes it.
-    pub(crate) fn try_lock(&self, key: LayerKey<'_>) -> Result<Option<LayerLock>, Error> {
-        let name = format!("{}{LOCK}", key.chain_id.hex());
-        let lock = FileLock::try_take(self.layers_of(key)?, name.into_bytes())?;
-        Ok(lock.map(|lock| LayerLock { _lock: lock }))
-    }
-
-    /// Begins a layer of this name. The caller has its lock.
-    pub(crate) fn stage(&self, key: LayerKey<'_>, name: &str) -> Result<Stage, Error> {
-        Stage::beside(self.layers_of(key)?.as_fd(), name.as_bytes(), Contents::Layer)
-    }
-
-    /// Gives a layer its name. Returns its path from the root of the store.
+    /// Gives the layer its name. Returns its path from the root of the store.
     pub(crate) fn publish(
-        &self,
+        self,
         stage: Stage,
-        (key, name): (LayerKey<'_>, &str),
         skipped: Vec<(Box<[u8]>, Skippable)>,
         durability: Durability,
     ) -> Result<String, Error> {
-        let boot = (durability == Durability::Kernel).then(|| self.boot.clone());
-        let record = Record { diff_id: *key.diff_id, policy: *key.policy, boot, skipped };
+        let boot = (durability == Durability::Kernel).then(|| self.store.boot.clone());
+        let record = Record { diff_id: self.key.diff_id, policy: self.key.policy, boot, skipped };
         stage.write_beside(RECORD, record.write().as_bytes())?;
         stage.commit(durability)?;
-        Ok(path_of(key.chain_id, name))
+        Ok(path_of(&self.key.chain_id, &self.name))
     }
 
-    /// The directory of layers whose chain IDs have the same algorithm.
-    fn layers_of(&self, key: LayerKey<'_>) -> Result<OwnedFd, Error> {
-        let layers = self.open_or_make(self.root(), LAYERS)?;
-        self.open_or_make(layers.as_fd(), key.chain_id.algorithm().name().as_bytes())
+    pub(crate) fn key(&self) -> LayerKey {
+        self.key
+    }
+
+    /// The directory that the layer gets its name in, for temporary files.
+    pub(crate) fn directory(&self) -> &Arc<OwnedFd> {
+        &self.directory
     }
 }
 

@@ -1,37 +1,11 @@
 //! Locks in a store. The kernel releases the lock of a killed run.
 
-use super::root::Store;
 use crate::cage::failed::At;
 use crate::cage::sys;
 use crate::words::Error;
 use rustix::fs::FlockOperation;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-
-/// How a store is used.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Use {
-    /// Layers are made and read.
-    Shared,
-    /// Layers are removed: no other run may use the store.
-    Alone,
-}
-
-/// A store is in use until this is dropped.
-#[derive(Debug)]
-pub(crate) struct InUse {
-    _lock: OwnedFd,
-}
-
-impl Store {
-    /// Uses the store; `None` while other runs do not allow it.
-    pub(crate) fn try_use(&self, how: Use) -> Result<Option<InUse>, Error> {
-        let how = match how {
-            Use::Shared => FlockOperation::NonBlockingLockShared,
-            Use::Alone => FlockOperation::NonBlockingLockExclusive,
-        };
-        Ok(lock_directory(self.root(), how)?.map(|lock| InUse { _lock: lock }))
-    }
-}
+use std::sync::Arc;
 
 /// Locks a directory, through a handle of its own; `None` if it is locked.
 pub(super) fn lock_directory(directory: BorrowedFd<'_>, how: FlockOperation) -> Result<Option<OwnedFd>, Error> {
@@ -42,14 +16,14 @@ pub(super) fn lock_directory(directory: BorrowedFd<'_>, how: FlockOperation) -> 
 /// A file that is locked, and removed when this is dropped.
 #[derive(Debug)]
 pub(super) struct FileLock {
-    directory: OwnedFd,
+    directory: Arc<OwnedFd>,
     name: Vec<u8>,
     _file: OwnedFd,
 }
 
 impl FileLock {
     /// Locks a file; `None` if it is locked. It is created if it does not exist.
-    pub(super) fn try_take(directory: OwnedFd, name: Vec<u8>) -> Result<Option<Self>, Error> {
+    pub(super) fn try_take(directory: Arc<OwnedFd>, name: Vec<u8>) -> Result<Option<Self>, Error> {
         let file = sys::open_or_create_file(directory.as_fd(), &name).at(&name)?;
         if !sys::lock(file.as_fd(), FlockOperation::NonBlockingLockExclusive).at(&name)? {
             return Ok(None);

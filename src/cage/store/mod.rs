@@ -13,11 +13,12 @@
 //! that is not there is made under a lock of its own: other runs wait for it, and take over if its run is killed.
 
 mod images;
+mod in_use;
 mod layers;
 mod lock;
 mod record;
 mod root;
 
-pub(crate) use layers::{Found, LayerKey, LayerLock, StoredLayer};
-pub(crate) use lock::Use;
+pub(crate) use in_use::{InUse, Use};
+pub(crate) use layers::{Claim as LayerClaim, Found, LayerKey, StoredLayer};
 pub(crate) use root::Store;

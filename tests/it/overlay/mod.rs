@@ -1,12 +1,16 @@
 //! Layers of an overlay, mounted, are the root filesystem in every field: for random stacks, for the cases of this file, by
 //! a mount and by a model of one.
 
+#[cfg(all(feature = "image", feature = "gzip", feature = "zstd"))]
+mod ahead;
 mod cases;
 mod model;
 mod mounted;
 mod stacks;
 #[cfg(all(feature = "image", feature = "gzip", feature = "zstd"))]
 mod store;
+#[cfg(all(feature = "image", feature = "gzip", feature = "zstd"))]
+mod world;
 
 use crate::support::layer::LayerBuilder;
 use crate::support::open;

@@ -1,14 +1,13 @@
 //! Images in a store: layers are made once, found again, published whole, and removed when no image needs them.
 
+use super::world::{World, layer, rootfs, slow, there, three, unpacker};
 use super::{USER_DEVICES, USER_XATTRS, model, mounted, possible};
 use crate::child;
 use crate::skip::skip;
-use crate::support::layer::{LayerBuilder, mode};
-use crate::support::layout::{self, Stored};
 use crate::support::tree::{self, Listing};
 use crate::support::{is_root, open};
 use layercage::error::{Blame, Misuse};
-use layercage::overlay::{OverlayFormat, OverlayImage, OverlayStore};
+use layercage::overlay::{OverlayFormat, OverlayStore};
 use layercage::policy::{Devices, Durability};
 use layercage::{Error, Image, Policy, Selected, Selector, Unpacker};
 use std::fs;
@@ -16,91 +15,6 @@ use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
-use tempfile::TempDir;
-
-fn layer() -> LayerBuilder {
-    LayerBuilder::new()
-}
-
-/// A store, and images beside it.
-struct World(TempDir);
-
-impl World {
-    fn new() -> Self {
-        let place = tempfile::tempdir().unwrap();
-        fs::DirBuilder::new().mode(0o700).create(place.path().join("store")).unwrap();
-        Self(place)
-    }
-
-    fn path(&self) -> PathBuf {
-        self.0.path().join("store")
-    }
-
-    fn store(&self) -> OverlayStore {
-        OverlayStore::open(open(&self.path())).unwrap()
-    }
-
-    fn image(&self, name: &str, layers: &[LayerBuilder]) -> Selected {
-        let layers: Vec<_> = layers.iter().map(|layer| (layer.clone().build(), Stored::Gzip)).collect();
-        let directory = self.0.path().join(name);
-        layout::write(&directory, &layers);
-        Image::open(&open(&directory)).unwrap().select(&Selector::host()).unwrap()
-    }
-
-    fn unpack(&self, image: &Selected) -> OverlayImage {
-        image.unpack_overlay(&self.store(), &Policy::default()).unwrap()
-    }
-
-    /// The layers of an image as directories, the top one first.
-    fn directories(&self, image: &OverlayImage) -> Vec<PathBuf> {
-        image.layers().iter().map(|layer| self.path().join(layer.path())).collect()
-    }
-
-    /// Everything below the store, as paths.
-    fn names(&self) -> Vec<String> {
-        let names = tree::list(&self.path()).into_keys().map(|path| String::from_utf8(path).unwrap());
-        names.filter(|path| !path.contains("/diff/")).collect()
-    }
-
-    /// Nothing half-made is there: the names of whole layers and images, and no others.
-    fn assert_tidy(&self) {
-        for name in self.names() {
-            let parts: Vec<_> = name.split('/').collect();
-            let is_known = matches!(
-                parts[..],
-                ["."]
-                    | ["layers" | "images"]
-                    | ["layers", "sha256"]
-                    | ["images", _]
-                    | ["images", _, "lower"]
-                    | ["layers", _, _]
-                    | ["layers", _, _, "diff" | "layer"]
-            );
-            assert!(is_known && !name.contains("/.") && !name.ends_with(".lock"), "{name}");
-        }
-    }
-}
-
-fn there(image: &OverlayImage) -> Vec<bool> {
-    image.layers().iter().map(|layer| layer.was_there()).collect()
-}
-
-fn three() -> [LayerBuilder; 3] {
-    [
-        layer().file("a", b"1").dir("d").file("d/f", b"2").file("d/g", b"3"),
-        layer().whiteout("d/g").file("b", b"4").hard_link("c", "a"),
-        layer().opaque("d").file("d/h", b"5").symlink("s", "d/h"),
-    ]
-}
-
-/// The root filesystem of an image.
-fn rootfs(image: &Selected, policy: &Policy) -> Listing {
-    let place = tempfile::tempdir().unwrap();
-    image.unpack_into(open(place.path()), "rootfs", policy).unwrap();
-    let listing = tree::list(&place.path().join("rootfs"));
-    tree::unlock(place.path());
-    listing
-}
 
 #[test]
 fn an_image_in_a_store_shows_its_rootfs_and_is_listed() {
@@ -391,13 +305,6 @@ fn compares_the_real_image() {
     }
 }
 
-/// Many layers that take a while.
-fn slow() -> Vec<LayerBuilder> {
-    let content = vec![7; 40_000];
-    let files = |number: u32| (0..40).fold(layer(), |layer, file| layer.file(&format!("{number}/{file}"), &content));
-    (0..6).map(|number| files(number).whiteout(&format!("{}/3", number.max(1) - 1))).collect()
-}
-
 /// Unpacks the image beside a store. Runs in a process of its own, which may be killed.
 #[test]
 #[ignore = "started by the tests below"]
@@ -405,7 +312,8 @@ fn unpacks_an_image_to_a_store() {
     let Some(place) = std::env::var_os("PLACE").map(PathBuf::from) else { return };
     let image = Image::open(&open(&place.join("image"))).unwrap().select(&Selector::host()).unwrap();
     let store = OverlayStore::open(open(&place.join("store"))).unwrap();
-    image.unpack_overlay(&store, &Policy::default()).unwrap();
+    let jobs = std::env::var("JOBS").unwrap().parse().unwrap();
+    unpacker(jobs).unpack_overlay(&image, &store).unwrap();
 }
 
 #[test]
@@ -418,7 +326,8 @@ fn killed_at_any_moment_a_run_leaves_whole_layers_and_the_next_one_takes_over() 
     for number in 0..times {
         let world = World::new();
         world.image("image", &slow());
-        let variables = [("PLACE", world.0.path().as_os_str())];
+        let jobs = ["1", "2", "3", "8"][number as usize / 6 % 4];
+        let variables = [("PLACE", world.0.path().as_os_str()), ("JOBS", jobs.as_ref())];
         let mut runs: Vec<_> = (0..2)
             .map(|_| child::command("unpacks_an_image_to_a_store", &variables).stdout(Stdio::null()).spawn().unwrap())
             .collect();
@@ -445,29 +354,4 @@ fn killed_at_any_moment_a_run_leaves_whole_layers_and_the_next_one_takes_over() 
         assert_eq!(world.names(), [".", "images", "layers", "layers/sha256"], "{number}");
     }
     assert!(partial > 0 || times < 25, "no kill came between two layers");
-}
-
-#[test]
-fn two_runs_of_images_that_share_layers_make_each_layer_once() {
-    let world = World::new();
-    let images: Vec<_> = (0..4)
-        .map(|number| {
-            let mut layers = slow();
-            layers.push(layer().file(&format!("own{number}"), b"").file_with("x", b"", &mode(0o600)));
-            world.image(&format!("image{number}"), &layers)
-        })
-        .collect();
-    let made = std::sync::atomic::AtomicUsize::new(0);
-    std::thread::scope(|scope| {
-        for image in &images {
-            let (world, made) = (&world, &made);
-            scope.spawn(move || {
-                let unpacked = world.unpack(image);
-                let new = there(&unpacked).iter().filter(|was_there| !**was_there).count();
-                made.fetch_add(new, std::sync::atomic::Ordering::Relaxed);
-            });
-        }
-    });
-    assert_eq!(made.into_inner(), 6 + 4);
-    world.assert_tidy();
 }

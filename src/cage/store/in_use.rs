@@ -1,0 +1,74 @@
+//! The use of a store: while it lasts, no layer is removed.
+
+use super::lock::lock_directory;
+use super::root::Store;
+use crate::cage::stage;
+use crate::words::{Algorithm, Error, Lock};
+use rustix::fs::FlockOperation;
+use std::os::fd::{AsFd, OwnedFd};
+use std::sync::Arc;
+
+/// The directory of the layers.
+pub(super) const LAYERS: &[u8] = b"layers";
+
+/// How a store is used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Use {
+    /// Layers are made and read.
+    Shared,
+    /// Layers are removed: no other run may use the store.
+    Alone,
+}
+
+/// A store is in use until this is dropped.
+#[derive(Debug)]
+pub(crate) struct InUse<'s> {
+    pub(super) store: &'s Store,
+    _lock: OwnedFd,
+    shelves: Lock<Vec<Shelf>>,
+}
+
+/// The directory of the layers whose chain IDs have the same algorithm.
+#[derive(Debug)]
+struct Shelf {
+    algorithm: Algorithm,
+    directory: Arc<OwnedFd>,
+    /// What killed runs left was removed.
+    is_tidy: bool,
+}
+
+impl Store {
+    /// Uses the store; `None` while other runs do not allow it.
+    pub(crate) fn try_use(&self, how: Use) -> Result<Option<InUse<'_>>, Error> {
+        let how = match how {
+            Use::Shared => FlockOperation::NonBlockingLockShared,
+            Use::Alone => FlockOperation::NonBlockingLockExclusive,
+        };
+        let lock = lock_directory(self.root(), how)?;
+        Ok(lock.map(|lock| InUse { store: self, _lock: lock, shelves: Lock::default() }))
+    }
+}
+
+impl InUse<'_> {
+    /// The directory of the layers whose chain IDs have this algorithm. It is opened once.
+    pub(super) fn shelf(&self, algorithm: Algorithm) -> Result<Arc<OwnedFd>, Error> {
+        let mut shelves = self.shelves.lock();
+        if let Some(shelf) = shelves.iter().find(|shelf| shelf.algorithm == algorithm) {
+            return Ok(Arc::clone(&shelf.directory));
+        }
+        let layers = self.store.open_or_make(self.store.root(), LAYERS)?;
+        let directory = Arc::new(self.store.open_or_make(layers.as_fd(), algorithm.name().as_bytes())?);
+        shelves.push(Shelf { algorithm, directory: Arc::clone(&directory), is_tidy: false });
+        Ok(directory)
+    }
+
+    /// Removes what killed runs left there, once.
+    pub(super) fn tidy(&self, algorithm: Algorithm) {
+        let mut shelves = self.shelves.lock();
+        for shelf in shelves.iter_mut().filter(|shelf| shelf.algorithm == algorithm && !shelf.is_tidy) {
+            shelf.is_tidy = true;
+            // A failure is ignored: a later run, perhaps with more privileges, tries again.
+            let _ = stage::remove_dead(shelf.directory.as_fd());
+        }
+    }
+}

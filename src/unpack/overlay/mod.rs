@@ -1,0 +1,10 @@
+//! Images as layers of overlayfs, in a store.
+
+mod chain;
+mod image;
+mod made;
+mod store;
+mod unpack;
+
+pub use image::{OverlayImage, OverlayLayer};
+pub use store::OverlayStore;
