@@ -79,8 +79,8 @@ const WITHOUT_A_CASE: &[(&str, &str)] = &[
     ("layers-and-diff-ids", "a manifest and a configuration must disagree"),
 ];
 
-/// Limits on what images have and layers have not.
-const LIMITS_OF_IMAGES: [Limit; 10] = [
+/// Limits on what images have and layers have not, and on what is read of a final file system.
+const LIMITS_OF_IMAGES: [Limit; 11] = [
     Limit::Layers,
     Limit::ManifestBytes,
     Limit::DocumentValues,
@@ -89,6 +89,7 @@ const LIMITS_OF_IMAGES: [Limit; 10] = [
     Limit::ArchiveMembers,
     Limit::ArchiveNameBytes,
     Limit::ArchiveBytes,
+    Limit::HoleBytes,
     Limit::AuditBytes,
     Limit::TreeBytes,
 ];

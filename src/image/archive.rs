@@ -119,7 +119,7 @@ pub(super) const UNPACKED_SAVE: Because = Because {
 pub(super) fn headers(file: &Arc<File>, limits: &Limits, members: &mut Members) -> Result<(), Error> {
     let length = file.metadata().map_err(|error| system("fstat", error))?.len();
     let mut reader = TarReader::new(Headers::of(Arc::clone(file)), &of_archives(limits));
-    let mut sparse_bytes: u64 = 0;
+    let (mut sparse_bytes, mut hole_bytes) = (0_u64, 0_u64);
     loop {
         let entry = reader.next_entry();
         let position = reader.position();
@@ -132,7 +132,9 @@ pub(super) fn headers(file: &Arc<File>, limits: &Limits, members: &mut Members) 
                 return Err(Violation::Truncated.into());
             }
             // Holes take no space in the archive, but time to read: an archive of 7 KB may have a member of 4 TiB.
-            if let Member::File(Place { size, map: Some(_), .. }) = &member {
+            if let Member::File(place @ Place { size, map: Some(_), .. }) = &member {
+                hole_bytes = hole_bytes.saturating_add(size.saturating_sub(place.stored()));
+                limits.check(Limit::HoleBytes, hole_bytes)?;
                 sparse_bytes = sparse_bytes.saturating_add(*size);
                 limits.check(Limit::ArchiveBytes, sparse_bytes)?;
             }

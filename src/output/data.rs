@@ -1,13 +1,14 @@
 //! The content of a file, as a sink reads it.
 
-use crate::words::{Change, ChangeKind, Cursor, Error, Got, Misuse, Next, Source, SparseMap, stored};
+use crate::words::{Change, ChangeKind, Cursor, Error, Got, HolesRead, Misuse, Next, Source, SparseMap, stored};
 use std::error::Error as StdError;
 use std::fmt;
 use std::io::{self, Read};
 
 /// The content of one file, read front to back.
 ///
-/// [`Read`] gives the content with its holes as zeros. [`Data::next_piece`] gives it piece by piece without a copy, and
+/// [`Read`] gives the content with its holes as zeros, and fails beyond
+/// [`Limit::HoleBytes`](crate::rules::Limit::HoleBytes). [`Data::next_piece`] gives it piece by piece without a copy, and
 /// tells data from holes. Both may be used on one `Data`: each continues where the other stopped.
 ///
 /// A failed read means that the archive or its reader failed. Return the error with `?`:
@@ -34,6 +35,8 @@ pub struct Data<'a> {
     cursor: Cursor,
     /// Bytes of the last piece, which the next call consumes.
     lent: usize,
+    /// Counts the zeros of all files of the image.
+    holes: Option<&'a HolesRead>,
 }
 
 /// A piece of a file's content.
@@ -73,7 +76,17 @@ impl<'a> Data<'a> {
     }
 
     pub(crate) fn new(source: &'a mut dyn Source, size: u64, map: Option<SparseMap>) -> Self {
-        Self { source, cursor: Cursor::new(size, map), lent: 0 }
+        Self { source, cursor: Cursor::new(size, map), lent: 0, holes: None }
+    }
+
+    /// Counts holes that are read as zeros.
+    pub(crate) fn counting(self, holes: Option<&'a HolesRead>) -> Self {
+        Self { holes, ..self }
+    }
+
+    /// The counter of holes that are read as zeros.
+    pub(super) fn holes(&self) -> Option<&'a HolesRead> {
+        self.holes
     }
 
     /// The stored bytes alone, for a sink of this crate that reads the map of the change. Not to be mixed with the
@@ -140,7 +153,10 @@ impl Read for Data<'_> {
             return Ok(0);
         }
         match self.cursor.read(self.source, out).map_err(ReadError::wrap)? {
-            Got::Zeros(bytes) => Ok(bytes),
+            Got::Zeros(bytes) => {
+                let counted = self.holes.map_or(Ok(()), |holes| holes.add(bytes));
+                counted.map(|()| bytes).map_err(|violation| ReadError::wrap(violation.into()))
+            }
             Got::Stored(bytes) => {
                 self.source.consume(bytes);
                 self.cursor.advance(bytes as u64);

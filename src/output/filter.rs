@@ -10,7 +10,8 @@ use crate::cage::Scratch;
 use crate::plan::{Judged, Reporter};
 use crate::read::Checked;
 use crate::words::{
-    Change, ChangeKind, Effect, EntryPath, Escaped, Metadata, Misuse, Ownership, Quirk, Skippable, Source, Violation,
+    Change, ChangeKind, Effect, EntryPath, Escaped, HolesRead, Metadata, Misuse, Ownership, Quirk, Skippable, Source,
+    Violation,
 };
 use std::fmt;
 
@@ -111,10 +112,11 @@ impl<'f, S: Sink> Filter<'f, S> {
         &mut self,
         change: Judged<Change>,
         target: &EntryPath,
+        holes: Option<&HolesRead>,
         reporter: &mut Reporter<'_>,
     ) -> Result<(), SinkError> {
         match self.dropped.target(target) {
-            Target::Dropped => self.link_to_dropped(change, target, reporter),
+            Target::Dropped => self.link_to_dropped(change, target, holes, reporter),
             Target::Skipped(skippable) => self.skip_link(change, skippable, target, reporter),
             Target::Directory => Err(Violation::HardLinkToDirectory { target: Escaped::new(target.as_bytes()) })?,
             Target::Missing => {
@@ -143,6 +145,7 @@ impl<'f, S: Sink> Filter<'f, S> {
         &mut self,
         change: Judged<Change>,
         target: &EntryPath,
+        holes: Option<&HolesRead>,
         reporter: &mut Reporter<'_>,
     ) -> Result<(), SinkError> {
         self.follow_kept(change.get());
@@ -164,7 +167,7 @@ impl<'f, S: Sink> Filter<'f, S> {
                 let change = change.map(|change| Change { kind, ..change });
                 let mut empty = &b""[..];
                 let source = content.as_mut().map_or(&mut empty as &mut dyn Source, |content| content);
-                let data = Data::of_change(change.get(), source);
+                let data = Data::of_change(change.get(), source).counting(holes);
                 self.sink.change(change, data, reporter)
             }
         }
@@ -266,7 +269,7 @@ impl<S: Sink> Sink for Filter<'_, S> {
             return self.sink.change(change.map(|change| linked_to(change, itself)), data, reporter);
         }
         match target {
-            Some(target) if !self.keeps(&target) => self.link(change, &target, reporter),
+            Some(target) if !self.keeps(&target) => self.link(change, &target, data.holes(), reporter),
             Some(target) if &target == path => self.sink.change(change, data, reporter),
             _ => {
                 self.follow_kept(change.get());

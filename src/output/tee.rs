@@ -64,12 +64,13 @@ impl<A: Sink, B: Sink> Sink for Tee<A, B> {
             self.first.change(change.clone(), Data::of(&mut &b""[..]), reporter)?;
             return self.second.change(change, data, reporter);
         }
+        let holes = data.holes();
         let mut recording = self.replay.record(&mut data);
-        let first = Data::of_change(change.get(), &mut recording);
+        let first = Data::of_change(change.get(), &mut recording).counting(holes);
         self.first.change(change.clone(), first, reporter)?;
         recording.finish()?;
         let mut source = self.replay.source();
-        let second = Data::of_change(change.get(), &mut source);
+        let second = Data::of_change(change.get(), &mut source).counting(holes);
         self.second.change(change, second, reporter)
     }
 

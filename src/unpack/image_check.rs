@@ -6,7 +6,7 @@ use crate::image::{Evidence, Inspector, Outline};
 use crate::output::{Data, Sink, SinkError};
 use crate::plan::{Judged, Reporter};
 use crate::read::{TarReader, Verifying};
-use crate::words::{Change, Entry, Error, Source};
+use crate::words::{Change, Entry, Error, HolesRead, Source};
 #[cfg(feature = "image")]
 use crate::words::{Escaped, Misuse};
 
@@ -41,15 +41,16 @@ impl ImageCheck {
         &mut self,
         change: Judged<Change>,
         reader: &mut TarReader<S>,
+        holes: &HolesRead,
         reporter: &mut Reporter<'_>,
         sink: &mut (impl Sink + ?Sized),
     ) -> Result<(), SinkError> {
         let Some(evidence) = self.evidence.as_mut().filter(|_| self.wants_content) else {
-            return pass(change, &mut reader.source(), reporter, sink);
+            return pass(change, &mut reader.source(), holes, reporter, sink);
         };
         let path = change.get().path.clone();
         let mut outline = Outline::default();
-        pass(change, &mut Inspector::new(reader.source(), &mut outline), reporter, sink)?;
+        pass(change, &mut Inspector::new(reader.source(), &mut outline), holes, reporter, sink)?;
         evidence.add_content(&path, &outline);
         let member = Escaped::new(path.as_bytes());
         if evidence.suggests_image() { Err(Misuse::ImageAsLayer { member }.into()) } else { Ok(()) }
@@ -89,19 +90,21 @@ impl ImageCheck {
         &mut self,
         change: Judged<Change>,
         reader: &mut TarReader<S>,
+        holes: &HolesRead,
         reporter: &mut Reporter<'_>,
         sink: &mut (impl Sink + ?Sized),
     ) -> Result<(), SinkError> {
-        pass(change, &mut reader.source(), reporter, sink)
+        pass(change, &mut reader.source(), holes, reporter, sink)
     }
 }
 
 fn pass(
     change: Judged<Change>,
     source: &mut dyn Source,
+    holes: &HolesRead,
     reporter: &mut Reporter<'_>,
     sink: &mut (impl Sink + ?Sized),
 ) -> Result<(), SinkError> {
-    let data = Data::of_change(change.get(), source);
+    let data = Data::of_change(change.get(), source).counting(Some(holes));
     sink.change(change, data, reporter)
 }

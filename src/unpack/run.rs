@@ -6,7 +6,7 @@ use super::progress::{ObservedStream, Step, Watch};
 use crate::output::{Sink, SinkError};
 use crate::plan::{Reporter, judge, terms};
 use crate::read::{Blob, Checked, TarReader, Verified, Verifying};
-use crate::words::{Blame, Effect, Entry, Error, Limits, Policy, Position, Report, SharedWork};
+use crate::words::{Blame, Effect, Entry, Error, HolesRead, Limits, Policy, Position, Report, SharedWork};
 
 /// A layer that was applied: its report, and what was verified.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -55,6 +55,8 @@ pub(super) struct Run<'a, 'p> {
     pub(super) about: About,
     /// The report of the layers before it in the session.
     pub(super) before: &'a Report,
+    /// Counts the holes that are read as zeros in the session.
+    pub(super) holes: &'a HolesRead,
     /// Where the sink adds work for other threads, if there are any.
     pub(super) shared_work: Option<&'a SharedWork>,
 }
@@ -143,7 +145,7 @@ impl Run<'_, '_> {
         let change = judge(entry, reporter)?;
         self.watch.entry(reporter.report().bytes_written - bytes_before)?;
         match change {
-            Some(change) => image_check.apply(change, reader, reporter, sink),
+            Some(change) => image_check.apply(change, reader, self.holes, reporter, sink),
             None => Ok(()),
         }
     }

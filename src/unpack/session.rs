@@ -10,7 +10,7 @@ use super::spool::{self, Check};
 use super::unpacker::Unpacker;
 use crate::output::{Sink, Visibility};
 use crate::read::Verifying;
-use crate::words::{Error, Report, SharedWork, Violation};
+use crate::words::{Error, HolesRead, Report, SharedWork, Violation};
 use std::fs::File;
 use std::io::{self, Read};
 use std::num::NonZeroUsize;
@@ -18,8 +18,8 @@ use std::sync::Arc;
 
 /// Applies layers one after another, to any [`Sink`].
 ///
-/// A session counts what spans its layers: [`Limit::ImageBytes`](crate::rules::Limit::ImageBytes), the progress and the
-/// report. Use one session for the layers of one image. [`Unpacker::session`] starts one.
+/// A session counts what spans its layers: [`Limit::ImageBytes`](crate::rules::Limit::ImageBytes),
+/// [`Limit::HoleBytes`](crate::rules::Limit::HoleBytes), the progress and the report. Use one session for the layers of one image. [`Unpacker::session`] starts one.
 ///
 /// A layer that fails adds nothing to the report and to the bytes of the image. The session remains usable. Whether
 /// the sink does depends on the sink: a [`Staged`](crate::Staged) tree can then only be dropped.
@@ -47,12 +47,14 @@ pub struct Session<'p> {
     pub(super) unpacker: Unpacker,
     watch: Watch<'p>,
     report: Report,
+    holes: HolesRead,
 }
 
 impl Unpacker {
     /// Starts a session: the layers of one image, with limits, counters and a report of their own.
     pub fn session(&self) -> Session<'static> {
-        Session { unpacker: self.clone(), watch: Watch::new(Box::new(())), report: Report::default() }
+        let (watch, holes) = (Watch::new(Box::new(())), HolesRead::new(self.limits()));
+        Session { unpacker: self.clone(), watch, report: Report::default(), holes }
     }
 
     /// Applies a single layer, in a session of its own: see [`Session::apply`].
@@ -97,7 +99,8 @@ impl<'p> Session<'p> {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn with_progress<'q>(self, progress: impl Progress + Send + 'q) -> Session<'q> {
-        Session { unpacker: self.unpacker, watch: self.watch.with_progress(Box::new(progress)), report: self.report }
+        let Session { unpacker, watch, report, holes } = self;
+        Session { unpacker, watch: watch.with_progress(Box::new(progress)), report, holes }
     }
 
     /// The policy, the limits and the other settings.
@@ -242,6 +245,7 @@ impl<'p> Session<'p> {
             watch: &self.watch,
             about,
             before: &self.report,
+            holes: &self.holes,
             shared_work,
         };
         let applied = run.apply(open, sink)?;
@@ -249,11 +253,12 @@ impl<'p> Session<'p> {
         Ok(applied)
     }
 
-    /// Does something with a report of its own. That of the session stays as it is.
+    /// Does something with a report and counters of its own. Those of the session stay as they are.
     pub(super) fn with_own_report<T>(&mut self, act: impl FnOnce(&mut Self) -> T) -> T {
         let report = std::mem::take(&mut self.report);
+        let holes = std::mem::replace(&mut self.holes, HolesRead::new(self.unpacker.limits()));
         let result = act(self);
-        self.report = report;
+        (self.report, self.holes) = (report, holes);
         result
     }
 

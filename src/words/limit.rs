@@ -50,6 +50,9 @@ limits! {
     ImageBytes "image-bytes" = 1 << 40;
     /// Bytes of one file.
     FileBytes "file-bytes" = 256 << 30;
+    /// Bytes of holes that one image has read as zeros: in files whose content a caller or a sink reads, to hash it for
+    /// example, and in sparse members of the archive of the image. Holes that are written as holes do not count.
+    HoleBytes "hole-bytes" = 16 << 30;
     /// Bytes of one name as written in the archive.
     PathBytes "path-bytes" = 4_096;
     /// Components of one name.

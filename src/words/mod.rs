@@ -18,6 +18,7 @@ mod file_kind;
 mod followed;
 #[cfg(feature = "unpack")]
 mod hiding;
+mod holes;
 mod limit;
 mod limits;
 mod misuse;
@@ -65,6 +66,7 @@ pub use file_kind::FileKind;
 pub(crate) use followed::Followed;
 #[cfg(feature = "unpack")]
 pub use hiding::Hiding;
+pub(crate) use holes::HolesRead;
 pub use limit::Limit;
 pub use limits::Limits;
 pub use misuse::{Misuse, SelectBy};

@@ -524,7 +524,7 @@ fn a_layer_of_holes_counts_with_its_holes() {
     let archive =
         Docker::new().add(|a| sparse_map(a, "id/layer.tar", &[(0, 1024), (size, 0)], size, &[1; 1024])).build();
     fs::write(place.path().join("image"), archive).unwrap();
-    let limits = Limits::default().with(Limit::LayerBytes, size - 1);
+    let limits = Limits::default().with(Limit::LayerBytes, size - 1).with(Limit::HoleBytes, Limit::OFF);
     let image = Image::open_at(&open(place.path()), "image", limits).unwrap();
     let selected = image.select(&Selector::host()).unwrap();
     let [only] = selected.layers() else { panic!("{selected:?}") };
@@ -552,15 +552,24 @@ fn a_stored_layer_that_is_too_large_is_refused_before_it_is_read() {
 fn the_sizes_of_all_members_with_holes_count_against_the_limit_on_the_archive() {
     let place = tempfile::tempdir().unwrap();
     let hole = |a, name| sparse_map(a, name, &[(0, 512), (1 << 30, 0)], 1 << 30, &[0; 512]);
-    let rule = |archive: LayerBuilder, most| {
+    let opened = |archive: LayerBuilder, limits: Limits| {
         fs::write(place.path().join("image"), Docker::new().whole().add(|_| archive).build()).unwrap();
-        let limits = Limits::default().with(Limit::ArchiveBytes, most);
-        Image::open_at(&open(place.path()), "image", limits).err().map(|error| error.rule_id().unwrap())
+        Image::open_at(&open(place.path()), "image", limits).err().map(|error| error.to_string())
+    };
+    let without_holes = |most| Limits::default().with(Limit::HoleBytes, most);
+    let rule = |archive: LayerBuilder, most| {
+        let limits = without_holes(Limit::OFF).with(Limit::ArchiveBytes, most);
+        opened(archive, limits).map(|message| if message.contains("archive-bytes") { "limit" } else { "other" })
     };
     let two = || hole(hole(LayerBuilder::new(), "a"), "b");
     assert_eq!(rule(two(), 2 << 30), None);
     assert_eq!(rule(two(), (2 << 30) - 1), Some("limit"));
     assert_eq!(rule(hole(LayerBuilder::new(), "a"), 1 << 30), None);
+    // Without their data, another limit counts them.
+    let holes = (2 << 30) - 2 * 512;
+    assert_eq!(opened(two(), without_holes(holes)), None);
+    let refused = opened(two(), without_holes(holes - 1)).unwrap();
+    assert!(refused.contains("hole-bytes"), "{refused}");
     let four_tebibytes = sparse_map(LayerBuilder::new(), "l.tar", &[(0, 1024), (1 << 42, 0)], 1 << 42, &[0; 1024]);
     assert_eq!(rule(four_tebibytes, Limit::ArchiveBytes.default()), Some("limit"));
 }

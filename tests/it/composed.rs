@@ -6,6 +6,7 @@ use cap_std::ambient_authority;
 use cap_std::fs::Dir;
 use layercage::blob::Checked;
 use layercage::error::{Blame, Effect, Misuse};
+use layercage::rules::Limit;
 use layercage::sink::{Data, Filter, Judged, LayerContext, Reporter, SinkError, Tee, Visibility};
 use layercage::tar::{Change, ChangeKind, EntryPath};
 use layercage::{Error, Image, Layer, Limits, Policy, Rootfs, Scratch, Selected, Selector, Sink, Staged, Unpacker};
@@ -188,6 +189,31 @@ fn a_filter_keeps_what_lies_below_a_path_with_its_parents_and_their_whiteouts() 
     // What replaces a parent replaces what is below.
     session.apply(Layer::new(&layer().file("usr", b"file").build()[..]), &mut filter).unwrap();
     assert_eq!(fs::read(place.path().join("usr")).unwrap(), b"file");
+}
+
+#[test]
+fn every_sink_that_reads_holes_meets_the_same_limit() {
+    let hole = layer().record("GNU.sparse.name", b"x/a").record("GNU.sparse.size", b"1001");
+    let hole = hole.record("GNU.sparse.numblocks", b"2").record("GNU.sparse.map", b"0,1,1001,0").file("x/a", b"x");
+    let bytes = hole.hard_link("b", "x/a").build();
+    let reading = || Reading { most: u64::MAX, ..Reading::default() };
+    let apply = |most: u64, sink: &mut dyn Sink| {
+        let limits = Limits::default().with(Limit::HoleBytes, most);
+        unpacker(1).with_limits(limits).apply(Layer::new(&bytes[..]), sink).map(drop)
+    };
+    for (name, times) in [("alone", 1), ("behind a tee", 2), ("as a copy", 1)] {
+        let apply = |most| match name {
+            "alone" => apply(most, &mut reading()),
+            "behind a tee" => apply(most, &mut Tee::new(reading(), reading(), scratch())),
+            _ => {
+                let filter = Filter::new(reading(), |path: &EntryPath| path.as_bytes() == b"b");
+                apply(most, &mut filter.with_copies(scratch(), 1 << 20))
+            }
+        };
+        assert!(apply(times * 1000).is_ok(), "{name}");
+        let error = apply(times * 1000 - 1).unwrap_err();
+        assert!(error.to_string().contains("hole-bytes") && error.position().entry.is_some(), "{name}: {error}");
+    }
 }
 
 #[test]

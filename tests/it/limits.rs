@@ -356,6 +356,7 @@ fn no_limit_is_forgotten() {
         Limit::ArchiveMembers,   // archives.rs
         Limit::ArchiveNameBytes, // archives.rs
         Limit::ArchiveBytes,     // forms.rs
+        Limit::HoleBytes,        // tests/it/merged/files.rs
         Limit::AuditBytes,       // tests/it/audit.rs
         Limit::TreeBytes,        // merged/lookup.rs
         Limit::ZstdWindowBytes,  // src/read/zstd.rs

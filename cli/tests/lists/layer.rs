@@ -187,6 +187,26 @@ fn an_image_that_is_damaged_or_too_large_is_refused_and_nothing_is_listed() {
 }
 
 #[test]
+fn a_hole_is_hashed_up_to_a_limit_that_the_message_names() {
+    let place = tempfile::tempdir().unwrap();
+    // 200 GiB in 2 KB: an hour of hashing.
+    let size = (200_u64 << 30).to_string();
+    let map = format!("0,0,{size},0");
+    let values = [("name", "disk"), ("size", &size), ("numblocks", "2"), ("map", &map)];
+    let records = values.map(|(key, value)| (format!("GNU.sparse.{key}"), value));
+    let records: Vec<_> = records.iter().map(|(key, value)| (&**key, value.as_bytes())).collect();
+    fs::write(place.path().join("layer"), tar().pax(&records).file("disk", "").end()).unwrap();
+    for mode in [&["--final"][..], &["--files", "*"]] {
+        let limited = [mode, &["--digest", "--limit", "hole-bytes=1000000", "layer"]].concat();
+        let output = list(&limited, place.path());
+        let message = String::from_utf8(output.stderr).unwrap();
+        assert_eq!((output.status.code(), &output.stdout[..]), (Some(3), &b""[..]), "{message}");
+        assert!(message.contains("\"disk\"") && message.contains("--limit hole-bytes="), "{message}");
+        assert!(listed(&[mode, &["layer"]].concat(), place.path()).contains("disk"));
+    }
+}
+
+#[test]
 fn what_the_default_policy_refuses_is_listed_with_a_note() {
     let place = tempfile::tempdir().unwrap();
     fs::write(place.path().join("layer"), layer()).unwrap();

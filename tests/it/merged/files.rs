@@ -7,7 +7,8 @@ use crate::support::open;
 use crate::support::tree::{self, hex};
 use layercage::error::{Blame, Misuse};
 use layercage::merged::Node;
-use layercage::{Image, MergedTree, Policy, Selected, Selector, Unpacker};
+use layercage::rules::Limit;
+use layercage::{Image, Limits, MergedTree, Policy, Selected, Selector, Unpacker};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 use std::fs;
@@ -96,6 +97,50 @@ fn content_comes_from_the_entry_that_has_it_whichever_layer_names_the_file() {
     tree.read_hidden(&selected, |file| file.size() != 5, read).unwrap();
     let expected = [("\"gone\"", "secret"), ("\"twice\"", "1")];
     assert_eq!(hidden, expected.map(|(path, content)| (path.to_owned(), content.to_owned())).into());
+}
+
+/// A file of one byte with a hole behind it.
+fn with_hole(layer: LayerBuilder, name: &str, hole: u64) -> LayerBuilder {
+    let (size, map) = ((hole + 1).to_string(), format!("0,1,{},0", hole + 1));
+    let layer = layer.record("GNU.sparse.name", name.as_bytes()).record("GNU.sparse.size", size.as_bytes());
+    layer.record("GNU.sparse.numblocks", b"2").record("GNU.sparse.map", map.as_bytes()).file(name, b"x")
+}
+
+/// A hole takes a few bytes of an archive and hours of a reader that hashes its zeros.
+#[test]
+fn holes_that_are_read_count_over_all_layers_and_those_that_are_not_read_cost_nothing() {
+    let layers = [
+        with_hole(with_hole(LayerBuilder::new(), "a", 1000), "huge", 200 << 30),
+        with_hole(LayerBuilder::new().whiteout("huge"), "b", 2000),
+    ];
+    let (_place, _, selected) = image(&layers);
+    let tree = selected.merge(&Policy::default()).unwrap();
+    let read = |most: u64, bytes: u64| {
+        let limits = Limits::default().with(Limit::HoleBytes, most);
+        let mut session = Unpacker::new(Policy::default()).with_limits(limits).session();
+        // Each pass counts for itself.
+        let results: Vec<_> = (0..2)
+            .map(|_| {
+                let content = |_: Node<'_>, content: &mut dyn Read| {
+                    Ok(io::copy(&mut content.take(bytes), &mut io::sink()).map(drop)?)
+                };
+                session.read_files(&tree, &selected, |_| true, content)
+            })
+            .collect();
+        results.into_iter().collect::<Result<(), _>>()
+    };
+    assert!(read(3000, u64::MAX).is_ok());
+    assert!(read(0, 1).is_ok());
+    let error = read(2999, u64::MAX).unwrap_err();
+    assert_eq!((error.rule_id(), error.blame()), (Some("limit"), Blame::Archive), "{error}");
+    assert!(error.to_string().contains("hole-bytes") && error.position().path.is_some(), "{error}");
+    assert_eq!(error.position().layer.unwrap().number, 2);
+    let most = Limits::default().with(Limit::HoleBytes, 1 << 20);
+    let mut session = Unpacker::new(Policy::default()).with_limits(most).session();
+    let all =
+        |_: layercage::merged::Hidden<'_>, content: &mut dyn Read| Ok(io::copy(content, &mut io::sink()).map(drop)?);
+    let error = session.read_hidden(&tree, &selected, |_| true, all).unwrap_err();
+    assert!(error.to_string().contains("hole-bytes"), "{error}");
 }
 
 #[test]
