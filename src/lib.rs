@@ -9,7 +9,9 @@
 //!   more sinks.
 //! - [`Policy`] decides how quirks are handled, and [`Limits`] bounds amounts. Modules [`policy`] and [`rules`] have
 //!   their parts.
-//! - [`Overlay`](overlay::Overlay) applies a layer to an upper directory over lower ones, for overlayfs.
+//! - [`Selected::unpack_overlay`] unpacks an image as layers for overlayfs, in a store that keeps each layer once.
+//!   [`Staged::overlay`] does so with layers that arrive one after another, and [`Overlay`](overlay::Overlay) applies a
+//!   single layer to an upper directory over lower ones.
 //! - [`MergedTree`] is the final file system of an image, in memory. Nothing is written. Module [`merged`] has its
 //!   parts.
 //! - [`Audit`](audit::Audit) reads everything, writes nothing, and reports each finding.
@@ -118,7 +120,7 @@ pub mod sink {
 pub mod overlay {
     pub use crate::output::Overlay;
     #[cfg(feature = "image")]
-    pub use crate::unpack::{OverlayImage, OverlayLayer, OverlayStore};
+    pub use crate::unpack::{OverlayImage, OverlayLayer, OverlayStore, StagedOverlay};
     pub use crate::words::{OverlayFormat, OverlayNamespace, Whiteouts};
 }
 

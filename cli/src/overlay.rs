@@ -33,7 +33,7 @@ pub(crate) fn run(overlay: &Overlay, sandbox: SandboxChoice, json: bool) -> Resu
     let left = || Left::Layers(overlay.store.clone());
     let store = OverlayStore::open(&directory).map_err(|error| Failure::refused(error, left()))?;
     let format = overlay.format(store.format());
-    let store = store.with_format(format);
+    let mut store = store.with_format(format);
     let source = &overlay.source;
     let policy = source.working.policy(&source.judging).map_err(Failure::usage)?;
     let around = Sandbox::for_overlay(&policy, format).write(&directory);
@@ -41,7 +41,7 @@ pub(crate) fn run(overlay: &Overlay, sandbox: SandboxChoice, json: bool) -> Resu
         && let Some(digest) = source.image.to_str().and_then(|text| text.parse::<Digest>().ok())
     {
         sandbox.enter(around)?;
-        return remove(&store, &digest, overlay, json);
+        return remove(&mut store, &digest, overlay, json);
     }
     let scratch = Scratch::beneath(&directory).map_err(|error| Failure::refused(error, left()))?;
     let opened = Opened::find(&source.image)?;
@@ -49,7 +49,7 @@ pub(crate) fn run(overlay: &Overlay, sandbox: SandboxChoice, json: bool) -> Resu
     let (sandboxed, selected) = select_image(source, opened, sandbox, around, scratch)?;
     let selected = selected.map_err(|error| Failure::refused(error, left()))?;
     if overlay.remove {
-        return remove(&store, &OverlayStore::digest_of(&selected), overlay, json);
+        return remove(&mut store, &OverlayStore::digest_of(&selected), overlay, json);
     }
     let signals = Signals::catch(ignored).map_err(Failure::signals)?;
     let unpacker = Unpacker::new(policy).with_limits(limits).with_jobs(source.working.jobs());
@@ -70,7 +70,7 @@ fn create(store: &Path) -> Result<(), Failure> {
     }
 }
 
-fn remove(store: &OverlayStore, image: &Digest, overlay: &Overlay, json: bool) -> Result<(), Failure> {
+fn remove(store: &mut OverlayStore, image: &Digest, overlay: &Overlay, json: bool) -> Result<(), Failure> {
     let removed = store.remove(image).map_err(|error| Failure::refused(error, Left::Layers(overlay.store.clone())))?;
     let Some(layers) = removed else {
         return Err(Failure::usage(format!("{} has no image {image}", shown(&overlay.store))));

@@ -32,7 +32,7 @@ mod unpacker;
 pub use audit::{Audit, Observer};
 pub use layer::Layer;
 #[cfg(feature = "image")]
-pub use overlay::{OverlayImage, OverlayLayer, OverlayStore};
+pub use overlay::{OverlayImage, OverlayLayer, OverlayStore, StagedOverlay};
 pub use progress::{Advance, Progress, Step};
 pub use run::Applied;
 pub use session::Session;

@@ -23,6 +23,11 @@ impl MadeLayers {
         self.layers.len()
     }
 
+    /// The chain ID of the top layer.
+    pub(super) fn top(&self) -> Option<&Digest> {
+        self.layers.last().map(|layer| &layer.chain_id)
+    }
+
     /// Adds a layer that the store has.
     pub(super) fn add(&mut self, chain_id: Digest, layer: StoredLayer) {
         let StoredLayer { diff, path, skipped } = layer;

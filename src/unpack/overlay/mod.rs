@@ -3,8 +3,10 @@
 mod chain;
 mod image;
 mod made;
+mod staged;
 mod store;
 mod unpack;
 
 pub use image::{OverlayImage, OverlayLayer};
+pub use staged::StagedOverlay;
 pub use store::OverlayStore;

@@ -69,10 +69,12 @@ impl OverlayStore {
     /// Returns how many layers were removed; `None` if the image is not in the store. Layers that are mounted must not be
     /// removed: the store does not know about mounts.
     ///
+    /// No image may be staged in this store by the same thread, which would wait for itself. So `self` is mutable.
+    ///
     /// # Errors
     ///
     /// [`Misuse::DamagedStore`](crate::error::Misuse::DamagedStore), before anything is removed; a system error.
-    pub fn remove(&self, image: &Digest) -> Result<Option<usize>, Error> {
+    pub fn remove(&mut self, image: &Digest) -> Result<Option<usize>, Error> {
         let _in_use = self.wait(Use::Alone, || Ok(()))?;
         self.store.remove_image(image)
     }

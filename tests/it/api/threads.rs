@@ -29,6 +29,7 @@ fn every_public_type_may_go_to_another_thread() {
     // These hold a function of the caller, which one thread at a time may call.
     let one_at_a_time = types!(Send:
         Session<'static>,
+        overlay::StagedOverlay<'static, 'static>,
         sink::Filter<'static, Rootfs>,
     );
     let shared = types!(Shareable:

@@ -8,6 +8,8 @@ mod model;
 mod mounted;
 mod stacks;
 #[cfg(all(feature = "image", feature = "gzip", feature = "zstd"))]
+mod staged;
+#[cfg(all(feature = "image", feature = "gzip", feature = "zstd"))]
 mod store;
 #[cfg(all(feature = "image", feature = "gzip", feature = "zstd"))]
 mod world;

@@ -139,7 +139,7 @@ fn removing_an_image_removes_the_layers_that_no_other_needs() {
     let [one, two, three] = three();
     let first = world.image("first", &[one.clone(), two.clone(), three]);
     let second = world.image("second", &[one, two]);
-    let (store, digest) = (world.store(), OverlayStore::digest_of);
+    let (mut store, digest) = (world.store(), OverlayStore::digest_of);
     world.unpack(&first);
     let kept = world.unpack(&second);
     assert_eq!(store.remove(&digest(&first)).unwrap(), Some(1));
