@@ -1,0 +1,91 @@
+//! The application of one layer, on a thread that may block.
+
+use crate::cancel::Cancel;
+use crate::mounts::Target;
+use crate::policy::Judging;
+use crate::refusal::Refusal;
+use crate::roots::Roots;
+use layercage::blob::Algorithm;
+use layercage::overlay::{Overlay, OverlayFormat, Whiteouts};
+use layercage::policy::Durability;
+use layercage::progress::Advance;
+use layercage::{Digest, Expected, Layer, Report, Rootfs, Sink, Unpacker};
+use std::io::Read;
+use std::num::NonZeroUsize;
+use std::ops::ControlFlow;
+use std::os::fd::OwnedFd;
+
+/// A layer that is to be applied.
+#[derive(Debug)]
+pub(crate) struct Job {
+    /// The digest of its blob.
+    pub(crate) digest: Digest,
+    /// The size of its blob.
+    pub(crate) size: u64,
+    /// The directories to which it is applied.
+    pub(crate) target: Target,
+    /// Whether the snapshot is written to the disk before this ends.
+    pub(crate) sync: bool,
+    /// The policy and the limits.
+    pub(crate) judging: Judging,
+    /// The number of threads.
+    pub(crate) jobs: NonZeroUsize,
+}
+
+/// A layer that was applied.
+#[derive(Debug)]
+pub(crate) struct Done {
+    /// The digest of the uncompressed layer.
+    pub(crate) diff_id: Digest,
+    /// The size of the uncompressed layer.
+    pub(crate) unpacked_bytes: u64,
+    /// What was written, and what was noted.
+    pub(crate) report: Report,
+}
+
+impl Job {
+    /// Applies the layer. The size and the digest of the blob are verified before this returns, and the diff ID is computed.
+    ///
+    /// A failure leaves what was written: containerd removes the snapshot.
+    ///
+    /// # Errors
+    ///
+    /// Why the layer was not applied.
+    pub(crate) fn apply(self, blob: impl Read + Send, roots: &Roots, cancel: &Cancel) -> Result<Done, Refusal> {
+        match &self.target {
+            Target::Tree(path) => {
+                let directory = roots.open(path).map_err(Refusal::of_request)?;
+                let rootfs = Rootfs::over_private(&directory).map_err(|error| Refusal::of_layer(&error))?;
+                self.apply_to(rootfs, blob, cancel)
+            }
+            Target::Overlay { upper, lowers, namespace } => {
+                let format = OverlayFormat { whiteouts: Whiteouts::Device, namespace: *namespace };
+                let upper = roots.open(upper).map_err(Refusal::of_request)?;
+                let lowers = lowers.as_ref().map(|lowers| lowers.iter().map(|lower| roots.open(lower)).collect());
+                let lowers: Option<Vec<OwnedFd>> = lowers.transpose().map_err(Refusal::of_request)?;
+                let overlay = match lowers {
+                    Some(lowers) => Overlay::over(&upper, lowers, format),
+                    None => Overlay::over_unknown(&upper, format),
+                };
+                self.apply_to(overlay.map_err(|error| Refusal::of_layer(&error))?, blob, cancel)
+            }
+        }
+    }
+
+    fn apply_to(&self, mut sink: impl Sink, blob: impl Read + Send, cancel: &Cancel) -> Result<Done, Refusal> {
+        let expected = Expected::blob(self.digest, self.size).compute_diff_id(Algorithm::Sha256);
+        let policy = self.judging.policy.clone();
+        let policy = if self.sync { policy.with_durability(Durability::Synced) } else { policy };
+        let unpacker = Unpacker::new(policy).with_limits(self.judging.limits.clone()).with_jobs(self.jobs);
+        let mut session = unpacker.session().with_progress(|_: &Advance| match cancel.is_cancelled() {
+            true => ControlFlow::Break(()),
+            false => ControlFlow::Continue(()),
+        });
+        let applied = session.apply(Layer::new(blob).expecting(expected), &mut sink);
+        let applied = applied.map_err(|error| Refusal::of_layer(&error))?;
+        let checked = applied.checked();
+        let unpacked_bytes = checked.unpacked_bytes;
+        let diff_id = checked.diff_id().ok_or_else(Refusal::of_panic)?;
+        Ok(Done { diff_id, unpacked_bytes, report: applied.into_report() })
+    }
+}

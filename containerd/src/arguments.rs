@@ -1,0 +1,134 @@
+//! The arguments of the command.
+
+use clap::{Args, Parser, Subcommand};
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+
+/// Applies the layers of containerd's images with layercage: containerd hands each layer to this program, which verifies
+/// it, judges it, and writes it to the snapshot.
+///
+/// Exit codes: 0 done, 1 a system error, 2 a usage error, 3 a configuration that does not lead every layer here.
+#[derive(Debug, Parser)]
+#[command(name = "layercage-differ", version, arg_required_else_help = true)]
+pub(crate) struct Arguments {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Serve containerd until SIGTERM. SIGHUP reads the policy file again.
+    Serve(Serve),
+    /// Check that a configuration of containerd leads every layer here.
+    ///
+    /// With one key missing, containerd unpacks with its own differ and says nothing.
+    CheckConfig(CheckConfig),
+    /// Print the configuration that a version of containerd needs.
+    PrintConfig {
+        /// The version, as `containerd --version` prints it: 1.7.24, for example.
+        #[arg(value_name = "VERSION")]
+        version: String,
+        #[command(flatten)]
+        named: Named,
+        /// The snapshotter of the images. May be repeated.
+        #[arg(long, value_name = "NAME", default_value = "overlayfs")]
+        snapshotter: Vec<String>,
+    },
+    /// Ask a running differ whether it serves; the exit code is 0 if it does. For probes.
+    Health {
+        /// The socket of the differ.
+        #[arg(long, value_name = "PATH", default_value = SOCKET)]
+        socket: PathBuf,
+    },
+}
+
+pub(crate) const SOCKET: &str = "/run/layercage/differ.sock";
+
+const POLICY: &str = "/etc/layercage/differ.toml";
+
+/// Where the default configuration of containerd has its snapshots.
+const SNAPSHOTS: [&str; 2] = [
+    "/var/lib/containerd/io.containerd.snapshotter.v1.overlayfs/snapshots",
+    "/var/lib/containerd/io.containerd.snapshotter.v1.native/snapshots",
+];
+
+#[derive(Debug, Args)]
+pub(crate) struct Serve {
+    /// The socket to serve on. Only root can connect. The directory must not be writable by others; it is created if it is
+    /// missing.
+    #[arg(long, value_name = "PATH", default_value = SOCKET)]
+    pub(crate) socket: PathBuf,
+    /// The socket of containerd, from which blobs are read.
+    #[arg(long, value_name = "PATH", default_value = "/run/containerd/containerd.sock")]
+    pub(crate) containerd: PathBuf,
+    /// Read blobs from this directory, the root of containerd's content store, instead of its socket. Their digests are
+    /// verified in any case.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) content_root: Option<PathBuf>,
+    /// A directory beneath which snapshots may lie. May be repeated. The default are the directories of the snapshotters
+    /// `overlayfs` and `native` beneath `/var/lib/containerd`. Directories that are missing are created.
+    #[arg(long, value_name = "DIR", default_values = SNAPSHOTS)]
+    pub(crate) snapshot_root: Vec<PathBuf>,
+    /// The policy file. Only the default one may be missing: then the default policy holds.
+    #[arg(long, value_name = "FILE")]
+    policy: Option<PathBuf>,
+    /// Serve metrics for Prometheus on this socket, at `/metrics`.
+    #[arg(long, value_name = "PATH")]
+    pub(crate) metrics: Option<PathBuf>,
+    /// The number of threads for one layer.
+    #[arg(long, value_name = "THREADS", default_value = "2")]
+    pub(crate) jobs: NonZeroUsize,
+    /// How many layers are applied at a time; more wait. The default is the number of processors, and at least 3.
+    #[arg(long, value_name = "LAYERS")]
+    layers: Option<NonZeroUsize>,
+    /// How long layers may take to end after SIGTERM, before they are cancelled.
+    #[arg(long, value_name = "SECONDS", default_value = "20")]
+    pub(crate) grace: u64,
+    /// Disable the Landlock and capability sandbox.
+    #[arg(long)]
+    pub(crate) no_sandbox: bool,
+}
+
+/// The policy file.
+#[derive(Debug, Clone)]
+pub(crate) struct PolicyFile {
+    pub(crate) path: PathBuf,
+    pub(crate) may_be_missing: bool,
+}
+
+impl Serve {
+    pub(crate) fn policy_file(&self) -> PolicyFile {
+        match &self.policy {
+            Some(path) => PolicyFile { path: path.clone(), may_be_missing: false },
+            None => PolicyFile { path: PathBuf::from(POLICY), may_be_missing: true },
+        }
+    }
+
+    pub(crate) fn layers(&self) -> usize {
+        let processors = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
+        self.layers.map_or(processors.max(3), NonZeroUsize::get)
+    }
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CheckConfig {
+    /// The output of `containerd config dump`; `-` reads standard input.
+    #[arg(value_name = "FILE")]
+    pub(crate) file: PathBuf,
+    /// The version of containerd, as `containerd --version` prints it. The configuration does not state it.
+    #[arg(long, value_name = "VERSION")]
+    pub(crate) containerd_version: Option<String>,
+    #[command(flatten)]
+    pub(crate) named: Named,
+}
+
+/// How containerd knows the differ.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Named {
+    /// The name of the proxy plugin.
+    #[arg(long, value_name = "NAME", default_value = "layercage")]
+    pub(crate) name: String,
+    /// The socket of the differ.
+    #[arg(long, value_name = "PATH", default_value = SOCKET)]
+    pub(crate) socket: String,
+}

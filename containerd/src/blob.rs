@@ -1,0 +1,134 @@
+//! The bytes of a layer: streamed by the content service of containerd, or a file of its content store.
+
+use crate::cancel::Cancel;
+use crate::namespace::in_namespace;
+use crate::proto::services::content::v1::ReadContentRequest;
+use crate::proto::services::content::v1::content_client::ContentClient;
+use layercage::Error;
+use layercage::error::Misuse;
+use std::io::{self, Read};
+use tokio::sync::mpsc::{Receiver, Sender, channel};
+use tonic::Status;
+use tonic::codegen::Bytes;
+use tonic::transport::Channel;
+
+/// How many messages wait for the thread that reads the layer. containerd sends 1 MiB in each.
+const WAITING: usize = 4;
+
+/// What comes of the content service.
+#[derive(Debug)]
+enum Arrival {
+    Bytes(Bytes),
+    End,
+    Failed(Status),
+}
+
+/// The side that asks for the bytes.
+#[derive(Debug)]
+pub(crate) struct Feeder(Sender<Arrival>);
+
+/// The side that reads them, on a thread that may block.
+#[derive(Debug)]
+pub(crate) struct Stream {
+    arrivals: Receiver<Arrival>,
+    now: Bytes,
+    has_ended: bool,
+    cancel: Cancel,
+}
+
+/// Both sides of a bounded queue.
+pub(crate) fn queue(cancel: Cancel) -> (Feeder, Stream) {
+    let (sender, arrivals) = channel(WAITING);
+    (Feeder(sender), Stream { arrivals, now: Bytes::new(), has_ended: false, cancel })
+}
+
+impl Feeder {
+    /// Reads a blob from its first byte to its last, as long as the other side wants it.
+    pub(crate) async fn feed(self, containerd: Channel, namespace: String, digest: String) {
+        let last = match self.read(containerd, namespace, digest).await {
+            Ok(()) => Arrival::End,
+            Err(status) => Arrival::Failed(status),
+        };
+        // If the other side is gone, it has ended.
+        let _ = self.0.send(last).await;
+    }
+
+    async fn read(&self, containerd: Channel, namespace: String, digest: String) -> Result<(), Status> {
+        let request = in_namespace(&namespace, ReadContentRequest { digest, offset: 0, size: 0 })?;
+        let mut messages = ContentClient::new(containerd).read(request).await?.into_inner();
+        while let Some(message) = messages.message().await? {
+            if self.0.send(Arrival::Bytes(message.data)).await.is_err() {
+                break;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Stream {
+    /// Waits for bytes. Returns whether there are any.
+    fn advance(&mut self) -> io::Result<bool> {
+        while self.now.is_empty() && !self.has_ended {
+            match self.arrivals.blocking_recv() {
+                Some(Arrival::Bytes(bytes)) => self.now = bytes,
+                Some(Arrival::End) => self.has_ended = true,
+                Some(Arrival::Failed(status)) => return Err(failed(&status)),
+                // The call was dropped, because its client went away.
+                None => {
+                    self.cancel.cancel();
+                    return Err(Error::from(Misuse::Cancelled).into());
+                }
+            }
+        }
+        Ok(!self.now.is_empty())
+    }
+}
+
+/// An error that ends the layer. containerd knows best what it is about.
+fn failed(status: &Status) -> io::Error {
+    io::Error::other(format!("containerd cannot read the blob: {}", status.message()))
+}
+
+impl Read for Stream {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if buffer.is_empty() || !self.advance()? {
+            return Ok(0);
+        }
+        let bytes = self.now.split_to(self.now.len().min(buffer.len()));
+        buffer.iter_mut().zip(&bytes).for_each(|(to, from)| *to = *from);
+        Ok(bytes.len())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(arrivals: Vec<Arrival>) -> io::Result<Vec<u8>> {
+        let (feeder, mut stream) = queue(Cancel::default());
+        for arrival in arrivals {
+            feeder.0.blocking_send(arrival).unwrap();
+        }
+        drop(feeder);
+        let mut bytes = Vec::new();
+        stream.read_to_end(&mut bytes).map(|_| bytes)
+    }
+
+    fn bytes(bytes: &'static [u8]) -> Arrival {
+        Arrival::Bytes(Bytes::from_static(bytes))
+    }
+
+    #[test]
+    fn messages_of_any_size_are_one_stream() {
+        assert_eq!(read(vec![bytes(b"ab"), bytes(b""), bytes(b"c"), Arrival::End]).unwrap(), b"abc");
+        assert_eq!(read(vec![Arrival::End]).unwrap(), b"");
+    }
+
+    #[test]
+    fn a_stream_that_breaks_off_is_not_taken_for_one_that_ends() {
+        let gone = read(vec![bytes(b"ab")]).unwrap_err();
+        assert_eq!(gone.to_string(), io::Error::from(Error::from(Misuse::Cancelled)).to_string());
+        let failed = read(vec![bytes(b"ab"), Arrival::Failed(Status::not_found("content sha256:1: not found"))]);
+        assert!(failed.unwrap_err().to_string().contains("content sha256:1: not found"));
+    }
+}

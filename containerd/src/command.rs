@@ -1,0 +1,83 @@
+//! The command: arguments to exit codes.
+
+use crate::arguments::{Arguments, CheckConfig, Command, Named};
+use crate::config::{Version, check, print};
+use crate::{health, server};
+use clap::Parser;
+use std::io::{self, Read, Write};
+use std::process::ExitCode;
+use std::{fs, path::Path};
+
+/// Wrong usage, or a version of containerd that cannot use a differ.
+const USAGE: u8 = 2;
+/// A configuration of containerd that does not lead every layer here.
+const BYPASSED: u8 = 3;
+
+/// Why a command did not do what it was asked for.
+struct Failure {
+    exit_code: u8,
+    message: String,
+}
+
+/// A failure of the system.
+impl From<String> for Failure {
+    fn from(message: String) -> Self {
+        Self { exit_code: 1, message }
+    }
+}
+
+/// Runs the command.
+pub fn main() -> ExitCode {
+    let result = match Arguments::parse().command {
+        Command::Serve(arguments) => {
+            // A log is for machines.
+            tracing_subscriber::fmt().json().flatten_event(true).with_target(false).with_writer(io::stderr).init();
+            server::serve(&arguments).map_err(Failure::from)
+        }
+        Command::Health { socket } => health::ask(&socket).map_err(Failure::from),
+        Command::CheckConfig(arguments) => check_config(&arguments),
+        Command::PrintConfig { version, named, snapshotter } => print_config(&version, &named, &snapshotter),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(Failure { exit_code, message }) => {
+            let _ = writeln!(io::stderr(), "layercage-differ: {message}");
+            ExitCode::from(exit_code)
+        }
+    }
+}
+
+fn check_config(arguments: &CheckConfig) -> Result<(), Failure> {
+    let text = read(&arguments.file).map_err(|error| format!("{}: {error}", arguments.file.display()))?;
+    let version = arguments.containerd_version.as_deref().map(Version::parse).transpose().map_err(usage)?;
+    let checked =
+        check(&text, version, &arguments.named).map_err(|why| usage(format!("{}: {why}", arguments.file.display())))?;
+    let ways = checked.ways.iter().map(|way| format!("ok: {way}\n"));
+    let problems = checked.problems.iter().map(|problem| format!("problem: {problem}\n"));
+    say(&ways.chain(problems).collect::<String>())?;
+    match checked.problems.is_empty() {
+        true => Ok(()),
+        false => Err(Failure { exit_code: BYPASSED, message: "not every layer is led here".to_owned() }),
+    }
+}
+
+fn print_config(version: &str, named: &Named, snapshotters: &[String]) -> Result<(), Failure> {
+    let version = Version::parse(version).map_err(usage)?;
+    say(&print(version, named, snapshotters).map_err(usage)?)
+}
+
+fn usage(message: String) -> Failure {
+    Failure { exit_code: USAGE, message }
+}
+
+fn say(text: &str) -> Result<(), Failure> {
+    io::stdout().write_all(text.as_bytes()).map_err(|error| format!("cannot write to standard output: {error}").into())
+}
+
+fn read(file: &Path) -> io::Result<String> {
+    let mut text = String::new();
+    match file.as_os_str() == "-" {
+        true => io::stdin().read_to_string(&mut text).map(|_| text),
+        false => fs::read_to_string(file),
+    }
+}

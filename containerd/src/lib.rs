@@ -1,0 +1,26 @@
+//! layercage as a differ of containerd: containerd hands each layer of an image to this program, which verifies it, judges
+//! it, and applies it to a snapshot.
+//!
+//! The program is `layercage-differ`. This library is for its tests: [`proto`] has the services of containerd.
+
+mod apply;
+mod arguments;
+mod blob;
+mod call;
+mod cancel;
+mod command;
+mod config;
+mod differ;
+mod health;
+mod media_type;
+mod metrics;
+mod mounts;
+mod namespace;
+mod policy;
+pub mod proto;
+mod refusal;
+mod roots;
+mod server;
+mod socket;
+
+pub use command::main;

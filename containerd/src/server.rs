@@ -1,0 +1,217 @@
+//! The running program: sockets, sandbox, signals.
+
+use crate::arguments::{PolicyFile, Serve};
+use crate::cancel::Cancel;
+use crate::differ::{Differ, Shared};
+use crate::metrics::Metrics;
+use crate::policy::Policies;
+use crate::proto::services::diff::v1::diff_server::DiffServer;
+use crate::roots::{Root, Roots};
+use crate::socket;
+use axum::Router;
+use axum::http::StatusCode;
+use axum::routing::get;
+use hyper_util::rt::TokioIo;
+use layercage::Policy;
+use layercage::overlay::{OverlayFormat, OverlayNamespace, Whiteouts};
+use layercage::policy::Devices;
+use layercage::sandbox::Sandbox;
+use sd_notify::NotifyState;
+use std::fs::{self, File};
+use std::io;
+use std::os::unix::net::UnixListener as StdListener;
+use std::path::Path;
+use std::sync::{Arc, RwLock};
+use std::time::Duration;
+use tokio::net::{UnixListener, UnixStream};
+use tokio::runtime::{Builder, Runtime};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::Semaphore;
+use tokio_stream::StreamExt;
+use tokio_stream::wrappers::UnixListenerStream;
+use tonic::transport::{Channel, Endpoint, Server};
+use tracing::{error, info, warn};
+
+/// The window of one stream of containerd's content service, and of all together. With the default ones, the queues of many
+/// layers would keep much more than they pass on.
+const STREAM_WINDOW: u32 = 1 << 20;
+const CONNECTION_WINDOW: u32 = 4 << 20;
+
+/// Serves containerd until the program is told to end.
+pub(crate) fn serve(arguments: &Serve) -> Result<(), String> {
+    let policy_file = arguments.policy_file();
+    let policies = read(&policy_file)?;
+    let may_create_devices = policies.creates_devices();
+    let open = |path: &Path| Root::open_or_create(path).map_err(at(path));
+    let roots = arguments.snapshot_root.iter().map(|path| open(path)).collect::<Result<Vec<_>, _>>()?;
+    let content = arguments.content_root.as_deref().map(open).transpose()?;
+    let socket = socket::listen(&arguments.socket).map_err(at(&arguments.socket))?;
+    let metrics = arguments.metrics.as_deref();
+    let metrics = metrics.map(|path| socket::listen(path).map_err(at(path))).transpose()?;
+    let layers = arguments.layers();
+    // Before any other thread starts: the sandbox holds for this thread, and for those that it starts.
+    if !arguments.no_sandbox {
+        restrict(&policies, &roots, content.as_ref(), &policy_file.path)?;
+    }
+    let runtime =
+        Builder::new_multi_thread().worker_threads(2).enable_all().build().map_err(|error| error.to_string())?;
+    let containerd = runtime.block_on(async { channel(&arguments.containerd) });
+    let shared = Arc::new(Shared {
+        roots: Roots::new(roots),
+        containerd,
+        content,
+        policies: RwLock::new(Arc::new(policies)),
+        jobs: arguments.jobs,
+        permits: Semaphore::new(layers),
+        cancel: Cancel::default(),
+        metrics: Metrics::default(),
+    });
+    let grace = Duration::from_secs(arguments.grace);
+    let reloading = Reloading { policy_file, may_create_devices };
+    let served = runtime.block_on(run(&shared, Sockets { socket, metrics }, reloading, grace));
+    end(runtime, &shared);
+    served.map_err(|error| error.to_string())
+}
+
+/// Cancels what is left, and waits for it: nothing writes to a snapshot after this program has ended.
+fn end(runtime: Runtime, shared: &Shared) {
+    shared.cancel.cancel_all();
+    drop(runtime);
+    info!("ended");
+}
+
+/// Restricts this thread to the snapshots, the blobs and the policy file.
+fn restrict(policies: &Policies, roots: &[Root], content: Option<&Root>, policy: &Path) -> Result<(), String> {
+    let needs = match policies.creates_devices() {
+        true => Policy::default().with_devices(Devices::Create),
+        false => Policy::default(),
+    };
+    let format = OverlayFormat { whiteouts: Whiteouts::Device, namespace: OverlayNamespace::Trusted };
+    let directory = policy.parent().and_then(|directory| File::open(directory).ok());
+    let sandbox = roots.iter().fold(Sandbox::for_overlay(&needs, format), Sandbox::write);
+    let sandbox = content.into_iter().fold(sandbox, Sandbox::read);
+    let sandbox = directory.iter().fold(sandbox, Sandbox::read);
+    let status = sandbox.enter().map_err(|error| format!("cannot set up the sandbox: {error:#}"))?;
+    info!(forbidden = ?status.forbidden, capabilities = ?status.capabilities, "restricted");
+    Ok(())
+}
+
+/// Reads the policy file.
+fn read(file: &PolicyFile) -> Result<Policies, String> {
+    match fs::read_to_string(&file.path) {
+        Err(error) if file.may_be_missing && error.kind() == io::ErrorKind::NotFound => Ok(Policies::default()),
+        Err(error) => Err(at(&file.path)(error)),
+        Ok(text) => Policies::parse(&text).map_err(|why| format!("{}: {why}", file.path.display())),
+    }
+}
+
+fn at(path: &Path) -> impl Fn(io::Error) -> String {
+    move |error| format!("{}: {error}", path.display())
+}
+
+/// A connection to containerd, which is made when it is first needed, and again when it was lost.
+fn channel(socket: &Path) -> Channel {
+    let socket = socket.to_owned();
+    // The address is not used, but it must be one.
+    Endpoint::from_static("http://containerd")
+        .initial_stream_window_size(STREAM_WINDOW)
+        .initial_connection_window_size(CONNECTION_WINDOW)
+        .connect_with_connector_lazy(tower::service_fn(move |_| {
+            let socket = socket.clone();
+            async move { UnixStream::connect(socket).await.map(TokioIo::new) }
+        }))
+}
+
+/// The sockets to serve on.
+struct Sockets {
+    socket: StdListener,
+    metrics: Option<StdListener>,
+}
+
+/// What SIGHUP reads again.
+struct Reloading {
+    policy_file: PolicyFile,
+    /// Whether the privilege to create devices was kept.
+    may_create_devices: bool,
+}
+
+/// Serves until a signal ends it.
+async fn run(
+    shared: &Arc<Shared>,
+    Sockets { socket, metrics }: Sockets,
+    reloading: Reloading,
+    grace: Duration,
+) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+    let peers = UnixListenerStream::new(UnixListener::from_std(socket)?).filter(|peer| match peer {
+        Ok(peer) => is_trusted(peer),
+        Err(_) => true,
+    });
+    if let Some(metrics) = metrics {
+        tokio::spawn(serve_metrics(UnixListener::from_std(metrics)?, Arc::clone(shared)));
+    }
+    tokio::spawn(reload(signal(SignalKind::hangup())?, Arc::clone(shared), reloading));
+    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    let cancel = shared.cancel.clone();
+    let end = async move {
+        tokio::select! { _ = terminate.recv() => {}, _ = interrupt.recv() => {} }
+        info!("ending");
+        let _ = sd_notify::notify(&[NotifyState::Stopping]);
+        tokio::spawn(async move {
+            tokio::time::sleep(grace).await;
+            cancel.cancel_all();
+        });
+    };
+    let (health, health_service) = tonic_health::server::health_reporter();
+    health.set_serving::<DiffServer<Differ>>().await;
+    if let Err(error) = sd_notify::notify(&[NotifyState::Ready]) {
+        warn!(%error, "systemd was not told that the differ is ready");
+    }
+    info!("serving");
+    let server =
+        Server::builder().add_service(health_service).add_service(DiffServer::new(Differ::new(Arc::clone(shared))));
+    Ok(server.serve_with_incoming_shutdown(peers, end).await?)
+}
+
+/// Whether a peer is root or this user. The mode of the socket says the same, but a process may have opened it before it
+/// dropped its privileges.
+fn is_trusted(peer: &UnixStream) -> bool {
+    match peer.peer_cred() {
+        Ok(credentials) if socket::is_trusted(credentials.uid()) => true,
+        Ok(credentials) => {
+            warn!(uid = credentials.uid(), pid = credentials.pid(), "a connection of another user was closed");
+            false
+        }
+        Err(error) => {
+            warn!(%error, "a connection of an unknown user was closed");
+            false
+        }
+    }
+}
+
+/// Reads the policy file at each SIGHUP. If it is not valid, the policies stay.
+async fn reload(mut hangup: tokio::signal::unix::Signal, shared: Arc<Shared>, reloading: Reloading) {
+    while hangup.recv().await.is_some() {
+        match read(&reloading.policy_file) {
+            Ok(policies) if policies.creates_devices() && !reloading.may_create_devices => {
+                let reason = "`devices = \"create\"` needs a privilege that was dropped: restart the program";
+                error!(reason, "the policies stay as they were");
+            }
+            Ok(policies) => {
+                shared.set_policies(policies);
+                info!("the policy file was read again");
+            }
+            Err(reason) => error!(reason, "the policies stay as they were"),
+        }
+    }
+}
+
+/// Serves metrics. If that fails, layers are applied all the same.
+async fn serve_metrics(listener: UnixListener, shared: Arc<Shared>) {
+    let text = move || {
+        let text = shared.metrics.text();
+        async move { text.map_err(|_| StatusCode::INTERNAL_SERVER_ERROR) }
+    };
+    if let Err(error) = axum::serve(listener, Router::new().route("/metrics", get(text))).await {
+        error!(%error, "metrics are not served any more");
+    }
+}

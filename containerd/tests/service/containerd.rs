@@ -1,0 +1,175 @@
+//! The services of containerd that the differ calls, with blobs in memory.
+
+use crate::layer::sha256;
+use layercage_differ::proto::services::content::v1::content_server::{Content, ContentServer};
+use layercage_differ::proto::services::content::v1::*;
+use layercage_differ::proto::services::namespaces::v1::namespaces_server::{Namespaces, NamespacesServer};
+use layercage_differ::proto::services::namespaces::v1::*;
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex};
+use tokio::net::UnixListener;
+use tokio::sync::mpsc::channel;
+use tokio_stream::Stream;
+use tokio_stream::wrappers::{ReceiverStream, UnixListenerStream};
+use tonic::transport::Server;
+use tonic::{Request, Response, Status, Streaming, async_trait};
+
+/// How many bytes a message has: so few that a blob has many.
+const MESSAGE: usize = 4096;
+
+/// A blob, and what happens when it is read.
+#[derive(Clone)]
+pub(crate) struct Blob {
+    pub(crate) bytes: Vec<u8>,
+    pub(crate) ends: Ends,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Ends {
+    AtItsEnd,
+    /// The bytes before the last kibibyte are sent, and then nothing.
+    Never,
+    /// The bytes before the last kibibyte are sent, and then an error.
+    WithAnError,
+}
+
+/// The blobs of each namespace.
+#[derive(Clone, Default)]
+pub(crate) struct Store(Arc<Mutex<BTreeMap<(String, String), Blob>>>);
+
+impl Store {
+    pub(crate) fn add(&self, namespace: &str, digest: &str, blob: Blob) {
+        self.0.lock().unwrap().insert((namespace.to_owned(), digest.to_owned()), blob);
+    }
+
+    pub(crate) fn remove(&self, namespace: &str, digest: &str) {
+        self.0.lock().unwrap().remove(&(namespace.to_owned(), digest.to_owned()));
+    }
+
+    /// Gives the blob with these bytes other ones, under the old digest.
+    pub(crate) fn replace(&self, namespace: &str, blob: &[u8], bytes: Vec<u8>) {
+        self.add(namespace, &sha256(blob), Blob { bytes, ends: Ends::AtItsEnd });
+    }
+
+    /// Serves on a socket, on a thread of its own, as long as the process lives.
+    pub(crate) fn serve(&self, socket: &Path) {
+        let listener = std::os::unix::net::UnixListener::bind(socket).unwrap();
+        listener.set_nonblocking(true).unwrap();
+        let store = self.clone();
+        std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            runtime.block_on(async {
+                let incoming = UnixListenerStream::new(UnixListener::from_std(listener).unwrap());
+                let server = Server::builder()
+                    .add_service(ContentServer::new(store.clone()))
+                    .add_service(NamespacesServer::new(store));
+                server.serve_with_incoming(incoming).await.unwrap();
+            });
+        });
+    }
+
+    fn find<T>(&self, request: &Request<T>, digest: &str) -> Result<Blob, Status> {
+        let namespace = request.metadata().get("containerd-namespace");
+        let namespace = namespace.ok_or_else(|| Status::failed_precondition("namespace is required"))?;
+        let key = (namespace.to_str().unwrap().to_owned(), digest.to_owned());
+        let blob = self.0.lock().unwrap().get(&key).cloned();
+        blob.ok_or_else(|| Status::not_found(format!("content digest {digest}: not found")))
+    }
+}
+
+type Messages<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
+
+fn not_asked() -> Status {
+    Status::unimplemented("a differ does not need this")
+}
+
+#[async_trait]
+impl Content for Store {
+    async fn info(&self, request: Request<InfoRequest>) -> Result<Response<InfoResponse>, Status> {
+        let digest = request.get_ref().digest.clone();
+        self.find(&request, &digest).map(|_| Response::new(InfoResponse::default()))
+    }
+
+    type ReadStream = Messages<ReadContentResponse>;
+
+    async fn read(&self, request: Request<ReadContentRequest>) -> Result<Response<Self::ReadStream>, Status> {
+        let digest = request.get_ref().digest.clone();
+        let Blob { bytes, ends } = self.find(&request, &digest)?;
+        let (sender, receiver) = channel(1);
+        tokio::spawn(async move {
+            let sent = if ends == Ends::AtItsEnd { bytes.len() } else { bytes.len().saturating_sub(1024) };
+            for (number, chunk) in bytes[..sent].chunks(MESSAGE).enumerate() {
+                let offset = i64::try_from(number * MESSAGE).unwrap();
+                let message = ReadContentResponse { offset, data: chunk.to_vec().into() };
+                if sender.send(Ok(message)).await.is_err() {
+                    return;
+                }
+            }
+            match ends {
+                Ends::AtItsEnd => {}
+                Ends::Never => sender.closed().await,
+                Ends::WithAnError => drop(sender.send(Err(Status::data_loss("a bad sector"))).await),
+            }
+        });
+        Ok(Response::new(Box::pin(ReceiverStream::new(receiver))))
+    }
+
+    type ListStream = Messages<ListContentResponse>;
+    type WriteStream = Messages<WriteContentResponse>;
+
+    async fn update(&self, _: Request<UpdateRequest>) -> Result<Response<UpdateResponse>, Status> {
+        Err(not_asked())
+    }
+
+    async fn list(&self, _: Request<ListContentRequest>) -> Result<Response<Self::ListStream>, Status> {
+        Err(not_asked())
+    }
+
+    async fn delete(&self, _: Request<DeleteContentRequest>) -> Result<Response<()>, Status> {
+        Err(not_asked())
+    }
+
+    async fn status(&self, _: Request<StatusRequest>) -> Result<Response<StatusResponse>, Status> {
+        Err(not_asked())
+    }
+
+    async fn list_statuses(&self, _: Request<ListStatusesRequest>) -> Result<Response<ListStatusesResponse>, Status> {
+        Err(not_asked())
+    }
+
+    async fn write(&self, _: Request<Streaming<WriteContentRequest>>) -> Result<Response<Self::WriteStream>, Status> {
+        Err(not_asked())
+    }
+
+    async fn abort(&self, _: Request<AbortRequest>) -> Result<Response<()>, Status> {
+        Err(not_asked())
+    }
+}
+
+#[async_trait]
+impl Namespaces for Store {
+    async fn list(&self, _: Request<ListNamespacesRequest>) -> Result<Response<ListNamespacesResponse>, Status> {
+        let mut names: Vec<_> = self.0.lock().unwrap().keys().map(|(namespace, _)| namespace.clone()).collect();
+        names.dedup();
+        let namespaces = names.into_iter().map(|name| Namespace { name, ..Namespace::default() }).collect();
+        Ok(Response::new(ListNamespacesResponse { namespaces }))
+    }
+
+    async fn get(&self, _: Request<GetNamespaceRequest>) -> Result<Response<GetNamespaceResponse>, Status> {
+        Err(not_asked())
+    }
+
+    async fn create(&self, _: Request<CreateNamespaceRequest>) -> Result<Response<CreateNamespaceResponse>, Status> {
+        Err(not_asked())
+    }
+
+    async fn update(&self, _: Request<UpdateNamespaceRequest>) -> Result<Response<UpdateNamespaceResponse>, Status> {
+        Err(not_asked())
+    }
+
+    async fn delete(&self, _: Request<DeleteNamespaceRequest>) -> Result<Response<()>, Status> {
+        Err(not_asked())
+    }
+}

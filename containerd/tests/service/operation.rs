@@ -1,0 +1,186 @@
+//! How the program is operated: policies, signals, sockets, metrics, probes.
+
+use crate::containerd::Ends;
+use crate::layer::{Tar, gzip, sha256};
+use crate::world::{Setup, World, bind};
+use layercage_differ::proto::services::diff::v1::ApplyRequest;
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::json;
+use std::fs;
+use std::io::{Read, Write};
+use std::os::unix::fs::MetadataExt;
+use std::os::unix::net::UnixStream;
+use std::time::Duration;
+use tar::EntryType;
+
+fn signal(world: &World, signal: Signal) {
+    kill_process(Pid::from_child(&world.differ), signal).unwrap();
+}
+
+fn metrics(world: &World) -> String {
+    let mut stream = UnixStream::connect(world.at("run/metrics.sock")).unwrap();
+    stream.write_all(b"GET /metrics HTTP/1.0\r\nHost: differ\r\n\r\n").unwrap();
+    let mut text = String::new();
+    stream.read_to_string(&mut text).unwrap();
+    text
+}
+
+fn fifo() -> Vec<u8> {
+    Tar::new().entry(EntryType::Fifo, "pipe", "", b"", 0o600).file("f", b"12345").build()
+}
+
+#[test]
+fn a_client_that_goes_away_stops_the_work_and_nothing_writes_on() {
+    let mut world = World::new();
+    let layer = gzip(&(0..300).fold(Tar::new(), |tar, number| tar.file(&format!("{number}"), &noise(number))).build());
+    let snapshot = world.snapshot("1");
+    let diff = Some(world.blob("default", &layer, Ends::Never));
+    let request = ApplyRequest { diff, mounts: vec![bind(&snapshot)], ..ApplyRequest::default() };
+    let first = snapshot.join("0");
+    world.apply_until(request, "the first file is there", |_| first.exists());
+    world.wait("it is cancelled", |world| world.log().iter().any(|line| line["message"] == "layer cancelled"));
+    let names = || fs::read_dir(&snapshot).unwrap().count();
+    let before = names();
+    std::thread::sleep(Duration::from_millis(100));
+    assert_eq!(names(), before);
+    assert!(before < 300);
+    let metrics = metrics(&world);
+    assert!(metrics.contains("layercage_layers_in_flight 0\n"), "{metrics}");
+    assert!(metrics.contains("layercage_layers_total{result=\"cancelled\",rule=\"\"} 1\n"), "{metrics}");
+}
+
+/// Bytes that do not compress well, so that a layer has many messages.
+fn noise(seed: usize) -> Vec<u8> {
+    (0..2_000).map(|at| u8::try_from((at * at * 31 + at * seed * 7) % 251).unwrap()).collect()
+}
+
+#[test]
+fn each_layer_is_one_line_of_the_log_and_counted() {
+    let world = World::with(&Setup { policy: "fifos = \"skip\"", ..Setup::default() });
+    let layer = fifo();
+    world.apply("default", world.request(&layer, bind(&world.snapshot("1")))).unwrap();
+    let climbs = Tar::new().file("../f", b"").build();
+    world.apply("k8s.io", world.request(&climbs, bind(&world.snapshot("2")))).unwrap_err();
+    world.blob("k8s.io", &climbs, Ends::AtItsEnd);
+    world.apply("k8s.io", world.request(&climbs, bind(&world.snapshot("2")))).unwrap_err();
+    let log = world.log();
+    let applied = log.iter().find(|line| line["message"] == "layer applied").unwrap();
+    for (key, value) in [
+        ("namespace", json!("default")),
+        ("digest", json!(sha256(&layer))),
+        ("diff_id", json!(sha256(&layer))),
+        ("size", json!(layer.len())),
+        ("unpacked_bytes", json!(layer.len())),
+        ("entries", json!(2)),
+        ("written_bytes", json!(5)),
+        ("notes", json!("{\"fifo\":1}")),
+    ] {
+        assert_eq!(applied[key], value, "{applied}");
+    }
+    assert!(applied["seconds"].as_f64().unwrap() > 0.0);
+    let refused = log.iter().find(|line| line["message"] == "layer refused").unwrap();
+    assert_eq!((&refused["namespace"], &refused["rule"]), (&json!("k8s.io"), &json!("name-climbs")));
+    let metrics = metrics(&world);
+    for line in [
+        "layercage_layers_total{result=\"applied\",rule=\"\"} 1",
+        "layercage_layers_total{result=\"refused\",rule=\"name-climbs\"} 1",
+        "layercage_layers_total{result=\"failed\",rule=\"\"} 1",
+        "layercage_written_bytes_total 5",
+        "layercage_layer_seconds_count 3",
+    ] {
+        assert!(metrics.lines().any(|there| there == line), "{line} is not in\n{metrics}");
+    }
+}
+
+#[test]
+fn a_hangup_reads_the_policy_file_again_and_one_that_is_wrong_changes_nothing() {
+    let mut world = World::new();
+    let apply = |world: &World| world.apply("default", world.request(&fifo(), bind(&world.snapshot("1"))));
+    let reload = |world: &mut World, policy: &str, message: &str| {
+        let said = |world: &World| world.log().iter().filter(|line| line["message"] == message).count();
+        let before = said(world);
+        fs::write(world.at("differ.toml"), policy).unwrap();
+        signal(world, Signal::HUP);
+        world.wait(message, |world| said(world) > before);
+    };
+    apply(&world).unwrap();
+    reload(&mut world, "fifos = \"refuse\"", "the policy file was read again");
+    assert!(apply(&world).unwrap_err().message().contains("[fifo]"));
+    reload(&mut world, "fifos = \"create\"\nfifo = 1", "the policies stay as they were");
+    assert!(apply(&world).is_err());
+    reload(&mut world, "devices = \"create\"", "the policies stay as they were");
+    assert!(apply(&world).is_err());
+}
+
+#[test]
+fn a_policy_file_that_is_wrong_or_missing_keeps_the_program_from_starting() {
+    let place = tempfile::tempdir().unwrap();
+    let file = place.path().join("differ.toml");
+    let socket = place.path().join("run/differ.sock");
+    let snapshots = place.path().join("snapshots");
+    let serve = || {
+        let [file, socket, snapshots] = [&file, &socket, &snapshots].map(|path| path.to_str().unwrap());
+        World::command(&["serve", "--policy", file, "--socket", socket, "--snapshot-root", snapshots])
+    };
+    let (code, _, error) = serve();
+    assert!(code == 1 && error.contains("differ.toml"), "{error}");
+    fs::write(&file, "device = \"skip\"").unwrap();
+    let (code, _, error) = serve();
+    assert!(code == 1 && error.contains("`device`"), "{error}");
+    assert!(!socket.exists());
+}
+
+#[test]
+fn only_this_user_can_connect_and_a_probe_says_whether_the_program_serves() {
+    let mut world = World::new();
+    let socket = world.at("run/differ.sock");
+    let health = || World::command(&["health", "--socket", socket.to_str().unwrap()]);
+    assert_eq!(fs::metadata(&socket).unwrap().mode() & 0o777, 0o600);
+    assert_eq!(health().0, 0);
+    signal(&world, Signal::TERM);
+    assert_eq!(world.differ.wait().unwrap().code(), Some(0));
+    // The sandbox keeps the program from removing its socket. The next one replaces it.
+    let (code, _, error) = health();
+    assert!(code == 1 && error.contains("differ.sock"), "{error}");
+}
+
+#[test]
+fn layers_that_do_not_end_are_cancelled_when_the_program_ends() {
+    let mut world = World::with(&Setup { arguments: &["--grace", "0"], ..Setup::default() });
+    let diff = Some(world.blob("default", &Tar::new().file("f", &[1; 90_000]).build(), Ends::Never));
+    let snapshot = world.snapshot("1");
+    let request = ApplyRequest { diff, mounts: vec![bind(&snapshot)], ..ApplyRequest::default() };
+    let file = snapshot.join("f");
+    world.apply_until(request, "the file is there, and SIGTERM was sent", |world| {
+        let is_there = file.exists();
+        if is_there {
+            signal(world, Signal::TERM);
+        }
+        is_there
+    });
+    world.wait("the program has ended", |world| world.differ.try_wait().unwrap().is_some());
+    assert!(world.log().iter().any(|line| line["message"] == "layer cancelled"));
+}
+
+#[test]
+fn the_configuration_that_is_printed_for_a_version_passes_the_check_and_an_old_version_does_not() {
+    let place = tempfile::tempdir().unwrap();
+    let file = place.path().join("config.toml");
+    let check =
+        |version: &str| World::command(&["check-config", file.to_str().unwrap(), "--containerd-version", version]);
+    for version in ["1.7.24", "2.3.4"] {
+        let (code, text, error) = World::command(&["print-config", version]);
+        assert_eq!(code, 0, "{error}");
+        fs::write(&file, &text).unwrap();
+        let (code, text, _) = check(version);
+        assert_eq!(code, 0, "{text}");
+        assert_eq!(text.matches("ok: ").count(), 2);
+    }
+    let (code, text, _) = check("1.6.20");
+    assert!(code == 3 && text.contains("problem: containerd 1.6.20 cannot load a differ"), "{text}");
+    assert_eq!(World::command(&["print-config", "1.6.20"]).0, 2);
+    fs::write(&file, "version = 2").unwrap();
+    let (code, text, error) = check("1.7.24");
+    assert!(code == 3 && text.matches("problem: ").count() == 3, "{text}");
+    assert!(error.contains("not every layer"), "{error}");
+}
