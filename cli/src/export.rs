@@ -59,7 +59,7 @@ pub(crate) fn run(export: &Export, sandbox: SandboxChoice, json: bool) -> Result
     };
     let tree = session.merge(&selected).map_err(ended)?;
     let part = export.only.part(&tree).map_err(Failure::unmatched)?;
-    tell::notes_of_patterns(&export.only.notes(&tree), json);
+    tell::say_notes(&export.only.notes(&tree), json);
     let part = if export.sort { part.by_path(temporary) } else { part };
     session.export_tar(&part, &selected, &mut output).map_err(ended)?;
     if let Output::Staged(file) = output {

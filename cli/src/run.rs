@@ -130,12 +130,12 @@ fn run_unpack(source: &Source, target: Target<'_>, sandbox: SandboxChoice, json:
             let mut session = session();
             let tree = session.merge(&selected).map_err(ended)?;
             let part = unpack.only.part(&tree).map_err(Failure::unmatched)?;
-            tell::notes_of_patterns(&unpack.only.notes(&tree), json);
+            tell::say_notes(&unpack.only.notes(&tree), json);
             session.unpack_part(&part, &selected, &parent, name).map_err(ended)?
         }
         Target::Bundle(bundle) => {
             let accounts = bundle::accounts(&mut session(), &selected).map_err(ended)?;
-            let config = bundle::config(&selected, &accounts, bundle)?;
+            let config = bundle::config(&selected, &accounts, bundle, json)?;
             session().unpack_bundle(&selected, &parent, name, &config).map_err(ended)?
         }
     };

@@ -301,8 +301,8 @@ pub(crate) fn notes(report: &Report) {
     }
 }
 
-/// Prints notes about patterns of the user. Standard error has objects alone with `--json`.
-pub(crate) fn notes_of_patterns(notes: &[String], json: bool) {
+/// Prints notes that no object has. Standard error has objects alone with `--json`.
+pub(crate) fn say_notes(notes: &[String], json: bool) {
     notes.iter().filter(|_| !json).for_each(|note| say(&format_args!("layercage: note: {note}")));
 }
 

@@ -182,6 +182,14 @@ fn what_cannot_be_started_is_said_and_nothing_is_made() {
         ),
         (json!({"Cmd": ["a"]}), &["--user", "web:nogroup"], "the image's etc/group has no group \"nogroup\""),
         (json!({}), &[], "the image states no program to run; give one"),
+        (json!({"Entrypoint": [""]}), &[], "the image states no program to run; give one"),
+        (
+            json!({"Cmd": ["a"], "Env": ["A=1\u{0}B"]}),
+            &[],
+            r#"an environment variable of the image has a NUL byte, and would end there: "A=1\x00B""#,
+        ),
+        (json!({"Cmd": ["a", "\u{0}"]}), &[], "an argument of the program of the image has a NUL byte"),
+        (json!({"Cmd": ["a"], "WorkingDir": "/\u{0}"}), &[], "the working directory of the image has a NUL byte"),
     ] {
         let place = tempfile::tempdir().unwrap();
         image(place.path(), &container, [accounts(), upper()]);
@@ -297,4 +305,36 @@ fn a_runtime_starts_a_bundle_without_root_in_a_user_namespace() {
     assert_eq!(lines, ["0", &format!("0 {uid} 1"), "/usr", "0:0", "kept"]);
     // The user without privileges made these, so the user removes them.
     assert!(unprivileged("rm").arg("-rf").args(["bundle", "state"]).current_dir(&place).status().unwrap().success());
+}
+
+/// runc refuses variables without a name or a value, and crun obeys some annotations: it would connect to this socket.
+#[test]
+fn a_runtime_gets_each_variable_once_and_no_orders_from_the_image() {
+    let place = tempfile::tempdir().unwrap();
+    let busybox = busybox_and_runtime();
+    let container = json!({
+        "Cmd": ["/bin/busybox", "env"], "Env": ["NO_VALUE", "=x", "", "A=1", "A=2", "PATH=/bin"],
+        "Labels": {"run.oci.pidfd_receiver": "/run/host.socket", "": "x", "vendor": "layercage"},
+    });
+    image(place.path(), &container, [busybox.clone().unwrap_or_else(tar)]);
+    let done = bundle(place.path(), &[]);
+    let notes = String::from_utf8(done.stderr).unwrap();
+    assert!(done.status.success() && notes.lines().count() == 6, "{notes}");
+    assert!(
+        notes.contains("note: the environment variable \"NO_VALUE\" is dropped: it has no name and `=`"),
+        "{notes}"
+    );
+    assert!(notes.contains("note: the label \"run.oci.pidfd_receiver\" is dropped: as an annotation"), "{notes}");
+    let made = config(place.path());
+    assert_eq!(made["process"]["env"], json!(["A=2", "PATH=/bin", "HOME=/"]));
+    let labels = made["annotations"].as_object().unwrap().keys().filter(|name| !name.starts_with("org.opencontainers"));
+    assert_eq!(labels.collect::<Vec<_>>(), ["vendor"]);
+    if is_root() && busybox.is_some() {
+        let mut said: Vec<_> = start(Command::new("runc"), place.path(), "odd").lines().map(str::to_owned).collect();
+        said.sort();
+        assert_eq!(said, ["A=2", "HOME=/", "PATH=/bin"]);
+    }
+    fs::remove_dir_all(place.path().join("bundle")).unwrap();
+    let told = bundle(place.path(), &["--json"]);
+    assert_eq!((told.status.code(), String::from_utf8(told.stderr).unwrap()), (Some(0), String::new()));
 }

@@ -1,11 +1,12 @@
 //! The `config.json` of a bundle, from the configuration of an image (image-spec, conversion.md).
 
+use super::stated::{Stated, name_of};
 use super::user::User;
 use layercage::image::ImageConfig;
 use oci_spec::OciSpecError;
 use oci_spec::runtime::{LinuxCapabilities, LinuxDeviceCgroup, LinuxDeviceCgroupBuilder, Root, RootBuilder, Spec};
 use rustix::process::{Uid, getegid, geteuid};
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 /// The search path of a process whose image sets none.
 const PATH: &str = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
@@ -49,32 +50,29 @@ pub(crate) enum Console {
     Terminal,
 }
 
-/// Converts the configuration of an image. `command` takes the place of the image's `Cmd` unless it is empty. `None` if
-/// there is no program to start.
+/// Converts the configuration of an image, with the program and its arguments.
 pub(crate) fn convert(
     image: &ImageConfig,
+    stated: &Stated,
     user: &User,
-    command: &[String],
+    args: Vec<String>,
     (starter, console): (Starter, Console),
-) -> Result<Option<Vec<u8>>, OciSpecError> {
-    let command = if command.is_empty() { image.cmd() } else { command };
-    let args = [image.entrypoint(), command].concat();
-    if args.is_empty() {
-        return Ok(None);
-    }
+) -> Result<Vec<u8>, OciSpecError> {
     let mut spec = match starter {
         Starter::Root => Spec::default(),
         Starter::Rootless { uid, gid } => rootless(uid, gid),
     };
     let root: Root = RootBuilder::default().path("rootfs").readonly(false).build()?;
-    spec.set_root(Some(root)).set_hostname(Some(HOSTNAME.to_owned())).set_annotations(Some(annotations(image)));
+    spec.set_root(Some(root))
+        .set_hostname(Some(HOSTNAME.to_owned()))
+        .set_annotations(Some(annotations(image, &stated.labels)));
     if let Some(resources) = spec.linux_mut().as_mut().and_then(|linux| linux.resources_mut().as_mut()) {
         // The runtime adds the devices that every container has.
         let none: LinuxDeviceCgroup = LinuxDeviceCgroupBuilder::default().allow(false).access("rwm").build()?;
         resources.set_devices(Some(vec![none]));
     }
     if let Some(process) = spec.process_mut() {
-        process.set_args(Some(args)).set_env(Some(environment(image, user, console)));
+        process.set_args(Some(args)).set_env(Some(environment(&stated.env, user, console)));
         process.set_terminal(Some(console == Console::Terminal));
         // By these sets, a program of a user other than root would get effective capabilities (CVE-2022-24769,
         // CVE-2022-29162).
@@ -91,7 +89,7 @@ pub(crate) fn convert(
     // A `Value` has its members in order, which a map of annotations has not.
     let mut json = serde_json::to_vec_pretty(&serde_json::to_value(&spec)?)?;
     json.push(b'\n');
-    Ok(Some(json))
+    Ok(json)
 }
 
 /// The part that depends on the privilege of the starter. In a user namespace, the kernel allows no new mount of control
@@ -114,13 +112,12 @@ fn working_directory(image: &ImageConfig) -> String {
 }
 
 /// The environment of the image, and what a program expects that the image does not set.
-fn environment(image: &ImageConfig, user: &User, console: Console) -> Vec<String> {
-    let mut environment = image.env().to_vec();
+fn environment(stated: &[String], user: &User, console: Console) -> Vec<String> {
+    let mut environment = stated.to_vec();
     let home = user.home.as_deref().unwrap_or("/");
     let terminal = (console == Console::Terminal).then(|| TERM.to_owned());
     for variable in [PATH.to_owned(), format!("HOME={home}")].into_iter().chain(terminal) {
-        let name = variable.split('=').next();
-        if !environment.iter().any(|stated| stated.split('=').next() == name) {
+        if !environment.iter().any(|stated| name_of(stated) == name_of(&variable)) {
             environment.push(variable);
         }
     }
@@ -128,7 +125,7 @@ fn environment(image: &ImageConfig, user: &User, console: Console) -> Vec<String
 }
 
 /// The annotations: what the image says of itself, and its labels, which come first where both are there.
-fn annotations(image: &ImageConfig) -> HashMap<String, String> {
+fn annotations(image: &ImageConfig, labels: &BTreeMap<String, String>) -> HashMap<String, String> {
     let ports = image.exposed_ports().iter().map(String::as_str).collect::<Vec<_>>().join(",");
     let implied = [
         ("os", image.os()),
@@ -142,6 +139,6 @@ fn annotations(image: &ImageConfig) -> HashMap<String, String> {
     ];
     let implied =
         implied.into_iter().filter_map(|(name, value)| Some((format!("{ANNOTATION}{name}"), value?.to_owned())));
-    let labels = image.labels().iter().map(|(name, value)| (name.clone(), value.clone()));
+    let labels = labels.iter().map(|(name, value)| (name.clone(), value.clone()));
     implied.chain(labels).collect()
 }

@@ -1,6 +1,7 @@
 //! Bundles of the runtime-spec: a root filesystem, and a `config.json` by which a runtime starts it.
 
 mod config;
+mod stated;
 mod user;
 
 use crate::arguments::Bundle;
@@ -9,6 +10,7 @@ use config::{Console, Starter, convert};
 use layercage::error::Escaped;
 use layercage::image::ImageConfig;
 use layercage::{Error, Selected, Session};
+use stated::Stated;
 use std::io::Read;
 use user::Accounts;
 
@@ -42,11 +44,13 @@ pub(crate) fn accounts(session: &mut Session<'_>, image: &Selected) -> Result<Ac
 }
 
 /// The `config.json` of a bundle.
-pub(crate) fn config(image: &Selected, accounts: &Accounts, bundle: &Bundle) -> Result<Vec<u8>, Failure> {
+pub(crate) fn config(image: &Selected, accounts: &Accounts, bundle: &Bundle, json: bool) -> Result<Vec<u8>, Failure> {
     let config: ImageConfig = image.image_config().map_err(Failure::read)?;
-    let stated = bundle.user.as_deref().or(config.user()).unwrap_or_default();
+    let args = args(&config, &bundle.command)?;
+    let mut stated = Stated::of(&config, &args).map_err(Failure::usage)?;
+    let user = bundle.user.as_deref().or(config.user()).unwrap_or_default();
     let user = accounts
-        .resolve(stated)
+        .resolve(user)
         .map_err(|unresolved| Failure::usage(format!("{unresolved}; `--user UID:GID` chooses a user by number")))?;
     let starter = Starter::current();
     if starter != Starter::Root && (user.uid, user.gid) != (0, 0) {
@@ -57,15 +61,26 @@ pub(crate) fn config(image: &Selected, accounts: &Accounts, bundle: &Bundle) -> 
                 user.uid, user.gid
             )));
         }
-        tell::say(&format_args!(
-            "layercage: note: the image's user is {}:{}, and the bundle's is root: without root, there is no other",
+        stated.notes.push(format!(
+            "the image's user is {}:{}, and the bundle's is root: without root, there is no other",
             user.uid, user.gid
         ));
     }
     let console = if bundle.tty { Console::Terminal } else { Console::Inherited };
-    let config = convert(&config, &user, &bundle.command, (starter, console));
-    let config =
-        config.map_err(|error| Failure::usage(format!("no config.json can be made of the image's: {error}")))?;
-    let missing = "the image states no program to run; give one: `layercage bundle IMAGE BUNDLE -- PROGRAM`";
-    config.ok_or_else(|| Failure::usage(missing.to_owned()))
+    let made = convert(&config, &stated, &user, args, (starter, console));
+    let made = made.map_err(|error| Failure::usage(format!("no config.json can be made of the image's: {error}")))?;
+    tell::say_notes(&stated.notes, json);
+    Ok(made)
+}
+
+/// The program and its arguments. `command` takes the place of the image's `Cmd` unless it is empty.
+fn args(image: &ImageConfig, command: &[String]) -> Result<Vec<String>, Failure> {
+    let command = if command.is_empty() { image.cmd() } else { command };
+    let args = [image.entrypoint(), command].concat();
+    match args.first() {
+        Some(program) if !program.is_empty() => Ok(args),
+        _ => Err(Failure::usage(
+            "the image states no program to run; give one: `layercage bundle IMAGE BUNDLE -- PROGRAM`".to_owned(),
+        )),
+    }
 }

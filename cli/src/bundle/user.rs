@@ -111,7 +111,7 @@ impl Account {
         let name = fields.next().filter(|name| !name.is_empty())?.to_vec();
         let (uid, gid) = (number(fields.nth(1)?)?, number(fields.next()?)?);
         let home = fields.nth(1).and_then(|home| String::from_utf8(home.to_vec()).ok());
-        Some(Self { name, uid, gid, home: home.filter(|home| !home.is_empty()) })
+        Some(Self { name, uid, gid, home: home.filter(|home| !home.is_empty() && !home.contains('\0')) })
     }
 }
 
@@ -147,7 +147,7 @@ mod tests {
     fn accounts() -> Accounts {
         Accounts {
             passwd: b"# a comment\nroot:x:0:0:root:/root:/bin/sh\nbroken\nweb:x:33:34:web,,,:/var/www:/bin/false\n\
-                1000:x:7:8::/seven:\nnohome:x:5:5\n"
+                1000:x:7:8::/seven:\nnohome:x:5:5\nnul:x:6:6::/a\0b:\n"
                 .to_vec(),
             group: b"root:x:0:\nwheel:x:10:root,web\nweb:x:34:web\nmail:x:8:other,web\nmail2:x:8:web\ndocker:x:999:\n"
                 .to_vec(),
@@ -173,6 +173,7 @@ mod tests {
             ("4711", user(4711, 0, &[], None)),
             ("4711:4712", user(4711, 4712, &[], None)),
             ("nohome", user(5, 5, &[], None)),
+            ("nul", user(6, 6, &[], None)),
             ("nobody", Err(Unresolved::User("nobody".to_owned()))),
             ("broken", Err(Unresolved::User("broken".to_owned()))),
             ("-1", Err(Unresolved::User("-1".to_owned()))),

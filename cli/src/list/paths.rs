@@ -29,7 +29,7 @@ pub(super) fn print_final(
     let paths = merged.tree.iter().map(|node| node.path());
     require_matches(("--only", "path of the image"), only, &merged.tree, paths, Pattern::keeps)
         .map_err(Failure::unmatched)?;
-    tell::notes_of_patterns(&notes(only, &merged.tree), output.is_json());
+    tell::say_notes(&notes(only, &merged.tree), output.is_json());
     let is_listed = |node: &Node<'_>| only.is_empty() || only.iter().any(|only| only.keeps(node.path().as_bytes()));
     let digests = digests(&mut merged, contents, is_listed)?;
     merged.begin(&mut output);

@@ -70,7 +70,7 @@ pub(super) fn print(
     mut output: Output,
 ) -> Result<(), Failure> {
     merged.require_ever_there(only)?;
-    tell::notes_of_patterns(&notes(only, &merged.tree), output.is_json());
+    tell::say_notes(&notes(only, &merged.tree), output.is_json());
     let style = Style::of_output();
     merged.begin(&mut output);
     output.heading(|| style.line(format!("  {:>6} {:>5} PATH", "SIZE", "LAYER"), None));
