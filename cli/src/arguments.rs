@@ -73,9 +73,13 @@ pub(crate) enum Command {
     /// same tree. Whiteouts stay whiteouts. Entries that the policy drops are missing, and a device or named pipe that
     /// it skips becomes a whiteout. Links are not followed, because there is no tree.
     ///
-    /// If the layer is refused, the exit code is 3, and the output is truncated: it holds the entries before the refusal and
-    /// no end mark. Use nothing of the output unless the exit code is 0. With `--digest`, `--size` or `--diff-id`, the layer
-    /// is verified before the first byte is written, and the output of another layer is empty.
+    /// If the layer is refused, the exit code is 3, and the output is truncated: it holds the entries before the refusal, no
+    /// end mark, and at the end an extended header without its content, at which tar readers fail. Use nothing of the output
+    /// unless the exit code is 0. With `--digest`, `--size` or `--diff-id`, the layer is verified before the first byte is
+    /// written, and the output of another layer is empty.
+    ///
+    /// containerd can run `filter --unchanged` as a stream processor: the diff ID of an accepted layer stays the same, and a
+    /// refused layer fails the pull.
     Filter(Filter),
     /// Read an image or a layer to its end and print every finding, not only the first; write nothing.
     ///

@@ -7,6 +7,7 @@ use crate::report::{self, Done};
 use crate::sandbox::SandboxChoice;
 use crate::signals::{Ignored, Signals};
 use crate::tell::{self, Failure, Left};
+use crate::temporary::explain_full;
 use layercage::blob::LayerStream;
 use layercage::error::ErrorKind;
 use layercage::sandbox::Sandbox;
@@ -50,7 +51,7 @@ pub(crate) fn run(
     let sandboxed = sandbox.enter(Sandbox::for_reading())?;
     // Until here there is nothing to clean up, and any signal may end the command.
     let kept = kept.map(|scratch| scratch.keep(input.try_clone().map_err(failed)?, &limits)).transpose();
-    let kept = kept.map_err(|error| Failure::refused(error, Left::Unwritten))?;
+    let kept = kept.map_err(|error| Failure::refused(explain_full(error), Left::Unwritten))?;
     let signals = Signals::catch(Ignored::find_out()).map_err(Failure::signals)?;
     let unpacker = Unpacker::new(policy).with_limits(limits.clone()).with_jobs(filter.threads.jobs());
     let written = Arc::new(AtomicU64::new(0));
@@ -76,8 +77,8 @@ pub(crate) fn run(
     };
     let left = || match written.load(Ordering::Relaxed) {
         0 => Left::Unwritten,
-        // A header has 512 bytes.
-        1..512 => Left::Stub,
+        // One header: that of the truncated end, or of an entry without its content.
+        1..=512 => Left::Stub,
         _ => Left::Cut,
     };
     let report = applied.map_err(|error| ended(error, left(), &signals))?.into_report();

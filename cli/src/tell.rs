@@ -31,7 +31,7 @@ pub(crate) enum Left {
     Streamed(PathBuf),
     /// A part of the archive was written.
     Cut,
-    /// Less than one entry was written to standard output.
+    /// No whole entry was written to standard output.
     Stub,
     /// Nothing was written to standard output yet.
     Unwritten,
@@ -45,7 +45,7 @@ impl Left {
         match self {
             Self::NotAsked => None,
             Self::Stub => Some(
-                "no entry was written, and the output is truncated so that no reader takes it for an archive"
+                "no whole entry was written, and the output is truncated so that no reader takes it for an archive"
                     .to_owned(),
             ),
             Self::Unwritten => Some("nothing was written to standard output".to_owned()),

@@ -96,19 +96,23 @@ fn a_directory_for_temporary_files_that_is_missing_or_closed_is_named_with_the_v
 /// `RLIMIT_FSIZE` would be another error, so a file system of 64 KiB is mounted, where that is allowed.
 #[test]
 fn a_full_directory_for_temporary_files_is_named_with_the_variable() {
-    let world = World::new();
-    world.directory("full", 0o777);
-    let script =
-        "mount -t tmpfs -o size=64k,mode=1777 full \"$1\" && head -c 1000000 /dev/zero | TMPDIR=\"$1\" \"$0\" check -";
-    let mut command = Command::new("unshare");
-    command.args(["--user", "--map-root-user", "--mount", "sh", "-c", script]).arg(&world.binary).arg("full");
-    let output = command.current_dir(&world.place).output();
-    let said = output.map(|output| String::from_utf8(output.stderr).unwrap()).unwrap_or_default();
-    if !said.contains("layercage: ") {
-        skip(&format!("no file system can be mounted: {said}"));
-        return;
+    for reading in ["check -", "list -", "filter --unchanged", "export - -"] {
+        let world = World::new();
+        world.directory("full", 0o777);
+        let script = format!(
+            "mount -t tmpfs -o size=64k,mode=1777 full \"$1\" && head -c 1000000 /dev/zero | \
+             TMPDIR=\"$1\" \"$0\" {reading} | cat"
+        );
+        let mut command = Command::new("unshare");
+        command.args(["--user", "--map-root-user", "--mount", "sh", "-c", &script]).arg(&world.binary).arg("full");
+        let output = command.current_dir(&world.place).output();
+        let said = output.map(|output| String::from_utf8(output.stderr).unwrap()).unwrap_or_default();
+        if !said.contains("layercage: ") {
+            skip(&format!("no file system can be mounted: {said}"));
+            return;
+        }
+        assert!(said.contains("the temporary copy") && said.contains("No space left on device"), "{said}");
+        assert!(said.contains("TMPDIR") && said.contains("more space"), "{reading}: {said}");
+        assert!(File::open(world.place.path().join("full")).is_ok());
     }
-    assert!(said.contains("the temporary copy") && said.contains("No space left on device"), "{said}");
-    assert!(said.contains("TMPDIR") && said.contains("more space"), "{said}");
-    assert!(File::open(world.place.path().join("full")).is_ok());
 }

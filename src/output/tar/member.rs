@@ -180,9 +180,7 @@ impl<'c> Member<'c> {
         let mut head = Vec::with_capacity(4 * BLOCK + map.len());
         if !records.is_empty() {
             let content = records.as_bytes();
-            let fields =
-                Fields { flag: b'x', name: PAX_NAME, mode: 0o644, size: content.len() as u64, ..Fields::default() };
-            head.extend_from_slice(&header::block(&fields));
+            head.extend_from_slice(&header_of_pax(content.len() as u64));
             head.extend_from_slice(content);
             head.resize(head.len().next_multiple_of(BLOCK), 0);
         }
@@ -255,6 +253,11 @@ impl<'c> Member<'c> {
         records.append(others)?;
         Ok(records)
     }
+}
+
+/// The header of an extended header with this number of bytes.
+pub(super) fn header_of_pax(size: u64) -> Block {
+    header::block(&Fields { flag: b'x', name: PAX_NAME, mode: 0o644, size, ..Fields::default() })
 }
 
 fn unwritable(because: &'static str) -> Violation {

@@ -401,6 +401,9 @@ fn an_archive_that_is_abandoned_is_truncated_wherever_it_stands() {
         writer.abandon();
         writer.abandon();
         let archive = writer.into_inner();
-        assert_eq!(archive.len(), entries * 512 + 256);
+        assert_eq!(archive.len(), entries * 512 + 512);
+        let mut reader = TarReader::new(&archive[..], &Limits::default());
+        let read = std::iter::from_fn(|| reader.next_entry().transpose()).collect::<Result<Vec<_>, _>>();
+        assert_eq!(read.unwrap_err().rule_id(), Some("truncated"));
     }
 }

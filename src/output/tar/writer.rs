@@ -1,7 +1,7 @@
 //! The writer of archives.
 
 use super::holes;
-use super::member::{Member, Position};
+use super::member::{Member, Position, header_of_pax};
 use crate::output::data::{Data, Piece};
 use crate::output::sink_error::SinkError;
 use crate::read::BLOCK;
@@ -96,13 +96,14 @@ impl<W: Write> TarWriter<W> {
         self.out.flush()
     }
 
-    /// Leaves the archive truncated: it ends in the middle of an entry or of a header.
+    /// Leaves the archive truncated: it ends in the middle of an entry, or with an extended header without its content.
     ///
-    /// Several readers, Go's among them, take the end of the stream behind a whole entry for the end of the archive.
+    /// Several readers, Go's among them, take the end of the stream behind a whole entry for the end of the archive. GNU
+    /// tar and Python do so even if half a header follows. An extended header makes no file, and its content must follow.
     pub(crate) fn abandon(&mut self) {
         if matches!(std::mem::replace(&mut self.at, At::Elsewhere), At::Start | At::Boundary) {
             // What failed before is the error to report.
-            let _ = self.out.write_all(&[b'!'; BLOCK / 2]).and_then(|()| self.out.flush());
+            let _ = self.out.write_all(&header_of_pax(BLOCK as u64)).and_then(|()| self.out.flush());
         }
     }
 
