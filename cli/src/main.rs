@@ -24,6 +24,7 @@ mod run;
 mod sandbox;
 mod selection;
 mod signals;
+mod standard;
 mod tell;
 mod temporary;
 

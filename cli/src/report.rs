@@ -3,6 +3,7 @@
 //! docs/json.md describes the objects.
 
 use crate::remedy;
+use crate::standard::{self, Raw};
 use crate::tell;
 use layercage::audit::{Audit, Finding, Observer};
 use layercage::image::What;
@@ -25,13 +26,13 @@ pub(crate) struct Done {
 /// Standard output. The first failure is kept, and nothing is written after it.
 pub(crate) struct Output {
     json: bool,
-    out: BufWriter<Stdout>,
+    out: BufWriter<Raw<Stdout>>,
     failure: Option<io::Error>,
 }
 
 impl Output {
     pub(crate) fn new(json: bool) -> Self {
-        Self { json, out: BufWriter::new(io::stdout()), failure: None }
+        Self { json, out: BufWriter::new(standard::output()), failure: None }
     }
 
     pub(crate) fn is_json(&self) -> bool {

@@ -4,6 +4,7 @@ use crate::arguments::Arguments;
 use crate::only::Unmatched;
 use crate::remedy;
 use crate::signals::{Signal, Signals};
+use crate::standard;
 use clap::Parser as _;
 use clap::error::ErrorKind;
 use layercage::audit::Finding;
@@ -12,7 +13,7 @@ use layercage::{Error, Report};
 use serde_json::{Value, json};
 use std::ffi::OsString;
 use std::fmt::Display;
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
@@ -247,9 +248,19 @@ pub(crate) fn refusal(finding: &Finding, help: Option<&str>, json: bool) {
 /// Prints what is wrong with the arguments, or the help that they ask for. Returns the exit code.
 pub(crate) fn unparsed(error: &clap::Error) -> u8 {
     if !error.use_stderr() {
-        // Standard output may be closed.
-        let _ = error.print();
-        return u8::try_from(error.exit_code()).unwrap_or(2);
+        // A reader that closed the pipe needs no more.
+        let printed = match io::stdout().is_terminal() {
+            true => error.print(),
+            false => standard::output().write_all(error.to_string().as_bytes()),
+        };
+        return match printed {
+            Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+                let failed = Failure::output(error);
+                failure(&failed, false);
+                failed.exit_code()
+            }
+            _ => u8::try_from(error.exit_code()).unwrap_or(2),
+        };
     }
     let text = unparsed_text(error, std::env::args_os());
     // The arguments are not parsed, so `--json` is looked for here.
@@ -308,12 +319,12 @@ pub(crate) fn say_notes(notes: &[String], json: bool) {
 
 /// Writes a line to standard error. If that fails, the exit code still tells; `eprintln!` would panic.
 pub(crate) fn say(line: &dyn Display) {
-    let _ = io::stderr().write_all(format!("{line}\n").as_bytes());
+    let _ = standard::error().write_all(format!("{line}\n").as_bytes());
 }
 
 /// Writes an object to standard error.
 pub(crate) fn say_object(object: &Value) {
-    let _ = io::stderr().write_all(&crate::json::line(object));
+    let _ = standard::error().write_all(&crate::json::line(object));
 }
 
 #[cfg(test)]

@@ -249,6 +249,39 @@ fn a_report_that_cannot_be_written_does_not_hide_what_was_done() {
     assert!(removed.success());
 }
 
+/// The streams of std succeed if a descriptor cannot be written to. One that was closed cannot be told from `/dev/null`.
+#[test]
+fn an_output_that_takes_nothing_fails_every_command_that_prints() {
+    let place = with_layer(&["a"]);
+    let world = world();
+    for (output, said) in [("</dev/null", "Bad file descriptor"), (">/dev/full", "No space left on device")] {
+        for arguments in [
+            &["--help"][..],
+            &["--version"],
+            &["rules"],
+            &["explain", "limit"],
+            &["list", &world],
+            &["list", "--final", &world],
+            &["list", "--images", &world],
+            &["check", "layer"],
+            &["overlay", &world, "store"],
+            &["export", &world, "-"],
+            &["filter"],
+            &["--json", "unpack", &world, "rootfs"],
+        ] {
+            let script = format!("exec \"$0\" \"$@\" 1{output} <layer");
+            let mut shell = Command::new("sh");
+            shell.args(["-c", &script, COMMAND]).args(arguments).current_dir(place.path());
+            let (code, message) = ended(&shell.output().unwrap());
+            assert!(code == 1 && message.contains(said), "{arguments:?} 1{output}: {code} {message}");
+            let _ = Command::new("chmod").args(["-R", "u+rwX", "rootfs"]).current_dir(place.path()).output();
+            let _ = fs::remove_dir_all(place.path().join("rootfs"));
+        }
+    }
+    let removed = Command::new("chmod").args(["-R", "u+rwX"]).arg(place.path()).status().unwrap();
+    assert!(removed.success());
+}
+
 #[test]
 fn standard_input_that_is_empty_or_closed_is_an_archive_without_an_end() {
     let place = tempfile::tempdir().unwrap();
