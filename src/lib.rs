@@ -127,7 +127,7 @@ pub mod overlay {
 /// The final file system of an image, in memory: paths, metadata, origins, and the paths that upper layers hid.
 #[cfg(feature = "unpack")]
 pub mod merged {
-    pub use crate::output::{Hidden, Kind, LayerSummary, MergedTree, Merger, Node, Nodes, Part};
+    pub use crate::output::{ContentCache, Hidden, Kind, LayerSummary, MergedTree, Merger, Node, Nodes, Part};
     pub use crate::words::Hiding;
 }
 

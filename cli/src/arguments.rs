@@ -52,7 +52,8 @@ pub(crate) enum Command {
     /// `--delay-directory-restore`: otherwise it sets the time of the directory too early, and without root cannot write into
     /// a read-only one. For busybox tar, which has no such option, use `--sort`.
     ///
-    /// Every layer is verified before the first byte is written. FILE is written under a temporary name and renamed
+    /// Every layer is verified before the first byte is written. Content is kept in a temporary file meanwhile, if there is
+    /// room for it, so that layers are read once. FILE is written under a temporary name and renamed
     /// when it is complete. That replaces an existing regular file. If the reader of a pipe closes it early, the exit code
     /// is 1.
     Export(Export),
@@ -127,7 +128,7 @@ pub(crate) struct Unpack {
 pub(crate) struct Export {
     #[command(flatten)]
     pub(crate) only: Only,
-    /// Order the entries by path. The content of all files is kept in a temporary file meanwhile.
+    /// Order the entries by path. The content of all files is kept in a temporary file, which then needs the space.
     #[arg(long)]
     pub(crate) sort: bool,
     #[command(flatten)]

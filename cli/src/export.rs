@@ -1,6 +1,7 @@
 //! `layercage export`: the final file system of an image, as one tar archive.
 
 use crate::arguments::Export;
+use crate::cache::Room;
 use crate::image::select_image;
 use crate::opened::{Destination, Opened};
 use crate::progress::Watcher;
@@ -34,12 +35,12 @@ pub(crate) fn run(export: &Export, sandbox: SandboxChoice, json: bool) -> Result
         return Err(Failure::usage(message.to_owned()));
     }
     let opened = Opened::find(&export.source.image)?;
-    let (ignored, limits) = (Ignored::find_out(), export.source.judging.limits());
+    let (ignored, room, limits) = (Ignored::find_out(), Room::find_out(), export.source.judging.limits());
     // Beside a FILE there has to be room anyway. Otherwise no file can be created in the sandbox, so the temporary files for
-    // a pipe, for a compressed archive and for the order by path are created before.
+    // a pipe, for a compressed archive, for the content of files and for the order by path are created before.
     let (around, temporary) = match &destination {
         Destination::Beside { parent, .. } => (Sandbox::for_reading().write(parent), Scratch::beneath(parent)),
-        Destination::Stream(_) => (Sandbox::for_reading(), Ok(scratch(3))),
+        Destination::Stream(_) => (Sandbox::for_reading(), Ok(scratch(4))),
     };
     let temporary = temporary.map_err(Failure::read)?;
     let (sandboxed, selected) = select_image(&export.source, opened, sandbox, around, temporary.clone())?;
@@ -57,7 +58,7 @@ pub(crate) fn run(export: &Export, sandbox: SandboxChoice, json: bool) -> Result
             Output::Staged(file.with_durability(policy.durability()))
         }
     };
-    let tree = session.merge(&selected).map_err(ended)?;
+    let tree = room.merge(&mut session, &selected, &export.only, &temporary).map_err(ended)?;
     let part = export.only.part(&tree).map_err(Failure::unmatched)?;
     tell::say_notes(&export.only.notes(&tree), json);
     let part = if export.sort { part.by_path(temporary) } else { part };

@@ -3,6 +3,7 @@
 mod arguments;
 mod auditing;
 mod bundle;
+mod cache;
 mod elsewhere;
 mod explain;
 mod export;

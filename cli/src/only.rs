@@ -13,7 +13,7 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::Path;
 
 /// The option that keeps a part of an image.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub(crate) struct Only {
     /// Keep only these paths of the image. May be repeated. A pattern that matches nothing is a usage error.
     ///
@@ -47,10 +47,12 @@ impl Only {
         }
         let paths = tree.iter().map(|node| node.path());
         require_matches(("--only", "path of the image"), &self.only, tree, paths, Pattern::keeps)?;
-        Ok(tree.part(|node| {
-            let path = node.path();
-            self.only.iter().any(|pattern| pattern.keeps(path.as_bytes()))
-        }))
+        Ok(tree.part(|node| self.keeps(node.path().as_bytes())))
+    }
+
+    /// Whether a path is kept.
+    pub(crate) fn keeps(&self, path: &[u8]) -> bool {
+        self.is_everything() || self.only.iter().any(|pattern| pattern.keeps(path))
     }
 
     /// What a user may not expect: symbolic links that are kept alone.

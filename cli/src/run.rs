@@ -1,10 +1,12 @@
-//! Runs the command. Only this file, `id_maps.rs`, `opened.rs`, `overlay.rs` and `temporary.rs` open paths of this machine.
+//! Runs the command. Only this file, `cache.rs`, `id_maps.rs`, `opened.rs`, `overlay.rs` and `temporary.rs` open paths of this
+//! machine.
 
 #![expect(clippy::disallowed_methods, reason = "the user who types a path has the authority over it")]
 
 use crate::arguments::{Apply, Arguments, Bundle, Command, Source, Unpack};
 use crate::auditing::{Tree, run_audit};
 use crate::bundle;
+use crate::cache::Room;
 use crate::elsewhere;
 use crate::export;
 use crate::filter;
@@ -111,11 +113,11 @@ fn run_unpack(source: &Source, target: Target<'_>, sandbox: SandboxChoice, json:
     let parent = open_directory(parent).map_err(|failure| failure.with_help(target.help().to_owned()))?;
     let left = || Left::Nothing(target.path().to_owned());
     let opened = Opened::find(&source.image)?;
-    let ignored = Ignored::find_out();
+    let (ignored, room) = (Ignored::find_out(), Room::find_out());
     let around = Sandbox::for_policy(&policy).write(&parent);
     // Temporary files are beside the target, where there has to be room anyway.
     let temporary = Scratch::beneath(&parent).map_err(Failure::read)?;
-    let (sandboxed, selected) = select_image(source, opened, sandbox, around, temporary)?;
+    let (sandboxed, selected) = select_image(source, opened, sandbox, around, temporary.clone())?;
     let selected = selected.map_err(|error| Failure::refused(error, left()))?;
     // Before this line there is nothing to clean up.
     let signals = Signals::catch(ignored).map_err(Failure::signals)?;
@@ -128,7 +130,7 @@ fn run_unpack(source: &Source, target: Target<'_>, sandbox: SandboxChoice, json:
         }
         Target::Rootfs(unpack) => {
             let mut session = session();
-            let tree = session.merge(&selected).map_err(ended)?;
+            let tree = room.merge(&mut session, &selected, &unpack.only, &temporary).map_err(ended)?;
             let part = unpack.only.part(&tree).map_err(Failure::unmatched)?;
             tell::say_notes(&unpack.only.notes(&tree), json);
             session.unpack_part(&part, &selected, &parent, name).map_err(ended)?

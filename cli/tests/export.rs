@@ -5,6 +5,8 @@
 
 #[path = "../../corpus/build.rs"]
 mod build;
+#[path = "support/layout.rs"]
+mod layout;
 #[path = "../../tests/it/skip.rs"]
 mod skip;
 
@@ -366,5 +368,102 @@ fn owners_that_depend_on_the_caller_are_refused_before_the_image_is_read() {
             "{}",
             message(&output)
         );
+    }
+}
+
+/// A layout with large enough files, at `place`/image: its blobs are read in pieces.
+fn large(place: &Path) {
+    let content = "0123456789abcdef".repeat(40_000);
+    let layers = [
+        tar().file("etc/passwd", "root:x:0:0::/:\n").file("a", content.as_bytes()).file("gone", content.as_bytes()),
+        tar().hard_link("d/link", "a").file(".wh.gone", "").file("b", content.as_bytes()),
+    ];
+    let config = serde_json::json!({"os": "linux", "architecture": "any", "config": {"Cmd": ["/a"]}});
+    let layers: Vec<_> = layers.into_iter().map(build::Archive::end).collect();
+    layout::write(&place.join("image"), config, &layers);
+}
+
+/// What is done with that image, each into something called `out`.
+const JOBS: [&[&str]; 4] = [
+    &["export", "--platform", "linux/any", "image", "out"],
+    &["export", "--platform", "linux/any", "--sort", "image", "out"],
+    &["export", "--platform", "linux/any", "--jobs", "1", "image", "out"],
+    &["unpack", "--platform", "linux/any", "--only", "a", "--only", "b", "image", "out"],
+];
+
+/// Runs a job under strace with these options. `None` without strace.
+fn traced(place: &Path, options: &[&str], job: &[&str]) -> Option<Output> {
+    let mut command = Command::new("strace");
+    // A file for each thread: in one file, calls of several threads are in pieces.
+    command.args(["-ff", "-qqq", "-o", "trace"]).args(options).arg(COMMAND).args(job).current_dir(place);
+    match command.stdin(Stdio::null()).output() {
+        Ok(output) if !String::from_utf8_lossy(&output.stderr).contains("strace: ") => Some(output),
+        _ => {
+            skip("it needs strace, and the right to trace");
+            None
+        }
+    }
+}
+
+/// The archive that a job has written, or the contents of the tree.
+fn out(place: &Path) -> Vec<u8> {
+    let out = place.join("out");
+    if out.is_file() {
+        fs::read(out)
+    } else {
+        fs::read(out.join("a")).map(|a| [a, fs::read(out.join("b")).unwrap()].concat())
+    }
+    .unwrap()
+}
+
+#[test]
+fn each_layer_is_read_once() {
+    for job in JOBS {
+        let place = tempdir().unwrap();
+        large(place.path());
+        let blobs = place.path().join("image/blobs/sha256");
+        let Some(output) = traced(place.path(), &["-y", "-e", "trace=read,pread64"], job) else { return };
+        assert!(output.status.success(), "{}", message(&output));
+        let traces = children(place.path()).into_iter().filter(|name| name.starts_with("trace."));
+        let trace: String = traces.map(|name| fs::read_to_string(place.path().join(name)).unwrap()).collect();
+        for name in children(&blobs) {
+            let lines = trace.lines().filter(|line| line.contains(&format!("/{name}>")));
+            let read: u64 = lines.filter_map(|line| line.rsplit_once("= ")?.1.trim().parse::<u64>().ok()).sum();
+            let size = fs::metadata(blobs.join(&name)).unwrap().len();
+            assert!((size..size + 4_096).contains(&read), "{job:?}: {read} bytes are read of {size}");
+        }
+    }
+}
+
+#[test]
+fn content_that_cannot_be_kept_is_read_again_and_no_failure() {
+    for job in JOBS.into_iter().filter(|job| !job.contains(&"--sort")) {
+        let place = tempdir().unwrap();
+        large(place.path());
+        succeeded(run(place.path(), job));
+        let expected = out(place.path());
+        for inject in
+            ["pwrite64:error=ENOSPC", "pwrite64:error=EDQUOT:when=2+", "fstatfs:error=EIO", "pwrite64:error=EIO:when=3"]
+        {
+            let place = tempdir().unwrap();
+            large(place.path());
+            let Some(output) = traced(place.path(), &["-e", &format!("inject={inject}")], job) else { return };
+            succeeded(output);
+            assert!(out(place.path()) == expected, "{job:?} {inject}");
+            let left: Vec<_> = children(place.path()).into_iter().filter(|name| !name.starts_with("trace.")).collect();
+            assert_eq!(left, ["image", "out"]);
+        }
+    }
+}
+
+#[test]
+fn an_export_to_a_pipe_needs_no_directory_for_temporary_files() {
+    let place = tempdir().unwrap();
+    let expected = succeeded(export(place.path(), &[], &[]));
+    let world = world();
+    for directory in ["nowhere", "/dev/null", "/proc"] {
+        let output =
+            command(place.path(), &["export", world.to_str().unwrap()]).env("TMPDIR", directory).output().unwrap();
+        assert!(succeeded(output) == expected, "{directory}");
     }
 }

@@ -1,5 +1,6 @@
 //! Files without names, for layers that are read ahead.
 
+use super::room::{LEFT_FREE, growing_file};
 use super::scratch::Scratch;
 use super::sys;
 use crate::read::SpoolFile;
@@ -9,9 +10,6 @@ use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::FileExt;
 
-/// The space that is left free for the tree. Below it, no layer is read ahead: it must not fail for want of space that
-/// another layer takes before its turn.
-const LEFT_FREE: u64 = 1 << 30;
 /// The free space is checked each time that so many bytes were written.
 const CHECKED_EACH: u64 = 16 << 20;
 
@@ -19,12 +17,9 @@ const CHECKED_EACH: u64 = 16 << 20;
 ///
 /// # Errors
 ///
-/// A system error. Another one if the size of files is limited: a process that exceeds that limit is killed.
+/// As for [`growing_file`].
 pub(crate) fn ahead_spool(scratch: &Scratch) -> Result<Box<dyn SpoolFile>, Error> {
-    match sys::largest_file() {
-        None => Ok(Box::new(AheadSpool(scratch.create()?))),
-        Some(_) => Err(Error::system("getrlimit", b"(a temporary file)", io::Error::from(io::ErrorKind::FileTooLarge))),
-    }
+    Ok(Box::new(AheadSpool(growing_file(scratch)?)))
 }
 
 /// The same, in a directory.
@@ -36,6 +31,7 @@ struct AheadSpool(File);
 
 impl SpoolFile for AheadSpool {
     fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
+        // A tree must not fail for want of space that a layer takes before its turn.
         if offset.is_multiple_of(CHECKED_EACH) && sys::free_bytes(self.0.as_fd())? < LEFT_FREE {
             return Err(io::ErrorKind::StorageFull.into());
         }

@@ -30,6 +30,7 @@ mod pseudo_links;
 mod removal;
 mod remove;
 mod replace;
+mod room;
 mod scratch;
 mod spool;
 mod stage;
@@ -52,6 +53,7 @@ pub(crate) use on_disk::OnDisk;
 #[cfg(feature = "image")]
 pub(crate) use open::{NotOpened, open_directory, open_inside, open_regular};
 pub(crate) use overlay::{Lowers, OverlayTree, Stack as LowerStack, may_set_trusted};
+pub(crate) use room::{growing_file, has_room};
 pub use scratch::Scratch;
 pub(crate) use stage::{Contents, Stage};
 pub(crate) use staged_file::FileStage;

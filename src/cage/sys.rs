@@ -103,13 +103,11 @@ pub(crate) fn most_open_files() -> Option<u64> {
 }
 
 /// The largest size of a file that this process may write, in bytes; `None` without such a limit.
-#[cfg(feature = "image")]
 pub(super) fn largest_file() -> Option<u64> {
     getrlimit(Resource::Fsize).current
 }
 
 /// The free space of a file system for unprivileged processes, in bytes.
-#[cfg(feature = "image")]
 pub(super) fn free_bytes(file: BorrowedFd<'_>) -> std::io::Result<u64> {
     let status = fs::fstatvfs(file)?;
     // A tmpfs without a limit has no blocks.

@@ -95,6 +95,16 @@ impl<'a> Data<'a> {
         self.source
     }
 
+    /// The map of the holes.
+    pub(crate) fn map(&self) -> Option<&SparseMap> {
+        self.cursor.map()
+    }
+
+    /// How many bytes are stored: all but the holes.
+    pub(crate) fn stored_bytes(&self) -> u64 {
+        self.map().map_or(self.size(), |map| map.segments().iter().map(|segment| segment.length).sum())
+    }
+
     /// Checks that this is the content of a change, from its first byte on.
     pub(crate) fn check_whole(&self, change: &Change) -> Result<(), Misuse> {
         let is_whole = match &change.kind {

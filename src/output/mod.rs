@@ -1,8 +1,7 @@
 //! Level 5, outputs: changes go through a [`Sink`] to wherever they take effect.
 
 mod audit;
-#[cfg(feature = "image")]
-mod content_spool;
+mod content_file;
 mod context;
 mod data;
 mod dropped;
@@ -21,12 +20,11 @@ mod tee;
 mod tree_sink;
 
 pub(crate) use audit::TreeModel;
-#[cfg(feature = "image")]
-pub(crate) use content_spool::ContentSpool;
+pub(crate) use content_file::{ContentFile, ContentPlace, ContentReader, ContentWriter, NotAdded};
 pub use context::LayerContext;
 pub use data::{Data, Piece};
 pub use filter::Filter;
-pub use merged::{Hidden, Kind, LayerSummary, MergedTree, Merger, Node, Nodes, Part};
+pub use merged::{ContentCache, Hidden, Kind, LayerSummary, MergedTree, Merger, Node, Nodes, Part};
 pub use overlay::Overlay;
 #[cfg(feature = "image")]
 pub(crate) use overlay::OverlayLayers;

@@ -1,11 +1,15 @@
 //! The content of chosen files of a merged tree, in one more pass over the layers that have any.
 
+use super::cached::read_cached;
 use super::layer::Layer;
+use super::run::with_effect;
 use super::session::Session;
-use crate::output::{Data, Hidden, LayerContext, MergedTree, Node, Sink, SinkError, Visibility};
+use crate::output::{
+    ContentPlace, ContentReader, Data, Hidden, LayerContext, MergedTree, Node, Sink, SinkError, Visibility,
+};
 use crate::plan::{Judged, Reporter};
 use crate::read::Checked;
-use crate::words::{Change, ChangeKind, DeferredWork, Effect, Error, Misuse, SharedWork};
+use crate::words::{Change, ChangeKind, DeferredWork, Effect, Error, LayerPosition, Misuse, Position, SharedWork};
 use std::collections::{BTreeMap, HashSet};
 use std::io::Read;
 use std::iter::Peekable;
@@ -14,7 +18,7 @@ use std::vec::IntoIter;
 
 impl Session<'_> {
     /// Reads the content of chosen files of a merged tree, like [`Session::read_files`], from layers that are in no image
-    /// on disk. `open` is called once for each layer that has any of the files, with its number.
+    /// on disk. `open` is called once for each layer that has any of the files and must be read again, with its number.
     ///
     /// Each layer is compared with what is [expected](Layer::expecting) of it. If nothing is, nothing shows that it is the
     /// layer that was merged.
@@ -45,7 +49,7 @@ impl Session<'_> {
         choose: impl FnMut(Node<'t>) -> bool,
         read: impl FnMut(Node<'t>, &mut dyn Read) -> Result<(), SinkError>,
     ) -> Result<(), Error> {
-        self.read_entries(files(tree, choose), open, None, plain(read))
+        self.read_entries(tree, files(tree, choose), open, None, plain(read))
     }
 
     /// Reads the content of chosen files that are hidden, as [`Session::read_files_from`] does for the files of the tree.
@@ -60,26 +64,56 @@ impl Session<'_> {
         choose: impl FnMut(Hidden<'t>) -> bool,
         read: impl FnMut(Hidden<'t>, &mut dyn Read) -> Result<(), SinkError>,
     ) -> Result<(), Error> {
-        self.read_entries(hidden_files(tree, choose), open, None, plain(read))
+        self.read_entries(tree, hidden_files(tree, choose), open, None, plain(read))
     }
 
-    /// Gives the content of entries to `read`, in the order of layers and entries. Threads that wait may do the shared work.
+    /// Gives the content of entries to `read`, in the order of layers and entries. A layer is read only if the tree does not
+    /// keep all that is wanted of it. Threads that wait may do the shared work.
     pub(super) fn read_entries<T, R: Read + Send>(
         &mut self,
+        tree: &MergedTree,
         wanted: Wanted<T>,
         mut open: impl FnMut(usize) -> Result<Layer<R>, Error>,
         work: Option<&Arc<SharedWork>>,
-        mut read: impl FnMut(T, &Change, Data<'_>) -> Result<(), SinkError>,
+        mut read: impl FnMut(T, Data<'_>) -> Result<(), SinkError>,
     ) -> Result<(), Error> {
+        let mut kept = None;
         self.with_own_report(|session| {
             for (number, mut wanted) in wanted {
                 wanted.sort_unstable_by_key(|wanted| wanted.entry);
+                if let Some(content) = tree.content().filter(|_| wanted.iter().all(|wanted| wanted.place.is_some())) {
+                    let layer = Some(LayerPosition { number, of: tree.layer_count() });
+                    let reader = kept.get_or_insert_with(|| content.reader());
+                    session.read_kept(reader, layer, wanted, &mut read)?;
+                    continue;
+                }
                 let wanted = wanted.into_iter().peekable();
                 let mut contents = Contents { wanted, work, read: &mut read, has_read: false };
                 session.apply(open(number)?, &mut contents)?;
             }
             Ok(())
         })
+    }
+
+    /// The same for the entries of a layer whose content is kept.
+    fn read_kept<T>(
+        &self,
+        reader: &mut ContentReader<'_>,
+        layer: Option<LayerPosition>,
+        wanted: Vec<WantedEntry<T>>,
+        mut read: impl FnMut(T, Data<'_>) -> Result<(), SinkError>,
+    ) -> Result<(), Error> {
+        let mut effect = Effect::None;
+        for WantedEntry { entry, place, of, .. } in wanted {
+            let place = place.ok_or(Error::bug("the content of a file is not kept"))?;
+            let read = read_cached(reader, place, self.watch(), |data| {
+                effect = Effect::Partial;
+                read(of, data)
+            });
+            let position = Position { layer, entry: Some(entry), ..Position::default() };
+            read.map_err(|error| with_effect(error.at(&position), effect))?;
+        }
+        Ok(())
     }
 }
 
@@ -89,7 +123,8 @@ pub(super) fn files<'t>(tree: &'t MergedTree, mut choose: impl FnMut(Node<'t>) -
     for node in tree.iter().filter(Node::is_file) {
         if !inodes.contains(&node.inode()) && choose(node) {
             inodes.insert(node.inode());
-            add(&mut wanted, (node.content_layer(), node.content_entry()), node.size(), node);
+            let place = node.content_place();
+            add(&mut wanted, (node.content_layer(), node.content_entry()), (node.size(), place), node);
         }
     }
     wanted
@@ -101,7 +136,8 @@ pub(super) fn hidden_files<'t>(tree: &'t MergedTree, mut choose: impl FnMut(Hidd
     for hidden in tree.hidden().filter(Hidden::is_file) {
         if !inodes.contains(&hidden.inode()) && choose(hidden) {
             inodes.insert(hidden.inode());
-            add(&mut wanted, (hidden.content_layer(), hidden.content_entry()), hidden.size(), hidden);
+            let place = hidden.content_place();
+            add(&mut wanted, (hidden.content_layer(), hidden.content_entry()), (hidden.size(), place), hidden);
         }
     }
     wanted
@@ -114,20 +150,27 @@ pub(super) type Wanted<T> = BTreeMap<usize, Vec<WantedEntry<T>>>;
 pub(super) struct WantedEntry<T> {
     entry: u64,
     size: u64,
+    /// Where the tree keeps the content.
+    place: Option<ContentPlace>,
     of: T,
 }
 
-pub(super) fn add<T>(wanted: &mut Wanted<T>, (layer, entry): (usize, Option<u64>), size: u64, of: T) {
+pub(super) fn add<T>(
+    wanted: &mut Wanted<T>,
+    (layer, entry): (usize, Option<u64>),
+    (size, place): (u64, Option<ContentPlace>),
+    of: T,
+) {
     if let Some(entry) = entry {
-        wanted.entry(layer).or_default().push(WantedEntry { entry, size, of });
+        wanted.entry(layer).or_default().push(WantedEntry { entry, size, place, of });
     }
 }
 
-/// Reads content without its change.
+/// Reads content as bytes, with zeros for holes.
 pub(super) fn plain<T>(
     mut read: impl FnMut(T, &mut dyn Read) -> Result<(), SinkError>,
-) -> impl FnMut(T, &Change, Data<'_>) -> Result<(), SinkError> {
-    move |of, _, mut data| read(of, &mut data)
+) -> impl FnMut(T, Data<'_>) -> Result<(), SinkError> {
+    move |of, mut data| read(of, &mut data)
 }
 
 /// Gives the content of the wanted entries of a layer to `read`.
@@ -139,7 +182,7 @@ struct Contents<'r, T, F> {
     has_read: bool,
 }
 
-impl<T, F: FnMut(T, &Change, Data<'_>) -> Result<(), SinkError>> Sink for Contents<'_, T, F> {
+impl<T, F: FnMut(T, Data<'_>) -> Result<(), SinkError>> Sink for Contents<'_, T, F> {
     fn begin_layer(&mut self, layer: &LayerContext<'_>) -> Result<(), SinkError> {
         if let (Some(shared), Some(work)) = (layer.shared_work(), self.work) {
             shared.add(Arc::clone(work) as Arc<dyn DeferredWork>);
@@ -159,7 +202,7 @@ impl<T, F: FnMut(T, &Change, Data<'_>) -> Result<(), SinkError>> Sink for Conten
             return Err(Misuse::OtherImage.into());
         }
         self.has_read = true;
-        (self.read)(wanted.of, change.get(), data)
+        (self.read)(wanted.of, data)
     }
 
     fn end_layer(&mut self, _: &Checked) -> Result<(), SinkError> {

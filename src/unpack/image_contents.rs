@@ -26,7 +26,7 @@ impl Session<'_> {
         read: impl FnMut(Node<'t>, &mut dyn Read) -> Result<(), SinkError>,
     ) -> Result<(), Error> {
         check_image(tree, image)?;
-        self.read_entries(files(tree, choose), |number| open_layer(image, number), None, plain(read))
+        self.read_entries(tree, files(tree, choose), |number| open_layer(image, number), None, plain(read))
     }
 
     /// Reads the content of chosen files that are hidden: see [`MergedTree::read_hidden`]. The session's policy decides
@@ -43,18 +43,19 @@ impl Session<'_> {
         read: impl FnMut(Hidden<'t>, &mut dyn Read) -> Result<(), SinkError>,
     ) -> Result<(), Error> {
         check_image(tree, image)?;
-        self.read_entries(hidden_files(tree, choose), |number| open_layer(image, number), None, plain(read))
+        self.read_entries(tree, hidden_files(tree, choose), |number| open_layer(image, number), None, plain(read))
     }
 }
 
 impl MergedTree {
-    /// Reads the content of chosen files, in one more pass over only those layers of the image that have any.
+    /// Reads the content of chosen files, in one more pass over only those layers of the image that have any. No layer is
+    /// read of which the tree [keeps](crate::merged::ContentCache) all that is wanted.
     ///
     /// `choose` is called for the paths of regular files, in the order of [`MergedTree::iter`]. `read` is called for each
     /// chosen file once, with the first of its paths that was chosen, in the order of layers and entries. Holes are read as
     /// zeros, and content that is not read is skipped.
     ///
-    /// Each layer is compared with its digest, size and diff ID again. **`read` sees content before that:** a layer is
+    /// Each layer that is read is compared with its digest, size and diff ID again. **`read` sees content before that:** a layer is
     /// verified when it has been read to its end. If the layer has changed since the layers were merged, this fails.
     /// Then discard all results from content that `read` has seen.
     ///

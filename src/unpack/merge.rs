@@ -3,7 +3,7 @@
 use super::session::Session;
 use super::unpacker::Unpacker;
 use crate::image::Selected;
-use crate::output::{MergedTree, Merger};
+use crate::output::{ContentCache, MergedTree, Merger};
 use crate::words::{Error, Policy};
 
 impl Session<'_> {
@@ -30,7 +30,20 @@ impl Session<'_> {
     ///
     /// As for [`Session::apply_image`], and [`Limit::TreeBytes`](crate::rules::Limit::TreeBytes).
     pub fn merge(&mut self, image: &Selected) -> Result<MergedTree, Error> {
-        let mut merger = Merger::new();
+        self.merge_into(Merger::new(), image)
+    }
+
+    /// Merges the layers of an image as [`Session::merge`] does, and keeps the content of files for exports, for
+    /// unpacking and for reading them. [`ContentCache`] has an example.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Session::merge`]. A cache that fails is dropped: then content is read from the layers again.
+    pub fn merge_cached(&mut self, image: &Selected, cache: ContentCache) -> Result<MergedTree, Error> {
+        self.merge_into(Merger::new().with_cache(cache), image)
+    }
+
+    fn merge_into(&mut self, mut merger: Merger, image: &Selected) -> Result<MergedTree, Error> {
         self.apply_image(image, &mut merger)?;
         merger.into_tree()
     }

@@ -3,6 +3,7 @@
 
 mod audit;
 mod blob_bytes;
+mod cached;
 mod contents;
 #[cfg(feature = "image")]
 mod image;

@@ -82,8 +82,8 @@ pub struct Advance {
     pub layer: Option<LayerPosition>,
     /// What is done with the layer.
     pub step: Step,
-    /// Bytes read in this step: of the blobs in [`Step::Verifying`], of the uncompressed layers in [`Step::Applying`].
-    /// Each step has its own count.
+    /// Bytes read in this step: of the blobs in [`Step::Verifying`], of the uncompressed layers in [`Step::Applying`], and of
+    /// content that a [cache](crate::merged::ContentCache) kept. Each step has its own count.
     pub bytes_read: u64,
     /// Bytes of content of the files that were begun.
     pub bytes_written: u64,

@@ -1,22 +1,23 @@
 //! A merged tree, written elsewhere as one layer.
 
+use super::cached::read_cached;
 use super::contents::{Wanted, add};
 use super::image_contents::{check_image, open_again};
 use super::run::with_effect;
 use super::session::{Session, changed};
 use super::stage::Staged;
 use super::unpacker::Unpacker;
+use crate::cage::Scratch;
 use crate::image::Selected;
 use crate::output::{
-    ContentSpool, Data, LayerContext, Node, Part, Sink, SinkError, TarSink, Visibility, check_writable,
+    ContentFile, ContentPlace, ContentWriter, Data, LayerContext, Node, NotAdded, Part, Sink, SinkError, TarSink,
+    Visibility, check_writable,
 };
 use crate::plan::{Judged, Reporter, terms};
 use crate::read::Checked;
-use crate::words::{
-    ChangeKind, Error, Escaped, Misuse, Owners, Policy, Position, Report, Segment, SharedWork, SparseMap,
-};
+use crate::words::{Error, Escaped, Misuse, Owners, Policy, Position, Report, Segment, SharedWork, SparseMap};
+use std::collections::HashMap;
 use std::ffi::OsStr;
-use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::os::fd::AsFd;
 use std::sync::Arc;
@@ -27,10 +28,11 @@ const BUFFER: usize = 128 << 10;
 impl Session<'_> {
     /// Gives a part of a merged tree to a sink, as one layer that creates it.
     ///
-    /// Paths, metadata and hard links are those of the tree. The content of files is read in one more pass over only those
-    /// layers that have any. Each of these layers is compared with its digest and size once more, or with its diff ID if the
-    /// image states no digest, **after the sink has seen its content**. If a layer has changed since the layers were merged,
-    /// the replay fails, and the sink abandons it.
+    /// Paths, metadata and hard links are those of the tree. Content that the tree [keeps](crate::merged::ContentCache) is
+    /// taken from there. All other content is read in one more pass over only those layers that have any. Each of these
+    /// layers is compared with its digest and size once more, or with its diff ID if the image states no digest, **after the
+    /// sink has seen its content**. If a layer has changed since the layers were merged, the replay fails, and the sink
+    /// abandons it.
     ///
     /// [`LayerContext::is_replay`] is true for the sink. The position of a change is that of the entry that the path comes
     /// from. Quirks that the sink reports are added to the report of the session, and those of the layers are not added
@@ -54,7 +56,7 @@ impl Session<'_> {
     }
 
     /// Writes a part of a merged tree as a tar archive, which all readers extract alike. [`TarSink`] describes its form.
-    /// [`Session::replay`] says how the content is read. `out` needs no buffer.
+    /// [`Session::replay`] says where the content comes from. `out` needs no buffer.
     ///
     /// The same image and policy give the same bytes. Each path of the part is checked first: if one cannot be
     /// written unambiguously, nothing is written. After a failure, the archive is truncated.
@@ -79,7 +81,7 @@ impl Session<'_> {
     }
 
     /// Unpacks a part of an image as the directory `name` in `parent`, all or nothing as [`Session::unpack`].
-    /// [`Session::replay`] says how the content is read.
+    /// [`Session::replay`] says where the content comes from.
     ///
     /// The report counts the entries of the whole image, because all of it was read, and the bytes of this part.
     ///
@@ -96,7 +98,7 @@ impl Session<'_> {
         let mut staged = Staged::beside(parent, name)?.with_durability(self.unpacker().policy().durability());
         // What was made goes with the staging directory.
         self.replay(part, image, staged.rootfs()).map_err(Error::without_effect)?;
-        // The layers with content were compared with what the image says of them, twice, and the others once.
+        // Each layer was compared with what the image says of it when it was merged, and when it was read again.
         staged.commit_unproven()?;
         Ok(written(self.into_report(), part))
     }
@@ -114,9 +116,8 @@ impl Session<'_> {
         match part.scratch() {
             None => self.play_by_layer(player, work.as_ref())?,
             Some(scratch) => {
-                let file = scratch.create()?;
-                let spool = self.keep_content(part, player.image, &file)?;
-                part.nodes().try_for_each(|node| player.play_kept(node, &spool)).map_err(SinkError::into_error)?;
+                let spooled = self.spool(part, player.image, scratch)?;
+                self.play_in_order(player, spooled.as_ref()).map_err(SinkError::into_error)?;
             }
         }
         player.sink.end_layer(&Checked::of_nothing()).map_err(SinkError::into_error)
@@ -130,13 +131,14 @@ impl Session<'_> {
         let (part, image) = (player.part, player.image);
         let mut nodes = part.nodes();
         let read = self.read_entries(
-            files(part),
+            part.tree(),
+            files(part, |_| true),
             |number| open_again(image, number),
             work,
-            |file, change, data| {
+            |file, data| {
                 for node in nodes.by_ref() {
                     if node == file {
-                        return player.play(node, sparse_map(&change.kind), data);
+                        return player.play(node, data);
                     }
                     player.play_empty(node)?;
                 }
@@ -148,24 +150,59 @@ impl Session<'_> {
         nodes.try_for_each(|node| player.play_empty(node)).map_err(SinkError::into_error)
     }
 
-    /// Keeps the content of all files.
-    fn keep_content<'f>(
-        &mut self,
-        part: &Part<'_>,
-        image: &Selected,
-        scratch: &'f File,
-    ) -> Result<ContentSpool<'f>, Error> {
-        let mut spool = ContentSpool::new(scratch);
-        let read = self.read_entries(
-            files(part),
-            |number| open_again(image, number),
-            None,
-            |file, change, mut data| spool.keep(file.inode(), sparse_map(&change.kind).as_ref(), &mut data),
-        );
+    /// Copies the content that the tree does not keep to a temporary file. `None` if it keeps all.
+    fn spool(&mut self, part: &Part<'_>, image: &Selected, scratch: &Scratch) -> Result<Option<Spooled>, Error> {
+        let has_cache = part.tree().content().is_some();
+        let files = files(part, |node| !has_cache || node.content_place().is_none());
+        if files.is_empty() {
+            return Ok(None);
+        }
+        let (mut writer, mut places) = (ContentWriter::new(scratch.create()?), HashMap::new());
+        let open = |number| open_again(image, number);
+        let read = self.read_entries(part.tree(), files, open, None, |file, mut data| {
+            let has_holes = data.map().is_some();
+            let place = writer.add(&mut data).map_err(|error| match error {
+                NotAdded::Unread(error) => SinkError::from(error),
+                NotAdded::Unwritten(error) => error.into(),
+            })?;
+            places.insert(file.inode(), ContentPlace { place, size: file.size(), has_holes });
+            Ok(())
+        });
         read.map_err(|error| changed(error.without_effect()))?;
-        spool.flush()?;
-        Ok(spool)
+        Ok(Some(Spooled { content: writer.finish()?, places }))
     }
+
+    /// Gives the paths to the sink in their order, with content from the temporary file and from the tree.
+    fn play_in_order<S: Sink + ?Sized>(
+        &self,
+        player: &mut Player<'_, '_, S>,
+        spooled: Option<&Spooled>,
+    ) -> Result<(), SinkError> {
+        let part = player.part;
+        let mut kept = part.tree().content().map(ContentFile::reader);
+        let mut spool = spooled.map(|spooled| spooled.content.reader());
+        for node in part.nodes() {
+            if !part.has_content(node) {
+                player.play_empty(node)?;
+                continue;
+            }
+            let in_spool = spooled.and_then(|spooled| spooled.places.get(&node.inode()).copied());
+            let found = match in_spool {
+                Some(place) => spool.as_mut().zip(Some(place)),
+                None => kept.as_mut().zip(node.content_place()),
+            };
+            let (reader, place) = found.ok_or(Error::bug("the content of a file was not kept"))?;
+            let played = read_cached(reader, place, self.watch(), |data| player.play(node, data));
+            played.map_err(|error| at(error, &position(node, player.image)))?;
+        }
+        Ok(())
+    }
+}
+
+/// Content in a temporary file, and where in it that of each file is, by inode.
+struct Spooled {
+    content: ContentFile,
+    places: HashMap<u32, ContentPlace>,
 }
 
 impl Selected {
@@ -200,11 +237,12 @@ fn written(mut report: Report, part: &Part<'_>) -> Report {
     report
 }
 
-/// The files of a part that have content, by the entries that have it.
-fn files<'t>(part: &Part<'t>) -> Wanted<Node<'t>> {
+/// The chosen files of a part that have content, by the entries that have it.
+fn files<'t>(part: &Part<'t>, choose: impl Fn(Node<'t>) -> bool) -> Wanted<Node<'t>> {
     let mut files = Wanted::new();
-    for node in part.nodes().filter(|node| part.has_content(*node)) {
-        add(&mut files, (node.content_layer(), node.content_entry()), node.size(), node);
+    for node in part.nodes().filter(|node| part.has_content(*node) && choose(*node)) {
+        let content = (node.size(), node.content_place());
+        add(&mut files, (node.content_layer(), node.content_entry()), content, node);
     }
     files
 }
@@ -217,19 +255,20 @@ fn check_form<'t>(part: &Part<'t>, node: Node<'t>) -> Result<(), Error> {
     Ok(check_writable(&part.change(node, sparse)?)?)
 }
 
-fn sparse_map(change: &ChangeKind) -> Option<SparseMap> {
-    match change {
-        ChangeKind::File { sparse, .. } | ChangeKind::PseudoLink { sparse, .. } => sparse.clone(),
-        _ => None,
-    }
-}
-
 /// The entry that a path comes from.
 fn position(node: Node<'_>, image: &Selected) -> Position {
     let layer = node.layer().checked_sub(1).and_then(|index| image.layers().get(index));
     let layer = layer.map(|layer| layer.position());
     let path = Some(Escaped::new(node.path().as_bytes()));
     Position { layer, entry: node.entry(), offset: node.offset(), path, ..Position::default() }
+}
+
+/// Adds what is not known yet of the position of an error.
+fn at(error: SinkError, position: &Position) -> SinkError {
+    match error {
+        SinkError::Here(_) => SinkError::Here(error.at(position)),
+        SinkError::Earlier(_) => SinkError::Earlier(error.at(position)),
+    }
 }
 
 /// Gives the paths of a part to a sink.
@@ -241,29 +280,16 @@ struct Player<'r, 't, S: ?Sized> {
 }
 
 impl<'t, S: Sink + ?Sized> Player<'_, 't, S> {
-    fn play(&mut self, node: Node<'t>, sparse: Option<SparseMap>, data: Data<'_>) -> Result<(), SinkError> {
+    fn play(&mut self, node: Node<'t>, data: Data<'_>) -> Result<(), SinkError> {
         let position = position(node, self.image);
         self.reporter.set_position(position.clone());
-        let played = self.part.change(node, sparse).map_err(SinkError::from);
+        let played = self.part.change(node, data.map().cloned()).map_err(SinkError::from);
         let played = played.and_then(|change| self.sink.change(Judged::again(change), data, &mut self.reporter));
-        played.map_err(|error| match error {
-            SinkError::Here(_) => SinkError::Here(error.at(&position)),
-            SinkError::Earlier(_) => SinkError::Earlier(error.at(&position)),
-        })
+        played.map_err(|error| at(error, &position))
     }
 
     /// Gives a path without content.
     fn play_empty(&mut self, node: Node<'t>) -> Result<(), SinkError> {
-        self.play(node, None, Data::of(&mut &b""[..]))
-    }
-
-    /// Gives a path whose content was kept.
-    fn play_kept(&mut self, node: Node<'t>, spool: &ContentSpool<'_>) -> Result<(), SinkError> {
-        if !self.part.has_content(node) {
-            return self.play_empty(node);
-        }
-        let (sparse, mut source) = spool.get(node.inode())?;
-        let data = Data::new(&mut source, node.size(), sparse.clone());
-        self.play(node, sparse, data)
+        self.play(node, Data::of(&mut &b""[..]))
     }
 }

@@ -262,6 +262,11 @@ impl<'p> Session<'p> {
         result
     }
 
+    /// The progress observer.
+    pub(super) fn watch(&self) -> &Watch<'p> {
+        &self.watch
+    }
+
     /// Asks the progress observer whether to go on.
     #[cfg(feature = "image")]
     pub(super) fn check_cancelled(&self) -> Result<(), Error> {

@@ -1,6 +1,7 @@
 //! What later entries replaced or removed.
 
 use super::node::{Kind, Node};
+use crate::output::content_file::ContentPlace;
 use crate::tree::Model;
 use crate::words::{EntryPath, Hiding, Metadata};
 
@@ -81,6 +82,11 @@ impl<'t> Hidden<'t> {
     /// A number for the file: of two paths of one tree, hidden or not, it is the same if they are hard links to each other.
     pub fn inode(&self) -> u32 {
         self.node.inode()
+    }
+
+    /// Where its content is, if the tree keeps it.
+    pub(crate) fn content_place(&self) -> Option<ContentPlace> {
+        self.node.content_place()
     }
 
     /// The layer that hid it. It is the same layer if that has another entry for the path.

@@ -1,5 +1,8 @@
 //! The sink that makes merged trees.
 
+use super::cache::{ContentCache, Filling};
+use super::node::Node;
+use super::store::ContentStore;
 use super::summary::LayerSummary;
 use super::tree::MergedTree;
 use crate::cage::Exposure;
@@ -33,8 +36,58 @@ use crate::words::{Change, ChangeKind, Effect, Error, Hiding, Limit, Limits, Mis
 /// assert_eq!(tree.get("/etc/hostname").map(|node| node.size()), Some(2));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
+#[derive(Debug, Default)]
+pub struct Merger(StoringMerger<Filling>);
+
+impl Merger {
+    /// A merger of no layer yet.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Keeps the content of files that are applied from now on.
+    #[must_use]
+    pub fn with_cache(self, cache: ContentCache) -> Self {
+        Self(StoringMerger { store: Filling::Planned(cache), ..self.0 })
+    }
+
+    /// Returns the tree of the layers that were applied.
+    ///
+    /// # Errors
+    ///
+    /// [`Misuse::Poisoned`] if a layer failed or has not ended.
+    pub fn into_tree(self) -> Result<MergedTree, Error> {
+        let (tree, filling) = self.0.into_parts()?;
+        Ok(tree.with_content(filling.finish()))
+    }
+}
+
+impl Sink for Merger {
+    fn begin_layer(&mut self, layer: &LayerContext<'_>) -> Result<(), SinkError> {
+        self.0.begin_layer(layer)
+    }
+
+    fn change(&mut self, change: Judged<Change>, data: Data<'_>, reporter: &mut Reporter<'_>) -> Result<(), SinkError> {
+        self.0.change(change, data, reporter)
+    }
+
+    fn end_layer(&mut self, checked: &Checked) -> Result<(), SinkError> {
+        self.0.end_layer(checked)
+    }
+
+    fn abandon_layer(&mut self) -> Effect {
+        self.0.abandon_layer()
+    }
+
+    fn visibility(&self) -> Visibility {
+        self.0.visibility()
+    }
+}
+
+/// A merger that gives the content of files to a store.
 #[derive(Debug)]
-pub struct Merger {
+pub(crate) struct StoringMerger<S> {
+    store: S,
     applier: Applier<Model>,
     state: State,
     /// The number of the layer, from 1.
@@ -46,16 +99,17 @@ pub struct Merger {
     layers: Vec<LayerSummary>,
 }
 
-impl Default for Merger {
+impl<S: Default> Default for StoringMerger<S> {
     fn default() -> Self {
-        Self::new()
+        Self::new(S::default())
     }
 }
 
-impl Merger {
+impl<S> StoringMerger<S> {
     /// A merger of no layer yet.
-    pub fn new() -> Self {
+    pub(crate) fn new(store: S) -> Self {
         Self {
+            store,
             applier: Applier::new(Model::new()),
             state: State::Idle,
             layer: 0,
@@ -65,14 +119,14 @@ impl Merger {
         }
     }
 
-    /// Returns the tree of the layers that were applied.
+    /// Returns the tree of the layers that were applied, and the store with their content.
     ///
     /// # Errors
     ///
     /// [`Misuse::Poisoned`] if a layer failed or has not ended.
-    pub fn into_tree(self) -> Result<MergedTree, Error> {
+    pub(crate) fn into_parts(self) -> Result<(MergedTree, S), Error> {
         match self.state {
-            State::Idle => Ok(MergedTree::new(self.applier.into_tree(), self.limits, self.layers)),
+            State::Idle => Ok((MergedTree::new(self.applier.into_tree(), self.limits, self.layers), self.store)),
             State::InLayer | State::Failed => Err(Misuse::Poisoned.into()),
         }
     }
@@ -87,7 +141,19 @@ impl Merger {
     }
 }
 
-impl Sink for Merger {
+impl<S: ContentStore> StoringMerger<S> {
+    /// Stores the content of the file that the last change has made, if it has made one.
+    fn store(&mut self, data: &mut Data<'_>) -> Result<(), SinkError> {
+        let model = self.applier.tree();
+        let Some(name) = model.new_file().filter(|_| data.size() > 0) else { return Ok(()) };
+        if let Some(place) = self.store.store(Node { model, name }, data)? {
+            self.applier.tree_mut().set_place(name, place);
+        }
+        Ok(())
+    }
+}
+
+impl<S: ContentStore> Sink for StoringMerger<S> {
     fn begin_layer(&mut self, layer: &LayerContext<'_>) -> Result<(), SinkError> {
         self.state.take_to_begin(Exposure::Staged)?;
         let terms = layer.terms();
@@ -112,7 +178,9 @@ impl Sink for Merger {
         let entry = position.entry.and_then(|entry| u32::try_from(entry).ok()).unwrap_or(u32::MAX);
         let origin = Origin { layer: self.layer, entry, offset: position.offset.unwrap_or_default() };
         self.applier.tree_mut().set_origin(origin, hiding(&change.kind));
-        self.applier.apply(change, data.stored(), reporter)?;
+        // The tree keeps no content. What it refuses is not stored.
+        self.applier.apply(change, &mut &b""[..], reporter)?;
+        self.store(&mut data)?;
         self.check_room()?;
         self.state = State::InLayer;
         Ok(())

@@ -1,5 +1,6 @@
 //! The final file system without writing it.
 
+mod cache;
 mod hidden;
 mod layers;
 mod merger;
@@ -7,9 +8,11 @@ mod node;
 mod part;
 #[cfg(feature = "serde")]
 mod serialise;
+mod store;
 mod summary;
 mod tree;
 
+pub use cache::ContentCache;
 pub use hidden::Hidden;
 pub use merger::Merger;
 pub use node::{Kind, Node};

@@ -1,5 +1,6 @@
 //! A path of a merged tree, and what is there.
 
+use crate::output::content_file::ContentPlace;
 use crate::tree::{Model, ModelKind};
 use crate::words::{Device, EntryPath, Metadata, Timestamp, Xattr};
 
@@ -205,6 +206,19 @@ impl<'t> Node<'t> {
     /// A number for the file: of two paths of one tree, it is the same if they are hard links to each other.
     pub fn inode(&self) -> u32 {
         self.model.inode_number(self.name)
+    }
+
+    /// Where the content of the file is, if the tree keeps it.
+    pub(crate) fn content_place(&self) -> Option<ContentPlace> {
+        let size = self.size();
+        // Empty files are not stored.
+        let place = if size == 0 { 0 } else { self.place()? };
+        Some(ContentPlace { place, size, has_holes: size > 0 && self.has_holes() })
+    }
+
+    /// Where the [`ContentStore`](super::store::ContentStore) has the content of the file.
+    pub(crate) fn place(&self) -> Option<u64> {
+        self.model.place(self.name)
     }
 
     /// The children of a directory, by name.

@@ -92,8 +92,8 @@ impl<'t> Part<'t> {
 
     /// Orders the part by path, as [`MergedTree::iter`] does.
     ///
-    /// The layers have the content in another order. It is kept in a file of `scratch`, which takes as many bytes as
-    /// the files have content without holes.
+    /// The layers have the content in another order. Content that the tree does not [keep](crate::merged::ContentCache) is
+    /// copied to a file of `scratch` first, which takes as many bytes as these files have content without holes.
     #[must_use]
     pub fn by_path(self, scratch: Scratch) -> Self {
         let model = self.tree.model();

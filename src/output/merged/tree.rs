@@ -3,6 +3,7 @@
 use super::hidden::Hidden;
 use super::node::Node;
 use super::summary::LayerSummary;
+use crate::output::content_file::ContentFile;
 use crate::tree::{Follow, Model};
 use crate::words::{Digest, Limits};
 use std::iter::FusedIterator;
@@ -26,12 +27,22 @@ pub struct MergedTree {
     limits: Limits,
     /// What is known of each layer as such.
     pub(super) summaries: Vec<LayerSummary>,
+    /// The content that a cache kept.
+    content: Option<ContentFile>,
 }
 
 impl MergedTree {
     pub(super) fn new(mut model: Model, limits: Limits, summaries: Vec<LayerSummary>) -> Self {
         model.finish();
-        Self { model, limits, summaries }
+        Self { model, limits, summaries, content: None }
+    }
+
+    /// Sets the content of its files. Without it, the places of content mean nothing.
+    pub(super) fn with_content(mut self, content: Option<ContentFile>) -> Self {
+        if content.is_none() {
+            self.model.clear_places();
+        }
+        Self { content, ..self }
     }
 
     /// The root directory.
@@ -87,6 +98,17 @@ impl MergedTree {
     /// The memory that the tree uses, in bytes.
     pub fn memory_bytes(&self) -> u64 {
         self.model.bytes().unwrap_or(u64::MAX)
+    }
+
+    /// How many bytes of content a [`ContentCache`](crate::merged::ContentCache) keeps, those of hidden files included. 0 if
+    /// there is none, or if it had no room.
+    pub fn cached_bytes(&self) -> u64 {
+        self.content.as_ref().map_or(0, ContentFile::bytes)
+    }
+
+    /// The content that is kept.
+    pub(crate) fn content(&self) -> Option<&ContentFile> {
+        self.content.as_ref()
     }
 
     /// The limits under which the layers were read.

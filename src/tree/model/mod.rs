@@ -11,6 +11,7 @@ mod chunks;
 mod data;
 mod index;
 mod names;
+mod places;
 mod texts;
 mod versions;
 mod view;
@@ -26,6 +27,7 @@ use crate::words::{Component, Error, Hiding, Metadata, Ownership, PlaceId, Place
 pub(crate) use data::Origin;
 use data::{InodeData, Kind, Listed};
 use names::{Leaving, Names, ROOT};
+use places::Places;
 use std::io;
 use std::sync::Arc;
 pub(crate) use view::{Follow, ModelKind};
@@ -51,6 +53,7 @@ pub(crate) struct Model {
     key: PlaceKey,
     names: Names,
     xattrs: XattrSets,
+    places: Places,
     root: Arc<ModelDir>,
     ownership: Ownership,
     /// The metadata of directories that no entry lists.
@@ -61,6 +64,8 @@ pub(crate) struct Model {
     how: Hiding,
     /// The directory for what the layer keeps out of the tree. No name leads to it.
     apart: Option<Arc<ModelDir>>,
+    /// The file that the entry has made.
+    new_file: Option<u32>,
     /// Of a finished tree: the names that upper layers hid, by the hashes of their places.
     replaced: Vec<u32>,
 }
@@ -71,12 +76,14 @@ impl Model {
             key: PlaceKey::default(),
             names: Names::new(),
             xattrs: XattrSets::default(),
+            places: Places::default(),
             root: Arc::new(ModelDir { inode: ROOT, id: PlaceId::ROOT, path: Box::default() }),
             ownership: Ownership::default(),
             implied: Terms::new().implied,
             origin: Origin::default(),
             how: Hiding::Replaced,
             apart: None,
+            new_file: None,
             replaced: Vec::new(),
         }
     }
@@ -95,7 +102,24 @@ impl Model {
 
     /// The entry of the next change, and how that hides what it removes.
     pub(crate) fn set_origin(&mut self, origin: Origin, how: Hiding) {
-        (self.origin, self.how) = (origin, how);
+        (self.origin, self.how, self.new_file) = (origin, how, None);
+    }
+
+    /// The name of the file that the current entry has made.
+    pub(crate) fn new_file(&self) -> Option<u32> {
+        self.names.inode(self.new_file?).map(|inode| inode.last_name)
+    }
+
+    /// Sets where the content of the file of this name is: a number of the caller's own.
+    pub(crate) fn set_place(&mut self, name: u32, place: u64) {
+        if let Some(name) = self.names.name(name).filter(|name| name.inode < self.names.inodes()) {
+            self.places.set(name.inode, place);
+        }
+    }
+
+    /// Forgets where content is.
+    pub(crate) fn clear_places(&mut self) {
+        self.places = Places::default();
     }
 
     /// Ends a layer: what it kept out of the tree is gone.
@@ -108,7 +132,7 @@ impl Model {
     /// Bytes of memory; `None` if there are too many names.
     pub(crate) fn bytes(&self) -> Option<u64> {
         let replaced = self.replaced.capacity() * size_of::<u32>();
-        Some(self.names.bytes()? + self.xattrs.bytes() + replaced as u64)
+        Some(self.names.bytes()? + self.xattrs.bytes() + self.places.bytes() + replaced as u64)
     }
 
     fn keeps_owners(&self) -> bool {
@@ -205,6 +229,7 @@ impl Model {
             return Made::Undone(inexact);
         }
         let inode = self.add_inode(kind, &metadata);
+        self.new_file = matches!(kind, Kind::File { .. }).then_some(inode);
         Made::Done(Done { old: self.put(at, inode), inexact })
     }
 

@@ -119,6 +119,11 @@ impl Model {
         matches!(self.names.inode_of(name), Some(InodeData { kind: Kind::File { has_holes: true, .. }, .. }))
     }
 
+    /// Where the content of a file is, if that was set.
+    pub(crate) fn place(&self, name: u32) -> Option<u64> {
+        self.places.get(self.names.name(name)?.inode)
+    }
+
     /// Mode, user and group.
     pub(crate) fn mode_and_owner(&self, name: u32) -> (u32, u32, u32) {
         self.names.inode_of(name).map_or((0, 0, 0), |inode| (inode.mode, inode.uid, inode.gid))

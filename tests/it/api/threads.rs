@@ -84,6 +84,7 @@ fn every_public_type_may_go_to_another_thread() {
         merged::Hiding,
         merged::Kind<'static>,
         merged::LayerSummary,
+        merged::ContentCache,
         merged::Merger,
         merged::Node<'static>,
         merged::Nodes<'static>,

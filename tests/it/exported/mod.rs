@@ -1,5 +1,6 @@
 //! A merged tree is written elsewhere: as a tar archive, as a directory, by layer and by path, in whole and in part.
 
+mod cached;
 mod corpus;
 mod failures;
 mod parts;
@@ -120,6 +121,8 @@ fn check(selected: &Selected, policy: &Policy) -> Result<Vec<u8>, Error> {
     let mut tar = Vec::new();
     Unpacker::new(permissive()).session().export_tar(&tree.whole(), selected, &mut tar)?;
     assert!(tar == export(&tree, selected, 3, whole), "threads change the archive");
+    let kept = cached::merge(selected, policy, cached::cache());
+    assert!(tar == export(&kept, selected, 1, whole), "kept content changes the archive");
     let place = tempfile::tempdir().unwrap();
     selected.unpack_into(&open(place.path()), "rootfs", policy).unwrap();
     let expected = removed(place);
@@ -130,6 +133,7 @@ fn check(selected: &Selected, policy: &Policy) -> Result<Vec<u8>, Error> {
     same("the archive", &unpacked(&tar));
     let sorted = export(&tree, selected, 1, by_path);
     same("the archive by path", &unpacked(&sorted));
+    assert!(sorted == export(&kept, selected, 3, by_path), "kept content changes the archive by path");
     let place = tempfile::tempdir().unwrap();
     let session = Unpacker::new(policy.clone()).session();
     session.unpack_part(&tree.whole(), selected, &open(place.path()), "rootfs").unwrap();
