@@ -246,6 +246,11 @@ fn a_skipped_device_over_an_entry_of_its_own_layer_is_refused_whether_or_not_dir
     }
 }
 
+/// The rule that refuses an archive.
+fn rule_of(archive: &[u8]) -> Option<&'static str> {
+    Unpacker::default().apply(Layer::new(archive), &mut TarSink::new(Vec::new())).err()?.rule_id()
+}
+
 #[test]
 fn nothing_of_a_refused_entry_is_written_and_every_reader_sees_that_the_archive_is_truncated() {
     let first = layer().file("first", b"1");
@@ -263,7 +268,8 @@ fn nothing_of_a_refused_entry_is_written_and_every_reader_sees_that_the_archive_
         assert_eq!((error.blame(), error.effect()), (Blame::Archive, Effect::Partial));
         let written = sink.into_inner();
         let (front, rest) = written.split_at(1024);
-        assert!(front == whole && rest == [b'!'; 256], "{error}");
+        assert!(front == whole, "{error}");
+        assert_eq!((rest.len(), rule_of(&written)), (512, Some("truncated")), "{error}");
     }
 }
 
@@ -298,7 +304,8 @@ fn the_error_of_a_layer_that_does_not_open_says_what_the_output_has() {
     let mut sink = TarSink::new(Vec::new());
     let error = Unpacker::default().apply(Layer::new(&xz[..]), &mut sink).unwrap_err();
     assert_eq!((error.rule_id(), error.effect()), (Some("compression"), Effect::Partial));
-    assert_eq!(sink.into_inner(), [b'!'; 256], "no archive to any reader");
+    let written = sink.into_inner();
+    assert_eq!((written.len(), rule_of(&written)), (512, Some("truncated")), "no archive to any reader");
 }
 
 #[test]
