@@ -16,7 +16,7 @@ use layercage::policy::Devices;
 use layercage::{Image, Policy, Selector};
 use regex::bytes::{Regex, RegexBuilder};
 use std::error::Error;
-use std::io::{self, Read};
+use std::io::{self, Read, Write};
 use std::process::ExitCode;
 
 /// The longest match that is found wherever it is.
@@ -42,9 +42,10 @@ fn main() -> Result<ExitCode, Box<dyn Error>> {
     })?;
 
     // Only now, every layer that was searched is verified.
+    let mut out = io::stdout().lock();
     for (hidden, text) in &found {
         let (layer, how, by) = (hidden.layer(), hidden.how(), hidden.hidden_by());
-        println!("{} of layer {layer}, {how} by layer {by}: {}", hidden.path(), Escaped::new(text));
+        writeln!(out, "{} of layer {layer}, {how} by layer {by}: {}", hidden.path(), Escaped::new(text))?;
     }
     Ok(if found.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

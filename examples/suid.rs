@@ -14,7 +14,7 @@ use layercage::policy::Devices;
 use layercage::tar::Metadata;
 use layercage::{Image, Policy, Selector};
 use sha2::{Digest, Sha256};
-use std::io::{self, Read};
+use std::io::{self, Read, Write};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let path = std::env::args_os().nth(1).ok_or("usage: suid IMAGE")?;
@@ -38,8 +38,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         Ok(())
     })?;
     // Only now, every layer that was read is verified.
-    lines.iter().for_each(|line| println!("{line}"));
-    Ok(())
+    Ok(lines.iter().try_for_each(|line| writeln!(io::stdout(), "{line}"))?)
 }
 
 /// The privileges that a program has, with commas between them.

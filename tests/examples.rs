@@ -31,10 +31,14 @@ const WORLD: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/images/world");
 
 /// Runs a program of `examples/`, which Cargo builds beside the tests.
 fn run(name: &str, arguments: &[impl AsRef<OsStr>]) -> Output {
+    command(name).args(arguments).output().unwrap()
+}
+
+fn command(name: &str) -> Command {
     let tests = std::env::current_exe().unwrap();
     let program = tests.ancestors().nth(2).unwrap().join("examples").join(name);
     assert!(program.is_file(), "{} is not there: run `cargo build --examples`", program.display());
-    Command::new(program).args(arguments).output().unwrap()
+    Command::new(program)
 }
 
 fn text(bytes: Vec<u8>) -> String {
@@ -257,6 +261,11 @@ fn a_secret_that_a_later_layer_deleted_is_found_wherever_it_is_in_its_file() {
         "\"etc/token\" of layer 2, replaced by layer 3: \"AKIA0123456789ABCDEF\"",
     ];
     assert_eq!(text(output.stdout).lines().collect::<Vec<_>>(), found);
+    let (reader, closed) = std::io::pipe().unwrap();
+    drop(reader);
+    let output = command("find_secret").args([path, "AKIA"]).stdout(closed).output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert!(!text(output.stderr).contains("panicked"), "a reader may need no more");
     let output = run("find_secret", &[path, "BEGIN [A-Z ]*PRIVATE KEY"]);
     assert_eq!((output.status.code(), text(output.stdout).as_str()), (Some(0), ""));
 }

@@ -24,9 +24,9 @@ use std::fmt;
 ///
 /// # Hard links
 ///
-/// A hard link that is kept may lead to what the sink does not get. If nothing was dropped there, the result is the same as
-/// without the filter: a link to a skipped device is skipped, and a link to a directory or to nothing is refused. A filter
-/// knows only what it dropped itself, so use one filter for all layers of an image.
+/// The target of a kept hard link may be a path that the filter does not keep. If the filter dropped nothing at that path,
+/// the result is the same as without the filter: a link to a skipped device is skipped, and a link to a directory or to a
+/// missing target is refused. A filter knows only what it dropped itself, so use one filter for all layers of an image.
 ///
 /// If the target is a file that is dropped, the link cannot be made. By default this is an error,
 /// [`Misuse::LinkToFiltered`]. With [`Filter::with_copies`], the first such link becomes the file itself, and further
@@ -87,8 +87,8 @@ impl<'f, S: Sink> Filter<'f, S> {
 
     /// Makes hard links to files that are dropped into copies.
     ///
-    /// Names are not resolved here either. If an entry replaces such a copy under another of its paths, through a symbolic
-    /// link to a directory, later links to the dropped file lead to what is there now.
+    /// Names are not resolved here either. An entry may replace such a copy through a symbolic link to its directory. Later
+    /// links to the dropped file then become links to the entry that replaced the copy.
     ///
     /// A file of `scratch` keeps the content of the dropped files of all layers. `most` bounds the bytes that are kept; each
     /// name counts as its path and 256 bytes. Files above this bound are not kept, and a link to one of them is

@@ -20,8 +20,8 @@ impl Session<'_> {
     /// Reads the content of chosen files of a merged tree, like [`Session::read_files`], from layers that are in no image
     /// on disk. `open` is called once for each layer that has any of the files and must be read again, with its number.
     ///
-    /// Each layer is compared with what is [expected](Layer::expecting) of it. If nothing is, nothing shows that it is the
-    /// layer that was merged.
+    /// Each layer is compared with its [expected](Layer::expecting) digests and size. Without them, another layer than the
+    /// merged one is not detected.
     ///
     /// ```
     /// # use layercage::{Error, Expected, Layer, Policy, Unpacker};

@@ -91,8 +91,8 @@ impl MergedTree {
 
     /// Reads the content of chosen hidden files, as [`MergedTree::read_files`] does for the files of the tree.
     ///
-    /// `choose` is called in the order of [`MergedTree::hidden`]. A file that still has other paths in the tree is hidden
-    /// under this one, and is read, too.
+    /// `choose` is called in the order of [`MergedTree::hidden`]. The file of a hidden path is read even if it still has
+    /// other paths in the tree: see [`Hidden::link_count`].
     ///
     /// # Errors
     ///

@@ -36,7 +36,7 @@ pub(crate) struct List {
     images: bool,
     /// Add the SHA-256 of the content of files, for `--final`, `--files` and `--hidden`. Layers that have such files are
     /// read a second time. `--files` then prints regular files only, as `sha256sum` does: `sha256sum -c` checks the output
-    /// in an unpacked copy. On a terminal, names are escaped.
+    /// in an unpacked copy. On a terminal, names are escaped. Holes are hashed as zeros, up to the limit `hole-bytes`.
     #[arg(long)]
     digest: bool,
     /// The number of levels that `--tree` prints. Sums are those of the whole tree.

@@ -135,7 +135,7 @@ impl<'t> Node<'t> {
         self.xattrs().iter().find(|xattr| xattr.name == name.as_ref()).map(|xattr| &*xattr.value)
     }
 
-    /// Whether it has the setuid bit. All paths of a file have its mode: of a program with hard links, each of them is setuid.
+    /// Whether it has the setuid bit. All hard links to a file share its mode, so all of them are setuid or none is.
     pub fn is_setuid(&self) -> bool {
         self.mode() & SETUID != 0
     }

@@ -54,10 +54,9 @@ impl MergedTree {
         Part::new(self, model.in_order_of_layers(|name| is_kept.get(name as usize).copied().unwrap_or_default()))
     }
 
-    /// The part of the tree that a path is, with everything below it and its parent directories. `None` if there is nothing.
+    /// The part with one path, everything below it, and its parent directories. `None` if the path does not exist.
     ///
-    /// The path is found like [`MergedTree::get`] finds it, through symbolic links. The part has the real path, and not the
-    /// links that led there.
+    /// Symbolic links are followed as by [`MergedTree::get`]. The part has the path where they lead, without the links.
     ///
     /// ```
     /// # fn export(session: &mut layercage::Session<'_>, selected: &layercage::Selected) -> Result<(), layercage::Error> {
@@ -92,8 +91,8 @@ impl<'t> Part<'t> {
 
     /// Orders the part by path, as [`MergedTree::iter`] does.
     ///
-    /// The layers have the content in another order. Content that the tree does not [keep](crate::merged::ContentCache) is
-    /// copied to a file of `scratch` first, which takes as many bytes as these files have content without holes.
+    /// The layers have the content in another order. A file of `scratch` has the content first that the tree does not
+    /// [keep](crate::merged::ContentCache), without holes.
     #[must_use]
     pub fn by_path(self, scratch: Scratch) -> Self {
         let model = self.tree.model();
@@ -119,7 +118,8 @@ impl<'t> Part<'t> {
         self.names.iter().map(move |&name| tree.node(name))
     }
 
-    /// The bytes of its files, each file once, holes included: what [`Report::bytes_written`](crate::Report) is of an export.
+    /// The bytes of its files, each file once, holes included. An export of the part has this number in
+    /// [`Report::bytes_written`](crate::Report).
     pub fn content_bytes(&self) -> u64 {
         self.nodes().filter(|node| self.has_content(*node)).map(|node| node.size()).sum()
     }

@@ -5,8 +5,8 @@ use crate::words::Digest;
 
 /// A layer of a [`MergedTree`](crate::MergedTree): its size, and what it did to the file system of the layers below.
 ///
-/// A file is anything but a directory here: a symbolic link, too, and each hard link. Files are compared by path, at the
-/// end of each layer. A path with two entries in one layer counts once.
+/// Here, a file is anything but a directory, and each hard link counts. Files are compared by path, at the end of each
+/// layer. A path with two entries in one layer counts once.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct LayerSummary {

@@ -65,9 +65,9 @@ impl MergedTree {
         self.model.in_order_of_layers(|_| true).into_iter().map(|name| self.node(name))
     }
 
-    /// Finds a path as a process in a container would. Symbolic links are followed, the last component included, inside of
-    /// the root: an absolute target begins there, and `..` does not lead above it. `None` if there is nothing, and after 40
-    /// links.
+    /// Finds a path as a process in a container would. Symbolic links are followed inside of the root, the last component
+    /// included. An absolute target begins at the root, and `..` does not lead above it. Returns `None` if the path does not
+    /// exist, or leads through more than 40 links.
     pub fn get(&self, path: impl AsRef<Path>) -> Option<Node<'_>> {
         self.resolve(path.as_ref(), Follow::Last)
     }
