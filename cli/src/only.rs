@@ -13,7 +13,7 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::Path;
 
 /// The option that keeps a part of an image.
-#[derive(Debug, Clone, Args)]
+#[derive(Debug, Clone, Default, Args)]
 pub(crate) struct Only {
     /// Keep only these paths of the image. May be repeated. A pattern that matches nothing is a usage error.
     ///

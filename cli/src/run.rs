@@ -13,6 +13,7 @@ use crate::filter;
 use crate::image::select_image;
 use crate::input::layer_is_directory;
 use crate::list;
+use crate::only::Only;
 use crate::opened::{Opened, is_reserved, open_directory, split, standard_input};
 use crate::overlay;
 use crate::progress::Watcher;
@@ -136,9 +137,11 @@ fn run_unpack(source: &Source, target: Target<'_>, sandbox: SandboxChoice, json:
             session.unpack_part(&part, &selected, &parent, name).map_err(ended)?
         }
         Target::Bundle(bundle) => {
-            let accounts = bundle::accounts(&mut session(), &selected).map_err(ended)?;
+            let mut session = session();
+            let tree = room.merge(&mut session, &selected, &Only::default(), &temporary).map_err(ended)?;
+            let accounts = bundle::accounts(&mut session, &tree, &selected).map_err(ended)?;
             let config = bundle::config(&selected, &accounts, bundle, json)?;
-            session().unpack_bundle(&selected, &parent, name, &config).map_err(ended)?
+            session.unpack_part_as_bundle(&tree.whole(), &selected, &parent, name, &config).map_err(ended)?
         }
     };
     Ok(Done { report, sandboxed, image: Some(selected) })

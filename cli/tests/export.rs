@@ -384,11 +384,12 @@ fn large(place: &Path) {
 }
 
 /// What is done with that image, each into something called `out`.
-const JOBS: [&[&str]; 4] = [
+const JOBS: [&[&str]; 5] = [
     &["export", "--platform", "linux/any", "image", "out"],
     &["export", "--platform", "linux/any", "--sort", "image", "out"],
     &["export", "--platform", "linux/any", "--jobs", "1", "image", "out"],
     &["unpack", "--platform", "linux/any", "--only", "a", "--only", "b", "image", "out"],
+    &["bundle", "--platform", "linux/any", "image", "out"],
 ];
 
 /// Runs a job under strace with these options. `None` without strace.
@@ -408,6 +409,7 @@ fn traced(place: &Path, options: &[&str], job: &[&str]) -> Option<Output> {
 /// The archive that a job has written, or the contents of the tree.
 fn out(place: &Path) -> Vec<u8> {
     let out = place.join("out");
+    let out = if out.join("rootfs").is_dir() { out.join("rootfs") } else { out };
     if out.is_file() {
         fs::read(out)
     } else {

@@ -89,13 +89,34 @@ impl Session<'_> {
     ///
     /// As for [`Session::unpack`] and [`Session::replay`].
     pub fn unpack_part(
-        mut self,
+        self,
         part: &Part<'_>,
         image: &Selected,
         parent: impl AsFd,
         name: impl AsRef<OsStr>,
     ) -> Result<Report, Error> {
-        let mut staged = Staged::beside(parent, name)?.with_durability(self.unpacker().policy().durability());
+        self.unpack_part_staged(part, image, Staged::beside(parent, name)?)
+    }
+
+    /// Unpacks a part of an image as the bundle `name` in `parent`, with this `config.json`: see [`Staged::bundle`].
+    /// Otherwise it does what [`Session::unpack_part`] does.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Session::unpack_part`].
+    pub fn unpack_part_as_bundle(
+        self,
+        part: &Part<'_>,
+        image: &Selected,
+        parent: impl AsFd,
+        name: impl AsRef<OsStr>,
+        config: &[u8],
+    ) -> Result<Report, Error> {
+        self.unpack_part_staged(part, image, Staged::bundle(parent, name, config)?)
+    }
+
+    fn unpack_part_staged(mut self, part: &Part<'_>, image: &Selected, staged: Staged) -> Result<Report, Error> {
+        let mut staged = staged.with_durability(self.unpacker().policy().durability());
         // What was made goes with the staging directory.
         self.replay(part, image, staged.rootfs()).map_err(Error::without_effect)?;
         // Each layer was compared with what the image says of it when it was merged, and when it was read again.

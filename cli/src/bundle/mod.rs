@@ -9,7 +9,7 @@ use crate::tell::{self, Failure};
 use config::{Console, Starter, convert};
 use layercage::error::Escaped;
 use layercage::image::ImageConfig;
-use layercage::{Error, Selected, Session};
+use layercage::{Error, MergedTree, Selected, Session};
 use stated::Stated;
 use std::io::Read;
 use user::Accounts;
@@ -18,13 +18,12 @@ use user::Accounts;
 const ACCOUNT_BYTES: u64 = 4 << 20;
 
 /// Reads the accounts of an image from its final file system. A link leads where a container would see it.
-pub(crate) fn accounts(session: &mut Session<'_>, image: &Selected) -> Result<Accounts, Error> {
-    let tree = session.merge(image)?;
+pub(crate) fn accounts(session: &mut Session<'_>, tree: &MergedTree, image: &Selected) -> Result<Accounts, Error> {
     let inode = |path| tree.get(path).filter(|node| node.is_file()).map(|node| node.inode());
     let (passwd, group) = (inode("etc/passwd"), inode("etc/group"));
     let mut accounts = Accounts::default();
     session.read_files(
-        &tree,
+        tree,
         image,
         |node| [passwd, group].contains(&Some(node.inode())),
         |node, content| {

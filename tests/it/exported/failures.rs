@@ -7,7 +7,8 @@ use crate::support::layout::{self, Stored};
 use crate::support::open;
 use layercage::error::{Blame, Effect, ErrorKind, Misuse};
 use layercage::merged::Part;
-use layercage::{Image, MergedTree, Selector, Unpacker};
+use layercage::sink::TarSink;
+use layercage::{Image, Layer, MergedTree, Selector, Unpacker};
 use std::fs;
 use std::io::{self, Write};
 

@@ -119,3 +119,23 @@ fn nothing_at_all_may_be_kept() {
     assert!(part.is_empty());
     assert_eq!(export(&tree, &selected, 1, |_| part), [0; 1024], "the end mark alone");
 }
+
+#[test]
+fn a_bundle_of_a_tree_is_that_of_the_image() {
+    let (_place, selected) = image(&layers());
+    let place = tempfile::tempdir().unwrap();
+    let parent = open(place.path());
+    let unpacker = Unpacker::new(permissive());
+    unpacker.session().unpack_bundle(&selected, &parent, "image", b"{}").unwrap();
+    let mut session = unpacker.session();
+    let tree = session.merge_cached(&selected, super::cached::cache()).unwrap();
+    session.unpack_part_as_bundle(&tree.whole(), &selected, &parent, "tree", b"{}").unwrap();
+    session = unpacker.session();
+    session.unpack_part_as_bundle(&below(&tree, "etc"), &selected, &parent, "part", b"{}").unwrap();
+    let [expected, got] = ["image", "tree"].map(|name| tree::list(&place.path().join(name).join("rootfs")));
+    let differences = tree::differences(&expected, &got);
+    assert!(differences.is_empty() && expected.len() > 5, "{differences:?}");
+    assert_eq!(std::fs::read(place.path().join("tree/config.json")).unwrap(), b"{}");
+    let part = tree::list(&place.path().join("part/rootfs"));
+    assert_eq!(part.keys().map(Vec::as_slice).collect::<Vec<_>>(), [&b""[..], b"etc", b"etc/passwd"]);
+}
