@@ -14,6 +14,8 @@
 //!   single layer to an upper directory over lower ones.
 //! - [`MergedTree`] is the final file system of an image, in memory. Nothing is written. Module [`merged`] has its
 //!   parts.
+//! - [`Session::write_erofs`] and [`Selected::write_erofs`] write the final file system as one EROFS image, which Linux mounts.
+//!   [`erofs::Writer`] writes EROFS images of anything.
 //! - [`Audit`](audit::Audit) reads everything, writes nothing, and reports each finding.
 //! - [`LayerStream`](blob::LayerStream) and [`TarReader`](tar::TarReader) are the strict readers; both can be used alone.
 //! - [`Sandbox`](sandbox::Sandbox) (feature `sandbox`) restricts a thread to the system calls and privileges that
@@ -48,6 +50,8 @@ compile_error!("the feature `unpack` needs Linux; the readers build on every pla
 
 #[cfg(feature = "unpack")]
 mod cage;
+#[cfg(feature = "unpack")]
+pub mod erofs;
 #[cfg(feature = "image")]
 pub mod image;
 pub mod manual;
@@ -159,6 +163,9 @@ pub use rules::{Limits, Report};
 pub use sink::{Rootfs, Sink};
 #[cfg(feature = "unpack")]
 pub use unpack::{Applied, Layer, Session, Staged, Unpacker};
+#[cfg(feature = "unpack")]
+#[cfg(feature = "image")]
+pub use unpack::{ErofsImage, ErofsOptions, HiddenContent};
 pub use words::is_reserved_name;
 
 #[cfg(all(doctest, feature = "image", feature = "gzip", feature = "zstd"))]

@@ -5,6 +5,7 @@ use crate::list::List;
 use crate::only::Only;
 use crate::selection::{Input, Selection};
 use clap::{Args, Parser, Subcommand};
+use layercage::erofs::{BlockSize, Salt};
 use layercage::overlay::{OverlayFormat, OverlayNamespace, Whiteouts};
 use layercage::policy::{Durability, SelinuxLabel};
 use layercage::{Digest, Expected, Layer, Policy};
@@ -57,6 +58,15 @@ pub(crate) enum Command {
     /// when it is complete. That replaces an existing regular file. If the reader of a pipe closes it early, the exit code
     /// is 1.
     Export(Export),
+    /// Write the final file system of an image as one EROFS image, which Linux mounts read-only.
+    ///
+    /// Owners, devices and attributes need no privileges, because nothing of the image becomes a file of this machine. The
+    /// same image and options give the same bytes. Hard links and holes are kept. Content is not compressed.
+    ///
+    /// `mount -t erofs -o ro FILE DIR` mounts it: Linux 6.12 mounts the file itself, and `mount` gives older kernels a loop
+    /// device. Blocks of 512 bytes need Linux 6.4. FILE is written under a temporary name and renamed when every layer is
+    /// verified. That replaces an existing regular file.
+    Erofs(Erofs),
     /// Unpack an image as layers of overlayfs into a store, and print the options that mount them over each other.
     ///
     /// STORE keeps each layer once, for all images that have it: a layer that is there is not read again. Another policy makes
@@ -142,6 +152,31 @@ impl Export {
     pub(crate) fn is_to_standard_output(&self) -> bool {
         self.file.as_os_str() == "-"
     }
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Erofs {
+    /// Leave out content that upper layers hide. Otherwise it is dead space in FILE. Layers with content are then read twice.
+    #[arg(long)]
+    pub(crate) compact: bool,
+    /// The size of blocks in bytes, 512 or 4096. The default is 512, or 4096 with `--verity`. With 4096, the ends of files are
+    /// kept in a temporary file beside FILE meanwhile.
+    #[arg(long, value_name = "BYTES", value_parser = words!(BlockSize))]
+    pub(crate) block_size: Option<BlockSize>,
+    /// Append the hash tree of dm-verity, and print the root hash and `--hash-offset`.
+    ///
+    /// `veritysetup open FILE NAME FILE ROOT-HASH --hash-offset=OFFSET` then gives a block device that Linux verifies when it
+    /// is read.
+    #[arg(long)]
+    pub(crate) verity: bool,
+    /// The salt of the hash tree, in hexadecimal digits, at most 256 bytes. The default is `-`, no salt.
+    #[arg(long, value_name = "HEX", requires = "verity")]
+    pub(crate) salt: Option<Salt>,
+    #[command(flatten)]
+    pub(crate) source: Source,
+    /// The file to create or replace.
+    #[arg(value_name = "FILE")]
+    pub(crate) file: PathBuf,
 }
 
 #[derive(Debug, Args)]

@@ -5,6 +5,7 @@ mod auditing;
 mod bundle;
 mod cache;
 mod elsewhere;
+mod erofs;
 mod explain;
 mod export;
 mod filter;

@@ -8,6 +8,7 @@ use crate::auditing::{Tree, run_audit};
 use crate::bundle;
 use crate::cache::Room;
 use crate::elsewhere;
+use crate::erofs;
 use crate::export;
 use crate::filter;
 use crate::image::select_image;
@@ -52,6 +53,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<u8, Failure> {
             }
             noted(&done, arguments.json, || format!("{} is in place", shown(&export.file)))
         }
+        Command::Erofs(erofs) => erofs::run(erofs, sandbox, arguments.json).map(|()| 0),
         Command::Overlay(overlay) => overlay::run(overlay, sandbox, arguments.json).map(|()| 0),
         Command::Apply(apply) => {
             let done = run_apply(apply, sandbox, arguments.json)?;

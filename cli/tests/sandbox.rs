@@ -53,6 +53,7 @@ fn the_wall_is_up_before_the_first_byte_is_read_and_the_first_thread_started() {
         (&["unpack", "--jobs", "2", world, "rootfs"][..], "\"oci-layout\""),
         (&["apply", "--jobs", "2", "layer", "root"], "\\0\\0\\0\\0"),
         (&["export", "--jobs", "2", world], "\"oci-layout\""),
+        (&["erofs", "--jobs", "2", world, "rootfs.img"], "\"oci-layout\""),
         (&["overlay", "--jobs", "2", world, "store"], "\"oci-layout\""),
         (&["export", "--jobs", "2", "--sort", world, "rootfs.tar"], "\"oci-layout\""),
         (&["check", world], "\"oci-layout\""),

@@ -124,9 +124,9 @@ pub(super) fn create_file(at: BorrowedFd<'_>, name: &[u8]) -> Result<OwnedFd, Fa
     call("openat", || fs::openat(at, name, NEW_FILE, PRIVATE_FILE))
 }
 
-/// A file that other users may read, as far as the process's umask lets them.
+/// A file that other users may read, as far as the process's umask lets them. It can be read again.
 pub(super) fn create_public_file(at: BorrowedFd<'_>, name: &[u8]) -> Result<OwnedFd, Failed> {
-    call("openat", || fs::openat(at, name, NEW_FILE, PUBLIC_FILE))
+    call("openat", || fs::openat(at, name, NEW_FILE.difference(OFlags::WRONLY) | OFlags::RDWR, PUBLIC_FILE))
 }
 
 /// Opens a file of ours, or creates it if it does not exist.

@@ -5,6 +5,8 @@ mod content_file;
 mod context;
 mod data;
 mod dropped;
+#[cfg(feature = "image")]
+mod erofs;
 mod filter;
 mod left_out;
 mod merged;
@@ -23,6 +25,8 @@ pub(crate) use audit::TreeModel;
 pub(crate) use content_file::{ContentFile, ContentPlace, ContentReader, ContentWriter, NotAdded};
 pub use context::LayerContext;
 pub use data::{Data, Piece};
+#[cfg(feature = "image")]
+pub(crate) use erofs::{Contents, ErofsSink, ErofsTree};
 pub use filter::Filter;
 pub use merged::{ContentCache, Hidden, Kind, LayerSummary, MergedTree, Merger, Node, Nodes, Part};
 pub use overlay::Overlay;

@@ -21,6 +21,8 @@ mod whiteout;
 pub(crate) use applier::{Applier, Outcome};
 pub use memory::Lower;
 pub(crate) use memory::Memory;
+#[cfg(feature = "image")]
+pub(crate) use model::Chunks;
 pub(crate) use model::{Follow, Model, ModelKind, Origin};
 pub(crate) use place::{Branch, Place, path_of};
 

@@ -6,6 +6,8 @@ mod blob_bytes;
 mod cached;
 mod contents;
 #[cfg(feature = "image")]
+mod erofs;
+#[cfg(feature = "image")]
 mod image;
 mod image_check;
 #[cfg(feature = "image")]
@@ -31,6 +33,8 @@ mod staged_file;
 mod unpacker;
 
 pub use audit::{Audit, Observer};
+#[cfg(feature = "image")]
+pub use erofs::{ErofsImage, ErofsOptions, HiddenContent};
 pub use layer::Layer;
 #[cfg(feature = "image")]
 pub use overlay::{OverlayImage, OverlayLayer, OverlayStore, StagedOverlay};

@@ -3,6 +3,7 @@
 use crate::cage::FileStage;
 use crate::words::{Durability, Error};
 use std::ffi::OsStr;
+use std::fs::File;
 use std::io::{self, Write};
 use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStrExt;
@@ -52,6 +53,11 @@ impl StagedFile {
     #[must_use]
     pub fn with_durability(self, durability: Durability) -> Self {
         Self { durability, ..self }
+    }
+
+    /// The file, for writing that is not sequential.
+    pub fn file(&self) -> &File {
+        self.stage.file()
     }
 
     /// Gives the file its name.

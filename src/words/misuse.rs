@@ -120,7 +120,7 @@ pub enum Misuse {
     /// first layer, and an archive of one layer cannot express that.
     #[error("an archive holds one layer, and a second one was applied to it")]
     SecondLayer,
-    /// The policy makes the caller the owner of files, but a [`TarSink`](crate::sink::TarSink) creates no files.
+    /// The policy makes the caller the owner of files, but an archive or an EROFS image has no files of the caller.
     #[error("an archive has the owners of the layer: the policy must keep or map them")]
     CallerInArchive,
     /// A lower layer of an overlay has something that only mounts with special options understand.
@@ -153,6 +153,48 @@ pub enum Misuse {
     #[error("{name} in the store was not written to the disk before this machine was started again")]
     UnsyncedLayer {
         /// Its path in the store.
+        name: Escaped,
+    },
+    /// An EROFS image would have more blocks than fit into 32 bits.
+    #[error("the image would have more than 2^32 blocks of {block_bytes} bytes, and EROFS counts them with 32 bits")]
+    TooManyBlocks {
+        /// The size of a block.
+        block_bytes: u64,
+    },
+    /// An EROFS image cannot hold an extended attribute: Linux shows no such name, or the value has more than 65,535 bytes.
+    #[error("EROFS cannot hold the extended attribute {name}")]
+    ImpossibleXattr {
+        /// Its name.
+        name: Escaped,
+    },
+    /// A file of an EROFS image has too many extended attributes.
+    #[error("EROFS holds at most {most} extended attributes of a file")]
+    TooManyXattrs {
+        /// How many it may have.
+        most: usize,
+    },
+    /// The target of a symbolic link is empty, longer than 4095 bytes, or has a NUL.
+    #[error("the target of a symbolic link is empty, longer than 4095 bytes, or has a NUL")]
+    ImpossibleTarget,
+    /// A tree for an EROFS image has an inode number that is not below the number of inodes that it states.
+    #[error("the tree has more inodes than it states")]
+    InodeOutOfRange,
+    /// The names in a directory for an EROFS image are not in order, or one of them is not a file name.
+    #[error("{name} is not a file name, or not behind the name before it")]
+    NamesOutOfOrder {
+        /// The name.
+        name: Escaped,
+    },
+    /// Something else was added at a path before, or a parent is not a directory.
+    #[error("{name} exists already")]
+    EntryExists {
+        /// The path, or the parent.
+        name: Escaped,
+    },
+    /// The target of a hard link does not exist, or is a directory.
+    #[error("{name} does not exist or is a directory")]
+    NoEntry {
+        /// The target.
         name: Escaped,
     },
     /// The progress observer cancelled.
@@ -202,6 +244,7 @@ impl Misuse {
                 "it may be incomplete: remove the images that use it from the store, or the whole store; \
                  `--sync` makes layers that outlive a power failure",
             ),
+            Self::TooManyBlocks { block_bytes: 512 } => Some("use blocks of 4096 bytes"),
             Self::LowerNeeded { .. } => Some("unpack the layers of the image one after another, from the bottom"),
             Self::UnsupportedLower { .. } => {
                 Some("layers of overlayfs mounts with `redirect_dir` or `metacopy` cannot be lower layers")

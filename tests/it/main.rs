@@ -27,6 +27,7 @@ mod damage;
 mod docs;
 #[cfg(all(feature = "image", feature = "gzip", feature = "zstd"))]
 mod documents;
+mod erofs;
 #[cfg(all(feature = "image", feature = "gzip", feature = "zstd"))]
 mod exported;
 mod failures;

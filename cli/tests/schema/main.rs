@@ -102,6 +102,8 @@ fn every_other_line_follows_the_schema_and_every_type_of_it_is_printed() {
         &["bundle", world, "bundle"],
         &["unpack", "--no-sandbox", world, "again"],
         &["export", world, "out.tar"],
+        &["erofs", world, "a.img"],
+        &["erofs", "--verity", world, "b.img"],
         &["overlay", world, "store"],
         &["overlay", "--remove", world, "store"],
         &["check", world],

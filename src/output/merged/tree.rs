@@ -95,6 +95,12 @@ impl MergedTree {
         self.summaries.iter().map(|layer| layer.diff_id)
     }
 
+    /// More than the number of any inode, those of hidden files included.
+    #[cfg(feature = "image")]
+    pub(crate) fn inode_count(&self) -> u32 {
+        self.model.inode_count()
+    }
+
     /// The memory that the tree uses, in bytes.
     pub fn memory_bytes(&self) -> u64 {
         self.model.bytes().unwrap_or(u64::MAX)

@@ -5,7 +5,7 @@ const CHUNK: usize = 1 << 10;
 
 /// A list in chunks. A `Vec` of a million items needs twice its memory while it grows, and keeps up to half of it unused.
 #[derive(Debug)]
-pub(super) struct Chunks<T>(Vec<Vec<T>>);
+pub(crate) struct Chunks<T>(Vec<Vec<T>>);
 
 impl<T> Default for Chunks<T> {
     fn default() -> Self {
@@ -15,11 +15,11 @@ impl<T> Default for Chunks<T> {
 
 impl<T> Chunks<T> {
     /// How many items it has.
-    pub(super) fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.0.last().map_or(0, |last| (self.0.len() - 1) * CHUNK + last.len())
     }
 
-    pub(super) fn get(&self, number: u32) -> Option<&T> {
+    pub(crate) fn get(&self, number: u32) -> Option<&T> {
         let number = number as usize;
         self.0.get(number / CHUNK)?.get(number % CHUNK)
     }
@@ -29,7 +29,7 @@ impl<T> Chunks<T> {
         self.0.get_mut(number / CHUNK)?.get_mut(number % CHUNK)
     }
 
-    pub(super) fn push(&mut self, item: T) {
+    pub(crate) fn push(&mut self, item: T) {
         match self.0.last_mut() {
             Some(last) if last.len() < CHUNK => last.push(item),
             _ => {

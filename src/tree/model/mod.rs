@@ -24,6 +24,8 @@ use super::{
 use crate::plan::{Holds, LayerContents, Standing};
 use crate::words::acl::DEFAULT_ACL;
 use crate::words::{Component, Error, Hiding, Metadata, Ownership, PlaceId, PlaceKey, Terms, Xattr};
+#[cfg(feature = "image")]
+pub(crate) use chunks::Chunks;
 pub(crate) use data::Origin;
 use data::{InodeData, Kind, Listed};
 use names::{Leaving, Names, ROOT};

@@ -94,6 +94,12 @@ impl Model {
         matches!(self.names.name(name), Some(NameData { state: State::Present { .. }, .. }))
     }
 
+    /// More than the number of any inode.
+    #[cfg(feature = "image")]
+    pub(crate) fn inode_count(&self) -> u32 {
+        self.names.inodes()
+    }
+
     /// The number of what a name leads to: hard links have the same.
     pub(crate) fn inode_number(&self, name: u32) -> u32 {
         self.names.name(name).map_or(ROOT, |name| name.inode)

@@ -29,6 +29,7 @@ fn every_public_type_may_go_to_another_thread() {
     // These hold a function of the caller, which one thread at a time may call.
     let one_at_a_time = types!(Send:
         Session<'static>,
+        erofs::Writer<'static>,
         overlay::StagedOverlay<'static, 'static>,
         sink::Filter<'static, Rootfs>,
     );
@@ -58,6 +59,19 @@ fn every_public_type_may_go_to_another_thread() {
         blob::Format,
         blob::LayerStream<std::fs::File>,
         blob::Verified<blob::Blob>,
+        ErofsImage,
+        ErofsOptions,
+        HiddenContent,
+        erofs::Attributes<'static>,
+        erofs::BlockSize,
+        erofs::Content,
+        erofs::Entries,
+        erofs::EntryNode,
+        erofs::NodeKind<'static>,
+        erofs::Options,
+        erofs::Salt,
+        erofs::Verity,
+        erofs::Written,
         error::Blame,
         error::Effect,
         error::ErrorKind,

@@ -1,5 +1,6 @@
 //! What tests are made of: layers in Rust that can be read, trees as text, and worlds of canaries.
 
+pub(crate) mod erofs;
 #[cfg(all(feature = "image", feature = "gzip", feature = "zstd"))]
 pub(crate) mod forms;
 pub(crate) mod layer;

@@ -1,0 +1,110 @@
+//! `layercage erofs`: the final file system of an image, as one EROFS image.
+
+use crate::arguments::Erofs;
+use crate::image::select_image;
+use crate::opened::{Destination, Opened};
+use crate::progress::Watcher;
+use crate::report::{self, Done, Output};
+use crate::sandbox::SandboxChoice;
+use crate::signals::{Ignored, Signals};
+use crate::tell::{self, Failure, Left, shown};
+use layercage::erofs::Verity;
+use layercage::sandbox::Sandbox;
+use layercage::sink::StagedFile;
+use layercage::{ErofsImage, ErofsOptions, HiddenContent, Scratch, Unpacker};
+use serde_json::{Value, json};
+use std::io;
+
+/// Writes the image, and prints what `veritysetup` needs for it.
+pub(crate) fn run(erofs: &Erofs, sandbox: SandboxChoice, json: bool) -> Result<(), Failure> {
+    let source = &erofs.source;
+    let policy = source.working.policy(&source.judging).map_err(Failure::usage)?;
+    source.judging.require_owners().map_err(Failure::usage)?;
+    if policy.selinux_label().is_some() {
+        let message = "`--selinux-label` labels files on this machine, and the image is one file; omit it";
+        return Err(Failure::usage(message.to_owned()));
+    }
+    let Destination::Beside { parent, name } = Destination::find(&erofs.file)? else {
+        let message = format!("{} is not a regular file, and the image cannot be written in order", shown(&erofs.file));
+        return Err(Failure::usage(message).with_help("give the name of a file to create or replace".to_owned()));
+    };
+    let left = || Left::Nothing(erofs.file.clone());
+    let opened = Opened::find(&source.image)?;
+    let (ignored, limits) = (Ignored::find_out(), source.judging.limits());
+    // Beside FILE there has to be room anyway.
+    let scratch = Scratch::beneath(&parent).map_err(Failure::read)?;
+    let around = Sandbox::for_reading().write(&parent);
+    let (sandboxed, selected) = select_image(source, opened, sandbox, around, scratch.clone())?;
+    let selected = selected.map_err(|error| Failure::refused(error, left()))?;
+    // Before this line there is nothing to clean up.
+    let signals = Signals::catch(ignored).map_err(Failure::signals)?;
+    let ended = |error| Failure::ended(error, left(), &signals);
+    let unpacker = Unpacker::new(policy.clone()).with_limits(limits).with_jobs(source.working.jobs());
+    let unpacker = unpacker.with_scratch(scratch);
+    let mut session = unpacker.session().with_progress(Watcher::new(&signals, json));
+    let file = StagedFile::beside(&parent, name).map_err(ended)?.with_durability(policy.durability());
+    let written = session.write_erofs(&selected, file.file(), &erofs.options()).map_err(ended)?;
+    file.commit().map_err(ended)?;
+    let done = Done { report: session.into_report(), sandboxed, image: Some(selected) };
+    print(&done, &written, json).map_err(|error| Failure::report(format!("{} is in place", shown(&erofs.file)), error))
+}
+
+impl Erofs {
+    fn options(&self) -> ErofsOptions {
+        let hidden = if self.compact { HiddenContent::Drop } else { HiddenContent::Keep };
+        let options = ErofsOptions::new().with_hidden_content(hidden);
+        let options = self.block_size.into_iter().fold(options, ErofsOptions::with_block_size);
+        let salt = self.verity.then(|| self.salt.clone().unwrap_or_default());
+        salt.into_iter().fold(options, ErofsOptions::with_verity)
+    }
+}
+
+/// Prints the root hash, and the notes or the report.
+fn print(done: &Done, written: &ErofsImage, json: bool) -> io::Result<()> {
+    let mut output = Output::new(json);
+    if json {
+        output.line(|| object(done, written), String::new);
+    } else {
+        if let Some(Verity { root_hash, hash_offset, .. }) = &written.verity {
+            output.line(|| Value::Null, || format!("{} --hash-offset={hash_offset}", root_hash.hex()));
+        }
+        tell::notes(&done.report);
+        if let Some(note) = dead_space(written) {
+            tell::say(&format_args!("layercage: note: {note}"));
+        }
+    }
+    output.finish()
+}
+
+/// What can be saved by `--compact`, if it is worth a word: a hundredth of the file.
+fn dead_space(written: &ErofsImage) -> Option<String> {
+    let ErofsImage { bytes, dead_bytes, .. } = written;
+    (*dead_bytes > bytes / 100)
+        .then(|| format!("{dead_bytes} of {bytes} bytes are content that upper layers hide; `--compact` leaves it out"))
+}
+
+fn object(done: &Done, written: &ErofsImage) -> Value {
+    let mut object = report::object(done);
+    let mut erofs = json!({
+        "type": "erofs",
+        "bytes": written.bytes,
+        "inodes": written.inodes,
+        "dead_bytes": written.dead_bytes,
+    });
+    if let (Some(verity), Value::Object(members)) = (&written.verity, &mut erofs) {
+        members.insert(
+            "verity".to_owned(),
+            json!({
+                "root_hash": verity.root_hash.hex(),
+                "salt": verity.salt.to_string(),
+                "hash_offset": verity.hash_offset,
+                "data_block_bytes": verity.data_block_bytes,
+                "data_blocks": verity.data_blocks,
+            }),
+        );
+    }
+    if let Value::Object(members) = &mut object {
+        members.insert("erofs".to_owned(), erofs);
+    }
+    object
+}

@@ -1,0 +1,156 @@
+//! The content of files, written as it comes.
+
+use super::chunks::{Plan, Run};
+use super::options::BlockSize;
+use super::output::Output;
+use super::spool::Spool;
+use crate::words::{Cursor, Error, Misuse, Next, Source, SparseMap, stored};
+
+/// Where the content of a file is in an image that is being written. It comes from
+/// [`Writer::write_file`](super::Writer::write_file).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Content {
+    size: u64,
+    /// Where the end or the runs are in the spool.
+    kept: u64,
+    block: u32,
+    form: Form,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) enum Form {
+    #[default]
+    Blocks,
+    /// Behind the last whole block, the rest is in the spool.
+    Tail,
+    /// In chunks of two to this power. The runs are in the spool.
+    Chunks(u8),
+}
+
+impl Content {
+    /// The size of the file, holes included.
+    pub fn size(&self) -> u64 {
+        self.size
+    }
+
+    /// The number of its first block. Content that is written later has no lower number.
+    pub(crate) fn first_block(&self) -> u32 {
+        self.block
+    }
+
+    pub(super) fn kept(&self) -> u64 {
+        self.kept
+    }
+
+    pub(super) fn form(&self) -> Form {
+        self.form
+    }
+}
+
+/// The parts of a writer that take content.
+pub(super) struct Target<'w, 'f> {
+    pub(super) out: &'w mut Output<'f>,
+    pub(super) spool: &'w mut Spool<'f>,
+    pub(super) block_size: BlockSize,
+}
+
+impl Target<'_, '_> {
+    /// Writes the content of a file. `data` has its stored bytes.
+    pub(super) fn write(
+        &mut self,
+        size: u64,
+        sparse: Option<&SparseMap>,
+        data: &mut dyn Source,
+    ) -> Result<Content, Error> {
+        match sparse {
+            Some(map) => self.write_chunks(size, map, data),
+            None => self.write_blocks(size, data),
+        }
+    }
+
+    fn write_blocks(&mut self, size: u64, data: &mut dyn Source) -> Result<Content, Error> {
+        let content = Content { size, block: self.next_block()?, kept: self.spool.position(), form: Form::Blocks };
+        let tail = self.tail(size);
+        copy(data, size - tail, |bytes| self.out.write(bytes))?;
+        self.out.align(self.block_size.bytes())?;
+        self.next_block()?;
+        if tail == 0 {
+            return Ok(content);
+        }
+        copy(data, tail, |bytes| self.spool.write(bytes))?;
+        Ok(Content { form: Form::Tail, ..content })
+    }
+
+    /// The bytes of a file that are stored beside its inode.
+    fn tail(&self, size: u64) -> u64 {
+        let rest = size % self.block_size.bytes();
+        match self.block_size {
+            // Nothing is kept, so that all content is written once.
+            BlockSize::Small => 0,
+            // A longer rest would often not fit into the block of its inode, and wastes less than half a block.
+            BlockSize::Large if rest > self.block_size.bytes() / 2 => 0,
+            BlockSize::Large => rest,
+        }
+    }
+
+    fn write_chunks(&mut self, size: u64, map: &SparseMap, data: &mut dyn Source) -> Result<Content, Error> {
+        let plan = Plan::new(map, size, self.block_size.bits());
+        let content =
+            Content { size, block: self.next_block()?, kept: self.spool.position(), form: Form::Chunks(plan.bits) };
+        self.spool.write_runs(&plan.runs)?;
+        let mut cursor = Cursor::new(size, Some(map.clone()));
+        let mut chunk = 0;
+        for &Run { hole, chunks } in &plan.runs {
+            let begin = (chunk + hole) << plan.bits;
+            chunk += hole + chunks;
+            // The last chunk ends with the file.
+            let end = size.min(chunk << plan.bits);
+            self.write_run(&mut cursor, data, begin, end)?;
+            self.next_block()?;
+        }
+        Ok(content)
+    }
+
+    /// Writes a range of a file, with its holes as zeros. The cursor is in or before the range.
+    fn write_run(&mut self, cursor: &mut Cursor, data: &mut dyn Source, begin: u64, end: u64) -> Result<(), Error> {
+        while cursor.offset() < end {
+            match cursor.next() {
+                Next::End => break,
+                Next::Hole(length) => {
+                    let behind = end.min(cursor.offset() + length);
+                    self.out.zeros(behind.saturating_sub(cursor.offset().max(begin)))?;
+                    cursor.advance(behind - cursor.offset());
+                }
+                Next::Data(length) => {
+                    copy(data, length, |bytes| self.out.write(bytes))?;
+                    cursor.advance(length);
+                }
+            }
+        }
+        self.out.align(self.block_size.bytes())
+    }
+
+    /// The number of the next block.
+    fn next_block(&self) -> Result<u32, Error> {
+        block_at(self.out.position(), self.block_size)
+    }
+}
+
+/// The number of the block that begins at a position.
+pub(super) fn block_at(position: u64, size: BlockSize) -> Result<u32, Error> {
+    let number = u32::try_from(position >> size.bits()).ok().filter(|&number| number != u32::MAX);
+    number.ok_or(Misuse::TooManyBlocks { block_bytes: size.bytes() }.into())
+}
+
+/// Gives so many stored bytes to `act`.
+fn copy(data: &mut dyn Source, size: u64, mut act: impl FnMut(&[u8]) -> Result<(), Error>) -> Result<(), Error> {
+    let mut left = size;
+    while left > 0 {
+        let bytes = stored(data, left)?;
+        let length = bytes.len();
+        act(bytes)?;
+        data.consume(length);
+        left -= length as u64;
+    }
+    Ok(())
+}

@@ -1,0 +1,191 @@
+//! Writes an image.
+
+use super::content::{Content, Form, Target, block_at};
+use super::metadata::Metadata;
+use super::options::Options;
+use super::output::Output;
+use super::placement::{Cursor, Shapes};
+use super::spool::Spool;
+use super::superblock::{self, Superblock};
+use super::tree::Tree;
+use super::verity::{self, Verity};
+use super::walk::{Slots, walk};
+use super::xattrs::Shared;
+use crate::words::{Error, Source, SparseMap};
+use std::fs::File;
+use std::io;
+
+/// What messages call the file.
+const IMAGE: &[u8] = b"(the EROFS image)";
+
+/// Writes an EROFS image: a file system that Linux mounts read-only.
+///
+/// First the content of files is written, one after another, in any order. The tree follows with [`Writer::finish`], and
+/// the superblock comes last: until then, nothing takes the file for a file system.
+///
+/// docs/erofs.md of the repository describes the layout. Content is never kept in memory.
+///
+/// ```
+/// use layercage::erofs::{Entries, EntryNode, Options, Writer};
+/// use layercage::tar::Metadata;
+///
+/// # let (file, limits) = (tempfile::tempfile()?, layercage::Limits::default());
+/// let mut writer = Writer::new(&file, Options::new(), tempfile::tempfile)?;
+/// let content = writer.write_file(6, None, &mut &b"hello\n"[..])?;
+/// let mut entries = Entries::new();
+/// let mut metadata = Metadata::default();
+/// metadata.mode = 0o644;
+/// entries.add(b"etc/motd", metadata, EntryNode::File(content))?;
+/// let written = writer.finish(&entries)?;
+/// assert_eq!(file.metadata()?.len(), written.bytes);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug)]
+pub struct Writer<'f> {
+    out: Output<'f>,
+    spool: Spool<'f>,
+    options: Options,
+    has_chunks: bool,
+}
+
+/// An image that was written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Written {
+    /// The size of the file, with the hash tree.
+    pub bytes: u64,
+    /// The inodes of the file system.
+    pub inodes: u64,
+    /// The hash tree, if there is one.
+    pub verity: Option<Verity>,
+}
+
+impl<'f> Writer<'f> {
+    /// Writes to a regular file, open for reading and writing. What it has is dropped.
+    ///
+    /// `create_temporary` is called at most once, for an empty file that is open for reading and writing. It is needed with
+    /// blocks of 4096 bytes, and for files with holes.
+    ///
+    /// # Errors
+    ///
+    /// System errors.
+    pub fn new(
+        file: &'f File,
+        options: Options,
+        create_temporary: impl FnMut() -> io::Result<File> + Send + 'f,
+    ) -> Result<Self, Error> {
+        let mut out = Output::create(file, IMAGE)?;
+        out.zeros(superblock::OFFSET + superblock::SIZE as u64)?;
+        out.align(options.block_size().bytes())?;
+        Ok(Self { out, spool: Spool::new(Box::new(create_temporary)), options, has_chunks: false })
+    }
+
+    /// Writes the content of a file of `size` bytes. `data` has the stored bytes: those of the segments, if there are holes.
+    ///
+    /// # Errors
+    ///
+    /// Errors of `data`; system errors; [`Misuse::TooManyBlocks`](crate::error::Misuse::TooManyBlocks).
+    pub fn write_file(
+        &mut self,
+        size: u64,
+        sparse: Option<&SparseMap>,
+        data: &mut dyn Source,
+    ) -> Result<Content, Error> {
+        let Self { out, spool, options, has_chunks } = self;
+        let content = Target { out, spool, block_size: options.block_size() }.write(size, sparse, data)?;
+        *has_chunks |= matches!(content.form(), Form::Chunks(_));
+        Ok(content)
+    }
+
+    /// The number of the block that is written next.
+    #[cfg(feature = "image")]
+    pub(crate) fn next_block(&self) -> Result<u32, Error> {
+        block_at(self.out.position(), self.options.block_size())
+    }
+
+    /// The size of a block in bytes.
+    #[cfg(feature = "image")]
+    pub(crate) fn block_bytes(&self) -> u64 {
+        self.options.block_size().bytes()
+    }
+
+    /// Writes the tree and the superblock.
+    ///
+    /// # Errors
+    ///
+    /// System errors; [`Misuse`](crate::error::Misuse) if EROFS cannot hold the tree, or if it is not as [`Tree`] demands.
+    pub fn finish<T: Tree>(mut self, tree: &T) -> Result<Written, Error> {
+        self.spool.flush()?;
+        let superblock = self.write_tree(tree)?;
+        let bytes = self.out.position();
+        self.out.finish()?;
+        // The file system is valid from here on.
+        self.out.write_at(&superblock.encode(&self.options), superblock::OFFSET)?;
+        let mut written = Written { bytes, inodes: superblock.inodes, verity: None };
+        if let Some(salt) = self.options.verity() {
+            let verity = verity::append(&mut self.out, bytes, &self.options, salt)?;
+            written.bytes = self.out.position();
+            written.verity = Some(verity);
+        }
+        Ok(written)
+    }
+
+    /// Writes the shared attributes, the data of directories, and the inodes.
+    fn write_tree<T: Tree>(&mut self, tree: &T) -> Result<Superblock, Error> {
+        let Self { out, spool, options, has_chunks } = self;
+        let size = options.block_size();
+        let mut slots = Slots::new(tree.inode_count());
+        let xattr_block = block_at(out.position(), size)?;
+        let shared = Shared::write(tree, &mut slots, out)?;
+        out.align(size.bytes())?;
+        let shapes = Shapes { options, shared: &shared };
+        let mut inodes = 0;
+        let mut cursor = Cursor::new(size.bytes());
+        walk(tree, |at| {
+            let inode = tree.inode(at.node);
+            if slots.get(inode).is_none() {
+                slots.set(inode, cursor.place(&shapes.of(tree, at.node)?)?);
+                inodes += 1;
+            }
+            Ok(())
+        })?;
+        let first_block = block_at(out.position(), size)?;
+        let mut metadata = Metadata { tree, shapes, slots: &slots, spool, out, block_size: size };
+        for_each_inode(tree, &slots, |at| metadata.write_blocks(at))?;
+        let metadata_block = block_at(metadata.out.position(), size)?;
+        let start = metadata.out.position();
+        let (mut block, mut number) = (first_block, 0_u32);
+        for_each_inode(tree, &slots, |at| {
+            number = number.wrapping_add(1);
+            let shape = metadata.write_inode(at, (start, block, number))?;
+            block += shape.blocks as u32;
+            Ok(())
+        })?;
+        out.align(size.bytes())?;
+        let root = slots.get(tree.inode(tree.root())).and_then(|slot| u16::try_from(slot).ok());
+        Ok(Superblock {
+            inodes,
+            blocks: block_at(out.position(), size)?,
+            metadata_block,
+            xattr_block,
+            root: root.ok_or(Error::bug("the root is not the first inode"))?,
+            has_chunks: *has_chunks,
+        })
+    }
+}
+
+/// Calls `act` for each inode once, in the order of their slots.
+fn for_each_inode<T: Tree>(
+    tree: &T,
+    slots: &Slots,
+    mut act: impl FnMut(super::walk::Visited<T::Node>) -> Result<(), Error>,
+) -> Result<(), Error> {
+    let mut next = 0;
+    walk(tree, |at| match slots.get(tree.inode(at.node)) {
+        Some(slot) if slot >= next => {
+            next = slot + 1;
+            act(at)
+        }
+        _ => Ok(()),
+    })
+}

@@ -1,0 +1,192 @@
+//! The final file system of an image, as an EROFS image.
+
+use super::contents::files;
+use super::image_contents::open_again;
+use super::session::{Session, changed};
+use super::unpacker::Unpacker;
+use crate::erofs::{Options, Verity, Writer, Written};
+use crate::image::Selected;
+use crate::output::{Contents, ErofsSink, ErofsTree, MergedTree};
+use crate::words::{ChangeKind, Digest, Error, Misuse, Owners, Policy, Report};
+use std::fs::File;
+use std::io;
+
+/// How an image is written as an EROFS image: [`Session::write_erofs`].
+///
+/// The file system gets the build time of the policy's [epoch](Policy::epoch), and a UUID that is derived from the digest of
+/// the manifest. So the same image, policy and options give the same bytes on every machine.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct ErofsOptions {
+    block_size: Option<crate::erofs::BlockSize>,
+    verity: Option<crate::erofs::Salt>,
+    hidden: HiddenContent,
+}
+
+/// What happens to the content of files that upper layers hide. The enum is exhaustive on purpose.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum HiddenContent {
+    /// It is dead space in the file, and each layer is read once.
+    #[default]
+    Keep,
+    /// It is left out, and layers with content are read twice.
+    Drop,
+}
+
+impl ErofsOptions {
+    /// The defaults: blocks of 512 bytes, no hash tree, one pass over the layers.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Sets the size of blocks. **512 bytes** by default; **4096** with a hash tree.
+    #[must_use]
+    pub fn with_block_size(self, block_size: crate::erofs::BlockSize) -> Self {
+        Self { block_size: Some(block_size), ..self }
+    }
+
+    /// Appends the hash tree of dm-verity, computed with this salt: see [`Options::with_verity`].
+    #[must_use]
+    pub fn with_verity(self, salt: crate::erofs::Salt) -> Self {
+        Self { verity: Some(salt), ..self }
+    }
+
+    /// Sets what happens to the content of hidden files. **[`HiddenContent::Keep`]** by default.
+    #[must_use]
+    pub fn with_hidden_content(self, hidden: HiddenContent) -> Self {
+        Self { hidden, ..self }
+    }
+
+    /// The options of the writer.
+    fn of_writer(&self, image: &Selected, policy: &Policy) -> Options {
+        let options = Options::new().with_build_time(policy.epoch()).with_uuid(uuid(image));
+        let options = self.block_size.into_iter().fold(options, Options::with_block_size);
+        self.verity.clone().into_iter().fold(options, Options::with_verity)
+    }
+}
+
+/// An image that was written as an EROFS image.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ErofsImage {
+    /// The size of the file, with the hash tree.
+    pub bytes: u64,
+    /// The inodes of the file system.
+    pub inodes: u64,
+    /// Dead space: bytes of the file with content that upper layers hide. [`HiddenContent::Drop`] leaves it out.
+    pub dead_bytes: u64,
+    /// The hash tree, if there is one.
+    pub verity: Option<Verity>,
+}
+
+impl Session<'_> {
+    /// Writes the final file system of an image to a file, as an EROFS image that Linux mounts read-only.
+    ///
+    /// Owners, modes, devices and extended attributes are those that root would unpack, and nobody needs privileges to write
+    /// them. Nothing in the image becomes a name on this machine.
+    ///
+    /// Content is written while the layers are decompressed, each once. The tree and the superblock follow when all layers are
+    /// verified: until then, the file is no file system. It must be a regular file, open for reading and writing, and loses
+    /// what it has. [`StagedFile`](crate::sink::StagedFile) gives a file that gets its name in one step.
+    ///
+    /// Blocks of 4096 bytes and files with holes need a [temporary file](Unpacker::with_scratch).
+    ///
+    /// # Errors
+    ///
+    /// As for [`Session::merge`]. [`Misuse::CallerInArchive`] if the policy gives files to the caller,
+    /// [`Misuse::NoScratch`], and errors of [`Writer`].
+    pub fn write_erofs(&mut self, image: &Selected, file: &File, options: &ErofsOptions) -> Result<ErofsImage, Error> {
+        let unpacker = self.unpacker().clone();
+        // A file system has no caller who could own its files.
+        if let Owners::Caller | Owners::Record = unpacker.policy().owners() {
+            return Err(Misuse::CallerInArchive.into());
+        }
+        let create_temporary = || unpacker.create_spool().map_err(io::Error::other);
+        let mut writer = Writer::new(file, options.of_writer(image, unpacker.policy()), create_temporary)?;
+        let (tree, contents) = match options.hidden {
+            HiddenContent::Keep => {
+                let mut sink = ErofsSink::new(Some(&mut writer));
+                self.apply_image(image, &mut sink)?;
+                sink.into_parts()?
+            }
+            HiddenContent::Drop => {
+                let mut sink = ErofsSink::new(None);
+                self.apply_image(image, &mut sink)?;
+                let (tree, _) = sink.into_parts()?;
+                let contents = self.write_contents(image, &tree, &mut writer)?;
+                (tree, contents)
+            }
+        };
+        let dead_bytes = contents.dead_blocks(&tree, writer.next_block()?) * writer.block_bytes();
+        let Written { bytes, inodes, verity, .. } = writer.finish(&ErofsTree::new(&tree, &contents))?;
+        Ok(ErofsImage { bytes, inodes, dead_bytes, verity })
+    }
+
+    /// Writes the content of the files of a tree, in one more pass over the layers.
+    fn write_contents(
+        &mut self,
+        image: &Selected,
+        tree: &MergedTree,
+        writer: &mut Writer<'_>,
+    ) -> Result<Contents, Error> {
+        let mut contents = Contents::default();
+        let read = self.read_entries(
+            files(tree, |node| node.size() > 0),
+            |number| open_again(image, number),
+            None,
+            |node, change, mut data| {
+                let sparse = match &change.kind {
+                    ChangeKind::File { sparse, .. } | ChangeKind::PseudoLink { sparse, .. } => sparse.as_ref(),
+                    _ => None,
+                };
+                let content = writer.write_file(node.size(), sparse, data.stored())?;
+                contents.push((node.content_layer(), node.content_entry().unwrap_or_default()), content);
+                Ok(())
+            },
+        );
+        read.map_err(|error| changed(error.without_effect()))?;
+        Ok(contents)
+    }
+}
+
+impl Selected {
+    /// Writes the final file system of the image to a file, as [`Session::write_erofs`] does with the default options, on the
+    /// calling thread and within the limits of the image.
+    ///
+    /// ```no_run
+    /// # fn write(selected: &layercage::Selected) -> Result<(), Box<dyn std::error::Error>> {
+    /// use cap_std::{ambient_authority, fs::Dir};
+    /// use layercage::Policy;
+    /// use layercage::sink::StagedFile;
+    ///
+    /// let parent = Dir::open_ambient_dir(".", ambient_authority())?;
+    /// let staged = StagedFile::beside(&parent, "rootfs.erofs")?;
+    /// selected.write_erofs(staged.file(), &Policy::default())?;
+    /// staged.commit()?; // visible only now
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// The same. A file with holes is [`Misuse::NoScratch`]: use a session whose unpacker has a scratch file.
+    pub fn write_erofs(&self, file: &File, policy: &Policy) -> Result<Report, Error> {
+        let mut session = Unpacker::new(policy.clone()).with_limits(self.limits().clone()).session();
+        session.write_erofs(self, file, &ErofsOptions::new())?;
+        Ok(session.into_report())
+    }
+}
+
+/// A UUID of version 8 from the digest of the manifest, or of the configuration if the image has no manifest.
+fn uuid(image: &Selected) -> [u8; 16] {
+    let digest = image.manifest().unwrap_or(image.config()).digest();
+    let bytes: &[u8] = match digest {
+        Digest::Sha256(bytes) => bytes,
+        Digest::Sha512(bytes) => bytes,
+    };
+    let mut uuid = [0; 16];
+    uuid.iter_mut().zip(bytes).for_each(|(place, byte)| *place = *byte);
+    let [.., version, _, variant, _, _, _, _, _, _, _] = &mut uuid;
+    *version = 0x80 | *version & 0x0f;
+    *variant = 0x80 | *variant & 0x3f;
+    uuid
+}

@@ -1,0 +1,7 @@
+//! EROFS images: the writer alone, and whole images.
+
+#[cfg(all(feature = "image", feature = "gzip", feature = "zstd"))]
+mod images;
+#[cfg(all(feature = "image", feature = "gzip", feature = "zstd"))]
+mod mounted;
+mod writer;
