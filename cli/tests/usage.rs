@@ -265,6 +265,7 @@ fn an_output_that_takes_nothing_fails_every_command_that_prints() {
             &["list", "--images", &world],
             &["check", "layer"],
             &["overlay", &world, "store"],
+        &["erofs", "--verity", &world, "image.erofs"],
             &["export", &world, "-"],
             &["filter"],
             &["--json", "unpack", &world, "rootfs"],
@@ -426,7 +427,7 @@ fn assert_documented(
     let keys = layers.into_iter().flatten().flat_map(|layer| layer.as_object().unwrap().keys().cloned());
     seen.entry(kind).or_default().extend(keys);
     // `image` of the object `removed` is a digest.
-    let inner = ["image", "overlay", "problem"].iter().filter_map(|key| object.get(*key));
+    let inner = ["image", "overlay", "erofs", "problem"].iter().filter_map(|key| object.get(*key));
     for inner in inner.filter(|inner| inner.is_object()) {
         assert_documented(inner, documented, seen);
     }
@@ -462,6 +463,7 @@ fn every_object_is_as_its_page_says_and_every_key_of_the_page_is_seen() {
         &["list", "layer"],
         &["list", "odd"],
         &["overlay", &world, "store"],
+        &["erofs", "--verity", &world, "image.erofs"],
         &["overlay", "--remove", &world, "store"],
         &["list", "--images", "damaged"],
         &["list", "--final", "--digest", &world],

@@ -7,7 +7,7 @@ use super::unpacker::Unpacker;
 use crate::erofs::{Options, Verity, Writer, Written};
 use crate::image::Selected;
 use crate::output::{Contents, ErofsSink, ErofsTree, MergedTree};
-use crate::words::{ChangeKind, Digest, Error, Misuse, Owners, Policy, Report};
+use crate::words::{Digest, Error, Misuse, Owners, Policy, Report};
 use std::fs::File;
 use std::io;
 
@@ -130,15 +130,13 @@ impl Session<'_> {
     ) -> Result<Contents, Error> {
         let mut contents = Contents::default();
         let read = self.read_entries(
+            tree,
             files(tree, |node| node.size() > 0),
             |number| open_again(image, number),
             None,
-            |node, change, mut data| {
-                let sparse = match &change.kind {
-                    ChangeKind::File { sparse, .. } | ChangeKind::PseudoLink { sparse, .. } => sparse.as_ref(),
-                    _ => None,
-                };
-                let content = writer.write_file(node.size(), sparse, data.stored())?;
+            |node, mut data| {
+                let sparse = data.map().cloned();
+                let content = writer.write_file(node.size(), sparse.as_ref(), data.stored())?;
                 contents.push((node.content_layer(), node.content_entry().unwrap_or_default()), content);
                 Ok(())
             },

@@ -137,5 +137,5 @@ fn a_bundle_of_a_tree_is_that_of_the_image() {
     assert!(differences.is_empty() && expected.len() > 5, "{differences:?}");
     assert_eq!(std::fs::read(place.path().join("tree/config.json")).unwrap(), b"{}");
     let part = tree::list(&place.path().join("part/rootfs"));
-    assert_eq!(part.keys().map(Vec::as_slice).collect::<Vec<_>>(), [&b""[..], b"etc", b"etc/passwd"]);
+    assert_eq!(part.keys().map(Vec::as_slice).collect::<Vec<_>>(), [&b"."[..], b"etc", b"etc/passwd"]);
 }
