@@ -265,7 +265,7 @@ fn an_output_that_takes_nothing_fails_every_command_that_prints() {
             &["list", "--images", &world],
             &["check", "layer"],
             &["overlay", &world, "store"],
-        &["erofs", "--verity", &world, "image.erofs"],
+            &["erofs", "--verity", &world, "image.erofs"],
             &["export", &world, "-"],
             &["filter"],
             &["--json", "unpack", &world, "rootfs"],

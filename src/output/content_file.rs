@@ -37,6 +37,7 @@ pub(crate) enum NotAdded {
     /// It could not be read.
     Unread(io::Error),
     /// It could not be written.
+    #[cfg_attr(not(feature = "image"), expect(dead_code, reason = "only a replay reports it"))]
     Unwritten(Error),
 }
 

@@ -22,7 +22,9 @@ mod tee;
 mod tree_sink;
 
 pub(crate) use audit::TreeModel;
-pub(crate) use content_file::{ContentFile, ContentPlace, ContentReader, ContentWriter, NotAdded};
+#[cfg(feature = "image")]
+pub(crate) use content_file::{ContentFile, ContentWriter, NotAdded};
+pub(crate) use content_file::{ContentPlace, ContentReader};
 pub use context::LayerContext;
 pub use data::{Data, Piece};
 #[cfg(feature = "image")]
