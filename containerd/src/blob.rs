@@ -12,8 +12,12 @@ use tonic::Status;
 use tonic::codegen::Bytes;
 use tonic::transport::Channel;
 
-/// How many messages wait for the thread that reads the layer. containerd sends 1 MiB in each.
+/// How many messages wait for the thread that reads the layer.
 const WAITING: usize = 4;
+
+/// How many bytes are asked for at a time, and then come in one message. containerd would send 1 MiB in each message: with
+/// those that wait, and those that are on their way, too much for many layers at a time.
+const PART: u64 = 256 << 10;
 
 /// What comes of the content service.
 #[derive(Debug)]
@@ -43,9 +47,9 @@ pub(crate) fn queue(cancel: Cancel) -> (Feeder, Stream) {
 }
 
 impl Feeder {
-    /// Reads a blob from its first byte to its last, as long as the other side wants it.
-    pub(crate) async fn feed(self, containerd: Channel, namespace: String, digest: String) {
-        let last = match self.read(containerd, namespace, digest).await {
+    /// Reads a blob from its first byte to its last, as long as the other side wants it. `size` is what it should have.
+    pub(crate) async fn feed(self, containerd: Channel, namespace: String, digest: String, size: u64) {
+        let last = match self.read(containerd, &namespace, &digest, size).await {
             Ok(()) => Arrival::End,
             Err(status) => Arrival::Failed(status),
         };
@@ -53,16 +57,34 @@ impl Feeder {
         let _ = self.0.send(last).await;
     }
 
-    async fn read(&self, containerd: Channel, namespace: String, digest: String) -> Result<(), Status> {
-        let request = in_namespace(&namespace, ReadContentRequest { digest, offset: 0, size: 0 })?;
-        let mut messages = ContentClient::new(containerd).read(request).await?.into_inner();
-        while let Some(message) = messages.message().await? {
-            if self.0.send(Arrival::Bytes(message.data)).await.is_err() {
-                break;
+    async fn read(&self, containerd: Channel, namespace: &str, digest: &str, size: u64) -> Result<(), Status> {
+        let mut content = ContentClient::new(containerd);
+        let mut offset = 0;
+        loop {
+            // The last part is all that is there: a blob of another size than the stated one is refused for that.
+            let part = if size.saturating_sub(offset) > PART { PART } else { 0 };
+            let request = part_of(digest, offset, part)?;
+            let mut messages = content.read(in_namespace(namespace, request)?).await?.into_inner();
+            let before = offset;
+            while let Some(message) = messages.message().await? {
+                offset += message.data.len() as u64;
+                if self.0.send(Arrival::Bytes(message.data)).await.is_err() {
+                    return Ok(());
+                }
+            }
+            if part == 0 {
+                return Ok(());
+            }
+            if offset == before {
+                return Err(Status::data_loss("the content service sent nothing of a blob that has more"));
             }
         }
-        Ok(())
     }
+}
+
+fn part_of(digest: &str, offset: u64, size: u64) -> Result<ReadContentRequest, Status> {
+    let number = |bytes: u64| i64::try_from(bytes).map_err(|_| Status::out_of_range("a blob that is too large"));
+    Ok(ReadContentRequest { digest: digest.to_owned(), offset: number(offset)?, size: number(size)? })
 }
 
 impl Stream {

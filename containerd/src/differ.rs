@@ -112,14 +112,14 @@ impl Differ {
     async fn run(&self, call: Call, namespaces: &Namespaces, job: Job) -> Result<Done, Refusal> {
         let cancel = self.0.cancel.another();
         let _cancel = cancel.on_drop();
-        let digest = job.digest;
+        let (digest, size) = (job.digest, job.size);
         if let Some(store) = &self.0.content {
             let file = open(store, &digest);
             return self.spawn(call, cancel, move |shared, cancel| shared.apply(job, file?, cancel)).await;
         }
         let (feeder, stream) = queue(cancel.clone());
         let worker = self.spawn(call, cancel, move |shared, cancel| shared.apply(job, stream, cancel));
-        let feed = feeder.feed(self.0.containerd.clone(), namespaces.first().to_owned(), digest.to_string());
+        let feed = feeder.feed(self.0.containerd.clone(), namespaces.first().to_owned(), digest.to_string(), size);
         let (mut worker, feed) = (pin!(worker), pin!(feed));
         // The layer may be refused while containerd is slow to send more.
         tokio::select! {

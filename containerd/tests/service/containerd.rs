@@ -95,19 +95,25 @@ impl Content for Store {
     type ReadStream = Messages<ReadContentResponse>;
 
     async fn read(&self, request: Request<ReadContentRequest>) -> Result<Response<Self::ReadStream>, Status> {
-        let digest = request.get_ref().digest.clone();
+        let ReadContentRequest { digest, offset, size } = request.get_ref().clone();
         let Blob { bytes, ends } = self.find(&request, &digest)?;
+        let (begin, size) = (usize::try_from(offset).unwrap(), usize::try_from(size).unwrap());
+        if begin + size > bytes.len() {
+            return Err(Status::out_of_range(format!("read past object length {} bytes", bytes.len())));
+        }
+        let end = if size == 0 { bytes.len() } else { begin + size };
         let (sender, receiver) = channel(1);
         tokio::spawn(async move {
-            let sent = if ends == Ends::AtItsEnd { bytes.len() } else { bytes.len().saturating_sub(1024) };
-            for (number, chunk) in bytes[..sent].chunks(MESSAGE).enumerate() {
-                let offset = i64::try_from(number * MESSAGE).unwrap();
-                let message = ReadContentResponse { offset, data: chunk.to_vec().into() };
+            let last = if ends == Ends::AtItsEnd { bytes.len() } else { bytes.len().saturating_sub(1024) };
+            for chunk in bytes[begin..end.min(last).max(begin)].chunks(MESSAGE) {
+                // The offsets are not used by the differ.
+                let message = ReadContentResponse { offset: 0, data: chunk.to_vec().into() };
                 if sender.send(Ok(message)).await.is_err() {
                     return;
                 }
             }
             match ends {
+                _ if end < last => {}
                 Ends::AtItsEnd => {}
                 Ends::Never => sender.closed().await,
                 Ends::WithAnError => drop(sender.send(Err(Status::data_loss("a bad sector"))).await),

@@ -82,6 +82,25 @@ fn layers_side_by_side_have_all_their_whiteouts_and_need_no_lower_directory() {
 }
 
 #[test]
+fn a_blob_comes_in_parts_and_one_that_is_shorter_or_longer_than_stated_is_refused() {
+    let world = World::new();
+    // Three parts, and one that ends with a whole one.
+    for (name, size) in [("1", 700_000), ("2", 2 * (256 << 10) - 1536)] {
+        let layer = Tar::new().file("f", &vec![9; size]).build();
+        let applied = world.apply("default", world.request(&layer, bind(&world.snapshot(name)))).unwrap();
+        assert_eq!(applied.digest, sha256(&layer));
+        for (more, said) in
+            [(-1, "mismatch"), (1, "[size-mismatch]"), (-400_000, "mismatch"), (400_000, "past object length")]
+        {
+            let mut request = world.request(&layer, bind(&world.snapshot(&format!("{name}{more}"))));
+            request.diff.as_mut().unwrap().size += more;
+            let status = world.apply("default", request).unwrap_err();
+            assert!(status.message().contains(said), "{more}: {status}");
+        }
+    }
+}
+
+#[test]
 fn blobs_are_read_from_the_content_store_if_its_directory_is_given_and_verified_all_the_same() {
     let world = World::with(&Setup { content_root: true, ..Setup::default() });
     let layer = Tar::new().file("f", b"1").build();
