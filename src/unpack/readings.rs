@@ -302,7 +302,9 @@ where
                 None => State::Over,
             };
         }
-        let was_missed = std::mem::take(&mut slots.was_missed);
+        // Without room, other threads can do nothing with it either. If they were woken for that, they would wake each other
+        // until there is room, and take the time of the threads that make it.
+        let was_missed = step != Step::Full && std::mem::take(&mut slots.was_missed);
         drop(slots);
         // Its reader is the caller's, and is dropped without the lock.
         drop(unwanted);

@@ -1,5 +1,6 @@
 //! Layers that are read ahead: nothing shows how many threads read them, and when.
 
+use crate::child;
 use crate::random::cases;
 use crate::support::layer::LayerBuilder;
 use crate::support::layout::{self, Stored};
@@ -15,6 +16,7 @@ use layercage::sink::{Data, Judged, LayerContext, Reporter, SinkError};
 use layercage::tar::Change;
 use layercage::{Error, Image, Limits, Policy, Report, Scratch, Selected, Selector, Sink, Unpacker};
 use proptest::prelude::*;
+use rustix::time::{ClockId, clock_gettime};
 use std::collections::BTreeSet;
 use std::fs;
 use std::io::{self, Read};
@@ -424,6 +426,43 @@ fn two_downloads_are_read_at_the_same_time_if_there_are_threads_for_both() {
     let mut sink = Waiting { then: None::<fn()>, paths: Vec::new() };
     unpacker.session().apply_image_from(&selected, open, &mut sink).unwrap();
     assert_eq!(sink.paths.len(), 2);
+}
+
+#[test]
+fn layers_without_room_ahead_of_their_turn_cost_no_time() {
+    assert!(child::run("waits_for_the_first_layer", &[("LAYERCAGE_CHILD", "1".as_ref())]));
+}
+
+/// Runs in a process of its own, since it measures the time of all its threads.
+#[test]
+#[ignore = "started by the test above"]
+fn waits_for_the_first_layer() {
+    if !child::is_child() {
+        return;
+    }
+    // No window of the others fits into the memory for layers ahead.
+    let layers: Vec<_> =
+        (0..8).map(|number| (layer().file("f", &noise(number, 3_000)).build(), Stored::ZstdWindow(25))).collect();
+    let (_place, selected) = image(&layers);
+    struct Slow(Box<dyn Read + Send>, Duration);
+    impl Read for Slow {
+        fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+            thread::sleep(std::mem::take(&mut self.1));
+            self.0.read(out)
+        }
+    }
+    let time = || Duration::try_from(clock_gettime(ClockId::ProcessCPUTime)).unwrap();
+    for jobs in [2, 3, 8] {
+        let open = |layer: &LayerDescriptor| {
+            let wait = if layer.position().number == 1 { 1_000 } else { 0 };
+            Ok(Slow(Box::new(selected.open_layer(layer)?), Duration::from_millis(wait)))
+        };
+        let (before, mut sink) = (time(), Waiting { then: None::<fn()>, paths: Vec::new() });
+        let unpacker = unpacker(jobs).with_readers(NonZeroUsize::new(8).unwrap());
+        unpacker.session().apply_image_from(&selected, open, &mut sink).unwrap();
+        let took = time() - before;
+        assert!(took < Duration::from_millis(300), "{jobs} jobs: {took:?}");
+    }
 }
 
 #[test]

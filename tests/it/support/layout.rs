@@ -12,6 +12,8 @@ pub(crate) enum Stored {
     Plain,
     Gzip,
     Zstd,
+    /// With a window of so many bytes, as a power of two.
+    ZstdWindow(u32),
 }
 
 /// Writes a layout with one manifest of these layers, and gives the names of its blobs: the layers from the bottom,
@@ -30,6 +32,12 @@ pub(crate) fn write(directory: &Path, layers: &[(Vec<u8>, Stored)]) -> Vec<Strin
                 (encoder.finish().unwrap(), "+gzip")
             }
             Stored::Zstd => (zstd::encode_all(&layer[..], 3).unwrap(), "+zstd"),
+            Stored::ZstdWindow(log) => {
+                let mut encoder = zstd::Encoder::new(Vec::new(), 1).unwrap();
+                encoder.window_log(*log).unwrap();
+                encoder.write_all(layer).unwrap();
+                (encoder.finish().unwrap(), "+zstd")
+            }
         };
         let media_type = format!("application/vnd.oci.image.layer.v1.tar{suffix}");
         descriptors.push(blob(directory, &bytes, &media_type, &mut names));
