@@ -3,6 +3,7 @@
 use crate::large;
 use crate::layers::layer;
 use crate::tree::{self, Tree};
+use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
@@ -19,6 +20,8 @@ pub(crate) enum Job {
     /// An image whose layers are read ahead, in part into temporary files.
     Ahead,
     Apply,
+    /// An image that is unpacked to a store of overlay layers.
+    Overlay,
 }
 
 impl Job {
@@ -28,6 +31,7 @@ impl Job {
             Self::Replace => "unpack over an empty directory",
             Self::Ahead => "unpack large layers",
             Self::Apply => "apply",
+            Self::Overlay => "overlay",
         }
     }
 
@@ -35,7 +39,7 @@ impl Job {
     pub(crate) fn place(self) -> TempDir {
         let place = tempfile::tempdir().unwrap();
         match self {
-            Self::Unpack | Self::Replace => {
+            Self::Unpack | Self::Replace | Self::Overlay => {
                 let world = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/images/world");
                 std::os::unix::fs::symlink(fs::canonicalize(world).unwrap(), place.path().join("image")).unwrap();
                 self.make_empty(place.path());
@@ -56,6 +60,7 @@ impl Job {
         let words: &[&str] = match self {
             Self::Unpack | Self::Ahead => &["unpack", "--jobs", jobs, "image", "rootfs"],
             Self::Replace => &["unpack", "--sync", "--jobs", jobs, "image", "rootfs"],
+            Self::Overlay => &["overlay", "--jobs", jobs, "image", "store"],
             // Known by its size: it is verified first, as a tree in use should have it.
             Self::Apply => &["apply", "--jobs", jobs, "--size", "SIZE", "layer", "root"],
         };
@@ -68,11 +73,36 @@ impl Job {
         match self {
             Self::Unpack | Self::Replace | Self::Ahead => ".",
             Self::Apply => "root",
+            Self::Overlay => "store",
         }
     }
 
     pub(crate) fn root(self, place: &Path) -> PathBuf {
-        place.join(if self == Self::Apply { "root" } else { "rootfs" })
+        place.join(match self {
+            Self::Apply => "root",
+            Self::Overlay => "store",
+            Self::Unpack | Self::Replace | Self::Ahead => "rootfs",
+        })
+    }
+
+    /// What there is of what is made. Of a store, whole layers and the lists of images.
+    pub(crate) fn tree(self, place: &Path) -> Tree {
+        match self {
+            Self::Overlay => layers(&self.root(place)).into_iter().chain(lists(&self.root(place))).collect(),
+            _ => tree::list(&self.root(place)),
+        }
+    }
+
+    /// What a failure left that is half made and has a name.
+    pub(crate) fn half_made(self, place: &Path, expected: &Tree) -> Vec<String> {
+        if self != Self::Overlay {
+            return Vec::new();
+        }
+        let found = layers(&self.root(place));
+        let names: BTreeSet<_> = found.keys().filter_map(|path| path.split('/').next().map(str::to_owned)).collect();
+        let is_there = |path: &str| path.split('/').next().is_some_and(|name| names.contains(name));
+        let whole = expected.iter().filter(|(path, _)| is_there(path)).map(|(path, what)| (path.clone(), what.clone()));
+        tree::differences(&whole.collect(), &found)
     }
 
     /// What comes of it when nothing fails.
@@ -80,7 +110,7 @@ impl Job {
         let place = self.place();
         let done = Command::new(crate::COMMAND).args(self.arguments("1")).current_dir(&place).output().unwrap();
         assert!(done.status.success(), "{done:?}");
-        let tree = tree::list(&self.root(place.path()));
+        let tree = self.tree(place.path());
         self.unlock(place.path());
         tree
     }
@@ -98,6 +128,7 @@ impl Job {
             Self::Unpack | Self::Ahead => self.root(place).exists(),
             Self::Replace => fs::read_dir(self.root(place)).is_ok_and(|mut names| names.next().is_some()),
             Self::Apply => false,
+            Self::Overlay => !lists(&self.root(place)).is_empty(),
         }
     }
 
@@ -129,9 +160,39 @@ impl Job {
         let of = |path: &Path| -> Vec<String> {
             fs::read_dir(path).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
         };
-        let here = of(place).into_iter().filter(|name| !["image", "rootfs", "root", "layer"].contains(&name.as_str()));
-        here.chain(tree::list(&self.root(place)).into_keys().filter(|name| name.contains("/.l"))).collect()
+        let ours = ["image", "rootfs", "root", "layer", "store"];
+        let here = of(place).into_iter().filter(|name| !ours.contains(&name.as_str()));
+        let is_litter = |name: &String| name.contains("/.l") || name.ends_with(".lock");
+        here.chain(tree::list(&self.root(place)).into_keys().filter(is_litter)).collect()
     }
+}
+
+/// The layers of a store, each by its name and what is in it.
+fn layers(store: &Path) -> Tree {
+    let mut all = Tree::new();
+    for layer in fs::read_dir(store.join("layers/sha256")).into_iter().flatten() {
+        let layer = layer.unwrap();
+        let name = layer.file_name().into_string().unwrap();
+        // The others are what a run leaves to the next: its stage, and a lock.
+        if name.len() == 64 {
+            all.insert(name.clone(), fs::read_to_string(layer.path().join("layer")).unwrap_or_default());
+            let inside = tree::list(&layer.path().join("diff")).into_iter();
+            all.extend(inside.map(|(path, what)| (format!("{name}/{path}"), what)));
+        }
+    }
+    all
+}
+
+/// The lists of the images of a store.
+fn lists(store: &Path) -> Tree {
+    let images = fs::read_dir(store.join("images")).into_iter().flatten().map(|image| image.unwrap());
+    let images = images.filter(|image| image.file_name().to_string_lossy().starts_with("sha256:"));
+    images
+        .map(|image| {
+            let list = fs::read_to_string(image.path().join("lower")).unwrap_or_default();
+            (format!("image {}", image.file_name().display()), list)
+        })
+        .collect()
 }
 
 fn lower() -> Vec<u8> {

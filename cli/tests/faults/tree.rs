@@ -28,7 +28,7 @@ fn add(path: &Path, name: &str, tree: &mut Tree) {
     let mode = if kind.is_symlink() { 0 } else { mode };
     tree.insert(
         name.to_owned(),
-        format!("{mode:o} {uid}:{gid} {}.{:09} {what}", metadata.mtime(), metadata.mtime_nsec()),
+        format!("{mode:o} {uid}:{gid} {}.{:09} {what}{}", metadata.mtime(), metadata.mtime_nsec(), xattrs(path)),
     );
     if kind.is_dir() {
         for entry in fs::read_dir(path).unwrap() {
@@ -36,6 +36,20 @@ fn add(path: &Path, name: &str, tree: &mut Tree) {
             add(&entry.path(), &format!("{name}/{}", entry.file_name().display()), tree);
         }
     }
+}
+
+/// The extended attributes.
+fn xattrs(path: &Path) -> String {
+    let mut names = vec![0; 4 << 10];
+    let length = rustix::fs::llistxattr(path, &mut names).unwrap_or_default();
+    let mut names: Vec<_> = names[..length].split(|byte| *byte == 0).filter(|name| !name.is_empty()).collect();
+    names.sort_unstable();
+    let value = |name: &[u8]| {
+        let mut value = vec![0; 4 << 10];
+        let length = rustix::fs::lgetxattr(path, name, &mut value).unwrap();
+        format!(" {}={:x?}", name.escape_ascii(), &value[..length])
+    };
+    names.into_iter().map(value).collect()
 }
 
 /// What differs, a line each.

@@ -4,6 +4,8 @@
 #[cfg(all(feature = "image", feature = "gzip", feature = "zstd"))]
 mod ahead;
 mod cases;
+#[cfg(all(feature = "image", feature = "gzip", feature = "zstd"))]
+mod killed;
 mod model;
 mod mounted;
 mod stacks;
