@@ -168,6 +168,12 @@ fn as_layers_of_an_overlay_a_case_ends_as_applying_does_and_shows_the_same_tree(
     assert!(failures.is_empty(), "{} failures\n{}", failures.len(), failures.join("\n"));
 }
 
+#[test]
+fn every_number_of_jobs_makes_the_same_tree_report_and_error_of_a_case() {
+    let failures: Vec<_> = corpus::all().iter().filter_map(compare_jobs).collect();
+    assert!(failures.is_empty(), "{} failures\n{}", failures.len(), failures.join("\n"));
+}
+
 /// What broke others and is no single layer: what it was, and the tests of ours that show it.
 const OTHER_ATTACKS: &[(&str, &str, &[&str])] = &[
     (
@@ -472,6 +478,32 @@ fn overlay(case: &Case, preset: Preset) -> Option<String> {
     let differences = tree::differences(&expected, &tree::comparable(model::list(&layers, format)));
     layers.iter().for_each(|layer| unlock(layer));
     (!differences.is_empty()).then(|| format!("{} ({preset}):\n{}", case.name, differences.join("\n")))
+}
+
+/// Applies a case with several threads, and says what differs from a single one.
+fn compare_jobs(case: &Case) -> Option<String> {
+    let apply = |jobs: usize| {
+        let place = tempfile::tempdir().unwrap();
+        let directory = Dir::open_ambient_dir(place.path(), ambient_authority()).unwrap();
+        let mut staged = Staged::beside(&directory, "rootfs").unwrap();
+        let policy = policy(Preset::Default);
+        if let Some(lower) = &case.lower {
+            Unpacker::new(policy.clone()).apply(Layer::new(&lower[..]), staged.rootfs()).unwrap();
+        }
+        let unpacker = Unpacker::new(policy).with_limits(limits(case)).with_jobs(jobs.try_into().unwrap());
+        let applied = unpacker.apply(told(case), staged.rootfs()).map(Applied::into_report);
+        let applied = applied.map_err(|error| format!("{error:#} {:?} {:?}", error.position(), error.rule_id()));
+        let tree = applied.is_ok().then(|| {
+            staged.commit_unproven().unwrap();
+            let tree = tree::list(&place.path().join("rootfs"));
+            unlock(&place.path().join("rootfs"));
+            tree
+        });
+        (applied, tree)
+    };
+    let alone = apply(1);
+    let differs = [2, 3, 8].into_iter().find(|&jobs| apply(jobs) != alone)?;
+    Some(format!("{}: {differs} jobs make {:?}, one makes {:?}", case.name, apply(differs), alone))
 }
 
 /// The notes, or the rule and entry that end it.

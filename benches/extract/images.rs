@@ -36,7 +36,7 @@ impl Picture {
         let name = match self.stored {
             Stored::Plain => "plain",
             Stored::Gzip => "gzip",
-            Stored::Zstd => "zstd",
+            Stored::Zstd | Stored::ZstdWindow(_) => "zstd",
         };
         (
             self.layers
