@@ -19,7 +19,6 @@ fn docker_loads_and_runs_an_image_that_the_differ_has_unpacked() {
         return;
     }
     fs::write(engine.at("daemon.json"), r#"{"features": {"containerd-snapshotter": true}}"#).unwrap();
-    let log = fs::File::create(engine.at("dockerd.log")).unwrap();
     let host = format!("unix://{}", engine.text("docker.sock"));
     let [data, state, socket, configuration, pid] =
         ["docker", "docker-state", "c.sock", "daemon.json", "docker.pid"].map(|name| engine.text(name));
@@ -42,7 +41,7 @@ fn docker_loads_and_runs_an_image_that_the_differ_has_unpacked() {
         "--iptables=false",
         "--ip6tables=false",
     ];
-    engine.inside(&arguments).stdout(log.try_clone().unwrap()).stderr(log).spawn().unwrap();
+    engine.serve("dockerd.log", &arguments);
     engine.wait("dockerd serves", |engine| {
         let log = || fs::read_to_string(engine.at("dockerd.log")).unwrap();
         assert!(!log().contains("failed to start daemon"), "{}", log());

@@ -47,6 +47,8 @@ pub(crate) struct Engine {
     /// The first process of a process and a mount namespace: all others in them end with it.
     holder: Child,
     differ: Option<Child>,
+    /// What runs in the namespaces.
+    servers: Vec<Child>,
     policy: String,
 }
 
@@ -66,7 +68,7 @@ impl Engine {
             .stdin(Stdio::null())
             .spawn()
             .unwrap();
-        let mut engine = Self { work, holder, differ: None, policy: policy.to_owned() };
+        let mut engine = Self { work, holder, differ: None, servers: Vec::new(), policy: policy.to_owned() };
         engine.wait("the namespace is there", |engine| engine.at("held").exists());
         fs::write(engine.at("config.toml"), engine.configuration(unpacks)).unwrap();
         if unpacks == Unpacks::Layercage {
@@ -77,11 +79,15 @@ impl Engine {
     }
 
     fn start_containerd(&mut self) {
-        let log = File::create(self.at("containerd.log")).unwrap();
-        let mut containerd = self.inside(&["containerd", "-c", &self.text("config.toml")]);
-        // It ends with its namespace.
-        containerd.stdout(Stdio::null()).stderr(log).spawn().unwrap();
+        self.serve("containerd.log", &["containerd", "-c", &self.text("config.toml")]);
         self.wait("containerd serves", |engine| engine.ctr(&["version"]).status.success());
+    }
+
+    /// Starts a server in the namespaces. It ends with them.
+    pub(crate) fn serve(&mut self, log: &str, arguments: &[&str]) {
+        let log = File::create(self.at(log)).unwrap();
+        let mut command = self.inside(arguments);
+        self.servers.push(command.stdout(log.try_clone().unwrap()).stderr(log).spawn().unwrap());
     }
 
     /// The configuration of containerd: that which `print-config` prints for its version, with directories of its own.
@@ -202,7 +208,7 @@ impl Engine {
 
 impl Drop for Engine {
     fn drop(&mut self) {
-        for process in [Some(&mut self.holder), self.differ.as_mut()].into_iter().flatten() {
+        for process in [&mut self.holder].into_iter().chain(&mut self.differ).chain(&mut self.servers) {
             let _ = process.kill();
             let _ = process.wait();
         }

@@ -175,9 +175,7 @@ pub(crate) fn start_registry(engine: &mut Engine) -> String {
         engine.text("registry")
     );
     fs::write(engine.at("registry.yml"), configuration).unwrap();
-    let log = fs::File::create(engine.at("registry.log")).unwrap();
-    let mut registry = engine.inside(&["docker-registry", "serve", &engine.text("registry.yml")]);
-    registry.stdout(log.try_clone().unwrap()).stderr(log).spawn().unwrap();
+    engine.serve("registry.log", &["docker-registry", "serve", &engine.text("registry.yml")]);
     engine.wait("the registry serves", |_| std::net::TcpStream::connect(&address).is_ok());
     address
 }
