@@ -4,6 +4,7 @@ use super::header::{self, Block, Fields};
 use super::holes;
 use super::records::Records;
 use crate::read::{BLOCK, is_doubtful_start};
+use crate::words::acl::{self, AclOf};
 use crate::words::{
     Change, ChangeKind, DeviceKind, EntryPath, Metadata, Segment, SparseMap, Timestamp, Violation, Xattr,
 };
@@ -189,6 +190,15 @@ impl<'c> Member<'c> {
         Ok(head)
     }
 
+    /// What its ACLs belong to, which some readers take from text alone.
+    fn acl_of(&self) -> Option<AclOf> {
+        match self.flag {
+            b'0' => Some(AclOf::File),
+            b'5' => Some(AclOf::Directory),
+            _ => None,
+        }
+    }
+
     /// The header.
     fn block(&self, size: u64, name: NameIn) -> Block {
         let stand_in = if self.segments.is_some() { SPARSE_STAND_IN } else { STAND_IN };
@@ -241,6 +251,9 @@ impl<'c> Member<'c> {
         }
         if self.mtime.nanoseconds() > 0 || !header::is_octal_time(self.mtime.seconds()) {
             others.add(b"mtime", time(self.mtime).as_bytes())?;
+        }
+        for (key, text) in self.xattrs.iter().filter_map(|xattr| acl::record(xattr, (self.mode, self.acl_of()?))) {
+            others.add(key, &text)?;
         }
         for xattr in &self.xattrs {
             others.add(&[b"SCHILY.xattr.", &xattr.name[..]].concat(), &xattr.value)?;

@@ -1,6 +1,7 @@
 //! An entry from its header and extended headers.
 
-use super::{extended::Extended, header::Header, quirk_set::QuirkSet, sparse::Layout};
+use super::{extended::Extended, header::Header, pax::Pax, quirk_set::QuirkSet, sparse::Layout};
+use crate::words::acl::{self, AclOf};
 use crate::words::{
     DeviceKind, EntryKind, Escaped, Limit, Limits, LinkTarget, Metadata, Quirk, QuirkRule, Timestamp, UnsupportedType,
     Violation,
@@ -89,14 +90,35 @@ pub(crate) fn compose(
     }
     // A field must be a valid number even if a record overrides it.
     let (uid, gid, seconds) = (header.uid()?, header.gid()?, header.mtime(quirks)?);
+    let mode = header.mode()?;
+    check_acls(&pax, mode, &kind, quirks);
     let metadata = Metadata {
-        mode: header.mode()?,
+        mode,
         uid: pax.uid.unwrap_or(uid),
         gid: pax.gid.unwrap_or(gid),
         mtime: pax.mtime.unwrap_or(Timestamp::of_seconds(seconds)),
         xattrs: pax.xattrs,
     };
     Ok(Composed { kind, metadata, stored: size, sparse })
+}
+
+/// Notes the first ACL in text form that no extended attribute of the entry repeats: it is dropped. GNU tar, star and bsdtar
+/// read ACLs as text alone, and others as attributes alone, so archives for all of them have both.
+fn check_acls(pax: &Pax, mode: u32, kind: &EntryKind, quirks: &mut QuirkSet) {
+    let of = match kind {
+        EntryKind::File { .. } => Some(AclOf::File),
+        EntryKind::Directory => Some(AclOf::Directory),
+        EntryKind::HardLink { .. } | EntryKind::Symlink { .. } | EntryKind::Fifo | EntryKind::Device(_) => None,
+    };
+    let twins: Vec<_> = if pax.acls.is_empty() {
+        Vec::new()
+    } else {
+        pax.xattrs.iter().filter_map(|xattr| acl::record(xattr, (mode, of?))).collect()
+    };
+    let is_twin = |(key, value): &(Vec<u8>, Vec<u8>)| twins.iter().any(|twin| (twin.0, &twin.1) == (key, value));
+    if let Some((key, _)) = pax.acls.iter().find(|acl| !is_twin(acl)) {
+        quirks.add(Quirk::AclDropped { key: Escaped::new(key) });
+    }
 }
 
 /// Returns the size: that of the record, as in Go. Both should be equal if eleven octal digits can hold the size of the

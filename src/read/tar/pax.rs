@@ -18,6 +18,8 @@ pub(crate) struct Pax {
     pub(crate) mtime: Option<Timestamp>,
     pub(crate) xattrs: Vec<Xattr>,
     pub(crate) sparse: SparseRecords,
+    /// ACLs as text: key and value.
+    pub(crate) acls: Vec<(Vec<u8>, Vec<u8>)>,
 }
 
 impl Pax {
@@ -50,7 +52,8 @@ impl Pax {
                 }
                 Key::StarSparse => return Err(Violation::Sparse { format: "star" }),
                 Key::Foreign | Key::Label => quirks.add(Quirk::PaxForeignKey { key: Escaped::new(key) }),
-                Key::Acl => quirks.add(Quirk::AclDropped { key: Escaped::new(key) }),
+                // Whether it is a twin of an attribute depends on the header.
+                Key::Acl => pax.acls.push((key.to_vec(), value.to_vec())),
                 Key::Attribute | Key::Unknown => quirks.add(Quirk::PaxUnknownKey { key: Escaped::new(key) }),
                 Key::Path | Key::Target if value.is_empty() => {
                     quirks.add(Quirk::PaxEmptyName { key: Escaped::new(key) });

@@ -1,5 +1,6 @@
 //! A merged tree is written elsewhere: as a tar archive, as a directory, by layer and by path, in whole and in part.
 
+mod acls;
 mod cached;
 mod corpus;
 mod failures;
