@@ -60,7 +60,7 @@ macro_rules! targets {
     };
 }
 
-targets! { header extended sparse archive compression manifest apply canonical }
+targets! { header extended sparse archive compression manifest apply canonical erofs }
 
 #[test]
 fn seeds_begin_with_what_their_target_reads_first() {

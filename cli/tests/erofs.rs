@@ -164,3 +164,45 @@ fn an_output_that_cannot_be_an_image_is_wrong_usage() {
     }
     assert_eq!(children(place.path()), ["directory"]);
 }
+
+#[test]
+fn killed_at_any_moment_the_old_file_or_the_whole_image_is_there() {
+    let place = tempdir().unwrap();
+    let path = place.path().join("a.img");
+    succeeded(erofs(place.path(), &["--verity", "--block-size", "4096"], "a.img"));
+    let whole = fs::read(&path).unwrap();
+    let world = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/images/world");
+    let mut old = 0;
+    for delay in 0..30 {
+        fs::write(&path, "old").unwrap();
+        let mut command = Command::new(COMMAND);
+        command.args(["erofs", "--verity", "--block-size", "4096"]).arg(&world).arg("a.img").current_dir(place.path());
+        let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        std::thread::sleep(std::time::Duration::from_micros(delay * delay * 60));
+        child.kill().unwrap();
+        child.wait().unwrap();
+        let left = fs::read(&path).unwrap();
+        old += u32::from(left == b"old");
+        assert!(left == b"old" || left == whole, "{} bytes after {delay}", left.len());
+    }
+    assert!(old > 0, "no run was killed in time");
+    succeeded(erofs(place.path(), &["--verity", "--block-size", "4096"], "a.img"));
+    assert!(fs::read(&path).unwrap() == whole);
+    assert_eq!(children(place.path()), ["a.img"], "the next run removes what was left");
+}
+
+#[test]
+fn a_signal_leaves_no_file() {
+    let place = tempdir().unwrap();
+    // The image comes from a pipe that never ends.
+    let mut command = Command::new(COMMAND);
+    command.args(["erofs", "-", "a.img"]).current_dir(place.path()).stdin(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    let mut input = child.stdin.take().unwrap();
+    std::io::Write::write_all(&mut input, &[0; 4096]).unwrap();
+    std::thread::sleep(std::time::Duration::from_millis(200));
+    let pid = rustix::process::Pid::from_child(&child);
+    rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+    assert!(!child.wait_with_output().unwrap().status.success());
+    assert!(children(place.path()).is_empty());
+}

@@ -12,6 +12,7 @@ mod archive;
 mod bytes;
 mod canonical;
 mod compression;
+pub mod erofs;
 mod extended;
 mod header;
 mod layers;
@@ -53,4 +54,5 @@ pub const TARGETS: &[(&str, Body)] = &[
     ("manifest", manifest),
     ("apply", apply),
     ("canonical", canonical),
+    ("erofs", erofs::erofs),
 ];

@@ -22,6 +22,8 @@ pub(crate) enum Job {
     Apply,
     /// An image that is unpacked to a store of overlay layers.
     Overlay,
+    /// An image that is written as an EROFS image, in the place of a file.
+    Erofs,
 }
 
 impl Job {
@@ -32,6 +34,7 @@ impl Job {
             Self::Ahead => "unpack large layers",
             Self::Apply => "apply",
             Self::Overlay => "overlay",
+            Self::Erofs => "erofs",
         }
     }
 
@@ -39,7 +42,7 @@ impl Job {
     pub(crate) fn place(self) -> TempDir {
         let place = tempfile::tempdir().unwrap();
         match self {
-            Self::Unpack | Self::Replace | Self::Overlay => {
+            Self::Unpack | Self::Replace | Self::Overlay | Self::Erofs => {
                 let world = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/images/world");
                 std::os::unix::fs::symlink(fs::canonicalize(world).unwrap(), place.path().join("image")).unwrap();
                 self.make_empty(place.path());
@@ -61,6 +64,10 @@ impl Job {
             Self::Unpack | Self::Ahead => &["unpack", "--jobs", jobs, "image", "rootfs"],
             Self::Replace => &["unpack", "--sync", "--jobs", jobs, "image", "rootfs"],
             Self::Overlay => &["overlay", "--jobs", jobs, "image", "store"],
+            // With all that the file may have.
+            Self::Erofs => {
+                &["erofs", "--sync", "--block-size", "4096", "--verity", "--jobs", jobs, "image", "rootfs/a.img"]
+            }
             // Known by its size: it is verified first, as a tree in use should have it.
             Self::Apply => &["apply", "--jobs", jobs, "--size", "SIZE", "layer", "root"],
         };
@@ -74,6 +81,7 @@ impl Job {
             Self::Unpack | Self::Replace | Self::Ahead => ".",
             Self::Apply => "root",
             Self::Overlay => "store",
+            Self::Erofs => "rootfs",
         }
     }
 
@@ -81,7 +89,7 @@ impl Job {
         place.join(match self {
             Self::Apply => "root",
             Self::Overlay => "store",
-            Self::Unpack | Self::Replace | Self::Ahead => "rootfs",
+            Self::Unpack | Self::Replace | Self::Ahead | Self::Erofs => "rootfs",
         })
     }
 
@@ -89,6 +97,14 @@ impl Job {
     pub(crate) fn tree(self, place: &Path) -> Tree {
         match self {
             Self::Overlay => layers(&self.root(place)).into_iter().chain(lists(&self.root(place))).collect(),
+            Self::Erofs => {
+                // The time of the file is that at which it was written.
+                for path in [self.root(place).join("a.img"), self.root(place)] {
+                    let times = fs::FileTimes::new().set_modified(std::time::UNIX_EPOCH);
+                    fs::File::open(path).unwrap().set_times(times).unwrap();
+                }
+                tree::list(&self.root(place))
+            }
             _ => tree::list(&self.root(place)),
         }
     }
@@ -129,11 +145,16 @@ impl Job {
             Self::Replace => fs::read_dir(self.root(place)).is_ok_and(|mut names| names.next().is_some()),
             Self::Apply => false,
             Self::Overlay => !lists(&self.root(place)).is_empty(),
+            Self::Erofs => fs::read(self.root(place).join("a.img")).is_ok_and(|image| image != b"old"),
         }
     }
 
     /// Makes the empty directory that is to be replaced.
     fn make_empty(self, place: &Path) {
+        if self == Self::Erofs {
+            fs::create_dir(self.root(place)).unwrap();
+            fs::write(self.root(place).join("a.img"), "old").unwrap();
+        }
         if self == Self::Replace {
             fs::create_dir(self.root(place)).unwrap();
             std::os::unix::fs::chown(self.root(place), Some(1000), Some(1001)).unwrap();

@@ -192,7 +192,7 @@ fn run(job: &Job, jobs: &str, call: &str, error: &str, moment: usize, expected: 
             }
             // The last line or two; what was noted may stand before.
             let line = said.lines().find(|line| !line.contains("note [")).unwrap_or_default();
-            let names = [call, "\"", "/", "image", "layer", "root", "signals", "sandbox"];
+            let names = [call, "\"", "/", "image", "layer", "root", "signals", "sandbox", "EROFS"];
             if !line.starts_with("layercage: ") || !names.iter().any(|name| line.contains(name)) {
                 return Err(format!("it does not say what failed: {said}"));
             }
@@ -241,7 +241,7 @@ fn every_system_call_may_fail() {
         if is_asked_for(Job::Ahead.name()) {
             sweep(&Job::Ahead, "3", &ERRORS, Extent::WholeOf(SPOOLING), &mut figures);
         }
-        let jobs = [Job::Apply, Job::Unpack, Job::Replace, Job::Overlay];
+        let jobs = [Job::Apply, Job::Unpack, Job::Replace, Job::Overlay, Job::Erofs];
         for job in jobs.into_iter().filter(|job| is_asked_for(job.name())) {
             sweep(&job, "3", &["EIO", "ENOMEM"], Extent::First, &mut figures);
             sweep(&job, "1", &ERRORS, Extent::Whole, &mut figures);
@@ -255,6 +255,7 @@ fn every_system_call_may_fail() {
         sweep(&Job::Overlay, "2", &["EIO"], Extent::FirstOf(&making), &mut figures);
         let taking = ["syncfs", "renameat", "fsync"];
         sweep(&Job::Replace, "1", &["EIO"], Extent::FirstOf(&taking), &mut figures);
+        sweep(&Job::Erofs, "1", &["ENOSPC"], Extent::First, &mut figures);
     }
     let Figures { calls, runs, failed, wrong } = figures;
     eprintln!("{} calls, {runs} runs, of which {failed} failed as they should: {calls:?}", calls.len());
