@@ -340,6 +340,48 @@ fn a_lower_directory_that_locks_its_owner_out_is_not_opened() {
     tree::unlock(place.path());
 }
 
+/// A hard link to a lower file copies it: the file is opened after it was looked at.
+#[test]
+fn a_lower_file_that_is_swapped_for_a_link_or_a_pipe_is_not_copied_from_there() {
+    let place = tempfile::tempdir().unwrap();
+    let at = |name: &str| place.path().join(name);
+    for other in ["link", "pipe"] {
+        fs::create_dir_all(at("lower")).unwrap();
+        fs::write(at("secret"), "secret").unwrap();
+        fs::write(at("lower/f"), "f").unwrap();
+        match other {
+            "link" => symlink("../secret", at("lower/swap")).unwrap(),
+            _ => rustix::fs::mknodat(rustix::fs::CWD, at("lower/swap"), rustix::fs::FileType::Fifo, 0o600.into(), 0)
+                .unwrap(),
+        }
+        let stop = std::sync::atomic::AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                let lower = fs::File::open(at("lower")).unwrap();
+                while !stop.load(std::sync::atomic::Ordering::Relaxed) {
+                    rustix::fs::renameat_with(&lower, "f", &lower, "swap", rustix::fs::RenameFlags::EXCHANGE).unwrap();
+                }
+            });
+            let mut copied = 0;
+            for number in 0..300 {
+                let upper = at(&format!("{other}{number}"));
+                fs::create_dir(&upper).unwrap();
+                let mut overlay = Overlay::over(open(&upper), [open(&at("lower"))], possible()).unwrap();
+                let layer = layer().hard_link("copy", "f").build();
+                let applied = Unpacker::new(Policy::default()).apply(Layer::new(&layer[..]), &mut overlay);
+                let copy = upper.join("copy");
+                let is_file = fs::symlink_metadata(&copy).is_ok_and(|metadata| metadata.is_file());
+                assert!(!is_file || fs::read(&copy).unwrap() == b"f", "{other} {number}: {applied:?}");
+                copied += u32::from(is_file);
+            }
+            stop.store(true, std::sync::atomic::Ordering::Relaxed);
+            assert!(copied > 0, "the file is there half of the time");
+        });
+        assert_eq!(fs::read(at("secret")).unwrap(), b"secret");
+        fs::remove_dir_all(at("lower")).unwrap();
+    }
+}
+
 #[test]
 fn a_lower_directory_that_is_swapped_for_a_link_leads_nowhere() {
     let place = tempfile::tempdir().unwrap();
