@@ -82,16 +82,14 @@ fn a_differ_that_is_killed_at_any_moment_leaves_no_snapshot_that_is_not_whole() 
         engine.kill_differ();
         failed += usize::from(!import.wait().unwrap().success());
         engine.start_differ();
-        // Those that were committed are whole. containerd may still remove the directories of others.
-        let (left, counts) = (engine.snapshot_keys(), entries(&engine));
-        assert!(!left.iter().any(|key| key.starts_with("extract-")), "{left:?}");
-        assert!(counts.iter().filter(|&&count| count == 1_500).count() >= left.len(), "{left:?} {counts:?}");
+        assert!(!engine.snapshot_keys().iter().any(|key| key.starts_with("extract-")));
+        // An import takes the snapshots that are there for what their names say: each must be whole. Directories of snapshots
+        // that are removed may be there for a moment, in part.
+        import_in_the_end(&engine);
+        let whole = entries(&engine).into_iter().filter(|&count| count == 1_500).count();
+        assert!(whole >= 3 && engine.snapshot_keys().len() == 3, "{:?}", entries(&engine));
     }
     assert!(failed > 0, "no import was hit in {rounds} rounds");
-    remove_images(&engine);
-    import_in_the_end(&engine);
-    let whole = entries(&engine).into_iter().filter(|&count| count == 1_500).count();
-    assert_eq!((whole, engine.snapshot_keys().len()), (3, 3));
 }
 
 #[test]
