@@ -80,6 +80,7 @@ fn write(data: &[u8], size: BlockSize) -> (File, Expected) {
     let options = if bytes.below(8) == 7 { options.with_verity(Salt::default()) } else { options };
     let mut writer = Writer::new(&file, options, tempfile::tempfile).unwrap();
     let (mut entries, mut expected) = (Entries::new(), Expected::new());
+    let mut inode = 0;
     while !bytes.is_empty() {
         let path = path(&mut bytes);
         let kind = bytes.below(12);
@@ -89,7 +90,9 @@ fn write(data: &[u8], size: BlockSize) -> (File, Expected) {
         }
         let metadata = metadata(&mut bytes);
         let mut found = found(&metadata);
-        found.inode = expected.len() as u64 + 1;
+        // A directory may be added twice, so that the number of paths is no number of its own.
+        inode += 1;
+        found.inode = inode;
         let node = node(kind, &mut bytes, &mut writer, &mut found);
         // What is there already, or has a parent that is no directory, stays as it was.
         if entries.add(&path, metadata, node).is_ok() {
