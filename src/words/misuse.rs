@@ -76,8 +76,10 @@ pub enum Misuse {
     /// ([`Selected::from_documents`](crate::Selected::from_documents)).
     #[error("the layers of this image are not on disk: it was made of a manifest and a configuration alone")]
     LayersElsewhere,
-    /// Content cannot be read: a [`MergedTree`](crate::MergedTree) was given another image than its own.
-    #[error("the image has other layers than the tree that was merged")]
+    /// The image has other layers than those that were merged or added: a [`MergedTree`](crate::MergedTree) was given
+    /// another image than its own, or a [`StagedOverlay`](crate::overlay::StagedOverlay) has not exactly the layers of the
+    /// image that it is committed as.
+    #[error("the image has other layers than those that were merged or added")]
     OtherImage,
     /// An image index was given in place of a manifest.
     #[error("this is an image index and not a manifest: choose one of the manifests that it lists")]

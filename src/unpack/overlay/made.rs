@@ -1,7 +1,9 @@
 //! The layers of an image that are found or made so far.
 
+use super::chain::chain_ids;
 use super::image::{OverlayImage, OverlayLayer};
 use crate::cage::{LayerClaim, StoredLayer};
+use crate::image::{LayerDescriptor, Selected};
 use crate::output::{Overlay, OverlayLayers};
 use crate::unpack::run::Applied;
 use crate::words::{Digest, Durability, Error, OverlayFormat, Report};
@@ -26,6 +28,13 @@ impl MadeLayers {
     /// The chain ID of the top layer.
     pub(super) fn top(&self) -> Option<&Digest> {
         self.layers.last().map(|layer| &layer.chain_id)
+    }
+
+    /// Whether these are all layers of an image, in its order, and no others.
+    pub(super) fn are_those_of(&self, image: &Selected) -> bool {
+        // A chain ID identifies a layer with all layers below it.
+        let of_image = chain_ids(image.layers().iter().map(LayerDescriptor::diff_id));
+        of_image.eq(self.layers.iter().map(|layer| layer.chain_id))
     }
 
     /// Adds a layer that the store has.

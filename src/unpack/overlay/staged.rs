@@ -5,6 +5,7 @@ use super::image::OverlayImage;
 use super::made::MadeLayers;
 use super::store::{OverlayStore, pause};
 use crate::cage::{Found, InUse, LayerClaim, LayerKey, Use};
+use crate::image::Selected;
 use crate::unpack::layer::Layer;
 use crate::unpack::run::Applied;
 use crate::unpack::session::Session;
@@ -23,22 +24,22 @@ use std::io::Read;
 /// ```no_run
 /// # use cap_std::{ambient_authority, fs::Dir};
 /// # use layercage::overlay::OverlayStore;
-/// # use layercage::{Digest, Expected, Layer, Policy, Staged, Unpacker};
-/// # fn layers() -> Vec<(Digest, u64, Digest)> { vec![] }
+/// # use layercage::{Digest, Layer, Limits, Policy, Selected, Staged, Unpacker};
 /// # fn download(_: &Digest) -> std::io::Result<std::fs::File> { unimplemented!() }
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
-/// # let (directory, manifest) = (Dir::open_ambient_dir("store", ambient_authority())?, "sha256:…".parse()?);
+/// # let directory = Dir::open_ambient_dir("store", ambient_authority())?;
+/// # let (manifest, config, digest) = (vec![], vec![], "sha256:…".parse()?);
+/// let image = Selected::from_documents(&manifest, &config, &digest, &Limits::default())?;
 /// let store = OverlayStore::open(&directory)?;
 /// let mut staged = Staged::overlay(&store, Unpacker::new(Policy::default()).session())?;
-/// for (digest, size, diff_id) in layers() {
-///     if staged.reuse(&diff_id)? {
+/// for layer in image.layers() {
+///     if staged.reuse(layer.diff_id())? {
 ///         continue; // nothing to download
 ///     }
-///     let expected = Expected::blob(digest, size).with_diff_id(diff_id);
-///     staged.apply(Layer::new(download(&digest)?).expecting(expected))?;
+///     staged.apply(Layer::described(download(layer.digest())?, layer))?;
 /// }
-/// let image = staged.commit(&manifest)?;
-/// println!("{:?}", image.mount_options("/var/lib/store"));
+/// let unpacked = staged.commit(&image)?;
+/// println!("{:?}", unpacked.mount_options("/var/lib/store"));
 /// # Ok(())
 /// # }
 /// ```
@@ -149,17 +150,22 @@ impl StagedOverlay<'_, '_> {
         self.session.report()
     }
 
-    /// Lists the image in the store. `image` is the digest of its manifest, or of its configuration if it has no manifest.
+    /// Lists the image in the store, under [`OverlayStore::digest_of`] it. All its layers must have been added, in order,
+    /// and no others: so a list of layers that ended early never takes the place of a complete image.
     ///
     /// # Errors
     ///
-    /// [`Misuse::Poisoned`] after a layer that failed; a system error.
-    pub fn commit(self, image: &Digest) -> Result<OverlayImage, Error> {
+    /// [`Misuse::Poisoned`] after a layer that failed; [`Misuse::OtherImage`] if the diff IDs of the image are not those of
+    /// the added layers; a system error.
+    pub fn commit(self, image: &Selected) -> Result<OverlayImage, Error> {
         if self.state == State::Failed {
             return Err(Misuse::Poisoned.into());
         }
+        if !self.made.are_those_of(image) {
+            return Err(Misuse::OtherImage.into());
+        }
         let made = self.made.into_image(self.session.into_report());
-        self.store.add(image, made.layers())?;
+        self.store.add(&OverlayStore::digest_of(image), made.layers())?;
         Ok(made)
     }
 

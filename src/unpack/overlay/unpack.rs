@@ -4,7 +4,7 @@
 //! it. Layers are claimed in order, as far as they are read ahead, and a run that waits for the layer of another one has
 //! claimed none itself. So no two runs wait for each other, and no layer is read by both.
 
-use super::chain::chain_id;
+use super::chain::chain_ids;
 use super::image::OverlayImage;
 use super::made::MadeLayers;
 use super::store::{OverlayStore, pause};
@@ -174,13 +174,9 @@ impl<'s> Missing<'_, 's> {
 
 /// What identifies the layers of an image.
 fn keys(image: &Selected, policy: Digest) -> Vec<LayerKey> {
-    let mut below: Option<Digest> = None;
-    let keys = image.layers().iter().map(|layer| {
-        let diff_id = *layer.diff_id();
-        let chain_id = *below.insert(chain_id(below.as_ref(), &diff_id));
-        LayerKey { chain_id, diff_id, policy }
-    });
-    keys.collect()
+    let diff_ids = || image.layers().iter().map(LayerDescriptor::diff_id);
+    let keys = diff_ids().zip(chain_ids(diff_ids()));
+    keys.map(|(diff_id, chain_id)| LayerKey { chain_id, diff_id: *diff_id, policy }).collect()
 }
 
 fn at(layer: &LayerDescriptor, error: Error) -> Error {

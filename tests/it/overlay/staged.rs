@@ -3,12 +3,13 @@
 use super::world::{World, layer, there};
 use super::{model, possible};
 use crate::random::cases;
+use crate::support::layout::{self, Stored};
 use crate::support::{open, sha256, tree};
 use layercage::error::{Blame, Misuse};
-use layercage::overlay::StagedOverlay;
+use layercage::overlay::{OverlayStore, StagedOverlay};
 use layercage::progress::Advance;
 use layercage::rules::Limit;
-use layercage::{Digest, Error, Expected, Layer, Limits, Policy, Session, Staged, Unpacker};
+use layercage::{Error, Expected, Image, Layer, Limits, Policy, Selected, Selector, Session, Staged, Unpacker};
 use proptest::prelude::*;
 use std::collections::BTreeSet;
 use std::io::{self, Read};
@@ -51,6 +52,9 @@ enum Call {
     /// The diff ID is named, the blob is not.
     WithoutBlob(usize),
     Commit,
+    /// The image that is named has a layer more, or one less.
+    CommitLonger(usize),
+    CommitShorter,
     /// The image is dropped, and another one begins.
     Drop,
 }
@@ -65,6 +69,8 @@ fn call() -> impl Strategy<Value = Call> {
         1 => number().prop_map(Call::WithoutDiffId),
         1 => number().prop_map(Call::WithoutBlob),
         2 => Just(Call::Commit),
+        1 => number().prop_map(Call::CommitLonger),
+        1 => Just(Call::CommitShorter),
         1 => Just(Call::Drop),
     ]
 }
@@ -128,8 +134,16 @@ fn is_poisoned<T: std::fmt::Debug>(result: Result<T, Error>) {
     assert_eq!(result.unwrap_err().misuse(), Some(&Misuse::Poisoned));
 }
 
-fn image_digest(numbers: &[usize]) -> Digest {
-    sha256(format!("{numbers:?}").as_bytes())
+fn is_other<T: std::fmt::Debug>(result: Result<T, Error>) {
+    assert_eq!(result.unwrap_err().misuse(), Some(&Misuse::OtherImage));
+}
+
+/// The image with these layers.
+fn image(numbers: &[usize]) -> Selected {
+    let (place, archives) = (tempfile::tempdir().unwrap(), archives());
+    let layers: Vec<_> = numbers.iter().map(|&number| (archives[number].clone(), Stored::Plain)).collect();
+    layout::write(place.path(), &layers);
+    Image::open(&open(place.path())).unwrap().select(&Selector::host()).unwrap()
 }
 
 proptest! {
@@ -151,15 +165,26 @@ proptest! {
                     assert_eq!(staged.reuse(&sha256(&archives[number])).unwrap(), is_there);
                     is_there.then(|| model.add(number));
                 }
-                Call::Commit if model.has_failed => {
-                    is_poisoned(std::mem::replace(&mut staged, begin()).commit(&image_digest(&[])));
+                Call::Commit | Call::CommitLonger(_) | Call::CommitShorter if model.has_failed => {
+                    is_poisoned(std::mem::replace(&mut staged, begin()).commit(&image(&model.image)));
                     model.restart();
                 }
+                Call::CommitLonger(number) => {
+                    is_other(std::mem::replace(&mut staged, begin()).commit(&image(&model.stack(number))));
+                    model.restart();
+                }
+                Call::CommitShorter => {
+                    if let Some((_, rest)) = model.image.split_last() {
+                        is_other(std::mem::replace(&mut staged, begin()).commit(&image(rest)));
+                        model.restart();
+                    }
+                }
                 Call::Commit => {
-                    let image = std::mem::replace(&mut staged, begin()).commit(&image_digest(&model.image)).unwrap();
+                    let image = image(&model.image);
+                    let unpacked = std::mem::replace(&mut staged, begin()).commit(&image).unwrap();
                     model.was_there.reverse();
-                    assert_eq!(there(&image), model.was_there);
-                    compare(&world, &world.directories(&image), &model.image);
+                    assert_eq!(there(&unpacked), model.was_there);
+                    compare(&world, &image, &world.directories(&unpacked), &model.image);
                     model.restart();
                 }
                 Call::Drop => {
@@ -211,7 +236,7 @@ proptest! {
 }
 
 /// The layers in a store, mounted, are the root filesystem of the same layers.
-fn compare(world: &World, directories: &[PathBuf], numbers: &[usize]) {
+fn compare(world: &World, image: &Selected, directories: &[PathBuf], numbers: &[usize]) {
     if numbers.is_empty() {
         return;
     }
@@ -225,18 +250,45 @@ fn compare(world: &World, directories: &[PathBuf], numbers: &[usize]) {
     let shown = model::list(directories, possible());
     let differences = tree::differences(&tree::list(&place.path().join("rootfs")), &shown);
     assert!(differences.is_empty(), "{numbers:?}\n{}", differences.join("\n"));
-    let list = world.path().join(format!("images/{}/lower", image_digest(numbers)));
+    let list = world.path().join(format!("images/{}/lower", OverlayStore::digest_of(image)));
     let list = std::fs::read_to_string(list).unwrap();
     assert_eq!(list.lines().map(|line| world.path().join(line)).collect::<Vec<_>>(), directories);
 }
 
 #[test]
+fn an_image_with_other_layers_than_were_added_is_not_listed_and_replaces_nothing() {
+    let (world, archives, whole) = (World::new(), archives(), image(&[0, 1, 2]));
+    let store = world.store();
+    let stage = |numbers: &[usize]| {
+        let mut staged = Staged::overlay(&store, session()).unwrap();
+        for &number in numbers {
+            let bytes = &archives[number];
+            staged.apply(Layer::new(&bytes[..]).expecting(expected(bytes))).unwrap();
+        }
+        staged
+    };
+    let list = world.path().join(format!("images/{}/lower", OverlayStore::digest_of(&whole)));
+    let others: &[&[usize]] = &[&[], &[0], &[0, 1], &[1, 0, 2], &[0, 1, 3], &[0, 1, 2, 3]];
+    for numbers in others {
+        is_other(stage(numbers).commit(&whole));
+        assert!(!list.exists(), "{numbers:?}");
+    }
+    stage(&[0, 1, 2]).commit(&whole).unwrap();
+    let complete = std::fs::read(&list).unwrap();
+    assert_eq!(complete.split(|&byte| byte == b'\n').filter(|line| !line.is_empty()).count(), 3);
+    for numbers in others {
+        is_other(stage(numbers).commit(&whole));
+        assert_eq!(std::fs::read(&list).unwrap(), complete, "{numbers:?}");
+    }
+}
+
+#[test]
 fn images_that_are_staged_on_several_threads_apply_each_layer_once() {
     let (world, archives) = (World::new(), archives());
-    let (store, applied) = (world.store(), AtomicUsize::new(0));
+    let (store, applied, image) = (world.store(), AtomicUsize::new(0), image(&[0, 1, 2, 3]));
     thread::scope(|scope| {
         for number in 0..6 {
-            let (store, applied, archives) = (&store, &applied, &archives);
+            let (store, applied, archives, image) = (&store, &applied, &archives, &image);
             scope.spawn(move || {
                 let mut staged = Staged::overlay(store, session()).unwrap();
                 for bytes in archives {
@@ -247,7 +299,7 @@ fn images_that_are_staged_on_several_threads_apply_each_layer_once() {
                     let new = staged.apply(Layer::new(&bytes[..]).expecting(expected(bytes))).unwrap();
                     applied.fetch_add(usize::from(new.is_some()), Ordering::Relaxed);
                 }
-                staged.commit(&image_digest(&[0, 1, 2, 3])).unwrap();
+                staged.commit(image).unwrap();
             });
         }
     });
