@@ -53,15 +53,14 @@ pub(crate) enum Command {
     /// `--delay-directory-restore`: otherwise it sets the time of the directory too early, and without root cannot write into
     /// a read-only one. For busybox tar, which has no such option, use `--sort`.
     ///
-    /// Every layer is verified before the first byte is written. Content is kept in a temporary file meanwhile, if there is
-    /// room for it, so that layers are read once. FILE is written under a temporary name and renamed
-    /// when it is complete. That replaces an existing regular file. If the reader of a pipe closes it early, the exit code
-    /// is 1.
+    /// Every layer is verified before the first byte is written. Until then, content is kept in a temporary file if there
+    /// is room for it, so that layers are read once. FILE is written under a temporary name and renamed when it is
+    /// complete. That replaces an existing regular file. If the reader of a pipe closes it early, the exit code is 1.
     Export(Export),
     /// Write the final file system of an image as one EROFS image, which Linux mounts read-only.
     ///
-    /// Owners, devices and attributes need no privileges, because nothing of the image becomes a file of this machine. The
-    /// same image and options give the same bytes. Hard links and holes are kept. Content is not compressed.
+    /// No privileges are needed for owners, devices and attributes, because no file of the image is created on this
+    /// machine. The same image and options give the same bytes. Hard links and holes are kept. Content is not compressed.
     ///
     /// `mount -t erofs -o ro FILE DIR` mounts it: Linux 6.12 mounts the file itself, and `mount` gives older kernels a loop
     /// device. Blocks of 512 bytes need Linux 6.4. FILE is written under a temporary name and renamed when every layer is
@@ -69,9 +68,9 @@ pub(crate) enum Command {
     Erofs(Erofs),
     /// Unpack an image as layers of overlayfs into a store, and print the options that mount them over each other.
     ///
-    /// STORE keeps each layer once, for all images that have it: a layer that is there is not read again. Another policy makes
-    /// another layer. Several commands may use STORE at a time. STORE is created if it does not exist, and no other user may
-    /// write to it.
+    /// STORE keeps each layer once, for all images that have it: a layer that is there is not read again. The same layer
+    /// under another policy is stored separately. Several commands may use STORE at a time. STORE is created if it does not
+    /// exist, and no other user may write to it.
     ///
     /// `mount -t overlay overlay -o "$(layercage overlay IMAGE STORE),upperdir=UPPER,workdir=WORK" DIR` mounts the image, with
     /// two empty directories UPPER and WORK on one file system. Without them, the mount is read-only and needs two layers.
@@ -84,9 +83,9 @@ pub(crate) enum Command {
     /// same tree. Whiteouts stay whiteouts. Entries that the policy drops are missing, and a device or named pipe that
     /// it skips becomes a whiteout. Links are not followed, because there is no tree.
     ///
-    /// If the layer is refused, the exit code is 3, and the output is truncated: it holds the entries before the refusal, no
-    /// end mark, and at the end an extended header without its content, at which tar readers fail. Use nothing of the output
-    /// unless the exit code is 0. With `--digest`, `--size` or `--diff-id`, the layer is verified before the first byte is
+    /// If the layer is refused, the exit code is 3, and the output is truncated: it holds the entries before the refusal,
+    /// and ends with an extended header without its content, at which tar readers fail. Use nothing of the output unless
+    /// the exit code is 0. With `--digest`, `--size` or `--diff-id`, the layer is verified before the first byte is
     /// written, and the output of another layer is empty.
     ///
     /// containerd can run `filter --unchanged` as a stream processor: the diff ID of an accepted layer stays the same, and a
@@ -138,7 +137,7 @@ pub(crate) struct Unpack {
 pub(crate) struct Export {
     #[command(flatten)]
     pub(crate) only: Only,
-    /// Order the entries by path. The content of all files is kept in a temporary file, which then needs the space.
+    /// Order the entries by path. The content of all files is then kept in a temporary file, which needs as much space.
     #[arg(long)]
     pub(crate) sort: bool,
     #[command(flatten)]
@@ -156,20 +155,21 @@ impl Export {
 
 #[derive(Debug, Args)]
 pub(crate) struct Erofs {
-    /// Leave out content that upper layers hide. Otherwise it is dead space in FILE. Layers with content are then read twice.
+    /// Drop content that upper layers hide, which is dead space in FILE otherwise. Layers with content are read twice for
+    /// this.
     #[arg(long)]
     pub(crate) compact: bool,
-    /// The size of blocks in bytes, 512 or 4096. The default is 512, or 4096 with `--verity`. With 4096, the ends of files are
-    /// kept in a temporary file beside FILE meanwhile.
+    /// The size of blocks in bytes, 512 or 4096. The default is 512, or 4096 with `--verity`. With 4096, the ends of files
+    /// are kept in a temporary file beside FILE until all layers are read.
     #[arg(long, value_name = "BYTES", value_parser = words!(BlockSize))]
     pub(crate) block_size: Option<BlockSize>,
     /// Append the hash tree of dm-verity, and print the root hash and `--hash-offset`.
     ///
-    /// `veritysetup open FILE NAME FILE ROOT-HASH --hash-offset=OFFSET` then gives a block device that Linux verifies when it
-    /// is read.
+    /// `veritysetup open FILE NAME FILE ROOT-HASH --hash-offset=OFFSET` creates a block device, and Linux verifies each
+    /// block that is read from it.
     #[arg(long)]
     pub(crate) verity: bool,
-    /// The salt of the hash tree, in hexadecimal digits, at most 256 bytes. The default is `-`, no salt.
+    /// The salt of the hash tree, in hexadecimal digits, at most 256 bytes; `-` is no salt, the default.
     #[arg(long, value_name = "HEX", requires = "verity")]
     pub(crate) salt: Option<Salt>,
     #[command(flatten)]

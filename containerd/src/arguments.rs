@@ -7,7 +7,7 @@ use std::path::PathBuf;
 /// Applies the layers of containerd's images with layercage: containerd hands each layer to this program, which verifies
 /// it, judges it, and writes it to the snapshot.
 ///
-/// Exit codes: 0 done, 1 a system error, 2 a usage error, 3 a configuration that does not lead every layer here.
+/// Exit codes: 0 done, 1 a system error, 2 a usage error, 3 a configuration that does not send every layer to this program.
 #[derive(Debug, Parser)]
 #[command(name = "layercage-differ", version, arg_required_else_help = true)]
 pub(crate) struct Arguments {
@@ -19,9 +19,9 @@ pub(crate) struct Arguments {
 pub(crate) enum Command {
     /// Serve containerd until SIGTERM. SIGHUP reads the policy file again.
     Serve(Serve),
-    /// Check that a configuration of containerd leads every layer here.
+    /// Check that a configuration of containerd sends every layer to this program.
     ///
-    /// With one key missing, containerd unpacks with its own differ and says nothing.
+    /// If a key is missing, containerd unpacks with its own differ and reports nothing.
     CheckConfig(CheckConfig),
     /// Print the configuration that a version of containerd needs.
     PrintConfig {
@@ -65,11 +65,11 @@ pub(crate) struct Serve {
     /// verified in any case.
     #[arg(long, value_name = "DIR")]
     pub(crate) content_root: Option<PathBuf>,
-    /// A directory beneath which snapshots may lie. May be repeated. The default are the directories of the snapshotters
+    /// A directory beneath which snapshots may lie. May be repeated. The defaults are the directories of the snapshotters
     /// `overlayfs` and `native` beneath `/var/lib/containerd`. Directories that are missing are created.
     #[arg(long, value_name = "DIR", default_values = SNAPSHOTS)]
     pub(crate) snapshot_root: Vec<PathBuf>,
-    /// The policy file. Only the default one may be missing: then the default policy holds.
+    /// The policy file. If it is not given, the default file may be missing, and the default policy then applies.
     #[arg(long, value_name = "FILE")]
     policy: Option<PathBuf>,
     /// Serve metrics for Prometheus on this socket, at `/metrics`.

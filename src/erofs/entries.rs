@@ -56,13 +56,14 @@ impl Entries {
         entries
     }
 
-    /// Adds something at a path, whose components are separated by slashes. The empty path is the root. Missing parent
-    /// directories are added, with mode 0755, owner 0:0 and the time 1970-01-01. A directory that exists gets the metadata.
+    /// Adds a file of any kind at a path, whose components are separated by slashes. The empty path is the root. Missing
+    /// parent directories are added, with mode 0755, owner 0:0 and the time 1970-01-01. A directory that exists already
+    /// gets the metadata.
     ///
     /// # Errors
     ///
-    /// [`Misuse::EntryExists`] if something else is there, or if a parent is not a directory. A
-    /// [`Violation`](crate::rules::Violation) for a component that is not a file name.
+    /// [`Misuse::EntryExists`] if the path exists and is not a directory that is added again, or if a parent is not a
+    /// directory. A [`Violation`](crate::rules::Violation) for a component that is not a file name.
     pub fn add(&mut self, path: &[u8], metadata: Metadata, node: EntryNode) -> Result<(), Error> {
         let Some((parent, name)) = self.parent(path)? else {
             return self.renew(0, path, metadata, &node);
@@ -75,11 +76,11 @@ impl Entries {
         Ok(())
     }
 
-    /// Adds another name for what is at a path. That may not be a directory.
+    /// Adds a hard link at `path` to the file at `target`, which must not be a directory.
     ///
     /// # Errors
     ///
-    /// [`Misuse::EntryExists`], and [`Misuse::NoEntry`] if there is nothing that can be linked.
+    /// [`Misuse::EntryExists`], and [`Misuse::NoEntry`] if the target does not exist or is a directory.
     pub fn link(&mut self, path: &[u8], target: &[u8]) -> Result<(), Error> {
         let inode = self.find(target).and_then(|node| self.nodes.get(node as usize)).map(|node| node.inode);
         let linked = inode.and_then(|inode| self.inodes.get(inode as usize));

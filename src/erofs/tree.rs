@@ -19,22 +19,22 @@ pub trait Tree {
     /// The names in a directory, in ascending order of their bytes.
     fn children(&self, directory: Self::Node) -> impl Iterator<Item = Self::Node>;
 
-    /// The last component of a path. Of the root, it is not asked for.
+    /// The last component of its path. It is not called for the root.
     fn name(&self, node: Self::Node) -> &[u8];
 
-    /// The number of the inode: the same for hard links, and below [`Tree::inode_count`].
+    /// The number of its inode: the same for all hard links, and less than [`Tree::inode_count`].
     fn inode(&self, node: Self::Node) -> u32;
 
-    /// More than the largest number of an inode. The writer needs 4 bytes for each number.
+    /// A number above all inode numbers. The writer takes 4 bytes of memory for each number below it.
     fn inode_count(&self) -> u32;
 
-    /// How many names lead to an inode that is not a directory.
+    /// The link count of an inode that is not a directory: how many names of the tree lead to it.
     fn link_count(&self, node: Self::Node) -> u32;
 
-    /// What is there.
+    /// The kind of its inode.
     fn kind(&self, node: Self::Node) -> NodeKind<'_>;
 
-    /// Its attributes.
+    /// The attributes of its inode.
     fn attributes(&self, node: Self::Node) -> Attributes<'_>;
 }
 
@@ -56,7 +56,7 @@ pub enum NodeKind<'t> {
 /// The attributes of an inode.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Attributes<'t> {
-    /// Permission bits with setuid, setgid and sticky. Of symbolic links, they are always 0777.
+    /// Permission bits with setuid, setgid and sticky. Those of symbolic links are ignored: they are always 0777.
     pub mode: u32,
     /// The numeric owner.
     pub uid: u32,

@@ -61,7 +61,7 @@ pub struct Written {
 }
 
 impl<'f> Writer<'f> {
-    /// Writes to a regular file, open for reading and writing. What it has is dropped.
+    /// Writes to a regular file, open for reading and writing. Its former content is dropped.
     ///
     /// `create_temporary` is called at most once, for an empty file that is open for reading and writing. It is needed with
     /// blocks of 4096 bytes, and for files with holes.

@@ -64,9 +64,9 @@ use std::os::fd::OwnedFd;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 ///
-/// [`Session::with_progress`](crate::Session::with_progress) cancels it, [`Unpacker::with_limits`](crate::Unpacker::with_limits)
-/// bounds
-/// it. With [`Durability::Synced`](crate::policy::Durability::Synced), the layer is on the disk when it has ended.
+/// An observer set with [`Session::with_progress`](crate::Session::with_progress) can cancel the work, and
+/// [`Unpacker::with_limits`](crate::Unpacker::with_limits) sets its limits. With
+/// [`Durability::Synced`](crate::policy::Durability::Synced), the layer is on the disk when it has ended.
 #[derive(Debug)]
 pub struct Overlay(TreeSink<OverlayTree>);
 

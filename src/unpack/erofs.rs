@@ -28,7 +28,7 @@ pub enum HiddenContent {
     /// It is dead space in the file, and each layer is read once.
     #[default]
     Keep,
-    /// It is left out, and layers with content are read twice.
+    /// It is dropped, and layers with content are read twice.
     Drop,
 }
 
@@ -72,7 +72,7 @@ pub struct ErofsImage {
     pub bytes: u64,
     /// The inodes of the file system.
     pub inodes: u64,
-    /// Dead space: bytes of the file with content that upper layers hide. [`HiddenContent::Drop`] leaves it out.
+    /// Dead space: bytes of the file with content that upper layers hide. [`HiddenContent::Drop`] avoids it.
     pub dead_bytes: u64,
     /// The hash tree, if there is one.
     pub verity: Option<Verity>,
@@ -81,12 +81,12 @@ pub struct ErofsImage {
 impl Session<'_> {
     /// Writes the final file system of an image to a file, as an EROFS image that Linux mounts read-only.
     ///
-    /// Owners, modes, devices and extended attributes are those that root would unpack, and nobody needs privileges to write
-    /// them. Nothing in the image becomes a name on this machine.
+    /// Owners, modes, devices and extended attributes are those that root would unpack. Writing them needs no privileges,
+    /// because no file of the image is created on this machine.
     ///
     /// Content is written while the layers are decompressed, each once. The tree and the superblock follow when all layers are
-    /// verified: until then, the file is no file system. It must be a regular file, open for reading and writing, and loses
-    /// what it has. [`StagedFile`](crate::sink::StagedFile) gives a file that gets its name in one step.
+    /// verified: until then, the file is no file system. It must be a regular file, open for reading and writing. Its
+    /// former content is dropped. [`StagedFile`](crate::sink::StagedFile) gives a file that gets its name in one step.
     ///
     /// Blocks of 4096 bytes and files with holes need a [temporary file](Unpacker::with_scratch).
     ///

@@ -19,7 +19,8 @@ use std::sync::Arc;
 /// Applies layers one after another, to any [`Sink`].
 ///
 /// A session counts what spans its layers: [`Limit::ImageBytes`](crate::rules::Limit::ImageBytes),
-/// [`Limit::HoleBytes`](crate::rules::Limit::HoleBytes), the progress and the report. Use one session for the layers of one image. [`Unpacker::session`] starts one.
+/// [`Limit::HoleBytes`](crate::rules::Limit::HoleBytes), the progress and the report. Use one session for the layers of one
+/// image. [`Unpacker::session`] starts one.
 ///
 /// A layer that fails adds nothing to the report and to the bytes of the image. The session remains usable. Whether
 /// the sink does depends on the sink: a [`Staged`](crate::Staged) tree can then only be dropped.

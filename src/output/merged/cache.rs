@@ -23,10 +23,11 @@ const CHECKED_EACH: u64 = 16 << 20;
 /// The cache holds the content of hidden files, too, since it is written before the upper layers are read. Holes take no
 /// space.
 ///
-/// A cache never makes a merge fail. It is dropped as a whole, and its space is free again, if the file cannot be created or
-/// written, if it would grow beyond [`ContentCache::with_most_bytes`], or if the free space of its file system would not
-/// stay as large as the cache and 1 GiB. So an output on the same file system has room for the same content. The process
-/// must not be limited in the size of the files that it may write. Then, content is read from the layers again.
+/// A cache never makes a merge fail. It is dropped as a whole, and its space is free again, if the file cannot be created
+/// or written, if the process has a limit for the size of files, if the cache would grow beyond
+/// [`ContentCache::with_most_bytes`], or if the free space of its file system would fall below the size of the cache plus 1
+/// GiB. So an output on the same file system has room for the same content. Without the cache, content is read from the
+/// layers again.
 ///
 /// ```no_run
 /// # use layercage::{Image, Policy, Scratch, Selector, Unpacker};
@@ -58,7 +59,7 @@ impl ContentCache {
         Self { scratch, most_bytes: u64::MAX, keeps: None }
     }
 
-    /// Sets how many bytes are kept at most. **No limit** by default but the free space.
+    /// Sets how many bytes are kept at most. By default, **only the free space** limits them.
     #[must_use]
     pub fn with_most_bytes(self, bytes: u64) -> Self {
         Self { most_bytes: bytes, ..self }
@@ -66,7 +67,7 @@ impl ContentCache {
 
     /// Keeps only files for whose paths `keeps` returns true. **All** by default.
     ///
-    /// The path is that at which a layer brings the file, with all links on the way resolved. If another path of the tree
+    /// The path is that at which a layer adds the file, with all links on the way resolved. If another path of the tree
     /// is wanted later, a hard link for instance, its content is read from the layer again.
     #[must_use]
     pub fn with_paths(self, keeps: impl Fn(&EntryPath) -> bool + Send + Sync + 'static) -> Self {

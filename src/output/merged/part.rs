@@ -91,8 +91,8 @@ impl<'t> Part<'t> {
 
     /// Orders the part by path, as [`MergedTree::iter`] does.
     ///
-    /// The layers have the content in another order. A file of `scratch` has the content first that the tree does not
-    /// [keep](crate::merged::ContentCache), without holes.
+    /// The layers have the content in another order. So content that the tree does not [keep](crate::merged::ContentCache)
+    /// is first copied to a file of `scratch`, without holes.
     #[must_use]
     pub fn by_path(self, scratch: Scratch) -> Self {
         let model = self.tree.model();

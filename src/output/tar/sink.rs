@@ -34,10 +34,10 @@ use std::io::Write;
 /// # Whole entries
 ///
 /// An entry is written when it is judged, and its data while it is read. So no byte of an entry that is refused is written.
-/// After a failure, the archive has no end mark and ends in the middle of an entry or with an extended header without
-/// its content, so that every reader reports it as truncated. The entries before that point were judged, but the layer as a whole was not verified: a reader of a pipe must
-/// use nothing of it before the writer succeeded. Nothing is written of a layer that is refused before it begins: while it
-/// is verified, for instance.
+/// After a failure, the archive has no end mark and ends in the middle of an entry or with an extended header without its
+/// content, so that every reader reports it as truncated. The entries before that point were judged, but the layer as a
+/// whole was not verified: a reader of a pipe must use nothing of it before the writer succeeded. Nothing is written of a
+/// layer that is refused before it begins: while it is verified, for instance.
 ///
 /// # What is judged
 ///

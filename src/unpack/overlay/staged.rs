@@ -85,7 +85,7 @@ impl StagedOverlay<'_, '_> {
     /// makes it; the progress observer of the session may cancel that.
     ///
     /// A layer that must be applied is claimed: other runs wait for it until it is applied, or this value is dropped. So
-    /// two values on one thread can wait for each other.
+    /// two values on one thread can deadlock.
     ///
     /// # Errors
     ///

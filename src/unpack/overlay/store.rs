@@ -11,7 +11,7 @@ use std::time::Duration;
 /// A directory with the layers of images, each of which overlayfs can use as a lower directory.
 ///
 /// Layers are found by their chain IDs: images that share layers share their directories, and a layer that is there is not
-/// read again. Several runs may use one store at a time. A layer that one run makes, the others wait for. If a run is
+/// read again. Several runs may use one store at a time. If one run makes a layer, the others wait for it. If a run is
 /// killed, another one takes over.
 ///
 /// The store belongs to the caller, and no other user may write to it.
@@ -52,7 +52,7 @@ impl OverlayStore {
         Ok(Self { store, format: OverlayFormat::possible(directory)? })
     }
 
-    /// Sets the format of layers that are made. A layer of another format is another layer.
+    /// Sets the format of layers that are made. The same layer in another format is stored separately.
     #[must_use]
     pub fn with_format(self, format: OverlayFormat) -> Self {
         Self { format, ..self }
@@ -69,7 +69,7 @@ impl OverlayStore {
     /// Returns how many layers were removed; `None` if the image is not in the store. Layers that are mounted must not be
     /// removed: the store does not know about mounts.
     ///
-    /// No image may be staged in this store by the same thread, which would wait for itself. So `self` is mutable.
+    /// `self` is mutable so that the same thread cannot stage an image in this store meanwhile: it would wait for itself.
     ///
     /// # Errors
     ///
