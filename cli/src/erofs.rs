@@ -25,7 +25,8 @@ pub(crate) fn run(erofs: &Erofs, sandbox: SandboxChoice, json: bool) -> Result<(
         return Err(Failure::usage(message.to_owned()));
     }
     let Destination::Beside { parent, name } = Destination::find(&erofs.file)? else {
-        let message = format!("{} is not a regular file, and the image cannot be written in order", shown(&erofs.file));
+        let message =
+            format!("{} is not a regular file, and an EROFS image is not written sequentially", shown(&erofs.file));
         return Err(Failure::usage(message).with_help("give the name of a file to create or replace".to_owned()));
     };
     let left = || Left::Nothing(erofs.file.clone());
@@ -80,7 +81,7 @@ fn print(done: &Done, written: &ErofsImage, json: bool) -> io::Result<()> {
 fn dead_space(written: &ErofsImage) -> Option<String> {
     let ErofsImage { bytes, dead_bytes, .. } = written;
     (*dead_bytes > bytes / 100)
-        .then(|| format!("{dead_bytes} of {bytes} bytes are content that upper layers hide; `--compact` leaves it out"))
+        .then(|| format!("{dead_bytes} of {bytes} bytes are content that upper layers hide; `--compact` drops it"))
 }
 
 fn object(done: &Done, written: &ErofsImage) -> Value {

@@ -31,5 +31,5 @@ else
   printf '%s\n' "$configuration" >"$root/etc/layercage/containerd.toml"
   echo "/etc/containerd/config.toml stays as it is. It needs what is in /etc/layercage/containerd.toml."
 fi
-echo "After that, this says whether every layer is led here:"
+echo "After that, this checks that every layer is sent to layercage-differ:"
 echo "  containerd config dump | layercage-differ check-config - --containerd-version \"\$(containerd --version)\""

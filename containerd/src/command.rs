@@ -57,7 +57,7 @@ fn check_config(arguments: &CheckConfig) -> Result<(), Failure> {
     say(&ways.chain(problems).collect::<String>())?;
     match checked.problems.is_empty() {
         true => Ok(()),
-        false => Err(Failure { exit_code: BYPASSED, message: "not every layer is led here".to_owned() }),
+        false => Err(Failure { exit_code: BYPASSED, message: "not every layer is sent to this program".to_owned() }),
     }
 }
 

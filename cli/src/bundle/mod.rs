@@ -61,13 +61,14 @@ pub(crate) fn config(image: &Selected, accounts: &Accounts, bundle: &Bundle, jso
             )));
         }
         stated.notes.push(format!(
-            "the image's user is {}:{}, and the bundle's is root: without root, there is no other",
+            "the image's user is {}:{}, but the bundle's user is root: without root, no other user is possible",
             user.uid, user.gid
         ));
     }
     let console = if bundle.tty { Console::Terminal } else { Console::Inherited };
     let made = convert(&config, &stated, &user, args, (starter, console));
-    let made = made.map_err(|error| Failure::usage(format!("no config.json can be made of the image's: {error}")))?;
+    let made = made
+        .map_err(|error| Failure::usage(format!("cannot convert the image's configuration to config.json: {error}")))?;
     tell::say_notes(&stated.notes, json);
     Ok(made)
 }

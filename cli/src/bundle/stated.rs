@@ -45,7 +45,7 @@ impl Stated {
     /// Adds a variable. The last one of a name counts, as in engines: of two, some programs read the first one.
     fn add_variable(&mut self, variable: &str) {
         let Some((name, _)) = variable.split_once('=').filter(|(name, _)| !name.is_empty()) else {
-            let why = "it has no name and `=` in front of a value, and runtimes refuse that";
+            let why = "it has no name or no `=`, and runtimes refuse that";
             return self.notes.push(format!("the environment variable {} is dropped: {why}", shown(variable)));
         };
         let same = self.env.iter_mut().find(|other| name_of(other) == name);
