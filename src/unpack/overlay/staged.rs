@@ -24,8 +24,9 @@ use std::io::Read;
 /// ```no_run
 /// # use cap_std::{ambient_authority, fs::Dir};
 /// # use layercage::overlay::OverlayStore;
-/// # use layercage::{Digest, Layer, Limits, Policy, Selected, Staged, Unpacker};
-/// # fn download(_: &Digest) -> std::io::Result<std::fs::File> { unimplemented!() }
+/// # use layercage::image::LayerDescriptor;
+/// # use layercage::{Layer, Limits, Policy, Selected, Staged, Unpacker};
+/// # fn download(_: &LayerDescriptor) -> std::io::Result<std::fs::File> { unimplemented!() }
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// # let directory = Dir::open_ambient_dir("store", ambient_authority())?;
 /// # let (manifest, config, digest) = (vec![], vec![], "sha256:…".parse()?);
@@ -36,7 +37,7 @@ use std::io::Read;
 ///     if staged.reuse(layer.diff_id())? {
 ///         continue; // nothing to download
 ///     }
-///     staged.apply(Layer::described(download(layer.digest())?, layer))?;
+///     staged.apply(Layer::described(download(layer)?, layer))?;
 /// }
 /// let unpacked = staged.commit(&image)?;
 /// println!("{:?}", unpacked.mount_options("/var/lib/store"));
