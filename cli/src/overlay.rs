@@ -12,10 +12,11 @@ use crate::sandbox::SandboxChoice;
 use crate::signals::{Ignored, Signals};
 use crate::tell::{self, Failure, Left, shown};
 use layercage::Scratch;
-use layercage::overlay::{OverlayFormat, OverlayImage, OverlayStore};
+use layercage::overlay::{OverlayFormat, OverlayImage, OverlayNamespace, OverlayStore};
 use layercage::sandbox::Sandbox;
 use layercage::{Digest, Unpacker};
 use serde_json::{Value, json};
+use std::ffi::OsStr;
 use std::fs::DirBuilder;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
@@ -24,30 +25,42 @@ use std::path::{Path, PathBuf};
 
 /// Unpacks an image to a store and prints the options of the mount, or removes the image.
 pub(crate) fn run(overlay: &Overlay, sandbox: SandboxChoice, json: bool) -> Result<(), Failure> {
+    let source = &overlay.source;
+    let digest = source.image.to_str().and_then(|text| text.parse::<Digest>().ok()).filter(|_| overlay.remove);
+    // A wrong name leaves no empty store.
+    let opened = match digest {
+        None => Some(Opened::find(&source.image)?),
+        Some(_) => None,
+    };
     if !overlay.remove {
         create(&overlay.store)?;
     }
     let directory = open_directory(&overlay.store)?;
+    check_is_store(&overlay.store)?;
     // Known before the sandbox, in which the path means nothing.
     let path = std::fs::canonicalize(&overlay.store).map_err(|error| Failure::open(&overlay.store, error))?;
     let left = || Left::Layers(overlay.store.clone());
     let store = OverlayStore::open(&directory).map_err(|error| Failure::refused(error, left()))?;
     let format = overlay.format(store.format());
+    if !overlay.remove {
+        check_privilege(format, store.format())?;
+    }
     let mut store = store.with_format(format);
-    let source = &overlay.source;
     let policy = source.working.policy(&source.judging).map_err(Failure::usage)?;
     let around = Sandbox::for_overlay(&policy, format).write(&directory);
-    if overlay.remove
-        && let Some(digest) = source.image.to_str().and_then(|text| text.parse::<Digest>().ok())
-    {
+    if let Some(digest) = digest {
         sandbox.enter(around)?;
         return remove(&mut store, &digest, overlay, json);
     }
-    let scratch = Scratch::beneath(&directory).map_err(|error| Failure::refused(error, left()))?;
-    let opened = Opened::find(&source.image)?;
+    let nothing = || Left::Nothing(overlay.store.clone());
+    let scratch = Scratch::beneath(&directory).map_err(|error| Failure::refused(error, nothing()))?;
+    let opened = match opened {
+        Some(opened) => opened,
+        None => Opened::find(&source.image)?,
+    };
     let (ignored, limits) = (Ignored::find_out(), source.judging.limits());
     let (sandboxed, selected) = select_image(source, opened, sandbox, around, scratch)?;
-    let selected = selected.map_err(|error| Failure::refused(error, left()))?;
+    let selected = selected.map_err(|error| Failure::refused(error, nothing()))?;
     if overlay.remove {
         return remove(&mut store, &OverlayStore::digest_of(&selected), overlay, json);
     }
@@ -58,14 +71,60 @@ pub(crate) fn run(overlay: &Overlay, sandbox: SandboxChoice, json: bool) -> Resu
     let unpacked = unpacked.map_err(|error| Failure::ended(error, left(), &signals))?;
     let done = Done { report: unpacked.report().clone(), sandboxed, image: Some(selected) };
     print(&done, &unpacked, &path, json)
-        .map_err(|error| Failure::report(format!("the layers are in {}", shown(&overlay.store)), error))
+        .map_err(|error| Failure::report(format!("the layers are in {}", shown(&overlay.store)), error))?;
+    if json { Ok(()) } else { check_mountable(&unpacked, &overlay.store) }
+}
+
+/// A directory with something else in it becomes no store.
+fn check_is_store(store: &Path) -> Result<(), Failure> {
+    let names = std::fs::read_dir(store).and_then(|names| names.collect::<io::Result<Vec<_>>>());
+    let names = names.map_err(|error| Failure::open(store, error))?;
+    let is_store = names.iter().any(|name| name.file_name() == "layers" || name.file_name() == "images");
+    // A new file system has `lost+found`, and another run may be at the beginning.
+    let is_other = |name: &OsStr| name != "lost+found" && !layercage::is_reserved_name(name);
+    if is_store || !names.iter().any(|name| is_other(&name.file_name())) {
+        return Ok(());
+    }
+    let message = format!("{} exists already: a directory that is not empty, and no store", shown(store));
+    Err(Failure::usage(message).with_help("STORE is a new directory, an empty one, or a store".to_owned()))
+}
+
+/// The kernel would refuse the first attribute of a layer, which may come late.
+fn check_privilege(wanted: OverlayFormat, possible: OverlayFormat) -> Result<(), Failure> {
+    match (wanted.namespace, possible.namespace) {
+        (OverlayNamespace::Trusted, OverlayNamespace::User) => {
+            let message = "`--xattr-namespace trusted` needs root outside of a user namespace".to_owned();
+            Err(Failure::usage(message)
+                .with_help("use `--xattr-namespace user`, for mounts with `userxattr`".to_owned()))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// A script must not mount without options.
+fn check_mountable(unpacked: &OverlayImage, store: &Path) -> Result<(), Failure> {
+    if unpacked.mount_options("").is_some() {
+        return Ok(());
+    }
+    if unpacked.layers().is_empty() {
+        return Err(Failure::usage("the image has no layers, so there is nothing to mount".to_owned()));
+    }
+    let message = format!(
+        "the layers are in {}, but mount options for {} layers are longer than the page that the kernel reads",
+        shown(store),
+        unpacked.layers().len()
+    );
+    let help = "give one `lowerdir+=DIR` for each layer to `mount` of util-linux 2.41 (Linux 6.5): `--json` lists them, \
+                the top one first";
+    Err(Failure::usage(message).with_help(help.to_owned()))
 }
 
 /// Creates the store, unless it is there.
 fn create(store: &Path) -> Result<(), Failure> {
     match DirBuilder::new().mode(0o700).create(store) {
-        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(Failure::open(store, error)
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Err(Failure::open(store, error)
             .with_help("STORE is created in its parent directory, which must exist".to_owned())),
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(Failure::open(store, error)),
         _ => Ok(()),
     }
 }
@@ -94,37 +153,23 @@ fn print(done: &Done, unpacked: &OverlayImage, store: &Path, json: bool) -> io::
     };
     let options = options.and_then(|options| options.into_string().ok());
     let mut output = Output::new(json);
-    output.line(
-        || object(done, unpacked, store, options.as_deref(), is_relative),
-        || options.clone().unwrap_or_default(),
-    );
+    if json || options.is_some() {
+        output.line(
+            || object(done, unpacked, store, options.as_deref(), is_relative),
+            || options.clone().unwrap_or_default(),
+        );
+    }
     if !json {
         tell::notes(&done.report);
-        if let Some(note) = note(unpacked, store, options.is_some(), is_relative) {
-            tell::say(&format_args!("layercage: note: {note}"));
+        if options.is_some() && is_relative {
+            tell::say(&format_args!(
+                "layercage: note: the options are relative, because absolute ones would be too long, or have characters \
+                 that separate options or are not text: mount in {}",
+                shown(store)
+            ));
         }
     }
     output.finish()
-}
-
-/// What a user has to know to mount the layers.
-fn note(unpacked: &OverlayImage, store: &Path, is_possible: bool, is_relative: bool) -> Option<String> {
-    if unpacked.layers().is_empty() {
-        return Some("the image has no layers, so there is nothing to mount".to_owned());
-    }
-    match (is_possible, is_relative) {
-        (true, false) => None,
-        (true, true) => Some(format!(
-            "the options are relative, because absolute ones would be too long, or have characters that separate options or \
-             are not text: mount in {}",
-            shown(store)
-        )),
-        (false, _) => Some(
-            "the options are longer than the page that the kernel reads: give one `lowerdir+` for each line of `lower` \
-             (Linux 6.5)"
-                .to_owned(),
-        ),
-    }
 }
 
 fn object(done: &Done, unpacked: &OverlayImage, store: &Path, options: Option<&str>, is_relative: bool) -> Value {

@@ -3,10 +3,12 @@
 #![allow(clippy::disallowed_methods, reason = "tests set up the worlds around the code, and look at them afterwards")]
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "tests")]
 
+#[path = "support/layout.rs"]
+mod layout;
 #[path = "../../tests/it/skip.rs"]
 mod skip;
 
-use serde_json::Value;
+use serde_json::{Value, json as object};
 use skip::skip;
 use std::ffi::OsStr;
 use std::fs;
@@ -118,8 +120,8 @@ fn the_three_lines_of_the_readme_start_a_program_of_the_image() {
     let place = tempfile::tempdir().unwrap();
     // For the upper directory and the store one file system: a mount over overlayfs may not be possible.
     let script = format!(
-        "mkdir upper work merged && mount -t overlay overlay -o \"$('{COMMAND}' overlay '{}' store),upperdir=upper,\
-         workdir=work\" merged && chroot merged /usr/bin/hello",
+        "mkdir upper work merged && options=$('{COMMAND}' overlay --devices skip '{}' store) && mount -t overlay overlay \
+         -o \"$options,upperdir=upper,workdir=work\" merged && chroot merged /usr/bin/hello",
         world().display()
     );
     for wrapper in [&["--mount"][..], &["--user", "--map-root-user", "--mount"]] {
@@ -163,7 +165,7 @@ fn what_is_refused_leaves_no_image_and_says_what_stays() {
     fs::write(place.path().join("bad"), [7; 1024]).unwrap();
     let (code, options, error) = ended(&run(place.path(), &["overlay", "bad", "store"]));
     assert!(code == 3 && options.is_empty(), "{code} {options}");
-    assert!(error.contains("Layers that were complete before that stay in store"), "{error}");
+    assert!(error.to_lowercase().contains("nothing was written to store"), "{error}");
     assert_eq!(fs::read_dir(place.path().join("store")).unwrap().count(), 0);
     fs::set_permissions(place.path().join("store"), fs::Permissions::from_mode(0o777)).unwrap();
     let (code, _, error) = ended(&run(place.path(), &["overlay", "bad", "store"]));
@@ -172,6 +174,58 @@ fn what_is_refused_leaves_no_image_and_says_what_stays() {
     assert!(code == 1 && error.contains("must exist"), "{code} {error}");
     let (code, _, error) = ended(&run(place.path(), &["overlay", "--remove", "bad", "none"]));
     assert!(code == 1 && !place.path().join("none").exists(), "{code} {error}");
+}
+
+#[test]
+fn an_image_without_mount_options_prints_none_and_fails_in_a_shell() {
+    let place = tempfile::tempdir().unwrap();
+    let architecture = if cfg!(target_arch = "aarch64") { "arm64" } else { "amd64" };
+    for (count, says) in [(0, "no layers"), (60, "lowerdir+=DIR")] {
+        let (image, store) = (format!("image-{count}"), format!("store-{count}"));
+        let config = object!({"architecture": architecture, "os": "linux"});
+        layout::write(&place.path().join(&image), config, &vec![vec![0; 1024]; count]);
+        let (code, options, error) = ended(&run(place.path(), &["overlay", &image, &store]));
+        assert!(code == 2 && options.is_empty() && error.contains(says), "{count}: {code} {options} {error}");
+        let overlay = &json(place.path(), &[&image, &store])["overlay"];
+        assert_eq!(overlay["options"], Value::Null);
+        assert_eq!(overlay["layers"].as_array().unwrap().len(), count);
+    }
+}
+
+#[test]
+fn a_wrong_name_of_the_image_makes_no_store() {
+    let place = tempfile::tempdir().unwrap();
+    let (code, _, error) = ended(&run(place.path(), &["overlay", "none", "store"]));
+    assert!(code != 0 && !place.path().join("store").exists(), "{code} {error}");
+}
+
+#[test]
+fn a_directory_with_other_things_becomes_no_store() {
+    let (place, world) = (tempfile::tempdir().unwrap(), world());
+    fs::set_permissions(place.path(), fs::Permissions::from_mode(0o700)).unwrap();
+    fs::write(place.path().join("mine"), b"").unwrap();
+    let (code, options, error) = ended(&run(place.path(), &["overlay", world.to_str().unwrap(), "."]));
+    assert!(code == 2 && options.is_empty() && error.contains("no store"), "{code} {error}");
+    assert_eq!(fs::read_dir(place.path()).unwrap().count(), 1);
+}
+
+#[test]
+fn trusted_attributes_without_privilege_are_refused_before_the_first_layer() {
+    if !can_run() {
+        return;
+    }
+    let (place, world) = (tempfile::tempdir().unwrap(), world());
+    let arguments = ["overlay", "--xattr-namespace", "trusted", world.to_str().unwrap(), "store"];
+    let mut command = Command::new("unshare");
+    command.args(["--user", "--map-root-user", "--", COMMAND]).args(arguments).current_dir(place.path());
+    let (code, options, error) = ended(&command.output().unwrap());
+    if error.starts_with("unshare:") {
+        skip("there are no user namespaces");
+        return;
+    }
+    assert!(code == 2 && options.is_empty(), "{code} {error}");
+    assert!(error.contains("needs root") && error.contains("--xattr-namespace user"), "{error}");
+    assert_eq!(fs::read_dir(place.path().join("store")).unwrap().count(), 0);
 }
 
 #[test]

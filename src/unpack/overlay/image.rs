@@ -40,14 +40,14 @@ impl OverlayImage {
     /// Options for `mount -t overlay`: the lower directories, and `userxattr` if the layers need it. `store` is the path of
     /// the store; if it is empty, paths are relative to the store, in which the mount must then be made.
     ///
-    /// `None` if the mount options cannot state it: the path has a character that separates options (`:`, `,`, `\`, `"`, a
-    /// blank), or the options are longer than the page that the kernel reads. Relative paths fit for about 48 layers.
-    /// Beyond that, Linux 6.5 takes one `lowerdir+` for each layer.
+    /// `None` if the mount options cannot state it: there are no layers, the path has a character that separates options
+    /// (`:`, `,`, `\`, `"`, a blank), or the options are longer than the page that the kernel reads. Relative paths fit for
+    /// about 48 layers. Beyond that, Linux 6.5 takes one `lowerdir+` for each layer.
     pub fn mount_options(&self, store: impl AsRef<OsStr>) -> Option<OsString> {
         const PAGE: usize = 4096;
         let store = store.as_ref().as_bytes();
         let separates = |byte: &u8| matches!(byte, b':' | b',' | b'\\' | b'"' | b'\'') || byte.is_ascii_whitespace();
-        if store.iter().any(separates) {
+        if self.layers.is_empty() || store.iter().any(separates) {
             return None;
         }
         let slash = if store.is_empty() || store.ends_with(b"/") { &b""[..] } else { b"/" };

@@ -253,6 +253,8 @@ fn mount_options_are_those_of_a_mount_or_none() {
         assert_eq!(options(store), None, "{store}");
     }
     assert_eq!(options(&"/long".repeat(300)), None);
+    let empty = world.unpack(&world.image("empty", &[]));
+    assert_eq!(empty.mount_options(""), None);
 }
 
 /// The real image and the real mount.
