@@ -103,7 +103,7 @@ fn an_image_is_unpacked_once_listed_and_removed() {
     assert!(other["overlay"]["options"].as_str().unwrap().ends_with(",userxattr"));
     assert!(other["overlay"]["layers"].as_array().unwrap().iter().all(|layer| layer["reused"] == false));
 
-    // Both sets of layers go: the image uses those of the last run, and nothing uses the others.
+    // Both sets of layers go with the image.
     let removed = json(place.path(), &["--remove", digest, "store"]);
     assert_eq!(
         (&removed["type"], &removed["image"], &removed["layers"]),
@@ -226,6 +226,28 @@ fn trusted_attributes_without_privilege_are_refused_before_the_first_layer() {
     assert!(code == 2 && options.is_empty(), "{code} {error}");
     assert!(error.contains("needs root") && error.contains("--xattr-namespace user"), "{error}");
     assert_eq!(fs::read_dir(place.path().join("store")).unwrap().count(), 0);
+}
+
+#[test]
+fn a_layer_of_a_run_with_fewer_privileges_is_not_taken_by_one_with_more() {
+    if !is_root() {
+        skip("it needs root: capabilities");
+        return;
+    }
+    let place = tempfile::tempdir().unwrap();
+    let world = world();
+    let reused = |command: &mut Command| {
+        let output = command.args(["overlay", "--json"]).args([&world, Path::new("store")]).output().unwrap();
+        assert!(output.status.success(), "{output:?}");
+        let done: Value = serde_json::from_slice(&output.stdout).unwrap();
+        let layers = done["overlay"]["layers"].as_array().unwrap().clone();
+        layers.iter().filter(|layer| layer["reused"] == true).count()
+    };
+    let mut fewer = Command::new("setpriv");
+    let drop_setfcap = ["--bounding-set", "-setfcap", "--inh-caps", "-all", COMMAND];
+    assert_eq!(reused(fewer.args(drop_setfcap).current_dir(place.path())), 0);
+    assert_eq!(reused(&mut command(place.path())), 0);
+    assert_eq!(reused(&mut command(place.path())), 6);
 }
 
 #[test]

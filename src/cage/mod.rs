@@ -59,5 +59,5 @@ pub(crate) use stage::{Contents, Stage};
 pub(crate) use staged_file::FileStage;
 pub(crate) use state::{Cage, Exposure};
 #[cfg(feature = "image")]
-pub(crate) use store::{Found, InUse, LayerClaim, LayerKey, Store, StoredLayer, Use};
+pub(crate) use store::{Found, InUse, LayerClaim, LayerKey, ListedImage, Store, StoredLayer, Use};
 pub(crate) use sys::most_open_files;

@@ -51,8 +51,8 @@ pub(crate) enum Contents<'a> {
     Bundle { config: &'a [u8] },
     /// A directory of mode 0700 that holds the layer of an overlay, as `diff`.
     Layer,
-    /// A directory of mode 0700 that holds a list, as `lower`.
-    Image { lower: &'a [u8] },
+    /// A directory of mode 0700 that holds lists of layers, each with its name.
+    Image { lists: &'a [(&'a [u8], &'a [u8])] },
 }
 
 /// A staging directory beside its target; removed when dropped before [`Stage::commit`].
@@ -221,8 +221,8 @@ fn make_tree(claim: &Claim, caller: Caller, contents: Contents<'_>) -> Result<(O
             Some(target::make_directory(tree.as_fd(), ROOTFS, caller)?)
         }
         Contents::Layer => Some(target::make_directory(tree.as_fd(), DIFF, caller)?),
-        Contents::Image { lower } => {
-            write(tree.as_fd(), LOWER, lower)?;
+        Contents::Image { lists } => {
+            lists.iter().try_for_each(|(name, list)| write(tree.as_fd(), name, list))?;
             None
         }
     };

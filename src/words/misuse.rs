@@ -151,12 +151,6 @@ pub enum Misuse {
         /// Its name.
         name: Escaped,
     },
-    /// A layer of a store was not written to the disk before the machine was started again. It may be incomplete.
-    #[error("{name} in the store was not written to the disk before this machine was started again")]
-    UnsyncedLayer {
-        /// Its path in the store.
-        name: Escaped,
-    },
     /// An EROFS image would have more blocks than fit into 32 bits.
     #[error("the image would have more than 2^32 blocks of {block_bytes} bytes, and EROFS counts them with 32 bits")]
     TooManyBlocks {
@@ -241,10 +235,9 @@ impl Misuse {
             Self::SharedStore { .. } => {
                 Some("a store is a directory of yours to which no other user may write: `chmod go-w STORE`")
             }
-            Self::DamagedStore { .. } => Some("use another directory, or remove the store and begin again"),
-            Self::UnsyncedLayer { .. } => Some(
-                "it may be incomplete: remove the images that use it from the store, or the whole store; \
-                 `--sync` makes layers that outlive a power failure",
+            Self::DamagedStore { .. } => Some(
+                "an image with a damaged list can be removed by its digest; otherwise use another directory, or remove the \
+                 store and begin again",
             ),
             Self::TooManyBlocks { block_bytes: 512 } => Some("use blocks of 4096 bytes"),
             Self::LowerNeeded { .. } => Some("unpack the layers of the image one after another, from the bottom"),

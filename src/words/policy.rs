@@ -253,6 +253,25 @@ impl Policy {
         self.choices.selinux_label.as_ref()
     }
 
+    /// Everything that decides what a tree becomes. Choices that repeat the preset have the same text. The durability is not
+    /// part of it.
+    #[cfg(feature = "image")]
+    pub(crate) fn effect(&self) -> String {
+        let verdicts: Vec<_> = QuirkRule::ALL.iter().map(|&rule| (rule, self.verdict(rule))).collect();
+        format!(
+            "{:?} {:?} {:?} {:?} {:?} {:?} {:?} {:?} {:?} {verdicts:?}",
+            self.devices(),
+            self.fifos(),
+            self.set_id(),
+            self.links(),
+            self.owners(),
+            self.xattrs(),
+            self.mtime(),
+            self.epoch(),
+            self.selinux_label(),
+        )
+    }
+
     /// How an archive with this quirk is handled.
     pub fn verdict(&self, rule: QuirkRule) -> Verdict {
         let single = self.verdicts.get(&rule).copied();

@@ -1,108 +1,166 @@
 //! The images of a store, and the removal of layers that no image needs.
 
 use super::in_use::LAYERS;
-use super::layers::{LOCK, is_layer, parse_path};
+use super::layers::{LOCK, is_layer, parse_path, policy_digits};
 use super::lock::lock_directory;
-use super::root::{Store, damaged, read};
-use crate::cage::failed::{At, Failed};
+use super::root::{Store, damaged, read, replace};
+use crate::cage::failed::At;
 use crate::cage::names::Names;
 use crate::cage::stage::{self, Contents, LOWER, Stage};
 use crate::cage::sys;
-use crate::words::{Digest, Durability, Error};
+use crate::words::{Algorithm, Digest, Durability, Error};
 use rustix::fs::FlockOperation;
-use rustix::io::Errno;
 use std::collections::BTreeSet;
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 const IMAGES: &[u8] = b"images";
 
-/// The name of a list that is not complete yet.
-const NEW: &[u8] = b".lower";
+/// The prefix of the lists of an image that was unpacked under several policies. A part of the policy's digest follows.
+const LOWER_OF: &str = "lower.";
+
+/// The last line of such a list.
+const LAST: &str = "end";
 
 /// The largest list: 500 layers, with SHA-512.
 const MOST: usize = 1 << 20;
 
+/// The layers of an image under a policy.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct ListedImage<'a> {
+    pub(crate) digest: &'a Digest,
+    pub(crate) policy: &'a Digest,
+    /// Paths from the root of the store, the top layer first.
+    pub(crate) layers: &'a [String],
+}
+
 impl Store {
-    /// Records the layers of an image, the top one first. Waits for other runs that record images.
-    pub(crate) fn add_image(&self, image: &Digest, layers: &[String]) -> Result<(), Error> {
-        let lower: Vec<u8> = layers.iter().flat_map(|layer| [layer.as_bytes(), b"\n"].concat()).collect();
+    /// Lists the layers of an image. Lists for other policies stay: their layers may be in use, too. Waits for other runs
+    /// that list images.
+    pub(crate) fn add_image(&self, image: ListedImage<'_>, durability: Durability) -> Result<(), Error> {
+        let lower: String = image.layers.iter().flat_map(|layer| [layer, "\n"]).collect();
+        let policy = format!("{LOWER_OF}{}", policy_digits(image.policy)).into_bytes();
+        let whole = format!("{lower}{LAST}\n");
+        // The list of the last run comes last: each layer in it is in a list with an end by then.
+        let lists = [(&*policy, whole.as_bytes()), (LOWER, lower.as_bytes())];
         let images = self.open_or_make(self.root(), IMAGES)?;
         let _lock = lock_directory(images.as_fd(), FlockOperation::LockExclusive)?;
-        let name = image.to_string().into_bytes();
+        let name = image.digest.to_string().into_bytes();
         match self.open_existing(images.as_fd(), &name)? {
-            None => Stage::beside(images.as_fd(), &name, Contents::Image { lower: &lower })?.commit(Durability::Kernel),
-            Some(directory) => replace(directory.as_fd(), &lower),
+            None => Stage::beside(images.as_fd(), &name, Contents::Image { lists: &lists })?.commit(durability),
+            Some(directory) => lists.iter().try_for_each(|list| replace(directory.as_fd(), *list, durability)),
         }
     }
 
-    /// Removes an image, and the layers that no other image needs. Returns how many layers that are; `None` if the image
-    /// is not in the store. No other run may use the store.
+    /// Removes an image, and the layers that no other image needs: those of failed runs, too. Returns how many layers that
+    /// are; `None` if there was nothing to remove. No other run may use the store.
     pub(crate) fn remove_image(&self, image: &Digest) -> Result<Option<usize>, Error> {
-        let Some(images) = self.open_existing(self.root(), IMAGES)? else { return Ok(None) };
-        stage::remove_dead(images.as_fd())?;
+        let images = self.open_existing(self.root(), IMAGES)?;
         let name = image.to_string().into_bytes();
-        // Before anything goes, it is known what stays.
-        let needed = self.needed(images.as_fd(), &name)?;
-        if self.open_existing(images.as_fd(), &name)?.is_none() {
-            return Ok(None);
+        // Before anything goes, it is known what stays and what goes.
+        let mut needed = BTreeSet::new();
+        let mut is_there = false;
+        if let Some(images) = &images {
+            self.add_needed(images.as_fd(), &name, &mut needed)?;
+            is_there = self.open_existing(images.as_fd(), &name)?.is_some();
         }
-        stage::discard(images.as_fd(), &name)?;
-        self.remove_others(&needed).map(Some)
+        let shelves = self.unneeded(&needed)?;
+        if let Some(images) = &images {
+            stage::remove_dead(images.as_fd())?;
+            if is_there {
+                stage::discard(images.as_fd(), &name)?;
+            }
+        }
+        shelves.iter().try_for_each(Unneeded::remove)?;
+        let removed = shelves.iter().map(|shelf| shelf.layers.len()).sum();
+        Ok((is_there || removed > 0).then_some(removed))
     }
 
-    /// The layers that images need, except one.
-    fn needed(&self, images: BorrowedFd<'_>, except: &[u8]) -> Result<BTreeSet<(String, String)>, Error> {
-        let mut needed = BTreeSet::new();
+    /// Adds the layers that images need, except one.
+    fn add_needed(
+        &self,
+        images: BorrowedFd<'_>,
+        except: &[u8],
+        needed: &mut BTreeSet<(String, String)>,
+    ) -> Result<(), Error> {
         let mut names = Names::of(images, IMAGES)?;
         while let Some((name, _)) = names.next()? {
-            if *name == *except {
+            if *name == *except || !is_digest(&name) {
                 continue;
             }
             let Some(directory) = self.open_existing(images, &name)? else { continue };
-            let lower = String::from_utf8(read(directory.as_fd(), LOWER, MOST)?).map_err(|_| damaged(&name))?;
-            for line in lower.lines() {
-                let (algorithm, layer) = parse_path(line).ok_or_else(|| damaged(&name))?;
-                needed.insert((algorithm.to_owned(), layer.to_owned()));
-            }
+            listed(directory.as_fd(), needed)?.ok_or_else(|| damaged(&[IMAGES, b"/", &name].concat()))?;
         }
-        Ok(needed)
+        Ok(())
     }
 
-    /// Removes all layers but these.
-    fn remove_others(&self, needed: &BTreeSet<(String, String)>) -> Result<usize, Error> {
-        let Some(layers) = self.open_existing(self.root(), LAYERS)? else { return Ok(0) };
-        let mut removed = 0;
-        let mut algorithms = Names::of(layers.as_fd(), LAYERS)?;
-        while let Some((algorithm, _)) = algorithms.next()? {
-            let Some(directory) = self.open_existing(layers.as_fd(), &algorithm)? else { continue };
-            let Ok(algorithm) = std::str::from_utf8(&algorithm) else { continue };
-            stage::remove_dead(directory.as_fd())?;
-            // Reading a directory while it changes may skip names.
-            let mut found = Vec::new();
-            let mut names = Names::of(directory.as_fd(), LAYERS)?;
+    /// Finds all layers but these. What this library has not written is not looked at.
+    fn unneeded(&self, needed: &BTreeSet<(String, String)>) -> Result<Vec<Unneeded>, Error> {
+        let Some(layers) = self.open_existing(self.root(), LAYERS)? else { return Ok(Vec::new()) };
+        let mut shelves = Vec::new();
+        for algorithm in Algorithm::ALL.iter().map(|algorithm| algorithm.name()) {
+            let Some(directory) = self.open_existing(layers.as_fd(), algorithm.as_bytes())? else { continue };
+            let mut shelf = Unneeded { directory, layers: Vec::new(), locks: Vec::new() };
+            let mut names = Names::of(shelf.directory.as_fd(), LAYERS)?;
             while let Some((name, _)) = names.next()? {
-                found.extend(std::str::from_utf8(&name).ok().map(str::to_owned));
-            }
-            for name in found {
-                if is_layer(algorithm, &name) && !needed.contains(&(algorithm.to_owned(), name.clone())) {
-                    stage::discard(directory.as_fd(), name.as_bytes())?;
-                    removed += 1;
+                let Ok(name) = std::str::from_utf8(&name) else { continue };
+                if is_layer(algorithm, name) {
+                    if !needed.contains(&(algorithm.to_owned(), name.to_owned()))
+                        && self.open_existing(shelf.directory.as_fd(), name.as_bytes())?.is_some()
+                    {
+                        shelf.layers.push(name.to_owned());
+                    }
                 } else if name.strip_suffix(LOCK).is_some_and(|layer| is_layer(algorithm, layer)) {
-                    // Of a run that was killed: no run uses the store now.
-                    sys::unlink(directory.as_fd(), name.as_bytes()).at(name.as_bytes())?;
+                    shelf.locks.push(name.to_owned());
                 }
             }
+            shelves.push(shelf);
         }
-        Ok(removed)
+        Ok(shelves)
     }
 }
 
-/// Replaces the list of an image, in one step.
-fn replace(directory: BorrowedFd<'_>, lower: &[u8]) -> Result<(), Error> {
-    match sys::unlink(directory, NEW) {
-        Ok(()) | Err(Failed { errno: Errno::NOENT, .. }) => (),
-        Err(failed) => return Err(failed.at(NEW)),
+/// What no image needs of the layers whose chain IDs have the same algorithm.
+struct Unneeded {
+    directory: OwnedFd,
+    layers: Vec<String>,
+    /// The locks of runs that were killed: no run uses the store now.
+    locks: Vec<String>,
+}
+
+impl Unneeded {
+    fn remove(&self) -> Result<(), Error> {
+        let directory = self.directory.as_fd();
+        stage::remove_dead(directory)?;
+        self.layers.iter().try_for_each(|layer| stage::discard(directory, layer.as_bytes()))?;
+        self.locks.iter().try_for_each(|lock| sys::unlink(directory, lock.as_bytes()).at(lock.as_bytes()))
     }
-    stage::write(directory, NEW, lower)?;
-    sys::rename(directory, NEW, directory, LOWER).at(LOWER)
+}
+
+fn is_digest(name: &[u8]) -> bool {
+    std::str::from_utf8(name).is_ok_and(|name| name.parse::<Digest>().is_ok())
+}
+
+/// Adds the layers of an image, under all its policies. `None` if a list is not complete, or if there is none: a power
+/// failure may leave files without content.
+fn listed(image: BorrowedFd<'_>, needed: &mut BTreeSet<(String, String)>) -> Result<Option<()>, Error> {
+    let mut lists = 0;
+    let mut names = Names::of(image, IMAGES)?;
+    while let Some((name, _)) = names.next()? {
+        if name.starts_with(LOWER_OF.as_bytes()) {
+            lists += 1;
+            let Some(layers) = parse(&read(image, &name, MOST)?) else { return Ok(None) };
+            needed.extend(layers);
+        }
+    }
+    Ok((lists > 0).then_some(()))
+}
+
+/// The layers of a complete list.
+fn parse(list: &[u8]) -> Option<Vec<(String, String)>> {
+    let mut lines: Vec<_> = std::str::from_utf8(list).ok()?.strip_suffix('\n')?.split('\n').collect();
+    if lines.pop()? != LAST {
+        return None;
+    }
+    let layer = |line| parse_path(line).map(|(algorithm, layer)| (algorithm.to_owned(), layer.to_owned()));
+    lines.into_iter().map(layer).collect()
 }

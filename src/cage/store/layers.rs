@@ -3,18 +3,18 @@
 use super::in_use::InUse;
 use super::lock::FileLock;
 use super::record::{MOST, RECORD, Record};
-use super::root::{Store, damaged, read};
+use super::root::{Store, damaged, read, replace};
 use crate::cage::failed::At;
-use crate::cage::stage::{Contents, DIFF, Stage};
+use crate::cage::stage::{self, Contents, DIFF, Stage};
 use crate::cage::sys;
-use crate::words::{Digest, Durability, Error, Escaped, Misuse, Skippable};
+use crate::words::{Digest, Durability, Error, Skippable};
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 
 /// The suffix of the file that is locked while a layer is made.
 pub(super) const LOCK: &str = ".lock";
 
-/// Hexadecimal digits of a policy's digest in the name of a layer.
+/// Hexadecimal digits of a policy's digest in a name.
 const POLICY_DIGITS: usize = 16;
 
 /// What identifies a layer.
@@ -56,43 +56,60 @@ pub(crate) struct Claim<'s> {
     _lock: FileLock,
 }
 
-/// A layer in a directory, or the name that it would have there.
+/// What a directory has of a layer.
 enum Named {
     There(StoredLayer),
+    /// It is there, but not on the disk, where it must be.
+    Unsynced(OwnedFd, Record),
+    /// It was not on the disk when the machine was started again. It may be incomplete.
+    Stale(String),
+    /// It is not there. This name is free.
     Missing(String),
 }
 
 impl<'s> InUse<'s> {
     /// Finds a layer that was made from the same blobs under the same policy. If it is not there, this run makes it, unless
-    /// another one does so already.
-    pub(crate) fn find_or_claim(&self, key: LayerKey) -> Result<Found<'s>, Error> {
+    /// another one does so already. A layer that must be on the disk is written there.
+    pub(crate) fn find_or_claim(&self, key: LayerKey, durability: Durability) -> Result<Found<'s>, Error> {
         let directory = self.shelf(key.chain_id.algorithm())?;
-        if let Named::There(layer) = self.store.find(&directory, key)? {
+        if let Named::There(layer) = self.store.find(&directory, key, durability)? {
             return Ok(Found::There(layer));
         }
         let lock = format!("{}{LOCK}", key.chain_id.hex());
         let Some(lock) = FileLock::try_take(Arc::clone(&directory), lock.into_bytes())? else { return Ok(Found::Busy) };
         // The run that had the lock may have made it.
-        Ok(match self.store.find(&directory, key)? {
-            Named::There(layer) => Found::There(layer),
-            Named::Missing(name) => {
-                self.tidy(key.chain_id.algorithm());
-                Found::Missing(Box::new(Claim { store: self.store, key, name, directory, _lock: lock }))
+        let mut named = self.store.find(&directory, key, durability)?;
+        if let Named::Unsynced(layer, record) = named {
+            let record = Record { boot: None, ..record };
+            replace(layer.as_fd(), (RECORD, record.write().as_bytes()), durability)?;
+            named = self.store.find(&directory, key, durability)?;
+        }
+        let name = match named {
+            Named::There(layer) => return Ok(Found::There(layer)),
+            Named::Unsynced(..) => return Err(Error::bug("a layer that was synced is not marked so")),
+            Named::Missing(name) => name,
+            Named::Stale(name) => {
+                // Mounts do not outlive a boot, and no run has used the layer since then. So nothing needs it.
+                stage::discard(directory.as_fd(), name.as_bytes())?;
+                name
             }
-        })
+        };
+        self.tidy(key.chain_id.algorithm());
+        Ok(Found::Missing(Box::new(Claim { store: self.store, key, name, directory, _lock: lock })))
     }
 }
 
 impl Store {
     /// The first policy gets the chain ID as the name of its layer. The layers of others have a part of the policy's digest
-    /// behind it.
-    fn find(&self, directory: &OwnedFd, key: LayerKey) -> Result<Named, Error> {
+    /// behind it. They keep that name when the first layer is removed, so both names are looked at.
+    fn find(&self, directory: &OwnedFd, key: LayerKey, durability: Durability) -> Result<Named, Error> {
         let plain = key.chain_id.hex();
-        let digits = key.policy.hex();
-        let other = format!("{plain}.{}", digits.get(..POLICY_DIGITS).unwrap_or(&digits));
+        let other = format!("{plain}.{}", policy_digits(&key.policy));
+        let mut free = None;
         for name in [plain, other] {
             let Some(layer) = self.open_existing(directory.as_fd(), name.as_bytes())? else {
-                return Ok(Named::Missing(name));
+                free.get_or_insert(name);
+                continue;
             };
             let record = Record::parse(&read(layer.as_fd(), RECORD, MOST)?)?;
             if record.policy != key.policy {
@@ -102,14 +119,35 @@ impl Store {
             if record.diff_id != key.diff_id {
                 return Err(damaged(path.as_bytes()));
             }
-            if record.boot.is_some_and(|boot| boot != self.boot) {
-                return Err(Misuse::UnsyncedLayer { name: Escaped::new(path.as_bytes()) }.into());
+            match record.boot.as_deref().map(|boot| self.boot_was(boot)) {
+                Some(Boot::Unknown) => continue,
+                Some(Boot::Earlier) => return Ok(Named::Stale(name)),
+                Some(Boot::This) if durability == Durability::Synced => return Ok(Named::Unsynced(layer, record)),
+                Some(Boot::This) | None => (),
             }
             let diff = sys::open_directory_handle(layer.as_fd(), DIFF).at(DIFF)?;
             return Ok(Named::There(StoredLayer { diff, path, skipped: record.skipped }));
         }
-        Err(damaged(path_of(&key.chain_id, &key.chain_id.hex()).as_bytes()))
+        let taken = || damaged(path_of(&key.chain_id, &key.chain_id.hex()).as_bytes());
+        free.map(Named::Missing).ok_or_else(taken)
     }
+
+    /// When a boot was.
+    fn boot_was(&self, boot: &str) -> Boot {
+        match boot == self.boot {
+            true => Boot::This,
+            // One of the two runs had no `/proc`. The layer may be mounted, and it may be incomplete.
+            false if boot.is_empty() || self.boot.is_empty() => Boot::Unknown,
+            false => Boot::Earlier,
+        }
+    }
+}
+
+/// The boot in which a layer was made.
+enum Boot {
+    This,
+    Earlier,
+    Unknown,
 }
 
 impl Claim<'_> {
@@ -140,6 +178,11 @@ impl Claim<'_> {
     pub(crate) fn directory(&self) -> &Arc<OwnedFd> {
         &self.directory
     }
+}
+
+/// The part of a policy's digest that is in names.
+pub(super) fn policy_digits(policy: &Digest) -> String {
+    policy.hex().chars().take(POLICY_DIGITS).collect()
 }
 
 /// The path of a layer from the root of its store.

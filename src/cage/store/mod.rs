@@ -3,7 +3,8 @@
 //! ```text
 //! layers/ALGORITHM/CHAIN-ID/diff    the layer, for `lowerdir`
 //! layers/ALGORITHM/CHAIN-ID/layer   what it was made from: a record
-//! images/DIGEST/lower               the layers of an image, the top one first
+//! images/DIGEST/lower               the layers of an image, the top one first, as the last run found or made them
+//! images/DIGEST/lower.POLICY        the layers of an image under a policy, with an end mark: no image loses these
 //! ```
 //!
 //! A layer and an image take their names when they are complete, and lose them before anything of them is removed. So
@@ -19,6 +20,7 @@ mod lock;
 mod record;
 mod root;
 
+pub(crate) use images::ListedImage;
 pub(crate) use in_use::{InUse, Use};
 pub(crate) use layers::{Claim as LayerClaim, Found, LayerKey, StoredLayer};
 pub(crate) use root::Store;

@@ -2,8 +2,9 @@
 
 use crate::cage::directory::Caller;
 use crate::cage::failed::{At, Failed};
+use crate::cage::stage;
 use crate::cage::sys;
-use crate::words::{Error, Escaped, Misuse};
+use crate::words::{Durability, Error, Escaped, Misuse};
 use rustix::io::Errno;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
@@ -16,6 +17,9 @@ pub(crate) struct Store {
     pub(super) boot: String,
     privileges: String,
 }
+
+/// The name of a file that is not complete yet.
+const NEW: &[u8] = b".new";
 
 /// The bits with which other users may write to a directory.
 const OTHERS_WRITE: u32 = 0o022;
@@ -86,18 +90,44 @@ pub(super) fn read(at: BorrowedFd<'_>, name: &[u8], most: usize) -> Result<Vec<u
     }
 }
 
+/// Replaces a small file of the store, in one step.
+pub(super) fn replace(
+    at: BorrowedFd<'_>,
+    (name, content): (&[u8], &[u8]),
+    durability: Durability,
+) -> Result<(), Error> {
+    match sys::unlink(at, NEW) {
+        Ok(()) | Err(Failed { errno: Errno::NOENT, .. }) => (),
+        Err(failed) => return Err(failed.at(NEW)),
+    }
+    stage::write(at, NEW, content)?;
+    if durability == Durability::Synced {
+        sys::sync_file_system(at).at(NEW)?;
+    }
+    sys::rename(at, NEW, at, name).at(name)?;
+    match durability {
+        Durability::Kernel => Ok(()),
+        Durability::Synced => sys::sync(at).at(name),
+    }
+}
+
 /// The error for something in a store that this library has not written.
 #[cold]
 pub(super) fn damaged(name: &[u8]) -> Error {
     Misuse::DamagedStore { name: Escaped::new(name) }.into()
 }
 
-/// What decides about owners and attributes. Without `/proc`, the ids of the user namespace are missing from it.
+/// What decides about owners and attributes: the file capabilities that need `CAP_SETFCAP`, and the attributes that need
+/// `CAP_SYS_ADMIN`, too. Without `/proc`, the ids of the user namespace are missing from it.
 fn privileges() -> String {
+    use rustix::thread::{CapabilitySet, capabilities};
     let caller = Caller::current();
+    let decides = CapabilitySet::SETFCAP | CapabilitySet::SYS_ADMIN;
+    let attributes = capabilities(None).map(|sets| sets.effective & decides);
     let maps = [&b"/proc/self/uid_map"[..], b"/proc/self/gid_map"];
     let maps = maps.map(|map| read(rustix::fs::CWD, map, 64 << 10).unwrap_or_default());
-    format!("{caller:?} {}", maps.map(|map| String::from_utf8_lossy(&map).into_owned()).join("/"))
+    let maps = maps.map(|map| String::from_utf8_lossy(&map).into_owned()).join("/");
+    format!("{caller:?} {attributes:?} {maps}")
 }
 
 /// Identifies the boot of the machine; empty without `/proc`.

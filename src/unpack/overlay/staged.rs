@@ -91,7 +91,7 @@ impl StagedOverlay<'_, '_> {
     /// # Errors
     ///
     /// [`Misuse::Poisoned`] after a layer that failed; [`Misuse::Cancelled`]; [`Misuse::DamagedStore`];
-    /// [`Misuse::UnsyncedLayer`]; [`Limit::Layers`]; a system error. The layer was not added then. After all of these but
+    /// [`Limit::Layers`]; a system error. The layer was not added then. After all of these but
     /// the first two, another call may succeed.
     pub fn reuse(&mut self, diff_id: &Digest) -> Result<bool, Error> {
         if self.state == State::Failed {
@@ -104,8 +104,9 @@ impl StagedOverlay<'_, '_> {
         if self.claim.is_some() {
             return Ok(false);
         }
+        let durability = self.session.unpacker().policy().durability();
         loop {
-            match self.in_use.find_or_claim(key)? {
+            match self.in_use.find_or_claim(key, durability)? {
                 Found::There(layer) => {
                     self.made.add(key.chain_id, layer);
                     return Ok(true);
@@ -165,8 +166,9 @@ impl StagedOverlay<'_, '_> {
         if !self.made.are_those_of(image) {
             return Err(Misuse::OtherImage.into());
         }
+        let policy = self.session.unpacker().policy().clone();
         let made = self.made.into_image(self.session.into_report());
-        self.store.add(&OverlayStore::digest_of(image), made.layers())?;
+        self.store.add(&OverlayStore::digest_of(image), &policy, made.layers())?;
         Ok(made)
     }
 

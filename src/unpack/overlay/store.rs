@@ -1,7 +1,7 @@
 //! The store of layers.
 
 use super::image::OverlayLayer;
-use crate::cage::{InUse, Store, Use};
+use crate::cage::{InUse, ListedImage, Store, Use};
 use crate::image::Selected;
 use crate::read::Hasher;
 use crate::words::{Algorithm, Digest, Error, OverlayFormat, Policy};
@@ -66,8 +66,8 @@ impl OverlayStore {
     /// Removes an image, and the layers that no other image of the store needs. Waits until no other run uses the store.
     /// `image` is the digest of its manifest, or of its configuration if it has no manifest ([`OverlayStore::digest_of`]).
     ///
-    /// Returns how many layers were removed; `None` if the image is not in the store. Layers that are mounted must not be
-    /// removed: the store does not know about mounts.
+    /// Layers of runs that failed or were killed go, too. Returns how many layers were removed; `None` if the image is not in
+    /// the store and no layer was removed. Layers that are mounted must not be removed: the store does not know about mounts.
     ///
     /// `self` is mutable so that the same thread cannot stage an image in this store meanwhile: it would wait for itself.
     ///
@@ -94,15 +94,16 @@ impl OverlayStore {
         }
     }
 
-    /// Records the layers of an image, the top one first.
-    pub(super) fn add(&self, image: &Digest, layers: &[OverlayLayer]) -> Result<(), Error> {
-        let paths: Vec<_> = layers.iter().map(|layer| layer.path.clone()).collect();
-        self.store.add_image(image, &paths)
+    /// Lists the layers of an image that were found or made under a policy.
+    pub(super) fn add(&self, image: &Digest, policy: &Policy, layers: &[OverlayLayer]) -> Result<(), Error> {
+        let layers: Vec<_> = layers.iter().map(|layer| layer.path.clone()).collect();
+        let listed = ListedImage { digest: image, policy: &self.policy_digest(policy), layers: &layers };
+        self.store.add_image(listed, policy.durability())
     }
 
     /// The digest of everything that decides what a layer becomes, beside its bytes and those of the layers below it.
     pub(super) fn policy_digest(&self, policy: &Policy) -> Digest {
-        let decides = format!("{VERSION} {policy:?} {:?} {}", self.format, self.store.privileges());
+        let decides = format!("{VERSION} {} {:?} {}", policy.effect(), self.format, self.store.privileges());
         Hasher::over(Algorithm::Sha256, decides.as_bytes()).finish()
     }
 }

@@ -17,7 +17,7 @@ use crate::unpack::numbered::{described, opened_early, stored};
 use crate::unpack::pipeline::{Plan, side_by_side};
 use crate::unpack::session::Session;
 use crate::unpack::unpacker::Unpacker;
-use crate::words::{Digest, Error, Lock, Policy, Position, SharedWork};
+use crate::words::{Digest, Durability, Error, Lock, Policy, Position, SharedWork};
 use std::collections::VecDeque;
 use std::io::{self, Read};
 use std::sync::Arc;
@@ -33,8 +33,7 @@ impl Session<'_> {
     /// # Errors
     ///
     /// The first refusal, with its position; [`Misuse::Cancelled`](crate::error::Misuse::Cancelled);
-    /// [`Misuse::DamagedStore`](crate::error::Misuse::DamagedStore);
-    /// [`Misuse::UnsyncedLayer`](crate::error::Misuse::UnsyncedLayer); a failure of the system.
+    /// [`Misuse::DamagedStore`](crate::error::Misuse::DamagedStore); a failure of the system.
     pub fn unpack_overlay(self, image: &Selected, store: &OverlayStore) -> Result<OverlayImage, Error> {
         self.unpack_layers(image, Ahead::Threads, stored(image), store)
     }
@@ -69,22 +68,23 @@ impl Session<'_> {
         let in_use = store.wait(Use::Shared, || self.check_cancelled())?;
         let keys = keys(image, store.policy_digest(self.unpacker().policy()));
         let mut made = MadeLayers::new(store.format());
+        let durability = self.unpacker().policy().durability();
         while let Some(rest) = image.layers().get(made.count()..)
             && let Some((layer, key)) = rest.first().zip(keys.get(made.count()))
         {
-            match in_use.find_or_claim(*key).map_err(|error| at(layer, error))? {
+            match in_use.find_or_claim(*key, durability).map_err(|error| at(layer, error))? {
                 Found::There(layer) => made.add(key.chain_id, layer),
                 Found::Busy => pause(|| self.check_cancelled())?,
                 Found::Missing(claim) => {
                     let keys = keys.get(made.count()..).unwrap_or_default();
-                    let missing = Missing { in_use: &in_use, layers: rest, keys, claims: Lock::default() };
+                    let missing = Missing { in_use: &in_use, durability, layers: rest, keys, claims: Lock::default() };
                     self.make_layers(&missing, claim, ahead, &mut open, &mut made)?;
                 }
             }
         }
-        let image = OverlayStore::digest_of(image);
+        let policy = self.unpacker().policy().clone();
         let made = made.into_image(self.into_report());
-        store.add(&image, made.layers())?;
+        store.add(&OverlayStore::digest_of(image), &policy, made.layers())?;
         Ok(made)
     }
 
@@ -122,11 +122,10 @@ impl Session<'_> {
         made: &mut MadeLayers,
         work: Option<&SharedWork>,
     ) -> Result<(), Error> {
-        let durability = self.unpacker().policy().durability();
         for opened in layers {
             let Opened { about, blob_bytes, stream } = opened?;
             let claim = missing.next_claim().ok_or(Error::bug("a layer is read that was not claimed"))?;
-            made.make(*claim, durability, |overlay| self.run(about, blob_bytes, || Ok(stream), overlay, work))?;
+            made.make(*claim, missing.durability, |overlay| self.run(about, blob_bytes, || Ok(stream), overlay, work))?;
         }
         match missing.next_claim() {
             None => Ok(()),
@@ -138,6 +137,7 @@ impl Session<'_> {
 /// Layers that the store does not have, or not all of them.
 struct Missing<'a, 's> {
     in_use: &'a InUse<'s>,
+    durability: Durability,
     layers: &'a [LayerDescriptor],
     keys: &'a [LayerKey],
     /// The layers that are claimed and not made yet.
@@ -156,7 +156,7 @@ impl<'s> Missing<'_, 's> {
             let key = keys.next()?;
             let claim = match first.take() {
                 Some(first) => first,
-                None => match self.in_use.find_or_claim(*key) {
+                None => match self.in_use.find_or_claim(*key, self.durability) {
                     Ok(Found::Missing(claim)) => claim,
                     Ok(Found::There(_) | Found::Busy) => return None,
                     Err(error) => return Some(Err(error)),

@@ -8,8 +8,9 @@ mod cases;
 mod killed;
 mod model;
 mod mounted;
-mod stacks;
 #[cfg(all(feature = "image", feature = "gzip", feature = "zstd"))]
+mod removal;
+mod stacks;
 mod staged;
 #[cfg(all(feature = "image", feature = "gzip", feature = "zstd"))]
 mod store;

@@ -11,7 +11,7 @@ use layercage::overlay::{OverlayFormat, OverlayStore};
 use layercage::policy::{Devices, Durability};
 use layercage::{Error, Image, Policy, Selected, Selector, Unpacker};
 use std::fs;
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt, symlink};
+use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
@@ -134,39 +134,6 @@ fn damaged_blobs_never_become_layers() {
 }
 
 #[test]
-fn removing_an_image_removes_the_layers_that_no_other_needs() {
-    let world = World::new();
-    let [one, two, three] = three();
-    let first = world.image("first", &[one.clone(), two.clone(), three]);
-    let second = world.image("second", &[one, two]);
-    let (mut store, digest) = (world.store(), OverlayStore::digest_of);
-    world.unpack(&first);
-    let kept = world.unpack(&second);
-    assert_eq!(store.remove(&digest(&first)).unwrap(), Some(1));
-    assert_eq!(there(&world.unpack(&second)), [true, true]);
-    assert_eq!(store.remove(&digest(&first)).unwrap(), None);
-    assert_eq!(world.directories(&kept).len(), 2);
-    world.assert_tidy();
-    assert_eq!(store.remove(&digest(&second)).unwrap(), Some(2));
-    assert_eq!(world.names(), [".", "images", "layers", "layers/sha256"]);
-}
-
-#[test]
-fn nothing_is_removed_if_a_list_is_not_understood() {
-    let world = World::new();
-    let image = world.image("image", &three());
-    world.unpack(&image);
-    let other = world.path().join("images/other");
-    fs::DirBuilder::new().mode(0o700).create(&other).unwrap();
-    for list in ["layers/sha256/../../etc/diff\n", "/etc\n", "layers/sha256/abc/diff", "\n"] {
-        fs::write(other.join("lower"), list).unwrap();
-        let error = world.store().remove(&OverlayStore::digest_of(&image)).unwrap_err();
-        assert!(matches!(error.misuse(), Some(Misuse::DamagedStore { .. })), "{error}");
-        assert_eq!(there(&world.unpack(&image)), [true; 3]);
-    }
-}
-
-#[test]
 fn a_store_that_others_may_write_to_is_not_used() {
     let world = World::new();
     let image = world.image("image", &three());
@@ -192,27 +159,65 @@ fn a_store_that_others_may_write_to_is_not_used() {
     assert_eq!(error.blame(), Blame::System, "{error}");
 }
 
+/// Replaces the boot in the records of layers. Returns how many have one.
+fn change_boots(world: &World, boot: &str) -> usize {
+    let names = world.names();
+    let records = names.iter().filter(|name| name.ends_with("/layer")).map(|name| world.path().join(name));
+    let change = |path: PathBuf| {
+        let record = fs::read_to_string(&path).unwrap();
+        let changed =
+            |line: &str| if line.starts_with("boot ") { format!("boot {boot}\n") } else { format!("{line}\n") };
+        fs::write(path, record.lines().map(changed).collect::<String>()).unwrap();
+        usize::from(record.contains("\nboot "))
+    };
+    records.map(change).sum()
+}
+
 #[test]
-fn a_layer_that_is_not_on_the_disk_outlives_no_boot() {
+fn a_layer_that_is_not_on_the_disk_is_made_again_after_a_restart() {
     let world = World::new();
-    let (plain, synced) =
-        (world.image("plain", &[layer().file("a", b"")]), world.image("synced", &[layer().file("b", b"")]));
-    world.unpack(&plain);
+    let (plain, synced) = (world.image("plain", &three()), world.image("synced", &[layer().file("b", b"")]));
+    let before = world.unpack(&plain);
     let policy = Policy::default().with_durability(Durability::Synced);
     synced.unpack_overlay(&world.store(), &policy).unwrap();
-    let mut changed = 0;
-    for name in world.names().iter().filter(|name| name.ends_with("/layer")) {
-        let path = world.path().join(name);
-        let record = fs::read_to_string(&path).unwrap();
-        let lines = record.lines().map(|line| if line.starts_with("boot ") { "boot another" } else { line });
-        let other = lines.fold(String::new(), |text, line| text + line + "\n");
-        changed += usize::from(other != record);
-        fs::write(path, other).unwrap();
-    }
-    assert_eq!(changed, 1);
-    let error = plain.unpack_overlay(&world.store(), &Policy::default()).unwrap_err();
-    assert!(matches!(error.misuse(), Some(Misuse::UnsyncedLayer { .. })), "{error}");
+    assert_eq!(change_boots(&world, "another"), 3);
+    fs::write(world.directories(&before)[2].join("a"), "").unwrap();
+    let after = world.unpack(&plain);
+    assert_eq!((there(&after), after.layers()[0].path()), (vec![false; 3], before.layers()[0].path()));
+    assert_eq!(fs::read(world.directories(&after)[2].join("a")).unwrap(), b"1");
+    assert_eq!(there(&world.unpack(&plain)), [true; 3]);
     assert_eq!(there(&synced.unpack_overlay(&world.store(), &policy).unwrap()), [true]);
+    world.assert_tidy();
+    // It cannot be told when that was. The layers may be mounted, so they stay.
+    assert_eq!(change_boots(&world, ""), 3);
+    let others = world.unpack(&plain);
+    assert_eq!(there(&others), [false; 3]);
+    assert_eq!(there(&world.unpack(&plain)), [true; 3]);
+    assert!(world.directories(&after).iter().chain(&world.directories(&others)).all(|directory| directory.is_dir()));
+}
+
+#[test]
+fn a_synced_run_takes_layers_that_were_not_synced_and_marks_them() {
+    let world = World::new();
+    let image = world.image("image", &three());
+    world.unpack(&image);
+    assert_eq!(change_boots(&world, fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap().trim()), 3);
+    let policy = Policy::default().with_durability(Durability::Synced);
+    assert_eq!(there(&image.unpack_overlay(&world.store(), &policy).unwrap()), [true; 3]);
+    assert_eq!(change_boots(&world, "another"), 0);
+    assert_eq!(there(&world.unpack(&image)), [true; 3]);
+    world.assert_tidy();
+}
+
+#[test]
+fn a_choice_that_the_preset_makes_too_is_the_same_layer() {
+    let world = World::new();
+    let image = world.image("image", &three());
+    world.unpack(&image);
+    let same = Policy::default().with_devices(Devices::Refuse).with_epoch(layercage::tar::Timestamp::default());
+    assert_eq!(there(&image.unpack_overlay(&world.store(), &same).unwrap()), [true; 3]);
+    let other = Policy::default().with_devices(Devices::Skip);
+    assert_eq!(there(&image.unpack_overlay(&world.store(), &other).unwrap()), [false; 3]);
 }
 
 #[test]

@@ -70,10 +70,9 @@ impl World {
                     | ["layers" | "images"]
                     | ["layers", "sha256"]
                     | ["images", _]
-                    | ["images", _, "lower"]
                     | ["layers", _, _]
                     | ["layers", _, _, "diff" | "layer"]
-            );
+            ) || matches!(parts[..], ["images", _, list] if list == "lower" || list.starts_with("lower."));
             assert!(is_known && !name.contains("/.") && !name.ends_with(".lock"), "{name}");
         }
     }
