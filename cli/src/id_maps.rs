@@ -2,9 +2,11 @@
 
 #![expect(clippy::disallowed_methods, reason = "files of the system, which are read before the sandbox is entered")]
 
+use crate::tell::shown;
 use layercage::policy::{IdMap, IdRange, OwnerMap};
 use std::fs;
 use std::os::unix::fs::MetadataExt;
+use std::path::Path;
 use std::str::FromStr;
 
 /// The smallest number of ids for a container: distributions use ids up to 65534, and engines hand out as many.
@@ -72,11 +74,14 @@ fn map(path: &str, users: &[String], own: Option<u32>) -> Result<IdMap, String> 
     let wrong = |bad| format!("{path}: {bad}");
     let subordinate = IdMap::parse_subordinate(&text, &users, own.map_or(0, |_| 1)).map_err(wrong)?;
     if subordinate.count() < ENOUGH {
+        let users: Vec<_> = users.iter().map(|user| shown(Path::new(user))).collect();
+        let found = match subordinate.count() {
+            0 => format!("{path} has no ids for {}", users.join(" or ")),
+            count => format!("{path} gives {count} ids to {}", users.join(" and ")),
+        };
         return Err(format!(
-            "{path} gives {} ids to {}, and a container needs {ENOUGH}; `usermod --add-subuids FIRST-LAST \
-             --add-subgids FIRST-LAST USER` adds some",
-            subordinate.count(),
-            users.join(" and "),
+            "{found}, and a container needs {ENOUGH}; `usermod --add-subuids FIRST-LAST --add-subgids FIRST-LAST USER` adds \
+             some"
         ));
     }
     let own = own.map(|outside| IdRange { inside: 0, outside, count: 1 });

@@ -39,7 +39,7 @@ pub(crate) fn run(overlay: &Overlay, sandbox: SandboxChoice, json: bool) -> Resu
     check_is_store(&overlay.store)?;
     // Known before the sandbox, in which the path means nothing.
     let path = std::fs::canonicalize(&overlay.store).map_err(|error| Failure::open(&overlay.store, error))?;
-    let left = || Left::Layers(overlay.store.clone());
+    let left = || if overlay.remove { Left::NotAsked } else { Left::Nothing(overlay.store.clone()) };
     let store = OverlayStore::open(&directory).map_err(|error| Failure::refused(error, left()))?;
     let format = overlay.format(store.format());
     if !overlay.remove {
@@ -68,7 +68,8 @@ pub(crate) fn run(overlay: &Overlay, sandbox: SandboxChoice, json: bool) -> Resu
     let unpacker = Unpacker::new(policy).with_limits(limits).with_jobs(source.working.jobs());
     let session = unpacker.session().with_progress(Watcher::new(&signals, json));
     let unpacked = session.unpack_overlay(&selected, &store);
-    let unpacked = unpacked.map_err(|error| Failure::ended(error, left(), &signals))?;
+    let left = Left::Layers(overlay.store.clone());
+    let unpacked = unpacked.map_err(|error| Failure::ended(error, left, &signals))?;
     let done = Done { report: unpacked.report().clone(), sandboxed, image: Some(selected) };
     print(&done, &unpacked, &path, json)
         .map_err(|error| Failure::report(format!("the layers are in {}", shown(&overlay.store)), error))?;
@@ -130,7 +131,7 @@ fn create(store: &Path) -> Result<(), Failure> {
 }
 
 fn remove(store: &mut OverlayStore, image: &Digest, overlay: &Overlay, json: bool) -> Result<(), Failure> {
-    let removed = store.remove(image).map_err(|error| Failure::refused(error, Left::Layers(overlay.store.clone())))?;
+    let removed = store.remove(image).map_err(|error| Failure::refused(error, Left::NotAsked))?;
     let Some(layers) = removed else {
         return Err(Failure::usage(format!("{} has no image {image}", shown(&overlay.store))));
     };

@@ -229,6 +229,28 @@ fn trusted_attributes_without_privilege_are_refused_before_the_first_layer() {
 }
 
 #[test]
+fn a_store_that_is_read_only_gives_what_it_has() {
+    let place = tempfile::tempdir().unwrap();
+    let script = format!(
+        "'{COMMAND}' overlay '{0}' store >first && mkdir read-only && mount --bind store read-only && \
+         mount -o remount,ro,bind read-only || exit 77; '{COMMAND}' overlay --json '{0}' read-only",
+        world().display()
+    );
+    let user = if is_root() { &[][..] } else { &["--user", "--map-root-user"] };
+    let mut command = Command::new("unshare");
+    let output =
+        command.arg("--mount").args(user).args(["sh", "-c", &script]).current_dir(place.path()).output().unwrap();
+    if !place.path().join("first").exists() || output.status.code() == Some(77) {
+        skip(&format!("no bind mount: {output:?}"));
+        return;
+    }
+    assert!(output.status.success(), "{output:?}");
+    let done: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert!(done["overlay"]["layers"].as_array().unwrap().iter().all(|layer| layer["reused"] == true), "{done}");
+    remove_all(&place);
+}
+
+#[test]
 fn a_layer_of_a_run_with_fewer_privileges_is_not_taken_by_one_with_more() {
     if !is_root() {
         skip("it needs root: capabilities");

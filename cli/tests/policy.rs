@@ -242,6 +242,7 @@ fn subordinate_ids_become_maps_and_too_few_are_told_at_the_start() {
         "$0" apply --userns auto layer auto
         stat -c %u:%g auto/dir
         "$0" apply --userns auto=few layer named && exit 7
+        "$0" apply --userns "$(printf 'auto=a\nroot')" layer named && exit 8
         ls named | wc -l"#;
     for file in ["/etc/subuid", "/etc/subgid"] {
         if !Path::new(file).exists() && rustix::process::geteuid().is_root() {
@@ -253,6 +254,7 @@ fn subordinate_ids_become_maps_and_too_few_are_told_at_the_start() {
         let (_, message) = ended(&output);
         assert_eq!(String::from_utf8(output.stdout).unwrap(), "300000:300000\n0\n", "{message}");
         assert!(message.contains("/etc/subuid gives 65535 ids to few, and a container needs 65536"), "{message}");
+        assert!(message.contains(r"/etc/subuid has no ids for a\nroot, and"), "{message}");
     }
 }
 

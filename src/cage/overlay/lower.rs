@@ -18,6 +18,9 @@ use std::sync::Arc;
 /// are not held with the directories that the applier uses.
 const OPEN: usize = 128;
 
+/// How errors name the root of a layer.
+const ROOT: &[u8] = b"the root of a lower layer";
+
 /// The lower layers, the bottom one first.
 #[derive(Debug, Default)]
 pub(in crate::cage) struct LowerLayers {
@@ -47,12 +50,15 @@ impl LowerLayers {
     /// Adds a layer on top of the others. The attributes of its root do not matter for what is below it.
     pub(super) fn push(&mut self, root: BorrowedFd<'_>) -> Result<(), Error> {
         // The handle may be `O_PATH`, which shows no attributes.
-        self.push_opened(sys::open_directory(root, b".").at(b"the root of a lower layer")?)
+        match sys::open_directory(root, b".") {
+            Err(failed @ Failed { errno: Errno::ACCESS, .. }) => Err(locked(failed, ROOT)),
+            opened => self.push_opened(opened.at(ROOT)?),
+        }
     }
 
     /// The same for the root of a tree that was just made.
     pub(super) fn push_opened(&mut self, root: OwnedFd) -> Result<(), Error> {
-        let mount = sys::status(root.as_fd()).at(b"the root of a lower layer")?.mount;
+        let mount = sys::status(root.as_fd()).at(ROOT)?.mount;
         self.layers.push(Layer { root: Arc::new(root), mount });
         Ok(())
     }
@@ -75,6 +81,10 @@ impl LowerLayers {
             let directory = self.open(marks, key, layer, at.dir().path())?;
             let status = match sys::status_at(directory.as_fd(), name) {
                 Err(Failed { errno: Errno::NOENT, .. }) => continue,
+                // The directory could be opened, but its mode does not let its owner look at what is in it.
+                Err(failed @ Failed { errno: Errno::ACCESS, .. }) => {
+                    return Err(locked(failed, if at.dir().path().is_empty() { ROOT } else { at.dir().path() }));
+                }
                 other => other.at(name)?,
             };
             if status.kind == FileType::Directory {

@@ -90,11 +90,18 @@ impl Marks {
 }
 
 /// Whether files in a directory can get an attribute that only root outside of a user namespace may set. It is tried on a
-/// file without a name, or on the directory itself where there are no such files.
+/// file without a name, or on the directory itself where there are no such files. For a directory that is read-only, a file
+/// in memory shows what the privileges allow.
 pub(crate) fn may_set_trusted(directory: BorrowedFd<'_>) -> Result<bool, Error> {
     let name = OverlayNamespace::Trusted.prefix();
     let name = [name, b"layercage"].concat();
-    let probe = sys::create_nameless(directory).or_else(|_| sys::open_directory(directory, b".")).at(b".")?;
+    let probe = match sys::create_nameless(directory) {
+        // Kernels and file systems without `O_TMPFILE` say either.
+        Err(Failed { errno: Errno::NOTSUP | Errno::ISDIR, .. }) => sys::open_directory(directory, b"."),
+        Err(Failed { errno: Errno::ROFS, .. }) => sys::create_in_memory(),
+        probe => probe,
+    };
+    let probe = probe.at(b".")?;
     match sys::set_xattr(probe.as_fd(), &name, b"") {
         Ok(()) => sys::remove_xattr(probe.as_fd(), &name).at(&name).map(|()| true),
         Err(Failed { errno: Errno::PERM | Errno::ACCESS | Errno::NOTSUP, .. }) => Ok(false),

@@ -4,12 +4,13 @@ use super::in_use::LAYERS;
 use super::layers::{LOCK, is_layer, parse_path, policy_digits};
 use super::lock::lock_directory;
 use super::root::{Store, damaged, read, replace};
-use crate::cage::failed::At;
+use crate::cage::failed::{At, Failed};
 use crate::cage::names::Names;
 use crate::cage::stage::{self, Contents, LOWER, Stage};
 use crate::cage::sys;
 use crate::words::{Algorithm, Digest, Durability, Error};
 use rustix::fs::FlockOperation;
+use rustix::io::Errno;
 use std::collections::BTreeSet;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
@@ -47,7 +48,7 @@ impl Store {
         let name = image.digest.to_string().into_bytes();
         match self.open_existing(images.as_fd(), &name)? {
             None => Stage::beside(images.as_fd(), &name, Contents::Image { lists: &lists })?.commit(durability),
-            Some(directory) => lists.iter().try_for_each(|list| replace(directory.as_fd(), *list, durability)),
+            Some(directory) => lists.iter().try_for_each(|list| put(directory.as_fd(), *list, durability)),
         }
     }
 
@@ -153,6 +154,18 @@ fn listed(image: BorrowedFd<'_>, needed: &mut BTreeSet<(String, String)>) -> Res
         }
     }
     Ok((lists > 0).then_some(()))
+}
+
+/// Gives an image a list. One that is the same stays: the store may be read-only.
+fn put(image: BorrowedFd<'_>, list: (&[u8], &[u8]), durability: Durability) -> Result<(), Error> {
+    let (name, lower) = list;
+    match sys::open_file(image, name) {
+        Err(Failed { errno: Errno::NOENT, .. }) => replace(image, list, durability),
+        Err(failed) => Err(failed.at(name)),
+        Ok(_) if read(image, name, MOST)? != lower => replace(image, list, durability),
+        Ok(_) if durability == Durability::Synced => sys::sync_file_system(image).at(name),
+        Ok(_) => Ok(()),
+    }
 }
 
 /// The layers of a complete list.

@@ -4,6 +4,7 @@ use super::world::{World, layer, rootfs, slow, there, three, unpacker};
 use super::{USER_DEVICES, USER_XATTRS, model, mounted, possible};
 use crate::child;
 use crate::skip::skip;
+use crate::support::layer::mode;
 use crate::support::tree::{self, Listing};
 use crate::support::{is_root, open};
 use layercage::error::{Blame, Misuse};
@@ -260,6 +261,35 @@ fn mount_options_are_those_of_a_mount_or_none() {
     assert_eq!(options(&"/long".repeat(300)), None);
     let empty = world.unpack(&world.image("empty", &[]));
     assert_eq!(empty.mount_options(""), None);
+}
+
+#[test]
+fn a_locked_directory_of_a_lower_layer_is_named_with_advice() {
+    child::expect_success_without_privilege("unpacks_below_locked_directories");
+}
+
+/// Runs in a process without privileges.
+#[test]
+#[ignore = "started by the test above"]
+fn unpacks_below_locked_directories() {
+    if !child::is_child() {
+        return;
+    }
+    for (number, (lower, name)) in [
+        // It can be opened, but nothing in it can be looked at.
+        (layer().dir_with("d", &mode(0o644)).file("d/a", b""), "d"),
+        (layer().dir_with(".", &mode(0o000)).file("a", b""), "the root of a lower layer"),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let world = World::new();
+        let image = world.image(&number.to_string(), &[lower, layer().file("d/b", b"")]);
+        let error = image.unpack_overlay(&world.store(), &Policy::default()).unwrap_err();
+        assert!(error.to_string().contains(name), "{name}: {error}");
+        assert!(error.advice().is_some_and(|advice| advice.contains("podman unshare")), "{error}");
+        tree::unlock(&world.path());
+    }
 }
 
 /// The real image and the real mount.
