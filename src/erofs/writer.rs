@@ -11,7 +11,7 @@ use super::tree::Tree;
 use super::verity::{self, Verity};
 use super::walk::{Slots, walk};
 use super::xattrs::Shared;
-use crate::words::{Error, Source, SparseMap};
+use crate::words::{Error, Misuse, Source, SparseMap};
 use std::fs::File;
 use std::io;
 
@@ -46,6 +46,8 @@ pub struct Writer<'f> {
     spool: Spool<'f>,
     options: Options,
     has_chunks: bool,
+    /// A call failed or panicked, and left a part of a file.
+    is_poisoned: bool,
 }
 
 /// An image that was written.
@@ -77,24 +79,33 @@ impl<'f> Writer<'f> {
         let mut out = Output::create(file, IMAGE)?;
         out.zeros(superblock::OFFSET + superblock::SIZE as u64)?;
         out.align(options.block_size().bytes())?;
-        Ok(Self { out, spool: Spool::new(Box::new(create_temporary)), options, has_chunks: false })
+        Ok(Self { out, spool: Spool::new(Box::new(create_temporary)), options, has_chunks: false, is_poisoned: false })
     }
 
     /// Writes the content of a file of `size` bytes. `data` has the stored bytes: those of the segments, if there are holes.
     ///
     /// # Errors
     ///
-    /// Errors of `data`; system errors; [`Misuse::TooManyBlocks`](crate::error::Misuse::TooManyBlocks).
+    /// Errors of `data`; system errors; [`Misuse::TooManyBlocks`](crate::error::Misuse::TooManyBlocks). After an error, the
+    /// writer can only be dropped: later calls fail with [`Misuse::Poisoned`](crate::error::Misuse::Poisoned).
     pub fn write_file(
         &mut self,
         size: u64,
         sparse: Option<&SparseMap>,
         data: &mut dyn Source,
     ) -> Result<Content, Error> {
-        let Self { out, spool, options, has_chunks } = self;
+        self.require_whole()?;
+        let Self { out, spool, options, has_chunks, is_poisoned } = self;
+        *is_poisoned = true;
         let content = Target { out, spool, block_size: options.block_size() }.write(size, sparse, data)?;
         *has_chunks |= matches!(content.form(), Form::Chunks(_));
+        *is_poisoned = false;
         Ok(content)
+    }
+
+    /// Part of a file may be in the way of later content, which begins at a block.
+    fn require_whole(&self) -> Result<(), Error> {
+        if self.is_poisoned { Err(Misuse::Poisoned.into()) } else { Ok(()) }
     }
 
     /// The number of the block that is written next.
@@ -115,6 +126,7 @@ impl<'f> Writer<'f> {
     ///
     /// System errors; [`Misuse`](crate::error::Misuse) if EROFS cannot hold the tree, or if it is not as [`Tree`] demands.
     pub fn finish<T: Tree>(mut self, tree: &T) -> Result<Written, Error> {
+        self.require_whole()?;
         self.spool.flush()?;
         let superblock = self.write_tree(tree)?;
         let bytes = self.out.position();
@@ -132,7 +144,7 @@ impl<'f> Writer<'f> {
 
     /// Writes the shared attributes, the data of directories, and the inodes.
     fn write_tree<T: Tree>(&mut self, tree: &T) -> Result<Superblock, Error> {
-        let Self { out, spool, options, has_chunks } = self;
+        let Self { out, spool, options, has_chunks, .. } = self;
         let size = options.block_size();
         let mut slots = Slots::new(tree.inode_count());
         let xattr_block = block_at(out.position(), size)?;

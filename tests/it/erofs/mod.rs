@@ -4,4 +4,5 @@
 mod images;
 #[cfg(all(feature = "image", feature = "gzip", feature = "zstd"))]
 mod mounted;
+mod refused;
 mod writer;
