@@ -62,22 +62,26 @@ impl Target<'_, '_> {
         sparse: Option<&SparseMap>,
         data: &mut dyn Source,
     ) -> Result<Content, Error> {
-        match sparse {
+        let content = match sparse {
             Some(map) => self.write_chunks(size, map, data),
             None => self.write_blocks(size, data),
+        }?;
+        match data.chunk()? {
+            [] => Ok(content),
+            _ => Err(Misuse::OtherSize { size, what: "more data than it stores" }.into()),
         }
     }
 
     fn write_blocks(&mut self, size: u64, data: &mut dyn Source) -> Result<Content, Error> {
         let content = Content { size, block: self.next_block()?, kept: self.spool.position(), form: Form::Blocks };
         let tail = self.tail(size);
-        copy(data, size - tail, |bytes| self.out.write(bytes))?;
+        copy(data, size, size - tail, |bytes| self.out.write(bytes))?;
         self.out.align(self.block_size.bytes())?;
         self.next_block()?;
         if tail == 0 {
             return Ok(content);
         }
-        copy(data, tail, |bytes| self.spool.write(bytes))?;
+        copy(data, size, tail, |bytes| self.spool.write(bytes))?;
         Ok(Content { form: Form::Tail, ..content })
     }
 
@@ -94,6 +98,10 @@ impl Target<'_, '_> {
     }
 
     fn write_chunks(&mut self, size: u64, map: &SparseMap, data: &mut dyn Source) -> Result<Content, Error> {
+        let ends = map.segments().last().map(|last| last.offset + last.length);
+        if ends != Some(size) {
+            return Err(Misuse::OtherSize { size, what: "a sparse map of another size" }.into());
+        }
         let plan = Plan::new(map, size, self.block_size.bits());
         let content =
             Content { size, block: self.next_block()?, kept: self.spool.position(), form: Form::Chunks(plan.bits) };
@@ -122,7 +130,7 @@ impl Target<'_, '_> {
                     cursor.advance(behind - cursor.offset());
                 }
                 Next::Data(length) => {
-                    copy(data, length, |bytes| self.out.write(bytes))?;
+                    copy(data, cursor.size(), length, |bytes| self.out.write(bytes))?;
                     cursor.advance(length);
                 }
             }
@@ -142,10 +150,18 @@ pub(super) fn block_at(position: u64, size: BlockSize) -> Result<u32, Error> {
     number.ok_or(Misuse::TooManyBlocks { block_bytes: size.bytes() }.into())
 }
 
-/// Gives so many stored bytes to `act`.
-fn copy(data: &mut dyn Source, size: u64, mut act: impl FnMut(&[u8]) -> Result<(), Error>) -> Result<(), Error> {
-    let mut left = size;
+/// Gives so many stored bytes of a file of `size` bytes to `act`.
+fn copy(
+    data: &mut dyn Source,
+    size: u64,
+    count: u64,
+    mut act: impl FnMut(&[u8]) -> Result<(), Error>,
+) -> Result<(), Error> {
+    let mut left = count;
     while left > 0 {
+        if data.chunk()?.is_empty() {
+            return Err(Misuse::OtherSize { size, what: "less data than it stores" }.into());
+        }
         let bytes = stored(data, left)?;
         let length = bytes.len();
         act(bytes)?;

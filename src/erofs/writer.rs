@@ -86,8 +86,9 @@ impl<'f> Writer<'f> {
     ///
     /// # Errors
     ///
-    /// Errors of `data`; system errors; [`Misuse::TooManyBlocks`](crate::error::Misuse::TooManyBlocks). After an error, the
-    /// writer can only be dropped: later calls fail with [`Misuse::Poisoned`](crate::error::Misuse::Poisoned).
+    /// Errors of `data`; system errors; [`Misuse::TooManyBlocks`](crate::error::Misuse::TooManyBlocks);
+    /// [`Misuse::OtherSize`](crate::error::Misuse::OtherSize) if `data` or `sparse` has another size than the file. After an
+    /// error, the writer can only be dropped: later calls fail with [`Misuse::Poisoned`](crate::error::Misuse::Poisoned).
     pub fn write_file(
         &mut self,
         size: u64,

@@ -157,6 +157,14 @@ pub enum Misuse {
         /// The size of a block.
         block_bytes: u64,
     },
+    /// A file of an EROFS image was given with content or holes of another size.
+    #[error("a file of {size} bytes has {what}")]
+    OtherSize {
+        /// The stated size of the file.
+        size: u64,
+        /// What does not fit.
+        what: &'static str,
+    },
     /// An EROFS image cannot hold an extended attribute: Linux shows no such name, or the value has more than 65,535 bytes.
     #[error("EROFS cannot hold the extended attribute {name}")]
     ImpossibleXattr {

@@ -1,9 +1,9 @@
 //! What the writer refuses, because it would make an image that is not the one that is meant.
 
 use layercage::Error;
-use layercage::erofs::{Entries, Options, Writer};
+use layercage::erofs::{BlockSize, Entries, Options, Writer};
 use layercage::error::Misuse;
-use layercage::tar::Source;
+use layercage::tar::{Segment, Source, SparseMap};
 
 /// Data, and then an error.
 struct Breaks(&'static [u8]);
@@ -34,4 +34,33 @@ fn after_a_file_that_failed_the_writer_can_only_be_dropped() {
     assert_eq!(finished.misuse(), Some(&Misuse::Poisoned));
     assert_eq!(file.metadata().unwrap().len(), 0, "nothing was written");
     writer().finish(&Entries::new()).unwrap();
+}
+
+#[test]
+fn data_and_holes_of_another_size_than_the_file_are_misuse() {
+    let map = |size| SparseMap::new(vec![Segment { offset: size - 10, length: 10 }], size, 10).unwrap();
+    let (right, short, long) = (map(9_000), map(8_000), map(10_000));
+    for block_size in [BlockSize::Small, BlockSize::Large] {
+        let file = tempfile::tempfile().unwrap();
+        let write = |size, sparse, length| {
+            let options = Options::new().with_block_size(block_size);
+            let mut writer = Writer::new(&file, options, tempfile::tempfile).unwrap();
+            writer.write_file(size, sparse, &mut &vec![b'x'; length][..]).map(drop)
+        };
+        write(9_000, None, 9_000).unwrap();
+        write(9_000, Some(&right), 10).unwrap();
+        for (size, sparse, length, expected) in [
+            (9_000, None, 8_999, "less data than it stores"),
+            (9_000, None, 0, "less data than it stores"),
+            (9_000, None, 9_001, "more data than it stores"),
+            (0, None, 1, "more data than it stores"),
+            (9_000, Some(&right), 9, "less data than it stores"),
+            (9_000, Some(&right), 11, "more data than it stores"),
+            (9_000, Some(&short), 10, "a sparse map of another size"),
+            (9_000, Some(&long), 10, "a sparse map of another size"),
+        ] {
+            let error = write(size, sparse, length).unwrap_err();
+            assert_eq!(error.misuse(), Some(&Misuse::OtherSize { size, what: expected }), "{size} {length}");
+        }
+    }
 }
