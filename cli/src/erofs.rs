@@ -2,7 +2,7 @@
 
 use crate::arguments::Erofs;
 use crate::image::select_image;
-use crate::opened::{Destination, Opened};
+use crate::opened::{self, Opened};
 use crate::progress::Watcher;
 use crate::report::{self, Done, Output};
 use crate::sandbox::SandboxChoice;
@@ -24,11 +24,12 @@ pub(crate) fn run(erofs: &Erofs, sandbox: SandboxChoice, json: bool) -> Result<(
         let message = "`--selinux-label` labels files on this machine, and the image is one file; omit it";
         return Err(Failure::usage(message.to_owned()));
     }
-    let Destination::Beside { parent, name } = Destination::find(&erofs.file)? else {
+    if opened::is_stream(&erofs.file) {
         let message =
             format!("{} is not a regular file, and an EROFS image is not written sequentially", shown(&erofs.file));
         return Err(Failure::usage(message).with_help("give the name of a file to create or replace".to_owned()));
-    };
+    }
+    let (parent, name) = opened::beside(&erofs.file)?;
     let left = || Left::Nothing(erofs.file.clone());
     let opened = Opened::find(&source.image)?;
     let (ignored, limits) = (Ignored::find_out(), source.judging.limits());

@@ -196,20 +196,31 @@ impl<'p> Destination<'p> {
             let output = io::stdout().as_fd().try_clone_to_owned().map_err(|error| Failure::open(path, error))?;
             return Ok(Self::Stream(output.into()));
         }
-        // A link to a device is one, such as `/dev/stdout`.
-        let is_stream = |metadata: &std::fs::Metadata| {
-            let kind = metadata.file_type();
-            kind.is_fifo() || kind.is_char_device() || kind.is_block_device()
-        };
-        if std::fs::metadata(path).is_ok_and(|metadata| is_stream(&metadata)) {
+        if is_stream(path) {
             let output = File::options().write(true).open(path).map_err(|error| Failure::open(path, error))?;
             return Ok(Self::Stream(output));
         }
-        let (parent, name) = split(path)?;
-        let help = "FILE is created in this directory, which must exist and be readable for you";
-        let parent = open_directory(parent).map_err(|failure| failure.with_help(help.to_owned()))?;
+        let (parent, name) = beside(path)?;
         Ok(Self::Beside { parent, name })
     }
+}
+
+/// Whether this is standard output, a pipe or a device. It is not opened: to open a pipe is to wait for its reader.
+pub(crate) fn is_stream(path: &Path) -> bool {
+    // A link to a device is one, such as `/dev/stdout`.
+    let is_stream = |metadata: std::fs::Metadata| {
+        let kind = metadata.file_type();
+        kind.is_fifo() || kind.is_char_device() || kind.is_block_device()
+    };
+    path.as_os_str() == "-" || std::fs::metadata(path).is_ok_and(is_stream)
+}
+
+/// The directory of an output file, and its name there.
+pub(crate) fn beside(path: &Path) -> Result<(Dir, &OsStr), Failure> {
+    let (parent, name) = split(path)?;
+    let help = "FILE is created in this directory, which must exist and be readable for you";
+    let parent = open_directory(parent).map_err(|failure| failure.with_help(help.to_owned()))?;
+    Ok((parent, name))
 }
 
 /// Whether layercage gives such a name to its own directories.

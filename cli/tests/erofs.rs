@@ -144,10 +144,13 @@ fn a_refused_image_leaves_the_old_file_as_it_was() {
 fn an_output_that_cannot_be_an_image_is_wrong_usage() {
     let place = tempdir().unwrap();
     fs::create_dir(place.path().join("directory")).unwrap();
+    // Nothing reads from it, and to open it is to wait.
+    assert!(Command::new("mkfifo").arg(place.path().join("pipe")).status().unwrap().success());
     for (options, file) in [
         (&[][..], "-"),
         (&[], "/dev/null"),
         (&[], "directory"),
+        (&[], "pipe"),
         (&[], "nowhere/a.img"),
         (&["--owners", "caller"], "a.img"),
         (&["--owners", "record"], "a.img"),
@@ -162,7 +165,7 @@ fn an_output_that_cannot_be_an_image_is_wrong_usage() {
         assert_eq!(output.status.code(), Some(code), "{options:?} {file}: {output:?}");
         assert!(output.stdout.is_empty() && !output.stderr.is_empty());
     }
-    assert_eq!(children(place.path()), ["directory"]);
+    assert_eq!(children(place.path()), ["directory", "pipe"]);
 }
 
 #[test]
