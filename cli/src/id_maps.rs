@@ -2,11 +2,10 @@
 
 #![expect(clippy::disallowed_methods, reason = "files of the system, which are read before the sandbox is entered")]
 
-use crate::tell::shown;
+use layercage::error::Escaped;
 use layercage::policy::{IdMap, IdRange, OwnerMap};
 use std::fs;
 use std::os::unix::fs::MetadataExt;
-use std::path::Path;
 use std::str::FromStr;
 
 /// The smallest number of ids for a container: distributions use ids up to 65534, and engines hand out as many.
@@ -74,7 +73,7 @@ fn map(path: &str, users: &[String], own: Option<u32>) -> Result<IdMap, String> 
     let wrong = |bad| format!("{path}: {bad}");
     let subordinate = IdMap::parse_subordinate(&text, &users, own.map_or(0, |_| 1)).map_err(wrong)?;
     if subordinate.count() < ENOUGH {
-        let users: Vec<_> = users.iter().map(|user| shown(Path::new(user))).collect();
+        let users: Vec<_> = users.iter().map(|user| Escaped::whole(user.as_bytes()).unquoted()).collect();
         let found = match subordinate.count() {
             0 => format!("{path} has no ids for {}", users.join(" or ")),
             count => format!("{path} gives {count} ids to {}", users.join(" and ")),

@@ -254,7 +254,7 @@ fn subordinate_ids_become_maps_and_too_few_are_told_at_the_start() {
         let (_, message) = ended(&output);
         assert_eq!(String::from_utf8(output.stdout).unwrap(), "300000:300000\n0\n", "{message}");
         assert!(message.contains("/etc/subuid gives 65535 ids to few, and a container needs 65536"), "{message}");
-        assert!(message.contains(r"/etc/subuid has no ids for a\nroot, and"), "{message}");
+        assert!(message.contains(r"/etc/subuid has no ids for a\x0aroot, and"), "{message}");
     }
 }
 
