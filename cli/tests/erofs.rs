@@ -154,7 +154,7 @@ fn an_output_that_cannot_be_an_image_is_wrong_usage() {
         (&[], "nowhere/a.img"),
         (&["--owners", "caller"], "a.img"),
         (&["--owners", "record"], "a.img"),
-        (&["--selinux-label", "x"], "a.img"),
+        (&["--selinux-label", "u:r:t"], "a.img"),
         (&["--salt", "00"], "a.img"),
         (&["--verity", "--salt", "0"], "a.img"),
         (&["--block-size", "1024"], "a.img"),

@@ -275,7 +275,9 @@ fn a_label_is_set_or_refused_before_anything_is_and_never_in_an_archive() {
         }
     }
     let image = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/images/world");
-    let export = run(&["export", "--selinux-label", "x", image.to_str().unwrap(), "x.tar"], place.path());
+    let export = run(&["export", "--selinux-label", "u:r:t", image.to_str().unwrap(), "x.tar"], place.path());
     assert!(ended(&export).0 == 2 && !place.path().join("x.tar").exists(), "{export:?}");
-    assert_eq!(apply(place.path(), &["--selinux-label", ""]).0, 2);
+    for wrong in ["", "bad label"] {
+        assert_eq!(apply(place.path(), &["--selinux-label", wrong]).0, 2, "{wrong}");
+    }
 }
