@@ -39,6 +39,7 @@ const CONFIG: &[u8] = b"config.json";
 pub(super) const DIFF: &[u8] = b"diff";
 
 /// The name of the list of layers of an image in a store.
+#[cfg(feature = "image")]
 pub(super) const LOWER: &[u8] = b"lower";
 
 /// What gets the name of the target.

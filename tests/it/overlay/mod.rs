@@ -11,6 +11,7 @@ mod mounted;
 #[cfg(all(feature = "image", feature = "gzip", feature = "zstd"))]
 mod removal;
 mod stacks;
+#[cfg(all(feature = "image", feature = "gzip", feature = "zstd"))]
 mod staged;
 #[cfg(all(feature = "image", feature = "gzip", feature = "zstd"))]
 mod store;
