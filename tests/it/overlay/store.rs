@@ -275,21 +275,14 @@ fn unpacks_below_locked_directories() {
     if !child::is_child() {
         return;
     }
-    for (number, (lower, name)) in [
-        // It can be opened, but nothing in it can be looked at.
-        (layer().dir_with("d", &mode(0o644)).file("d/a", b""), "d"),
-        (layer().dir_with(".", &mode(0o000)).file("a", b""), "the root of a lower layer"),
-    ]
-    .into_iter()
-    .enumerate()
-    {
-        let world = World::new();
-        let image = world.image(&number.to_string(), &[lower, layer().file("d/b", b"")]);
-        let error = image.unpack_overlay(&world.store(), &Policy::default()).unwrap_err();
-        assert!(error.to_string().contains(name), "{name}: {error}");
-        assert!(error.advice().is_some_and(|advice| advice.contains("podman unshare")), "{error}");
-        tree::unlock(&world.path());
-    }
+    let world = World::new();
+    // It can be opened, but nothing in it can be looked at.
+    let lower = layer().dir_with("d", &mode(0o644)).file("d/a", b"");
+    let image = world.image("image", &[lower, layer().file("d/b", b"")]);
+    let error = image.unpack_overlay(&world.store(), &Policy::default()).unwrap_err();
+    assert!(error.to_string().contains("\"d\""), "{error}");
+    assert!(error.advice().is_some_and(|advice| advice.contains("podman unshare")), "{error}");
+    tree::unlock(&world.path());
 }
 
 /// The real image and the real mount.
