@@ -1,6 +1,5 @@
 //! Level 0, data types that all modules use. No I/O, no dependency on other modules.
 
-#[cfg(feature = "unpack")]
 pub(crate) mod acl;
 mod broken;
 mod cause;
