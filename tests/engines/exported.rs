@@ -24,6 +24,18 @@ const LOSSES: &[Known] = &[
     ("mke2fs", "*", "xattr.user.note", "of extended attributes, it reads capabilities alone"),
     ("mke2fs", "*", "xattr.system.posix_acl_access", "of extended attributes, it reads capabilities alone"),
     ("mke2fs", "*", "xattr.system.posix_acl_default", "of extended attributes, it reads capabilities alone"),
+    (
+        "mke2fs",
+        "home/bob/note",
+        "mode",
+        "it takes the group bits from the ACL: those of the owning group, not the mask",
+    ),
+    (
+        "mke2fs",
+        "srv/shared/plan",
+        "mode",
+        "it takes the group bits from the ACL: those of the owning group, not the mask",
+    ),
     ("tar2sqfs", "etc/machine-id", "mtime", "squashfs has no times before 1970"),
     ("tar2sqfs", "*", "xattr.system.posix_acl_access", "squashfs has no ACLs"),
     ("tar2sqfs", "*", "xattr.system.posix_acl_default", "squashfs has no ACLs"),
