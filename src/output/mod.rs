@@ -31,6 +31,8 @@ pub use data::{Data, Piece};
 pub(crate) use erofs::{Contents, ErofsSink, ErofsTree};
 pub use filter::Filter;
 pub use merged::{ContentCache, Hidden, Kind, LayerSummary, MergedTree, Merger, Node, Nodes, Part};
+#[cfg(feature = "image")]
+pub(crate) use merged::{ContentStore, StoringMerger};
 pub use overlay::Overlay;
 #[cfg(feature = "image")]
 pub(crate) use overlay::OverlayLayers;

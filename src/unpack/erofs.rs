@@ -134,12 +134,7 @@ impl Session<'_> {
             files(tree, |node| node.size() > 0),
             |number| open_again(image, number),
             None,
-            |node, mut data| {
-                let sparse = data.map().cloned();
-                let content = writer.write_file(node.size(), sparse.as_ref(), data.stored())?;
-                contents.push((node.content_layer(), node.content_entry().unwrap_or_default()), content);
-                Ok(())
-            },
+            |node, mut data| Ok(contents.write(writer, node, &mut data)?),
         );
         read.map_err(|error| changed(error.without_effect()))?;
         Ok(contents)

@@ -10,7 +10,8 @@ use crate::output::sink_error::SinkError;
 /// was stored may be used only after the merge has succeeded.
 pub(crate) trait ContentStore {
     /// Stores the content of a file that has come into the tree, and returns its place: a number of the store's own, which
-    /// [`Node::place`] returns later. `None` if it is not stored. Content that is not read is skipped.
+    /// [`Node::place`] returns later. `None` if it is not stored, or if the store knows its place by itself. Content that is not read is
+    /// skipped.
     ///
     /// It is not called for files without content. The file is not yet what it will be: other names and other metadata may
     /// follow.

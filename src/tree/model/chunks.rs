@@ -40,6 +40,19 @@ impl<T> Chunks<T> {
         }
     }
 
+    /// Sets an item. A list that is too short is filled up to it with `gap`.
+    pub(crate) fn set(&mut self, number: u32, item: T, gap: T)
+    where
+        T: Copy,
+    {
+        while self.len() <= number as usize {
+            self.push(gap);
+        }
+        if let Some(there) = self.get_mut(number) {
+            *there = item;
+        }
+    }
+
     /// Bytes of memory.
     pub(super) fn bytes(&self) -> u64 {
         (self.0.len() * CHUNK * size_of::<T>() + self.0.capacity() * size_of::<Vec<T>>()) as u64

@@ -17,12 +17,7 @@ impl Places {
 
     /// Sets the place of an inode, which exists.
     pub(super) fn set(&mut self, inode: u32, place: u64) {
-        while self.0.len() <= inode as usize {
-            self.0.push(NOWHERE);
-        }
-        if let Some(there) = self.0.get_mut(inode) {
-            *there = place;
-        }
+        self.0.set(inode, place, NOWHERE);
     }
 
     /// Bytes of memory.
