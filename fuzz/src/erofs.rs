@@ -89,7 +89,7 @@ fn write(data: &[u8], size: BlockSize) -> (File, Expected) {
             continue;
         }
         let metadata = metadata(&mut bytes);
-        let mut found = found(&metadata);
+        let mut found = Found::of(&metadata);
         // A directory may be added twice, so that the number of paths is no number of its own.
         inode += 1;
         found.inode = inode;
@@ -133,21 +133,6 @@ fn metadata(bytes: &mut Bytes<'_>) -> Metadata {
         metadata.xattrs.push(Xattr { name: name.as_bytes().to_vec(), value });
     }
     metadata
-}
-
-fn found(metadata: &Metadata) -> Found {
-    Found {
-        mode: metadata.mode,
-        uid: metadata.uid,
-        gid: metadata.gid,
-        mtime: (metadata.mtime.seconds(), metadata.mtime.nanoseconds()),
-        links: 1,
-        size: 0,
-        device: 0,
-        xattrs: metadata.xattrs.iter().map(|xattr| (xattr.name.clone(), xattr.value.clone())).collect(),
-        data: BTreeMap::new(),
-        inode: 0,
-    }
 }
 
 fn node(kind: usize, bytes: &mut Bytes<'_>, writer: &mut Writer<'_>, found: &mut Found) -> EntryNode {

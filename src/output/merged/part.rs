@@ -30,7 +30,8 @@ impl MergedTree {
     /// The paths for which `keep` returns true, with their parent directories. `keep` is called for all paths in the
     /// order of [`MergedTree::iter`].
     ///
-    /// If the target of hard links is not kept, the first of them becomes the file, and the others link to it. Symbolic links stay as they are.
+    /// If the target of hard links is not kept, the first of them becomes the file, and the others link to it. Symbolic
+    /// links stay as they are.
     ///
     /// ```
     /// # fn export(session: &mut layercage::Session<'_>, selected: &layercage::Selected) -> Result<(), layercage::Error> {

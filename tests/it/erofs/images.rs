@@ -9,12 +9,11 @@
 )]
 mod corpus;
 
+pub(super) use crate::exported::of_bytes as image;
 use crate::merged::random::{archive, layers};
 use crate::merged::{anywhere, world};
 use crate::support::erofs;
 use crate::support::layer::{Attributes, LayerBuilder, mode};
-use crate::support::layout::{self, Stored};
-use crate::support::open;
 use crate::support::tree::{self, Listing};
 use layercage::blob::LayerStream;
 use layercage::erofs::{BlockSize, Salt};
@@ -22,8 +21,7 @@ use layercage::error::{ErrorKind, Misuse};
 use layercage::policy::{Devices, Owners};
 use layercage::rules::{Limit, QuirkRule};
 use layercage::{
-    ErofsImage, ErofsOptions, Error, Expected, HiddenContent, Image, Limits, Policy, Scratch, Selected, Selector,
-    Unpacker,
+    ErofsImage, ErofsOptions, Error, Expected, HiddenContent, Limits, Policy, Scratch, Selected, Unpacker,
 };
 use proptest::prelude::*;
 use sha2::{Digest, Sha256};
@@ -31,20 +29,10 @@ use std::collections::HashMap;
 use std::fs::File;
 use std::io::Read;
 use std::num::NonZeroUsize;
-use tempfile::TempDir;
 
 /// A policy that takes what an image is written of, with devices, which need no privileges here.
 pub(super) fn permissive() -> Policy {
     anywhere(Policy::compatible()).with_devices(Devices::Create).allow(QuirkRule::OpaqueBehindOwn)
-}
-
-pub(super) fn image(layers: &[Vec<u8>]) -> (TempDir, Selected) {
-    let place = tempfile::tempdir().unwrap();
-    let stored = [Stored::Gzip, Stored::Plain, Stored::Zstd].into_iter().cycle();
-    let layers: Vec<_> = layers.iter().cloned().zip(stored).collect();
-    layout::write(place.path(), &layers);
-    let selected = Image::open(&open(place.path())).unwrap().select(&Selector::host()).unwrap();
-    (place, selected)
 }
 
 pub(super) fn write(

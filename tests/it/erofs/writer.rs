@@ -38,18 +38,7 @@ impl<'f> Draft<'f> {
 
     fn add(&mut self, path: &str, metadata: Metadata, kind: u32, node: EntryNode) -> &mut Found {
         self.entries.add(path.as_bytes(), metadata.clone(), node).unwrap();
-        let found = Found {
-            mode: kind | metadata.mode,
-            uid: metadata.uid,
-            gid: metadata.gid,
-            mtime: (metadata.mtime.seconds(), metadata.mtime.nanoseconds()),
-            links: 1,
-            size: 0,
-            device: 0,
-            xattrs: metadata.xattrs.iter().map(|xattr| (xattr.name.clone(), xattr.value.clone())).collect(),
-            data: BTreeMap::new(),
-            inode: 0,
-        };
+        let found = Found { mode: kind | metadata.mode, ..Found::of(&metadata) };
         self.expected.insert(path.into(), (metadata, found));
         &mut self.expected.get_mut(path.as_bytes()).unwrap().1
     }

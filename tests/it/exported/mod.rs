@@ -28,7 +28,7 @@ fn image(layers: &[LayerBuilder]) -> (TempDir, Selected) {
     of_bytes(&layers)
 }
 
-fn of_bytes(layers: &[Vec<u8>]) -> (TempDir, Selected) {
+pub(crate) fn of_bytes(layers: &[Vec<u8>]) -> (TempDir, Selected) {
     let place = tempfile::tempdir().unwrap();
     let stored = [Stored::Gzip, Stored::Plain, Stored::Zstd].into_iter().cycle();
     let layers: Vec<_> = layers.iter().cloned().zip(stored).collect();

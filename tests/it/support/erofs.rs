@@ -2,6 +2,7 @@
 //! what Linux relies on, and that no two parts of an image overlap.
 
 use super::tree::{self, Groups, Listing};
+use layercage::tar::Metadata;
 use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
@@ -22,6 +23,24 @@ pub(crate) struct Found {
     /// Of files and symbolic links: the pieces of at most 512 bytes that are not all zeros, by their offsets.
     pub(crate) data: BTreeMap<u64, Vec<u8>>,
     pub(crate) inode: u64,
+}
+
+impl Found {
+    /// What has this metadata and one link, and no content. The type is still missing.
+    pub(crate) fn of(metadata: &Metadata) -> Self {
+        Self {
+            mode: metadata.mode,
+            uid: metadata.uid,
+            gid: metadata.gid,
+            mtime: (metadata.mtime.seconds(), metadata.mtime.nanoseconds()),
+            links: 1,
+            size: 0,
+            device: 0,
+            xattrs: metadata.xattrs.iter().map(|xattr| (xattr.name.clone(), xattr.value.clone())).collect(),
+            data: BTreeMap::new(),
+            inode: 0,
+        }
+    }
 }
 
 /// The pieces of content that are not all zeros, as [`Found::data`] has them.
