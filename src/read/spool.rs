@@ -146,8 +146,8 @@ pub(crate) struct Spooled {
 impl Spooled {
     /// Reads the bytes back.
     pub(crate) fn read(&self, buffer: &mut Vec<u8>) -> Result<(), Error> {
-        buffer.clear();
-        buffer.try_reserve(self.bytes).map_err(|_| Error::out_of_memory("a buffer"))?;
+        // The old bytes stay until they are overwritten: only what the buffer grows by is cleared.
+        buffer.try_reserve(self.bytes.saturating_sub(buffer.len())).map_err(|_| Error::out_of_memory("a buffer"))?;
         buffer.resize(self.bytes, 0);
         let read = self.file.file.read_at(buffer, self.offset);
         read.map_err(|error| Error::system("pread", b"(the temporary copy of the layer)", error))

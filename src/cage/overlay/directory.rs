@@ -94,6 +94,10 @@ impl HeldDirs {
         Some(Arc::clone(directory))
     }
 
+    pub(super) fn contains(&self, place: PlaceId) -> bool {
+        self.held.contains_key(&place)
+    }
+
     pub(super) fn add(&mut self, directory: OverlayDir) -> Arc<OverlayDir> {
         if self.held.len() >= MOST {
             // One that the applier uses stays: a second value for its place would not see what it adds.

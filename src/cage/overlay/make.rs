@@ -138,31 +138,55 @@ impl OverlayTree {
     /// layers have there.
     fn make_directory(&mut self, at: &OverlayPlace<'_>, node: &mut Node<'_, '_>, over: Over) -> Result<Made, Error> {
         let is_unknown = self.lower.is_none() && !at.dir().below().is_nothing();
-        let old = if is_unknown && matches!(self.above(at)?, Above::Nothing) {
+        if is_unknown && matches!(self.above(at)?, Above::Nothing) {
             // If lower layers have a directory, it is merged with this one.
             return self.make_unknown_directory(at, node);
-        } else {
-            match self.look(at)? {
-                Step::Directory(directory) => {
-                    let upper = self.copy_up(&directory)?;
-                    let inexact = self.upper.renew(&upper, node.metadata)?;
-                    return Ok(Made::Done(Done { old: Old::Kept, inexact }));
-                }
-                Step::Symlink(target) if over == Over::Nothing => {
-                    return Ok(Made::InTheWay(InTheWay::Symlink { target }));
-                }
-                Step::Other if over == Over::Nothing => return Ok(Made::InTheWay(InTheWay::Other)),
-                Step::Missing => Old::Nothing,
-                Step::Symlink(_) | Step::Other | Step::Unknown(_) => Old::Replaced,
-            }
-        };
+        }
         let hides = self.hides(at)?;
+        if hides == Hides::Nothing && !self.held.contains(at.id()) {
+            // Most directories are new: then a look is not needed.
+            match self.make_new_directory(at, node, Over::Nothing, hides)? {
+                Made::InTheWay(_) => (),
+                made => return Ok(made),
+            }
+        }
+        let old = match self.look(at)? {
+            Step::Directory(directory) => {
+                let upper = self.copy_up(&directory)?;
+                let inexact = self.upper.renew(&upper, node.metadata)?;
+                return Ok(Made::Done(Done { old: Old::Kept, inexact }));
+            }
+            Step::Symlink(target) if over == Over::Nothing => {
+                return Ok(Made::InTheWay(InTheWay::Symlink { target }));
+            }
+            Step::Other if over == Over::Nothing => return Ok(Made::InTheWay(InTheWay::Other)),
+            Step::Missing => Old::Nothing,
+            Step::Symlink(_) | Step::Other | Step::Unknown(_) => Old::Replaced,
+        };
+        let made = self.make_new_directory(at, node, Over::Anything, hides)?;
+        Ok(match made {
+            Made::Done(done) => Made::Done(Done { old, ..done }),
+            other => other,
+        })
+    }
+
+    /// Makes a directory in the upper directory. A directory that is there gets new metadata.
+    fn make_new_directory(
+        &mut self,
+        at: &OverlayPlace<'_>,
+        node: &mut Node<'_, '_>,
+        over: Over,
+        hides: Hides,
+    ) -> Result<Made, Error> {
         let upper = self.copy_up(at.dir())?;
-        let made = self.at_upper(at, upper, |cage, place| cage.make(place, node, Over::Anything))?;
-        let Made::Done(done) = made else { return Ok(made) };
-        self.held.forget(&path_of(at.dir().path(), at.name()));
-        self.adopt(at, hides)?;
-        Ok(Made::Done(Done { old, ..done }))
+        let made = self.at_upper(at, upper, |cage, place| cage.make(place, node, over))?;
+        if let Made::Done(done) = &made
+            && done.old != Old::Kept
+        {
+            self.held.forget(&path_of(at.dir().path(), at.name()));
+            self.adopt(at, hides)?;
+        }
+        Ok(made)
     }
 
     fn make_unknown_directory(&mut self, at: &OverlayPlace<'_>, node: &mut Node<'_, '_>) -> Result<Made, Error> {
