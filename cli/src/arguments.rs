@@ -62,8 +62,8 @@ pub(crate) enum Command {
     /// No privileges are needed for owners, devices and attributes, because no file of the image is created on this
     /// machine. The same image and options give the same bytes. Hard links and holes are kept. Content is not compressed.
     ///
-    /// `mount -t erofs -o ro FILE DIR` mounts it: Linux 6.12 mounts the file itself, and `mount` gives older kernels a loop
-    /// device. Blocks of 512 bytes need Linux 6.4. FILE is written under a temporary name and renamed when every layer is
+    /// `mount -t erofs -o ro FILE DIR` mounts it with a loop device. From Linux 6.12 on, mount(2) takes FILE itself where its
+    /// file system allows it: ext4 does, tmpfs does not. Blocks of 512 bytes need Linux 6.4. FILE is written under a temporary name and renamed when every layer is
     /// verified. That replaces an existing regular file.
     Erofs(Erofs),
     /// Unpack an image as layers of overlayfs into a store, and print the options that mount them over each other.

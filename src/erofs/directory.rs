@@ -58,7 +58,7 @@ impl<'t, T: Tree, I: Iterator<Item = T::Node>> Entries<'t, T, I> {
     }
 }
 
-/// Divides the entries of a directory into blocks.
+/// The entries of a directory in order, the two dots among them.
 fn entries<'t, T: Tree>(tree: &'t T, directory: T::Node) -> Entries<'t, T, impl Iterator<Item = T::Node>> {
     Entries { tree, children: tree.children(directory).peekable(), dots: 0, last: b"" }
 }

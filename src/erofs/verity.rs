@@ -25,7 +25,7 @@ const CHUNK: u64 = 256 << 10;
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Verity {
-    /// The hash over everything. With it, the whole image is verified.
+    /// The hash over everything. With it, the whole image is verified. `veritysetup` takes it as [`Digest::hex`] writes it.
     pub root_hash: Digest,
     /// The salt.
     pub salt: Salt,

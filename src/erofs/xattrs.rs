@@ -10,7 +10,7 @@ use std::collections::HashMap;
 const HEADER: usize = 12;
 /// Bytes of an extended attribute before its name, and the unit of its size.
 const WORD: usize = 4;
-/// More inodes than this cannot share attributes with one inode: the count has one byte.
+/// An inode has at most so many shared attributes: their count has one byte.
 const MOST_SHARED: usize = u8::MAX as usize;
 /// If an inode has more bytes of attributes of its own, all of them are stored elsewhere.
 const MOST_INLINE: usize = 512;
