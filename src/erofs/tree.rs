@@ -16,7 +16,7 @@ pub trait Tree {
     /// The root directory.
     fn root(&self) -> Self::Node;
 
-    /// The names in a directory, in ascending order of their bytes.
+    /// The names in a directory, in ascending order of their bytes. A directory has one name in the tree.
     fn children(&self, directory: Self::Node) -> impl Iterator<Item = Self::Node>;
 
     /// The last component of its path. It is not called for the root.

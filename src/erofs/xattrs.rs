@@ -1,7 +1,7 @@
 //! Extended attributes: beside an inode, or once for several inodes.
 
 use super::output::Output;
-use super::tree::Tree;
+use super::tree::{NodeKind, Tree};
 use super::walk::{Slots, Visited, walk};
 use crate::words::{Error, Escaped, Misuse, Xattr};
 use std::collections::HashMap;
@@ -73,6 +73,10 @@ impl<'t> Shared<'t> {
         let mut shared = Self::default();
         walk(tree, |Visited { node, .. }| {
             let is_first = slots.see(tree.inode(node))?;
+            // Known before the walk descends: a directory in itself has no end.
+            if !is_first && tree.kind(node) == NodeKind::Directory {
+                return Err(Misuse::RepeatedDirectory { name: Escaped::new(tree.name(node)) }.into());
+            }
             if is_first { shared.count(tree.attributes(node).xattrs) } else { Ok(()) }
         })?;
         if shared.0.is_empty() {

@@ -183,6 +183,12 @@ pub enum Misuse {
     /// A tree for an EROFS image has an inode number that is not below the number of inodes that it states.
     #[error("the tree has more inodes than it states")]
     InodeOutOfRange,
+    /// A tree for an EROFS image has a directory under two names, or in itself.
+    #[error("the directory {name} is in the tree twice, or in itself")]
+    RepeatedDirectory {
+        /// One of its names.
+        name: Escaped,
+    },
     /// The names in a directory for an EROFS image are not in order, or one of them is not a file name.
     #[error("{name} is not a file name, or not behind the name before it")]
     NamesOutOfOrder {

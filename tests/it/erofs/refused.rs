@@ -1,9 +1,9 @@
 //! What the writer refuses, because it would make an image that is not the one that is meant.
 
 use layercage::Error;
-use layercage::erofs::{BlockSize, Entries, Options, Writer};
+use layercage::erofs::{Attributes, BlockSize, Entries, NodeKind, Options, Tree, Writer};
 use layercage::error::Misuse;
-use layercage::tar::{Segment, Source, SparseMap};
+use layercage::tar::{Segment, Source, SparseMap, Timestamp};
 
 /// Data, and then an error.
 struct Breaks(&'static [u8]);
@@ -62,5 +62,56 @@ fn data_and_holes_of_another_size_than_the_file_are_misuse() {
             let error = write(size, sparse, length).unwrap_err();
             assert_eq!(error.misuse(), Some(&Misuse::OtherSize { size, what: expected }), "{size} {length}");
         }
+    }
+}
+
+/// Directories, each with the numbers and names of the directories in it.
+struct Directories<'d>(&'d [&'d [(u32, &'static str)]]);
+
+impl Tree for Directories<'_> {
+    type Node = (u32, &'static str);
+    fn root(&self) -> Self::Node {
+        (0, "")
+    }
+    fn children(&self, (directory, _): Self::Node) -> impl Iterator<Item = Self::Node> {
+        self.0[directory as usize].iter().copied()
+    }
+    fn name(&self, (_, name): Self::Node) -> &[u8] {
+        name.as_bytes()
+    }
+    fn inode(&self, (directory, _): Self::Node) -> u32 {
+        directory
+    }
+    fn inode_count(&self) -> u32 {
+        self.0.len() as u32
+    }
+    fn link_count(&self, _: Self::Node) -> u32 {
+        1
+    }
+    fn kind(&self, _: Self::Node) -> NodeKind<'_> {
+        NodeKind::Directory
+    }
+    fn attributes(&self, _: Self::Node) -> Attributes<'_> {
+        Attributes { mode: 0o755, uid: 0, gid: 0, mtime: Timestamp::of_seconds(0), xattrs: &[] }
+    }
+}
+
+#[test]
+fn a_directory_that_is_in_the_tree_twice_or_in_itself_is_misuse() {
+    let finish = |directories: &[&[(u32, &'static str)]]| {
+        let file = tempfile::tempfile().unwrap();
+        let writer = Writer::new(&file, Options::new(), tempfile::tempfile).unwrap();
+        writer.finish(&Directories(directories)).map(drop)
+    };
+    finish(&[&[(1, "a")], &[(2, "b")], &[]]).unwrap();
+    for wrong in [
+        &[&[(0, "a")][..]][..],
+        &[&[(1, "a")], &[(1, "a")]],
+        &[&[(1, "a")], &[(2, "b")], &[(1, "a")]],
+        &[&[(1, "a"), (1, "b")], &[]],
+        &[&[(1, "a"), (2, "b")], &[(2, "b")], &[]],
+    ] {
+        let error = finish(wrong).unwrap_err();
+        assert!(matches!(error.misuse(), Some(Misuse::RepeatedDirectory { .. })), "{error}");
     }
 }
