@@ -15,6 +15,9 @@ const MOST_SHARED: usize = u8::MAX as usize;
 /// If an inode has more bytes of attributes of its own, all of them are stored elsewhere.
 const MOST_INLINE: usize = 512;
 
+/// The longest name that Linux has, in bytes.
+const LONGEST_NAME: usize = 255;
+
 /// The prefixes of names that are stored as a number. Linux shows no other names.
 const PREFIXES: &[(&[u8], u8, Rest)] = &[
     (b"user.", 1, Rest::Needed),
@@ -35,14 +38,14 @@ enum Rest {
 fn split(name: &[u8]) -> Option<(u8, &[u8])> {
     PREFIXES.iter().find_map(|&(prefix, number, needs)| {
         let rest = name.strip_prefix(prefix)?;
-        let is_right = rest.len() <= usize::from(u8::MAX) && rest.is_empty() == (needs == Rest::None);
-        is_right.then_some((number, rest))
+        (rest.is_empty() == (needs == Rest::None)).then_some((number, rest))
     })
 }
 
 /// Whether an image can have an attribute: Linux shows the name, and the size of the value fits into 16 bits.
 pub(crate) fn is_possible(xattr: &Xattr) -> bool {
-    split(&xattr.name).is_some() && u16::try_from(xattr.value.len()).is_ok()
+    let is_name = xattr.name.len() <= LONGEST_NAME && !xattr.name.contains(&0);
+    is_name && split(&xattr.name).is_some() && u16::try_from(xattr.value.len()).is_ok()
 }
 
 /// An attribute, as it identifies itself.
@@ -90,15 +93,16 @@ impl<'t> Shared<'t> {
     }
 
     fn count(&mut self, xattrs: &'t [Xattr]) -> Result<(), Error> {
+        if xattrs.len() > MOST_SHARED {
+            return Err(Misuse::TooManyXattrs { most: MOST_SHARED }.into());
+        }
         let mut inline = 0;
-        for xattr in xattrs {
-            if !is_possible(xattr) {
+        for (at, xattr) in xattrs.iter().enumerate() {
+            let is_twin = xattrs.iter().take(at).any(|other| other.name == xattr.name);
+            if is_twin || !is_possible(xattr) {
                 return Err(Misuse::ImpossibleXattr { name: Escaped::new(&xattr.name) }.into());
             }
             inline += size(xattr);
-        }
-        if xattrs.len() > MOST_SHARED {
-            return Err(Misuse::TooManyXattrs { most: MOST_SHARED }.into());
         }
         for xattr in xattrs {
             let first = if inline > MOST_INLINE { Place::Wanted } else { Place::Once };
@@ -185,7 +189,9 @@ mod tests {
         for name in ["user.", "system.nfs4_acl", "system.posix_acl_accessory", "btrfs.compression", "user"] {
             assert!(!possible(name.as_bytes(), 0), "{name}");
         }
-        assert!(!possible(b"user.a", 65_536));
+        assert!(!possible(b"user.a", 65_536) && !possible(b"user.a\0b", 0));
+        let long = "n".repeat(255 - "user.".len());
+        assert!(possible(format!("user.{long}").as_bytes(), 0) && !possible(format!("user.{long}n").as_bytes(), 0));
     }
 
     #[test]

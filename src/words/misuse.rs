@@ -165,7 +165,8 @@ pub enum Misuse {
         /// What does not fit.
         what: &'static str,
     },
-    /// An EROFS image cannot hold an extended attribute: Linux shows no such name, or the value has more than 65,535 bytes.
+    /// An EROFS image cannot hold an extended attribute: Linux shows no such name, the name has more than 255 bytes or
+    /// a NUL, the value has more than 65,535 bytes, or the file has the name twice.
     #[error("EROFS cannot hold the extended attribute {name}")]
     ImpossibleXattr {
         /// Its name.

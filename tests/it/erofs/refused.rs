@@ -1,9 +1,9 @@
 //! What the writer refuses, because it would make an image that is not the one that is meant.
 
 use layercage::Error;
-use layercage::erofs::{Attributes, BlockSize, Entries, NodeKind, Options, Tree, Writer};
+use layercage::erofs::{Attributes, BlockSize, Entries, EntryNode, NodeKind, Options, Tree, Writer};
 use layercage::error::Misuse;
-use layercage::tar::{Segment, Source, SparseMap, Timestamp};
+use layercage::tar::{Metadata, Segment, Source, SparseMap, Timestamp, Xattr};
 
 /// Data, and then an error.
 struct Breaks(&'static [u8]);
@@ -113,5 +113,23 @@ fn a_directory_that_is_in_the_tree_twice_or_in_itself_is_misuse() {
     ] {
         let error = finish(wrong).unwrap_err();
         assert!(matches!(error.misuse(), Some(Misuse::RepeatedDirectory { .. })), "{error}");
+    }
+}
+
+#[test]
+fn attributes_with_names_that_linux_has_not_and_attributes_twice_are_misuse() {
+    let finish = |names: &[&str]| {
+        let file = tempfile::tempfile().unwrap();
+        let mut metadata = Metadata::default();
+        metadata.xattrs = names.iter().map(|&name| Xattr { name: name.into(), value: b"v".to_vec() }).collect();
+        let mut entries = Entries::new();
+        entries.add(b"a", metadata, EntryNode::Fifo).unwrap();
+        Writer::new(&file, Options::new(), tempfile::tempfile).unwrap().finish(&entries).map(drop)
+    };
+    let longest = format!("user.{}", "n".repeat(250));
+    finish(&["user.a", "user.b", &longest]).unwrap();
+    for wrong in [&["user.a", "user.b", "user.a"][..], &["user.a\0"], &[&format!("{longest}n")]] {
+        let error = finish(wrong).unwrap_err();
+        assert!(matches!(error.misuse(), Some(Misuse::ImpossibleXattr { .. })), "{wrong:?}: {error}");
     }
 }
