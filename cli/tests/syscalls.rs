@@ -12,6 +12,8 @@ mod build;
 #[allow(dead_code, reason = "other tests need more of it")]
 mod layer;
 
+#[path = "support/layout.rs"]
+mod layout;
 #[path = "../../tests/it/skip.rs"]
 mod skip;
 
@@ -24,38 +26,51 @@ use std::process::Command;
 
 const ENTRIES: usize = 300;
 
-/// What the entries are, what is in the tree already, and the layer of so many.
-type Kind = (&'static str, fn(&Path, usize), fn(usize) -> LayerBuilder);
+/// What the entries are, what they come to, and the layer of so many.
+type Kind = (&'static str, Onto, fn(usize) -> LayerBuilder);
+
+/// What a layer comes to.
+#[derive(Clone, Copy)]
+enum Onto {
+    /// A directory, in which this made so many things.
+    Tree(fn(&Path, usize)),
+    /// The layers of an overlay, of which the lower one has the root alone.
+    Overlay,
+}
 
 const KINDS: &[Kind] = &[
-    ("a new file of 100 bytes, parent known", nothing, |n| {
+    ("a new file of 100 bytes, parent known", Onto::Tree(nothing), |n| {
         each(n, |layer, i| layer.file(&format!("f{i}"), &[b'x'; 100]))
     }),
-    ("an empty new file", nothing, |n| each(n, |layer, i| layer.file(&format!("f{i}"), b""))),
-    ("a new file of another owner", nothing, |n| {
+    ("an empty new file", Onto::Tree(nothing), |n| each(n, |layer, i| layer.file(&format!("f{i}"), b""))),
+    ("a new file of another owner", Onto::Tree(nothing), |n| {
         let theirs = Attributes { uid: 1000, gid: 1000, ..Attributes::default() };
         each(n, move |layer, i| layer.file_with(&format!("f{i}"), b"x", &theirs))
     }),
-    ("a new file with an extended attribute", nothing, |n| {
+    ("a new file with an extended attribute", Onto::Tree(nothing), |n| {
         let noted = Attributes { xattrs: vec![("user.note", b"kept")], ..Attributes::default() };
         each(n, move |layer, i| layer.file_with(&format!("f{i}"), b"x", &noted))
     }),
-    ("a file over another file", files, |n| each(n, |layer, i| layer.file(&format!("f{i}"), b"x"))),
-    ("a new directory", nothing, |n| each(n, |layer, i| layer.dir(&format!("d{i}")))),
-    ("a new directory and a file in it", nothing, |n| {
+    ("a file over another file", Onto::Tree(files), |n| each(n, |layer, i| layer.file(&format!("f{i}"), b"x"))),
+    ("a new directory", Onto::Tree(nothing), |n| each(n, |layer, i| layer.dir(&format!("d{i}")))),
+    ("a new directory and a file in it", Onto::Tree(nothing), |n| {
         each(n, |layer, i| layer.dir(&format!("d{i}")).file(&format!("d{i}/f"), b"x"))
     }),
-    ("a directory over the same one", directories, |n| each(n, |layer, i| layer.dir(&format!("d{i}")))),
-    ("a new file, its directory of a lower layer", directories, |n| {
+    ("a directory over the same one", Onto::Tree(directories), |n| each(n, |layer, i| layer.dir(&format!("d{i}")))),
+    ("a new file, its directory of a lower layer", Onto::Tree(directories), |n| {
         each(n, |layer, i| layer.file(&format!("d{i}/f"), b"x"))
     }),
-    ("a symbolic link", nothing, |n| each(n, |layer, i| layer.symlink(&format!("l{i}"), "f"))),
-    ("a hard link", nothing, |n| each(n, |layer, i| layer.hard_link(&format!("h{i}"), "first"))),
-    ("a FIFO", nothing, |n| each(n, |layer, i| layer.fifo(&format!("p{i}")))),
-    ("a whiteout of a file", files, |n| each(n, |layer, i| layer.whiteout(&format!("f{i}")))),
-    ("a whiteout of nothing", nothing, |n| each(n, |layer, i| layer.whiteout(&format!("f{i}")))),
-    ("a directory of one lower file made opaque", directories_of_one, |n| {
+    ("a symbolic link", Onto::Tree(nothing), |n| each(n, |layer, i| layer.symlink(&format!("l{i}"), "f"))),
+    ("a hard link", Onto::Tree(nothing), |n| each(n, |layer, i| layer.hard_link(&format!("h{i}"), "first"))),
+    ("a FIFO", Onto::Tree(nothing), |n| each(n, |layer, i| layer.fifo(&format!("p{i}")))),
+    ("a whiteout of a file", Onto::Tree(files), |n| each(n, |layer, i| layer.whiteout(&format!("f{i}")))),
+    ("a whiteout of nothing", Onto::Tree(nothing), |n| each(n, |layer, i| layer.whiteout(&format!("f{i}")))),
+    ("a directory of one lower file made opaque", Onto::Tree(directories_of_one), |n| {
         each(n, |layer, i| layer.opaque(&format!("d{i}")))
+    }),
+    ("a new directory in a layer of an overlay", Onto::Overlay, |n| each(n, |layer, i| layer.dir(&format!("d{i}")))),
+    ("a new file in a layer of an overlay, parent known", Onto::Overlay, |n| {
+        each(n, |layer, i| layer.file(&format!("f{i}"), &[b'x'; 100]))
     }),
 ];
 
@@ -117,8 +132,8 @@ fn no_kind_of_entry_costs_more_system_calls_than_the_page_says() {
     }
 }
 
-fn row(&(kind, prepare, build): &Kind) -> Row {
-    let [one, two] = [ENTRIES, 2 * ENTRIES].map(|entries| count(entries, prepare, build));
+fn row(&(kind, onto, build): &Kind) -> Row {
+    let [one, two] = [ENTRIES, 2 * ENTRIES].map(|entries| count(entries, onto, build));
     let mut calls = Vec::new();
     for (call, &after) in &two {
         let more = after.saturating_sub(one.get(call).copied().unwrap_or_default());
@@ -134,16 +149,27 @@ fn row(&(kind, prepare, build): &Kind) -> Row {
 }
 
 /// The system calls of one run.
-fn count(entries: usize, prepare: fn(&Path, usize), build: fn(usize) -> LayerBuilder) -> BTreeMap<String, usize> {
+fn count(entries: usize, onto: Onto, build: fn(usize) -> LayerBuilder) -> BTreeMap<String, usize> {
     let place = tempfile::tempdir().unwrap();
     let [layer, tree, log]: [PathBuf; 3] = ["layer.tar", "tree", "log"].map(|name| place.path().join(name));
-    fs::write(&layer, build(entries).build()).unwrap();
-    fs::create_dir(&tree).unwrap();
-    prepare(&tree, entries);
+    let command = match onto {
+        Onto::Tree(prepare) => {
+            fs::write(&layer, build(entries).build()).unwrap();
+            fs::create_dir(&tree).unwrap();
+            prepare(&tree, entries);
+            &["apply"][..]
+        }
+        Onto::Overlay => {
+            let layers = [LayerBuilder::new().file("below", b"x").build(), build(entries).build()];
+            layout::write(&layer, serde_json::json!({"architecture": "amd64", "os": "linux"}), &layers);
+            &["overlay", "--jobs", "1"]
+        }
+    };
     let traced = Command::new("strace")
         .args(["-f", "-qq", "-o"])
         .arg(&log)
-        .args([env!("CARGO_BIN_EXE_layercage"), "apply"])
+        .arg(env!("CARGO_BIN_EXE_layercage"))
+        .args(command)
         .args([&layer, &tree])
         .output()
         .unwrap();
