@@ -33,7 +33,7 @@ impl OverlayTree {
             return Err(self.needs_lower(&self.place(&within, Component::parse(b"*")?)));
         }
         for &layer in within.dir.layers() {
-            let mut names = Names::of(self.open_below(layer, b"")?.as_fd(), b"")?;
+            let mut names = self.list_below(layer, b"")?;
             while let Some((name, _)) = names.next()? {
                 let at = self.place(&within, Component::parse(&name)?);
                 let shown = self.show(&at)?;
@@ -62,8 +62,7 @@ impl OverlayTree {
             return Ok(false);
         }
         let within = Branch { dir: Arc::clone(dir), holds: Holds::Lower };
-        let lower = dir.layers().iter().map(|&layer| self.open_below(layer, dir.path()));
-        let lower = lower.map(|handle| Names::of(handle?.as_fd(), dir.path()));
+        let lower = dir.layers().iter().map(|&layer| self.list_below(layer, dir.path()));
         let upper = dir.upper().map(|upper| Names::of(upper.as_fd(), upper.path()));
         for names in upper.into_iter().chain(lower) {
             let mut names = names?;

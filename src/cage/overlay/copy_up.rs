@@ -2,7 +2,7 @@
 
 use super::directory::{OverlayDir, OverlayPlace};
 use super::look::Above;
-use super::lower::{Shown, unsupported};
+use super::lower::{Shown, shown, unsupported};
 use super::state::OverlayTree;
 use crate::cage::directory::Directory;
 use crate::cage::failed::{At, swapped};
@@ -60,8 +60,8 @@ impl OverlayTree {
     /// The attributes of a directory of a lower layer.
     pub(super) fn metadata_of(&self, layer: usize, path: &[u8]) -> Result<Metadata, Error> {
         let handle = self.open_below(layer, path)?;
-        let status = sys::status(handle.as_fd()).at(path)?;
-        metadata(&status, xattrs(handle.as_fd(), path)?)
+        let status = sys::status(handle.as_fd()).at(shown(path))?;
+        metadata(&status, xattrs(handle.as_fd(), shown(path))?)
     }
 
     /// Returns the directory, in the upper directory, of something that is no directory. If it is in a lower layer, it is

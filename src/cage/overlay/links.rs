@@ -6,17 +6,13 @@
 
 use super::directory::OverlayPlace;
 use super::look::Above;
-use super::lower::Shown;
+use super::lower::{Shown, status_in};
 use super::names::{OVERHEAD, Paths};
 use super::state::OverlayTree;
-use crate::cage::failed::{At, Failed};
-use crate::cage::names::Names;
-use crate::cage::sys;
 use crate::plan::Holds;
 use crate::tree::{Branch, Made, Over, Step, Tree, path_of};
 use crate::words::{Component, Error, Limit};
 use rustix::fs::FileType;
-use rustix::io::Errno;
 use std::os::fd::AsFd;
 use std::sync::Arc;
 
@@ -85,14 +81,14 @@ impl OverlayTree {
         let mut to_do: Vec<Box<[u8]>> = vec![Box::default()];
         while let Some(path) = to_do.pop() {
             let directory = self.open_below(layer, &path)?;
-            let mut listing = Names::of(directory.as_fd(), &path)?;
+            let mut listing = self.list_below(layer, &path)?;
             while let Some((name, kind)) = listing.next()? {
                 let child = path_of(&path, Component::parse(&name)?);
                 let status = match kind {
                     FileType::Directory => None,
-                    _ => match sys::status_at(directory.as_fd(), &name) {
-                        Err(Failed { errno: Errno::NOENT, .. }) => continue,
-                        status => Some(status.at(&child)?),
+                    _ => match status_in(directory.as_fd(), &name, &path)? {
+                        None => continue,
+                        status => status,
                     },
                 };
                 let is_kept = status.is_none_or(|status| status.kind == FileType::Directory || status.links > 1);

@@ -5,6 +5,7 @@ use super::lower::Shown;
 use super::state::OverlayTree;
 use crate::cage::directory::Directory;
 use crate::cage::failed::{At, Failed};
+use crate::cage::names::Names;
 use crate::cage::place;
 use crate::cage::sys::{self, Status};
 use crate::tree::{Branch, Step, Tree, path_of};
@@ -126,6 +127,12 @@ impl OverlayTree {
     pub(super) fn open_below(&self, layer: usize, path: &[u8]) -> Result<Arc<std::os::fd::OwnedFd>, Error> {
         let lower = self.lower.as_ref().ok_or(Error::bug("lower layers that are not at hand are read"))?;
         lower.open(self.marks, &self.upper.key, layer, path)
+    }
+
+    /// The names in a directory of a lower layer.
+    pub(super) fn list_below(&self, layer: usize, path: &[u8]) -> Result<Names, Error> {
+        let lower = self.lower.as_ref().ok_or(Error::bug("lower layers that are not at hand are read"))?;
+        lower.list(self.marks, &self.upper.key, layer, path)
     }
 
     /// The error for a question that only lower layers can answer that are not at hand.

@@ -5,7 +5,8 @@
 
 use super::directory::OverlayPlace;
 use super::marks::Marks;
-use crate::cage::failed::{At, Failed, swapped};
+use crate::cage::failed::{At, Failed, is_one_of, swapped};
+use crate::cage::names::Names;
 use crate::cage::sys::{self, Status};
 use crate::words::{Component, Error, Escaped, Lock, Misuse, PlaceId, PlaceKey, Violation};
 use rustix::fs::FileType;
@@ -51,7 +52,7 @@ impl LowerLayers {
     pub(super) fn push(&mut self, root: BorrowedFd<'_>) -> Result<(), Error> {
         // The handle may be `O_PATH`, which shows no attributes.
         match sys::open_directory(root, b".") {
-            Err(failed @ Failed { errno: Errno::ACCESS, .. }) => Err(locked(failed, ROOT)),
+            Err(failed @ Failed { errno: Errno::ACCESS, .. }) => Err(locked(failed.at(ROOT))),
             opened => self.push_opened(opened.at(ROOT)?),
         }
     }
@@ -79,14 +80,7 @@ impl LowerLayers {
         let mut found = Vec::new();
         for &layer in at.dir().layers() {
             let directory = self.open(marks, key, layer, at.dir().path())?;
-            let status = match sys::status_at(directory.as_fd(), name) {
-                Err(Failed { errno: Errno::NOENT, .. }) => continue,
-                // The directory could be opened, but its mode does not let its owner look at what is in it.
-                Err(failed @ Failed { errno: Errno::ACCESS, .. }) => {
-                    return Err(locked(failed, if at.dir().path().is_empty() { ROOT } else { at.dir().path() }));
-                }
-                other => other.at(name)?,
-            };
+            let Some(status) = status_in(directory.as_fd(), name, at.dir().path())? else { continue };
             if status.kind == FileType::Directory {
                 found.push(layer);
                 let opened = self.open_in(marks, layer, directory.as_fd(), at.name())?;
@@ -121,6 +115,16 @@ impl LowerLayers {
         Ok(at)
     }
 
+    /// The names in a directory of a layer.
+    pub(super) fn list(&self, marks: Marks, key: &PlaceKey, layer: usize, path: &[u8]) -> Result<Names, Error> {
+        let directory = self.open(marks, key, layer, path)?;
+        // The root of a layer that was just made is open, but its mode may deny its owner to read it again.
+        Names::of(directory.as_fd(), shown(path)).map_err(|error| match is_one_of(&error, &[Errno::ACCESS]) {
+            true => locked(error),
+            false => error,
+        })
+    }
+
     /// Opens a directory in a directory of a layer.
     fn open_in(&self, marks: Marks, layer: usize, at: BorrowedFd<'_>, name: Component<'_>) -> Result<OwnedFd, Error> {
         let mount = self.layers.get(layer).map(|layer| layer.mount);
@@ -129,7 +133,7 @@ impl LowerLayers {
             Ok(opened) => opened,
             // It was a directory a moment ago: another process is changing the layer.
             Err(Failed { errno: Errno::NOTDIR | Errno::LOOP | Errno::NOENT, .. }) => return Err(swapped(name)),
-            Err(failed @ Failed { errno: Errno::ACCESS, .. }) => return Err(locked(failed, name)),
+            Err(failed @ Failed { errno: Errno::ACCESS, .. }) => return Err(locked(failed.at(name))),
             Err(failed) => return Err(failed.at(name)),
         };
         if Some(sys::status(opened.as_fd()).at(name)?.mount) != mount {
@@ -151,7 +155,7 @@ impl LowerLayers {
         status: &Status,
     ) -> Result<OwnedFd, Error> {
         let file = match sys::open_file(directory, name) {
-            Err(failed @ Failed { errno: Errno::ACCESS, .. }) => return Err(locked(failed, name)),
+            Err(failed @ Failed { errno: Errno::ACCESS, .. }) => return Err(locked(failed.at(name))),
             file => file.at(name)?,
         };
         if sys::status(file.as_fd()).at(name)?.identity != status.identity {
@@ -170,9 +174,24 @@ pub(super) fn unsupported(name: &[u8], what: &'static str) -> Error {
     Misuse::UnsupportedLower { name: Escaped::new(name), what }.into()
 }
 
+/// The status of what has a name in a directory of a lower layer, which has this path; `None` if nothing has the name.
+pub(super) fn status_in(directory: BorrowedFd<'_>, name: &[u8], path: &[u8]) -> Result<Option<Status>, Error> {
+    match sys::status_at(directory, name) {
+        Err(Failed { errno: Errno::NOENT, .. }) => Ok(None),
+        // The directory could be opened, but its mode does not let its owner look at what is in it.
+        Err(failed @ Failed { errno: Errno::ACCESS, .. }) => Err(locked(failed.at(shown(path)))),
+        status => status.at(name).map(Some),
+    }
+}
+
+/// How errors name a directory of a lower layer.
+pub(super) fn shown(path: &[u8]) -> &[u8] {
+    if path.is_empty() { ROOT } else { path }
+}
+
 /// The error for a file of a lower layer whose mode denies us access. Lower layers are not changed, not even for a moment.
-fn locked(failed: Failed, name: &[u8]) -> Error {
-    failed.at(name).with_advice(
+fn locked(error: Error) -> Error {
+    error.with_advice(
         "its mode denies its owner access, and lower layers are not changed: run as root, or in `unshare -r --map-auto` or \
          `podman unshare`",
     )

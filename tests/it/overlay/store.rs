@@ -275,14 +275,24 @@ fn unpacks_below_locked_directories() {
     if !child::is_child() {
         return;
     }
-    let world = World::new();
-    // It can be opened, but nothing in it can be looked at.
-    let lower = layer().dir_with("d", &mode(0o644)).file("d/a", b"");
-    let image = world.image("image", &[lower, layer().file("d/b", b"")]);
-    let error = image.unpack_overlay(&world.store(), &Policy::default()).unwrap_err();
-    assert!(error.to_string().contains("\"d\""), "{error}");
-    assert!(error.advice().is_some_and(|advice| advice.contains("podman unshare")), "{error}");
-    tree::unlock(&world.path());
+    let root = "\"the root of a lower layer\"";
+    for (lower, name) in [
+        // It can be opened, but nothing in it can be looked at.
+        (layer().dir_with("d", &mode(0o644)).file("d/a", b""), "\"d\""),
+        (layer().dir_with(".", &mode(0o000)).file("a", b""), root),
+        (layer().dir_with(".", &mode(0o444)).file("a", b""), root),
+        (layer().dir_with(".", &mode(0o111)).file("a", b""), root),
+    ] {
+        let world = World::new();
+        let image = world.image("image", &[lower, layer().file("d/b", b"")]);
+        // The second run finds the lower layer, which the first one has just made.
+        for run in [1, 2] {
+            let error = image.unpack_overlay(&world.store(), &Policy::default()).unwrap_err();
+            assert!(error.to_string().contains(name), "{name}, run {run}: {error}");
+            assert!(error.advice().is_some_and(|advice| advice.contains("podman unshare")), "{name}, run {run}: {error}");
+        }
+        tree::unlock(&world.path());
+    }
 }
 
 /// The real image and the real mount.
