@@ -70,7 +70,7 @@ pub(crate) enum Command {
     ///
     /// STORE keeps each layer once, for all images that have it: a layer that is there is not read again. The same layer
     /// under another policy is stored separately. Several commands may use STORE at a time. STORE is created if it does not
-    /// exist, and no other user may write to it.
+    /// exist, and removed again if the first layer fails. No other user may write to it.
     ///
     /// `mount -t overlay overlay -o "$(layercage overlay IMAGE STORE),upperdir=UPPER,workdir=WORK" DIR` mounts the image, with
     /// two empty directories UPPER and WORK on one file system. Without them, the mount is read-only and needs two layers.

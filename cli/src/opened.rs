@@ -163,6 +163,16 @@ fn split_at(bytes: &[u8], at: usize) -> Option<(&[u8], &[u8])> {
     Some((bytes.get(..at)?, bytes.get(at + 1..)?))
 }
 
+/// Whether a directory has names that satisfy a condition. It is not read by std, which panics if it cannot be closed.
+pub(crate) fn has_name(directory: &Dir, mut is_meant: impl FnMut(&OsStr) -> bool) -> io::Result<bool> {
+    for entry in directory.entries()? {
+        if is_meant(&entry?.file_name()) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
 /// Opens a directory that the user named.
 pub(crate) fn open_directory(path: &Path) -> Result<Dir, Failure> {
     Dir::open_ambient_dir(path, ambient_authority()).map_err(|error| Failure::open(path, error))

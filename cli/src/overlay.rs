@@ -5,18 +5,21 @@
 use crate::arguments::Overlay;
 use crate::image::select_image;
 use crate::json::members;
-use crate::opened::{Opened, open_directory};
+use crate::opened::{Opened, has_name, open_directory};
 use crate::progress::Watcher;
 use crate::report::{self, Done, Output};
 use crate::sandbox::SandboxChoice;
 use crate::signals::{Ignored, Signals};
 use crate::tell::{self, Failure, Left, shown};
+use cap_std::fs::Dir;
 use layercage::Scratch;
+use layercage::error::Misuse;
 use layercage::overlay::{OverlayFormat, OverlayImage, OverlayNamespace, OverlayStore};
 use layercage::sandbox::Sandbox;
 use layercage::{Digest, Unpacker};
 use serde_json::{Value, json};
-use std::ffi::OsStr;
+use std::error::Error as _;
+use std::ffi::{OsStr, OsString};
 use std::fs::DirBuilder;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
@@ -25,39 +28,61 @@ use std::path::{Path, PathBuf};
 
 /// Unpacks an image to a store and prints the options of the mount, or removes the image.
 pub(crate) fn run(overlay: &Overlay, sandbox: SandboxChoice, json: bool) -> Result<(), Failure> {
-    let source = &overlay.source;
-    let digest = source.image.to_str().and_then(|text| text.parse::<Digest>().ok()).filter(|_| overlay.remove);
     // A wrong name leaves no empty store.
-    let opened = match digest {
-        None => Some(Opened::find(&source.image)?),
-        Some(_) => None,
-    };
-    if !overlay.remove {
-        create(&overlay.store)?;
+    let named = Named::find(overlay)?;
+    let made = if overlay.remove { None } else { MadeStore::create(&overlay.store)? };
+    let result = run_in_store(overlay, named, made.as_ref(), sandbox, json);
+    match made {
+        Some(made) => result.map_err(|failure| made.remove_after(failure, &overlay.store)),
+        None => result,
     }
-    let directory = open_directory(&overlay.store)?;
-    check_is_store(&overlay.store)?;
+}
+
+/// What IMAGE names.
+enum Named {
+    /// An image of the store, to be removed.
+    Digest(Digest),
+    Image(Opened),
+}
+
+impl Named {
+    fn find(overlay: &Overlay) -> Result<Self, Failure> {
+        let image = &overlay.source.image;
+        match image.to_str().and_then(|text| text.parse().ok()).filter(|_| overlay.remove) {
+            Some(digest) => Ok(Self::Digest(digest)),
+            None => Opened::find(image).map(Self::Image),
+        }
+    }
+}
+
+fn run_in_store(
+    overlay: &Overlay,
+    named: Named,
+    made: Option<&MadeStore>,
+    sandbox: SandboxChoice,
+    json: bool,
+) -> Result<(), Failure> {
+    let source = &overlay.source;
+    let directory =
+        open_directory(&overlay.store).map_err(|failure| no_directory(&overlay.store).unwrap_or(failure))?;
+    check_is_store(&directory, &overlay.store)?;
     // Known before the sandbox, in which the path means nothing.
     let path = std::fs::canonicalize(&overlay.store).map_err(|error| Failure::open(&overlay.store, error))?;
-    let left = || if overlay.remove { Left::NotAsked } else { Left::Nothing(overlay.store.clone()) };
-    let store = OverlayStore::open(&directory).map_err(|error| Failure::refused(error, left()))?;
-    let format = overlay.format(store.format());
-    if !overlay.remove {
-        check_privilege(format, store.format())?;
-    }
-    let mut store = store.with_format(format);
+    let mut store = open_store(overlay, &directory)?;
     let policy = source.working.policy(&source.judging).map_err(Failure::usage)?;
-    let around = Sandbox::for_overlay(&policy, format).write(&directory);
-    if let Some(digest) = digest {
-        sandbox.enter(around)?;
-        return remove(&mut store, &digest, overlay, json);
+    let mut around = Sandbox::for_overlay(&policy, store.format()).write(&directory);
+    if let Some(made) = made {
+        around = around.remove_directories(&made.parent);
     }
+    let opened = match named {
+        Named::Image(opened) => opened,
+        Named::Digest(digest) => {
+            sandbox.enter(around)?;
+            return remove(&mut store, &digest, overlay, json);
+        }
+    };
     let nothing = || Left::Nothing(overlay.store.clone());
     let scratch = Scratch::beneath(&directory).map_err(|error| Failure::refused(error, nothing()))?;
-    let opened = match opened {
-        Some(opened) => opened,
-        None => Opened::find(&source.image)?,
-    };
     let (ignored, limits) = (Ignored::find_out(), source.judging.limits());
     let (sandboxed, selected) = select_image(source, opened, sandbox, around, scratch)?;
     let selected = selected.map_err(|error| Failure::refused(error, nothing()))?;
@@ -76,30 +101,87 @@ pub(crate) fn run(overlay: &Overlay, sandbox: SandboxChoice, json: bool) -> Resu
     if json { Ok(()) } else { check_mountable(&unpacked, &overlay.store) }
 }
 
+/// A store that this run has made.
+struct MadeStore {
+    /// Its parent directory.
+    parent: Dir,
+    name: OsString,
+}
+
+impl MadeStore {
+    /// Makes the directory of the store; `None` if something has its name.
+    fn create(store: &Path) -> Result<Option<Self>, Failure> {
+        match DirBuilder::new().mode(0o700).create(store) {
+            Ok(()) => (),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Ok(None),
+            Err(error) => {
+                let help = "STORE is created in its parent directory, which must exist and be writable for you";
+                return Err(Failure::open(store, error).with_help(help.to_owned()));
+            }
+        }
+        let (Some(parent), Some(name)) = (store.parent(), store.file_name()) else { return Ok(None) };
+        let parent = if parent.as_os_str().is_empty() { Path::new(".") } else { parent };
+        Ok(Some(Self { parent: open_directory(parent)?, name: name.to_owned() }))
+    }
+
+    /// Removes the store after a failure, unless it has a layer. The failure then says that nothing is left.
+    fn remove_after(self, failure: Failure, store: &Path) -> Failure {
+        match self.parent.remove_dir(&self.name) {
+            Ok(()) => failure.leaving(Left::Nothing(store.to_owned())),
+            Err(_) => failure,
+        }
+    }
+}
+
+/// Opens the store, in the format that the options say.
+fn open_store(overlay: &Overlay, directory: &Dir) -> Result<OverlayStore, Failure> {
+    let left = || if overlay.remove { Left::NotAsked } else { Left::Nothing(overlay.store.clone()) };
+    let code = |error: &layercage::Error| error.source()?.downcast_ref::<io::Error>()?.raw_os_error();
+    let failed = |error: layercage::Error| match code(&error) {
+        Some(code) => Failure::open(&overlay.store, io::Error::from_raw_os_error(code))
+            .with_help("STORE must be readable and writable for you".to_owned()),
+        None => Failure::refused(error, left()),
+    };
+    let store = OverlayStore::open(directory).map_err(failed)?.with_name(&overlay.store);
+    if overlay.remove {
+        return Ok(store);
+    }
+    let (possible, wanted) = (store.format(), overlay.format(store.format()));
+    store.with_format(wanted).map_err(|error| match error.misuse() {
+        Some(Misuse::FormatNotPermitted { .. }) => {
+            let help = match (wanted.namespace, possible.namespace) {
+                (OverlayNamespace::Trusted, OverlayNamespace::User) => {
+                    "use `--xattr-namespace user`, for mounts with `userxattr`"
+                }
+                _ => "use `--whiteouts xattr`, which Linux 6.7 understands",
+            };
+            Failure::usage(error.to_string()).with_help(help.to_owned())
+        }
+        _ => failed(error),
+    })
+}
+
+/// What a store can be.
+const STORES: &str = "STORE is a new directory, an empty one, or a store";
+
+/// The usage error for something that is not a directory.
+fn no_directory(store: &Path) -> Option<Failure> {
+    let is_other = std::fs::metadata(store).is_ok_and(|metadata| !metadata.is_dir());
+    let failure = || Failure::usage(format!("{} exists already, and is not a directory", shown(store)));
+    is_other.then(|| failure().with_help(STORES.to_owned()))
+}
+
 /// A directory with something else in it becomes no store.
-fn check_is_store(store: &Path) -> Result<(), Failure> {
-    let names = std::fs::read_dir(store).and_then(|names| names.collect::<io::Result<Vec<_>>>());
-    let names = names.map_err(|error| Failure::open(store, error))?;
-    let is_store = names.iter().any(|name| name.file_name() == "layers" || name.file_name() == "images");
+fn check_is_store(directory: &Dir, store: &Path) -> Result<(), Failure> {
+    let failed = |error| Failure::open(store, error);
+    let is_part = |name: &OsStr| name == "layers" || name == "images";
     // A new file system has `lost+found`, and another run may be at the beginning.
     let is_other = |name: &OsStr| name != "lost+found" && !layercage::is_reserved_name(name);
-    if is_store || !names.iter().any(|name| is_other(&name.file_name())) {
+    if has_name(directory, is_part).map_err(failed)? || !has_name(directory, is_other).map_err(failed)? {
         return Ok(());
     }
     let message = format!("{} exists already: a directory that is not empty, and no store", shown(store));
-    Err(Failure::usage(message).with_help("STORE is a new directory, an empty one, or a store".to_owned()))
-}
-
-/// The kernel would refuse the first attribute of a layer, which may come late.
-fn check_privilege(wanted: OverlayFormat, possible: OverlayFormat) -> Result<(), Failure> {
-    match (wanted.namespace, possible.namespace) {
-        (OverlayNamespace::Trusted, OverlayNamespace::User) => {
-            let message = "`--xattr-namespace trusted` needs root outside of a user namespace".to_owned();
-            Err(Failure::usage(message)
-                .with_help("use `--xattr-namespace user`, for mounts with `userxattr`".to_owned()))
-        }
-        _ => Ok(()),
-    }
+    Err(Failure::usage(message).with_help(STORES.to_owned()))
 }
 
 /// A script must not mount without options.
@@ -118,16 +200,6 @@ fn check_mountable(unpacked: &OverlayImage, store: &Path) -> Result<(), Failure>
     let help = "give one `lowerdir+=DIR` for each layer to `mount` of util-linux 2.41 (Linux 6.5): `--json` lists them, \
                 the top one first";
     Err(Failure::usage(message).with_help(help.to_owned()))
-}
-
-/// Creates the store, unless it is there.
-fn create(store: &Path) -> Result<(), Failure> {
-    match DirBuilder::new().mode(0o700).create(store) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Err(Failure::open(store, error)
-            .with_help("STORE is created in its parent directory, which must exist".to_owned())),
-        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(Failure::open(store, error)),
-        _ => Ok(()),
-    }
 }
 
 fn remove(store: &mut OverlayStore, image: &Digest, overlay: &Overlay, json: bool) -> Result<(), Failure> {

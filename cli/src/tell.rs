@@ -97,6 +97,14 @@ impl Failure {
         }
     }
 
+    /// The same failure, after which something else is left.
+    pub(crate) fn leaving(mut self, other: Left) -> Self {
+        if let Self::Refused { left, .. } | Self::Signalled { left, .. } = &mut self {
+            *left = other;
+        }
+        self
+    }
+
     pub(crate) fn read(error: Error) -> Self {
         Self::refused(error, Left::NotAsked)
     }

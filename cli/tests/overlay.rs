@@ -47,7 +47,11 @@ fn ended(output: &Output) -> (i32, String, String) {
 }
 
 fn json(place: &Path, arguments: &[&str]) -> Value {
-    let output = run(place, &[&["overlay", "--json"], arguments].concat());
+    json_in(&mut command(place), place, arguments)
+}
+
+fn json_in(command: &mut Command, place: &Path, arguments: &[&str]) -> Value {
+    let output = command.current_dir(place).args(["overlay", "--json"]).args(arguments).output().unwrap();
     assert!(output.status.success(), "{output:?}");
     serde_json::from_slice(&output.stdout).unwrap()
 }
@@ -166,7 +170,7 @@ fn what_is_refused_leaves_no_image_and_says_what_stays() {
     let (code, options, error) = ended(&run(place.path(), &["overlay", "bad", "store"]));
     assert!(code == 3 && options.is_empty(), "{code} {options}");
     assert!(error.to_lowercase().contains("nothing was written to store"), "{error}");
-    assert_eq!(fs::read_dir(place.path().join("store")).unwrap().count(), 0);
+    fs::create_dir(place.path().join("store")).unwrap();
     fs::set_permissions(place.path().join("store"), fs::Permissions::from_mode(0o777)).unwrap();
     let (code, _, error) = ended(&run(place.path(), &["overlay", "bad", "store"]));
     assert!(code == 2 && error.contains("chmod go-w STORE"), "{code} {error}");
@@ -192,11 +196,196 @@ fn an_image_without_mount_options_prints_none_and_fails_in_a_shell() {
     }
 }
 
+/// An archive of one empty file.
+fn archive(name: &str) -> Vec<u8> {
+    let mut header = tar::Header::new_ustar();
+    header.as_old_mut().name[..name.len()].copy_from_slice(name.as_bytes());
+    header.set_mode(0o644);
+    header.set_size(0);
+    header.set_cksum();
+    let mut archive = tar::Builder::new(Vec::new());
+    archive.append(&header, &b""[..]).unwrap();
+    archive.into_inner().unwrap()
+}
+
+fn write_image(place: &Path, layers: &[Vec<u8>]) {
+    let architecture = if cfg!(target_arch = "aarch64") { "arm64" } else { "amd64" };
+    layout::write(place, object!({"architecture": architecture, "os": "linux"}), layers);
+}
+
 #[test]
-fn a_wrong_name_of_the_image_makes_no_store() {
+fn what_fails_before_the_first_layer_is_complete_leaves_no_new_store_and_keeps_an_old_one() {
     let place = tempfile::tempdir().unwrap();
-    let (code, _, error) = ended(&run(place.path(), &["overlay", "none", "store"]));
-    assert!(code != 0 && !place.path().join("store").exists(), "{code} {error}");
+    let at = |name: &str| place.path().join(name);
+    write_image(&at("good"), &[archive("f")]);
+    write_image(&at("refused"), &[archive("../f")]);
+    write_image(&at("damaged"), &[archive("damaged")]);
+    fs::write(at("no-image"), [7; 1024]).unwrap();
+    for blob in fs::read_dir(at("damaged/blobs/sha256")).unwrap().map(|entry| entry.unwrap().path()) {
+        let text = String::from_utf8_lossy(&fs::read(&blob).unwrap()).into_owned();
+        if text.starts_with("damaged") {
+            fs::write(&blob, text.replacen("damaged", "DAMAGED", 1)).unwrap();
+        }
+    }
+    let cases: &[(&[&str], i32)] = &[
+        (&["none"], 1),
+        (&["no-image"], 3),
+        (&["refused"], 3),
+        (&["--jobs", "3", "refused"], 3),
+        (&["--no-sandbox", "refused"], 3),
+        (&["damaged"], 3),
+        (&["--ref", "none", "good"], 2),
+        (&["--limit", "image-bytes=1", "--limit", "entries=0", "good"], 3),
+        (&["oci-archive:good"], 2),
+        (&["--owners", "map", "good"], 2),
+    ];
+    for (arguments, expected) in cases {
+        let arguments = [&["overlay"], *arguments, &["store"]].concat();
+        let (code, options, error) = ended(&run(place.path(), &arguments));
+        assert!(code == *expected && options.is_empty(), "{arguments:?}: {code} {options} {error}");
+        assert!(!at("store").exists(), "{arguments:?}: {error}");
+        assert!(!error.contains("layers that were complete"), "{arguments:?}: {error}");
+        // A directory that was there stays, as it was.
+        fs::create_dir(at("store")).unwrap();
+        fs::set_permissions(at("store"), fs::Permissions::from_mode(0o755)).unwrap();
+        assert_eq!(ended(&run(place.path(), &arguments)).0, *expected, "{arguments:?}");
+        assert_eq!(fs::read_dir(at("store")).unwrap().count(), 0, "{arguments:?}");
+        fs::remove_dir(at("store")).unwrap();
+    }
+    // A layer that is complete stays, and the store with it.
+    write_image(&at("second"), &[archive("f"), archive("../f")]);
+    let (code, _, error) = ended(&run(place.path(), &["overlay", "second", "store"]));
+    assert!(code == 3 && error.contains("ayers that were complete before that stay in store"), "{code} {error}");
+    assert_eq!(fs::read_dir(at("store/layers/sha256")).unwrap().count(), 1);
+}
+
+#[test]
+fn a_full_file_system_leaves_no_new_store() {
+    let place = tempfile::tempdir().unwrap();
+    write_image(&place.path().join("image"), &[archive("f")]);
+    // The directory of the store takes an inode, and so does each of those in it.
+    for inodes in 2..8 {
+        let script = format!(
+            "mkdir -p full && mount -t tmpfs -o nr_inodes={inodes} none full || exit 77
+            '{COMMAND}' overlay image full/store; code=$?; ls full; exit $code"
+        );
+        let user = if is_root() { &[][..] } else { &["--user", "--map-root-user"] };
+        let mut command = Command::new("unshare");
+        let output =
+            command.arg("--mount").args(user).args(["sh", "-c", &script]).current_dir(&place).output().unwrap();
+        if output.status.code() == Some(77) || !place.path().join("full").exists() {
+            return skip(&format!("no tmpfs can be mounted: {output:?}"));
+        }
+        let (code, listed, error) = ended(&output);
+        assert!(code == 1 && listed.is_empty() && error.contains("full/store"), "{inodes}: {code} {listed} {error}");
+    }
+}
+
+#[test]
+fn errors_name_the_store_as_the_user_typed_it() {
+    let place = tempfile::tempdir().unwrap();
+    let at = |name: &str| place.path().join(name);
+    write_image(&at("image"), &[archive("f")]);
+    fs::write(at("file"), b"").unwrap();
+    for arguments in [&["overlay", "image", "file"][..], &["overlay", "--remove", "image", "file"]] {
+        let (code, _, error) = ended(&run(place.path(), arguments));
+        assert!(code == 2 && error.contains("file exists already, and is not a directory"), "{code} {error}");
+        assert!(error.contains("help: STORE is a new directory, an empty one, or a store"), "{error}");
+    }
+    let unprivileged = |arguments: &[&str]| {
+        let mut command = Command::new(if is_root() { "setpriv" } else { COMMAND });
+        if is_root() {
+            command.args(["--reuid=65534", "--regid=65534", "--clear-groups", "--", COMMAND]);
+        }
+        ended(&command.args(arguments).current_dir(&place).output().unwrap())
+    };
+    if is_root() {
+        std::os::unix::fs::chown(place.path(), Some(65534), Some(65534)).unwrap();
+    }
+    fs::set_permissions(place.path(), fs::Permissions::from_mode(0o755)).unwrap();
+    if unprivileged(&["overlay", "image", "store"]).0 != 0 {
+        return skip("an unprivileged user cannot run the command here");
+    }
+    let mut paths = vec!["store".to_owned(), "store/layers".to_owned(), "store/images".to_owned()];
+    for directory in ["store/layers", "store/images"] {
+        let names = fs::read_dir(at(directory)).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+        paths.extend(names.map(|name| format!("{directory}/{name}")).collect::<Vec<_>>());
+    }
+    assert_eq!(paths.len(), 5, "{paths:?}");
+    for path in paths {
+        for mode in [0o000, 0o300, 0o500] {
+            fs::set_permissions(at(&path), fs::Permissions::from_mode(mode)).unwrap();
+            for arguments in [&["overlay", "image", "store"][..], &["overlay", "--remove", "image", "store"]] {
+                let (code, _, error) = unprivileged(arguments);
+                // Some can be used with this mode, or are not needed.
+                let names = ["cannot open store: ", "in the store \"store\")"];
+                let is_named = names.iter().any(|name| error.contains(name));
+                assert!(
+                    code == 0 || code == 2 || code == 1 && is_named,
+                    "{path} {mode:o} {arguments:?}: {code} {error}"
+                );
+                assert!(mode != 0 || code == 1, "{path} {arguments:?}: {code} {error}");
+            }
+            fs::set_permissions(at(&path), fs::Permissions::from_mode(0o700)).unwrap();
+            assert_eq!(unprivileged(&["overlay", "image", "store"]).0, 0);
+        }
+    }
+}
+
+#[test]
+fn device_whiteouts_that_the_kernel_forbids_are_refused_before_the_first_layer() {
+    let place = tempfile::tempdir().unwrap();
+    write_image(&place.path().join("image"), &[archive("f")]);
+    let options = ["--whiteouts", "device", "--xattr-namespace", "user", "image", "store"];
+    let mut command = Command::new("strace");
+    command.args(["-f", "-qqq", "-o", "/dev/null", "-e", "trace=mknodat", "-e", "inject=mknodat:error=EPERM"]);
+    let output = command.args([COMMAND, "overlay"]).args(options).current_dir(&place).output();
+    let output = match output {
+        Ok(output) if !String::from_utf8_lossy(&output.stderr).starts_with("strace:") => output,
+        other => return skip(&format!("it needs strace, and the right to trace: {other:?}")),
+    };
+    let (code, options, error) = ended(&output);
+    assert!(code == 2 && options.is_empty() && error.contains("character devices 0:0"), "{code} {error}");
+    assert!(error.contains("use `--whiteouts xattr`"), "{error}");
+    assert!(!place.path().join("store").exists());
+}
+
+/// Root is asked for by `--map-root-user`, so that both can be mounted: with and without `userxattr`.
+#[test]
+fn the_lines_of_the_readme_mount_more_layers_than_options_hold() {
+    let version = Command::new("mount").arg("--version").output().unwrap();
+    let version = String::from_utf8_lossy(&version.stdout).into_owned();
+    let mut numbers = version.split("util-linux ").nth(1).unwrap_or_default().split(['.', ' ']);
+    let mut number = || numbers.next().and_then(|number| number.parse::<u32>().ok()).unwrap_or(0);
+    if (number(), number()) < (2, 41) {
+        return skip(&format!("`mount` of util-linux 2.41 takes `lowerdir+`, and this is {version}"));
+    }
+    let readme = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../README.md")).unwrap();
+    let lines = readme.split("```").find(|block| block.contains("lowerdir+=$PWD")).unwrap().trim_start_matches("sh");
+    let place = tempfile::tempdir().unwrap();
+    let layers: Vec<_> = (0..60).map(|number| archive(&format!("f{number}"))).collect();
+    write_image(&place.path().join("image"), &layers);
+    for wrapper in [&["--mount"][..], &["--user", "--map-root-user", "--mount"]] {
+        let is_user = wrapper.len() > 1;
+        if !is_user && !is_root() {
+            continue;
+        }
+        let place = place.path().join(wrapper.len().to_string());
+        fs::create_dir(&place).unwrap();
+        let done = json_in(Command::new("unshare").args(wrapper).arg(COMMAND), &place, &["../image", "store"]);
+        let digest = done["image"]["manifest"].as_str().unwrap();
+        let lines = lines.replace("DIGEST", digest);
+        let lines = if is_user { lines.replace("$lower,", "$lower,userxattr,") } else { lines };
+        let script = format!("mkdir upper work merged && {lines} ls merged");
+        let output = Command::new("unshare").args(wrapper).args(["sh", "-ec", &script]).current_dir(&place).output();
+        match output {
+            Ok(output) if output.status.success() => {
+                assert_eq!(String::from_utf8_lossy(&output.stdout).lines().count(), 60, "{output:?}");
+            }
+            other => skip(&format!("overlayfs cannot be mounted with `unshare {}`: {other:?}", wrapper.join(" "))),
+        }
+    }
+    remove_all(&place);
 }
 
 #[test]
@@ -224,8 +413,11 @@ fn trusted_attributes_without_privilege_are_refused_before_the_first_layer() {
         return;
     }
     assert!(code == 2 && options.is_empty(), "{code} {error}");
-    assert!(error.contains("needs root") && error.contains("--xattr-namespace user"), "{error}");
-    assert_eq!(fs::read_dir(place.path().join("store")).unwrap().count(), 0);
+    assert!(
+        error.contains("only root outside of a user namespace") && error.contains("--xattr-namespace user"),
+        "{error}"
+    );
+    assert!(!place.path().join("store").exists());
 }
 
 #[test]

@@ -32,6 +32,7 @@ pub(super) fn devices() -> NodeAccess {
 pub(super) fn restrict(
     read: &[BorrowedFd<'_>],
     write: &[BorrowedFd<'_>],
+    remove: &[BorrowedFd<'_>],
     nodes: NodeAccess,
 ) -> Result<Vec<Forbidden>, Error> {
     let reading = AccessFs::ReadFile | AccessFs::ReadDir;
@@ -40,7 +41,7 @@ pub(super) fn restrict(
     writing.remove(AccessFs::IoctlDev);
     writing.remove(AccessFs::MakeChar | AccessFs::MakeBlock);
     writing |= nodes;
-    match enforce(&[(read, reading), (write, writing)]) {
+    match enforce(&[(read, reading), (write, writing), (remove, AccessFs::RemoveDir.into())]) {
         Ok(status) => Ok(forbidden(&status)),
         Err(error) => Err(Error::system("landlock", b"(restricting this thread)", root_cause(error))),
     }

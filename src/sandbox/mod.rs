@@ -38,6 +38,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 pub struct Sandbox<'h> {
     read: Vec<BorrowedFd<'h>>,
     write: Vec<BorrowedFd<'h>>,
+    remove: Vec<BorrowedFd<'h>>,
     capabilities: CapabilitySet,
     nodes: Nodes,
 }
@@ -66,7 +67,7 @@ impl<'h> Sandbox<'h> {
         // `trusted.*` takes it, and `security.*` that no security module looks after.
         kept.set(CapabilitySet::SYS_ADMIN, policy.xattrs() == Xattrs::All || policy.selinux_label().is_some());
         let nodes = if devices { Nodes::All } else { Nodes::None };
-        Self { read: Vec::new(), write: Vec::new(), capabilities: kept, nodes }
+        Self { read: Vec::new(), write: Vec::new(), remove: Vec::new(), capabilities: kept, nodes }
     }
 
     /// A sandbox in which layers of overlayfs can be made under this policy: as [`Sandbox::for_policy`], and with what the
@@ -85,7 +86,7 @@ impl<'h> Sandbox<'h> {
     /// A sandbox in which files can only be read. Only the privileges to read files of other owners are kept.
     pub fn for_reading() -> Self {
         let kept = CapabilitySet::DAC_OVERRIDE | CapabilitySet::DAC_READ_SEARCH;
-        Self { read: Vec::new(), write: Vec::new(), capabilities: kept, nodes: Nodes::None }
+        Self { read: Vec::new(), write: Vec::new(), remove: Vec::new(), capabilities: kept, nodes: Nodes::None }
     }
 
     /// Allows opening a file, or all files beneath a directory, for reading.
@@ -97,6 +98,12 @@ impl<'h> Sandbox<'h> {
     /// Allows reading and changing all files beneath a directory.
     pub fn write<H: AsFd>(mut self, directory: &'h H) -> Self {
         self.write.push(directory.as_fd());
+        self
+    }
+
+    /// Allows removing empty directories beneath a directory, and nothing else there.
+    pub fn remove_directories<H: AsFd>(mut self, directory: &'h H) -> Self {
+        self.remove.push(directory.as_fd());
         self
     }
 
@@ -112,7 +119,7 @@ impl<'h> Sandbox<'h> {
             Nodes::Whiteouts => landlock::characters(),
             Nodes::All => landlock::devices(),
         };
-        let forbidden = landlock::restrict(&self.read, &self.write, nodes)?;
+        let forbidden = landlock::restrict(&self.read, &self.write, &self.remove, nodes)?;
         let capabilities = capabilities::keep(self.capabilities)?;
         Ok(SandboxStatus { forbidden, capabilities })
     }

@@ -145,6 +145,12 @@ pub enum Misuse {
         /// The directory; `.` for the store itself.
         name: Escaped,
     },
+    /// The caller has no privileges for a format of overlay layers.
+    #[error("layers in this format have {needs}")]
+    FormatNotPermitted {
+        /// What it takes.
+        needs: &'static str,
+    },
     /// A store of overlay layers holds something that this library has not written so.
     #[error("{name} in the store is not as layercage writes it")]
     DamagedStore {
@@ -250,6 +256,9 @@ impl Misuse {
             Self::SharedStore { .. } => {
                 Some("a store is a directory of yours to which no other user may write: `chmod go-w STORE`")
             }
+            Self::FormatNotPermitted { .. } => Some(
+                "choose attributes in the namespace `user`, for mounts with `userxattr`, and whiteouts as attributes",
+            ),
             Self::DamagedStore { .. } => Some(
                 "an image with a damaged list can be removed by its digest; otherwise use another directory, or remove the \
                  store and begin again",

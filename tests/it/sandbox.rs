@@ -24,7 +24,7 @@ fn has_landlock() -> bool {
     hard.handle_access(AccessFs::Refer).and_then(Ruleset::create).is_ok()
 }
 
-/// A directory that may be written, one that may be read, and the rest.
+/// A directory that may be written, one that may be read, one in which directories may be removed, and the rest.
 struct Around(PathBuf);
 
 impl Around {
@@ -33,10 +33,10 @@ impl Around {
     }
 
     fn make(&self) {
-        for directory in ["inside", "image", "outside", "outside/empty", "outside/other"] {
+        for directory in ["inside", "image", "around", "around/empty", "outside", "outside/empty", "outside/other"] {
             fs::create_dir(self.at(directory)).unwrap();
         }
-        for file in ["inside/file", "inside/movable", "image/file", "image/removal", "outside/file"] {
+        for file in ["inside/file", "inside/movable", "image/file", "image/removal", "around/removal", "outside/file"] {
             fs::write(self.at(file), file).unwrap();
         }
         for file in ["outside/removal", "outside/movable"] {
@@ -70,6 +70,10 @@ const OUTSIDE: &[Attempt] = &[
     ("write to the image", |a| File::options().write(true).open(a.at("image/file")).map(drop)),
     ("create in the image", |a| File::create_new(a.at("image/new")).map(drop)),
     ("unlink in the image", |a| fs::remove_file(a.at("image/removal"))),
+    ("list where directories may be removed", |a| fs::read_dir(a.at("around")).map(drop)),
+    ("create there", |a| File::create_new(a.at("around/new")).map(drop)),
+    ("mkdir there", |a| fs::create_dir(a.at("around/directory"))),
+    ("unlink there", |a| fs::remove_file(a.at("around/removal"))),
     ("execute", |_| Command::new("/bin/true").status().map(drop)),
     ("open /proc", |_| fs::read("/proc/self/status").map(drop)),
 ];
@@ -87,6 +91,7 @@ const INSIDE: &[Attempt] = &[
     ("symlink", |a| symlink("file", a.at("inside/directory/symlink"))),
     ("mknod of a FIFO", |a| mknod(&a.at("inside/directory/fifo"), FileType::Fifo)),
     ("mknod of a socket", |a| mknod(&a.at("inside/directory/socket"), FileType::Socket)),
+    ("remove an empty directory", |a| fs::remove_dir(a.at("around/empty"))),
     ("remove", |a| fs::remove_dir_all(a.at("inside/directory"))),
 ];
 
@@ -136,8 +141,9 @@ fn runs_into_the_sandbox() {
     }
     tcp().and_then(|()| listen()).and_then(|()| connect()).and_then(|()| signal()).unwrap();
 
-    let (inside, image) = (open(&after.at("inside")), open(&after.at("image")));
-    let restrictions = Sandbox::for_policy(&Policy::default()).read(&image).write(&inside).enter().unwrap();
+    let [inside, image, around] = ["inside", "image", "around"].map(|name| open(&after.at(name)));
+    let sandbox = Sandbox::for_policy(&Policy::default()).read(&image).write(&inside).remove_directories(&around);
+    let restrictions = sandbox.enter().unwrap();
     let forbids = |what| restrictions.forbidden.contains(&what);
     assert!(forbids(Forbidden::Files));
 

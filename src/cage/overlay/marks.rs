@@ -12,7 +12,7 @@ use rustix::io::Errno;
 use std::os::fd::{AsFd, BorrowedFd};
 
 /// The device number of a whiteout.
-const WHITEOUT: Device = Device { kind: DeviceKind::Character, major: 0, minor: 0 };
+pub(in crate::cage) const WHITEOUT: Device = Device { kind: DeviceKind::Character, major: 0, minor: 0 };
 
 /// Reads and writes the marks of one format.
 #[derive(Debug, Clone, Copy)]

@@ -1,9 +1,8 @@
 //! The images of a store, and the removal of layers that no image needs.
 
-use super::in_use::LAYERS;
 use super::layers::{LOCK, is_layer, parse_path, policy_digits};
 use super::lock::lock_directory;
-use super::root::{Store, damaged, read, replace};
+use super::root::{IMAGES, LAYERS, Store, damaged, read, replace};
 use crate::cage::failed::{At, Failed};
 use crate::cage::names::Names;
 use crate::cage::stage::{self, Contents, LOWER, Stage};
@@ -13,8 +12,6 @@ use rustix::fs::FlockOperation;
 use rustix::io::Errno;
 use std::collections::BTreeSet;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-
-const IMAGES: &[u8] = b"images";
 
 /// The prefix of the lists of an image that was unpacked under several policies. A part of the policy's digest follows.
 const LOWER_OF: &str = "lower.";
@@ -38,6 +35,10 @@ impl Store {
     /// Lists the layers of an image. Lists for other policies stay: their layers may be in use, too. Waits for other runs
     /// that list images.
     pub(crate) fn add_image(&self, image: ListedImage<'_>, durability: Durability) -> Result<(), Error> {
+        self.put_image(image, durability).map_err(|error| self.located(error))
+    }
+
+    fn put_image(&self, image: ListedImage<'_>, durability: Durability) -> Result<(), Error> {
         let lower: String = image.layers.iter().flat_map(|layer| [layer, "\n"]).collect();
         let policy = format!("{LOWER_OF}{}", policy_digits(image.policy)).into_bytes();
         let whole = format!("{lower}{LAST}\n");
@@ -55,6 +56,10 @@ impl Store {
     /// Removes an image, and the layers that no other image needs: those of failed runs, too. Returns how many layers that
     /// are; `None` if there was nothing to remove. No other run may use the store.
     pub(crate) fn remove_image(&self, image: &Digest) -> Result<Option<usize>, Error> {
+        self.take_image(image).map_err(|error| self.located(error))
+    }
+
+    fn take_image(&self, image: &Digest) -> Result<Option<usize>, Error> {
         let images = self.open_existing(self.root(), IMAGES)?;
         let name = image.to_string().into_bytes();
         // Before anything goes, it is known what stays and what goes.

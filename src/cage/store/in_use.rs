@@ -1,15 +1,14 @@
 //! The use of a store: while it lasts, no layer is removed.
 
 use super::lock::lock_directory;
-use super::root::Store;
+use super::root::{IMAGES, LAYERS, Store};
 use crate::cage::stage;
+use crate::cage::sys;
 use crate::words::{Algorithm, Error, Lock};
 use rustix::fs::FlockOperation;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
-
-/// The directory of the layers.
-pub(super) const LAYERS: &[u8] = b"layers";
+use std::sync::atomic::Ordering;
 
 /// How a store is used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,7 +23,7 @@ pub(crate) enum Use {
 #[derive(Debug)]
 pub(crate) struct InUse<'s> {
     pub(super) store: &'s Store,
-    _lock: OwnedFd,
+    lock: OwnedFd,
     shelves: Lock<Vec<Shelf>>,
 }
 
@@ -44,8 +43,8 @@ impl Store {
             Use::Shared => FlockOperation::NonBlockingLockShared,
             Use::Alone => FlockOperation::NonBlockingLockExclusive,
         };
-        let lock = lock_directory(self.root(), how)?;
-        Ok(lock.map(|lock| InUse { store: self, _lock: lock, shelves: Lock::default() }))
+        let lock = lock_directory(self.root(), how).map_err(|error| self.located(error))?;
+        Ok(lock.map(|lock| InUse { store: self, lock, shelves: Lock::default() }))
     }
 }
 
@@ -69,6 +68,28 @@ impl InUse<'_> {
             shelf.is_tidy = true;
             // A failure is ignored: a later run, perhaps with more privileges, tries again.
             let _ = stage::remove_dead(shelf.directory.as_fd());
+        }
+    }
+}
+
+impl Drop for InUse<'_> {
+    /// Removes the directories that were made and stayed empty, because the first layer failed. A store that was empty is
+    /// empty again.
+    fn drop(&mut self) {
+        // Without another run: it may be about to make a layer in one of the directories.
+        if !self.store.has_made.swap(false, Ordering::Relaxed)
+            || !sys::lock(self.lock.as_fd(), FlockOperation::NonBlockingLockExclusive).unwrap_or(false)
+        {
+            return;
+        }
+        // Those that are not empty stay.
+        if let Ok(Some(layers)) = self.store.open_existing(self.store.root(), LAYERS) {
+            for algorithm in Algorithm::ALL {
+                let _ = sys::remove_directory(layers.as_fd(), algorithm.name().as_bytes());
+            }
+        }
+        for directory in [LAYERS, IMAGES] {
+            let _ = sys::remove_directory(self.store.root(), directory);
         }
     }
 }

@@ -71,6 +71,10 @@ impl<'s> InUse<'s> {
     /// Finds a layer that was made from the same blobs under the same policy. If it is not there, this run makes it, unless
     /// another one does so already. A layer that must be on the disk is written there.
     pub(crate) fn find_or_claim(&self, key: LayerKey, durability: Durability) -> Result<Found<'s>, Error> {
+        self.find_or_lock(key, durability).map_err(|error| self.store.located(error))
+    }
+
+    fn find_or_lock(&self, key: LayerKey, durability: Durability) -> Result<Found<'s>, Error> {
         let directory = self.shelf(key.chain_id.algorithm())?;
         if let Named::There(layer) = self.store.find(&directory, key, durability)? {
             return Ok(Found::There(layer));
@@ -153,7 +157,8 @@ enum Boot {
 impl Claim<'_> {
     /// Begins the layer.
     pub(crate) fn stage(&self) -> Result<Stage, Error> {
-        Stage::beside(self.directory.as_fd(), self.name.as_bytes(), Contents::Layer)
+        let stage = Stage::beside(self.directory.as_fd(), self.name.as_bytes(), Contents::Layer);
+        stage.map_err(|error| self.store.located(error))
     }
 
     /// Gives the layer its name. Returns its path from the root of the store.
@@ -165,8 +170,8 @@ impl Claim<'_> {
     ) -> Result<String, Error> {
         let boot = (durability == Durability::Kernel).then(|| self.store.boot.clone());
         let record = Record { diff_id: self.key.diff_id, policy: self.key.policy, boot, skipped };
-        stage.write_beside(RECORD, record.write().as_bytes())?;
-        stage.commit(durability)?;
+        let written = stage.write_beside(RECORD, record.write().as_bytes());
+        written.and_then(|()| stage.commit(durability)).map_err(|error| self.store.located(error))?;
         Ok(path_of(&self.key.chain_id, &self.name))
     }
 

@@ -13,6 +13,7 @@
 //! A run holds a shared lock on the store, and removal an exclusive one: no layer goes while a run counts on it. A layer
 //! that is not there is made under a lock of its own: other runs wait for it, and take over if its run is killed.
 
+mod format;
 mod images;
 mod in_use;
 mod layers;

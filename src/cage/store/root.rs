@@ -7,6 +7,7 @@ use crate::cage::sys;
 use crate::words::{Durability, Error, Escaped, Misuse};
 use rustix::io::Errno;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// A store of overlay layers.
 #[derive(Debug)]
@@ -16,7 +17,17 @@ pub(crate) struct Store {
     /// The boot of the machine. A layer that was not written to the disk is whole only until the next one.
     pub(super) boot: String,
     privileges: String,
+    /// How errors of the system say that a name is one in the store.
+    place: String,
+    /// Whether a directory of the store was made, which may still be empty.
+    pub(super) has_made: AtomicBool,
 }
+
+/// The directory of the layers.
+pub(super) const LAYERS: &[u8] = b"layers";
+
+/// The directory of the images.
+pub(super) const IMAGES: &[u8] = b"images";
 
 /// The name of a file that is not complete yet.
 const NEW: &[u8] = b".new";
@@ -27,11 +38,23 @@ const OTHERS_WRITE: u32 = 0o022;
 impl Store {
     /// The store in a directory, which may be empty.
     pub(crate) fn open(directory: BorrowedFd<'_>) -> Result<Self, Error> {
-        let root = sys::open_directory(directory, b".").at(b"the store")?;
-        let store = Self { root, caller: Caller::current(), boot: boot(), privileges: privileges() };
+        let place = "in the store".to_owned();
+        let root = sys::open_directory(directory, b".").at(b".").map_err(|error| error.about(&place))?;
+        let (caller, has_made) = (Caller::current(), AtomicBool::new(false));
+        let store = Self { root, caller, boot: boot(), privileges: privileges(), place, has_made };
         // A layer is taken for what its record says. So no other user may be able to write a record.
-        store.check_private(store.root.as_fd(), b".")?;
+        store.check_private(store.root.as_fd(), b".").map_err(|error| store.located(error))?;
         Ok(store)
+    }
+
+    /// Sets the path by which errors name the store.
+    pub(crate) fn set_name(&mut self, path: &[u8]) {
+        self.place = format!("in the store {}", Escaped::whole(path));
+    }
+
+    /// Adds to a failed system call that its name is one in this store.
+    pub(super) fn located(&self, error: Error) -> Error {
+        error.about(&self.place)
     }
 
     /// The ids and privileges of this process, and the ids that its user namespace has: they decide which owners and
@@ -55,7 +78,8 @@ impl Store {
     /// Opens a directory of the store. It is made if it is not there.
     pub(super) fn open_or_make(&self, at: BorrowedFd<'_>, name: &[u8]) -> Result<OwnedFd, Error> {
         match sys::create_directory(at, name) {
-            Ok(()) | Err(Failed { errno: Errno::EXIST, .. }) => (),
+            Ok(()) => self.has_made.store(true, Ordering::Relaxed),
+            Err(Failed { errno: Errno::EXIST, .. }) => (),
             Err(failed) => return Err(failed.at(name)),
         }
         let directory = sys::open_directory(at, name).at(name)?;

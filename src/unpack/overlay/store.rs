@@ -5,7 +5,9 @@ use crate::cage::{InUse, ListedImage, Store, Use};
 use crate::image::Selected;
 use crate::read::Hasher;
 use crate::words::{Algorithm, Digest, Error, OverlayFormat, Policy};
+use std::ffi::OsStr;
 use std::os::fd::AsFd;
+use std::os::unix::ffi::OsStrExt;
 use std::time::Duration;
 
 /// A directory with the layers of images, each of which overlayfs can use as a lower directory.
@@ -53,9 +55,23 @@ impl OverlayStore {
     }
 
     /// Sets the format of layers that are made. The same layer in another format is stored separately.
+    ///
+    /// # Errors
+    ///
+    /// [`Misuse::FormatNotPermitted`](crate::error::Misuse::FormatNotPermitted) if the caller has no privileges for it; a
+    /// system error.
+    pub fn with_format(self, format: OverlayFormat) -> Result<Self, Error> {
+        if format != self.format {
+            self.store.check_format(format)?;
+        }
+        Ok(Self { format, ..self })
+    }
+
+    /// Sets the path by which errors name the store.
     #[must_use]
-    pub fn with_format(self, format: OverlayFormat) -> Self {
-        Self { format, ..self }
+    pub fn with_name(mut self, path: impl AsRef<OsStr>) -> Self {
+        self.store.set_name(path.as_ref().as_bytes());
+        self
     }
 
     /// The format of layers that are made.

@@ -10,7 +10,7 @@ use crate::support::{is_root, open};
 use layercage::error::{Blame, Misuse};
 use layercage::overlay::{OverlayFormat, OverlayStore};
 use layercage::policy::{Devices, Durability};
-use layercage::{Error, Image, Policy, Selected, Selector, Unpacker};
+use layercage::{Error, Image, Policy, Selected, Selector, Staged, Unpacker};
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
@@ -83,7 +83,7 @@ fn another_policy_or_format_is_another_layer() {
     assert_eq!(there(&image.unpack_overlay(&store, &other).unwrap()), [true, true]);
     assert_eq!(there(&world.unpack(&image)), [true, true]);
     for format in [USER_DEVICES, USER_XATTRS].into_iter().filter(|format| *format != store.format()) {
-        let store = world.store().with_format(format);
+        let store = world.store().with_format(format).unwrap();
         assert_eq!(there(&image.unpack_overlay(&store, &Policy::default()).unwrap()), [false, false], "{format:?}");
         assert_eq!(there(&image.unpack_overlay(&store, &Policy::default()).unwrap()), [true, true]);
     }
@@ -246,6 +246,56 @@ fn a_record_that_is_not_ours_is_not_believed() {
 }
 
 #[test]
+fn a_format_without_the_privilege_for_it_is_refused_when_it_is_chosen() {
+    child::expect_success_without_privilege("chooses_formats_without_privileges");
+    let world = World::new();
+    for format in [USER_XATTRS, USER_DEVICES].into_iter().chain(is_root("trusted").then_some(super::XATTRS)) {
+        assert_eq!(world.store().with_format(format).unwrap().format(), format);
+    }
+    assert_eq!(world.names(), ["."]);
+}
+
+/// Runs in a process without privileges.
+#[test]
+#[ignore = "started by the test above"]
+fn chooses_formats_without_privileges() {
+    if !child::is_child() {
+        return;
+    }
+    let world = World::new();
+    for format in [super::DEVICES, super::XATTRS] {
+        let error = world.store().with_format(format).unwrap_err();
+        assert!(matches!(error.misuse(), Some(Misuse::FormatNotPermitted { .. })), "{error}");
+        assert!(error.to_string().contains("`trusted`"), "{error}");
+        assert!(error.advice().is_some_and(|advice| advice.contains("userxattr")), "{error}");
+    }
+    assert_eq!(world.store().with_format(USER_XATTRS).unwrap().format(), USER_XATTRS);
+    assert_eq!(world.names(), ["."]);
+}
+
+#[test]
+fn a_first_layer_that_fails_leaves_an_empty_store_empty() {
+    let world = World::new();
+    let refused = world.image("refused", &[layer().file("../x", b"")]);
+    for jobs in [1, 3] {
+        unpacker(jobs).unpack_overlay(&refused, &world.store()).unwrap_err();
+        assert_eq!(world.names(), ["."]);
+    }
+    let store = world.store();
+    let mut staged = Staged::overlay(&store, unpacker(1).session()).unwrap();
+    assert!(!staged.reuse(refused.layers()[0].diff_id()).unwrap());
+    drop(staged);
+    assert_eq!(world.names(), ["."]);
+    // Another run that uses the store may be about to make a layer.
+    let other = Staged::overlay(&store, unpacker(1).session()).unwrap();
+    unpacker(1).unpack_overlay(&refused, &store).unwrap_err();
+    assert_eq!(world.names(), [".", "layers", "layers/sha256"]);
+    drop(other);
+    world.unpack(&world.image("image", &three()));
+    world.assert_tidy();
+}
+
+#[test]
 fn mount_options_are_those_of_a_mount_or_none() {
     let world = World::new();
     let unpacked = world.unpack(&world.image("image", &three()));
@@ -289,7 +339,10 @@ fn unpacks_below_locked_directories() {
         for run in [1, 2] {
             let error = image.unpack_overlay(&world.store(), &Policy::default()).unwrap_err();
             assert!(error.to_string().contains(name), "{name}, run {run}: {error}");
-            assert!(error.advice().is_some_and(|advice| advice.contains("podman unshare")), "{name}, run {run}: {error}");
+            assert!(
+                error.advice().is_some_and(|advice| advice.contains("podman unshare")),
+                "{name}, run {run}: {error}"
+            );
         }
         tree::unlock(&world.path());
     }
@@ -306,7 +359,7 @@ fn compare_world(formats: &[OverlayFormat], show: impl Fn(&[PathBuf], OverlayFor
     let expected = rootfs(&image, &Policy::default());
     for format in formats {
         let world = World::new();
-        let store = world.store().with_format(*format);
+        let store = world.store().with_format(*format).unwrap();
         let unpacked = image.unpack_overlay(&store, &Policy::default()).unwrap();
         let differences = tree::differences(&expected, &show(&world.directories(&unpacked), *format));
         assert!(differences.is_empty(), "{format:?}\n{}", differences.join("\n"));
