@@ -5,11 +5,14 @@ use super::options::BlockSize;
 use super::output::Output;
 use super::spool::Spool;
 use crate::words::{Cursor, Error, Misuse, Next, Source, SparseMap, stored};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Where the content of a file is in an image that is being written. It comes from
-/// [`Writer::write_file`](super::Writer::write_file).
+/// [`Writer::write_file`](super::Writer::write_file), and only this writer takes it. The default is an empty file, which every
+/// writer takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Content {
+    writer: WriterId,
     size: u64,
     /// Where the end or the runs are in the spool.
     kept: u64,
@@ -27,7 +30,24 @@ pub(super) enum Form {
     Chunks(u8),
 }
 
+/// The identity of a writer in this process. Content of another one would point to blocks that another file has. The default
+/// is no writer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct WriterId(u64);
+
+impl WriterId {
+    pub(super) fn unique() -> Self {
+        static LAST: AtomicU64 = AtomicU64::new(0);
+        Self(LAST.fetch_add(1, Ordering::Relaxed) + 1)
+    }
+}
+
 impl Content {
+    /// Whether a writer can write an inode with this content.
+    pub(super) fn is_of(&self, writer: WriterId) -> bool {
+        *self == Self::default() || self.writer == writer
+    }
+
     /// The size of the file, holes included.
     pub fn size(&self) -> u64 {
         self.size
@@ -52,6 +72,7 @@ pub(super) struct Target<'w, 'f> {
     pub(super) out: &'w mut Output<'f>,
     pub(super) spool: &'w mut Spool<'f>,
     pub(super) block_size: BlockSize,
+    pub(super) writer: WriterId,
 }
 
 impl Target<'_, '_> {
@@ -73,7 +94,7 @@ impl Target<'_, '_> {
     }
 
     fn write_blocks(&mut self, size: u64, data: &mut dyn Source) -> Result<Content, Error> {
-        let content = Content { size, block: self.next_block()?, kept: self.spool.position(), form: Form::Blocks };
+        let content = self.content(size, Form::Blocks)?;
         let tail = self.tail(size);
         copy(data, size, size - tail, |bytes| self.out.write(bytes))?;
         self.out.align(self.block_size.bytes())?;
@@ -103,8 +124,7 @@ impl Target<'_, '_> {
             return Err(Misuse::OtherSize { size, what: "a sparse map of another size" }.into());
         }
         let plan = Plan::new(map, size, self.block_size.bits());
-        let content =
-            Content { size, block: self.next_block()?, kept: self.spool.position(), form: Form::Chunks(plan.bits) };
+        let content = self.content(size, Form::Chunks(plan.bits))?;
         self.spool.write_runs(&plan.runs)?;
         let mut cursor = Cursor::new(size, Some(map.clone()));
         let mut chunk = 0;
@@ -136,6 +156,11 @@ impl Target<'_, '_> {
             }
         }
         self.out.align(self.block_size.bytes())
+    }
+
+    /// Content that begins here.
+    fn content(&self, size: u64, form: Form) -> Result<Content, Error> {
+        Ok(Content { writer: self.writer, size, kept: self.spool.position(), block: self.next_block()?, form })
     }
 
     /// The number of the next block.

@@ -1,6 +1,7 @@
 //! Writes to a file in order, with few system calls.
 
-use crate::words::Error;
+use crate::words::{Error, Misuse};
+use rustix::fs::{OFlags, fcntl_getfl};
 use std::fs::File;
 use std::os::unix::fs::FileExt;
 
@@ -8,6 +9,27 @@ use std::os::unix::fs::FileExt;
 const BUFFER: usize = 256 << 10;
 /// From this length on, zeros are a hole of the file.
 const HOLE: u64 = 64 << 10;
+
+/// Refuses a file that would not have the image afterwards, or that has something else to lose.
+fn check(file: &File, name: &'static [u8]) -> Result<(), Error> {
+    let unsuitable = |why| Err(Misuse::UnsuitableFile { why }.into());
+    let metadata = file.metadata().map_err(|error| Error::system("fstat", name, error))?;
+    if !metadata.is_file() {
+        return unsuitable("is a pipe, a device or a directory, and not a regular file");
+    }
+    let flags = fcntl_getfl(file).map_err(|errno| Error::system("fcntl", name, errno))?;
+    // Linux ignores the offset of a write to such a file.
+    if flags.contains(OFlags::APPEND) {
+        return unsuitable("is open for appending, and the image is not written in order");
+    }
+    if flags & OFlags::RWMODE != OFlags::RDWR {
+        return unsuitable("is not open for reading and writing");
+    }
+    match metadata.len() {
+        0 => Ok(()),
+        _ => unsuitable("is not empty"),
+    }
+}
 
 /// A file, and what is not written to it yet.
 #[derive(Debug)]
@@ -20,9 +42,9 @@ pub(super) struct Output<'f> {
 }
 
 impl<'f> Output<'f> {
-    /// Writes to a file, whose name in messages is given. What it has is dropped.
+    /// Writes to an empty file, whose name in messages is given.
     pub(super) fn create(file: &'f File, name: &'static [u8]) -> Result<Self, Error> {
-        file.set_len(0).map_err(|error| Error::system("ftruncate", name, error))?;
+        check(file, name)?;
         Ok(Self { file, name, buffer: Vec::with_capacity(BUFFER), at: 0 })
     }
 

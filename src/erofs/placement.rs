@@ -1,13 +1,13 @@
 //! Where inodes and the data of directories go.
 
-use super::content::{Content, Form as ContentForm};
+use super::content::{Content, Form as ContentForm, WriterId};
 use super::directory::measure;
 use super::format::{DataLayout, Form, SLOT};
 use super::options::Options;
 use super::tree::{Attributes, NodeKind, Tree};
 use super::walk::Slots;
 use super::xattrs::Shared;
-use crate::words::{Error, Misuse};
+use crate::words::{Error, Escaped, Misuse};
 
 /// The shape of an inode: what decides where it may be.
 #[derive(Debug, Clone, Copy)]
@@ -28,6 +28,7 @@ pub(super) struct Shape {
 pub(super) struct Shapes<'s, 't> {
     pub(super) options: &'s Options,
     pub(super) shared: &'s Shared<'t>,
+    pub(super) writer: WriterId,
 }
 
 impl<'t> Shapes<'_, 't> {
@@ -44,6 +45,9 @@ impl<'t> Shapes<'_, 't> {
                     return Err(Misuse::ImpossibleTarget.into());
                 }
                 Ok(self.of_data(&attributes, tree.link_count(node), target.len() as u64))
+            }
+            NodeKind::File(content) if !content.is_of(self.writer) => {
+                Err(Misuse::OtherWriter { name: Escaped::new(tree.name(node)) }.into())
             }
             NodeKind::File(content) => Ok(self.of_file(&attributes, tree.link_count(node), content)),
             NodeKind::Fifo | NodeKind::Device(_) => Ok(self.of_data(&attributes, tree.link_count(node), 0)),

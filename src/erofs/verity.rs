@@ -6,6 +6,7 @@
 
 use super::options::{Options, Salt};
 use super::output::Output;
+use super::superblock;
 use crate::words::{Digest, Error};
 use sha2::{Digest as _, Sha256};
 use std::os::unix::fs::FileExt;
@@ -37,8 +38,21 @@ pub struct Verity {
     pub data_blocks: u64,
 }
 
-/// Appends the tree to an image of so many bytes, a multiple of its blocks.
-pub(super) fn append(out: &mut Output<'_>, bytes: u64, options: &Options, salt: &Salt) -> Result<Verity, Error> {
+/// A file system that is written, but for its superblock.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Data<'s> {
+    /// A multiple of the blocks.
+    pub(super) bytes: u64,
+    pub(super) superblock: &'s [u8; superblock::SIZE],
+}
+
+/// Appends the tree to an image. The superblock is hashed as if it were there: it is written when nothing can fail any more.
+pub(super) fn append(
+    out: &mut Output<'_>,
+    Data { bytes, superblock }: Data<'_>,
+    options: &Options,
+    salt: &Salt,
+) -> Result<Verity, Error> {
     let block = options.block_size().bytes();
     let hash_offset = bytes.next_multiple_of(HASH_BLOCK);
     let data_blocks = bytes / block;
@@ -52,9 +66,10 @@ pub(super) fn append(out: &mut Output<'_>, bytes: u64, options: &Options, salt: 
     let start = hash_offset + HASH_BLOCK;
     let mut level_end = start + levels.iter().sum::<u64>() * HASH_BLOCK;
     let end = level_end;
-    let mut below = Level { start: 0, blocks: data_blocks, block };
+    let mut below = Level { start: 0, blocks: data_blocks, block, superblock: Some(superblock) };
     for &blocks in &levels {
-        let level = Level { start: level_end - blocks * HASH_BLOCK, blocks, block: HASH_BLOCK };
+        let start = level_end - blocks * HASH_BLOCK;
+        let level = Level { start, blocks, block: HASH_BLOCK, superblock: None };
         level_end = level.start;
         below.hash_into(out, &salted, level.start)?;
         below = level;
@@ -65,7 +80,7 @@ pub(super) fn append(out: &mut Output<'_>, bytes: u64, options: &Options, salt: 
         root = hash;
         Ok(())
     })?;
-    out.write_at(&superblock(options, salt, (block, data_blocks)), hash_offset)?;
+    out.write_at(&header(options, salt, (block, data_blocks)), hash_offset)?;
     out.finish_at(end)?;
     let root_hash = Digest::Sha256(root);
     Ok(Verity { root_hash, salt: salt.clone(), hash_offset, data_block_bytes: block, data_blocks })
@@ -73,14 +88,16 @@ pub(super) fn append(out: &mut Output<'_>, bytes: u64, options: &Options, salt: 
 
 /// Consecutive blocks of the file.
 #[derive(Debug, Clone, Copy)]
-struct Level {
+struct Level<'s> {
     start: u64,
     blocks: u64,
     /// Bytes of a block.
     block: u64,
+    /// The superblock of the file system, which these blocks have and the file has not yet.
+    superblock: Option<&'s [u8; superblock::SIZE]>,
 }
 
-impl Level {
+impl Level<'_> {
     /// Writes the hashes of the blocks, from `at` on.
     fn hash_into(self, out: &Output<'_>, salted: &Sha256, mut at: u64) -> Result<(), Error> {
         let mut hashes = Vec::with_capacity(CHUNK as usize);
@@ -110,6 +127,8 @@ impl Level {
             let bytes = buffer.get_mut(..length as usize).unwrap_or_default();
             let read = out.file().read_exact_at(bytes, at);
             read.map_err(|error| Error::system("pread64", b"(the EROFS image)", error))?;
+            let missing = self.superblock.filter(|_| at == 0).into_iter().flatten();
+            bytes.iter_mut().skip(superblock::OFFSET as usize).zip(missing).for_each(|(place, byte)| *place = *byte);
             for block in bytes.chunks(self.block as usize) {
                 act(salted.clone().chain_update(block).finalize().into())?;
             }
@@ -119,8 +138,8 @@ impl Level {
     }
 }
 
-/// The superblock, from which `veritysetup` knows everything but the root hash.
-fn superblock(options: &Options, salt: &Salt, (block, data_blocks): (u64, u64)) -> Vec<u8> {
+/// The superblock of the tree, from which `veritysetup` knows everything but the root hash.
+fn header(options: &Options, salt: &Salt, (block, data_blocks): (u64, u64)) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(SUPERBLOCK);
     bytes.extend(b"verity\0\0");
     bytes.extend(1_u32.to_le_bytes());

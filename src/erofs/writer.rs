@@ -1,6 +1,6 @@
 //! Writes an image.
 
-use super::content::{Content, Form, Target, block_at};
+use super::content::{Content, Form, Target, WriterId, block_at};
 use super::metadata::Metadata;
 use super::options::Options;
 use super::output::Output;
@@ -8,7 +8,7 @@ use super::placement::{Cursor, Shapes};
 use super::spool::Spool;
 use super::superblock::{self, Superblock};
 use super::tree::Tree;
-use super::verity::{self, Verity};
+use super::verity::{self, Data, Verity};
 use super::walk::{Slots, walk};
 use super::xattrs::Shared;
 use crate::words::{Error, Misuse, Source, SparseMap};
@@ -45,6 +45,7 @@ pub struct Writer<'f> {
     out: Output<'f>,
     spool: Spool<'f>,
     options: Options,
+    id: WriterId,
     has_chunks: bool,
     /// A call failed or panicked, and left a part of a file.
     is_poisoned: bool,
@@ -63,13 +64,14 @@ pub struct Written {
 }
 
 impl<'f> Writer<'f> {
-    /// Writes to a regular file, open for reading and writing. Its former content is dropped.
+    /// Writes to an empty regular file that is open for reading and writing, and not for appending.
     ///
     /// `create_temporary` is called at most once, for an empty file that is open for reading and writing. It is needed with
     /// blocks of 4096 bytes, and for files with holes.
     ///
     /// # Errors
     ///
+    /// [`Misuse::UnsuitableFile`](crate::error::Misuse::UnsuitableFile) for any other file. Nothing is written to it then.
     /// System errors.
     pub fn new(
         file: &'f File,
@@ -79,7 +81,8 @@ impl<'f> Writer<'f> {
         let mut out = Output::create(file, IMAGE)?;
         out.zeros(superblock::OFFSET + superblock::SIZE as u64)?;
         out.align(options.block_size().bytes())?;
-        Ok(Self { out, spool: Spool::new(Box::new(create_temporary)), options, has_chunks: false, is_poisoned: false })
+        let spool = Spool::new(Box::new(create_temporary));
+        Ok(Self { out, spool, options, id: WriterId::unique(), has_chunks: false, is_poisoned: false })
     }
 
     /// Writes the content of a file of `size` bytes. `data` has the stored bytes: those of the segments, if there are holes.
@@ -96,9 +99,9 @@ impl<'f> Writer<'f> {
         data: &mut dyn Source,
     ) -> Result<Content, Error> {
         self.require_whole()?;
-        let Self { out, spool, options, has_chunks, is_poisoned } = self;
+        let Self { out, spool, options, id, has_chunks, is_poisoned } = self;
         *is_poisoned = true;
-        let content = Target { out, spool, block_size: options.block_size() }.write(size, sparse, data)?;
+        let content = Target { out, spool, block_size: options.block_size(), writer: *id }.write(size, sparse, data)?;
         *has_chunks |= matches!(content.form(), Form::Chunks(_));
         *is_poisoned = false;
         Ok(content)
@@ -130,28 +133,29 @@ impl<'f> Writer<'f> {
         self.require_whole()?;
         self.spool.flush()?;
         let superblock = self.write_tree(tree)?;
+        let inodes = superblock.inodes;
+        let superblock = superblock.encode(&self.options);
         let bytes = self.out.position();
         self.out.finish()?;
-        // The file system is valid from here on.
-        self.out.write_at(&superblock.encode(&self.options), superblock::OFFSET)?;
-        let mut written = Written { bytes, inodes: superblock.inodes, verity: None };
-        if let Some(salt) = self.options.verity() {
-            let verity = verity::append(&mut self.out, bytes, &self.options, salt)?;
-            written.bytes = self.out.position();
-            written.verity = Some(verity);
-        }
-        Ok(written)
+        let verity = self.options.verity().map(|salt| {
+            let data = Data { bytes, superblock: &superblock };
+            verity::append(&mut self.out, data, &self.options, salt)
+        });
+        let verity = verity.transpose()?;
+        // The file system is valid from here on, and nothing can fail behind it.
+        self.out.write_at(&superblock, superblock::OFFSET)?;
+        Ok(Written { bytes: self.out.position(), inodes, verity })
     }
 
     /// Writes the shared attributes, the data of directories, and the inodes.
     fn write_tree<T: Tree>(&mut self, tree: &T) -> Result<Superblock, Error> {
-        let Self { out, spool, options, has_chunks, .. } = self;
+        let Self { out, spool, options, id, has_chunks, .. } = self;
         let size = options.block_size();
         let mut slots = Slots::new(tree.inode_count());
         let xattr_block = block_at(out.position(), size)?;
         let shared = Shared::write(tree, &mut slots, out)?;
         out.align(size.bytes())?;
-        let shapes = Shapes { options, shared: &shared };
+        let shapes = Shapes { options, shared: &shared, writer: *id };
         let mut inodes = 0;
         let mut cursor = Cursor::new(size.bytes());
         walk(tree, |at| {

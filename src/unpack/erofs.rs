@@ -85,15 +85,15 @@ impl Session<'_> {
     /// because no file of the image is created on this machine.
     ///
     /// Content is written while the layers are decompressed, each once. The tree and the superblock follow when all layers are
-    /// verified: until then, the file is no file system. It must be a regular file, open for reading and writing. Its
-    /// former content is dropped. [`StagedFile`](crate::sink::StagedFile) gives a file that gets its name in one step.
+    /// verified: until then, the file is no file system. It must be an empty regular file that is open for reading and
+    /// writing, and not for appending. [`StagedFile`](crate::sink::StagedFile) gives a file that gets its name in one step.
     ///
     /// Blocks of 4096 bytes and files with holes need a [temporary file](Unpacker::with_scratch).
     ///
     /// # Errors
     ///
     /// As for [`Session::merge`]. [`Misuse::CallerInArchive`] if the policy gives files to the caller,
-    /// [`Misuse::NoScratch`], and errors of [`Writer`].
+    /// [`Misuse::NoScratch`], [`Misuse::UnsuitableFile`], and other errors of [`Writer`].
     pub fn write_erofs(&mut self, image: &Selected, file: &File, options: &ErofsOptions) -> Result<ErofsImage, Error> {
         let unpacker = self.unpacker().clone();
         // A file system has no caller who could own its files.

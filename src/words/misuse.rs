@@ -163,6 +163,18 @@ pub enum Misuse {
         /// The size of a block.
         block_bytes: u64,
     },
+    /// An EROFS image cannot be written to a file: it is not an empty regular file that is open for reading and writing.
+    #[error("the file for the EROFS image {why}")]
+    UnsuitableFile {
+        /// What is wrong with it.
+        why: &'static str,
+    },
+    /// The tree for an EROFS image has content that another writer wrote.
+    #[error("the content of {name} was written by another writer of EROFS images")]
+    OtherWriter {
+        /// The name of the file.
+        name: Escaped,
+    },
     /// A file of an EROFS image was given with content or holes of another size.
     #[error("a file of {size} bytes has {what}")]
     OtherSize {

@@ -22,7 +22,7 @@ const MODULES: &[(&str, u8)] = &[
 /// Each name that only some modules may say, and those modules.
 const NAMES: &[(&str, &[&str])] = &[
     ("cap_std", &["output", "image", "unpack"]),
-    ("rustix", &["cage", "sandbox"]),
+    ("rustix", &["erofs", "cage", "sandbox"]),
     ("landlock", &["sandbox"]),
     ("std::fs", &["erofs", "cage", "output", "image", "unpack"]),
     ("std::os", &["words", "erofs", "cage", "sandbox", "output", "image", "unpack"]),
