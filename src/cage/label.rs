@@ -6,23 +6,18 @@
 use super::failed::Failed;
 use super::proc;
 use super::sys;
-use crate::words::{Error, SelinuxLabel};
+use crate::words::{Error, SelinuxLabel, Xattr};
 use rustix::io::Errno;
 use std::os::fd::{AsFd, BorrowedFd};
 
-const NAME: &[u8] = b"security.selinux";
-
 /// A label that can be set.
 #[derive(Debug)]
-pub(super) struct Label {
-    /// With a NUL at its end, as the tools of SELinux write it.
-    value: Box<[u8]>,
-}
+pub(super) struct Label(Xattr);
 
 impl Label {
     /// Sets a label on a file without a name, to see whether that is possible.
     pub(super) fn test(label: &SelinuxLabel, tree: BorrowedFd<'_>) -> Result<Self, Error> {
-        let label = Self { value: [label.as_str().as_bytes(), b"\0"].concat().into() };
+        let label = Self(label.xattr());
         match sys::create_nameless(tree) {
             Ok(file) => label.set(file.as_fd())?,
             // A file system without such files: the first file shows it.
@@ -34,12 +29,12 @@ impl Label {
 
     /// Labels a file or directory that is open.
     pub(super) fn set(&self, file: BorrowedFd<'_>) -> Result<(), Error> {
-        sys::set_xattr(file, NAME, &self.value).map_err(unset)
+        sys::set_xattr(file, &self.0.name, &self.0.value).map_err(unset)
     }
 
     /// Labels the file of an `O_PATH` handle.
     pub(super) fn set_special(&self, handle: BorrowedFd<'_>) -> Result<(), Error> {
-        proc::set_xattr(handle, NAME, &self.value)?.map_err(unset)
+        proc::set_xattr(handle, &self.0.name, &self.0.value)?.map_err(unset)
     }
 }
 
@@ -50,7 +45,7 @@ fn unset(failed: Failed) -> Error {
         }
         Errno::NOTSUP => "the file system has no labels: use another one, or mount it with one label (`context=`)",
         Errno::INVAL => "the SELinux policy of this machine does not know the label",
-        _ => return failed.at(NAME),
+        _ => return failed.at(SelinuxLabel::NAME),
     };
-    failed.at(NAME).with_advice(advice)
+    failed.at(SelinuxLabel::NAME).with_advice(advice)
 }

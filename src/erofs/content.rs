@@ -95,7 +95,7 @@ impl Target<'_, '_> {
 
     fn write_blocks(&mut self, size: u64, data: &mut dyn Source) -> Result<Content, Error> {
         let content = self.content(size, Form::Blocks)?;
-        let tail = self.tail(size);
+        let tail = tail(size, self.block_size);
         copy(data, size, size - tail, |bytes| self.out.write(bytes))?;
         self.out.align(self.block_size.bytes())?;
         self.next_block()?;
@@ -104,18 +104,6 @@ impl Target<'_, '_> {
         }
         copy(data, size, tail, |bytes| self.spool.write(bytes))?;
         Ok(Content { form: Form::Tail, ..content })
-    }
-
-    /// The bytes of a file that are stored beside its inode.
-    fn tail(&self, size: u64) -> u64 {
-        let rest = size % self.block_size.bytes();
-        match self.block_size {
-            // Nothing is kept, so that all content is written once.
-            BlockSize::Small => 0,
-            // A longer rest would often not fit into the block of its inode, and wastes less than half a block.
-            BlockSize::Large if rest > self.block_size.bytes() / 2 => 0,
-            BlockSize::Large => rest,
-        }
     }
 
     fn write_chunks(&mut self, size: u64, map: &SparseMap, data: &mut dyn Source) -> Result<Content, Error> {
@@ -167,6 +155,34 @@ impl Target<'_, '_> {
     fn next_block(&self) -> Result<u32, Error> {
         block_at(self.out.position(), self.block_size)
     }
+}
+
+/// The bytes of a file that are stored beside its inode.
+fn tail(size: u64, block_size: BlockSize) -> u64 {
+    let rest = size % block_size.bytes();
+    match block_size {
+        // Nothing is kept, so that all content is written once.
+        BlockSize::Small => 0,
+        // A longer rest would often not fit into the block of its inode, and wastes less than half a block.
+        BlockSize::Large if rest > block_size.bytes() / 2 => 0,
+        BlockSize::Large => rest,
+    }
+}
+
+/// How many bytes of blocks the content of a file takes.
+#[cfg(feature = "image")]
+pub(super) fn block_bytes(size: u64, sparse: Option<&SparseMap>, block_size: BlockSize) -> u64 {
+    let Some(map) = sparse else {
+        return (size - tail(size, block_size)).next_multiple_of(block_size.bytes());
+    };
+    let plan = Plan::new(map, size, block_size.bits());
+    let (mut chunk, mut bytes) = (0, 0);
+    for &Run { hole, chunks } in &plan.runs {
+        let begin = (chunk + hole) << plan.bits;
+        chunk += hole + chunks;
+        bytes += (size.min(chunk << plan.bits) - begin).next_multiple_of(block_size.bytes());
+    }
+    bytes
 }
 
 /// The number of the block that begins at a position.

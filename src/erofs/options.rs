@@ -1,6 +1,6 @@
 //! How an image is written.
 
-use crate::words::{Timestamp, UnknownWord, words};
+use crate::words::{Timestamp, UnknownWord, Xattr, words};
 use std::fmt::{self, Display};
 use std::str::FromStr;
 
@@ -13,10 +13,11 @@ pub struct Options {
     build_time: Timestamp,
     uuid: [u8; 16],
     verity: Option<Salt>,
+    common_xattrs: Vec<Xattr>,
 }
 
 impl Options {
-    /// Blocks of 512 bytes, the build time 1970-01-01, an empty UUID, no hash tree.
+    /// Blocks of 512 bytes, the build time 1970-01-01, an empty UUID, no hash tree, no common attributes.
     pub fn new() -> Self {
         Self::default()
     }
@@ -67,6 +68,18 @@ impl Options {
     /// The salt of the hash tree; `None` without a hash tree.
     pub fn verity(&self) -> Option<&Salt> {
         self.verity.as_ref()
+    }
+
+    /// Sets extended attributes that every inode has beside those of the tree: an SELinux label, for example. **None** by
+    /// default. Each is stored once, and takes 4 bytes of an inode, and 12 more if the inode has no other attributes.
+    #[must_use]
+    pub fn with_common_xattrs(self, common_xattrs: Vec<Xattr>) -> Self {
+        Self { common_xattrs, ..self }
+    }
+
+    /// The extended attributes that every inode has.
+    pub fn common_xattrs(&self) -> &[Xattr] {
+        &self.common_xattrs
     }
 }
 

@@ -53,6 +53,9 @@ const SEEN: u32 = NONE - 1;
 impl Slots {
     /// The last slot that there may be.
     pub(super) const LAST: u32 = SEEN - 1;
+    /// Bytes of memory for each inode.
+    #[cfg(feature = "image")]
+    pub(super) const MEMORY: u64 = size_of::<u32>() as u64;
 
     pub(super) fn new(inodes: u32) -> Self {
         Self(vec![NONE; inodes as usize])

@@ -1,6 +1,6 @@
 //! Writes an image.
 
-use super::content::{Content, Form, Target, WriterId, block_at};
+use super::content::{self, Content, Form, Target, WriterId, block_at};
 use super::metadata::Metadata;
 use super::options::Options;
 use super::output::Output;
@@ -10,7 +10,7 @@ use super::superblock::{self, Superblock};
 use super::tree::Tree;
 use super::verity::{self, Data, Verity};
 use super::walk::{Slots, walk};
-use super::xattrs::Shared;
+use super::xattrs::{self, Shared};
 use crate::words::{Error, Misuse, Source, SparseMap};
 use std::fs::File;
 use std::io;
@@ -23,7 +23,8 @@ const IMAGE: &[u8] = b"(the EROFS image)";
 /// First the content of files is written, one after another, in any order. The tree follows with [`Writer::finish`], and
 /// the superblock comes last: until then, nothing takes the file for a file system.
 ///
-/// docs/erofs.md of the repository describes the layout. Content is never kept in memory.
+/// docs/erofs.md of the repository describes the layout. Content is never kept in memory. Beside the tree, the writer keeps 4
+/// bytes for each inode, and at most 60 for each different extended attribute.
 ///
 /// ```
 /// use layercage::erofs::{Entries, EntryNode, Options, Writer};
@@ -112,10 +113,28 @@ impl<'f> Writer<'f> {
         if self.is_poisoned { Err(Misuse::Poisoned.into()) } else { Ok(()) }
     }
 
+    /// Where the next content goes.
+    #[cfg(feature = "image")]
+    pub(crate) fn position(&self) -> u64 {
+        self.out.position()
+    }
+
+    /// How many bytes of blocks the content of a file takes.
+    #[cfg(feature = "image")]
+    pub(crate) fn block_bytes_of(&self, size: u64, sparse: Option<&SparseMap>) -> u64 {
+        content::block_bytes(size, sparse, self.options.block_size())
+    }
+
     /// The number of the block that is written next.
     #[cfg(feature = "image")]
     pub(crate) fn next_block(&self) -> Result<u32, Error> {
         block_at(self.out.position(), self.options.block_size())
+    }
+
+    /// The memory that [`Writer::finish`] needs at most for a tree with so many inodes and attributes.
+    #[cfg(feature = "image")]
+    pub(crate) fn memory(inodes: u32, xattrs: u64) -> u64 {
+        Slots::MEMORY * u64::from(inodes) + xattrs::MEMORY * xattrs
     }
 
     /// The size of a block in bytes.
@@ -153,7 +172,7 @@ impl<'f> Writer<'f> {
         let size = options.block_size();
         let mut slots = Slots::new(tree.inode_count());
         let xattr_block = block_at(out.position(), size)?;
-        let shared = Shared::write(tree, &mut slots, out)?;
+        let shared = Shared::write(tree, options.common_xattrs(), &mut slots, out)?;
         out.align(size.bytes())?;
         let shapes = Shapes { options, shared: &shared, writer: *id };
         let mut inodes = 0;

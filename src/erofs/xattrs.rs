@@ -4,7 +4,8 @@ use super::output::Output;
 use super::tree::{NodeKind, Tree};
 use super::walk::{Slots, Visited, walk};
 use crate::words::{Error, Escaped, Misuse, Xattr};
-use std::collections::HashMap;
+use sha2::{Digest as _, Sha256};
+use std::collections::{HashMap, HashSet};
 
 /// Bytes in front of the extended attributes of an inode.
 const HEADER: usize = 12;
@@ -48,108 +49,145 @@ pub(crate) fn is_possible(xattr: &Xattr) -> bool {
     is_name && split(&xattr.name).is_some() && u16::try_from(xattr.value.len()).is_ok()
 }
 
-/// An attribute, as it identifies itself.
-type Key<'t> = (&'t [u8], &'t [u8]);
-
-/// The attributes that more than one inode has, and where they are.
+/// The attributes that are stored once for all inodes, and where they are: so many words behind the beginning of the area.
 #[derive(Debug, Default)]
-pub(super) struct Shared<'t>(HashMap<Key<'t>, Place>);
-
-/// Where an attribute is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Place {
-    /// One inode has it.
-    Once,
-    /// Several inodes have it, or one inode has too much. It is not written yet.
-    Wanted,
-    /// So many words behind the beginning of the area.
-    At(u32),
+pub(super) struct Shared<'t> {
+    /// Those of every inode.
+    common: Vec<u32>,
+    /// Those that several inodes have, or an inode with too much.
+    places: HashMap<&'t Xattr, u32>,
 }
 
+/// The place of an attribute that is not written yet.
+const UNPLACED: u32 = u32::MAX;
+
+/// Bytes of memory for each attribute that differs from all others, while a hash table grows.
+#[cfg(feature = "image")]
+pub(super) const MEMORY: u64 = 60;
+
 impl<'t> Shared<'t> {
-    /// Writes the attributes that are shared, in the order of the tree.
+    /// Writes the attributes that are shared: those that every inode has, and then others in the order of the tree.
     ///
     /// # Errors
     ///
     /// An attribute that is not [possible](is_possible), or too many of them.
-    pub(super) fn write<T: Tree>(tree: &'t T, slots: &mut Slots, out: &mut Output<'_>) -> Result<Self, Error> {
-        let mut shared = Self::default();
+    pub(super) fn write<T: Tree>(
+        tree: &'t T,
+        common: &[Xattr],
+        slots: &mut Slots,
+        out: &mut Output<'_>,
+    ) -> Result<Self, Error> {
+        let mut repeats = Repeats { common, once: HashSet::new(), places: HashMap::new() };
+        repeats.check(&[])?;
         walk(tree, |Visited { node, .. }| {
             let is_first = slots.see(tree.inode(node))?;
             // Known before the walk descends: a directory in itself has no end.
             if !is_first && tree.kind(node) == NodeKind::Directory {
                 return Err(Misuse::RepeatedDirectory { name: Escaped::new(tree.name(node)) }.into());
             }
-            if is_first { shared.count(tree.attributes(node).xattrs) } else { Ok(()) }
+            if is_first { repeats.count(tree.attributes(node).xattrs) } else { Ok(()) }
         })?;
-        if shared.0.is_empty() {
+        let start = out.position();
+        let mut shared = Self { common: Vec::new(), places: repeats.places };
+        for xattr in common {
+            shared.common.push(write(xattr, start, out)?);
+        }
+        if shared.places.is_empty() {
             return Ok(shared);
         }
-        let start = out.position();
         walk(tree, |Visited { node, .. }| {
             tree.attributes(node).xattrs.iter().try_for_each(|xattr| shared.write_once(xattr, start, out))
         })?;
         Ok(shared)
     }
 
-    fn count(&mut self, xattrs: &'t [Xattr]) -> Result<(), Error> {
-        if xattrs.len() > MOST_SHARED {
-            return Err(Misuse::TooManyXattrs { most: MOST_SHARED }.into());
-        }
-        let mut inline = 0;
-        for (at, xattr) in xattrs.iter().enumerate() {
-            let is_twin = xattrs.iter().take(at).any(|other| other.name == xattr.name);
-            if is_twin || !is_possible(xattr) {
-                return Err(Misuse::ImpossibleXattr { name: Escaped::new(&xattr.name) }.into());
+    fn write_once(&mut self, xattr: &Xattr, start: u64, out: &mut Output<'_>) -> Result<(), Error> {
+        match self.places.get_mut(xattr) {
+            Some(place) if *place == UNPLACED => {
+                *place = write(xattr, start, out)?;
+                Ok(())
             }
-            inline += size(xattr);
+            _ => Ok(()),
         }
-        for xattr in xattrs {
-            let first = if inline > MOST_INLINE { Place::Wanted } else { Place::Once };
-            let place = self.0.entry((&xattr.name, &xattr.value));
-            place.and_modify(|place| *place = Place::Wanted).or_insert(first);
-        }
-        Ok(())
     }
 
-    fn write_once(&mut self, xattr: &'t Xattr, start: u64, out: &mut Output<'_>) -> Result<(), Error> {
-        let Some(place) = self.0.get_mut(&(&*xattr.name, &*xattr.value)) else { return Ok(()) };
-        if *place == Place::Wanted {
-            let words = (out.position() - start) / WORD as u64;
-            *place = Place::At(u32::try_from(words).map_err(|_| Misuse::TooManyXattrs { most: MOST_SHARED })?);
-            let mut bytes = Vec::with_capacity(size(xattr));
-            encode(xattr, &mut bytes);
-            out.write(&bytes)?;
-        }
-        Ok(())
-    }
-
-    fn place(&self, xattr: &'t Xattr) -> Option<u32> {
-        match self.0.get(&(&*xattr.name, &*xattr.value)) {
-            Some(&Place::At(words)) => Some(words),
-            _ => None,
-        }
+    fn place(&self, xattr: &Xattr) -> Option<u32> {
+        self.places.get(xattr).copied()
     }
 
     /// Bytes beside an inode with these attributes.
-    pub(super) fn inline_size(&self, xattrs: &'t [Xattr]) -> usize {
-        if xattrs.is_empty() {
+    pub(super) fn inline_size(&self, xattrs: &[Xattr]) -> usize {
+        if xattrs.is_empty() && self.common.is_empty() {
             return 0;
         }
         let sizes = xattrs.iter().map(|xattr| if self.place(xattr).is_some() { WORD } else { size(xattr) });
-        HEADER + sizes.sum::<usize>()
+        HEADER + WORD * self.common.len() + sizes.sum::<usize>()
     }
 
     /// The bytes beside an inode with these attributes.
-    pub(super) fn encode(&self, xattrs: &'t [Xattr], out: &mut Vec<u8>) {
-        if xattrs.is_empty() {
+    pub(super) fn encode(&self, xattrs: &[Xattr], out: &mut Vec<u8>) {
+        if xattrs.is_empty() && self.common.is_empty() {
             return;
         }
-        let shared: Vec<_> = xattrs.iter().filter_map(|xattr| self.place(xattr)).collect();
+        let shared = xattrs.iter().filter_map(|xattr| self.place(xattr));
+        let shared: Vec<_> = self.common.iter().copied().chain(shared).collect();
         out.extend([0, 0, 0, 0, shared.len() as u8, 0, 0, 0, 0, 0, 0, 0]);
         shared.iter().for_each(|place| out.extend(place.to_le_bytes()));
         xattrs.iter().filter(|xattr| self.place(xattr).is_none()).for_each(|xattr| encode(xattr, out));
     }
+}
+
+/// Writes an attribute to the area that begins at `start`, and returns its place.
+fn write(xattr: &Xattr, start: u64, out: &mut Output<'_>) -> Result<u32, Error> {
+    let words = u32::try_from((out.position() - start) / WORD as u64).ok().filter(|&words| words != UNPLACED);
+    let mut bytes = Vec::with_capacity(size(xattr));
+    encode(xattr, &mut bytes);
+    out.write(&bytes)?;
+    words.ok_or(Misuse::TooManyXattrs { most: MOST_SHARED }.into())
+}
+
+/// Finds the attributes that several inodes have.
+struct Repeats<'c, 't> {
+    common: &'c [Xattr],
+    /// A hash of each attribute that came. An image may have a million attributes that only one inode has each: of these,
+    /// nothing else is kept. If two hashes are the same by chance or on purpose, an attribute is stored apart that could be
+    /// beside its inode. That is not wrong.
+    once: HashSet<u64>,
+    places: HashMap<&'t Xattr, u32>,
+}
+
+impl<'t> Repeats<'_, 't> {
+    fn count(&mut self, xattrs: &'t [Xattr]) -> Result<(), Error> {
+        self.check(xattrs)?;
+        let is_too_much = xattrs.iter().map(size).sum::<usize>() > MOST_INLINE;
+        for xattr in xattrs {
+            if is_too_much || !self.once.insert(hash(xattr)) {
+                self.places.insert(xattr, UNPLACED);
+            }
+        }
+        Ok(())
+    }
+
+    fn check(&self, xattrs: &[Xattr]) -> Result<(), Error> {
+        if xattrs.len() + self.common.len() > MOST_SHARED {
+            return Err(Misuse::TooManyXattrs { most: MOST_SHARED }.into());
+        }
+        let mut before = Vec::with_capacity(self.common.len() + xattrs.len());
+        for xattr in self.common.iter().chain(xattrs) {
+            if before.contains(&&xattr.name) || !is_possible(xattr) {
+                return Err(Misuse::ImpossibleXattr { name: Escaped::new(&xattr.name) }.into());
+            }
+            before.push(&xattr.name);
+        }
+        Ok(())
+    }
+}
+
+/// The same on every machine, since it decides where an attribute is stored.
+fn hash(Xattr { name, value }: &Xattr) -> u64 {
+    let digest: [u8; 32] = Sha256::new_with_prefix(name).chain_update([0]).chain_update(value).finalize().into();
+    let [a, b, c, d, e, f, g, h, ..] = digest;
+    u64::from_le_bytes([a, b, c, d, e, f, g, h])
 }
 
 /// The number that an inode states for so many bytes beside it.

@@ -8,7 +8,7 @@ use super::whiteout::{self, Marker};
 use super::xattr::{self, Allowed};
 use crate::words::{
     Change, ChangeKind, Device, Devices, Entry, EntryKind, EntryPath, Error, Escaped, Fifos, Metadata, Owners, Quirk,
-    Skippable,
+    SelinuxLabel, Skippable,
 };
 
 /// A value that policy lets pass. Only the judge creates one, and a [`Sink`](crate::Sink) takes nothing else.
@@ -139,7 +139,12 @@ fn makes(skippable: Skippable, reporter: &Reporter<'_>) -> bool {
 fn keep_allowed_xattrs(metadata: &mut Metadata, reporter: &mut Reporter<'_>) -> Result<(), Error> {
     let mut kept = Vec::with_capacity(metadata.xattrs.len());
     for mut xattr in std::mem::take(&mut metadata.xattrs) {
+        // The label that the policy gives to every file replaces it.
+        let is_replaced = xattr.name == SelinuxLabel::NAME && reporter.policy().selinux_label().is_some();
         match xattr::judge(&xattr, reporter.policy().xattrs())? {
+            Allowed::Set(_) if is_replaced => {
+                reporter.quirk(Quirk::XattrDropped { name: Escaped::new(&xattr.name) })?
+            }
             Allowed::Drop => reporter.quirk(Quirk::XattrDropped { name: Escaped::new(&xattr.name) })?,
             Allowed::Set(value) => {
                 xattr.value = value;

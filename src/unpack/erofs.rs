@@ -6,8 +6,8 @@ use super::session::{Session, changed};
 use super::unpacker::Unpacker;
 use crate::erofs::{Options, Verity, Writer, Written};
 use crate::image::Selected;
-use crate::output::{Contents, ErofsSink, ErofsTree, MergedTree};
-use crate::words::{Digest, Error, Misuse, Owners, Policy, Report};
+use crate::output::{Contents, ErofsSink, ErofsTree, ImageContent, MergedTree};
+use crate::words::{Digest, Error, Limit, Misuse, Owners, Policy, Report, SelinuxLabel};
 use std::fs::File;
 use std::io;
 
@@ -59,6 +59,7 @@ impl ErofsOptions {
     /// The options of the writer.
     fn of_writer(&self, image: &Selected, policy: &Policy) -> Options {
         let options = Options::new().with_build_time(policy.epoch()).with_uuid(uuid(image));
+        let options = options.with_common_xattrs(policy.selinux_label().map(SelinuxLabel::xattr).into_iter().collect());
         let options = self.block_size.into_iter().fold(options, Options::with_block_size);
         self.verity.clone().into_iter().fold(options, Options::with_verity)
     }
@@ -74,6 +75,8 @@ pub struct ErofsImage {
     pub inodes: u64,
     /// Dead space: bytes of the file with content that upper layers hide. [`HiddenContent::Drop`] avoids it.
     pub dead_bytes: u64,
+    /// Dead space that [`HiddenContent::Drop`] avoided.
+    pub saved_bytes: u64,
     /// The hash tree, if there is one.
     pub verity: Option<Verity>,
 }
@@ -82,7 +85,8 @@ impl Session<'_> {
     /// Writes the final file system of an image to a file, as an EROFS image that Linux mounts read-only.
     ///
     /// Owners, modes, devices and extended attributes are those that root would unpack. Writing them needs no privileges,
-    /// because no file of the image is created on this machine.
+    /// because no file of the image is created on this machine. With a label in the policy, every inode has it as
+    /// `security.selinux`; this machine needs no SELinux.
     ///
     /// Content is written while the layers are decompressed, each once. The tree and the superblock follow when all layers are
     /// verified: until then, the file is no file system. It must be an empty regular file that is open for reading and
@@ -92,7 +96,7 @@ impl Session<'_> {
     ///
     /// # Errors
     ///
-    /// As for [`Session::merge`]. [`Misuse::CallerInArchive`] if the policy gives files to the caller,
+    /// As for [`Session::merge`]: [`Limit::TreeBytes`] limits the memory of the writer, too. [`Misuse::CallerInArchive`] if the policy gives files to the caller,
     /// [`Misuse::NoScratch`], [`Misuse::UnsuitableFile`], and other errors of [`Writer`].
     pub fn write_erofs(&mut self, image: &Selected, file: &File, options: &ErofsOptions) -> Result<ErofsImage, Error> {
         let unpacker = self.unpacker().clone();
@@ -102,23 +106,28 @@ impl Session<'_> {
         }
         let create_temporary = || unpacker.create_spool().map_err(io::Error::other);
         let mut writer = Writer::new(file, options.of_writer(image, unpacker.policy()), create_temporary)?;
-        let (tree, contents) = match options.hidden {
+        let (tree, contents, saved_bytes) = match options.hidden {
             HiddenContent::Keep => {
-                let mut sink = ErofsSink::new(Some(&mut writer));
+                let mut sink = ErofsSink::new(ImageContent::written(&mut writer));
                 self.apply_image(image, &mut sink)?;
-                sink.into_parts()?
+                let (tree, content) = sink.into_parts()?;
+                (tree, content.into_contents(), 0)
             }
             HiddenContent::Drop => {
-                let mut sink = ErofsSink::new(None);
+                let mut sink = ErofsSink::new(ImageContent::measured(&writer));
                 self.apply_image(image, &mut sink)?;
-                let (tree, _) = sink.into_parts()?;
+                let (tree, content) = sink.into_parts()?;
+                let (all, start) = (content.bytes(), writer.position());
                 let contents = self.write_contents(image, &tree, &mut writer)?;
-                (tree, contents)
+                (tree, contents, all.saturating_sub(writer.position() - start))
             }
         };
+        let tables = Writer::memory(tree.inode_count(), tree.xattr_count());
+        let bytes = tree.memory_bytes().saturating_add(contents.bytes()).saturating_add(tables);
+        unpacker.limits().check(Limit::TreeBytes, bytes)?;
         let dead_bytes = contents.dead_blocks(&tree, writer.next_block()?) * writer.block_bytes();
         let Written { bytes, inodes, verity, .. } = writer.finish(&ErofsTree::new(&tree, &contents))?;
-        Ok(ErofsImage { bytes, inodes, dead_bytes, verity })
+        Ok(ErofsImage { bytes, inodes, dead_bytes, saved_bytes, verity })
     }
 
     /// Writes the content of the files of a tree, in one more pass over the layers.

@@ -67,7 +67,7 @@ pub struct Metadata {
 }
 
 /// An extended attribute.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Xattr {
     /// Its full name, `user.mime_type` for example: not empty, no NUL, at most 255 bytes.
     pub name: Vec<u8>,

@@ -89,7 +89,8 @@ limits! {
     /// refuses, and continues without the tree. Unpacking has no such limit.
     AuditBytes "audit-bytes" = 56 << 20;
     /// Bytes of memory for a merged tree: up to 140 for each path that a layer brings, hidden ones included, and the bytes
-    /// of its name, of the targets of links and of extended attributes. While a layer is applied, up to 30 more for each
+    /// of its name, of the targets of links and of extended attributes. An EROFS image needs up to 36 more for each inode,
+    /// and 60 for each different extended attribute. While a layer is applied, up to 30 more for each
     /// path that it brings to a directory of lower layers.
     TreeBytes "tree-bytes" = 512 << 20;
     /// Layers of one image.

@@ -1,6 +1,6 @@
 //! The SELinux label of what is created.
 
-use super::UnknownWord;
+use super::{UnknownWord, Xattr};
 use std::fmt::{self, Display};
 use std::str::FromStr;
 
@@ -17,9 +17,17 @@ impl SelinuxLabel {
     /// The longest label.
     const MOST: usize = 4095;
 
+    /// The attribute that has the label of a file.
+    pub(crate) const NAME: &[u8] = b"security.selinux";
+
     /// The text of the label.
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+
+    /// The attribute, with a NUL at its end, as the tools of SELinux write it.
+    pub(crate) fn xattr(&self) -> Xattr {
+        Xattr { name: Self::NAME.into(), value: [self.0.as_bytes(), b"\0"].concat() }
     }
 }
 

@@ -28,7 +28,7 @@ fn the_page_of_rules_is_made_from_the_table() {
     page.push_str(
         "\n## Limits\n\nAn archive that exceeds a limit is refused by the rule `limit`. `--limit NAME=AMOUNT` changes a limit. \
          `audit-bytes` limits the memory of `check` and `filter`. `tree-bytes` limits that of merged trees: those of the \
-         library, of `bundle` and `export`, of `unpack --only`, and of `list` with `--final`, `--tree`, `--layers`, \
+         library, of `bundle`, `erofs` and `export`, of `unpack --only`, and of `list` with `--final`, `--tree`, `--layers`, \
          `--hidden` or `--files`.\n\n\
          Some limits bound the work that a small layer can cause:\n\n\
          - `implied-directories` counts parent directories that no entry lists. A name of 4 KiB creates 2,048 of them, \

@@ -19,6 +19,11 @@ impl Contents {
         Ok(())
     }
 
+    /// Bytes of memory.
+    pub(crate) fn bytes(&self) -> u64 {
+        (self.0.len() * size_of::<Content>()) as u64
+    }
+
     /// The blocks with content that no path of the tree has. `end` is the first block behind all content.
     pub(crate) fn dead_blocks(&self, tree: &MergedTree, end: u32) -> u64 {
         let mut is_live = vec![false; self.0.len()];

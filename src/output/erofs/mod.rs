@@ -5,5 +5,5 @@ mod sink;
 mod tree;
 
 pub(crate) use contents::Contents;
-pub(crate) use sink::ErofsSink;
+pub(crate) use sink::{ErofsSink, ImageContent};
 pub(crate) use tree::ErofsTree;

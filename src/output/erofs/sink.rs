@@ -12,23 +12,54 @@ use crate::read::Checked;
 use crate::words::{Change, ChangeKind, Effect, Error, Metadata, Xattr};
 use std::io;
 
-/// Merges layers, and takes the attributes away that an image cannot have. With a writer, it also writes their content,
-/// whether an upper layer hides it or not.
+/// Merges layers, and takes the attributes away that an image cannot have. It also writes their content, whether an upper
+/// layer hides it or not, or measures it.
 ///
 /// The content is written before its layer is verified. So the tree, without which the content means nothing, may only be
 /// written after all layers.
-pub(crate) struct ErofsSink<'w, 'f>(StoringMerger<ImageStore<'w, 'f>>);
+pub(crate) struct ErofsSink<'w, 'f>(StoringMerger<ImageContent<'w, 'f>>);
 
-/// The image that is being written, and where the content is in it.
-struct ImageStore<'w, 'f> {
-    writer: Option<&'w mut Writer<'f>>,
-    contents: Contents,
+/// The content of an image.
+pub(crate) enum ImageContent<'w, 'f> {
+    /// It is written to an image, and here is where it is.
+    Written(&'w mut Writer<'f>, Contents),
+    /// It is not written. So many bytes would be.
+    Measured(&'w Writer<'f>, u64),
 }
 
-impl ContentStore for ImageStore<'_, '_> {
+impl<'w, 'f> ImageContent<'w, 'f> {
+    pub(crate) fn written(writer: &'w mut Writer<'f>) -> Self {
+        Self::Written(writer, Contents::default())
+    }
+
+    pub(crate) fn measured(writer: &'w Writer<'f>) -> Self {
+        Self::Measured(writer, 0)
+    }
+
+    /// Where the content is.
+    pub(crate) fn into_contents(self) -> Contents {
+        match self {
+            Self::Written(_, contents) => contents,
+            Self::Measured(..) => Contents::default(),
+        }
+    }
+
+    /// How many bytes of an image it would be, if it is not written.
+    pub(crate) fn bytes(&self) -> u64 {
+        match self {
+            Self::Written(..) => 0,
+            Self::Measured(_, bytes) => *bytes,
+        }
+    }
+}
+
+impl ContentStore for ImageContent<'_, '_> {
     fn store(&mut self, file: Node<'_>, data: &mut Data<'_>) -> Result<Option<u64>, SinkError> {
-        if let Some(writer) = &mut self.writer {
-            self.contents.write(writer, file, data)?;
+        match self {
+            Self::Written(writer, contents) => contents.write(writer, file, data)?,
+            Self::Measured(writer, bytes) => {
+                *bytes = bytes.saturating_add(writer.block_bytes_of(data.size(), data.map()));
+            }
         }
         // The contents know the place.
         Ok(None)
@@ -36,14 +67,13 @@ impl ContentStore for ImageStore<'_, '_> {
 }
 
 impl<'w, 'f> ErofsSink<'w, 'f> {
-    pub(crate) fn new(writer: Option<&'w mut Writer<'f>>) -> Self {
-        Self(StoringMerger::new(ImageStore { writer, contents: Contents::default() }))
+    pub(crate) fn new(content: ImageContent<'w, 'f>) -> Self {
+        Self(StoringMerger::new(content))
     }
 
-    /// The tree, and where the content is.
-    pub(crate) fn into_parts(self) -> Result<(MergedTree, Contents), Error> {
-        let (tree, store) = self.0.into_parts()?;
-        Ok((tree, store.contents))
+    /// The tree, and its content.
+    pub(crate) fn into_parts(self) -> Result<(MergedTree, ImageContent<'w, 'f>), Error> {
+        self.0.into_parts()
     }
 }
 

@@ -101,6 +101,12 @@ impl MergedTree {
         self.model.inode_count()
     }
 
+    /// At least the number of different extended attributes.
+    #[cfg(feature = "image")]
+    pub(crate) fn xattr_count(&self) -> u64 {
+        self.model.xattr_count()
+    }
+
     /// The memory that the tree uses, in bytes.
     pub fn memory_bytes(&self) -> u64 {
         self.model.bytes().unwrap_or(u64::MAX)

@@ -131,6 +131,12 @@ impl Model {
         }
     }
 
+    /// At least the number of different extended attributes.
+    #[cfg(feature = "image")]
+    pub(crate) fn xattr_count(&self) -> u64 {
+        self.xattrs.count()
+    }
+
     /// Bytes of memory; `None` if there are too many names.
     pub(crate) fn bytes(&self) -> Option<u64> {
         let replaced = self.replaced.capacity() * size_of::<u32>();

@@ -46,6 +46,12 @@ impl XattrSets {
         index.and_then(|index| self.sets.get(index)).map_or(&[], |set| set)
     }
 
+    /// The attributes of all sets.
+    #[cfg(feature = "image")]
+    pub(super) fn count(&self) -> u64 {
+        self.sets.iter().map(|set| set.len() as u64).sum()
+    }
+
     /// Bytes of memory.
     pub(super) fn bytes(&self) -> u64 {
         self.bytes

@@ -151,14 +151,72 @@ fn each_case_of_the_corpus_that_is_taken_is_written_as_it_is_merged() {
 
 #[test]
 fn content_that_upper_layers_hide_is_dead_space_and_is_left_out_if_asked() {
+    let sparse = |name: &str| {
+        let layer = LayerBuilder::new().record("GNU.sparse.name", name.as_bytes());
+        let layer = layer.record("GNU.sparse.size", b"1000000").record("GNU.sparse.numblocks", b"3");
+        layer.record("GNU.sparse.map", b"100000,512,900096,512,1000000,0").file(name, &[5; 1024])
+    };
     let lower = LayerBuilder::new().file("gone", &[1; 10_000]).file("kept", &[2; 700]).file("replaced", &[3; 1]);
-    let upper = LayerBuilder::new().whiteout("gone").file("replaced", &[4; 600]);
-    let (_place, selected) = image(&[lower.build(), upper.build()]);
+    let upper = LayerBuilder::new().whiteout("gone").whiteout("holes").file("replaced", &[4; 600]);
+    let layers = [sparse("holes").build(), sparse("kept-holes").build(), lower.build(), upper.build()];
+    let (_place, selected) = image(&layers);
     let dead = |options| write(&selected, &Policy::default(), &options, 1).unwrap().1;
-    let (kept, dropped) =
-        (dead(ErofsOptions::new()), dead(ErofsOptions::new().with_hidden_content(HiddenContent::Drop)));
-    assert_eq!((kept.dead_bytes, dropped.dead_bytes), (10_240 + 512, 0));
-    assert_eq!(kept.bytes - dropped.bytes, kept.dead_bytes);
+    // The files with holes have chunks of 1024 or 4096 bytes, of which 3 or 2 have data. Tails are in no block.
+    for (block_size, expected) in [(BlockSize::Small, 3 * 1024 + 10_240 + 512), (BlockSize::Large, 2 * 4096 + 8192)] {
+        let options = ErofsOptions::new().with_block_size(block_size);
+        let (kept, dropped) = (dead(options.clone()), dead(options.with_hidden_content(HiddenContent::Drop)));
+        assert_eq!((kept.dead_bytes, kept.saved_bytes), (expected, 0));
+        assert_eq!((dropped.dead_bytes, dropped.saved_bytes), (0, expected));
+        assert_eq!(kept.bytes - dropped.bytes, expected);
+    }
+}
+
+#[test]
+fn every_inode_has_the_label_of_the_policy_and_none_has_that_of_the_image() {
+    let label = "system_u:object_r:container_file_t:s0:c1,c2";
+    let own = |name, value| Attributes { xattrs: vec![(name, value)], ..mode(0o644) };
+    let layer = LayerBuilder::new()
+        .file_with("implied/labelled", b"1", &own("security.selinux", b"bad"))
+        .file_with("attribute", b"1", &own("user.a", b"1"))
+        .file_with("same", b"1", &own("user.a", b"1"))
+        .symlink("link", "nowhere")
+        .fifo("fifo")
+        .hard_link("second", "attribute");
+    let (_place, selected) = image(&[layer.build()]);
+    for xattrs in [layercage::policy::Xattrs::Safe, layercage::policy::Xattrs::All] {
+        let policy = Policy::default().with_xattrs(xattrs).with_selinux_label(label.parse().unwrap());
+        for options in every_way() {
+            let (file, _) = write(&selected, &policy, &options, 1).unwrap();
+            let found = erofs::Image::open(&file).read();
+            assert_eq!(found.len(), 8, "{:?}", found.keys());
+            for (path, inode) in found {
+                let expected = [label.as_bytes(), b"\0"].concat();
+                assert_eq!(inode.xattrs.get(&b"security.selinux"[..]), Some(&expected), "{path:?}");
+                let has_more = [&b"attribute"[..], b"same", b"second"].contains(&&*path);
+                assert_eq!(inode.xattrs.len(), if has_more { 2 } else { 1 }, "{path:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn the_limit_on_the_memory_of_trees_holds_for_the_tables_of_the_writer() {
+    let names: Vec<_> = (0..3_000).map(|number| format!("{number}")).collect();
+    let layer = names.iter().fold(LayerBuilder::new(), |layer, name| {
+        layer.file_with(name, b"1", &Attributes { xattrs: vec![("user.a", name.as_bytes())], ..mode(0o644) })
+    });
+    let (_place, selected) = image(&[layer.build()]);
+    let tree = selected.merge(&Policy::default()).unwrap().memory_bytes();
+    let write = |most| {
+        let unpacker = Unpacker::default().with_limits(Limits::default().with(Limit::TreeBytes, most));
+        let mut session = unpacker.session();
+        session.merge(&selected).unwrap();
+        session.write_erofs(&selected, &tempfile::tempfile().unwrap(), &ErofsOptions::new())
+    };
+    // The places of content take 32 bytes for each file, and the tables up to 64.
+    write(tree + 3_000 * 110).unwrap();
+    let error = write(tree + 3_000 * 50).unwrap_err();
+    assert!(error.to_string().contains("tree-bytes"), "{error}");
 }
 
 #[test]
