@@ -20,10 +20,6 @@ pub(crate) fn run(erofs: &Erofs, sandbox: SandboxChoice, json: bool) -> Result<(
     let source = &erofs.source;
     let policy = source.working.policy(&source.judging).map_err(Failure::usage)?;
     source.judging.require_owners().map_err(Failure::usage)?;
-    if policy.selinux_label().is_some() {
-        let message = "`--selinux-label` labels files on this machine, and the image is one file; omit it";
-        return Err(Failure::usage(message.to_owned()));
-    }
     if opened::is_stream(&erofs.file) {
         let message =
             format!("{} is not a regular file, and an EROFS image is not written sequentially", shown(&erofs.file));
@@ -32,6 +28,7 @@ pub(crate) fn run(erofs: &Erofs, sandbox: SandboxChoice, json: bool) -> Result<(
     let (parent, name) = opened::beside(&erofs.file)?;
     let left = || Left::Nothing(erofs.file.clone());
     let opened = Opened::find(&source.image)?;
+    opened.refuse_as_output(&erofs.file)?;
     let (ignored, limits) = (Ignored::find_out(), source.judging.limits());
     // Beside FILE there has to be room anyway.
     let scratch = Scratch::beneath(&parent).map_err(Failure::read)?;
@@ -71,18 +68,24 @@ fn print(done: &Done, written: &ErofsImage, json: bool) -> io::Result<()> {
             output.line(|| Value::Null, || format!("{} --hash-offset={hash_offset}", root_hash.hex()));
         }
         tell::notes(&done.report);
-        if let Some(note) = dead_space(written) {
+        if let Some(note) = hidden_content(written) {
             tell::say(&format_args!("layercage: note: {note}"));
         }
     }
     output.finish()
 }
 
-/// What can be saved by `--compact`, if it is worth a word: a hundredth of the file.
-fn dead_space(written: &ErofsImage) -> Option<String> {
-    let ErofsImage { bytes, dead_bytes, .. } = written;
-    (*dead_bytes > bytes / 100)
-        .then(|| format!("{dead_bytes} of {bytes} bytes are content that upper layers hide; `--compact` drops it"))
+/// What `--compact` saved, or can save if it is worth a word: a hundredth of the file.
+fn hidden_content(written: &ErofsImage) -> Option<String> {
+    match *written {
+        ErofsImage { saved_bytes: saved @ 1.., .. } => {
+            Some(format!("`--compact` saved {saved} bytes of content that upper layers hide"))
+        }
+        ErofsImage { bytes, dead_bytes: dead, .. } if dead > bytes / 100 => {
+            Some(format!("{dead} of {bytes} bytes are content that upper layers hide; `--compact` drops it"))
+        }
+        _ => None,
+    }
 }
 
 fn object(done: &Done, written: &ErofsImage) -> Value {
@@ -92,6 +95,7 @@ fn object(done: &Done, written: &ErofsImage) -> Value {
         "bytes": written.bytes,
         "inodes": written.inodes,
         "dead_bytes": written.dead_bytes,
+        "saved_bytes": written.saved_bytes,
     });
     if let (Some(verity), Value::Object(members)) = (&written.verity, &mut erofs) {
         members.insert(

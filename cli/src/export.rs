@@ -35,6 +35,9 @@ pub(crate) fn run(export: &Export, sandbox: SandboxChoice, json: bool) -> Result
         return Err(Failure::usage(message.to_owned()));
     }
     let opened = Opened::find(&export.source.image)?;
+    if let Destination::Beside { .. } = destination {
+        opened.refuse_as_output(&export.file)?;
+    }
     let (ignored, room, limits) = (Ignored::find_out(), Room::find_out(), export.source.judging.limits());
     // Beside a FILE there has to be room anyway. Otherwise no file can be created in the sandbox, so the temporary files for
     // a pipe, for a compressed archive, for the content of files and for the order by path are created before.

@@ -13,7 +13,7 @@ use std::fs::File;
 use std::io::{self, IsTerminal, Seek};
 use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::FileTypeExt;
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::Path;
 
 /// An image or a layer that the user named.
@@ -114,6 +114,28 @@ impl Opened {
         let (name, Ok(tag)) = (Path::new(OsStr::from_bytes(name)), std::str::from_utf8(tag)) else { return Ok(None) };
         let found = Self::existing(name)?;
         Ok(found.map(|thing| Self { thing, tag: Some(tag.to_owned()), form }))
+    }
+
+    /// Refuses an output that is the image, or that lies in the directory of the image: the image would be replaced, or a
+    /// file appear in it.
+    pub(crate) fn refuse_as_output(&self, output: &Path) -> Result<(), Failure> {
+        let image = match &self.thing {
+            Thing::Directory(directory) => directory.try_clone().map(Dir::into_std_file),
+            Thing::File(file) | Thing::Stream(file) => file.try_clone(),
+        };
+        let image = image.and_then(|image| image.metadata()).map_err(|error| Failure::open(output, error))?;
+        let is_image = |path: &Path| {
+            std::fs::metadata(path).is_ok_and(|there| (there.dev(), there.ino()) == (image.dev(), image.ino()))
+        };
+        let (parent, _) = split(output)?;
+        // A parent that does not exist is an error of its own, later.
+        let is_in_image = std::fs::canonicalize(parent).is_ok_and(|parent| parent.ancestors().any(is_image));
+        match (is_image(output), is_in_image) {
+            (true, _) => Err(Failure::usage(format!("{} is the image, and would be replaced", shown(output)))),
+            (_, true) => Err(Failure::usage(format!("{} lies in the directory of the image", shown(output)))),
+            (false, false) => return Ok(()),
+        }
+        .map_err(|failure| failure.with_help("give the name of a file elsewhere".to_owned()))
     }
 
     fn existing(path: &Path) -> Result<Option<Thing>, Failure> {

@@ -108,9 +108,16 @@ fn what_is_hidden_is_said_and_left_out_if_asked() {
     let output = run(place.path(), &["erofs", "--platform", "linux/amd64", "image.tar", "a.img"]);
     assert!(message(&output).contains("20480 of") && message(&output).contains("--compact"), "{output:?}");
     let output = run(place.path(), &["erofs", "--platform", "linux/amd64", "--compact", "image.tar", "b.img"]);
-    assert_eq!((output.status.code(), message(&output).as_str()), (Some(0), ""));
+    let saved = "layercage: note: `--compact` saved 20480 bytes of content that upper layers hide\n";
+    assert_eq!((output.status.code(), message(&output).as_str()), (Some(0), saved));
     let size = |name: &str| fs::metadata(place.path().join(name)).unwrap().len();
     assert_eq!(size("a.img") - size("b.img"), 20_480);
+    for (options, expected) in [(&[][..], (20_480, 0)), (&["--compact"], (0, 20_480))] {
+        let arguments = [&["erofs", "--json", "--platform", "linux/amd64"], options, &["image.tar", "c.img"]].concat();
+        let report: Value = serde_json::from_str(&succeeded(run(place.path(), &arguments))).unwrap();
+        let erofs = &report["erofs"];
+        assert_eq!((&erofs["dead_bytes"], &erofs["saved_bytes"]), (&expected.0.into(), &expected.1.into()));
+    }
 }
 
 #[test]
@@ -154,7 +161,7 @@ fn an_output_that_cannot_be_an_image_is_wrong_usage() {
         (&[], "nowhere/a.img"),
         (&["--owners", "caller"], "a.img"),
         (&["--owners", "record"], "a.img"),
-        (&["--selinux-label", "u:r:t"], "a.img"),
+        (&["--selinux-label", "u:r"], "a.img"),
         (&["--salt", "00"], "a.img"),
         (&["--verity", "--salt", "0"], "a.img"),
         (&["--block-size", "1024"], "a.img"),
@@ -208,4 +215,35 @@ fn a_signal_leaves_no_file() {
     rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
     assert!(!child.wait_with_output().unwrap().status.success());
     assert!(children(place.path()).is_empty());
+}
+
+#[test]
+fn an_output_that_is_the_image_or_lies_in_its_directory_is_wrong_usage() {
+    let place = tempdir().unwrap();
+    save(place.path(), &[tar().file("a", "a").end()]);
+    fs::hard_link(place.path().join("image.tar"), place.path().join("same")).unwrap();
+    let layout = place.path().join("layout");
+    fs::create_dir_all(layout.join("blobs/sha256")).unwrap();
+    fs::write(layout.join("index.json"), "{}").unwrap();
+    std::os::unix::fs::symlink("layout/blobs", place.path().join("link")).unwrap();
+    let before = fs::read(place.path().join("image.tar")).unwrap();
+    for command in ["erofs", "export"] {
+        for (image, file, expected) in [
+            ("image.tar", "image.tar", "is the image, and would be replaced"),
+            ("image.tar", "./same", "is the image, and would be replaced"),
+            ("image.tar:a:1", "image.tar", "is the image, and would be replaced"),
+            ("layout", "layout/index.json", "lies in the directory of the image"),
+            ("oci:layout", "layout/new", "lies in the directory of the image"),
+            ("layout", "link/sha256/new", "lies in the directory of the image"),
+        ] {
+            let output = run(place.path(), &[command, "--platform", "linux/amd64", image, file]);
+            assert_eq!(output.status.code(), Some(2), "{command} {file}: {output:?}");
+            assert!(message(&output).contains(expected), "{command} {file}: {output:?}");
+        }
+        succeeded(run(place.path(), &[command, "--platform", "linux/amd64", "image.tar", "layout/elsewhere"]));
+        fs::remove_file(layout.join("elsewhere")).unwrap();
+    }
+    assert!(fs::read(place.path().join("image.tar")).unwrap() == before);
+    assert_eq!(children(&layout), ["blobs", "index.json"]);
+    assert_eq!(children(&layout.join("blobs/sha256")), [""; 0]);
 }
