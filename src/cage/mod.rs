@@ -52,7 +52,7 @@ pub(crate) use ahead::{ahead_spool, ahead_spool_in};
 pub(crate) use on_disk::OnDisk;
 #[cfg(feature = "image")]
 pub(crate) use open::{NotOpened, open_directory, open_inside, open_regular};
-pub(crate) use overlay::{Lowers, OverlayTree, Stack as LowerStack, may_set_trusted};
+pub(crate) use overlay::{LaterLowers, Lowers, OverlayTree, Stack as LowerStack, may_set_trusted};
 pub(crate) use room::{growing_file, has_room};
 pub use scratch::Scratch;
 pub(crate) use stage::{Contents, Stage};

@@ -18,6 +18,9 @@ pub(crate) trait OnDisk: Tree {
     /// Gives the root of a new tree the attributes that it has until an entry names it.
     fn prepare_root(&mut self) -> Result<Inexact, Error>;
 
+    /// Gives the root the attributes that it has in lower layers, if they were not at hand when the layer began.
+    fn finish_root(&mut self) -> Result<(), Error>;
+
     /// Tells that the layer is about to write content of its own.
     fn count(&mut self, bytes: u64);
 
@@ -43,6 +46,10 @@ impl OnDisk for Cage {
         self.make_like_implied(&root)
     }
 
+    fn finish_root(&mut self) -> Result<(), Error> {
+        Ok(())
+    }
+
     fn count(&mut self, _: u64) {}
 
     fn copied(&self) -> u64 {
@@ -66,6 +73,10 @@ impl OnDisk for OverlayTree {
 
     fn prepare_root(&mut self) -> Result<Inexact, Error> {
         Self::prepare_root(self)
+    }
+
+    fn finish_root(&mut self) -> Result<(), Error> {
+        Self::finish_root(self)
     }
 
     fn count(&mut self, bytes: u64) {

@@ -5,14 +5,13 @@ use super::data::Data;
 use super::sink::{Sink, Visibility};
 use super::sink_error::SinkError;
 use super::tree_sink::{Home, TreeSink};
-use crate::cage::{Cage, Exposure, LowerStack, Lowers, OverlayTree, may_set_trusted};
+use crate::cage::{Cage, Exposure, LaterLowers, LowerStack, Lowers, OverlayTree, may_set_trusted};
 use crate::plan::{Judged, Reporter};
 use crate::read::Checked;
 #[cfg(feature = "image")]
 use crate::words::Skippable;
 use crate::words::{Change, Effect, Error, OverlayFormat, OverlayNamespace, Whiteouts};
 use std::os::fd::AsFd;
-#[cfg(feature = "image")]
 use std::os::fd::OwnedFd;
 
 /// The upper directory of an overlay, to which one layer is applied: overlayfs merges it with the lower directories into
@@ -98,6 +97,58 @@ impl Overlay {
     /// A system error.
     pub fn over_unknown(upper: impl AsFd, format: OverlayFormat) -> Result<Self, Error> {
         Self::new(upper, Lowers::Unknown, format)
+    }
+
+    /// The upper directory `upper`, which is empty, over lower directories that may not be complete yet: layers of one image
+    /// can be applied side by side.
+    ///
+    /// `lowers` is called at most once, on the thread that applies the layer, when a lower directory is needed: for the
+    /// cases that [`Overlay::over_unknown`] refuses, and at the end of a layer that does not list its root, for the
+    /// attributes of the root. It waits until all layers below are applied, and returns their directories, the top one
+    /// first. Its error is the error of the layer. Do not let two layers wait for each other.
+    ///
+    /// ```
+    /// # use layercage::{Error, Layer, Policy, Unpacker};
+    /// # use layercage::overlay::{Overlay, OverlayFormat};
+    /// # use std::{fs::File, io::Read, os::fd::OwnedFd};
+    /// # fn side_by_side(lower: impl Read + Send + 'static, upper: impl Read + Send, dirs: [File; 2]) -> Result<(), Error> {
+    /// let [lower_dir, upper_dir] = dirs;
+    /// let format = OverlayFormat::possible(&lower_dir)?;
+    /// let below = std::thread::spawn(move || {
+    ///     let mut overlay = Overlay::over(&lower_dir, <[File; 0]>::default(), format)?;
+    ///     Unpacker::new(Policy::default()).apply(Layer::new(lower), &mut overlay)?;
+    ///     Ok::<_, Error>(vec![OwnedFd::from(lower_dir)])
+    /// });
+    /// let lowers = move || below.join().unwrap();
+    /// let mut overlay = Overlay::over_later(&upper_dir, lowers, format)?;
+    /// Unpacker::new(Policy::default()).apply(Layer::new(upper), &mut overlay)?;
+    /// # Ok(())
+    /// # }
+    /// # let place = tempfile::tempdir()?;
+    /// # let dirs = ["lower", "upper"].map(|name| {
+    /// #     std::fs::create_dir(place.path().join(name)).unwrap();
+    /// #     File::open(place.path().join(name)).unwrap()
+    /// # });
+    /// # let mut archive = tar::Builder::new(Vec::new());
+    /// # let mut header = tar::Header::new_gnu();
+    /// # header.set_size(0);
+    /// # header.set_mode(0o644);
+    /// # archive.append_data(&mut header, "d/file", &b""[..])?;
+    /// # let archive = archive.into_inner()?;
+    /// # side_by_side(std::io::Cursor::new(archive.clone()), &archive[..], dirs)?;
+    /// # assert!(place.path().join("upper/d/file").exists());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// A system error.
+    pub fn over_later(
+        upper: impl AsFd,
+        lowers: impl FnOnce() -> Result<Vec<OwnedFd>, Error> + Send + 'static,
+        format: OverlayFormat,
+    ) -> Result<Self, Error> {
+        Self::new(upper, Lowers::Later(LaterLowers::new(lowers)), format)
     }
 
     /// The upper directory `upper`, which is empty, for the next layer of the same image. The layer that was applied is

@@ -189,6 +189,7 @@ impl<T: OnDisk> TreeSink<T> {
             return Err(Misuse::OtherLayer.into());
         }
         self.applier.end_layer();
+        self.applier.tree_mut().finish_root().map_err(|error| error.about("the root of the tree"))?;
         self.applier.tree_mut().disk_mut().settle()?;
         // What is staged is synchronized when it takes its name.
         if self.home != Home::Staged && self.durability == Durability::Synced {

@@ -1,6 +1,6 @@
 //! Clears a directory of what lower layers have in it.
 
-use super::directory::{Below, OverlayDir, OverlayPlace};
+use super::directory::{OverlayDir, OverlayPlace};
 use super::look::Above;
 use super::lower::Shown;
 use super::state::OverlayTree;
@@ -20,7 +20,7 @@ impl OverlayTree {
         self.held.forget(dir.path());
         if dir.id() == self.root.id() {
             self.clear_root()?;
-        } else if !dir.below().is_nothing() {
+        } else if !dir.is_alone() {
             self.marks.make_opaque(upper.as_fd(), upper.path())?;
         }
         Ok(cleared)
@@ -29,10 +29,10 @@ impl OverlayTree {
     /// Hides every name that lower layers have in the root. The root of a layer cannot be opaque.
     fn clear_root(&mut self) -> Result<(), Error> {
         let within = Branch { dir: Arc::clone(&self.root), holds: Holds::Lower };
-        if let Below::Unknown = within.dir.below() {
-            return Err(self.needs_lower(&self.place(&within, Component::parse(b"*")?)));
+        if !within.dir.is_known() {
+            self.bring_lowers(&self.place(&within, Component::parse(b"*")?))?;
         }
-        for &layer in within.dir.layers() {
+        for &layer in self.root.clone().layers() {
             let mut names = self.list_below(layer, b"")?;
             while let Some((name, _)) = names.next()? {
                 let at = self.place(&within, Component::parse(&name)?);
@@ -58,7 +58,7 @@ impl OverlayTree {
 
     /// Whether a mount would show nothing in a directory.
     pub(super) fn shows_nothing(&self, dir: &Arc<OverlayDir>) -> Result<bool, Error> {
-        if let Below::Unknown = dir.below() {
+        if !dir.is_known() {
             return Ok(false);
         }
         let within = Branch { dir: Arc::clone(dir), holds: Holds::Lower };

@@ -4,7 +4,7 @@ use crate::cage::directory::Directory;
 use crate::tree::Place;
 use crate::words::{Lock, PlaceId};
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 /// A place in an overlay.
 pub(super) type OverlayPlace<'a> = Place<'a, Arc<OverlayDir>>;
@@ -18,7 +18,9 @@ pub(crate) struct OverlayDir {
     id: PlaceId,
     /// The components from the root, joined by slashes.
     path: Box<[u8]>,
-    below: Below,
+    /// The lower layers that have the directory, by their numbers, the top one first. Not set while the lower layers are not
+    /// at hand.
+    below: OnceLock<Box<[usize]>>,
     /// The directory in the upper directory. It is there as soon as something in the directory, or the directory itself,
     /// is changed.
     upper: Lock<Option<Arc<Directory>>>,
@@ -37,15 +39,14 @@ impl Below {
     pub(super) fn nothing() -> Self {
         Self::Layers(Box::default())
     }
-
-    /// Whether no lower layer can have anything in the directory.
-    pub(super) fn is_nothing(&self) -> bool {
-        matches!(self, Self::Layers(layers) if layers.is_empty())
-    }
 }
 
 impl OverlayDir {
     pub(super) fn new(id: PlaceId, path: Box<[u8]>, below: Below, upper: Option<Arc<Directory>>) -> Self {
+        let below = match below {
+            Below::Layers(layers) => OnceLock::from(layers),
+            Below::Unknown => OnceLock::new(),
+        };
         Self { id, path, below, upper: Lock::new(upper) }
     }
 
@@ -57,16 +58,24 @@ impl OverlayDir {
         &self.path
     }
 
-    pub(super) fn below(&self) -> &Below {
-        &self.below
+    /// Whether it is known which lower layers have the directory.
+    pub(super) fn is_known(&self) -> bool {
+        self.below.get().is_some()
+    }
+
+    /// Whether no lower layer can have anything in the directory.
+    pub(super) fn is_alone(&self) -> bool {
+        self.below.get().is_some_and(|layers| layers.is_empty())
     }
 
     /// The lower layers that have the directory.
     pub(super) fn layers(&self) -> &[usize] {
-        match &self.below {
-            Below::Layers(layers) => layers,
-            Below::Unknown => &[],
-        }
+        self.below.get().map_or(&[], |layers| layers)
+    }
+
+    /// Says which lower layers have the directory, if that was not known.
+    pub(super) fn learn(&self, layers: &[usize]) {
+        self.below.get_or_init(|| layers.into());
     }
 
     pub(super) fn upper(&self) -> Option<Arc<Directory>> {
@@ -110,6 +119,11 @@ impl HeldDirs {
         let directory = Arc::new(directory);
         self.held.insert(directory.id(), (Arc::clone(&directory), self.clock));
         directory
+    }
+
+    /// The directories that are held.
+    pub(super) fn all(&self) -> impl Iterator<Item = &Arc<OverlayDir>> {
+        self.held.values().map(|(directory, _)| directory)
     }
 
     /// Forgets the directories at a path and below it.

@@ -1,6 +1,7 @@
 //! What is at a place: in the upper directory, in the lower layers, in both.
 
 use super::directory::{Below, OverlayDir, OverlayPlace};
+use super::later::needs_lower;
 use super::lower::Shown;
 use super::state::OverlayTree;
 use crate::cage::directory::Directory;
@@ -9,7 +10,7 @@ use crate::cage::names::Names;
 use crate::cage::place;
 use crate::cage::sys::{self, Status};
 use crate::tree::{Branch, Step, Tree, path_of};
-use crate::words::{Error, Escaped, Misuse};
+use crate::words::Error;
 use rustix::io::Errno;
 use std::os::fd::AsFd;
 use std::sync::Arc;
@@ -55,12 +56,20 @@ impl OverlayTree {
 
     /// What lower layers show at a place, whatever the upper directory has there; `None` if they are not at hand.
     pub(super) fn show(&self, at: &OverlayPlace<'_>) -> Result<Option<Shown>, Error> {
-        match (&self.lower, at.dir().below()) {
-            (Some(_), Below::Layers(layers)) if layers.is_empty() => Ok(Some(Shown::Missing)),
-            (Some(lower), Below::Layers(_)) => lower.show(self.marks, &self.upper.key, at).map(Some),
-            (None, below) if below.is_nothing() => Ok(Some(Shown::Missing)),
-            (None, _) | (_, Below::Unknown) => Ok(None),
+        match &self.lower {
+            _ if at.dir().is_alone() => Ok(Some(Shown::Missing)),
+            Some(lower) if at.dir().is_known() => lower.show(self.marks, &self.upper.key, at).map(Some),
+            _ => Ok(None),
         }
+    }
+
+    /// The same, where the answer is needed: lower layers that come later are waited for.
+    pub(super) fn show_now(&mut self, at: &OverlayPlace<'_>) -> Result<Shown, Error> {
+        if let Some(shown) = self.show(at)? {
+            return Ok(shown);
+        }
+        self.bring_lowers(at)?;
+        self.show(at)?.ok_or_else(|| needs_lower(at))
     }
 
     /// What a mount would show at a place.
@@ -86,20 +95,19 @@ impl OverlayTree {
                 Step::Unknown(_) => return Err(Error::bug("something on disk is not known")),
             }
         }
-        match self.show(at)? {
-            None => Err(self.needs_lower(at)),
-            Some(Shown::Missing) => Ok(Step::Missing),
-            Some(Shown::Directory(layers)) => Ok(Step::Directory(self.hold(at, Below::Layers(layers), None))),
-            Some(Shown::File { layer, status }) if status.kind == rustix::fs::FileType::Symlink => {
+        match self.show_now(at)? {
+            Shown::Missing => Ok(Step::Missing),
+            Shown::Directory(layers) => Ok(Step::Directory(self.hold(at, Below::Layers(layers), None))),
+            Shown::File { layer, status } if status.kind == rustix::fs::FileType::Symlink => {
                 self.target_below(layer, at).map(Step::Symlink)
             }
-            Some(Shown::File { .. }) => Ok(Step::Other),
+            Shown::File { .. } => Ok(Step::Other),
         }
     }
 
     /// What lower layers have in a directory that the upper directory has.
     fn below(&self, at: &OverlayPlace<'_>, upper: &Directory) -> Result<Below, Error> {
-        if at.dir().below().is_nothing() || self.marks.is_opaque(upper.as_fd(), upper.path())? {
+        if at.dir().is_alone() || self.marks.is_opaque(upper.as_fd(), upper.path())? {
             return Ok(Below::nothing());
         }
         Ok(match self.show(at)? {
@@ -133,10 +141,5 @@ impl OverlayTree {
     pub(super) fn list_below(&self, layer: usize, path: &[u8]) -> Result<Names, Error> {
         let lower = self.lower.as_ref().ok_or(Error::bug("lower layers that are not at hand are read"))?;
         lower.list(self.marks, &self.upper.key, layer, path)
-    }
-
-    /// The error for a question that only lower layers can answer that are not at hand.
-    pub(super) fn needs_lower(&self, at: &OverlayPlace<'_>) -> Error {
-        Misuse::LowerNeeded { name: Escaped::new(&path_of(at.dir().path(), at.name())) }.into()
     }
 }

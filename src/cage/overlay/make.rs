@@ -137,7 +137,7 @@ impl OverlayTree {
     /// Makes a directory, or gives the one that is there new metadata. A new one shows nothing of a directory that lower
     /// layers have there.
     fn make_directory(&mut self, at: &OverlayPlace<'_>, node: &mut Node<'_, '_>, over: Over) -> Result<Made, Error> {
-        let is_unknown = self.lower.is_none() && !at.dir().below().is_nothing();
+        let is_unknown = self.lower.is_none() && !at.dir().is_alone();
         if is_unknown && matches!(self.above(at)?, Above::Nothing) {
             // If lower layers have a directory, it is merged with this one.
             return self.make_unknown_directory(at, node);

@@ -12,9 +12,11 @@
 //! - A file of a lower layer is copied when it gets another name, with all names that it has, so that they still are one
 //!   file.
 
+mod arrive;
 mod clear;
 mod copy_up;
 mod directory;
+mod later;
 mod links;
 mod look;
 mod lower;
@@ -24,5 +26,6 @@ mod names;
 mod state;
 mod tree;
 
+pub(crate) use later::LaterLowers;
 pub(crate) use marks::may_set_trusted;
 pub(crate) use state::{Lowers, OverlayTree, Stack};

@@ -1,6 +1,7 @@
 //! The state of an overlay, and what starts a layer.
 
 use super::directory::{Below, HeldDirs, OverlayDir};
+use super::later::LaterLowers;
 use super::lower::LowerLayers;
 use super::marks::Marks;
 use super::names::LinkedNames;
@@ -18,6 +19,12 @@ pub(crate) struct OverlayTree {
     pub(in crate::cage) upper: Cage,
     /// `None` if the lower layers are not at hand.
     pub(super) lower: Option<LowerLayers>,
+    /// Where they come from when they are needed.
+    pub(super) later: Option<LaterLowers>,
+    /// Whether they were not at hand when the layer began, and are now.
+    pub(super) came_late: bool,
+    /// Whether an entry of this layer is the root.
+    pub(super) root_is_listed: bool,
     pub(super) marks: Marks,
     pub(super) root: Arc<OverlayDir>,
     pub(super) held: HeldDirs,
@@ -42,6 +49,8 @@ pub(crate) enum Lowers {
     Known(Stack),
     /// They are not at hand.
     Unknown,
+    /// They are not at hand yet.
+    Later(LaterLowers),
 }
 
 /// Lower layers, the bottom one first.
@@ -60,18 +69,22 @@ impl OverlayTree {
     pub(crate) fn over(mut upper: Cage, lowers: Lowers, format: OverlayFormat) -> Self {
         let marks = Marks { format };
         upper.marks = Some(marks);
-        let (lower, below) = match lowers {
+        let (lower, later, below) = match lowers {
             Lowers::Known(Stack(lower)) => {
                 lower.forget();
                 let below = Below::Layers(lower.all());
-                (Some(lower), below)
+                (Some(lower), None, below)
             }
-            Lowers::Unknown => (None, Below::Unknown),
+            Lowers::Unknown => (None, None, Below::Unknown),
+            Lowers::Later(later) => (None, Some(later), Below::Unknown),
         };
         let root = OverlayDir::new(PlaceId::ROOT, Box::default(), below, Some(upper.root_directory()));
         Self {
             upper,
             lower,
+            later,
+            came_late: false,
+            root_is_listed: false,
             marks,
             root: Arc::new(root),
             held: HeldDirs::default(),
@@ -83,7 +96,10 @@ impl OverlayTree {
 
     /// The overlay for the next layer: an empty upper directory over this one and its lower layers. Layers in `between` come
     /// between the two, the lowest first.
-    pub(crate) fn next(self, between: Vec<OwnedFd>, upper: Cage) -> Result<Self, Error> {
+    pub(crate) fn next(mut self, between: Vec<OwnedFd>, upper: Cage) -> Result<Self, Error> {
+        if self.later.is_some() {
+            self.bring_lowers_for(b"")?;
+        }
         let lowers = match self.lower {
             None => Lowers::Unknown,
             Some(mut lower) => {
@@ -101,6 +117,7 @@ impl OverlayTree {
         self.limits.clone_from(&terms.limits);
         self.copies = Copies { others: bytes, bytes: 0 };
         self.held.clear();
+        self.root_is_listed = false;
     }
 
     /// Gives the root the attributes that it has in the lower layers; in the first layer, those of a directory that no
@@ -113,8 +130,18 @@ impl OverlayTree {
                 self.upper.renew(&root, &metadata)
             }
             (Some(_), None) => self.upper.make_like_implied(&root),
-            // It may be like that of a lower layer already, if the caller has made it so.
+            // It may be like that of a lower layer already, if the caller has made it so. Or that comes later.
             (None, _) => Ok(Inexact::default()),
         }
+    }
+
+    /// Gives the root the attributes that it has in lower layers which were not at hand when the layer began. Waits for them.
+    pub(in crate::cage) fn finish_root(&mut self) -> Result<(), Error> {
+        if self.root_is_listed || (self.later.is_none() && !self.came_late) {
+            return Ok(());
+        }
+        self.bring_lowers_for(b"")?;
+        // They are on this file system, which can store whatever time it has shown.
+        self.prepare_root().map(drop)
     }
 }

@@ -52,11 +52,10 @@ impl Tree for OverlayTree {
         let status = match self.above(at)? {
             Above::Whiteout => return Ok(Inode::Missing),
             Above::Thing(status) => return Ok(self.upper.inode_of(&status, header, Linking::Direct)),
-            Above::Nothing => match self.show(at)? {
-                None => return Err(self.needs_lower(at)),
-                Some(Shown::Missing) => return Ok(Inode::Missing),
-                Some(Shown::Directory(_)) => return Ok(Inode::Directory),
-                Some(Shown::File { status, .. }) => status,
+            Above::Nothing => match self.show_now(at)? {
+                Shown::Missing => return Ok(Inode::Missing),
+                Shown::Directory(_) => return Ok(Inode::Directory),
+                Shown::File { status, .. } => status,
             },
         };
         Ok(self.upper.inode_of(&status, header, Linking::Copies))
@@ -84,6 +83,7 @@ impl Tree for OverlayTree {
     }
 
     fn renew_root(&mut self, metadata: &Metadata) -> Result<Inexact, Error> {
+        self.root_is_listed = true;
         self.upper.renew_root(metadata)
     }
 

@@ -38,9 +38,10 @@ fn names(root: &Path, format: OverlayFormat) -> Vec<String> {
 }
 
 /// A lower layer, a layer over it, and the names that the latter leaves in its directory.
-type Case = (&'static str, fn(LayerBuilder) -> LayerBuilder, fn(LayerBuilder) -> LayerBuilder, &'static [&'static str]);
+pub(super) type Case =
+    (&'static str, fn(LayerBuilder) -> LayerBuilder, fn(LayerBuilder) -> LayerBuilder, &'static [&'static str]);
 
-const CASES: &[Case] = &[
+pub(super) const CASES: &[Case] = &[
     ("a file that is removed", |l| l.file("f", b""), |l| l.whiteout("f"), &["f!"]),
     ("nothing that is removed", |l| l.file("f", b""), |l| l.whiteout("g"), &[]),
     ("nothing in a directory", |l| l.dir("d"), |l| l.whiteout("d/g"), &[]),

@@ -6,6 +6,7 @@ mod ahead;
 mod cases;
 #[cfg(all(feature = "image", feature = "gzip", feature = "zstd"))]
 mod killed;
+mod later;
 mod model;
 mod mounted;
 #[cfg(all(feature = "image", feature = "gzip", feature = "zstd"))]
