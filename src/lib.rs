@@ -165,7 +165,7 @@ pub use sink::{Rootfs, Sink};
 pub use unpack::{Applied, Layer, Session, Staged, Unpacker};
 #[cfg(feature = "unpack")]
 #[cfg(feature = "image")]
-pub use unpack::{ErofsImage, ErofsOptions, HiddenContent};
+pub use unpack::{ErofsImage, ErofsLayer, ErofsLayers, ErofsOptions, HiddenContent};
 pub use words::is_reserved_name;
 
 #[cfg(all(doctest, feature = "image", feature = "gzip", feature = "zstd"))]

@@ -65,6 +65,9 @@ pub(crate) enum Command {
     /// `mount -t erofs -o ro FILE DIR` mounts it with a loop device. From Linux 6.12 on, mount(2) takes FILE itself where its
     /// file system allows it: ext4 does, tmpfs does not. Blocks of 512 bytes need Linux 6.4. FILE is written under a temporary name and renamed when every layer is
     /// verified. That replaces an existing regular file.
+    ///
+    /// With `--layers`, FILE is a directory to create, with one image for each layer. Mount each, and an overlay over the
+    /// mounts: the names are printed, the top one first, and are in FILE/lower.
     Erofs(Erofs),
     /// Unpack an image as layers of overlayfs into a store, and print the options that mount them over each other.
     ///
@@ -172,11 +175,37 @@ pub(crate) struct Erofs {
     /// The salt of the hash tree, in hexadecimal digits, at most 256 bytes; `-` is no salt, the default.
     #[arg(long, value_name = "HEX", requires = "verity")]
     pub(crate) salt: Option<Salt>,
+    /// Write one EROFS image for each layer, for overlayfs. FILE is then the name of a directory, which must be empty or must
+    /// not exist. It has `ALGORITHM-DIGEST.erofs` for each layer, by chain ID, and their list `lower`.
+    ///
+    /// What a layer removes is marked for overlayfs. A hard link to a file of a lower layer has a copy of its content.
+    /// With `--verity`, each line has the root hash of its image.
+    #[arg(long)]
+    pub(crate) layers: bool,
+    /// How removed paths are marked in layers: as devices with the number 0:0, the default, or as files with an attribute,
+    /// which Linux 6.7 understands.
+    #[arg(long, value_name = "KIND", value_parser = words!(Whiteouts), requires = "layers")]
+    whiteouts: Option<Whiteouts>,
+    /// The attributes of overlayfs in layers: `trusted`, the default, or `user`, for mounts with `userxattr`, as in a user
+    /// namespace.
+    #[arg(long, value_name = "NAMESPACE", value_parser = words!(OverlayNamespace), requires = "layers")]
+    xattr_namespace: Option<OverlayNamespace>,
     #[command(flatten)]
     pub(crate) source: Source,
     /// The file to create or replace.
     #[arg(value_name = "FILE")]
     pub(crate) file: PathBuf,
+}
+
+impl Erofs {
+    /// The format of layers.
+    pub(crate) fn format(&self) -> OverlayFormat {
+        let OverlayFormat { whiteouts, namespace } = OverlayFormat::ORDINARY;
+        OverlayFormat {
+            whiteouts: self.whiteouts.unwrap_or(whiteouts),
+            namespace: self.xattr_namespace.unwrap_or(namespace),
+        }
+    }
 }
 
 #[derive(Debug, Args)]

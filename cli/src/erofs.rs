@@ -1,6 +1,7 @@
-//! `layercage erofs`: the final file system of an image, as one EROFS image.
+//! `layercage erofs`: the final file system of an image, as one EROFS image, or its layers, as one EROFS image each.
 
 use crate::arguments::Erofs;
+use crate::erofs_layers;
 use crate::image::select_image;
 use crate::opened::{self, Opened};
 use crate::progress::Watcher;
@@ -8,10 +9,10 @@ use crate::report::{self, Done, Output};
 use crate::sandbox::SandboxChoice;
 use crate::signals::{Ignored, Signals};
 use crate::tell::{self, Failure, Left, shown};
-use layercage::erofs::Verity;
+use crate::verity;
 use layercage::sandbox::Sandbox;
 use layercage::sink::StagedFile;
-use layercage::{ErofsImage, ErofsOptions, HiddenContent, Scratch, Unpacker};
+use layercage::{ErofsImage, ErofsLayers, ErofsOptions, HiddenContent, Scratch, Unpacker};
 use serde_json::{Value, json};
 use std::io;
 
@@ -21,9 +22,7 @@ pub(crate) fn run(erofs: &Erofs, sandbox: SandboxChoice, json: bool) -> Result<(
     let policy = source.working.policy(&source.judging).map_err(Failure::usage)?;
     source.judging.require_owners().map_err(Failure::usage)?;
     if opened::is_stream(&erofs.file) {
-        let message =
-            format!("{} is not a regular file, and an EROFS image is not written sequentially", shown(&erofs.file));
-        return Err(Failure::usage(message).with_help("give the name of a file to create or replace".to_owned()));
+        return Err(cannot_hold(erofs));
     }
     let (parent, name) = opened::beside(&erofs.file)?;
     let left = || Left::Nothing(erofs.file.clone());
@@ -41,11 +40,39 @@ pub(crate) fn run(erofs: &Erofs, sandbox: SandboxChoice, json: bool) -> Result<(
     let unpacker = Unpacker::new(policy.clone()).with_limits(limits).with_jobs(source.working.jobs());
     let unpacker = unpacker.with_scratch(scratch);
     let mut session = unpacker.session().with_progress(Watcher::new(&signals, json));
-    let file = StagedFile::beside(&parent, name).map_err(ended)?.with_durability(policy.durability());
-    let written = session.write_erofs(&selected, file.file(), &erofs.options()).map_err(ended)?;
-    file.commit().map_err(ended)?;
+    let written = if erofs.layers {
+        let layers = session.write_erofs_layers(&selected, &parent, name, erofs.format(), &erofs.options());
+        Written::Layers(layers.map_err(ended)?)
+    } else {
+        let file = StagedFile::beside(&parent, name).map_err(ended)?.with_durability(policy.durability());
+        let written = session.write_erofs(&selected, file.file(), &erofs.options()).map_err(ended)?;
+        file.commit().map_err(ended)?;
+        Written::Image(written)
+    };
     let done = Done { report: session.into_report(), sandboxed, image: Some(selected) };
-    print(&done, &written, json).map_err(|error| Failure::report(format!("{} is in place", shown(&erofs.file)), error))
+    let printed = match &written {
+        Written::Image(written) => print(&done, written, json),
+        Written::Layers(layers) => erofs_layers::print(&done, layers, json),
+    };
+    printed.map_err(|error| Failure::report(format!("{} is in place", shown(&erofs.file)), error))
+}
+
+/// Neither an image nor layers can be written to a pipe or a device.
+fn cannot_hold(erofs: &Erofs) -> Failure {
+    let (message, help) = match erofs.layers {
+        true => ("is not a directory, and layers are files in one", "give the name of a directory to create"),
+        false => (
+            "is not a regular file, and an EROFS image is not written sequentially",
+            "give the name of a file to create or replace",
+        ),
+    };
+    Failure::usage(format!("{} {message}", shown(&erofs.file))).with_help(help.to_owned())
+}
+
+/// What was written.
+enum Written {
+    Image(ErofsImage),
+    Layers(ErofsLayers),
 }
 
 impl Erofs {
@@ -64,8 +91,8 @@ fn print(done: &Done, written: &ErofsImage, json: bool) -> io::Result<()> {
     if json {
         output.line(|| object(done, written), String::new);
     } else {
-        if let Some(Verity { root_hash, hash_offset, .. }) = &written.verity {
-            output.line(|| Value::Null, || format!("{} --hash-offset={hash_offset}", root_hash.hex()));
+        if let Some(verity) = &written.verity {
+            output.line(|| Value::Null, || verity::arguments(verity));
         }
         tell::notes(&done.report);
         if let Some(note) = hidden_content(written) {
@@ -97,18 +124,7 @@ fn object(done: &Done, written: &ErofsImage) -> Value {
         "dead_bytes": written.dead_bytes,
         "saved_bytes": written.saved_bytes,
     });
-    if let (Some(verity), Value::Object(members)) = (&written.verity, &mut erofs) {
-        members.insert(
-            "verity".to_owned(),
-            json!({
-                "root_hash": verity.root_hash.hex(),
-                "salt": verity.salt.to_string(),
-                "hash_offset": verity.hash_offset,
-                "data_block_bytes": verity.data_block_bytes,
-                "data_blocks": verity.data_blocks,
-            }),
-        );
-    }
+    verity::add(&mut erofs, written.verity.as_ref());
     if let Value::Object(members) = &mut object {
         members.insert("erofs".to_owned(), erofs);
     }

@@ -6,6 +6,7 @@ mod bundle;
 mod cache;
 mod elsewhere;
 mod erofs;
+mod erofs_layers;
 mod explain;
 mod export;
 mod filter;
@@ -29,6 +30,7 @@ mod signals;
 mod standard;
 mod tell;
 mod temporary;
+mod verity;
 
 use clap::Parser;
 use std::process::ExitCode;

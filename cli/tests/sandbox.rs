@@ -54,6 +54,7 @@ fn the_wall_is_up_before_the_first_byte_is_read_and_the_first_thread_started() {
         (&["apply", "--jobs", "2", "layer", "root"], "\\0\\0\\0\\0"),
         (&["export", "--jobs", "2", world], "\"oci-layout\""),
         (&["erofs", "--jobs", "2", world, "rootfs.img"], "\"oci-layout\""),
+        (&["erofs", "--layers", "--jobs", "2", world, "layers"], "\"oci-layout\""),
         (&["overlay", "--jobs", "2", world, "store"], "\"oci-layout\""),
         (&["export", "--jobs", "2", "--sort", world, "rootfs.tar"], "\"oci-layout\""),
         (&["check", world], "\"oci-layout\""),

@@ -427,7 +427,7 @@ fn assert_documented(
     let keys = layers.into_iter().flatten().flat_map(|layer| layer.as_object().unwrap().keys().cloned());
     seen.entry(kind).or_default().extend(keys);
     // `image` of the object `removed` is a digest.
-    let inner = ["image", "overlay", "erofs", "problem"].iter().filter_map(|key| object.get(*key));
+    let inner = ["image", "overlay", "erofs", "erofs_layers", "problem"].iter().filter_map(|key| object.get(*key));
     for inner in inner.filter(|inner| inner.is_object()) {
         assert_documented(inner, documented, seen);
     }
@@ -464,6 +464,7 @@ fn every_object_is_as_its_page_says_and_every_key_of_the_page_is_seen() {
         &["list", "odd"],
         &["overlay", &world, "store"],
         &["erofs", "--verity", &world, "image.erofs"],
+        &["erofs", "--layers", "--verity", &world, "layers"],
         &["overlay", "--remove", &world, "store"],
         &["list", "--images", "damaged"],
         &["list", "--final", "--digest", &world],

@@ -13,6 +13,8 @@ use super::temporary_names::TemporaryNames;
 use crate::tree::Content;
 use crate::words::{self, Component, Durability, Error, Escaped, Misuse};
 use rustix::io::Errno;
+#[cfg(feature = "image")]
+use std::fs::File;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::Duration;
 
@@ -54,6 +56,8 @@ pub(crate) enum Contents<'a> {
     Layer,
     /// A directory of mode 0700 that holds lists of layers, each with its name.
     Image { lists: &'a [(&'a [u8], &'a [u8])] },
+    /// A directory of mode 0700 for files that [`Stage::create`] creates.
+    Files,
 }
 
 /// A staging directory beside its target; removed when dropped before [`Stage::commit`].
@@ -131,10 +135,16 @@ impl Stage {
         Ok(sys::status(self.rootfs()?).at(self.target.name())?.identity == cage.root.status.identity)
     }
 
-    /// Creates a file beside the layer of an overlay.
+    /// Creates a file of this content beside the layer of an overlay, or in a directory of files.
     #[cfg(feature = "image")]
     pub(crate) fn write_beside(&self, name: &[u8], content: &[u8]) -> Result<(), Error> {
         write(self.tree()?, name, content)
+    }
+
+    /// Creates a file in a directory of files. It is open for reading and writing.
+    #[cfg(feature = "image")]
+    pub(crate) fn create(&self, name: &[u8]) -> Result<File, Error> {
+        sys::create_public_file(self.tree()?, name).map(File::from).at(name)
     }
 
     /// Gives the tree its name, unless another process has taken that name.
@@ -226,6 +236,7 @@ fn make_tree(claim: &Claim, caller: Caller, contents: Contents<'_>) -> Result<(O
             lists.iter().try_for_each(|(name, list)| write(tree.as_fd(), name, list))?;
             None
         }
+        Contents::Files => None,
     };
     Ok((tree, inner))
 }

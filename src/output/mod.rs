@@ -28,7 +28,9 @@ pub(crate) use content_file::{ContentPlace, ContentReader};
 pub use context::LayerContext;
 pub use data::{Data, Piece};
 #[cfg(feature = "image")]
-pub(crate) use erofs::{Contents, ErofsSink, ErofsTree, ImageContent};
+pub(crate) use erofs::{
+    Contents, ErofsSink, ErofsTree, ImageContent, LayerFiles, LayerTree, MissingFile, missing_files,
+};
 pub use filter::Filter;
 pub use merged::{ContentCache, Hidden, Kind, LayerSummary, MergedTree, Merger, Node, Nodes, Part};
 #[cfg(feature = "image")]

@@ -237,7 +237,7 @@ impl OverlayFormat {
     /// A system error.
     pub fn possible(directory: impl AsFd) -> Result<Self, Error> {
         Ok(match may_set_trusted(directory.as_fd())? {
-            true => Self { whiteouts: Whiteouts::Device, namespace: OverlayNamespace::Trusted },
+            true => Self::ORDINARY,
             false => Self { whiteouts: Whiteouts::Xattr, namespace: OverlayNamespace::User },
         })
     }

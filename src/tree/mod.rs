@@ -22,7 +22,7 @@ pub(crate) use applier::{Applier, Outcome};
 pub use memory::Lower;
 pub(crate) use memory::Memory;
 #[cfg(feature = "image")]
-pub(crate) use model::Chunks;
+pub(crate) use model::{Chunks, DirectoryMark, Is, Member, Upper};
 pub(crate) use model::{Follow, Model, ModelKind, Origin};
 pub(crate) use place::{Branch, Place, path_of};
 

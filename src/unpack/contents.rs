@@ -95,6 +95,25 @@ impl Session<'_> {
         })
     }
 
+    /// Gives the content of entries to `read`, on the calling thread alone: for the time between two layers.
+    #[cfg(feature = "image")]
+    pub(super) fn read_between<T, R: Read>(
+        &mut self,
+        wanted: Wanted<T>,
+        mut open: impl FnMut(usize) -> Result<Layer<R>, Error>,
+        mut read: impl FnMut(T, Data<'_>) -> Result<(), SinkError>,
+    ) -> Result<(), Error> {
+        self.with_own_report(|session| {
+            for (number, mut wanted) in wanted {
+                wanted.sort_unstable_by_key(|wanted| wanted.entry);
+                let wanted = wanted.into_iter().peekable();
+                let mut contents = Contents { wanted, work: None, read: &mut read, has_read: false };
+                session.apply_local(open(number)?, &mut contents)?;
+            }
+            Ok(())
+        })
+    }
+
     /// The same for the entries of a layer whose content is kept.
     fn read_kept<T>(
         &self,

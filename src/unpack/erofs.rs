@@ -56,9 +56,14 @@ impl ErofsOptions {
         Self { hidden, ..self }
     }
 
-    /// The options of the writer.
-    fn of_writer(&self, image: &Selected, policy: &Policy) -> Options {
-        let options = Options::new().with_build_time(policy.epoch()).with_uuid(uuid(image));
+    /// What happens to the content of hidden files.
+    pub fn hidden_content(&self) -> HiddenContent {
+        self.hidden
+    }
+
+    /// The options of the writer, for what this digest identifies.
+    pub(super) fn of_writer(&self, digest: &Digest, policy: &Policy) -> Options {
+        let options = Options::new().with_build_time(policy.epoch()).with_uuid(uuid(digest));
         let options = options.with_common_xattrs(policy.selinux_label().map(SelinuxLabel::xattr).into_iter().collect());
         let options = self.block_size.into_iter().fold(options, Options::with_block_size);
         self.verity.clone().into_iter().fold(options, Options::with_verity)
@@ -100,12 +105,10 @@ impl Session<'_> {
     /// [`Misuse::NoScratch`], [`Misuse::UnsuitableFile`], and other errors of [`Writer`].
     pub fn write_erofs(&mut self, image: &Selected, file: &File, options: &ErofsOptions) -> Result<ErofsImage, Error> {
         let unpacker = self.unpacker().clone();
-        // A file system has no caller who could own its files.
-        if let Owners::Caller | Owners::Record = unpacker.policy().owners() {
-            return Err(Misuse::CallerInArchive.into());
-        }
+        check_owners(unpacker.policy())?;
         let create_temporary = || unpacker.create_spool().map_err(io::Error::other);
-        let mut writer = Writer::new(file, options.of_writer(image, unpacker.policy()), create_temporary)?;
+        let digest = image.manifest().unwrap_or(image.config()).digest();
+        let mut writer = Writer::new(file, options.of_writer(digest, unpacker.policy()), create_temporary)?;
         let (tree, contents, saved_bytes) = match options.hidden {
             HiddenContent::Keep => {
                 let mut sink = ErofsSink::new(ImageContent::written(&mut writer));
@@ -178,9 +181,16 @@ impl Selected {
     }
 }
 
-/// A UUID of version 8 from the digest of the manifest, or of the configuration if the image has no manifest.
-fn uuid(image: &Selected) -> [u8; 16] {
-    let digest = image.manifest().unwrap_or(image.config()).digest();
+/// Checks that no file belongs to the caller: a file system has none.
+pub(super) fn check_owners(policy: &Policy) -> Result<(), Misuse> {
+    match policy.owners() {
+        Owners::Caller | Owners::Record => Err(Misuse::CallerInArchive),
+        _ => Ok(()),
+    }
+}
+
+/// A UUID of version 8 from a digest: that of the manifest, for instance, or of the configuration if an image has no manifest.
+fn uuid(digest: &Digest) -> [u8; 16] {
     let bytes: &[u8] = match digest {
         Digest::Sha256(bytes) => bytes,
         Digest::Sha512(bytes) => bytes,

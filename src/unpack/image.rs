@@ -198,49 +198,84 @@ impl Session<'_> {
         layers: impl Iterator<Item = Result<Layer<R>, Error>> + Send,
         sink: &mut (impl Sink + ?Sized),
     ) -> Result<Vec<Checked>, Error> {
+        let mut applying = ToSink { wanted: image.layers().len(), sink, checked: Vec::new() };
+        self.open_layers(ahead, layers, &mut applying)?;
+        Ok(applying.checked)
+    }
+
+    /// Opens layers, on as many threads as [`Unpacker::with_jobs`] allows, and has them applied on the calling thread.
+    pub(super) fn open_layers<R: Read + Send>(
+        &mut self,
+        ahead: Ahead,
+        layers: impl Iterator<Item = Result<Layer<R>, Error>> + Send,
+        applying: &mut impl ApplyOpened,
+    ) -> Result<(), Error> {
         let limits = self.unpacker().limits().clone();
-        let wanted = image.layers().len();
         match self.unpacker().threads() {
             Jobs::Alone => {
                 let layers = opened_early(layers, ahead.readers());
-                self.apply_opened(wanted, &mut layers.map(|layer| layer?.open(&limits)), sink, None)
+                applying.apply(self, &mut layers.map(|layer| layer?.open(&limits)), None)
             }
             Jobs::Beside(workers) => {
                 let work = Arc::new(SharedWork::default());
                 let directory = Arc::clone(&work);
                 let create_spool = Some(self.unpacker().create_ahead_spool(move || directory.directory()));
                 let plan = Plan { workers, ahead, limits: &limits, work: &work, create_spool };
-                side_by_side(plan, layers, |opened| self.apply_opened(wanted, opened, sink, Some(&work)))
+                side_by_side(plan, layers, |opened| applying.apply(self, opened, Some(&work)))
             }
         }
     }
+}
 
-    /// Applies all `wanted` layers. The sink abandons the layer that cannot be opened, also after a panic: without it, the
-    /// sink would be as after the last layer, and a staged tree could be committed without the other layers.
-    fn apply_opened<S: Verifying>(
+/// What is done with layers that were opened: see [`Session::open_layers`].
+pub(super) trait ApplyOpened {
+    /// Applies all layers, in order.
+    fn apply<S: Verifying>(
         &mut self,
-        wanted: usize,
+        session: &mut Session<'_>,
         layers: &mut dyn Iterator<Item = Result<Opened<S>, Error>>,
-        sink: &mut (impl Sink + ?Sized),
         shared_work: Option<&SharedWork>,
-    ) -> Result<Vec<Checked>, Error> {
-        let mut checked = Vec::new();
-        while checked.len() < wanted {
+    ) -> Result<(), Error>;
+}
+
+/// The error for a layer that did not come.
+pub(super) fn ended_early() -> Error {
+    Error::bug("the thread that reads the layers ended early")
+}
+
+/// Applies all `wanted` layers to one sink.
+struct ToSink<'s, T: ?Sized> {
+    wanted: usize,
+    sink: &'s mut T,
+    checked: Vec<Checked>,
+}
+
+impl<T: Sink + ?Sized> ApplyOpened for ToSink<'_, T> {
+    /// The sink abandons the layer that cannot be opened, also after a panic: without it, the sink would be as after the last
+    /// layer, and a staged tree could be committed without the other layers.
+    fn apply<S: Verifying>(
+        &mut self,
+        session: &mut Session<'_>,
+        layers: &mut dyn Iterator<Item = Result<Opened<S>, Error>>,
+        shared_work: Option<&SharedWork>,
+    ) -> Result<(), Error> {
+        while self.checked.len() < self.wanted {
             // The iterator is not used after a panic.
             let opened = match catch_unwind(AssertUnwindSafe(|| layers.next())) {
                 Ok(Some(opened)) => opened,
-                Ok(None) => Err(Error::bug("the thread that reads the layers ended early")),
+                Ok(None) => Err(ended_early()),
                 Err(panic) => {
-                    sink.abandon_layer();
+                    self.sink.abandon_layer();
                     resume_unwind(panic)
                 }
             };
             let Opened { about, blob_bytes, stream } = opened.inspect_err(|_| {
-                sink.abandon_layer();
+                self.sink.abandon_layer();
             })?;
-            checked.push(self.run(about, blob_bytes, || Ok(stream), sink, shared_work)?.into_checked());
+            let applied = session.run(about, blob_bytes, || Ok(stream), &mut *self.sink, shared_work)?;
+            self.checked.push(applied.into_checked());
         }
-        Ok(checked)
+        Ok(())
     }
 }
 

@@ -8,6 +8,8 @@ mod contents;
 #[cfg(feature = "image")]
 mod erofs;
 #[cfg(feature = "image")]
+mod erofs_layers;
+#[cfg(feature = "image")]
 mod image;
 mod image_check;
 #[cfg(feature = "image")]
@@ -35,6 +37,8 @@ mod unpacker;
 pub use audit::{Audit, Observer};
 #[cfg(feature = "image")]
 pub use erofs::{ErofsImage, ErofsOptions, HiddenContent};
+#[cfg(feature = "image")]
+pub use erofs_layers::{ErofsLayer, ErofsLayers};
 pub use layer::Layer;
 #[cfg(feature = "image")]
 pub use overlay::{OverlayImage, OverlayLayer, OverlayStore, StagedOverlay};

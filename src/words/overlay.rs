@@ -36,6 +36,12 @@ pub struct OverlayFormat {
     pub namespace: OverlayNamespace,
 }
 
+impl OverlayFormat {
+    /// Device whiteouts and `trusted` attributes: the form that every mount by root understands, and that engines keep their
+    /// layers in.
+    pub const ORDINARY: Self = Self { whiteouts: Whiteouts::Device, namespace: OverlayNamespace::Trusted };
+}
+
 impl OverlayNamespace {
     /// The prefix of the names of attributes.
     pub(crate) fn prefix(self) -> &'static [u8] {

@@ -24,6 +24,8 @@ pub(crate) enum Job {
     Overlay,
     /// An image that is written as an EROFS image, in the place of a file.
     Erofs,
+    /// An image whose layers are written as EROFS images.
+    Layers,
 }
 
 impl Job {
@@ -35,6 +37,7 @@ impl Job {
             Self::Apply => "apply",
             Self::Overlay => "overlay",
             Self::Erofs => "erofs",
+            Self::Layers => "erofs layers",
         }
     }
 
@@ -42,7 +45,7 @@ impl Job {
     pub(crate) fn place(self) -> TempDir {
         let place = tempfile::tempdir().unwrap();
         match self {
-            Self::Unpack | Self::Replace | Self::Overlay | Self::Erofs => {
+            Self::Unpack | Self::Replace | Self::Overlay | Self::Erofs | Self::Layers => {
                 let world = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/images/world");
                 std::os::unix::fs::symlink(fs::canonicalize(world).unwrap(), place.path().join("image")).unwrap();
                 self.make_empty(place.path());
@@ -68,6 +71,9 @@ impl Job {
             Self::Erofs => {
                 &["erofs", "--sync", "--block-size", "4096", "--verity", "--jobs", jobs, "image", "rootfs/a.img"]
             }
+            Self::Layers => {
+                &["erofs", "--layers", "--sync", "--block-size", "4096", "--verity", "--jobs", jobs, "image", "rootfs"]
+            }
             // Known by its size: it is verified first, as a tree in use should have it.
             Self::Apply => &["apply", "--jobs", jobs, "--size", "SIZE", "layer", "root"],
         };
@@ -78,7 +84,7 @@ impl Job {
     /// What the command opens first.
     pub(crate) fn opened_first(self) -> &'static str {
         match self {
-            Self::Unpack | Self::Replace | Self::Ahead => ".",
+            Self::Unpack | Self::Replace | Self::Ahead | Self::Layers => ".",
             Self::Apply => "root",
             Self::Overlay => "store",
             Self::Erofs => "rootfs",
@@ -89,7 +95,7 @@ impl Job {
         place.join(match self {
             Self::Apply => "root",
             Self::Overlay => "store",
-            Self::Unpack | Self::Replace | Self::Ahead | Self::Erofs => "rootfs",
+            Self::Unpack | Self::Replace | Self::Ahead | Self::Erofs | Self::Layers => "rootfs",
         })
     }
 
@@ -97,9 +103,10 @@ impl Job {
     pub(crate) fn tree(self, place: &Path) -> Tree {
         match self {
             Self::Overlay => layers(&self.root(place)).into_iter().chain(lists(&self.root(place))).collect(),
-            Self::Erofs => {
-                // The time of the file is that at which it was written.
-                for path in [self.root(place).join("a.img"), self.root(place)] {
+            Self::Erofs | Self::Layers => {
+                // The time of a file is that at which it was written.
+                let names = fs::read_dir(self.root(place)).unwrap().map(|entry| entry.unwrap().path());
+                for path in names.chain([self.root(place)]) {
                     let times = fs::FileTimes::new().set_modified(std::time::UNIX_EPOCH);
                     fs::File::open(path).unwrap().set_times(times).unwrap();
                 }
@@ -141,7 +148,7 @@ impl Job {
     /// Whether there is something that is there when it has succeeded only.
     pub(crate) fn is_done(self, place: &Path) -> bool {
         match self {
-            Self::Unpack | Self::Ahead => self.root(place).exists(),
+            Self::Unpack | Self::Ahead | Self::Layers => self.root(place).exists(),
             Self::Replace => fs::read_dir(self.root(place)).is_ok_and(|mut names| names.next().is_some()),
             Self::Apply => false,
             Self::Overlay => !lists(&self.root(place)).is_empty(),

@@ -241,7 +241,7 @@ fn every_system_call_may_fail() {
         if is_asked_for(Job::Ahead.name()) {
             sweep(&Job::Ahead, "3", &ERRORS, Extent::WholeOf(SPOOLING), &mut figures);
         }
-        let jobs = [Job::Apply, Job::Unpack, Job::Replace, Job::Overlay, Job::Erofs];
+        let jobs = [Job::Apply, Job::Unpack, Job::Replace, Job::Overlay, Job::Erofs, Job::Layers];
         for job in jobs.into_iter().filter(|job| is_asked_for(job.name())) {
             sweep(&job, "3", &["EIO", "ENOMEM"], Extent::First, &mut figures);
             sweep(&job, "1", &ERRORS, Extent::Whole, &mut figures);
@@ -256,6 +256,8 @@ fn every_system_call_may_fail() {
         let taking = ["syncfs", "renameat", "fsync"];
         sweep(&Job::Replace, "1", &["EIO"], Extent::FirstOf(&taking), &mut figures);
         sweep(&Job::Erofs, "1", &["ENOSPC"], Extent::First, &mut figures);
+        let writing = ["mkdirat", "openat", "ftruncate", "pwrite64", "syncfs", "renameat2", "fsync"];
+        sweep(&Job::Layers, "1", &["ENOSPC"], Extent::FirstOf(&writing), &mut figures);
     }
     let Figures { calls, runs, failed, wrong } = figures;
     eprintln!("{} calls, {runs} runs, of which {failed} failed as they should: {calls:?}", calls.len());

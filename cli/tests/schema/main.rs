@@ -104,6 +104,8 @@ fn every_other_line_follows_the_schema_and_every_type_of_it_is_printed() {
         &["export", world, "out.tar"],
         &["erofs", world, "a.img"],
         &["erofs", "--verity", world, "b.img"],
+        &["erofs", "--layers", world, "c"],
+        &["erofs", "--layers", "--verity", world, "d"],
         &["overlay", world, "store"],
         &["overlay", "--remove", world, "store"],
         &["check", world],

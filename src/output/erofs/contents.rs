@@ -13,9 +13,7 @@ pub(crate) struct Contents(Chunks<Content>);
 impl Contents {
     /// Writes the content of a file.
     pub(crate) fn write(&mut self, writer: &mut Writer<'_>, file: Node<'_>, data: &mut Data<'_>) -> Result<(), Error> {
-        let map = data.map().cloned();
-        let content = writer.write_file(data.size(), map.as_ref(), data.stored())?;
-        self.0.set(file.inode(), content, Content::default());
+        self.0.set(file.inode(), write(writer, data)?, Content::default());
         Ok(())
     }
 
@@ -56,4 +54,10 @@ impl Contents {
             false => Err(Error::bug("the content of a file was not written")),
         }
     }
+}
+
+/// Writes the content of a file to an image.
+pub(super) fn write(writer: &mut Writer<'_>, data: &mut Data<'_>) -> Result<Content, Error> {
+    let map = data.map().cloned();
+    writer.write_file(data.size(), map.as_ref(), data.stored())
 }

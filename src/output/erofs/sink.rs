@@ -9,7 +9,7 @@ use crate::output::sink_error::SinkError;
 use crate::output::{ContentStore, MergedTree, Node, StoringMerger};
 use crate::plan::{Judged, Reporter, lacks_xattr};
 use crate::read::Checked;
-use crate::words::{Change, ChangeKind, Effect, Error, Metadata, Xattr};
+use crate::words::{Change, ChangeKind, Effect, Error, Metadata, Xattr, is_overlay_attribute};
 use std::io;
 
 /// Merges layers, and takes the attributes away that an image cannot have. It also writes their content, whether an upper
@@ -17,7 +17,11 @@ use std::io;
 ///
 /// The content is written before its layer is verified. So the tree, without which the content means nothing, may only be
 /// written after all layers.
-pub(crate) struct ErofsSink<'w, 'f>(StoringMerger<ImageContent<'w, 'f>>);
+pub(crate) struct ErofsSink<S> {
+    merger: StoringMerger<S>,
+    /// Which attributes an image can have.
+    can_have: fn(&Xattr) -> bool,
+}
 
 /// The content of an image.
 pub(crate) enum ImageContent<'w, 'f> {
@@ -66,51 +70,64 @@ impl ContentStore for ImageContent<'_, '_> {
     }
 }
 
-impl<'w, 'f> ErofsSink<'w, 'f> {
+impl<'w, 'f> ErofsSink<ImageContent<'w, 'f>> {
     pub(crate) fn new(content: ImageContent<'w, 'f>) -> Self {
-        Self(StoringMerger::new(content))
+        Self { merger: StoringMerger::new(content), can_have: is_possible }
     }
 
     /// The tree, and its content.
     pub(crate) fn into_parts(self) -> Result<(MergedTree, ImageContent<'w, 'f>), Error> {
-        self.0.into_parts()
+        self.merger.into_parts()
     }
 }
 
-impl Sink for ErofsSink<'_, '_> {
+impl<S> ErofsSink<S> {
+    /// A sink for the next layer of an overlay. Such a layer never brings attributes of overlayfs.
+    pub(crate) fn of_layer(merger: StoringMerger<S>) -> Self {
+        Self { merger, can_have: |xattr| is_possible(xattr) && !is_overlay_attribute(&xattr.name) }
+    }
+
+    pub(crate) fn into_merger(self) -> StoringMerger<S> {
+        self.merger
+    }
+}
+
+impl<S: ContentStore> Sink for ErofsSink<S> {
     fn begin_layer(&mut self, layer: &LayerContext<'_>) -> Result<(), SinkError> {
-        self.0.begin_layer(layer)
+        self.merger.begin_layer(layer)
     }
 
     fn change(&mut self, change: Judged<Change>, data: Data<'_>, reporter: &mut Reporter<'_>) -> Result<(), SinkError> {
         data.check_whole(change.get())?;
         let mut impossible = Vec::new();
-        let change = change.map(|change| without_impossible(change, &mut impossible));
+        let change = change.map(|change| without_impossible(change, self.can_have, &mut impossible));
         for Xattr { name, .. } in impossible {
-            lacks_xattr(reporter, &name, io::ErrorKind::Unsupported.into())?;
+            let is_reserved = is_overlay_attribute(&name);
+            let why = if is_reserved { io::ErrorKind::PermissionDenied } else { io::ErrorKind::Unsupported };
+            lacks_xattr(reporter, &name, why.into())?;
         }
-        self.0.change(change, data, reporter)
+        self.merger.change(change, data, reporter)
     }
 
     fn end_layer(&mut self, checked: &Checked) -> Result<(), SinkError> {
-        self.0.end_layer(checked)
+        self.merger.end_layer(checked)
     }
 
     fn abandon_layer(&mut self) -> Effect {
-        self.0.abandon_layer()
+        self.merger.abandon_layer()
     }
 
     fn visibility(&self) -> Visibility {
-        self.0.visibility()
+        self.merger.visibility()
     }
 }
 
 /// Takes the attributes away that an image cannot have, as a file system on disk refuses to set them.
-fn without_impossible(mut change: Change, impossible: &mut Vec<Xattr>) -> Change {
+fn without_impossible(mut change: Change, can_have: fn(&Xattr) -> bool, impossible: &mut Vec<Xattr>) -> Change {
     if let Some(metadata) = metadata_mut(&mut change.kind)
-        && !metadata.xattrs.iter().all(is_possible)
+        && !metadata.xattrs.iter().all(can_have)
     {
-        let (possible, others) = std::mem::take(&mut metadata.xattrs).into_iter().partition(is_possible);
+        let (possible, others) = std::mem::take(&mut metadata.xattrs).into_iter().partition(can_have);
         (metadata.xattrs, *impossible) = (possible, others);
     }
     change

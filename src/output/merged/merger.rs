@@ -119,6 +119,32 @@ impl<S> StoringMerger<S> {
         }
     }
 
+    /// The same, with a tree that gives each layer as one of an overlay.
+    #[cfg(feature = "image")]
+    pub(crate) fn with_journal(self) -> Result<Self, Error> {
+        Ok(Self { applier: self.applier.with_tree(|tree| Ok(tree.with_journal()))?, ..self })
+    }
+
+    /// Goes on with another store, between two layers. Returns the one that it had.
+    ///
+    /// # Errors
+    ///
+    /// [`Misuse::Poisoned`] if a layer failed or has not ended.
+    #[cfg(feature = "image")]
+    pub(crate) fn with_store<T>(self, new: T) -> Result<(StoringMerger<T>, S), Error> {
+        let Self { store, applier, state, layer, limits, entries, layers } = self;
+        match state {
+            State::Idle => Ok((StoringMerger { store: new, applier, state, layer, limits, entries, layers }, store)),
+            State::InLayer | State::Failed => Err(Misuse::Poisoned.into()),
+        }
+    }
+
+    /// The tree of the layers so far.
+    #[cfg(feature = "image")]
+    pub(crate) fn model(&self) -> &Model {
+        self.applier.tree()
+    }
+
     /// Returns the tree of the layers that were applied, and the store with their content.
     ///
     /// # Errors

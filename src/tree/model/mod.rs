@@ -10,9 +10,13 @@ mod acl;
 mod chunks;
 mod data;
 mod index;
+mod journal;
+mod journaled;
 mod names;
 mod places;
 mod texts;
+#[cfg(feature = "image")]
+mod upper;
 mod versions;
 mod view;
 mod xattrs;
@@ -28,10 +32,13 @@ use crate::words::{Component, Error, Hiding, Metadata, Ownership, PlaceId, Place
 pub(crate) use chunks::Chunks;
 pub(crate) use data::Origin;
 use data::{InodeData, Kind, Listed};
+use journal::Journal;
 use names::{Leaving, Names, ROOT};
 use places::Places;
 use std::io;
 use std::sync::Arc;
+#[cfg(feature = "image")]
+pub(crate) use upper::{DirectoryMark, Is, Member, Upper};
 pub(crate) use view::{Follow, ModelKind};
 use xattrs::XattrSets;
 
@@ -70,6 +77,8 @@ pub(crate) struct Model {
     new_file: Option<u32>,
     /// Of a finished tree: the names that upper layers hid, by the hashes of their places.
     replaced: Vec<u32>,
+    /// What the layer changes, if that is wanted.
+    journal: Option<Journal>,
 }
 
 impl Model {
@@ -87,6 +96,7 @@ impl Model {
             apart: None,
             new_file: None,
             replaced: Vec::new(),
+            journal: None,
         }
     }
 
@@ -99,6 +109,9 @@ impl Model {
         }
         if self.origin == Origin::default() {
             self.set_implied(ROOT);
+        }
+        if let Some(journal) = &mut self.journal {
+            journal.begin(self.names.len(), self.names.inodes());
         }
     }
 
@@ -140,7 +153,8 @@ impl Model {
     /// Bytes of memory; `None` if there are too many names.
     pub(crate) fn bytes(&self) -> Option<u64> {
         let replaced = self.replaced.capacity() * size_of::<u32>();
-        Some(self.names.bytes()? + self.xattrs.bytes() + self.places.bytes() + replaced as u64)
+        let journal = self.journal.as_ref().map_or(0, Journal::bytes);
+        Some(self.names.bytes()? + self.xattrs.bytes() + self.places.bytes() + replaced as u64 + journal)
     }
 
     fn keeps_owners(&self) -> bool {
@@ -171,7 +185,7 @@ impl Model {
     fn put(&mut self, at: &Place<'_>, inode: u32) -> Old {
         let old = self.find(at);
         if let Some(old) = old {
-            self.names.remove(old, self.leaving(at.dir().inode));
+            self.hide(old, at.dir().inode);
         }
         self.names.add(at.dir().inode, (at.id(), at.name().as_bytes()), inode, self.origin);
         if old.is_some() { Old::Replaced } else { Old::Nothing }
@@ -195,6 +209,7 @@ impl Model {
 
     /// Gives a directory new metadata, from the current entry.
     fn renew(&mut self, directory: u32, metadata: &Metadata, now: Listed) {
+        self.journal_renewed(directory);
         self.set_metadata(directory, metadata);
         let origin = self.origin;
         let Some(inode) = self.names.inode_mut(directory) else { return };
@@ -246,6 +261,7 @@ impl Model {
     fn clear_lower(&mut self, directory: &ModelDir, contents: &LayerContents) -> Result<bool, Error> {
         let mut keeps_own = false;
         let mut to_do = vec![(directory.inode, directory.id)];
+        self.journal_cleared(directory.inode);
         while let Some((directory, id)) = to_do.pop() {
             let mut next = self.names.first(directory);
             while let Some(child) = next {
@@ -255,7 +271,7 @@ impl Model {
                 let place = self.key.place(id, Component::parse(self.names.text(name.text))?);
                 let standing = contents.standing(Holds::Lower, place);
                 if standing == Standing::Lower {
-                    self.names.remove(child, self.leaving(directory));
+                    self.hide(child, directory);
                     continue;
                 }
                 keeps_own = true;
@@ -267,6 +283,10 @@ impl Model {
                 }
                 if contents.below(Holds::Lower, place) == Holds::Lower {
                     to_do.push((inode, place));
+                    // The root of a layer cannot be opaque, but the directories in it can.
+                    if directory == ROOT {
+                        self.journal_cleared(inode);
+                    }
                 }
             }
         }
@@ -346,15 +366,25 @@ impl Tree for Model {
 
     fn inode(&mut self, at: &Place<'_>, header: &Metadata) -> Result<Inode, Error> {
         let granted = self.granted(header, SetIdBits::Program);
-        let Some((_, inode)) = self.found(at) else { return Ok(Inode::Missing) };
+        let Some((name, inode)) = self.found(at) else { return Ok(Inode::Missing) };
         if inode.is_directory() {
             return Ok(Inode::Directory);
         }
+        let number = self.names.name(name).map_or(ROOT, |name| name.inode);
+        let is_below = self.journal.as_ref().is_some_and(|journal| journal.is_below(number));
+        let linking = if is_below { Linking::Copies } else { Linking::Direct };
         let owner_differs = self.keeps_owners() && (inode.uid, inode.gid) != (granted.uid, granted.gid);
         // The mode of a symbolic link means nothing.
         let mode_differs = !matches!(inode.kind, Kind::Symlink(_)) && inode.mode != granted.mode;
         let repeats = if owner_differs || mode_differs { Repeats::Otherwise } else { Repeats::Alike };
-        Ok(Inode::File(repeats, Linking::Direct, None))
+        Ok(Inode::File(repeats, linking, None))
+    }
+
+    fn keep(&mut self, at: &Place<'_>) -> Result<(), Error> {
+        if let Some(name) = self.find(at).and_then(|name| self.names.name(name)) {
+            self.journal_brought(name.inode);
+        }
+        Ok(())
     }
 
     fn make(&mut self, at: &Place<'_>, node: &mut Node<'_, '_>, over: Over) -> Result<Made, Error> {
@@ -395,12 +425,13 @@ impl Tree for Model {
         if over == Over::Nothing && self.find(at).is_some() {
             return Ok(Made::InTheWay(InTheWay::Other));
         }
+        self.journal_brought(inode);
         Ok(done(self.put(at, inode)))
     }
 
     fn remove(&mut self, at: &Place<'_>) -> Result<(), Error> {
         if let Some(name) = self.find(at) {
-            self.names.remove(name, self.leaving(at.dir().inode));
+            self.hide(name, at.dir().inode);
         }
         Ok(())
     }

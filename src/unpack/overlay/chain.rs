@@ -12,7 +12,7 @@ pub(super) fn chain_id(below: Option<&Digest>, diff_id: &Digest) -> Digest {
 }
 
 /// The chain IDs of layers, from the bottom.
-pub(super) fn chain_ids<'a>(diff_ids: impl Iterator<Item = &'a Digest>) -> impl Iterator<Item = Digest> {
+pub(in crate::unpack) fn chain_ids<'a>(diff_ids: impl Iterator<Item = &'a Digest>) -> impl Iterator<Item = Digest> {
     diff_ids.scan(None, |below: &mut Option<Digest>, diff_id| {
         let chain_id = chain_id(below.as_ref(), diff_id);
         *below = Some(chain_id);

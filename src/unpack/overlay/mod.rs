@@ -7,6 +7,7 @@ mod staged;
 mod store;
 mod unpack;
 
+pub(super) use chain::chain_ids;
 pub use image::{OverlayImage, OverlayLayer};
 pub use staged::StagedOverlay;
 pub use store::OverlayStore;

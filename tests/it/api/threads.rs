@@ -60,6 +60,8 @@ fn every_public_type_may_go_to_another_thread() {
         blob::LayerStream<std::fs::File>,
         blob::Verified<blob::Blob>,
         ErofsImage,
+        ErofsLayer,
+        ErofsLayers,
         ErofsOptions,
         HiddenContent,
         erofs::Attributes<'static>,

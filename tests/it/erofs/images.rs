@@ -56,7 +56,7 @@ fn bytes(file: &File) -> Vec<u8> {
 }
 
 /// The tree that the layers make, with the digests of files.
-fn expected(selected: &Selected, policy: &Policy) -> Result<Listing, Error> {
+pub(super) fn expected(selected: &Selected, policy: &Policy) -> Result<Listing, Error> {
     let tree = selected.merge(policy)?;
     let mut listing = tree::list_merged(&tree);
     let mut digests = HashMap::new();

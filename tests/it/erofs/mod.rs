@@ -3,6 +3,10 @@
 #[cfg(all(feature = "image", feature = "gzip", feature = "zstd"))]
 mod images;
 #[cfg(all(feature = "image", feature = "gzip", feature = "zstd"))]
+mod layers;
+#[cfg(all(feature = "image", feature = "gzip", feature = "zstd"))]
+mod layers_mounted;
+#[cfg(all(feature = "image", feature = "gzip", feature = "zstd"))]
 mod mounted;
 mod refused;
 mod writer;

@@ -11,22 +11,27 @@ use proptest::test_runner::TestRunner;
 use rustix::mount::{MountFlags, UnmountFlags, mount, unmount};
 use std::fs::{self, File};
 use std::os::fd::AsRawFd;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Lists an image as Linux shows it. The file itself is mounted, which Linux 6.12 does.
 fn list(file: &File) -> rustix::io::Result<Listing> {
     let at = tempfile::tempdir().unwrap();
-    let source = format!("/proc/self/fd/{}", file.as_raw_fd());
-    let flags = MountFlags::RDONLY | MountFlags::NODEV | MountFlags::NOSUID;
-    mount(source.as_str(), at.path(), "erofs", flags, None)?;
+    mount_file(file, at.path())?;
     let listing = tree::list(at.path());
     unmount(at.path(), UnmountFlags::empty()).unwrap();
     Ok(listing)
 }
 
+/// Mounts an image.
+pub(super) fn mount_file(file: &File, at: &Path) -> rustix::io::Result<()> {
+    let source = format!("/proc/self/fd/{}", file.as_raw_fd());
+    let flags = MountFlags::RDONLY | MountFlags::NODEV | MountFlags::NOSUID;
+    mount(source.as_str(), at, "erofs", flags, None)
+}
+
 /// The tree of an image, as root unpacks it. It is unpacked on a tmpfs, which keeps every time, as EROFS does: ext4 knows
 /// none after 2446.
-fn unpacked(selected: &Selected) -> Result<Listing, Error> {
+pub(super) fn unpacked(selected: &Selected) -> Result<Listing, Error> {
     let place = tempfile::tempdir().unwrap();
     mount("tmpfs", place.path(), "tmpfs", MountFlags::NOSUID, None).unwrap();
     let listing = selected
@@ -85,20 +90,29 @@ fn compares_mounted_images_as_root() {
 }
 
 /// The tools of Debian 13, in a directory that CI made.
+pub(super) fn debian_13() -> Option<PathBuf> {
+    let root = std::env::var_os("LAYERCAGE_DEBIAN_13").filter(|root| !root.is_empty());
+    if root.is_none() {
+        skip("LAYERCAGE_DEBIAN_13 is not the path of a Debian 13 with erofs-utils");
+    }
+    root.map(PathBuf::from)
+}
+
+/// Runs fsck.erofs on an image.
+pub(super) fn expect_no_findings(root: &Path, file: &File) {
+    let path = tempfile::NamedTempFile::new_in(root.join("tmp")).unwrap();
+    fs::copy(format!("/proc/self/fd/{}", file.as_raw_fd()), path.path()).unwrap();
+    let name = Path::new("/tmp").join(path.path().file_name().unwrap());
+    let fsck = std::process::Command::new("chroot").arg(root).arg("fsck.erofs").arg(name).output().unwrap();
+    assert!(fsck.status.success() && fsck.stdout.is_empty() && fsck.stderr.is_empty(), "{fsck:?}");
+}
+
 #[test]
 fn fsck_has_nothing_to_say_about_any_image() {
-    let Some(root) = std::env::var_os("LAYERCAGE_DEBIAN_13").filter(|root| !root.is_empty()) else {
-        return skip("LAYERCAGE_DEBIAN_13 is not the path of a Debian 13 with erofs-utils");
-    };
-    let root = Path::new(&root);
+    let Some(root) = debian_13() else { return };
     let check = |selected: &Selected| {
         for options in every_way().into_iter().take(2) {
-            let (file, _) = write(selected, &permissive(), &options, 1).unwrap();
-            let path = tempfile::NamedTempFile::new_in(root.join("tmp")).unwrap();
-            fs::copy(format!("/proc/self/fd/{}", file.as_raw_fd()), path.path()).unwrap();
-            let name = Path::new("/tmp").join(path.path().file_name().unwrap());
-            let fsck = std::process::Command::new("chroot").arg(root).arg("fsck.erofs").arg(name).output().unwrap();
-            assert!(fsck.status.success() && fsck.stdout.is_empty() && fsck.stderr.is_empty(), "{fsck:?}");
+            expect_no_findings(&root, &write(selected, &permissive(), &options, 1).unwrap().0);
         }
     };
     check(&crate::merged::world::selected());

@@ -2,9 +2,10 @@
 
 use super::compare;
 use crate::support::layer::{Attributes, LayerBuilder};
+use layercage::merged::Merger;
 use layercage::policy::{Devices, Owners};
 use layercage::rules::{Limit, QuirkRule};
-use layercage::{Limits, Policy};
+use layercage::{Layer, Limits, Policy, Unpacker};
 use proptest::prelude::*;
 
 /// What an entry says.
@@ -111,6 +112,26 @@ pub(crate) type Layers = Vec<Vec<Said>>;
 
 pub(crate) fn layers(most: usize) -> impl Strategy<Value = Layers> {
     prop::collection::vec(prop::collection::vec(said(), 1..most), 1..5)
+}
+
+/// The entries of layers that can be merged, one after another. Of the layers as they are made, five of six are refused.
+pub(crate) fn accepted(layers: Layers, policy: &Policy) -> Layers {
+    let is_accepted = |layers: &Layers| {
+        let (mut merger, mut session) = (Merger::new(), Unpacker::new(policy.clone()).session());
+        layers.iter().all(|layer| session.apply(Layer::new(&archive(layer).build()[..]), &mut merger).is_ok())
+    };
+    let mut kept = Layers::new();
+    for layer in layers {
+        kept.push(Vec::new());
+        let top = kept.len() - 1;
+        for said in layer {
+            kept[top].push(said);
+            if !is_accepted(&kept) {
+                kept[top].pop();
+            }
+        }
+    }
+    kept
 }
 
 proptest! {

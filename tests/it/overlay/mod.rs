@@ -8,7 +8,7 @@ mod cases;
 mod killed;
 mod later;
 mod model;
-mod mounted;
+pub(crate) mod mounted;
 #[cfg(all(feature = "image", feature = "gzip", feature = "zstd"))]
 mod removal;
 mod stacks;
@@ -29,19 +29,28 @@ use layercage::{Error, Layer, Policy, Report, Staged, Unpacker};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-const DEVICES: OverlayFormat = OverlayFormat { whiteouts: Whiteouts::Device, namespace: OverlayNamespace::Trusted };
-const XATTRS: OverlayFormat = OverlayFormat { whiteouts: Whiteouts::Xattr, namespace: OverlayNamespace::Trusted };
-const USER_DEVICES: OverlayFormat = OverlayFormat { whiteouts: Whiteouts::Device, namespace: OverlayNamespace::User };
-const USER_XATTRS: OverlayFormat = OverlayFormat { whiteouts: Whiteouts::Xattr, namespace: OverlayNamespace::User };
+pub(crate) const DEVICES: OverlayFormat =
+    OverlayFormat { whiteouts: Whiteouts::Device, namespace: OverlayNamespace::Trusted };
+pub(crate) const XATTRS: OverlayFormat =
+    OverlayFormat { whiteouts: Whiteouts::Xattr, namespace: OverlayNamespace::Trusted };
+pub(crate) const USER_DEVICES: OverlayFormat =
+    OverlayFormat { whiteouts: Whiteouts::Device, namespace: OverlayNamespace::User };
+pub(crate) const USER_XATTRS: OverlayFormat =
+    OverlayFormat { whiteouts: Whiteouts::Xattr, namespace: OverlayNamespace::User };
 
 /// Layers as directories, the top one first.
-struct Stack {
-    directories: Vec<PathBuf>,
-    report: Report,
+pub(crate) struct Stack {
+    pub(crate) directories: Vec<PathBuf>,
+    pub(crate) report: Report,
 }
 
 /// Applies layers to directories in `place`, each over those below it.
-fn stack(place: &Path, layers: &[LayerBuilder], policy: &Policy, format: OverlayFormat) -> Result<Stack, Error> {
+pub(crate) fn stack(
+    place: &Path,
+    layers: &[LayerBuilder],
+    policy: &Policy,
+    format: OverlayFormat,
+) -> Result<Stack, Error> {
     let mut session = Unpacker::new(policy.clone()).session();
     let (mut directories, mut last): (Vec<PathBuf>, Option<Overlay>) = (Vec::new(), None);
     for (number, layer) in layers.iter().enumerate() {

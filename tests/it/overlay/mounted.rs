@@ -14,7 +14,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Mounts layers, the top one first.
-pub(super) fn try_mount(layers: &[PathBuf], namespace: OverlayNamespace, at: &Path) -> rustix::io::Result<()> {
+pub(crate) fn try_mount(layers: &[PathBuf], namespace: OverlayNamespace, at: &Path) -> rustix::io::Result<()> {
     let lowers: Vec<_> = layers.iter().map(|layer| layer.to_str().unwrap()).collect();
     let user = if namespace == OverlayNamespace::User { ",userxattr" } else { "" };
     let options = CString::new(format!("lowerdir={}{user}", lowers.join(":"))).unwrap();

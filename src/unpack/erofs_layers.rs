@@ -1,0 +1,228 @@
+//! The layers of an image, as one EROFS image each.
+
+use super::contents::{Wanted, add};
+use super::erofs::{ErofsOptions, HiddenContent, check_owners};
+use super::image::{ApplyOpened, ended_early};
+use super::image_contents::open_again;
+use super::jobs::Ahead;
+use super::layer::Opened;
+use super::numbered::{numbered, stored};
+use super::overlay::chain_ids;
+use super::session::{Session, changed};
+use super::unpacker::Unpacker;
+use crate::cage::{Contents, Stage};
+use crate::erofs::{Verity, Writer};
+use crate::image::{LayerDescriptor, Selected};
+use crate::output::{ErofsSink, LayerFiles, LayerTree, MissingFile, StoringMerger, missing_files};
+use crate::read::Verifying;
+use crate::words::{Digest, Error, Limit, OverlayFormat, Policy, Position, Report, SharedWork};
+use std::ffi::OsStr;
+use std::io;
+use std::os::fd::AsFd;
+use std::os::unix::ffi::OsStrExt;
+
+/// The name of the list of layers.
+const LOWER: &[u8] = b"lower";
+
+/// The layers of an image, written as one EROFS image each.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ErofsLayers {
+    /// The layers, the top one first, as the mount option `lowerdir` lists them.
+    pub layers: Vec<ErofsLayer>,
+    /// The format of whiteouts and opaque directories.
+    pub format: OverlayFormat,
+}
+
+/// A layer that was written as an EROFS image.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ErofsLayer {
+    /// The name of its file.
+    pub name: String,
+    /// Identifies the layer with all layers below it (image-spec, config.md, "Layer ChainID").
+    pub chain_id: Digest,
+    /// The digest of the uncompressed layer.
+    pub diff_id: Digest,
+    /// The size of the file, with the hash tree.
+    pub bytes: u64,
+    /// The inodes of the file system.
+    pub inodes: u64,
+    /// Bytes of content of files of lower layers that the layer has, too: a hard link to a file of a lower layer needs a copy.
+    pub copied_bytes: u64,
+    /// The hash tree, if there is one.
+    pub verity: Option<Verity>,
+}
+
+impl Session<'_> {
+    /// Writes each layer of an image as an EROFS image of its own, into the directory `name` in `parent`. That directory must be
+    /// empty, or must not exist.
+    ///
+    /// Mounted, and with an overlay over the mounts, they are the root filesystem that root would unpack. What a layer removes
+    /// is marked as [`Overlay`](crate::overlay::Overlay) marks it. Writing devices and attributes needs no privileges, because
+    /// no file of the image is created on this machine.
+    ///
+    /// A file has the name `ALGORITHM-DIGEST.erofs`, with the chain ID of its layer. The file `lower` lists the names, the top
+    /// one first. The bytes of a file depend on its layer, the layers below it, the policy, the format and the options alone.
+    /// All files are written in a staging directory, and get their names in one step when all layers are verified. A failure
+    /// before that leaves nothing behind.
+    ///
+    /// Content is written while the layers are decompressed. If a layer has a hard link to a file of a lower layer, the content
+    /// of that file is read again, and written to the image of the layer, too: the note
+    /// [`HardLinkCopied`](crate::rules::Quirk::HardLinkCopied) says so.
+    ///
+    /// Blocks of 4096 bytes and files with holes need a [temporary file](Unpacker::with_scratch).
+    ///
+    /// # Errors
+    ///
+    /// As for [`Session::write_erofs`], and [`Misuse::TargetExists`](crate::error::Misuse::TargetExists).
+    pub fn write_erofs_layers(
+        &mut self,
+        image: &Selected,
+        parent: impl AsFd,
+        name: impl AsRef<OsStr>,
+        format: OverlayFormat,
+        options: &ErofsOptions,
+    ) -> Result<ErofsLayers, Error> {
+        check_owners(self.unpacker().policy())?;
+        self.judge_image(image)?;
+        let stage = Stage::beside(parent.as_fd(), name.as_ref().as_bytes(), Contents::Files)?;
+        let chain_ids = chain_ids(image.layers().iter().map(LayerDescriptor::diff_id)).collect();
+        let mut writing = Writing { image, stage: &stage, format, options, chain_ids, layers: Vec::new(), copied: 0 };
+        let written = self.open_layers(Ahead::Threads, numbered(image, stored(image)), &mut writing);
+        // What was written goes with the staging directory.
+        written.map_err(Error::without_effect)?;
+        let mut layers = writing.layers;
+        layers.reverse();
+        let list: String = layers.iter().map(|layer| format!("{}\n", layer.name)).collect();
+        stage.write_beside(LOWER, list.as_bytes())?;
+        stage.commit(self.unpacker().policy().durability())?;
+        Ok(ErofsLayers { layers, format })
+    }
+}
+
+/// Layers that are being written.
+struct Writing<'a> {
+    image: &'a Selected,
+    stage: &'a Stage,
+    format: OverlayFormat,
+    options: &'a ErofsOptions,
+    chain_ids: Vec<Digest>,
+    /// The layers so far, from the bottom.
+    layers: Vec<ErofsLayer>,
+    /// Bytes of content that were copied from lower layers.
+    copied: u64,
+}
+
+impl ApplyOpened for Writing<'_> {
+    fn apply<S: Verifying>(
+        &mut self,
+        session: &mut Session<'_>,
+        layers: &mut dyn Iterator<Item = Result<Opened<S>, Error>>,
+        shared_work: Option<&SharedWork>,
+    ) -> Result<(), Error> {
+        let mut merger = StoringMerger::new(()).with_journal()?;
+        let wanted: Vec<_> = self.image.layers().iter().zip(self.chain_ids.clone()).collect();
+        for (layer, chain_id) in wanted {
+            let opened = layers.next().unwrap_or_else(|| Err(ended_early()))?;
+            merger = self.write(session, (layer, chain_id), opened, shared_work, merger)?;
+        }
+        Ok(())
+    }
+}
+
+impl Writing<'_> {
+    /// Writes one layer over those that were merged.
+    fn write<S: Verifying>(
+        &mut self,
+        session: &mut Session<'_>,
+        (layer, chain_id): (&LayerDescriptor, Digest),
+        Opened { about, blob_bytes, stream }: Opened<S>,
+        shared_work: Option<&SharedWork>,
+        merger: StoringMerger<()>,
+    ) -> Result<StoringMerger<()>, Error> {
+        let unpacker = session.unpacker().clone();
+        let name = format!("{}-{}.erofs", chain_id.algorithm(), chain_id.hex());
+        let file = self.stage.create(name.as_bytes())?;
+        let create_temporary = || unpacker.create_spool().map_err(io::Error::other);
+        let mut writer = Writer::new(&file, self.options.of_writer(&chain_id, unpacker.policy()), create_temporary)?;
+        let writes_now = match self.options.hidden_content() {
+            HiddenContent::Keep => Some(&mut writer),
+            HiddenContent::Drop => None,
+        };
+        let files = LayerFiles::new(writes_now, merger.model().inode_count());
+        let mut sink = ErofsSink::of_layer(merger.with_store(files)?.0);
+        session.run(about, blob_bytes, || Ok(stream), &mut sink, shared_work)?.into_checked().verified()?;
+        let (merger, files) = sink.into_merger().with_store(())?;
+        let mut contents = files.into_contents();
+        let upper = merger.model().upper()?;
+        let (missing, copied_bytes) = self.missing(layer, missing_files(&upper, &contents));
+        self.copied = self.copied.saturating_add(copied_bytes);
+        let written = session.report().bytes_written.saturating_add(self.copied);
+        unpacker.limits().check(Limit::ImageBytes, written).map_err(|error| Error::from(error).at(layer_at(layer)))?;
+        let read = session.read_between(
+            missing,
+            |number| open_again(self.image, number),
+            |inode, mut data| Ok(contents.write(&mut writer, inode, &mut data)?),
+        );
+        read.map_err(changed)?;
+        let epoch = unpacker.policy().epoch();
+        let written = writer.finish(&LayerTree::new(&upper, &contents, self.format, epoch)?)?;
+        let diff_id = *layer.diff_id();
+        let (bytes, inodes, verity) = (written.bytes, written.inodes, written.verity);
+        self.layers.push(ErofsLayer { name, chain_id, diff_id, bytes, inodes, copied_bytes, verity });
+        Ok(merger)
+    }
+
+    /// Sorts files whose content is missing by the layers that have it, and sums up what other layers have.
+    fn missing(&self, layer: &LayerDescriptor, files: impl Iterator<Item = MissingFile>) -> (Wanted<u32>, u64) {
+        let (mut wanted, mut copied) = (Wanted::new(), 0_u64);
+        for MissingFile { inode, size, layer: of, entry } in files {
+            if of as usize != layer.position().number {
+                copied = copied.saturating_add(size);
+            }
+            add(&mut wanted, (of as usize, Some(entry.into()).filter(|&entry| entry > 0)), (size, None), inode);
+        }
+        (wanted, copied)
+    }
+}
+
+fn layer_at(layer: &LayerDescriptor) -> Position {
+    Position { layer: Some(layer.position()), ..Position::default() }
+}
+
+impl Selected {
+    /// Writes each layer of the image as an EROFS image of its own, as [`Session::write_erofs_layers`] does with the default
+    /// options, on the calling thread and within the limits of the image. Whiteouts are devices, and attributes are those of
+    /// ordinary mounts ([`OverlayFormat::ORDINARY`]).
+    ///
+    /// ```no_run
+    /// # fn write(selected: &layercage::Selected) -> Result<(), Box<dyn std::error::Error>> {
+    /// use cap_std::{ambient_authority, fs::Dir};
+    /// use layercage::Policy;
+    ///
+    /// let parent = Dir::open_ambient_dir(".", ambient_authority())?;
+    /// let (written, report) = selected.write_erofs_layers(&parent, "layers", &Policy::default())?;
+    /// for layer in &written.layers {
+    ///     println!("layers/{}", layer.name); // the top one first
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// The same. A file with holes is [`Misuse::NoScratch`](crate::error::Misuse::NoScratch): use a session whose unpacker has
+    /// a scratch file.
+    pub fn write_erofs_layers(
+        &self,
+        parent: impl AsFd,
+        name: impl AsRef<OsStr>,
+        policy: &Policy,
+    ) -> Result<(ErofsLayers, Report), Error> {
+        let mut session = Unpacker::new(policy.clone()).with_limits(self.limits().clone()).session();
+        let options = ErofsOptions::new();
+        let written = session.write_erofs_layers(self, parent, name, OverlayFormat::ORDINARY, &options)?;
+        Ok((written, session.into_report()))
+    }
+}
