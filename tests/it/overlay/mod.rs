@@ -5,8 +5,12 @@
 mod ahead;
 mod cases;
 #[cfg(all(feature = "image", feature = "gzip", feature = "zstd"))]
+mod corpus;
+#[cfg(all(feature = "image", feature = "gzip", feature = "zstd"))]
 mod killed;
 mod later;
+#[cfg(all(feature = "image", feature = "gzip", feature = "zstd"))]
+mod many;
 mod model;
 pub(crate) mod mounted;
 #[cfg(all(feature = "image", feature = "gzip", feature = "zstd"))]
@@ -24,8 +28,9 @@ use crate::support::open;
 use crate::support::tree::{self, Listing};
 use cap_std::fs::Dir;
 use layercage::overlay::{Overlay, OverlayFormat, OverlayNamespace, Whiteouts};
+use layercage::rules::Limit;
 use layercage::rules::QuirkRule;
-use layercage::{Error, Layer, Policy, Report, Staged, Unpacker};
+use layercage::{Error, Layer, Limits, Policy, Report, Staged, Unpacker};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -44,14 +49,38 @@ pub(crate) struct Stack {
     pub(crate) report: Report,
 }
 
+/// Unpacks what the tests can list: they read holes, and they walk along a whole path for each directory, by recursion.
+/// Both outputs refuse the rest in the same words.
+pub(crate) fn unpacker(policy: &Policy) -> Unpacker {
+    let limits = Limits::default().with(Limit::PathDepth, 400).with(Limit::FileBytes, 2 << 20);
+    Unpacker::new(policy.clone()).with_limits(limits.with(Limit::PathBytes, 4_000))
+}
+
+/// A layer, made or stored.
+pub(crate) trait Archived {
+    fn archive(&self) -> Vec<u8>;
+}
+
+impl Archived for LayerBuilder {
+    fn archive(&self) -> Vec<u8> {
+        self.clone().build()
+    }
+}
+
+impl Archived for Vec<u8> {
+    fn archive(&self) -> Vec<u8> {
+        self.clone()
+    }
+}
+
 /// Applies layers to directories in `place`, each over those below it.
 pub(crate) fn stack(
     place: &Path,
-    layers: &[LayerBuilder],
+    layers: &[impl Archived],
     policy: &Policy,
     format: OverlayFormat,
 ) -> Result<Stack, Error> {
-    let mut session = Unpacker::new(policy.clone()).session();
+    let mut session = unpacker(policy).session();
     let (mut directories, mut last): (Vec<PathBuf>, Option<Overlay>) = (Vec::new(), None);
     for (number, layer) in layers.iter().enumerate() {
         let directory = place.join(number.to_string());
@@ -60,7 +89,7 @@ pub(crate) fn stack(
             None => Overlay::over(open(&directory), Vec::<Dir>::new(), format)?,
             Some(last) => last.next(open(&directory))?,
         };
-        session.apply(Layer::new(&layer.clone().build()[..]), &mut overlay)?;
+        session.apply(Layer::new(&layer.archive()[..]), &mut overlay)?;
         last = Some(overlay);
         directories.insert(0, directory);
     }
@@ -68,11 +97,11 @@ pub(crate) fn stack(
 }
 
 /// The root filesystem of the same layers.
-fn rootfs(place: &Path, layers: &[LayerBuilder], policy: &Policy) -> Result<(Listing, Report), Error> {
+fn rootfs(place: &Path, layers: &[impl Archived], policy: &Policy) -> Result<(Listing, Report), Error> {
     let mut staged = Staged::beside(open(place), "rootfs")?;
-    let mut session = Unpacker::new(policy.clone()).session();
+    let mut session = unpacker(policy).session();
     for layer in layers {
-        session.apply(Layer::new(&layer.clone().build()[..]), staged.rootfs())?;
+        session.apply(Layer::new(&layer.archive()[..]), staged.rootfs())?;
     }
     staged.commit_unproven()?;
     Ok((tree::list(&place.join("rootfs")), session.into_report()))
@@ -80,7 +109,7 @@ fn rootfs(place: &Path, layers: &[LayerBuilder], policy: &Policy) -> Result<(Lis
 
 /// Compares what layers show with the root filesystem of the same layers, and the verdicts and notes about both.
 fn compare(
-    layers: &[LayerBuilder],
+    layers: &[impl Archived],
     policy: &Policy,
     format: OverlayFormat,
     show: impl FnOnce(&[PathBuf]) -> Listing,
