@@ -186,7 +186,16 @@ fn split_at(bytes: &[u8], at: usize) -> Option<(&[u8], &[u8])> {
 }
 
 /// Whether a directory has names that satisfy a condition. It is not read by std, which panics if it cannot be closed.
-pub(crate) fn has_name(directory: &Dir, mut is_meant: impl FnMut(&OsStr) -> bool) -> io::Result<bool> {
+pub(crate) fn has_name(directory: &Dir, is_meant: impl Fn(&OsStr) -> bool) -> io::Result<bool> {
+    loop {
+        match find_name(directory, &is_meant) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => (),
+            found => return found,
+        }
+    }
+}
+
+fn find_name(directory: &Dir, is_meant: impl Fn(&OsStr) -> bool) -> io::Result<bool> {
     for entry in directory.entries()? {
         if is_meant(&entry?.file_name()) {
             return Ok(true);

@@ -332,25 +332,48 @@ fn errors_name_the_store_as_the_user_typed_it() {
     }
 }
 
+/// Runs the command, whose system calls fail in this way; `None`, saying so, where that cannot be had.
+fn run_failing(place: &Path, (call, how): (&str, &str), arguments: &[&str]) -> Option<Output> {
+    let (trace, inject) = (format!("trace={call}"), format!("inject={call}:{how}"));
+    let mut command = Command::new("strace");
+    command.args(["-f", "-qqq", "-o", "/dev/null", "-e", &trace, "-e", &inject, COMMAND, "overlay"]).args(arguments);
+    match command.current_dir(place).output() {
+        Ok(output) if !String::from_utf8_lossy(&output.stderr).starts_with("strace:") => Some(output),
+        other => {
+            skip(&format!("it needs strace, and the right to trace: {other:?}"));
+            None
+        }
+    }
+}
+
+#[test]
+fn a_call_that_a_signal_interrupts_is_made_again_and_no_failed_close_is_a_panic() {
+    let place = tempfile::tempdir().unwrap();
+    write_image(&place.path().join("image"), &[archive("f")]);
+    let retried = [("openat", 5..20), ("getdents64", 1..6)].map(|(call, moments)| (call, moments, "EINTR", [0, 0]));
+    for (call, moments, error, codes) in retried.into_iter().chain([("close", 4..14, "EIO", [0, 1])]) {
+        for moment in moments {
+            let how = format!("error={error}:when={moment}");
+            let Some(output) = run_failing(place.path(), (call, &how), &["image", "store"]) else { return };
+            let (code, _, said) = ended(&output);
+            assert!(codes.contains(&code), "{call} {how}: {code} {said}");
+            let _ = fs::remove_dir_all(place.path().join("store"));
+        }
+    }
+}
+
 #[test]
 fn device_whiteouts_that_the_kernel_forbids_are_refused_before_the_first_layer() {
     let place = tempfile::tempdir().unwrap();
     write_image(&place.path().join("image"), &[archive("f")]);
     let options = ["--whiteouts", "device", "--xattr-namespace", "user", "image", "store"];
-    let mut command = Command::new("strace");
-    command.args(["-f", "-qqq", "-o", "/dev/null", "-e", "trace=mknodat", "-e", "inject=mknodat:error=EPERM"]);
-    let output = command.args([COMMAND, "overlay"]).args(options).current_dir(&place).output();
-    let output = match output {
-        Ok(output) if !String::from_utf8_lossy(&output.stderr).starts_with("strace:") => output,
-        other => return skip(&format!("it needs strace, and the right to trace: {other:?}")),
-    };
+    let Some(output) = run_failing(place.path(), ("mknodat", "error=EPERM"), &options) else { return };
     let (code, options, error) = ended(&output);
     assert!(code == 2 && options.is_empty() && error.contains("character devices 0:0"), "{code} {error}");
     assert!(error.contains("use `--whiteouts xattr`"), "{error}");
     assert!(!place.path().join("store").exists());
 }
 
-/// Root is asked for by `--map-root-user`, so that both can be mounted: with and without `userxattr`.
 #[test]
 fn the_lines_of_the_readme_mount_more_layers_than_options_hold() {
     let version = Command::new("mount").arg("--version").output().unwrap();
