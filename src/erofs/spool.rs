@@ -37,6 +37,8 @@ impl<'f> Spool<'f> {
     }
 
     pub(super) fn write(&mut self, bytes: &[u8]) -> Result<(), Error> {
+        // The file is created now: where there can be none, the error is that of the entry that needs it.
+        self.file()?;
         self.buffer.extend_from_slice(bytes);
         if self.buffer.len() >= BUFFER { self.flush() } else { Ok(()) }
     }
@@ -54,15 +56,21 @@ impl<'f> Spool<'f> {
         if self.buffer.is_empty() {
             return Ok(());
         }
-        let file = match &self.file {
-            Some(file) => file,
-            None => self.file.insert((self.create)().map_err(no_file)?),
-        };
-        let written = file.write_all_at(&self.buffer, self.at);
+        let at = self.at;
+        let buffer = std::mem::take(&mut self.buffer);
+        let written = self.file()?.write_all_at(&buffer, at);
+        self.buffer = buffer;
         written.map_err(|error| Error::system("pwrite64", NAME, error))?;
         self.at += self.buffer.len() as u64;
         self.buffer.clear();
         Ok(())
+    }
+
+    fn file(&mut self) -> Result<&File, Error> {
+        match &mut self.file {
+            Some(file) => Ok(file),
+            none => Ok(none.insert((self.create)().map_err(no_file)?)),
+        }
     }
 
     /// Fills `bytes` with what was written at `at`.

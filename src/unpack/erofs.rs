@@ -4,7 +4,7 @@ use super::contents::files;
 use super::image_contents::open_again;
 use super::session::{Session, changed};
 use super::unpacker::Unpacker;
-use crate::erofs::{Options, Verity, Writer, Written};
+use crate::erofs::{BlockSize, Options, Verity, Writer, Written};
 use crate::image::Selected;
 use crate::output::{Contents, ErofsSink, ErofsTree, ImageContent, MergedTree};
 use crate::words::{Digest, Error, Limit, Misuse, Owners, Policy, Report, SelinuxLabel};
@@ -61,8 +61,28 @@ impl ErofsOptions {
         self.hidden
     }
 
+    /// A writer of an image that this digest identifies.
+    pub(super) fn writer<'f>(
+        &self,
+        file: &'f File,
+        digest: &Digest,
+        unpacker: &'f Unpacker,
+    ) -> Result<Writer<'f>, Error> {
+        let scratch = || unpacker.require_scratch().map_err(|_| Error::from(Misuse::NoImageScratch));
+        let options = self.of_writer(digest, unpacker.policy());
+        // Almost every image has ends of files. This is known before any layer is read.
+        if options.block_size() == BlockSize::Large {
+            scratch()?;
+        }
+        let create_temporary = move || {
+            scratch().map_err(io::Error::other)?;
+            unpacker.create_spool().map_err(io::Error::other)
+        };
+        Writer::new(file, options, create_temporary)
+    }
+
     /// The options of the writer, for what this digest identifies.
-    pub(super) fn of_writer(&self, digest: &Digest, policy: &Policy) -> Options {
+    fn of_writer(&self, digest: &Digest, policy: &Policy) -> Options {
         let options = Options::new().with_build_time(policy.epoch()).with_uuid(uuid(digest));
         let options = options.with_common_xattrs(policy.selinux_label().map(SelinuxLabel::xattr).into_iter().collect());
         let options = self.block_size.into_iter().fold(options, Options::with_block_size);
@@ -101,14 +121,14 @@ impl Session<'_> {
     ///
     /// # Errors
     ///
-    /// As for [`Session::merge`]: [`Limit::TreeBytes`] limits the memory of the writer, too. [`Misuse::CallerInArchive`] if the policy gives files to the caller,
-    /// [`Misuse::NoScratch`], [`Misuse::UnsuitableFile`], and other errors of [`Writer`].
+    /// As for [`Session::merge`]: [`Limit::TreeBytes`] limits the memory of the writer, too. [`Misuse::CallerInArchive`] if
+    /// the policy gives files to the caller,
+    /// [`Misuse::NoImageScratch`], [`Misuse::UnsuitableFile`], and other errors of [`Writer`].
     pub fn write_erofs(&mut self, image: &Selected, file: &File, options: &ErofsOptions) -> Result<ErofsImage, Error> {
         let unpacker = self.unpacker().clone();
         check_owners(unpacker.policy())?;
-        let create_temporary = || unpacker.create_spool().map_err(io::Error::other);
         let digest = image.manifest().unwrap_or(image.config()).digest();
-        let mut writer = Writer::new(file, options.of_writer(digest, unpacker.policy()), create_temporary)?;
+        let mut writer = options.writer(file, digest, &unpacker)?;
         let (tree, contents, saved_bytes) = match options.hidden {
             HiddenContent::Keep => {
                 let mut sink = ErofsSink::new(ImageContent::written(&mut writer));
@@ -173,7 +193,7 @@ impl Selected {
     ///
     /// # Errors
     ///
-    /// The same. A file with holes is [`Misuse::NoScratch`]: use a session whose unpacker has a scratch file.
+    /// The same. A file with holes is [`Misuse::NoImageScratch`]: use a session whose unpacker has a scratch file.
     pub fn write_erofs(&self, file: &File, policy: &Policy) -> Result<Report, Error> {
         let mut session = Unpacker::new(policy.clone()).with_limits(self.limits().clone()).session();
         session.write_erofs(self, file, &ErofsOptions::new())?;

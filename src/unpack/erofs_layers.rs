@@ -11,13 +11,12 @@ use super::overlay::chain_ids;
 use super::session::{Session, changed};
 use super::unpacker::Unpacker;
 use crate::cage::{Contents, Stage};
-use crate::erofs::{Verity, Writer};
+use crate::erofs::Verity;
 use crate::image::{LayerDescriptor, Selected};
 use crate::output::{ErofsSink, LayerFiles, LayerTree, MissingFile, StoringMerger, missing_files};
 use crate::read::Verifying;
 use crate::words::{Digest, Error, Limit, OverlayFormat, Policy, Position, Report, SharedWork};
 use std::ffi::OsStr;
-use std::io;
 use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStrExt;
 
@@ -144,8 +143,7 @@ impl Writing<'_> {
         let unpacker = session.unpacker().clone();
         let name = format!("{}-{}.erofs", chain_id.algorithm(), chain_id.hex());
         let file = self.stage.create(name.as_bytes())?;
-        let create_temporary = || unpacker.create_spool().map_err(io::Error::other);
-        let mut writer = Writer::new(&file, self.options.of_writer(&chain_id, unpacker.policy()), create_temporary)?;
+        let mut writer = self.options.writer(&file, &chain_id, &unpacker)?;
         let writes_now = match self.options.hidden_content() {
             HiddenContent::Keep => Some(&mut writer),
             HiddenContent::Drop => None,
@@ -212,8 +210,8 @@ impl Selected {
     ///
     /// # Errors
     ///
-    /// The same. A file with holes is [`Misuse::NoScratch`](crate::error::Misuse::NoScratch): use a session whose unpacker has
-    /// a scratch file.
+    /// The same. A file with holes is [`Misuse::NoImageScratch`](crate::error::Misuse::NoImageScratch): use a session whose
+    /// unpacker has a scratch file.
     pub fn write_erofs_layers(
         &self,
         parent: impl AsFd,

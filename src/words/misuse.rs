@@ -60,6 +60,10 @@ pub enum Misuse {
     /// [`Layer::seekable`](crate::Layer::seekable) needs none.
     #[error("the layer must be verified before it is applied: it needs a seekable reader or a temporary file")]
     NoScratch,
+    /// An EROFS image needs a temporary file, for files with holes or with blocks of 4096 bytes, and the unpacker has none:
+    /// [`Unpacker::with_scratch`](crate::Unpacker::with_scratch).
+    #[error("an EROFS image of files with holes, or with blocks of 4096 bytes, needs a temporary file, and has none")]
+    NoImageScratch,
     /// A [`Filter`](crate::sink::Filter) keeps a hard link, but drops its target and has no copy of it.
     #[error("the filter keeps a hard link to {target}, and drops its target")]
     LinkToFiltered {

@@ -149,13 +149,37 @@ fn each_case_of_the_corpus_that_is_taken_is_written_as_it_is_merged() {
     assert!(written > 100, "{written} of the corpus were written");
 }
 
+/// A file of 1,000,000 bytes with two segments of data.
+fn sparse(name: &str) -> LayerBuilder {
+    let layer = LayerBuilder::new().record("GNU.sparse.name", name.as_bytes());
+    let layer = layer.record("GNU.sparse.size", b"1000000").record("GNU.sparse.numblocks", b"3");
+    layer.record("GNU.sparse.map", b"100000,512,900096,512,1000000,0").file(name, &[5; 1024])
+}
+
+#[test]
+fn an_image_that_needs_a_temporary_file_says_so_and_names_it() {
+    let (_place, selected) = image(&[sparse("holes").build()]);
+    let file = || tempfile::tempfile().unwrap();
+    // Known at the entry with holes, or before any entry.
+    let error = selected.write_erofs(&file(), &Policy::default()).unwrap_err();
+    assert_eq!((error.misuse(), error.position().entry), (Some(&Misuse::NoImageScratch), Some(1)), "{error}");
+    let large = ErofsOptions::new().with_block_size(BlockSize::Large);
+    let error = Unpacker::default().session().write_erofs(&selected, &file(), &large).unwrap_err();
+    assert_eq!((error.misuse(), error.position().entry), (Some(&Misuse::NoImageScratch), None), "{error}");
+    let failed = |scratch| {
+        let image = file();
+        let session = Unpacker::default().with_scratch(scratch).session().write_erofs(&selected, &image, &large);
+        assert!(bytes(&image).iter().skip(1024).take(4).all(|&byte| byte == 0), "it has no superblock");
+        format!("{:#}", session.unwrap_err())
+    };
+    let missing = failed(Scratch::of(|| File::open("/nowhere/to/be/found")));
+    assert!(missing.contains("open(\"(a temporary file)\"): No such file"), "{missing}");
+    let full = failed(Scratch::of(|| File::options().read(true).write(true).open("/dev/full")));
+    assert!(full.contains("pwrite64(\"(a temporary file)\"): No space left"), "{full}");
+}
+
 #[test]
 fn content_that_upper_layers_hide_is_dead_space_and_is_left_out_if_asked() {
-    let sparse = |name: &str| {
-        let layer = LayerBuilder::new().record("GNU.sparse.name", name.as_bytes());
-        let layer = layer.record("GNU.sparse.size", b"1000000").record("GNU.sparse.numblocks", b"3");
-        layer.record("GNU.sparse.map", b"100000,512,900096,512,1000000,0").file(name, &[5; 1024])
-    };
     let lower = LayerBuilder::new().file("gone", &[1; 10_000]).file("kept", &[2; 700]).file("replaced", &[3; 1]);
     let upper = LayerBuilder::new().whiteout("gone").whiteout("holes").file("replaced", &[4; 600]);
     let layers = [sparse("holes").build(), sparse("kept-holes").build(), lower.build(), upper.build()];
