@@ -9,11 +9,12 @@ use layercage::blob::Algorithm;
 use layercage::overlay::{Overlay, OverlayFormat, Whiteouts};
 use layercage::policy::Durability;
 use layercage::progress::Advance;
-use layercage::{Digest, Expected, Layer, Report, Rootfs, Sink, Unpacker};
+use layercage::{Digest, Error, Expected, Layer, Report, Rootfs, Sink, Unpacker};
 use std::io::Read;
 use std::num::NonZeroUsize;
 use std::ops::ControlFlow;
 use std::os::fd::OwnedFd;
+use std::path::Path;
 
 /// A layer that is to be applied.
 #[derive(Debug)]
@@ -43,7 +44,22 @@ pub(crate) struct Done {
     pub(crate) report: Report,
 }
 
+/// Where directories come from.
+pub(crate) struct Places<'r> {
+    pub(crate) roots: &'r Roots,
+    /// Opens the directories below the target, if the request does not name them.
+    pub(crate) later: Box<dyn FnOnce() -> Result<Vec<OwnedFd>, Error> + Send>,
+}
+
 impl Job {
+    /// The directory that is changed.
+    pub(crate) fn upper(&self) -> &Path {
+        match &self.target {
+            Target::Tree(path) => path,
+            Target::Overlay { upper, .. } => upper,
+        }
+    }
+
     /// Applies the layer. The size and the digest of the blob are verified before this returns, and the diff ID is computed.
     ///
     /// A failure leaves what was written: containerd removes the snapshot.
@@ -51,7 +67,8 @@ impl Job {
     /// # Errors
     ///
     /// Why the layer was not applied.
-    pub(crate) fn apply(self, blob: impl Read + Send, roots: &Roots, cancel: &Cancel) -> Result<Done, Refusal> {
+    pub(crate) fn apply(self, blob: impl Read + Send, cancel: &Cancel, places: Places) -> Result<Done, Refusal> {
+        let Places { roots, later } = places;
         match &self.target {
             Target::Tree(path) => {
                 let directory = roots.open(path).map_err(Refusal::of_request)?;
@@ -65,7 +82,7 @@ impl Job {
                 let lowers: Option<Vec<OwnedFd>> = lowers.transpose().map_err(Refusal::of_request)?;
                 let overlay = match lowers {
                     Some(lowers) => Overlay::over(&upper, lowers, format),
-                    None => Overlay::over_unknown(&upper, format),
+                    None => Overlay::over_later(&upper, later, format),
                 };
                 self.apply_to(overlay.map_err(|error| Refusal::of_layer(&error))?, blob, cancel)
             }

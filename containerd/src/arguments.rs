@@ -4,7 +4,7 @@ use clap::{Args, Parser, Subcommand};
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
-/// Applies the layers of containerd's images with layercage: containerd hands each layer to this program, which verifies
+/// Applies the layers of containerd's images with layercage: containerd sends each layer to this program, which verifies
 /// it, judges it, and writes it to the snapshot.
 ///
 /// Exit codes: 0 done, 1 a system error, 2 a usage error, 3 a configuration that does not send every layer to this program.
@@ -19,11 +19,17 @@ pub(crate) struct Arguments {
 pub(crate) enum Command {
     /// Serve containerd until SIGTERM. SIGHUP reads the policy file again.
     Serve(Serve),
+    /// Check a policy file; the exit code is 2 if it is not valid.
+    CheckPolicy {
+        /// The policy file.
+        #[arg(value_name = "FILE", default_value = POLICY)]
+        file: PathBuf,
+    },
     /// Check that a configuration of containerd sends every layer to this program.
     ///
     /// If a key is missing, containerd unpacks with its own differ and reports nothing.
     CheckConfig(CheckConfig),
-    /// Print the configuration that a version of containerd needs.
+    /// Print the configuration that a version of containerd needs, for a file that /etc/containerd/config.toml imports.
     PrintConfig {
         /// The version, as `containerd --version` prints it: 1.7.24, for example.
         #[arg(value_name = "VERSION")]
@@ -34,7 +40,7 @@ pub(crate) enum Command {
         #[arg(long, value_name = "NAME", default_value = "overlayfs")]
         snapshotter: Vec<String>,
     },
-    /// Ask a running differ whether it serves; the exit code is 0 if it does. For probes.
+    /// Exit with 0 if a running differ answers, for probes.
     Health {
         /// The socket of the differ.
         #[arg(long, value_name = "PATH", default_value = SOCKET)]
@@ -54,7 +60,7 @@ const SNAPSHOTS: [&str; 2] = [
 
 #[derive(Debug, Args)]
 pub(crate) struct Serve {
-    /// The socket to serve on. Only root can connect. The directory must not be writable by others; it is created if it is
+    /// The socket to serve on. Only root and the user of this program can connect. The directory must not be writable by others; it is created if it is
     /// missing.
     #[arg(long, value_name = "PATH", default_value = SOCKET)]
     pub(crate) socket: PathBuf,
@@ -78,7 +84,7 @@ pub(crate) struct Serve {
     /// The number of threads for one layer.
     #[arg(long, value_name = "THREADS", default_value = "2")]
     pub(crate) jobs: NonZeroUsize,
-    /// How many layers are applied at a time; more wait. The default is the number of processors, and at least 3.
+    /// The number of layers applied at the same time. Further layers wait. The default is the number of processors, and at least 3.
     #[arg(long, value_name = "LAYERS")]
     layers: Option<NonZeroUsize>,
     /// How long layers may take to end after SIGTERM, before they are cancelled.

@@ -18,12 +18,20 @@ pub(crate) struct Call {
     since: Instant,
 }
 
+/// The most bytes of a digest in the log.
+const LONGEST: usize = 200;
+
+fn shortened(digest: &str) -> String {
+    let bytes = digest.as_bytes();
+    Escaped::new(bytes.get(..LONGEST).unwrap_or(bytes)).unquoted()
+}
+
 impl Call {
     /// A call that begins now.
     pub(crate) fn about(descriptor: Option<&Descriptor>) -> Self {
         Self {
             namespace: String::new(),
-            digest: descriptor.map(|it| Escaped::new(it.digest.as_bytes()).unquoted()).unwrap_or_default(),
+            digest: descriptor.map(|it| shortened(&it.digest)).unwrap_or_default(),
             size: descriptor.and_then(|it| u64::try_from(it.size).ok()).unwrap_or_default(),
             since: Instant::now(),
         }

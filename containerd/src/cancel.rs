@@ -2,6 +2,10 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+/// How often the flag is looked at where nothing else happens.
+const LOOK: Duration = Duration::from_millis(50);
 
 /// Stops the work on one layer: its client went away, or the program stops.
 #[derive(Debug, Clone, Default)]
@@ -28,6 +32,13 @@ impl Cancel {
     /// Stops the work on all layers.
     pub(crate) fn cancel_all(&self) {
         self.all.store(true, Ordering::Relaxed);
+    }
+
+    /// Waits until the work on all layers is to stop.
+    pub(crate) async fn wait_for_all(&self) {
+        while !self.all.load(Ordering::Relaxed) {
+            tokio::time::sleep(LOOK).await;
+        }
     }
 
     /// Whether the work is to stop.

@@ -10,7 +10,7 @@ use std::{fs, path::Path};
 
 /// Wrong usage, or a version of containerd that cannot use a differ.
 const USAGE: u8 = 2;
-/// A configuration of containerd that does not lead every layer here.
+/// A configuration of containerd that does not send every layer to this program.
 const BYPASSED: u8 = 3;
 
 /// Why a command did not do what it was asked for.
@@ -31,10 +31,13 @@ pub fn main() -> ExitCode {
     let result = match Arguments::parse().command {
         Command::Serve(arguments) => {
             // A log is for machines.
-            tracing_subscriber::fmt().json().flatten_event(true).with_target(false).with_writer(io::stderr).init();
+            let log = tracing_subscriber::fmt().json().flatten_event(true).with_target(false).with_writer(io::stderr);
+            // A log that cannot be written must not end the program: reporting that on standard error would be a panic.
+            log.log_internal_errors(false).init();
             server::serve(&arguments).map_err(Failure::from)
         }
         Command::Health { socket } => health::ask(&socket).map_err(Failure::from),
+        Command::CheckPolicy { file } => server::read(&file).map(drop).map_err(usage),
         Command::CheckConfig(arguments) => check_config(&arguments),
         Command::PrintConfig { version, named, snapshotter } => print_config(&version, &named, &snapshotter),
     };
@@ -52,9 +55,11 @@ fn check_config(arguments: &CheckConfig) -> Result<(), Failure> {
     let version = arguments.containerd_version.as_deref().map(Version::parse).transpose().map_err(usage)?;
     let checked =
         check(&text, version, &arguments.named).map_err(|why| usage(format!("{}: {why}", arguments.file.display())))?;
-    let ways = checked.ways.iter().map(|way| format!("ok: {way}\n"));
+    let right = checked.right.iter().map(|right| format!("ok: {right}\n"));
+    let notes = checked.notes.iter().map(|note| format!("note: {note}\n"));
     let problems = checked.problems.iter().map(|problem| format!("problem: {problem}\n"));
-    say(&ways.chain(problems).collect::<String>())?;
+    say(&right.chain(notes).chain(problems).collect::<String>())?;
+    say("note: a containerd that was started before the last change of its configuration still uses the old one\n")?;
     match checked.problems.is_empty() {
         true => Ok(()),
         false => Err(Failure { exit_code: BYPASSED, message: "not every layer is sent to this program".to_owned() }),

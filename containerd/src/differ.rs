@@ -1,9 +1,10 @@
 //! The service: `Diff` of containerd, of which it answers `Apply`.
 
-use crate::apply::{Done, Job};
+use crate::apply::{Done, Job, Places};
 use crate::blob::queue;
 use crate::call::Call;
 use crate::cancel::Cancel;
+use crate::lowers::{Applied, Applying, Search};
 use crate::media_type;
 use crate::metrics::Metrics;
 use crate::mounts::Target;
@@ -14,16 +15,20 @@ use crate::proto::services::diff::v1::{ApplyRequest, ApplyResponse, DiffRequest,
 use crate::proto::types::Descriptor;
 use crate::refusal::Refusal;
 use crate::roots::{Root, Roots};
-use layercage::Digest;
+use layercage::error::Misuse;
+use layercage::{Digest, Error};
 use std::fs::File;
 use std::future::Future;
-use std::io::Read;
+use std::io::{self, Read};
 use std::num::NonZeroUsize;
+use std::os::fd::OwnedFd;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::pin::pin;
-use std::sync::{Arc, PoisonError, RwLock};
-use tokio::sync::Semaphore;
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::time::SystemTime;
+use tokio::runtime::Handle;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tonic::metadata::MetadataMap;
 use tonic::transport::Channel;
 use tonic::{Request, Response, Status, async_trait};
@@ -46,7 +51,11 @@ pub(crate) struct Shared {
     /// The number of threads for one layer.
     pub(crate) jobs: NonZeroUsize,
     /// How many layers are applied at a time.
-    pub(crate) permits: Semaphore,
+    pub(crate) permits: Arc<Semaphore>,
+    /// The layers that are being applied, or were.
+    pub(crate) applied: Applied,
+    /// When this program started.
+    pub(crate) started: SystemTime,
     /// Stops the work on all layers.
     pub(crate) cancel: Cancel,
     /// What has happened so far.
@@ -65,18 +74,86 @@ impl Shared {
     }
 
     /// Applies the layer on this thread. A panic is an error like any other.
-    fn apply(&self, job: Job, blob: impl Read + Send, cancel: &Cancel) -> Result<Done, Refusal> {
+    fn apply(self: &Arc<Self>, work: Work, blob: impl Read + Send) -> Result<Done, Refusal> {
+        let Work { job, namespace, cancel, turn, mut applying } = work;
         if cancel.is_cancelled() {
             return Err(Refusal::cancelled());
         }
-        catch_unwind(AssertUnwindSafe(|| job.apply(blob, &self.roots, cancel)))
-            .unwrap_or_else(|_| Err(Refusal::of_panic()))
+        let turn = Arc::new(turn);
+        let (shared, upper, waiting, until) =
+            (Arc::clone(self), job.upper().to_owned(), Arc::clone(&turn), cancel.clone());
+        // The library may call this on a thread that is not of the runtime.
+        let runtime = Handle::current();
+        let later = move || shared.lowers(&runtime, namespace, &upper, &waiting, &until);
+        let places = Places { roots: &self.roots, later: Box::new(later) };
+        let done = catch_unwind(AssertUnwindSafe(|| job.apply(blob, &cancel, places)))
+            .unwrap_or_else(|_| Err(Refusal::of_panic()))?;
+        applying.succeed();
+        Ok(done)
+    }
+
+    /// Waits for the layers below one, and opens their directories. Meanwhile another layer has its turn: it may be one of
+    /// these.
+    fn lowers(
+        &self,
+        runtime: &Handle,
+        namespace: String,
+        upper: &Path,
+        turn: &Turn,
+        cancel: &Cancel,
+    ) -> Result<Vec<OwnedFd>, Error> {
+        let (containerd, applied) = (self.containerd.clone(), self.applied.clone());
+        let search = Search { containerd, namespace, applied, started: self.started };
+        turn.pause();
+        let found = runtime.block_on(search.wait(upper, cancel));
+        runtime.block_on(turn.resume(&self.permits));
+        if cancel.is_cancelled() {
+            return Err(Misuse::Cancelled.into());
+        }
+        let missing = |why| {
+            let text = format!("{why}; max_concurrent_unpacks = 1 in the configuration of containerd avoids this");
+            Error::system("find", b"the layers below", io::Error::other(text))
+        };
+        let opened = found.and_then(|paths| paths.iter().map(|path| self.roots.open(path)).collect());
+        opened.map_err(missing)
     }
 
     /// Writes down the end of a call.
     fn end(&self, call: &Call, result: &Result<Done, Refusal>) {
         self.metrics.end(result, call.size(), call.since().elapsed());
         call.log(result);
+    }
+}
+
+/// What the thread of a layer gets.
+struct Work {
+    job: Job,
+    namespace: String,
+    cancel: Cancel,
+    turn: Turn,
+    applying: Applying,
+}
+
+/// A layer whose turn it is.
+struct Begun {
+    job: Job,
+    turn: Turn,
+    applying: Applying,
+}
+
+/// The turn of a layer: it ends with the work, not with the call, whose client may go away.
+#[derive(Debug)]
+struct Turn(Mutex<Option<OwnedSemaphorePermit>>);
+
+impl Turn {
+    /// Lets another layer go on.
+    fn pause(&self) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
+    async fn resume(&self, permits: &Arc<Semaphore>) {
+        let permit = Arc::clone(permits).acquire_owned().await.ok();
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = permit;
     }
 }
 
@@ -109,16 +186,18 @@ impl Differ {
     }
 
     /// Applies a layer on a thread of its own, and cancels it when this future is dropped.
-    async fn run(&self, call: Call, namespaces: &Namespaces, job: Job) -> Result<Done, Refusal> {
+    async fn run(&self, call: Call, namespaces: &Namespaces, begun: Begun) -> Result<Done, Refusal> {
+        let Begun { job, turn, applying } = begun;
         let cancel = self.0.cancel.another();
         let _cancel = cancel.on_drop();
         let (digest, size) = (job.digest, job.size);
+        let work = Work { job, namespace: namespaces.first().to_owned(), cancel: cancel.clone(), turn, applying };
         if let Some(store) = &self.0.content {
             let file = open(store, &digest);
-            return self.spawn(call, cancel, move |shared, cancel| shared.apply(job, file?, cancel)).await;
+            return self.spawn(call, move |shared| shared.apply(work, file?)).await;
         }
-        let (feeder, stream) = queue(cancel.clone());
-        let worker = self.spawn(call, cancel, move |shared, cancel| shared.apply(job, stream, cancel));
+        let (feeder, stream) = queue(cancel);
+        let worker = self.spawn(call, move |shared| shared.apply(work, stream));
         let feed = feeder.feed(self.0.containerd.clone(), namespaces.first().to_owned(), digest.to_string(), size);
         let (mut worker, feed) = (pin!(worker), pin!(feed));
         // The layer may be refused while containerd is slow to send more.
@@ -132,12 +211,11 @@ impl Differ {
     fn spawn(
         &self,
         call: Call,
-        cancel: Cancel,
-        work: impl FnOnce(&Shared, &Cancel) -> Result<Done, Refusal> + Send + 'static,
+        work: impl FnOnce(&Arc<Shared>) -> Result<Done, Refusal> + Send + 'static,
     ) -> impl Future<Output = Result<Done, Refusal>> {
         let shared = Arc::clone(&self.0);
         let thread = tokio::task::spawn_blocking(move || {
-            let result = work(&shared, &cancel);
+            let result = work(&shared);
             shared.end(&call, &result);
             result
         });
@@ -158,9 +236,12 @@ impl Diff for Differ {
             status
         })?;
         call.set_namespace(&namespaces);
+        // Layers above this one may wait for it.
+        let applying = self.0.applied.begin(job.upper());
         // Nothing is written before this layer's turn. If the client goes away until then, nothing has happened.
-        let _permit = self.0.permits.acquire().await.map_err(|_| Refusal::cancelled().status())?;
-        let done = self.run(call, &namespaces, job).await.map_err(|refusal| refusal.status())?;
+        let permit = Arc::clone(&self.0.permits).acquire_owned().await.map_err(|_| Refusal::cancelled().status())?;
+        let begun = Begun { job, turn: Turn(Mutex::new(Some(permit))), applying };
+        let done = self.run(call, &namespaces, begun).await.map_err(|refusal| refusal.status())?;
         let size = i64::try_from(done.unpacked_bytes).map_err(|_| Refusal::of_panic().status())?;
         let (digest, media_type) = (done.diff_id.to_string(), media_type::UNCOMPRESSED.to_owned());
         let applied = Descriptor { media_type, digest, size, ..Descriptor::default() };

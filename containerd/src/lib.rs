@@ -12,6 +12,7 @@ mod command;
 mod config;
 mod differ;
 mod health;
+mod lowers;
 mod media_type;
 mod metrics;
 mod mounts;

@@ -20,6 +20,12 @@ pub mod services {
             include!("generated/containerd.services.namespaces.v1.rs");
         }
     }
+    pub mod snapshots {
+        /// The snapshots, from which the layers below one are found.
+        pub mod v1 {
+            include!("generated/containerd.services.snapshots.v1.rs");
+        }
+    }
     pub mod diff {
         /// The service that this program is.
         pub mod v1 {

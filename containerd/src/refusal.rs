@@ -35,6 +35,9 @@ impl Outcome {
     }
 }
 
+/// The most characters of a message.
+const LONGEST: usize = 4000;
+
 impl Refusal {
     /// A request that is not accepted.
     pub(crate) fn of_request(why: impl Display) -> Self {
@@ -74,7 +77,12 @@ impl Refusal {
 
     fn new(outcome: Outcome, rule: Option<&'static str>, message: String) -> Self {
         // Paths are escaped already. What another library says may have line breaks.
-        let message = message.chars().map(|char| if char.is_control() { ' ' } else { char }).collect();
+        let mut message: String = message.chars().map(|char| if char.is_control() { ' ' } else { char }).collect();
+        // A media type may have megabytes.
+        if let Some((end, _)) = message.char_indices().nth(LONGEST) {
+            message.truncate(end);
+            message.push('…');
+        }
         Self { outcome, rule, message }
     }
 
@@ -134,6 +142,7 @@ mod tests {
         assert!(status.message().contains("in differ.toml: fifos = \"skip\""), "{status}");
         let many = Refusal::of_system("line\nanother\x1b[31m");
         assert_eq!(many.status().message(), "layercage: line another [31m");
+        assert_eq!(Refusal::of_request("é".repeat(1 << 20)).message().chars().count(), LONGEST + 1);
     }
 
     #[test]

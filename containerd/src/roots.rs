@@ -1,6 +1,6 @@
 //! The directories beneath which snapshots may lie, and how a snapshot is opened.
 
-use rustix::fs::{Mode, OFlags, ResolveFlags, openat2};
+use rustix::fs::{Mode, OFlags, ResolveFlags, fstat, openat2, stat};
 use std::fs::{DirBuilder, File};
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -59,6 +59,14 @@ impl Root {
     }
 }
 
+impl Root {
+    /// Whether its path still leads to it. Otherwise containerd means another directory.
+    fn is_there(&self) -> bool {
+        let (Ok(there), Ok(opened)) = (stat(&self.path), fstat(&self.handle)) else { return false };
+        (there.st_dev, there.st_ino) == (opened.st_dev, opened.st_ino)
+    }
+}
+
 impl AsFd for Root {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.handle.as_fd()
@@ -87,6 +95,10 @@ impl Roots {
                 "{path:?} is not beneath a snapshot root: `--snapshot-root` of layercage-differ allows its directory"
             ));
         };
+        if !root.is_there() {
+            let path = &root.path;
+            return Err(format!("the snapshot root {path:?} was replaced since the start: restart layercage-differ"));
+        }
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         openat2(&root.handle, relative, flags, Mode::empty(), BENEATH)
             .map_err(|errno| format!("cannot open {path:?} beneath {:?}: {}", root.path, io::Error::from(errno)))
@@ -149,6 +161,19 @@ mod tests {
         }
         assert!(roots.open(Path::new("1/fs")).is_err());
         assert!(roots.open(Path::new("")).is_err());
+    }
+
+    #[test]
+    fn a_root_that_was_replaced_is_not_written_to() {
+        let (place, roots) = world();
+        let (root, path) = (place.path().join("a/snapshots"), place.path().join("a/snapshots/1/fs"));
+        fs::rename(&root, place.path().join("old")).unwrap();
+        assert!(roots.open(&path).unwrap_err().contains("was replaced"));
+        fs::create_dir_all(&path).unwrap();
+        assert!(roots.open(&path).unwrap_err().contains("was replaced"));
+        fs::rename(&root, place.path().join("new")).unwrap();
+        fs::rename(place.path().join("old"), &root).unwrap();
+        assert!(roots.open(&path).is_ok());
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use crate::arguments::{PolicyFile, Serve};
 use crate::cancel::Cancel;
 use crate::differ::{Differ, Shared};
+use crate::lowers::Applied;
 use crate::metrics::Metrics;
 use crate::policy::Policies;
 use crate::proto::services::diff::v1::diff_server::DiffServer;
@@ -16,13 +17,14 @@ use layercage::Policy;
 use layercage::overlay::{OverlayFormat, OverlayNamespace, Whiteouts};
 use layercage::policy::Devices;
 use layercage::sandbox::Sandbox;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use sd_notify::NotifyState;
 use std::fs::{self, File};
 use std::io;
 use std::os::unix::net::UnixListener as StdListener;
 use std::path::Path;
 use std::sync::{Arc, RwLock};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{SignalKind, signal};
@@ -37,17 +39,22 @@ use tracing::{error, info, warn};
 const STREAM_WINDOW: u32 = 1 << 20;
 const CONNECTION_WINDOW: u32 = 4 << 20;
 
+/// The most bytes of a request. The annotations of a descriptor are in it, and an image may have many.
+const LARGEST_REQUEST: usize = 32 << 20;
+
 /// Serves containerd until the program is told to end.
 pub(crate) fn serve(arguments: &Serve) -> Result<(), String> {
+    raise_handles();
     let policy_file = arguments.policy_file();
-    let policies = read(&policy_file)?;
+    let policies = read_first(&policy_file)?;
     let may_create_devices = policies.creates_devices();
-    let open = |path: &Path| Root::open_or_create(path).map_err(at(path));
+    let open = |path: &Path| Root::open_or_create(path).map_err(at("the snapshot root", path));
     let roots = arguments.snapshot_root.iter().map(|path| open(path)).collect::<Result<Vec<_>, _>>()?;
-    let content = arguments.content_root.as_deref().map(open).transpose()?;
-    let socket = socket::listen(&arguments.socket).map_err(at(&arguments.socket))?;
-    let metrics = arguments.metrics.as_deref();
-    let metrics = metrics.map(|path| socket::listen(path).map_err(at(path))).transpose()?;
+    let content = arguments.content_root.as_deref();
+    let content = content.map(|path| Root::open(path).map_err(at("the content root", path))).transpose()?;
+    let listen = |path: &Path| socket::listen(path).map_err(at("the socket", path));
+    let socket = listen(&arguments.socket)?;
+    let metrics = arguments.metrics.as_deref().map(listen).transpose()?;
     let layers = arguments.layers();
     // Before any other thread starts: the sandbox holds for this thread, and for those that it starts.
     if !arguments.no_sandbox {
@@ -62,7 +69,9 @@ pub(crate) fn serve(arguments: &Serve) -> Result<(), String> {
         content,
         policies: RwLock::new(Arc::new(policies)),
         jobs: arguments.jobs,
-        permits: Semaphore::new(layers),
+        permits: Arc::new(Semaphore::new(layers)),
+        applied: Applied::default(),
+        started: SystemTime::now(),
         cancel: Cancel::default(),
         metrics: Metrics::default(),
     });
@@ -96,17 +105,34 @@ fn restrict(policies: &Policies, roots: &[Root], content: Option<&Root>, policy:
     Ok(())
 }
 
-/// Reads the policy file.
-fn read(file: &PolicyFile) -> Result<Policies, String> {
-    match fs::read_to_string(&file.path) {
-        Err(error) if file.may_be_missing && error.kind() == io::ErrorKind::NotFound => Ok(Policies::default()),
-        Err(error) => Err(at(&file.path)(error)),
-        Ok(text) => Policies::parse(&text).map_err(|why| format!("{}: {why}", file.path.display())),
+/// Allows this process as many open files as it may have: each layer holds many, and systemd's limit is for programs that
+/// use `select`.
+fn raise_handles() {
+    let limit = getrlimit(Resource::Nofile);
+    if let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit }) {
+        warn!(%error, "the limit of open files stays as it was");
     }
 }
 
-fn at(path: &Path) -> impl Fn(io::Error) -> String {
-    move |error| format!("{}: {error}", path.display())
+/// Reads the policy file at the start.
+fn read_first(file: &PolicyFile) -> Result<Policies, String> {
+    if file.may_be_missing
+        && fs::symlink_metadata(&file.path).is_err_and(|error| error.kind() == io::ErrorKind::NotFound)
+    {
+        warn!(policy = %file.path.display(), "there is no policy file: the default policy applies");
+        return Ok(Policies::default());
+    }
+    read(&file.path)
+}
+
+/// Reads a policy file.
+pub(crate) fn read(path: &Path) -> Result<Policies, String> {
+    let text = fs::read_to_string(path).map_err(at("the policy file", path))?;
+    Policies::parse(&text).map_err(|why| format!("{}: {why}", path.display()))
+}
+
+fn at(what: &str, path: &Path) -> impl Fn(io::Error) -> String {
+    move |error| format!("{what} {}: {error}", path.display())
 }
 
 /// A connection to containerd, which is made when it is first needed, and again when it was lost.
@@ -167,9 +193,14 @@ async fn run(
         warn!(%error, "systemd was not told that the differ is ready");
     }
     info!("serving");
-    let server =
-        Server::builder().add_service(health_service).add_service(DiffServer::new(Differ::new(Arc::clone(shared))));
-    Ok(server.serve_with_incoming_shutdown(peers, end).await?)
+    let server = Server::builder()
+        .add_service(health_service)
+        .add_service(DiffServer::new(Differ::new(Arc::clone(shared))).max_decoding_message_size(LARGEST_REQUEST));
+    tokio::select! {
+        served = server.serve_with_incoming_shutdown(peers, end) => Ok(served?),
+        // A connection may never end.
+        () = shared.cancel.wait_for_all() => Ok(()),
+    }
 }
 
 /// Whether a peer is root or this user. The mode of the socket says the same, but a process may have opened it before it
@@ -191,7 +222,8 @@ fn is_trusted(peer: &UnixStream) -> bool {
 /// Reads the policy file at each SIGHUP. If it is not valid, the policies stay.
 async fn reload(mut hangup: tokio::signal::unix::Signal, shared: Arc<Shared>, reloading: Reloading) {
     while hangup.recv().await.is_some() {
-        match read(&reloading.policy_file) {
+        // A file that is missing is an error here: it is being replaced, or was lost. Its policy must not be lost with it.
+        match read(&reloading.policy_file.path) {
             Ok(policies) if policies.creates_devices() && !reloading.may_create_devices => {
                 let reason = "`devices = \"create\"` needs a privilege that was dropped: restart the program";
                 error!(reason, "the policies stay as they were");

@@ -3,10 +3,11 @@
 use std::fs;
 use std::path::Path;
 
-const DEFINITIONS: [&str; 5] = [
+const DEFINITIONS: [&str; 6] = [
     "github.com/containerd/containerd/api/services/content/v1/content.proto",
     "github.com/containerd/containerd/api/services/diff/v1/diff.proto",
     "github.com/containerd/containerd/api/services/namespaces/v1/namespace.proto",
+    "github.com/containerd/containerd/api/services/snapshots/v1/snapshots.proto",
     "github.com/containerd/containerd/api/types/descriptor.proto",
     "github.com/containerd/containerd/api/types/mount.proto",
 ];

@@ -1,10 +1,12 @@
 //! The services of containerd that the differ calls, with blobs in memory.
 
 use crate::layer::sha256;
+use crate::snapshots::Table;
 use layercage_differ::proto::services::content::v1::content_server::{Content, ContentServer};
 use layercage_differ::proto::services::content::v1::*;
 use layercage_differ::proto::services::namespaces::v1::namespaces_server::{Namespaces, NamespacesServer};
 use layercage_differ::proto::services::namespaces::v1::*;
+use layercage_differ::proto::services::snapshots::v1::snapshots_server::SnapshotsServer;
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::pin::Pin;
@@ -35,17 +37,27 @@ pub(crate) enum Ends {
     WithAnError,
 }
 
-/// The blobs of each namespace.
+/// The blobs of each namespace, and the snapshots.
 #[derive(Clone, Default)]
-pub(crate) struct Store(Arc<Mutex<BTreeMap<(String, String), Blob>>>);
+pub(crate) struct Store {
+    blobs: Arc<Mutex<BTreeMap<(String, String), Blob>>>,
+    /// The digests of configurations that a manifest names.
+    manifests: Arc<Mutex<Vec<String>>>,
+    pub(crate) snapshots: Table,
+}
 
 impl Store {
     pub(crate) fn add(&self, namespace: &str, digest: &str, blob: Blob) {
-        self.0.lock().unwrap().insert((namespace.to_owned(), digest.to_owned()), blob);
+        self.blobs.lock().unwrap().insert((namespace.to_owned(), digest.to_owned()), blob);
     }
 
     pub(crate) fn remove(&self, namespace: &str, digest: &str) {
-        self.0.lock().unwrap().remove(&(namespace.to_owned(), digest.to_owned()));
+        self.blobs.lock().unwrap().remove(&(namespace.to_owned(), digest.to_owned()));
+    }
+
+    /// Adds a manifest with this configuration.
+    pub(crate) fn add_manifest(&self, configuration: &str) {
+        self.manifests.lock().unwrap().push(configuration.to_owned());
     }
 
     /// Gives the blob with these bytes other ones, under the old digest.
@@ -64,6 +76,7 @@ impl Store {
                 let incoming = UnixListenerStream::new(UnixListener::from_std(listener).unwrap());
                 let server = Server::builder()
                     .add_service(ContentServer::new(store.clone()))
+                    .add_service(SnapshotsServer::new(store.clone()))
                     .add_service(NamespacesServer::new(store));
                 server.serve_with_incoming(incoming).await.unwrap();
             });
@@ -74,14 +87,14 @@ impl Store {
         let namespace = request.metadata().get("containerd-namespace");
         let namespace = namespace.ok_or_else(|| Status::failed_precondition("namespace is required"))?;
         let key = (namespace.to_str().unwrap().to_owned(), digest.to_owned());
-        let blob = self.0.lock().unwrap().get(&key).cloned();
+        let blob = self.blobs.lock().unwrap().get(&key).cloned();
         blob.ok_or_else(|| Status::not_found(format!("content digest {digest}: not found")))
     }
 }
 
-type Messages<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
+pub(crate) type Messages<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
 
-fn not_asked() -> Status {
+pub(crate) fn not_asked() -> Status {
     Status::unimplemented("a differ does not need this")
 }
 
@@ -129,8 +142,15 @@ impl Content for Store {
         Err(not_asked())
     }
 
-    async fn list(&self, _: Request<ListContentRequest>) -> Result<Response<Self::ListStream>, Status> {
-        Err(not_asked())
+    async fn list(&self, request: Request<ListContentRequest>) -> Result<Response<Self::ListStream>, Status> {
+        const LABEL: &str = "containerd.io/gc.ref.content.config";
+        assert_eq!(request.get_ref().filters, [format!("labels.\"{LABEL}\"")]);
+        let manifests = self.manifests.lock().unwrap().clone();
+        let messages = manifests.into_iter().map(|configuration| {
+            let labels = [(LABEL.to_owned(), configuration)].into();
+            Ok(ListContentResponse { info: vec![Info { labels, ..Info::default() }] })
+        });
+        Ok(Response::new(Box::pin(tokio_stream::iter(messages.collect::<Vec<_>>()))))
     }
 
     async fn delete(&self, _: Request<DeleteContentRequest>) -> Result<Response<()>, Status> {
@@ -157,7 +177,7 @@ impl Content for Store {
 #[async_trait]
 impl Namespaces for Store {
     async fn list(&self, _: Request<ListNamespacesRequest>) -> Result<Response<ListNamespacesResponse>, Status> {
-        let mut names: Vec<_> = self.0.lock().unwrap().keys().map(|(namespace, _)| namespace.clone()).collect();
+        let mut names: Vec<_> = self.blobs.lock().unwrap().keys().map(|(namespace, _)| namespace.clone()).collect();
         names.dedup();
         let namespaces = names.into_iter().map(|name| Namespace { name, ..Namespace::default() }).collect();
         Ok(Response::new(ListNamespacesResponse { namespaces }))

@@ -7,6 +7,14 @@ use tar::{Builder, EntryType, Header};
 /// An archive that is being built.
 pub(crate) struct Tar(Builder<Vec<u8>>);
 
+impl Clone for Tar {
+    fn clone(&self) -> Self {
+        let mut builder = Builder::new(Vec::new());
+        builder.get_mut().extend_from_slice(self.0.get_ref());
+        Self(builder)
+    }
+}
+
 impl Tar {
     pub(crate) fn new() -> Self {
         Self(Builder::new(Vec::new()))

@@ -7,4 +7,6 @@ mod layer;
 mod layers;
 mod operation;
 mod refusals;
+mod side_by_side;
+mod snapshots;
 mod world;

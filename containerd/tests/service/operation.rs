@@ -184,3 +184,76 @@ fn the_configuration_that_is_printed_for_a_version_passes_the_check_and_an_old_v
     assert!(code == 3 && text.matches("problem: ").count() == 3, "{text}");
     assert!(error.contains("not every layer"), "{error}");
 }
+
+#[test]
+fn a_policy_file_that_is_gone_when_it_is_read_again_leaves_the_policy_as_it_was() {
+    let mut world = World::with(&Setup { policy: "policy = \"paranoid\"", ..Setup::default() });
+    fs::rename(world.at("differ.toml"), world.at("differ.toml~")).unwrap();
+    signal(&world, Signal::HUP);
+    world.wait("the error is logged", |world| {
+        world.log().iter().any(|line| line["message"] == "the policies stay as they were")
+    });
+    let twice = Tar::new().file("f", b"1").file("f", b"2").build();
+    let status = world.apply("default", world.request(&twice, bind(&world.snapshot("1")))).unwrap_err();
+    assert!(status.message().contains("[duplicate-path]"), "{status}");
+}
+
+#[test]
+fn a_policy_file_can_be_checked_before_it_is_used() {
+    let world = World::with(&Setup { policy: "devices = \"skip\"", ..Setup::default() });
+    let file = world.at("differ.toml").to_str().unwrap().to_owned();
+    assert_eq!(World::command(&["check-policy", &file]).0, 0);
+    fs::write(&file, "devises = \"skip\"").unwrap();
+    let (code, _, error) = World::command(&["check-policy", &file]);
+    assert!(code == 2 && error.contains("devises"), "{code}: {error}");
+    assert_eq!(World::command(&["check-policy", "/nonexistent"]).0, 2);
+}
+
+#[test]
+fn a_blob_that_never_ends_and_a_connection_that_says_nothing_do_not_delay_the_end_beyond_the_grace() {
+    let mut world = World::with(&Setup { arguments: &["--grace", "1"], ..Setup::default() });
+    let silent = UnixStream::connect(world.at("run/differ.sock")).unwrap();
+    let layer = gzip(&(0..300).fold(Tar::new(), |tar, number| tar.file(&format!("{number}"), &noise(number))).build());
+    let snapshot = world.snapshot("1");
+    let diff = Some(world.blob("default", &layer, Ends::Never));
+    let request = ApplyRequest { diff, mounts: vec![bind(&snapshot)], ..ApplyRequest::default() };
+    let call = world.start_to_apply(request);
+    world.wait("the first file is there", |_| snapshot.join("0").exists());
+    signal(&world, Signal::TERM);
+    world.wait("it ends", |world| world.differ.try_wait().unwrap().is_some_and(|status| status.success()));
+    drop((silent, call));
+}
+
+#[test]
+fn a_log_that_cannot_be_written_harms_no_layer() {
+    let mut world = World::with(&Setup { log_is_lost: true, ..Setup::default() });
+    let layer = Tar::new().file("f", b"1").build();
+    for name in ["1", "2"] {
+        world.apply("default", world.request(&layer, bind(&world.snapshot(name)))).unwrap();
+    }
+    signal(&world, Signal::TERM);
+    world.wait("it ends", |world| world.differ.try_wait().unwrap().is_some_and(|status| status.success()));
+}
+
+#[test]
+fn annotations_of_megabytes_are_no_error_and_no_message_has_as_many() {
+    let world = World::new();
+    let layer = Tar::new().file("f", b"1").build();
+    let mut request = world.request(&layer, bind(&world.snapshot("1")));
+    request.diff.as_mut().unwrap().annotations.insert("a".to_owned(), "b".repeat(5 << 20));
+    world.apply("default", request).unwrap();
+    let mut request = world.request(&layer, bind(&world.snapshot("2")));
+    request.diff.as_mut().unwrap().media_type.push_str(&"x".repeat(1 << 20));
+    let status = world.apply("default", request).unwrap_err();
+    assert!(status.message().len() < 5000, "{}", status.message().len());
+}
+
+#[test]
+fn the_program_may_open_as_many_files_as_the_system_allows_it() {
+    let world = World::new();
+    let limits = fs::read_to_string(format!("/proc/{}/limits", world.differ.id())).unwrap();
+    let line = limits.lines().find(|line| line.starts_with("Max open files")).unwrap();
+    let numbers: Vec<_> =
+        line.split_whitespace().filter(|word| word.chars().all(|char| char.is_ascii_digit())).collect();
+    assert_eq!(numbers[0], numbers[1], "{line}");
+}

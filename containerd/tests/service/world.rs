@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 use tempfile::TempDir;
 use tokio::net::UnixStream;
 use tokio::runtime::Runtime;
+use tokio::task::JoinHandle;
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Request, Status};
 
@@ -36,6 +37,8 @@ pub(crate) struct Setup<'a> {
     pub(crate) arguments: &'a [&'a str],
     /// Whether blobs are read from `content`.
     pub(crate) content_root: bool,
+    /// Whether the log goes to a pipe that is not read.
+    pub(crate) log_is_lost: bool,
 }
 
 impl World {
@@ -56,6 +59,12 @@ impl World {
         let differ = start(place.path(), setup);
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
         let mut world = Self { place, store, differ, runtime };
+        if setup.log_is_lost {
+            let socket = world.at("run/differ.sock");
+            world.wait("the differ serves", |_| std::os::unix::net::UnixStream::connect(&socket).is_ok());
+            drop(world.differ.stderr.take());
+            return world;
+        }
         world.wait("the differ serves", |world| {
             assert!(world.differ.try_wait().unwrap().is_none(), "it has ended: {}", world.log_text());
             world.log().iter().any(|line| line["message"] == "serving")
@@ -102,12 +111,17 @@ impl World {
 
     /// Starts to apply a layer, and drops the call after something holds.
     pub(crate) fn apply_until(&mut self, request: ApplyRequest, what: &str, holds: impl Fn(&Self) -> bool) {
+        let call = self.start_to_apply(request);
+        self.wait(what, |world| holds(world));
+        call.abort();
+    }
+
+    /// Starts to apply a layer.
+    pub(crate) fn start_to_apply(&self, request: ApplyRequest) -> JoinHandle<Result<(), Status>> {
         let mut request = Request::new(request);
         request.metadata_mut().insert("containerd-namespace", "default".parse().unwrap());
         let channel = self.runtime.block_on(self.channel());
-        let call = self.runtime.spawn(async move { DiffClient::new(channel).apply(request).await.map(drop) });
-        self.wait(what, |world| holds(world));
-        call.abort();
+        self.runtime.spawn(async move { DiffClient::new(channel).apply(request).await.map(drop) })
     }
 
     pub(crate) fn diff(&self) -> Status {
@@ -167,7 +181,9 @@ fn start(place: &Path, setup: &Setup<'_>) -> Child {
     if setup.content_root {
         command.arg("--content-root").arg(place.join("content"));
     }
-    command.args(setup.arguments).stdin(Stdio::null()).stderr(File::create(place.join("log")).unwrap());
+    let log = File::create(place.join("log")).unwrap();
+    let log = if setup.log_is_lost { Stdio::piped() } else { Stdio::from(log) };
+    command.args(setup.arguments).stdin(Stdio::null()).stderr(log);
     command.spawn().unwrap()
 }
 
