@@ -19,7 +19,8 @@ if [ ! -e "$root/etc/layercage/differ.toml" ]; then
 fi
 if [ -z "$root" ]; then
   systemctl daemon-reload
-  systemctl enable --now layercage-differ.service
+  systemctl enable layercage-differ.service
+  systemctl restart layercage-differ.service
   layercage-differ health
 fi
 
@@ -29,7 +30,9 @@ if [ ! -e "$root/etc/containerd/config.toml" ]; then
   echo "written: /etc/containerd/config.toml. Restart containerd to use it."
 else
   printf '%s\n' "$configuration" >"$root/etc/layercage/containerd.toml"
-  echo "/etc/containerd/config.toml stays as it is. It needs what is in /etc/layercage/containerd.toml."
+  echo "/etc/containerd/config.toml stays as it is. Add this line at its top (or the file to the imports that it has):"
+  echo "  imports = [\"/etc/layercage/containerd.toml\"]"
+  echo "and then: systemctl restart containerd"
 fi
-echo "After that, this checks that every layer is sent to layercage-differ:"
+echo "After that, this checks that the configuration sends every layer to layercage-differ:"
 echo "  containerd config dump | layercage-differ check-config - --containerd-version \"\$(containerd --version)\""

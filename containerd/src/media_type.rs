@@ -24,7 +24,7 @@ pub(crate) fn check(media_type: &str) -> Result<(), String> {
         _ if LAYERS.contains(&media_type) => Ok(()),
         _ if media_type.ends_with("+encrypted") => Err(format!("encrypted layers are not supported: {media_type:?}")),
         _ if is_foreign => Err(format!("foreign layers are not supported: {media_type:?}")),
-        _ => Err(format!("this media type is not one of a layer: {media_type:?}")),
+        _ => Err(format!("not a layer media type: {media_type:?}")),
     }
 }
 
@@ -41,9 +41,9 @@ mod tests {
             ("application/vnd.oci.image.layer.v1.tar+gzip+encrypted", "encrypted"),
             ("application/vnd.docker.image.rootfs.foreign.diff.tar.gzip", "foreign"),
             ("application/vnd.oci.image.layer.nondistributable.v1.tar+zstd", "foreign"),
-            ("application/vnd.erofs.layer.v1", "not one of a layer"),
-            ("application/vnd.oci.image.config.v1+json", "not one of a layer"),
-            ("", "not one of a layer"),
+            ("application/vnd.erofs.layer.v1", "not a layer media type"),
+            ("application/vnd.oci.image.config.v1+json", "not a layer media type"),
+            ("", "not a layer media type"),
         ] {
             let refused = check(other).unwrap_err();
             assert!(refused.contains(said) && refused.contains(&format!("{other:?}")), "{refused}");

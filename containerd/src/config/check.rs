@@ -1,15 +1,24 @@
-//! Whether a configuration leads every layer here. One key that is missing bypasses the differ, and containerd says nothing.
+//! Whether a configuration of containerd sends every layer to this program. If one key is missing, layers bypass it, and
+//! containerd reports nothing.
 
 use super::{DIFF_SERVICE, TRANSFER, Version};
 use crate::arguments::Named;
 use toml::{Table, Value};
 
+/// The root of containerd's directories by default.
+const ROOT: &str = "/var/lib/containerd";
+
+/// How the ids of proxy differs begin.
+const DIFFERS: &str = "io.containerd.differ.v1.";
+
 /// What was found in a configuration.
 #[derive(Debug, Default)]
 pub(crate) struct Checked {
-    /// The ways of a layer that lead here, each in one sentence.
-    pub(crate) ways: Vec<String>,
-    /// Why some layers, or all of them, do not come here.
+    /// What is configured as it should be, each in one sentence.
+    pub(crate) right: Vec<String>,
+    /// What this program cannot check.
+    pub(crate) notes: Vec<String>,
+    /// What is missing or wrong, so that some layers or all bypass this program.
     pub(crate) problems: Vec<String>,
 }
 
@@ -19,13 +28,18 @@ pub(crate) struct Checked {
 ///
 /// It is no such output.
 pub(crate) fn check(text: &str, version: Option<Version>, named: &Named) -> Result<Checked, String> {
-    let table: Table = toml::from_str(text).map_err(|error| format!("this is no TOML: {}", error.message()))?;
+    let table: Table = toml::from_str(text).map_err(|error| {
+        let line = error.span().and_then(|span| text.get(..span.start)).map_or(1, |before| before.split('\n').count());
+        format!("line {line} is not valid TOML: {}", error.message())
+    })?;
     let mut checked = Checked::default();
     checked.problems.extend(version.and_then(Version::refused));
     match table.get("version").and_then(Value::as_integer) {
         Some(2..) => {}
         _ => checked.problems.push("`version` is not 2 or more: older configurations have no differs".to_owned()),
     }
+    checked.dump(&table);
+    checked.disabled(&table, named);
     checked.proxy(&table, named);
     checked.diff_service(&table, named);
     checked.transfer(&table, version, named);
@@ -33,86 +47,125 @@ pub(crate) fn check(text: &str, version: Option<Version>, named: &Named) -> Resu
 }
 
 impl Checked {
+    /// Whether this is what containerd makes of its configuration.
+    fn dump(&mut self, table: &Table) {
+        let imports = table.get("imports").and_then(Value::as_array).is_some_and(|imports| !imports.is_empty());
+        // A file has no such table, unless its author has written it. The output has all of them.
+        if imports && !table.contains_key("grpc") {
+            let problem =
+                "`imports` names other files, which are not checked: check the output of `containerd config dump`";
+            self.problems.push(problem.to_owned());
+        }
+        if let Some(root) = text_of(table, "root").filter(|root| *root != ROOT) {
+            self.notes.push(format!(
+                "the root of containerd is {root}: `layercage-differ serve` needs \
+                 `--snapshot-root {root}/io.containerd.snapshotter.v1.overlayfs/snapshots`, and the unit that path in \
+                 `ReadWritePaths`"
+            ));
+        }
+    }
+
+    /// Whether what is needed is disabled.
+    fn disabled(&mut self, table: &Table, named: &Named) {
+        let disabled = table.get("disabled_plugins").and_then(Value::as_array).into_iter().flatten();
+        for plugin in disabled.filter_map(Value::as_str) {
+            if plugin == DIFF_SERVICE || plugin.strip_prefix(DIFFERS) == Some(&named.name) {
+                self.problems.push(format!("{plugin} is in `disabled_plugins`: remove it from there"));
+            }
+        }
+    }
+
     /// The differ itself.
     fn proxy(&mut self, table: &Table, named: &Named) {
         let Named { name, socket } = named;
         let Some(proxy) = find(table, &["proxy_plugins", name]) else {
-            return self.problems.push(format!("there is no [proxy_plugins.{name}]"));
+            return self.problems.push(format!("[proxy_plugins.{name}] is missing"));
         };
         if text(proxy, "type") != Some("diff") {
-            self.problems.push(format!("[proxy_plugins.{name}] is not of `type = \"diff\"`"));
+            self.problems.push(format!("[proxy_plugins.{name}] needs `type = \"diff\"`"));
         }
         match text(proxy, "address") {
             Some(address) if address == socket || address.strip_prefix("unix://") == Some(socket) => {}
-            address => {
-                let address = address.unwrap_or("(nothing)");
-                self.problems.push(format!("[proxy_plugins.{name}] has the address {address}, and not {socket}"));
+            None => {
+                self.problems.push(format!("[proxy_plugins.{name}] has no address: it needs `address = {socket:?}`"))
             }
-        }
-    }
-
-    /// The way of clients that unpack by themselves.
-    fn diff_service(&mut self, table: &Table, named: &Named) {
-        let default = find(table, &["plugins", DIFF_SERVICE, "default"]).and_then(Value::as_array);
-        let names: Vec<_> = default.into_iter().flatten().filter_map(Value::as_str).collect();
-        match names.first() {
-            Some(&first) if first == named.name => {
-                self.ways.push("the diff service (Kubernetes, Docker, ctr --local) leads here".to_owned());
-            }
-            first => self.problems.push(format!(
-                "the diff service (Kubernetes, Docker, ctr --local) asks {} first: \
-                 [plugins.\"{DIFF_SERVICE}\"] needs `default = [\"{}\", \"walking\"]`",
-                first.unwrap_or(&"walking"),
-                named.name
+            Some(address) => self.problems.push(format!(
+                "[proxy_plugins.{name}] has the address {address}, but the socket of the differ is {socket}: \
+                 `--socket` states another one"
             )),
         }
     }
 
-    /// The way of clients of the transfer service.
+    /// The service that clients use which unpack by themselves.
+    fn diff_service(&mut self, table: &Table, named: &Named) {
+        let default = find(table, &["plugins", DIFF_SERVICE, "default"]).and_then(Value::as_array);
+        let names: Vec<_> = default.into_iter().flatten().filter_map(Value::as_str).collect();
+        let name = &named.name;
+        let what = "the diff service (Kubernetes, Docker, ctr --local)";
+        let problem = match names.first() {
+            Some(first) if first == name => return self.right.push(format!("{what} uses {name}")),
+            Some(first) => format!("{what} uses {first} first"),
+            None => format!("{what} has no `default`, so it uses walking"),
+        };
+        self.problems
+            .push(format!("{problem}: [plugins.\"{DIFF_SERVICE}\"] needs `default = [\"{name}\", \"walking\"]`"));
+    }
+
+    /// The transfer service, which unpacks for its clients.
     fn transfer(&mut self, table: &Table, version: Option<Version>, named: &Named) {
         let disabled = table.get("disabled_plugins").and_then(Value::as_array);
         if disabled.into_iter().flatten().any(|plugin| plugin.as_str() == Some(TRANSFER)) {
-            return self.ways.push("the transfer service is disabled".to_owned());
+            return self.right.push("the transfer service is disabled".to_owned());
         }
         let transfer = find(table, &["plugins", TRANSFER]);
         self.parallel(transfer, version);
         let Some(entries) = transfer.and_then(|transfer| transfer.get("unpack_config")) else {
             return self.problems.push(format!(
-                "the transfer service (ctr, nerdctl, Kubernetes from 2.1 on) has no \
-                 [[plugins.\"{TRANSFER}\".unpack_config]], so it unpacks with its own differ"
+                "the transfer service (ctr, nerdctl, Kubernetes from 2.1 on) uses walking: \
+                 [[plugins.\"{TRANSFER}\".unpack_config]] is missing"
             ));
         };
-        let entries = entries.as_array().map(Vec::as_slice).unwrap_or_default();
+        let Some(entries) = entries.as_array() else {
+            return self.problems.push("`unpack_config` of the transfer service is not a list of tables".to_owned());
+        };
         if entries.is_empty() {
-            self.ways.push("the transfer service unpacks nothing".to_owned());
+            self.right.push("the transfer service unpacks nothing: its `unpack_config` is empty".to_owned());
         }
-        for entry in entries {
-            let what = format!(
-                "the transfer service for {} and {}",
-                text(entry, "snapshotter").unwrap_or("any snapshotter"),
-                text(entry, "platform").unwrap_or("any platform")
-            );
-            match text(entry, "differ") {
-                Some(differ) if differ == named.name => self.ways.push(format!("{what} leads here")),
-                // It takes any of the differs, in no order.
-                None | Some("") => {
-                    self.problems.push(format!("{what} names no differ: it needs `differ = \"{}\"`", named.name))
-                }
-                Some(other) => self.problems.push(format!("{what} leads to {other}")),
-            }
-        }
+        entries.iter().for_each(|entry| self.unpack_config(entry, named));
     }
 
-    /// Layers that are unpacked side by side.
+    fn unpack_config(&mut self, entry: &Value, named: &Named) {
+        let (name, what) = (&named.name, "the transfer service (ctr, nerdctl, Kubernetes from 2.1 on)");
+        let snapshotter = text(entry, "snapshotter").unwrap_or("any snapshotter");
+        let images = format!("for {snapshotter} on {}", text(entry, "platform").unwrap_or("any platform"));
+        let problem = match text(entry, "differ") {
+            Some(differ) if differ == name => return self.right.push(format!("{what} uses {name} {images}")),
+            // It takes any of the differs, in no order.
+            None | Some("") => format!("{what} uses any differ {images}"),
+            Some(other) => format!("{what} uses {other} {images}"),
+        };
+        self.problems.push(format!("{problem}: its `unpack_config` needs `differ = {name:?}`"));
+    }
+
+    /// Layers that are unpacked at the same time.
     fn parallel(&mut self, transfer: Option<&Value>, version: Option<Version>) {
-        let most = transfer.and_then(|transfer| transfer.get("max_concurrent_unpacks")).and_then(Value::as_integer);
-        if most.is_none_or(|most| most <= 1) {
-            return;
-        }
+        let most = match transfer.and_then(|transfer| transfer.get("max_concurrent_unpacks")) {
+            None => return,
+            Some(Value::Integer(most)) => *most,
+            Some(other) => {
+                return self.problems.push(format!("max_concurrent_unpacks is a {}, not a number", other.type_str()));
+            }
+        };
         match version {
-            Some(version) => self.problems.extend(version.refused_in_parallel()),
+            _ if most <= 1 => {}
+            Some(version) => match version.refused_in_parallel() {
+                Some(problem) => self.problems.push(problem),
+                None => self
+                    .right
+                    .push(format!("max_concurrent_unpacks is {most}: layers that need lower layers wait for them")),
+            },
             None => self.problems.push(
-                "max_concurrent_unpacks is above 1, which is wrong in some versions of containerd: \
+                "max_concurrent_unpacks is above 1, which loses files in some versions of containerd: \
                  `--containerd-version` states the version"
                     .to_owned(),
             ),
@@ -123,6 +176,10 @@ impl Checked {
 fn find<'t>(table: &'t Table, path: &[&str]) -> Option<&'t Value> {
     let (first, rest) = path.split_first()?;
     rest.iter().try_fold(table.get(*first)?, |value, key| value.get(*key))
+}
+
+fn text_of<'t>(table: &'t Table, key: &str) -> Option<&'t str> {
+    table.get(key).and_then(Value::as_str)
 }
 
 fn text<'v>(value: &'v Value, key: &str) -> Option<&'v str> {
@@ -149,7 +206,7 @@ mod tests {
         [proxy_plugins]
     "#;
 
-    /// One that leads every layer here.
+    /// One that sends every layer to the differ.
     const RIGHT: &str = r#"
         version = 3
         [proxy_plugins.layercage]
@@ -171,10 +228,10 @@ mod tests {
     }
 
     #[test]
-    fn a_configuration_without_the_differ_has_a_problem_on_each_way() {
+    fn a_configuration_without_the_differ_has_a_problem_for_each_service() {
         let problems = problems(UNCONFIGURED_1_7, Some("1.7.24"));
         assert_eq!(problems.len(), 3, "{problems:?}");
-        for (problem, said) in problems.iter().zip(["proxy_plugins.layercage", "asks walking first", "names no differ"])
+        for (problem, said) in problems.iter().zip(["proxy_plugins.layercage", "uses walking first", "uses any differ"])
         {
             assert!(problem.contains(said), "{problem}");
         }
@@ -187,16 +244,40 @@ mod tests {
             ("version = 3", "version = 1", "`version`"),
             ("type = \"diff\"", "type = \"snapshot\"", "`type = \"diff\"`"),
             ("/run/layercage/differ.sock", "/run/other.sock", "/run/other.sock"),
-            ("[\"layercage\", \"walking\"]", "[\"walking\", \"layercage\"]", "asks walking first"),
-            ("differ = \"layercage\"", "differ = \"walking\"", "leads to walking"),
-            ("differ = \"layercage\"", "", "names no differ"),
-            ("unpack_config", "other_config", "with its own differ"),
+            ("[\"layercage\", \"walking\"]", "[\"walking\", \"layercage\"]", "uses walking first"),
+            ("differ = \"layercage\"", "differ = \"walking\"", "uses walking for overlayfs"),
+            ("differ = \"layercage\"", "", "uses any differ"),
+            ("unpack_config", "other_config", "unpack_config]] is missing"),
             ("max_concurrent_unpacks = 1", "max_concurrent_unpacks = 3", "whiteouts"),
+            ("max_concurrent_unpacks = 1", "max_concurrent_unpacks = \"3\"", "not a number"),
+            (
+                "version = 3",
+                "version = 3\ndisabled_plugins = [\"io.containerd.differ.v1.layercage\"]",
+                "disabled_plugins",
+            ),
+            (
+                "version = 3",
+                "version = 3\ndisabled_plugins = [\"io.containerd.service.v1.diff-service\"]",
+                "disabled_plugins",
+            ),
+            ("version = 3", "version = 3\nimports = [\"/etc/containerd/conf.d/*.toml\"]", "`containerd config dump`"),
         ] {
             assert!(RIGHT.contains(from), "{from}");
             let problems = problems(&RIGHT.replace(from, to), Some("2.2.1"));
             assert!(matches!(&problems[..], [problem] if problem.contains(said)), "{from} -> {to}: {problems:?}");
         }
+    }
+
+    #[test]
+    fn another_root_of_containerd_is_noted_with_what_it_needs() {
+        let named = Named { name: "layercage".to_owned(), socket: "/run/layercage/differ.sock".to_owned() };
+        let checked = check(&RIGHT.replace("version = 3", "version = 3\nroot = \"/srv/c\""), None, &named).unwrap();
+        assert_eq!(checked.problems, Vec::<String>::new());
+        assert!(checked.notes[0].contains("--snapshot-root /srv/c/io.containerd.snapshotter.v1.overlayfs/snapshots"));
+        let default = RIGHT.replace("version = 3", "version = 3\nroot = \"/var/lib/containerd\"");
+        assert_eq!(check(&default, None, &named).unwrap().notes, Vec::<String>::new());
+        let malformed = check("version = 2\n[plugins\n", None, &named).unwrap_err();
+        assert!(malformed.starts_with("line 2 is not valid TOML"), "{malformed}");
     }
 
     #[test]

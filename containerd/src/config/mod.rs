@@ -1,4 +1,4 @@
-//! The configuration of containerd: the one that leads every layer here, and whether another one does.
+//! The configuration of containerd: the one that sends every layer to this program, and whether another one does.
 
 mod check;
 mod print;

@@ -1,4 +1,4 @@
-//! The configuration that leads every layer here.
+//! The configuration that sends every layer to this program.
 
 use super::{DIFF_SERVICE, TRANSFER, Version};
 use crate::arguments::Named;
@@ -25,7 +25,7 @@ pub(crate) fn print(version: Version, named: &Named, snapshotters: &[String]) ->
     Ok(format!(
         "version = {format}\n\n\
          [proxy_plugins.{name:?}]\n  type = \"diff\"\n  address = {socket:?}\n\n\
-         # What Kubernetes, Docker and `ctr --local` unpack. \"walking\" writes layers (`commit`): it never applies one.\n\
+         # What Kubernetes, Docker and `ctr --local` unpack. \"walking\" writes layers (`commit`).\n\
          [plugins.\"{DIFF_SERVICE}\"]\n  default = [{name:?}, \"walking\"]\n\n\
          # What the transfer service unpacks (`ctr`, nerdctl, Kubernetes from containerd 2.1 on): this replaces its list.{unpack}"
     ))
@@ -60,7 +60,7 @@ mod tests {
             assert!(text.starts_with(format));
             let checked = check(&text, Some(version), &named()).unwrap();
             assert_eq!(checked.problems, Vec::<String>::new(), "{text}");
-            assert_eq!(checked.ways.len(), 3, "{:?}", checked.ways);
+            assert_eq!(checked.right.len(), 3, "{:?}", checked.right);
         }
     }
 
