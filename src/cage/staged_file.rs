@@ -1,5 +1,6 @@
 //! A file that is written in a staging directory, and then gets its name in one step.
 
+use super::apart::APART;
 use super::attributes::strip_acls;
 use super::claim::Claim;
 use super::directory::Caller;
@@ -52,18 +53,37 @@ impl FileStage {
         if durability == Durability::Synced {
             sys::sync(self.file.as_fd()).at(&self.name)?;
         }
-        check_replaceable(self.parent.as_fd(), &self.name)?;
-        let renamed = sys::rename(self.claim.directory.as_fd(), TREE, self.parent.as_fd(), &self.name);
+        let (parent, stage) = (self.parent.as_fd(), self.claim.directory.as_fd());
+        let old = check_replaceable(parent, &self.name)?;
+        let is_kept =
+            durability == Durability::Synced && old == Old::File && sys::link(parent, &self.name, stage, APART).is_ok();
+        let renamed = sys::rename(stage, TREE, parent, &self.name);
         match renamed {
             // A directory took the name since the check.
             Err(Failed { errno: Errno::ISDIR, .. }) => Err(taken(&self.name)),
             other => other.at(&self.name),
         }?;
-        if durability == Durability::Synced {
-            sys::sync(self.parent.as_fd()).at(b".")?;
+        if durability == Durability::Synced
+            && let Err(failed) = sys::sync(parent)
+        {
+            // After a crash the new file may or may not be there, so it is taken back.
+            match old {
+                Old::File if is_kept => sys::rename(stage, APART, parent, &self.name).at(&self.name)?,
+                // The system forbids links to the file of another user.
+                Old::File => (),
+                Old::Nothing => sys::rename_noreplace((parent, &self.name), (stage, TREE)).at(&self.name)?,
+            }
+            return Err(failed.at(b"."));
         }
         Ok(())
     }
+}
+
+/// What has the name before the file gets it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Old {
+    Nothing,
+    File,
 }
 
 impl Drop for FileStage {
@@ -81,10 +101,10 @@ fn make_file(claim: &Claim) -> Result<File, Error> {
 }
 
 /// Checks that a name is free, or that of a regular file. A link is not followed, so the file that it leads to stays whole.
-fn check_replaceable(parent: BorrowedFd<'_>, name: &[u8]) -> Result<(), Error> {
+fn check_replaceable(parent: BorrowedFd<'_>, name: &[u8]) -> Result<Old, Error> {
     match sys::status_at(parent, name) {
-        Err(Failed { errno: Errno::NOENT, .. }) => Ok(()),
-        Ok(found) if found.kind == FileType::RegularFile => Ok(()),
+        Err(Failed { errno: Errno::NOENT, .. }) => Ok(Old::Nothing),
+        Ok(found) if found.kind == FileType::RegularFile => Ok(Old::File),
         Ok(_) => Err(taken(name)),
         Err(failed) => Err(failed.at(name)),
     }

@@ -256,6 +256,7 @@ fn every_system_call_may_fail() {
         let taking = ["syncfs", "renameat", "fsync"];
         sweep(&Job::Replace, "1", &["EIO"], Extent::FirstOf(&taking), &mut figures);
         sweep(&Job::Erofs, "1", &["ENOSPC"], Extent::First, &mut figures);
+        sweep(&Job::Erofs, "1", &["EIO"], Extent::WholeOf(&["fsync"]), &mut figures);
         let writing = ["mkdirat", "openat", "ftruncate", "pwrite64", "syncfs", "renameat2", "fsync"];
         sweep(&Job::Layers, "1", &["ENOSPC"], Extent::FirstOf(&writing), &mut figures);
     }
