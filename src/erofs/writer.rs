@@ -1,6 +1,6 @@
 //! Writes an image.
 
-use super::content::{self, Content, Form, Target, WriterId, block_at};
+use super::content::{Content, Form, Target, WriterId, block_at};
 use super::metadata::Metadata;
 use super::options::Options;
 use super::output::Output;
@@ -10,7 +10,7 @@ use super::superblock::{self, Superblock};
 use super::tree::Tree;
 use super::verity::{self, Data, Verity};
 use super::walk::{Slots, walk};
-use super::xattrs::{self, Shared};
+use super::xattrs::Shared;
 use crate::words::{Error, Misuse, Source, SparseMap};
 use std::fs::File;
 use std::io;
@@ -122,7 +122,7 @@ impl<'f> Writer<'f> {
     /// How many bytes of blocks the content of a file takes.
     #[cfg(feature = "image")]
     pub(crate) fn block_bytes_of(&self, size: u64, sparse: Option<&SparseMap>) -> u64 {
-        content::block_bytes(size, sparse, self.options.block_size())
+        super::content::block_bytes(size, sparse, self.options.block_size())
     }
 
     /// The number of the block that is written next.
@@ -134,7 +134,7 @@ impl<'f> Writer<'f> {
     /// The memory that [`Writer::finish`] needs at most for a tree with so many inodes and attributes.
     #[cfg(feature = "image")]
     pub(crate) fn memory(inodes: u32, xattrs: u64) -> u64 {
-        Slots::MEMORY * u64::from(inodes) + xattrs::MEMORY * xattrs
+        Slots::MEMORY * u64::from(inodes) + super::xattrs::MEMORY * xattrs
     }
 
     /// The size of a block in bytes.
