@@ -1,13 +1,15 @@
 //! The arguments of the command.
 
+use crate::policy::PolicyFile;
 use clap::{Args, Parser, Subcommand};
-use std::num::NonZeroUsize;
+use std::num::{NonZeroU16, NonZeroUsize};
 use std::path::PathBuf;
 
 /// Applies the layers of containerd's images with layercage: containerd sends each layer to this program, which verifies
 /// it, judges it, and writes it to the snapshot.
 ///
-/// Exit codes: 0 done, 1 a system error, 2 a usage error, 3 a configuration that does not send every layer to this program.
+/// Exit codes: 0 done, 1 a system error, 2 a usage error or a policy file that is not valid, 3 a configuration that does not
+/// send every layer to this program.
 #[derive(Debug, Parser)]
 #[command(name = "layercage-differ", version, arg_required_else_help = true)]
 pub(crate) struct Arguments {
@@ -19,16 +21,16 @@ pub(crate) struct Arguments {
 pub(crate) enum Command {
     /// Serve containerd until SIGTERM. SIGHUP reads the policy file again.
     Serve(Serve),
-    /// Check a policy file; the exit code is 2 if it is not valid.
+    /// Check that a configuration of containerd sends every layer to this program.
+    ///
+    /// If a key is missing, containerd unpacks with its own differ and reports nothing.
+    CheckConfig(CheckConfig),
+    /// Check a policy file.
     CheckPolicy {
         /// The policy file.
         #[arg(value_name = "FILE", default_value = POLICY)]
         file: PathBuf,
     },
-    /// Check that a configuration of containerd sends every layer to this program.
-    ///
-    /// If a key is missing, containerd unpacks with its own differ and reports nothing.
-    CheckConfig(CheckConfig),
     /// Print the configuration that a version of containerd needs, for a file that /etc/containerd/config.toml imports.
     PrintConfig {
         /// The version, as `containerd --version` prints it: 1.7.24, for example.
@@ -60,59 +62,66 @@ const SNAPSHOTS: [&str; 2] = [
 
 #[derive(Debug, Args)]
 pub(crate) struct Serve {
-    /// The socket to serve on. Only root and the user of this program can connect. The directory must not be writable by others; it is created if it is
-    /// missing.
-    #[arg(long, value_name = "PATH", default_value = SOCKET)]
+    /// The socket to serve on. Only root and the user of this program can connect. Its directory must not be writable by
+    /// others. It is created if it is missing.
+    #[arg(long, value_name = "PATH", default_value = SOCKET, value_parser = absolute)]
     pub(crate) socket: PathBuf,
     /// The socket of containerd, from which blobs are read.
-    #[arg(long, value_name = "PATH", default_value = "/run/containerd/containerd.sock")]
+    #[arg(long, value_name = "PATH", default_value = "/run/containerd/containerd.sock", value_parser = absolute)]
     pub(crate) containerd: PathBuf,
-    /// Read blobs from this directory, the root of containerd's content store, instead of its socket. Their digests are
-    /// verified in any case.
-    #[arg(long, value_name = "DIR")]
+    /// Read blobs from this directory, the root of containerd's content store, instead of its socket. It must exist. The
+    /// digests of the blobs are verified in any case.
+    #[arg(long, value_name = "DIR", value_parser = absolute)]
     pub(crate) content_root: Option<PathBuf>,
     /// A directory beneath which snapshots may lie. May be repeated. The defaults are the directories of the snapshotters
     /// `overlayfs` and `native` beneath `/var/lib/containerd`. Directories that are missing are created.
-    #[arg(long, value_name = "DIR", default_values = SNAPSHOTS)]
+    #[arg(long, value_name = "DIR", default_values = SNAPSHOTS, value_parser = absolute)]
     pub(crate) snapshot_root: Vec<PathBuf>,
-    /// The policy file. If it is not given, the default file may be missing, and the default policy then applies.
-    #[arg(long, value_name = "FILE")]
+    /// The policy file. If this option is not given and /etc/layercage/differ.toml is missing at the start, the default
+    /// policy applies.
+    #[arg(long, value_name = "FILE", value_parser = absolute)]
     policy: Option<PathBuf>,
     /// Serve metrics for Prometheus on this socket, at `/metrics`.
-    #[arg(long, value_name = "PATH")]
+    #[arg(long, value_name = "PATH", value_parser = absolute)]
     pub(crate) metrics: Option<PathBuf>,
     /// The number of threads for one layer.
     #[arg(long, value_name = "THREADS", default_value = "2")]
     pub(crate) jobs: NonZeroUsize,
-    /// The number of layers applied at the same time. Further layers wait. The default is the number of processors, and at least 3.
+    /// The number of layers applied at the same time. Further layers wait. The default is the number of processors, and at
+    /// least 3.
     #[arg(long, value_name = "LAYERS")]
-    layers: Option<NonZeroUsize>,
-    /// How long layers may take to end after SIGTERM, before they are cancelled.
+    layers: Option<NonZeroU16>,
+    /// The time that layers have to end after SIGTERM. Then they are cancelled.
     #[arg(long, value_name = "SECONDS", default_value = "20")]
     pub(crate) grace: u64,
+    /// Do not start if the kernel cannot restrict files by Landlock.
+    #[arg(long, conflicts_with = "no_sandbox")]
+    pub(crate) require_sandbox: bool,
     /// Disable the Landlock and capability sandbox.
     #[arg(long)]
     pub(crate) no_sandbox: bool,
 }
 
-/// The policy file.
-#[derive(Debug, Clone)]
-pub(crate) struct PolicyFile {
-    pub(crate) path: PathBuf,
-    pub(crate) may_be_missing: bool,
-}
-
 impl Serve {
     pub(crate) fn policy_file(&self) -> PolicyFile {
         match &self.policy {
-            Some(path) => PolicyFile { path: path.clone(), may_be_missing: false },
-            None => PolicyFile { path: PathBuf::from(POLICY), may_be_missing: true },
+            Some(path) => PolicyFile::stated(path.clone()),
+            None => PolicyFile::optional(PathBuf::from(POLICY)),
         }
     }
 
     pub(crate) fn layers(&self) -> usize {
         let processors = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
-        self.layers.map_or(processors.max(3), NonZeroUsize::get)
+        self.layers.map_or(processors.max(3), |layers| layers.get().into())
+    }
+}
+
+/// A path of `serve`, whose working directory is not that of its caller.
+fn absolute(text: &str) -> Result<PathBuf, String> {
+    let path = PathBuf::from(text);
+    match path.is_absolute() {
+        true => Ok(path),
+        false => Err("an absolute path is needed".to_owned()),
     }
 }
 

@@ -5,7 +5,6 @@ use crate::namespace::Namespaces;
 use crate::proto::types::Descriptor;
 use crate::refusal::{Outcome, Refusal};
 use layercage::error::Escaped;
-use serde_json::{Map, Value};
 use std::time::Instant;
 use tracing::{error, info, warn};
 
@@ -57,11 +56,11 @@ impl Call {
         let seconds = since.elapsed().as_secs_f64();
         match result {
             Ok(Done { diff_id, unpacked_bytes, report }) => {
-                let notes = report.counts().map(|(id, count)| (id.to_owned(), count.into()));
-                let notes = Value::Object(notes.collect::<Map<_, _>>());
+                // A field of the log is no object.
+                let notes = report.counts().map(|(id, count)| format!("{id}={count}")).collect::<Vec<_>>().join(",");
                 let (entries, written_bytes) = (report.entries, report.bytes_written);
                 info!(
-                    namespace, digest, %diff_id, size, unpacked_bytes, entries, written_bytes, %notes, seconds,
+                    namespace, digest, %diff_id, size, unpacked_bytes, entries, written_bytes, notes, seconds,
                     "layer applied"
                 );
             }

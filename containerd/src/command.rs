@@ -1,14 +1,16 @@
 //! The command: arguments to exit codes.
 
-use crate::arguments::{Arguments, CheckConfig, Command, Named};
+use crate::arguments::{Arguments, CheckConfig, Command, Named, Serve};
 use crate::config::{Version, check, print};
+use crate::policy::Policies;
 use crate::{health, server};
 use clap::Parser;
 use std::io::{self, Read, Write};
 use std::process::ExitCode;
 use std::{fs, path::Path};
+use tracing::error;
 
-/// Wrong usage, or a version of containerd that cannot use a differ.
+/// Wrong usage, a version of containerd that cannot use a differ, or a policy file that is not valid.
 const USAGE: u8 = 2;
 /// A configuration of containerd that does not send every layer to this program.
 const BYPASSED: u8 = 3;
@@ -29,16 +31,10 @@ impl From<String> for Failure {
 /// Runs the command.
 pub fn main() -> ExitCode {
     let result = match Arguments::parse().command {
-        Command::Serve(arguments) => {
-            // A log is for machines.
-            let log = tracing_subscriber::fmt().json().flatten_event(true).with_target(false).with_writer(io::stderr);
-            // A log that cannot be written must not end the program: reporting that on standard error would be a panic.
-            log.log_internal_errors(false).init();
-            server::serve(&arguments).map_err(Failure::from)
-        }
+        Command::Serve(arguments) => return serve(&arguments),
         Command::Health { socket } => health::ask(&socket).map_err(Failure::from),
-        Command::CheckPolicy { file } => server::read(&file).map(drop).map_err(usage),
         Command::CheckConfig(arguments) => check_config(&arguments),
+        Command::CheckPolicy { file } => check_policy(&file),
         Command::PrintConfig { version, named, snapshotter } => print_config(&version, &named, &snapshotter),
     };
     match result {
@@ -50,6 +46,26 @@ pub fn main() -> ExitCode {
     }
 }
 
+/// Serves. Its log is for machines, and so is the last line of it.
+fn serve(arguments: &Serve) -> ExitCode {
+    let log = tracing_subscriber::fmt().json().flatten_event(true).with_target(false).with_writer(io::stderr);
+    // A log that cannot be written must not end the program: reporting that on standard error would be a panic.
+    log.log_internal_errors(false).init();
+    match server::serve(arguments) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(reason) => {
+            error!(reason, "the program cannot serve");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn check_policy(file: &Path) -> Result<(), Failure> {
+    let text = read(file).map_err(|error| format!("{}: {error}", file.display()))?;
+    Policies::parse(&text).map_err(|why| usage(format!("{}: {why}", file.display())))?;
+    say(&format!("ok: {} is valid\n", file.display()))
+}
+
 fn check_config(arguments: &CheckConfig) -> Result<(), Failure> {
     let text = read(&arguments.file).map_err(|error| format!("{}: {error}", arguments.file.display()))?;
     let version = arguments.containerd_version.as_deref().map(Version::parse).transpose().map_err(usage)?;
@@ -59,7 +75,7 @@ fn check_config(arguments: &CheckConfig) -> Result<(), Failure> {
     let notes = checked.notes.iter().map(|note| format!("note: {note}\n"));
     let problems = checked.problems.iter().map(|problem| format!("problem: {problem}\n"));
     say(&right.chain(notes).chain(problems).collect::<String>())?;
-    say("note: a containerd that was started before the last change of its configuration still uses the old one\n")?;
+    say("note: this checks a file. A containerd that was started before the last change still uses the old one\n")?;
     match checked.problems.is_empty() {
         true => Ok(()),
         false => Err(Failure { exit_code: BYPASSED, message: "not every layer is sent to this program".to_owned() }),

@@ -42,8 +42,13 @@ async fn check(socket: &Path) -> Result<ServingStatus, String> {
             async move { stream }
         }))
         .await
-        .map_err(|error| error.to_string())?;
+        .map_err(|error| unanswered(&error.to_string()))?;
     let request = HealthCheckRequest { service: SERVICE.to_owned() };
-    let answer = HealthClient::new(channel).check(request).await.map_err(|status| status.message().to_owned())?;
+    let answer = HealthClient::new(channel).check(request).await.map_err(|status| unanswered(status.message()))?;
     Ok(answer.into_inner().status())
+}
+
+/// For a socket of another program, or a program that ends.
+fn unanswered(why: &str) -> String {
+    format!("there is no answer of a differ: {why}")
 }

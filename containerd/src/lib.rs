@@ -1,4 +1,4 @@
-//! layercage as a differ of containerd: containerd hands each layer of an image to this program, which verifies it, judges
+//! layercage as a differ of containerd: containerd sends each layer of an image to this program, which verifies it, judges
 //! it, and applies it to a snapshot.
 //!
 //! The program is `layercage-differ`. This library is for its tests: [`proto`] has the services of containerd.
@@ -23,5 +23,6 @@ mod refusal;
 mod roots;
 mod server;
 mod socket;
+mod syntax;
 
 pub use command::main;

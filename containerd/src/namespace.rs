@@ -74,7 +74,7 @@ impl Namespaces {
             true => Ok(judging),
             false => Err(Refusal::of_request(format!(
                 "this containerd does not tell its differ the namespace, and the policy file has different policies for \
-                 the namespaces that have this blob: {self}"
+                 the namespaces that have this blob: {self}. Give them the same policy, or remove the blob from the others"
             ))),
         }
     }

@@ -1,11 +1,11 @@
 //! The running program: sockets, sandbox, signals.
 
-use crate::arguments::{PolicyFile, Serve};
+use crate::arguments::Serve;
 use crate::cancel::Cancel;
 use crate::differ::{Differ, Shared};
 use crate::lowers::Applied;
 use crate::metrics::Metrics;
-use crate::policy::Policies;
+use crate::policy::{Policies, PolicyFile};
 use crate::proto::services::diff::v1::diff_server::DiffServer;
 use crate::roots::{Root, Roots};
 use crate::socket;
@@ -16,13 +16,13 @@ use hyper_util::rt::TokioIo;
 use layercage::Policy;
 use layercage::overlay::{OverlayFormat, OverlayNamespace, Whiteouts};
 use layercage::policy::Devices;
-use layercage::sandbox::Sandbox;
+use layercage::sandbox::{Forbidden, Sandbox};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use sd_notify::NotifyState;
-use std::fs::{self, File};
+use std::fs::File;
 use std::io;
 use std::os::unix::net::UnixListener as StdListener;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, RwLock};
 use std::time::{Duration, SystemTime};
 use tokio::net::{UnixListener, UnixStream};
@@ -46,19 +46,21 @@ const LARGEST_REQUEST: usize = 32 << 20;
 pub(crate) fn serve(arguments: &Serve) -> Result<(), String> {
     raise_handles();
     let policy_file = arguments.policy_file();
-    let policies = read_first(&policy_file)?;
+    let policies = read_at_start(&policy_file)?;
     let may_create_devices = policies.creates_devices();
-    let open = |path: &Path| Root::open_or_create(path).map_err(at("the snapshot root", path));
-    let roots = arguments.snapshot_root.iter().map(|path| open(path)).collect::<Result<Vec<_>, _>>()?;
-    let content = arguments.content_root.as_deref();
-    let content = content.map(|path| Root::open(path).map_err(at("the content root", path))).transpose()?;
-    let listen = |path: &Path| socket::listen(path).map_err(at("the socket", path));
+    let open = |path: &PathBuf| Root::open_or_create(path).map_err(at("snapshot root", path));
+    let roots = arguments.snapshot_root.iter().map(open).collect::<Result<Vec<_>, _>>()?;
+    // Only containerd creates this one.
+    let open = |path: &Path| Root::open(path).map_err(at("content root", path));
+    let content = arguments.content_root.as_deref().map(open).transpose()?;
+    let listen = |path: &Path| socket::listen(path).map_err(at("socket", path));
     let socket = listen(&arguments.socket)?;
     let metrics = arguments.metrics.as_deref().map(listen).transpose()?;
     let layers = arguments.layers();
     // Before any other thread starts: the sandbox holds for this thread, and for those that it starts.
-    if !arguments.no_sandbox {
-        restrict(&policies, &roots, content.as_ref(), &policy_file.path)?;
+    match arguments.no_sandbox {
+        true => warn!("the program is not restricted, since it was started with --no-sandbox"),
+        false => restrict(&policies, &roots, content.as_ref(), arguments)?,
     }
     let runtime =
         Builder::new_multi_thread().worker_threads(2).enable_all().build().map_err(|error| error.to_string())?;
@@ -75,9 +77,8 @@ pub(crate) fn serve(arguments: &Serve) -> Result<(), String> {
         cancel: Cancel::default(),
         metrics: Metrics::default(),
     });
-    let grace = Duration::from_secs(arguments.grace);
     let reloading = Reloading { policy_file, may_create_devices };
-    let served = runtime.block_on(run(&shared, Sockets { socket, metrics }, reloading, grace));
+    let served = runtime.block_on(run(&shared, Sockets { socket, metrics }, reloading, arguments));
     end(runtime, &shared);
     served.map_err(|error| error.to_string())
 }
@@ -90,18 +91,26 @@ fn end(runtime: Runtime, shared: &Shared) {
 }
 
 /// Restricts this thread to the snapshots, the blobs and the policy file.
-fn restrict(policies: &Policies, roots: &[Root], content: Option<&Root>, policy: &Path) -> Result<(), String> {
+fn restrict(policies: &Policies, roots: &[Root], content: Option<&Root>, arguments: &Serve) -> Result<(), String> {
     let needs = match policies.creates_devices() {
         true => Policy::default().with_devices(Devices::Create),
         false => Policy::default(),
     };
     let format = OverlayFormat { whiteouts: Whiteouts::Device, namespace: OverlayNamespace::Trusted };
-    let directory = policy.parent().and_then(|directory| File::open(directory).ok());
+    let directory = arguments.policy_file().path().parent().and_then(|directory| File::open(directory).ok());
     let sandbox = roots.iter().fold(Sandbox::for_overlay(&needs, format), Sandbox::write);
     let sandbox = content.into_iter().fold(sandbox, Sandbox::read);
     let sandbox = directory.iter().fold(sandbox, Sandbox::read);
     let status = sandbox.enter().map_err(|error| format!("cannot set up the sandbox: {error:#}"))?;
-    info!(forbidden = ?status.forbidden, capabilities = ?status.capabilities, "restricted");
+    let forbidden = words(&status.forbidden);
+    info!(forbidden, capabilities = status.capabilities.join(","), "restricted");
+    if !status.forbidden.contains(&Forbidden::Files) {
+        let reason = "the kernel has no Landlock, or is older than Linux 5.19";
+        if arguments.require_sandbox {
+            return Err(format!("--require-sandbox: files are not restricted: {reason}"));
+        }
+        warn!(reason, "files are not restricted");
+    }
     Ok(())
 }
 
@@ -114,25 +123,24 @@ fn raise_handles() {
     }
 }
 
-/// Reads the policy file at the start.
-fn read_first(file: &PolicyFile) -> Result<Policies, String> {
-    if file.may_be_missing
-        && fs::symlink_metadata(&file.path).is_err_and(|error| error.kind() == io::ErrorKind::NotFound)
-    {
-        warn!(policy = %file.path.display(), "there is no policy file: the default policy applies");
-        return Ok(Policies::default());
+/// The policies at the start.
+fn read_at_start(file: &PolicyFile) -> Result<Policies, String> {
+    match file.at_start()? {
+        Some(policies) => Ok(policies),
+        None => {
+            warn!(policy = %file.path().display(), "there is no policy file: the default policy applies");
+            Ok(Policies::default())
+        }
     }
-    read(&file.path)
-}
-
-/// Reads a policy file.
-pub(crate) fn read(path: &Path) -> Result<Policies, String> {
-    let text = fs::read_to_string(path).map_err(at("the policy file", path))?;
-    Policies::parse(&text).map_err(|why| format!("{}: {why}", path.display()))
 }
 
 fn at(what: &str, path: &Path) -> impl Fn(io::Error) -> String {
     move |error| format!("{what} {}: {error}", path.display())
+}
+
+/// Words for one field of the log.
+fn words(words: &[impl ToString]) -> String {
+    words.iter().map(ToString::to_string).collect::<Vec<_>>().join(",")
 }
 
 /// A connection to containerd, which is made when it is first needed, and again when it was lost.
@@ -144,7 +152,10 @@ fn channel(socket: &Path) -> Channel {
         .initial_connection_window_size(CONNECTION_WINDOW)
         .connect_with_connector_lazy(tower::service_fn(move |_| {
             let socket = socket.clone();
-            async move { UnixStream::connect(socket).await.map(TokioIo::new) }
+            async move {
+                let named = |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", socket.display()));
+                UnixStream::connect(&socket).await.map(TokioIo::new).map_err(named)
+            }
         }))
 }
 
@@ -166,7 +177,7 @@ async fn run(
     shared: &Arc<Shared>,
     Sockets { socket, metrics }: Sockets,
     reloading: Reloading,
-    grace: Duration,
+    arguments: &Serve,
 ) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     let peers = UnixListenerStream::new(UnixListener::from_std(socket)?).filter(|peer| match peer {
         Ok(peer) => is_trusted(peer),
@@ -178,6 +189,7 @@ async fn run(
     tokio::spawn(reload(signal(SignalKind::hangup())?, Arc::clone(shared), reloading));
     let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     let cancel = shared.cancel.clone();
+    let grace = Duration::from_secs(arguments.grace);
     let end = async move {
         tokio::select! { _ = terminate.recv() => {}, _ = interrupt.recv() => {} }
         info!("ending");
@@ -192,7 +204,7 @@ async fn run(
     if let Err(error) = sd_notify::notify(&[NotifyState::Ready]) {
         warn!(%error, "systemd was not told that the differ is ready");
     }
-    info!("serving");
+    log_start(arguments);
     let server = Server::builder()
         .add_service(health_service)
         .add_service(DiffServer::new(Differ::new(Arc::clone(shared))).max_decoding_message_size(LARGEST_REQUEST));
@@ -201,6 +213,19 @@ async fn run(
         // A connection may never end.
         () = shared.cancel.wait_for_all() => Ok(()),
     }
+}
+
+/// Logs what the program serves.
+fn log_start(arguments: &Serve) {
+    let roots: Vec<_> = arguments.snapshot_root.iter().map(|root| root.display()).collect();
+    info!(
+        version = env!("CARGO_PKG_VERSION"),
+        socket = %arguments.socket.display(),
+        containerd = %arguments.containerd.display(),
+        policy = %arguments.policy_file().path().display(),
+        snapshot_roots = words(&roots),
+        "serving"
+    );
 }
 
 /// Whether a peer is root or this user. The mode of the socket says the same, but a process may have opened it before it
@@ -219,18 +244,17 @@ fn is_trusted(peer: &UnixStream) -> bool {
     }
 }
 
-/// Reads the policy file at each SIGHUP. If it is not valid, the policies stay.
+/// Reads the policy file at each SIGHUP. If it is missing or not valid, the policies stay.
 async fn reload(mut hangup: tokio::signal::unix::Signal, shared: Arc<Shared>, reloading: Reloading) {
     while hangup.recv().await.is_some() {
-        // A file that is missing is an error here: it is being replaced, or was lost. Its policy must not be lost with it.
-        match read(&reloading.policy_file.path) {
+        match reloading.policy_file.again() {
             Ok(policies) if policies.creates_devices() && !reloading.may_create_devices => {
                 let reason = "`devices = \"create\"` needs a privilege that was dropped: restart the program";
                 error!(reason, "the policies stay as they were");
             }
             Ok(policies) => {
                 shared.set_policies(policies);
-                info!("the policy file was read again");
+                info!(policy = %reloading.policy_file.path().display(), "the policy file was read again");
             }
             Err(reason) => error!(reason, "the policies stay as they were"),
         }

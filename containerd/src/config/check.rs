@@ -3,6 +3,7 @@
 
 use super::{DIFF_SERVICE, TRANSFER, Version};
 use crate::arguments::Named;
+use crate::syntax::malformed;
 use toml::{Table, Value};
 
 /// The root of containerd's directories by default.
@@ -28,10 +29,7 @@ pub(crate) struct Checked {
 ///
 /// It is no such output.
 pub(crate) fn check(text: &str, version: Option<Version>, named: &Named) -> Result<Checked, String> {
-    let table: Table = toml::from_str(text).map_err(|error| {
-        let line = error.span().and_then(|span| text.get(..span.start)).map_or(1, |before| before.split('\n').count());
-        format!("line {line} is not valid TOML: {}", error.message())
-    })?;
+    let table: Table = toml::from_str(text).map_err(|error| format!("not valid TOML: {}", malformed(text, &error)))?;
     let mut checked = Checked::default();
     checked.problems.extend(version.and_then(Version::refused));
     match table.get("version").and_then(Value::as_integer) {
@@ -49,9 +47,7 @@ pub(crate) fn check(text: &str, version: Option<Version>, named: &Named) -> Resu
 impl Checked {
     /// Whether this is what containerd makes of its configuration.
     fn dump(&mut self, table: &Table) {
-        let imports = table.get("imports").and_then(Value::as_array).is_some_and(|imports| !imports.is_empty());
-        // A file has no such table, unless its author has written it. The output has all of them.
-        if imports && !table.contains_key("grpc") {
+        if is_incomplete(table) {
             let problem =
                 "`imports` names other files, which are not checked: check the output of `containerd config dump`";
             self.problems.push(problem.to_owned());
@@ -173,6 +169,15 @@ impl Checked {
     }
 }
 
+/// Whether a file imports others. The output of `containerd config dump` has a list of imports, too, but these are in it
+/// already. It has every key of its top level, and no patterns.
+fn is_incomplete(table: &Table) -> bool {
+    let imports = table.get("imports").and_then(Value::as_array);
+    let mut imports = imports.into_iter().flatten().filter_map(Value::as_str).peekable();
+    let is_dump = ["root", "state", "oom_score", "required_plugins"].iter().all(|key| table.contains_key(*key));
+    imports.peek().is_some() && (!is_dump || imports.any(|import| import.contains(['*', '?', '['])))
+}
+
 fn find<'t>(table: &'t Table, path: &[&str]) -> Option<&'t Value> {
     let (first, rest) = path.split_first()?;
     rest.iter().try_fold(table.get(*first)?, |value, key| value.get(*key))
@@ -277,7 +282,7 @@ mod tests {
         let default = RIGHT.replace("version = 3", "version = 3\nroot = \"/var/lib/containerd\"");
         assert_eq!(check(&default, None, &named).unwrap().notes, Vec::<String>::new());
         let malformed = check("version = 2\n[plugins\n", None, &named).unwrap_err();
-        assert!(malformed.starts_with("line 2 is not valid TOML"), "{malformed}");
+        assert!(malformed.starts_with("not valid TOML: line 2, column "), "{malformed}");
     }
 
     #[test]
@@ -289,5 +294,18 @@ mod tests {
         let disabled =
             RIGHT.replace("version = 3", "version = 3\ndisabled_plugins = [\"io.containerd.transfer.v1.local\"]");
         assert_eq!(problems(&disabled.replace("differ = \"layercage\"", ""), None), Vec::<String>::new());
+    }
+
+    #[test]
+    fn a_file_that_imports_others_is_not_taken_for_the_output_of_config_dump() {
+        let dump = "imports = [\"/etc/containerd/config.toml\"]\nroot = \"/var/lib/containerd\"\noom_score = 0\n\
+                    state = \"/run/containerd\"\nrequired_plugins = []\n"
+            .to_owned()
+            + RIGHT;
+        assert_eq!(problems(&dump, None), Vec::<String>::new());
+        for (from, to) in [("/config.toml", "/conf.d/*.toml"), ("oom_score = 0\n", ""), ("state", "stat")] {
+            let problems = problems(&dump.replace(from, to), None);
+            assert!(matches!(&problems[..], [problem] if problem.contains("containerd config dump")), "{problems:?}");
+        }
     }
 }

@@ -1,6 +1,7 @@
 //! The policy file.
 
 use super::section::Section;
+use crate::syntax::{malformed, unexpected};
 use layercage::policy::Devices;
 use layercage::{Limits, Policy};
 use std::collections::BTreeMap;
@@ -40,20 +41,20 @@ impl Policies {
     /// Why it is not one: TOML that is malformed, a key or a value that is not known, or keys that contradict each other.
     pub(crate) fn parse(text: &str) -> Result<Self, String> {
         // Positions in the text are lost once it is a table, so the syntax is reported first.
-        let mut table: Table = toml::from_str(text).map_err(|error| one_line(&error))?;
+        let mut table: Table = toml::from_str(text).map_err(|error| malformed(text, &error))?;
         let namespaces = match table.remove("namespace") {
             None => Table::new(),
             Some(Value::Table(namespaces)) => namespaces,
             Some(_) => return Err("`namespace` is a table of tables: `[namespace.NAME]`".to_owned()),
         };
-        let general = section("at the top", Value::Table(table))?;
+        let general: Section =
+            Value::Table(table).try_into().map_err(|error: toml::de::Error| unexpected(&[], &error))?;
         let special = namespaces.into_iter().map(|(name, value)| {
-            let place = format!("in `namespace.{name}`");
-            let section = section(&place, value)?.over(&general);
-            Ok((name, judging(&place, &section)?))
+            let judging = special(&name, value, &general)?;
+            Ok((name, judging))
         });
         let namespaces = special.collect::<Result<_, String>>()?;
-        Ok(Self { general: judging("at the top", &general)?, namespaces })
+        Ok(Self { general: judging(&general)?, namespaces })
     }
 
     /// The policy and limits for a namespace.
@@ -78,18 +79,22 @@ impl Judging {
     }
 }
 
-fn section(place: &str, value: Value) -> Result<Section, String> {
-    value.try_into().map_err(|error: toml::de::Error| format!("{place}: {}", one_line(&error)))
+/// The section of one namespace, on top of the general one.
+fn special(name: &str, value: Value, general: &Section) -> Result<Judging, String> {
+    // In TOML, [namespace.k8s.io] is a table `io` in a table `k8s`.
+    let nested = value.as_table().into_iter().flatten().find(|(key, value)| value.is_table() && *key != "limit");
+    if let Some((key, _)) = nested {
+        return Err(format!(
+            "`namespace.{name}`: unknown key `{key}`: a name with dots needs quotes, as in `[namespace.\"{name}.{key}\"]`"
+        ));
+    }
+    let section: Section =
+        value.try_into().map_err(|error: toml::de::Error| unexpected(&["namespace", name], &error))?;
+    judging(&section.over(general)).map_err(|why| format!("`namespace.{name}`: {why}"))
 }
 
-fn judging(place: &str, section: &Section) -> Result<Judging, String> {
-    let policy = section.policy().map_err(|why| format!("{place}: {why}"))?;
-    Ok(Judging { policy, limits: section.limits() })
-}
-
-/// The parser prints the line of the text below its message.
-fn one_line(error: &toml::de::Error) -> String {
-    error.to_string().split_whitespace().collect::<Vec<_>>().join(" ")
+fn judging(section: &Section) -> Result<Judging, String> {
+    Ok(Judging { policy: section.policy()?, limits: section.limits() })
 }
 
 #[cfg(test)]
@@ -154,24 +159,31 @@ mod tests {
     #[test]
     fn what_is_not_known_is_an_error_that_names_it() {
         for (text, said) in [
-            ("device = \"skip\"", "`device`"),
+            ("device = \"skip\"", "unknown key `device`"),
             ("devices = \"drop\"", "`skip`"),
-            ("[namespace.moby]\ndevice = \"skip\"", "`namespace.moby`"),
+            ("[namespace.moby]\ndevice = \"skip\"", "`namespace.moby`: unknown key `device`"),
+            ("[namespace.moby]\nallow = [\"name-climbs\"]", "`namespace.moby.allow`: `name-climbs` is a violation"),
+            (
+                "[namespace.k8s.io]\ndevices = \"skip\"",
+                "unknown key `io`: a name with dots needs quotes, as in `[namespace.\"k8s.io\"]`",
+            ),
             ("[namespaces.moby]\ndevices = \"skip\"", "`namespaces`"),
             ("namespace = 1", "`namespace` is a table"),
             ("[namespace]\nmoby = 1", "`namespace.moby`"),
             ("[limit]\nentry = 1", "entr"),
-            ("[limit]\nentries = \"many\"", "`off`"),
-            ("[limit]\nentries = -1", "`off`"),
-            ("allow = [\"name-climbs\"]", "violation"),
+            ("[limit]\nentries = \"many\"", "`limit.entries`: a limit is a number, or \"off\""),
+            ("[limit]\nentries = -1", "\"off\""),
+            ("allow = [\"name-climbs\"]", "`allow`: `name-climbs` is a violation: no policy can allow it"),
             ("refuse = [\"entries\"]", "limit"),
             ("allow = [\"no-such\"]", "`no-such`"),
-            ("allow = [\"device-node\"]\ndevices = \"create\"", "the opposite"),
-            ("allow = [\"ragged-end\"]\nrefuse = [\"ragged-end\"]", "the opposite"),
+            ("allow = [\"device-node\"]\ndevices = \"create\"", "but `devices` decides"),
+            ("refuse = [\"fifo\"]\nfifos = \"skip\"", "`refuse` has `fifo`, but `fifos` decides"),
+            ("allow = [\"ragged-end\"]\nrefuse = [\"ragged-end\"]", "`allow` has `ragged-end`, but `refuse` decides"),
+            ("[namespace.moby]\nrefuse = [\"fifo\"]\nfifos = \"skip\"", "`namespace.moby`: `refuse` has `fifo`"),
             ("owners = \"map\"", "`uid-map`"),
             ("uid-map = [\"0:1:2\"]", "belong together"),
             ("devices = \"skip\"\ndevices = \"create\"", "duplicate key"),
-            ("devices = ", "line 1"),
+            ("fifos = \"skip\"\ndevices = skip", "line 2, column 11: "),
         ] {
             let why = Policies::parse(text).unwrap_err();
             assert!(why.contains(said) && !why.contains('\n'), "{text:?}: {why}");

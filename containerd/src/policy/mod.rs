@@ -2,5 +2,7 @@
 
 mod file;
 mod section;
+mod source;
 
 pub(crate) use file::{Judging, Policies};
+pub(crate) use source::PolicyFile;

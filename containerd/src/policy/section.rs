@@ -41,10 +41,10 @@ impl<'de> Deserialize<'de> for RuleId {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let id = String::deserialize(deserializer)?;
         if id.parse::<ViolationRule>().is_ok() {
-            return Err(D::Error::custom(format_args!("`{id}` is a violation, which every policy refuses")));
+            return Err(D::Error::custom(format_args!("`{id}` is a violation: no policy can allow it")));
         }
         if id.parse::<Limit>().is_ok() {
-            return Err(D::Error::custom(format_args!("`{id}` is a limit: it belongs into the table `limit`")));
+            return Err(D::Error::custom(format_args!("`{id}` is a limit: its place is the table `limit`")));
         }
         id.parse().map(Self).map_err(|_| D::Error::custom(format_args!("no rule has the id `{id}`")))
     }
@@ -57,7 +57,7 @@ struct Amount(u64);
 impl<'de> Deserialize<'de> for Amount {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         #[derive(Deserialize)]
-        #[serde(untagged, expecting = "a limit is a number, or the text `off`")]
+        #[serde(untagged, expecting = "a limit is a number, or \"off\"")]
         enum Either {
             Number(u64),
             Word(Off),
@@ -109,8 +109,43 @@ impl Section {
         self.limit.iter().fold(Limits::default(), |limits, (&limit, &Amount(most))| limits.with(limit, most))
     }
 
-    /// The policy, or why the keys contradict each other.
+    /// The policy, or why the keys contradict each other: either choice would do what the file rules out.
     pub(super) fn policy(&self) -> Result<Policy, String> {
+        let policy = self.last_word()?;
+        for (key, ids, wanted) in [("allow", &self.allow, Verdict::Note), ("refuse", &self.refuse, Verdict::Refuse)] {
+            for rule in rules(ids.as_deref()) {
+                if policy.verdict(rule) != wanted {
+                    let other = self.deciding(rule, wanted);
+                    return Err(format!("`{key}` has `{rule}`, but {other} decides the opposite: remove one of them"));
+                }
+            }
+        }
+        Ok(policy)
+    }
+
+    /// The key without which a rule has the verdict that another key asks for.
+    fn deciding(&self, rule: QuirkRule, wanted: Verdict) -> String {
+        type Remove = fn(&mut Section);
+        const WITHOUT: [(&str, Remove); 7] = [
+            ("devices", |section| section.devices = None),
+            ("fifos", |section| section.fifos = None),
+            ("setid", |section| section.setid = None),
+            ("xattrs", |section| section.xattrs = None),
+            ("links", |section| section.links = None),
+            ("mtime", |section| section.mtime = None),
+            ("refuse", |section| section.refuse = None),
+        ];
+        let decides = |without: &Remove| {
+            let mut section = self.clone();
+            without(&mut section);
+            section.last_word().is_ok_and(|policy| policy.verdict(rule) == wanted)
+        };
+        let key = WITHOUT.iter().find(|(_, without)| decides(without));
+        key.map_or_else(|| "another key".to_owned(), |(key, _)| format!("`{key}`"))
+    }
+
+    /// The policy in which the last of contradicting keys has won.
+    fn last_word(&self) -> Result<Policy, String> {
         let (allow, refuse) = (rules(self.allow.as_deref()), rules(self.refuse.as_deref()));
         let policy = Policy::preset(self.policy.unwrap_or(Preset::Default));
         let policy = allow.iter().copied().fold(policy, Policy::allow);
@@ -127,10 +162,7 @@ impl Section {
         let policy = self.mtime.into_iter().fold(policy, Policy::with_mtime);
         let policy = self.epoch.into_iter().fold(policy, Policy::with_epoch);
         let policy = self.selinux_label.iter().cloned().fold(policy, Policy::with_selinux_label);
-        let policy = if self.sync == Some(true) { policy.with_durability(Durability::Synced) } else { policy };
-        check("allow", &allow, Verdict::Note, &policy)?;
-        check("refuse", &refuse, Verdict::Refuse, &policy)?;
-        Ok(policy)
+        Ok(if self.sync == Some(true) { policy.with_durability(Durability::Synced) } else { policy })
     }
 
     fn owners(&self) -> Result<Option<Owners>, String> {
@@ -156,10 +188,4 @@ fn rules(ids: Option<&[RuleId]>) -> Vec<QuirkRule> {
 
 fn id_map(key: &str, ranges: &[IdRange]) -> Result<IdMap, String> {
     IdMap::new(ranges.iter().copied()).map_err(|bad| format!("`{key}`: {bad}"))
-}
-
-/// Keys that contradict each other are an error: either choice would do what the file rules out.
-fn check(key: &str, rules: &[QuirkRule], wanted: Verdict, policy: &Policy) -> Result<(), String> {
-    let contradicted = rules.iter().find(|&&rule| policy.verdict(rule) != wanted);
-    contradicted.map_or(Ok(()), |rule| Err(format!("`{key}` has `{rule}`, and another key decides the opposite")))
 }
