@@ -1,38 +1,55 @@
 #!/bin/sh
-# usage: install.sh BINARY   installs layercage-differ as a service, starts it, and says what containerd's configuration needs.
+# usage: install.sh BINARY   installs layercage-differ as a service, (re)starts it, and prints what is left to do.
 #
-# It changes no configuration that is there: it writes /etc/containerd/config.toml only if there is none. DESTDIR=DIR installs
-# below DIR, and starts nothing.
+# It never changes an existing configuration of containerd or an existing policy file. DESTDIR=DIR installs below DIR, and
+# starts nothing.
 set -eu
-binary=${1:?usage: install.sh BINARY}
+fail() {
+  echo "install.sh: $1" >&2
+  exit "${2:-1}"
+}
+[ $# -eq 1 ] || fail "usage: install.sh BINARY" 2
+binary=$1
 here=$(dirname "$0")
 root=${DESTDIR:-}
 
-version=$(containerd --version) || { echo "install.sh: containerd is not installed" >&2; exit 1; }
+[ -f "$binary" ] && [ -x "$binary" ] || fail "$binary is not a program: build layercage-differ first" 2
+[ -n "$root" ] || [ "$(id -u)" -eq 0 ] || fail "run this as root"
+version=$(containerd --version) || fail "containerd is not installed"
 # Fails with the reason if this version cannot use a differ.
 configuration=$("$binary" print-config "$version")
 
 install -D -m 0755 "$binary" "$root/usr/local/bin/layercage-differ"
 install -D -m 0644 "$here/layercage-differ.service" "$root/etc/systemd/system/layercage-differ.service"
+for page in containerd policy rules; do
+  install -D -m 0644 "$here/../../docs/$page.md" "$root/usr/local/share/doc/layercage/$page.md"
+done
 if [ ! -e "$root/etc/layercage/differ.toml" ]; then
   install -D -m 0644 "$here/differ.toml" "$root/etc/layercage/differ.toml"
 fi
 if [ -z "$root" ]; then
+  layercage=/usr/local/bin/layercage-differ
+  "$layercage" check-policy
   systemctl daemon-reload
   systemctl enable layercage-differ.service
+  # Not `enable --now`: after an update, the old program would go on.
   systemctl restart layercage-differ.service
-  layercage-differ health
+  "$layercage" health
 fi
 
 if [ ! -e "$root/etc/containerd/config.toml" ]; then
   mkdir -p "$root/etc/containerd"
   printf '%s\n' "$configuration" >"$root/etc/containerd/config.toml"
-  echo "written: /etc/containerd/config.toml. Restart containerd to use it."
+  echo "1. /etc/containerd/config.toml was written."
 else
-  printf '%s\n' "$configuration" >"$root/etc/layercage/containerd.toml"
-  echo "/etc/containerd/config.toml stays as it is. Add this line at its top (or the file to the imports that it has):"
-  echo "  imports = [\"/etc/layercage/containerd.toml\"]"
-  echo "and then: systemctl restart containerd"
+  {
+    echo "# Written by install.sh at each run: do not edit."
+    printf '%s\n' "$configuration"
+  } >"$root/etc/layercage/containerd.toml"
+  echo "1. Put this line at the top of /etc/containerd/config.toml, or add the file to the list \`imports\` if it has one:"
+  echo "     imports = [\"/etc/layercage/containerd.toml\"]"
 fi
-echo "After that, this checks that the configuration sends every layer to layercage-differ:"
-echo "  containerd config dump | layercage-differ check-config - --containerd-version \"\$(containerd --version)\""
+echo "2. Restart containerd: until then, it unpacks with its own differ."
+echo "     systemctl restart containerd"
+echo "3. Check that every layer is sent to layercage-differ:"
+echo "     containerd config dump | layercage-differ check-config - --containerd-version \"\$(containerd --version)\""
