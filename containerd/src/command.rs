@@ -6,9 +6,10 @@ use crate::policy::Policies;
 use crate::{health, server};
 use clap::Parser;
 use std::io::{self, Read, Write};
-use std::process::ExitCode;
-use std::{fs, path::Path};
-use tracing::error;
+use std::os::unix::process::CommandExt;
+use std::process::{self, ExitCode};
+use std::{env, fs, path::Path};
+use tracing::{error, warn};
 
 /// Wrong usage, a version of containerd that cannot use a differ, or a policy file that is not valid.
 const USAGE: u8 = 2;
@@ -51,6 +52,7 @@ fn serve(arguments: &Serve) -> ExitCode {
     let log = tracing_subscriber::fmt().json().flatten_event(true).with_target(false).with_writer(io::stderr);
     // A log that cannot be written must not end the program: reporting that on standard error would be a panic.
     log.log_internal_errors(false).init();
+    return_buffers();
     match server::serve(arguments) {
         Ok(()) => ExitCode::SUCCESS,
         Err(reason) => {
@@ -64,6 +66,20 @@ fn check_policy(file: &Path) -> Result<(), Failure> {
     let text = read(file).map_err(|error| format!("{}: {error}", file.display()))?;
     Policies::parse(&text).map_err(|why| usage(format!("{}: {why}", file.display())))?;
     say(&format!("ok: {} is valid\n", file.display()))
+}
+
+/// Starts this program again, as the same process, with an allocator that returns large buffers to the system at once: the
+/// buffers of layers that ended would otherwise stay, some MiB for each thread. It reads its settings only at the start.
+fn return_buffers() {
+    const THRESHOLD: &str = "MALLOC_MMAP_THRESHOLD_";
+    if env::var_os(THRESHOLD).is_some() {
+        return;
+    }
+    let program = env::current_exe();
+    let error = program
+        .map(|program| process::Command::new(program).args(env::args_os().skip(1)).env(THRESHOLD, "131072").exec());
+    let (Ok(error) | Err(error)) = error;
+    warn!(%error, "the allocator keeps its settings");
 }
 
 fn check_config(arguments: &CheckConfig) -> Result<(), Failure> {

@@ -98,16 +98,23 @@ impl Engine {
              [grpc]\naddress = \"{0}/c.sock\"\n[ttrpc]\naddress = \"{0}/c.sock.ttrpc\"\n",
             self.work.path().display()
         );
-        match unpacks {
-            Unpacks::Walking => format!("version = 2\n{own}"),
-            Unpacks::Layercage => {
-                let printed =
-                    differ(&["print-config", "1.7.24", "--socket", &self.text("run/differ.sock")]).output().unwrap();
-                let printed = String::from_utf8(printed.stdout).unwrap();
-                let (version, rest) = printed.split_once('\n').unwrap();
-                format!("{version}\n{own}{rest}")
+        // containerd 2 unpacks with the transfer service, whose default knows one snapshotter.
+        let snapshotters = SNAPSHOTTERS.iter().flat_map(|snapshotter| ["--snapshotter", snapshotter]);
+        let version = self.inside(&["containerd", "--version"]).output().unwrap().stdout;
+        let (version, socket) = (String::from_utf8(version).unwrap(), self.text("run/differ.sock"));
+        let printed = differ(&["print-config", &version, "--socket", &socket]).args(snapshotters).output().unwrap();
+        let printed = String::from_utf8(printed.stdout).unwrap();
+        let (format, rest) = printed.split_once('\n').unwrap();
+        let rest = match unpacks {
+            Unpacks::Layercage => rest.to_owned(),
+            Unpacks::Walking => {
+                let services = rest.find("[plugins.").unwrap();
+                rest[services..]
+                    .replace("[\"layercage\", \"walking\"]", "[\"walking\"]")
+                    .replace("\"layercage\"", "\"walking\"")
             }
-        }
+        };
+        format!("{format}\n{own}{rest}")
     }
 
     /// Starts the differ, and waits until it serves.
