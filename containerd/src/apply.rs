@@ -82,7 +82,7 @@ impl Job {
                 let lowers: Option<Vec<OwnedFd>> = lowers.transpose().map_err(Refusal::of_request)?;
                 let overlay = match lowers {
                     Some(lowers) => Overlay::over(&upper, lowers, format),
-                    None => Overlay::over_later(&upper, later, format),
+                    None => Overlay::over_later(&upper, || Ok(later()?), format),
                 };
                 self.apply_to(overlay.map_err(|error| Refusal::of_layer(&error))?, blob, cancel)
             }

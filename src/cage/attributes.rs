@@ -111,10 +111,19 @@ impl Display for PendingOwner {
 
 const CAPABILITY: &[u8] = b"security.capability";
 
-/// Whether layers bring attributes of this name. Others (labels of the host's security modules) are not removed.
-pub(super) fn is_of_layers(name: &[u8]) -> bool {
-    name.starts_with(b"user.") || name == CAPABILITY || is_acl(name)
+/// Whether layers bring attributes of this name. Others are not removed: storage drivers or the security modules of the host
+/// have set them.
+pub(super) fn is_of_layers(name: &[u8], allowed: Xattrs) -> bool {
+    match allowed {
+        Xattrs::All if name.starts_with(b"security.") => !OF_MODULES.iter().any(|module| name.starts_with(module)),
+        Xattrs::All => is_acl(name) || !name.starts_with(b"system."),
+        _ => name.starts_with(b"user.") || name == CAPABILITY || is_acl(name),
+    }
 }
+
+/// The attributes that security modules of Linux set by themselves, and guard.
+const OF_MODULES: [&[u8]; 5] =
+    [b"security.selinux", b"security.SMACK64", b"security.apparmor", b"security.ima", b"security.evm"];
 
 /// Sets an extended attribute. The umask, or an ACL just set, may deny us access: then the mode becomes `private`
 /// first.

@@ -114,7 +114,7 @@ impl Cage {
         let fd = directory.as_fd();
         for name in sys::list_xattrs(fd).at(directory.path())? {
             let is_mark = self.marks.is_some_and(|marks| marks.has(&name));
-            if is_of_layers(&name) && !is_mark && !kept.iter().any(|xattr| xattr.name == name) {
+            if is_of_layers(&name, self.layer_xattrs) && !is_mark && !kept.iter().any(|xattr| xattr.name == name) {
                 sys::remove_xattr(fd, &name).at(&name)?;
             }
         }

@@ -15,7 +15,7 @@ use super::sys;
 use super::temporary_names::TemporaryNames;
 use super::times::Times;
 use crate::tree::Step;
-use crate::words::{Error, Metadata, PlaceId, PlaceKey, Terms};
+use crate::words::{Error, Metadata, PlaceId, PlaceKey, Terms, Xattrs};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 
@@ -50,6 +50,8 @@ pub(crate) struct Cage {
     pub(super) times: Times,
     /// The SELinux label of what is created.
     pub(super) label: Option<Label>,
+    /// Which attributes layers may have.
+    pub(super) layer_xattrs: Xattrs,
     /// The marks of overlayfs, in the upper directory of an overlay.
     pub(super) marks: Option<Marks>,
     /// The number of effects so far.
@@ -87,6 +89,7 @@ impl Cage {
             implied,
             times: Times::of_any(),
             label: None,
+            layer_xattrs: Xattrs::Safe,
             marks: None,
             effects: 0,
         })
@@ -114,6 +117,7 @@ impl Cage {
         self.settle()?;
         self.implied.clone_from(&terms.implied);
         self.owners.set_ownership(terms.ownership);
+        self.layer_xattrs = terms.xattrs;
         self.label = terms.selinux_label.as_ref().map(|label| Label::test(label, self.root.as_fd())).transpose()?;
         self.root.open_up(self.caller)?;
         match self.exposure {

@@ -105,7 +105,8 @@ impl Overlay {
     /// `lowers` is called at most once, on the thread that applies the layer, when a lower directory is needed: for the
     /// cases that [`Overlay::over_unknown`] refuses, and at the end of a layer that does not list its root, for the
     /// attributes of the root. It waits until all layers below are applied, and returns their directories, the top one
-    /// first. Its error is the error of the layer. Do not let two layers wait for each other.
+    /// first. Its error, an `io::Error` for instance, is the error of
+    /// the layer. Do not let two layers wait for each other.
     ///
     /// ```
     /// # use layercage::{Error, Layer, Policy, Unpacker};
@@ -119,7 +120,7 @@ impl Overlay {
     ///     Unpacker::new(Policy::default()).apply(Layer::new(lower), &mut overlay)?;
     ///     Ok::<_, Error>(vec![OwnedFd::from(lower_dir)])
     /// });
-    /// let lowers = move || below.join().unwrap();
+    /// let lowers = move || Ok(below.join().unwrap()?);
     /// let mut overlay = Overlay::over_later(&upper_dir, lowers, format)?;
     /// Unpacker::new(Policy::default()).apply(Layer::new(upper), &mut overlay)?;
     /// # Ok(())
@@ -145,10 +146,10 @@ impl Overlay {
     /// A system error.
     pub fn over_later(
         upper: impl AsFd,
-        lowers: impl FnOnce() -> Result<Vec<OwnedFd>, Error> + Send + 'static,
+        lowers: impl FnOnce() -> Result<Vec<OwnedFd>, SinkError> + Send + 'static,
         format: OverlayFormat,
     ) -> Result<Self, Error> {
-        Self::new(upper, Lowers::Later(LaterLowers::new(lowers)), format)
+        Self::new(upper, Lowers::Later(LaterLowers::new(|| lowers().map_err(SinkError::into_error))), format)
     }
 
     /// The upper directory `upper`, which is empty, for the next layer of the same image. The layer that was applied is

@@ -37,6 +37,7 @@ pub(crate) fn terms(reporter: &mut Reporter<'_>) -> Result<Terms, Error> {
     };
     terms.durability = reporter.policy().durability();
     terms.selinux_label = reporter.policy().selinux_label().cloned();
+    terms.xattrs = reporter.policy().xattrs();
     terms.implied.mtime = reporter.policy().epoch();
     adjust(&mut terms.implied, Of::Directory, reporter)?;
     Ok(terms)

@@ -1,6 +1,6 @@
 //! What applies to a whole layer.
 
-use super::{Durability, Limits, Metadata, SelinuxLabel, Timestamp};
+use super::{Durability, Limits, Metadata, SelinuxLabel, Timestamp, Xattrs};
 
 /// The part of policy and limits that applies to a whole layer. A [`Sink`](crate::Sink) gets it when the layer begins.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -16,6 +16,9 @@ pub struct Terms {
     pub implied: Metadata,
     /// The SELinux label of what is created.
     pub selinux_label: Option<SelinuxLabel>,
+    /// Which extended attributes layers may have. An attribute that an entry lacks is removed from a directory that is there
+    /// already, if layers may have it.
+    pub xattrs: Xattrs,
 }
 
 /// How owners are handled.
@@ -43,6 +46,7 @@ impl Terms {
             durability: Durability::default(),
             implied,
             selinux_label: None,
+            xattrs: Xattrs::Safe,
         }
     }
 }

@@ -192,6 +192,27 @@ fn whoever_is_privileged_may_keep_a_storage_drivers_attributes() {
     assert_eq!((names(&world, "f"), dropped, unsupported), (vec!["trusted.overlay.opaque".to_owned()], 1, 0));
 }
 
+#[test]
+fn an_attribute_that_a_directory_has_no_more_goes_if_layers_may_have_it() {
+    let all = [("user.a", &b"1"[..]), ("trusted.t", b"1"), ("security.thing", b"1")];
+    let all = if is_root("attributes that need privileges") { &all[..] } else { &all[..1] };
+    let layers = [layer().dir_with("d", &with_xattrs(all)), layer().dir_with("d", &with_xattrs(&[("user.b", b"2")]))];
+    let (world, _) = applied(&layers, &policy().with_xattrs(Xattrs::All));
+    assert_eq!(names(&world, "d"), ["user.b"]);
+
+    // An administrator may have set it.
+    if is_root("attributes of the host") {
+        let world = World::new();
+        std::fs::create_dir(world.root().join("d")).unwrap();
+        rustix::fs::setxattr(world.root().join("d"), "trusted.host", b"1", rustix::fs::XattrFlags::empty()).unwrap();
+        let listed = layer().dir_with("d", &with_xattrs(&[("user.b", b"2")]));
+        for (xattrs, expected) in [(Xattrs::Safe, &["trusted.host", "user.b"][..]), (Xattrs::All, &["user.b"])] {
+            world.apply(std::slice::from_ref(&listed), &policy().with_xattrs(xattrs)).unwrap();
+            assert_eq!(names(&world, "d"), expected, "{xattrs}");
+        }
+    }
+}
+
 #[derive(Default)]
 struct Told(Vec<&'static str>);
 

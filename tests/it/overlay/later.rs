@@ -107,6 +107,12 @@ fn the_error_of_lower_directories_that_do_not_come_is_that_of_the_layer() {
     let overlay = Overlay::over_later(open(&upper), || Err(Misuse::Cancelled.into()), possible()).unwrap();
     let error = apply(layer().file("d/f", b""), overlay).unwrap_err();
     assert!(matches!(error.misuse(), Some(Misuse::Cancelled)), "{error}");
+
+    let upper = new(place.path(), "upper of another run");
+    let lost = || Err(std::io::Error::other("the lower layer was lost").into());
+    let error =
+        apply(layer().file("d/f", b""), Overlay::over_later(open(&upper), lost, possible()).unwrap()).unwrap_err();
+    assert!(format!("{error:#}").contains("the lower layer was lost"), "{error:#}");
 }
 
 #[test]
