@@ -50,8 +50,8 @@ pub(crate) enum Command {
     /// before its children.
     ///
     /// In that order, a directory may come long before its last child. To extract the archive, GNU tar then needs
-    /// `--delay-directory-restore`: otherwise it sets the time of the directory too early, and without root cannot write into
-    /// a read-only one. For busybox tar, which has no such option, use `--sort`.
+    /// `--delay-directory-restore`: otherwise it sets the time of the directory too early, and without root cannot write
+    /// into a read-only one. For busybox tar, which has no such option, use `--sort`.
     ///
     /// Every layer is verified before the first byte is written. Until then, content is kept in a temporary file if there
     /// is room for it, so that layers are read once. FILE is written under a temporary name and renamed when it is
@@ -62,12 +62,12 @@ pub(crate) enum Command {
     /// No privileges are needed for owners, devices and attributes, because no file of the image is created on this
     /// machine. The same image and options give the same bytes. Hard links and holes are kept. Content is not compressed.
     ///
-    /// `mount -t erofs -o ro FILE DIR` mounts it with a loop device. From Linux 6.12 on, mount(2) takes FILE itself where its
-    /// file system allows it: ext4 does, tmpfs does not. Blocks of 512 bytes need Linux 6.4. FILE is written under a temporary name and renamed when every layer is
-    /// verified. That replaces an existing regular file.
+    /// `mount -t erofs -o ro FILE DIR` mounts it with a loop device. Since Linux 6.12, mount(2) needs no loop device if
+    /// FILE is on a suitable file system: ext4 is one, tmpfs is not. Blocks of 512 bytes need Linux 6.4. FILE is written
+    /// under a temporary name and renamed when every layer is verified. That replaces an existing regular file.
     ///
-    /// With `--layers`, FILE is a directory to create, with one image for each layer. Mount each, and an overlay over the
-    /// mounts: the names are printed, the top one first, and are in FILE/lower.
+    /// With `--layers`, FILE is a directory to create, with one EROFS image for each layer. Mount each image, and then an
+    /// overlay of these mounts. The names of the images are printed, the top layer first. FILE/lower has the same names.
     Erofs(Erofs),
     /// Unpack an image as layers of overlayfs into a store, and print the options that mount them over each other.
     ///
@@ -75,8 +75,9 @@ pub(crate) enum Command {
     /// under another policy is stored separately. Several commands may use STORE at a time. STORE is created if it does not
     /// exist, and removed again if the first layer fails. No other user may write to it.
     ///
-    /// `mount -t overlay overlay -o "$(layercage overlay IMAGE STORE),upperdir=UPPER,workdir=WORK" DIR` mounts the image, with
-    /// two empty directories UPPER and WORK on one file system. Without them, the mount is read-only and needs two layers.
+    /// `mount -t overlay overlay -o "$(layercage overlay IMAGE STORE),upperdir=UPPER,workdir=WORK" DIR` mounts the image,
+    /// with two empty directories UPPER and WORK on one file system. Without them, the mount is read-only and needs two
+    /// layers.
     Overlay(Overlay),
     /// Apply one layer to an existing directory.
     Apply(Apply),
@@ -91,8 +92,8 @@ pub(crate) enum Command {
     /// the exit code is 0. With `--digest`, `--size` or `--diff-id`, the layer is verified before the first byte is
     /// written, and the output of another layer is empty.
     ///
-    /// containerd can run `filter --unchanged` as a stream processor: the diff ID of an accepted layer stays the same, and a
-    /// refused layer fails the pull.
+    /// containerd can run `filter --unchanged` as a stream processor: the diff ID of an accepted layer stays the same, and
+    /// a refused layer fails the pull.
     Filter(Filter),
     /// Read an image or a layer to its end and print every finding, not only the first; write nothing.
     ///
@@ -107,7 +108,8 @@ pub(crate) enum Command {
     ///
     /// The final file system is the one that all layers make together. A single layer is listed as an image with one layer.
     /// The owners are those of the layers. Devices and named pipes are listed. The first quirk of each rule that the
-    /// default policy refuses is a note on standard error, or with `--json` before the list; `layercage check` prints all findings. What no policy accepts is refused.
+    /// default policy refuses is a note on standard error, or with `--json` before the list; `layercage check` prints all
+    /// findings. What no policy accepts is refused.
     ///
     /// Changes are printed while a layer is read, before it is verified. Use nothing of them unless the exit code is 0. The
     /// final file system is printed after all layers are verified.
@@ -158,8 +160,8 @@ impl Export {
 
 #[derive(Debug, Args)]
 pub(crate) struct Erofs {
-    /// Drop content that upper layers hide, which is dead space in FILE otherwise. Layers with content are read twice for
-    /// this.
+    /// Drop the content of files that a later entry or an upper layer hides. Otherwise it is dead space in FILE. With
+    /// `--layers`, only content that the same layer hides is dropped. Layers with content are read twice for this.
     #[arg(long)]
     pub(crate) compact: bool,
     /// The size of blocks in bytes, 512 or 4096. The default is 512, or 4096 with `--verity`. With 4096, the ends of files
@@ -175,15 +177,16 @@ pub(crate) struct Erofs {
     /// The salt of the hash tree, in hexadecimal digits, at most 256 bytes; `-` is no salt, the default.
     #[arg(long, value_name = "HEX", requires = "verity")]
     pub(crate) salt: Option<Salt>,
-    /// Write one EROFS image for each layer, for overlayfs. FILE is then the name of a directory, which must be empty or must
-    /// not exist. It has `ALGORITHM-DIGEST.erofs` for each layer, by chain ID, and their list `lower`.
+    /// Write one EROFS image for each layer, for overlayfs. FILE is then the name of a directory, which must be empty or
+    /// must not exist. Each image is a file `ALGORITHM-DIGEST.erofs`, named by the chain ID of its layer. The file `lower`
+    /// lists them.
     ///
-    /// What a layer removes is marked for overlayfs. A hard link to a file of a lower layer has a copy of its content.
-    /// With `--verity`, each line has the root hash of its image.
+    /// Removed paths are marked for overlayfs. A hard link to a file of a lower layer becomes a copy of the file. With
+    /// `--verity`, each printed line also has the root hash and `--hash-offset`.
     #[arg(long)]
     pub(crate) layers: bool,
     /// How removed paths are marked in layers: as devices with the number 0:0, the default, or as files with an attribute,
-    /// which Linux 6.7 understands.
+    /// which need Linux 6.7.
     #[arg(long, value_name = "KIND", value_parser = words!(Whiteouts), requires = "layers")]
     whiteouts: Option<Whiteouts>,
     /// The attributes of overlayfs in layers: `trusted`, the default, or `user`, for mounts with `userxattr`, as in a user
@@ -192,7 +195,7 @@ pub(crate) struct Erofs {
     xattr_namespace: Option<OverlayNamespace>,
     #[command(flatten)]
     pub(crate) source: Source,
-    /// The file to create or replace.
+    /// The file to create or replace; with `--layers`, the directory to create.
     #[arg(value_name = "FILE")]
     pub(crate) file: PathBuf,
 }
@@ -374,8 +377,8 @@ pub(crate) struct Working {
     /// after LAYER is applied.
     #[arg(long)]
     sync: bool,
-    /// The SELinux label of all files, directories and links that are created. Labels that the image states are dropped in any
-    /// case.
+    /// The SELinux label of all files, directories and links that are created. Labels that the image states are dropped in
+    /// any case.
     #[arg(long, value_name = "CONTEXT")]
     selinux_label: Option<SelinuxLabel>,
 }

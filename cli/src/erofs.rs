@@ -106,10 +106,10 @@ fn print(done: &Done, written: &ErofsImage, json: bool) -> io::Result<()> {
 fn hidden_content(written: &ErofsImage) -> Option<String> {
     match *written {
         ErofsImage { saved_bytes: saved @ 1.., .. } => {
-            Some(format!("`--compact` saved {saved} bytes of content that upper layers hide"))
+            Some(format!("`--compact` saved {saved} bytes of content that no file has any more"))
         }
         ErofsImage { bytes, dead_bytes: dead, .. } if dead > bytes / 100 => {
-            Some(format!("{dead} of {bytes} bytes are content that upper layers hide; `--compact` drops it"))
+            Some(format!("{dead} of {bytes} bytes are content that no file has any more; `--compact` drops it"))
         }
         _ => None,
     }

@@ -197,8 +197,8 @@ fn check_mountable(unpacked: &OverlayImage, store: &Path) -> Result<(), Failure>
         shown(store),
         unpacked.layers().len()
     );
-    let help = "give one `lowerdir+=DIR` for each layer to `mount` of util-linux 2.41 (Linux 6.5): `--json` lists them, \
-                the top one first";
+    let help = "give each layer a short name by a symbolic link, and mount these names: `--json` lists the layers, the top \
+                one first, and the README has the lines";
     Err(Failure::usage(message).with_help(help.to_owned()))
 }
 

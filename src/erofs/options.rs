@@ -70,8 +70,8 @@ impl Options {
         self.verity.as_ref()
     }
 
-    /// Sets extended attributes that every inode has beside those of the tree: an SELinux label, for example. **None** by
-    /// default. Each is stored once, and takes 4 bytes of an inode, and 12 more if the inode has no other attributes.
+    /// Sets extended attributes for every inode, in addition to those of the tree: an SELinux label, for example. **None**
+    /// by default. Each is stored once, and takes 4 bytes of an inode, and 12 more if the inode has no other attributes.
     #[must_use]
     pub fn with_common_xattrs(self, common_xattrs: Vec<Xattr>) -> Self {
         Self { common_xattrs, ..self }

@@ -13,8 +13,8 @@ use std::io;
 
 /// How an image is written as an EROFS image: [`Session::write_erofs`].
 ///
-/// The file system gets the build time of the policy's [epoch](Policy::epoch), and a UUID that is derived from the digest of
-/// the manifest. So the same image, policy and options give the same bytes on every machine.
+/// The file system gets the build time of the policy's [epoch](Policy::epoch), and a UUID that is derived from the digest
+/// of the manifest. So the same image, policy and options give the same bytes on every machine.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct ErofsOptions {
     block_size: Option<crate::erofs::BlockSize>,
@@ -110,12 +110,13 @@ impl Session<'_> {
     /// Writes the final file system of an image to a file, as an EROFS image that Linux mounts read-only.
     ///
     /// Owners, modes, devices and extended attributes are those that root would unpack. Writing them needs no privileges,
-    /// because no file of the image is created on this machine. With a label in the policy, every inode has it as
-    /// `security.selinux`; this machine needs no SELinux.
+    /// because no file of the image is created on this machine. If the policy has an SELinux label, every inode gets it as
+    /// `security.selinux`. SELinux is not needed on this machine.
     ///
-    /// Content is written while the layers are decompressed, each once. The tree and the superblock follow when all layers are
-    /// verified: until then, the file is no file system. It must be an empty regular file that is open for reading and
-    /// writing, and not for appending. [`StagedFile`](crate::sink::StagedFile) gives a file that gets its name in one step.
+    /// Content is written while the layers are decompressed, each once. The tree and the superblock follow when all layers
+    /// are verified: until then, Linux does not mount the file. It must be an empty regular file that is open for reading
+    /// and writing, and not for appending. [`StagedFile`](crate::sink::StagedFile) gives a file that gets its name in one
+    /// step.
     ///
     /// Blocks of 4096 bytes and files with holes need a [temporary file](Unpacker::with_scratch).
     ///
@@ -174,8 +175,8 @@ impl Session<'_> {
 }
 
 impl Selected {
-    /// Writes the final file system of the image to a file, as [`Session::write_erofs`] does with the default options, on the
-    /// calling thread and within the limits of the image.
+    /// Writes the final file system of the image to a file, as [`Session::write_erofs`] does with the default options, on
+    /// the calling thread and within the limits of the image.
     ///
     /// ```no_run
     /// # fn write(selected: &layercage::Selected) -> Result<(), Box<dyn std::error::Error>> {
@@ -193,7 +194,8 @@ impl Selected {
     ///
     /// # Errors
     ///
-    /// The same. A file with holes is [`Misuse::NoImageScratch`]: use a session whose unpacker has a scratch file.
+    /// As for [`Session::write_erofs`]. A file with holes is [`Misuse::NoImageScratch`]: use a session whose unpacker has a
+    /// scratch file.
     pub fn write_erofs(&self, file: &File, policy: &Policy) -> Result<Report, Error> {
         let mut session = Unpacker::new(policy.clone()).with_limits(self.limits().clone()).session();
         session.write_erofs(self, file, &ErofsOptions::new())?;
@@ -209,7 +211,8 @@ pub(super) fn check_owners(policy: &Policy) -> Result<(), Misuse> {
     }
 }
 
-/// A UUID of version 8 from a digest: that of the manifest, for instance, or of the configuration if an image has no manifest.
+/// A UUID of version 8 from a digest: that of the manifest, for instance, or of the configuration if an image has no
+/// manifest.
 fn uuid(digest: &Digest) -> [u8; 16] {
     let bytes: &[u8] = match digest {
         Digest::Sha256(bytes) => bytes,

@@ -39,7 +39,7 @@ pub struct ErofsLayers {
 pub struct ErofsLayer {
     /// The name of its file.
     pub name: String,
-    /// Identifies the layer with all layers below it (image-spec, config.md, "Layer ChainID").
+    /// The chain ID, which identifies the layer and all layers below it (image-spec, config.md, "Layer ChainID").
     pub chain_id: Digest,
     /// The digest of the uncompressed layer.
     pub diff_id: Digest,
@@ -47,28 +47,28 @@ pub struct ErofsLayer {
     pub bytes: u64,
     /// The inodes of the file system.
     pub inodes: u64,
-    /// Bytes of content of files of lower layers that the layer has, too: a hard link to a file of a lower layer needs a copy.
+    /// Bytes of content that were copied from lower layers. A hard link to a file of a lower layer becomes a copy of it.
     pub copied_bytes: u64,
     /// The hash tree, if there is one.
     pub verity: Option<Verity>,
 }
 
 impl Session<'_> {
-    /// Writes each layer of an image as an EROFS image of its own, into the directory `name` in `parent`. That directory must be
-    /// empty, or must not exist.
+    /// Writes each layer of an image as an EROFS image of its own, into the directory `name` in `parent`. That directory
+    /// must be empty, or must not exist.
     ///
-    /// Mounted, and with an overlay over the mounts, they are the root filesystem that root would unpack. What a layer removes
-    /// is marked as [`Overlay`](crate::overlay::Overlay) marks it. Writing devices and attributes needs no privileges, because
-    /// no file of the image is created on this machine.
+    /// An overlay of the mounted images shows the root filesystem that root would unpack, except for link counts of files
+    /// with removed names. Removed paths are marked as [`Overlay`](crate::overlay::Overlay) marks them. Writing devices and
+    /// attributes needs no privileges, because no file of the image is created on this machine.
     ///
-    /// A file has the name `ALGORITHM-DIGEST.erofs`, with the chain ID of its layer. The file `lower` lists the names, the top
-    /// one first. The bytes of a file depend on its layer, the layers below it, the policy, the format and the options alone.
-    /// All files are written in a staging directory, and get their names in one step when all layers are verified. A failure
-    /// before that leaves nothing behind.
+    /// A file has the name `ALGORITHM-DIGEST.erofs`, with the chain ID of its layer. The file `lower` lists the names, the
+    /// top one first. The bytes of a file depend only on its layer, the layers below it, the policy, the format and the
+    /// options. The directory is written as a staging directory, and is renamed when all layers are verified. A failure
+    /// before that leaves no file behind.
     ///
-    /// Content is written while the layers are decompressed. If a layer has a hard link to a file of a lower layer, the content
-    /// of that file is read again, and written to the image of the layer, too: the note
-    /// [`HardLinkCopied`](crate::rules::Quirk::HardLinkCopied) says so.
+    /// Content is written while the layers are decompressed. If a layer has a hard link to a file of a lower layer, the
+    /// content of that file is read again, and copied to the image of the layer, with the note
+    /// [`HardLinkCopied`](crate::rules::Quirk::HardLinkCopied).
     ///
     /// Blocks of 4096 bytes and files with holes need a [temporary file](Unpacker::with_scratch).
     ///
@@ -190,9 +190,9 @@ fn layer_at(layer: &LayerDescriptor) -> Position {
 }
 
 impl Selected {
-    /// Writes each layer of the image as an EROFS image of its own, as [`Session::write_erofs_layers`] does with the default
-    /// options, on the calling thread and within the limits of the image. Whiteouts are devices, and attributes are those of
-    /// ordinary mounts ([`OverlayFormat::ORDINARY`]).
+    /// Writes each layer of the image as an EROFS image of its own, as [`Session::write_erofs_layers`] does with the
+    /// default options, on the calling thread and within the limits of the image. The format is
+    /// [`OverlayFormat::ORDINARY`].
     ///
     /// ```no_run
     /// # fn write(selected: &layercage::Selected) -> Result<(), Box<dyn std::error::Error>> {
@@ -210,8 +210,8 @@ impl Selected {
     ///
     /// # Errors
     ///
-    /// The same. A file with holes is [`Misuse::NoImageScratch`](crate::error::Misuse::NoImageScratch): use a session whose
-    /// unpacker has a scratch file.
+    /// As for [`Session::write_erofs_layers`]. A file with holes is
+    /// [`Misuse::NoImageScratch`](crate::error::Misuse::NoImageScratch): use a session whose unpacker has a scratch file.
     pub fn write_erofs_layers(
         &self,
         parent: impl AsFd,

@@ -109,8 +109,8 @@ pub enum Misuse {
     /// that of another file.
     #[error("a sink was given content that is not the whole content of the file")]
     OtherContent,
-    /// A layer of which something is expected was to be applied to a tree that is in use, before it was verified. A sink around
-    /// a [`Rootfs`](crate::Rootfs) has to return its [`Sink::visibility`](crate::Sink::visibility).
+    /// A layer of which something is expected was to be applied to a tree that is in use, before it was verified. A sink
+    /// around a [`Rootfs`](crate::Rootfs) has to return its [`Sink::visibility`](crate::Sink::visibility).
     #[error("the layer has to be verified before it is applied to a tree that is in use, and was not")]
     NotVerified,
     /// The end of a layer was reported with the result of another layer.
@@ -137,14 +137,14 @@ pub enum Misuse {
         /// What it is.
         what: &'static str,
     },
-    /// Only lower layers can say what is at a path, and they are not at hand.
-    #[error("what {name} is, only the lower layers can say, and they are not at hand")]
+    /// What a path leads to depends on the lower layers, which are not available.
+    #[error("{name} depends on the lower layers, which are not available")]
     LowerNeeded {
         /// The path.
         name: Escaped,
     },
     /// Another user could change the layers of a store of overlay layers.
-    #[error("{name} in the store, or the store itself, belongs to another user, or other users may write to it")]
+    #[error("the directory {name} of the store belongs to another user, or other users may write to it")]
     SharedStore {
         /// The directory; `.` for the store itself.
         name: Escaped,
@@ -152,11 +152,11 @@ pub enum Misuse {
     /// The caller has no privileges for a format of overlay layers.
     #[error("layers in this format have {needs}")]
     FormatNotPermitted {
-        /// What it takes.
+        /// What the format has, and the privilege that it needs.
         needs: &'static str,
     },
-    /// A store of overlay layers holds something that this library has not written so.
-    #[error("{name} in the store is not as layercage writes it")]
+    /// A store of overlay layers is damaged, or has content that this library did not write.
+    #[error("{name} in the store is damaged, or was not written by layercage")]
     DamagedStore {
         /// Its name.
         name: Escaped,
@@ -204,7 +204,7 @@ pub enum Misuse {
     #[error("the target of a symbolic link is empty, longer than 4095 bytes, or has a NUL")]
     ImpossibleTarget,
     /// A tree for an EROFS image has an inode number that is not below the number of inodes that it states.
-    #[error("the tree has more inodes than it states")]
+    #[error("an inode number of the tree is not below its inode count")]
     InodeOutOfRange,
     /// A tree for an EROFS image has a directory under two names, or in itself.
     #[error("the directory {name} is in the tree twice, or in itself")]
@@ -213,7 +213,7 @@ pub enum Misuse {
         name: Escaped,
     },
     /// The names in a directory for an EROFS image are not in order, or one of them is not a file name.
-    #[error("{name} is not a file name, or not behind the name before it")]
+    #[error("{name} is not a file name, or is out of order")]
     NamesOutOfOrder {
         /// The name.
         name: Escaped,
@@ -272,9 +272,9 @@ impl Misuse {
             Self::SharedStore { .. } => {
                 Some("a store is a directory of yours to which no other user may write: `chmod go-w STORE`")
             }
-            Self::FormatNotPermitted { .. } => Some(
-                "choose attributes in the namespace `user`, for mounts with `userxattr`, and whiteouts as attributes",
-            ),
+            Self::FormatNotPermitted { .. } => {
+                Some("use the namespace `user`, for mounts with `userxattr`, and `Whiteouts::Xattr`")
+            }
             Self::DamagedStore { .. } => Some(
                 "an image with a damaged list can be removed by its digest; otherwise use another directory, or remove the \
                  store and begin again",

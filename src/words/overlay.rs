@@ -37,8 +37,8 @@ pub struct OverlayFormat {
 }
 
 impl OverlayFormat {
-    /// Device whiteouts and `trusted` attributes: the form that every mount by root understands, and that engines keep their
-    /// layers in.
+    /// Device whiteouts and `trusted` attributes. Every overlay mount by root understands this format, and container
+    /// engines use it for their layers.
     pub const ORDINARY: Self = Self { whiteouts: Whiteouts::Device, namespace: OverlayNamespace::Trusted };
 }
 

@@ -42,7 +42,7 @@ impl OverlayImage {
     ///
     /// `None` if the mount options cannot state it: there are no layers, the path has a character that separates options
     /// (`:`, `,`, `\`, `"`, a blank), or the options are longer than the page that the kernel reads. Relative paths fit for
-    /// about 48 layers. Beyond that, Linux 6.5 takes one `lowerdir+` for each layer.
+    /// about 48 layers. Beyond that, mount the layers by short names (symbolic links), up to the 500 that overlayfs takes.
     pub fn mount_options(&self, store: impl AsRef<OsStr>) -> Option<OsString> {
         const PAGE: usize = 4096;
         let store = store.as_ref().as_bytes();

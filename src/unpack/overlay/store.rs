@@ -67,7 +67,7 @@ impl OverlayStore {
         Ok(Self { format, ..self })
     }
 
-    /// Sets the path by which errors name the store.
+    /// Sets the path of the store that error messages show.
     #[must_use]
     pub fn with_name(mut self, path: impl AsRef<OsStr>) -> Self {
         self.store.set_name(path.as_ref().as_bytes());
@@ -82,8 +82,9 @@ impl OverlayStore {
     /// Removes an image, and the layers that no other image of the store needs. Waits until no other run uses the store.
     /// `image` is the digest of its manifest, or of its configuration if it has no manifest ([`OverlayStore::digest_of`]).
     ///
-    /// Layers of runs that failed or were killed go, too. Returns how many layers were removed; `None` if the image is not in
-    /// the store and no layer was removed. Layers that are mounted must not be removed: the store does not know about mounts.
+    /// Layers of runs that failed or were killed go, too. Returns how many layers were removed; `None` if the image is not
+    /// in the store and no layer was removed. Layers that are mounted must not be removed: the store does not know about
+    /// mounts.
     ///
     /// `self` is mutable so that the same thread cannot stage an image in this store meanwhile: it would wait for itself.
     ///
