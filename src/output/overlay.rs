@@ -88,9 +88,10 @@ impl Overlay {
 
     /// The upper directory `upper`, which is empty, over lower directories that are not at hand.
     ///
-    /// A whiteout is written whether or not lower layers have anything at its path. A layer that needs a lower one is
-    /// refused ([`Misuse::LowerNeeded`](crate::error::Misuse::LowerNeeded)): one with a path whose parents it does not
-    /// list, with a hard link to a lower file, or with an opaque root.
+    /// A whiteout is written whether or not lower layers have anything at its path. If no lower layer has its directory, a
+    /// mount lists the whiteout as an entry that cannot be read. A layer that needs a lower one is refused
+    /// ([`Misuse::LowerNeeded`](crate::error::Misuse::LowerNeeded)): one with a path whose parents it does not list, with a
+    /// hard link to a lower file, or with an opaque root.
     ///
     /// # Errors
     ///
@@ -104,9 +105,9 @@ impl Overlay {
     ///
     /// `lowers` is called at most once, on the thread that applies the layer, when a lower directory is needed: for the
     /// cases that [`Overlay::over_unknown`] refuses, and at the end of a layer that does not list its root, for the
-    /// attributes of the root. The closure must wait until all layers below are applied, and return their directories, the
-    /// top one first. Its error, an `io::Error` for instance, is the error of the layer. Do not let two layers wait for
-    /// each other.
+    /// attributes of the root. For whiteouts it is not called: they are written as by [`Overlay::over_unknown`]. The
+    /// closure must wait until all layers below are applied, and return their directories, the top one first. Its error, an
+    /// `io::Error` for instance, is the error of the layer. Do not let two layers wait for each other.
     ///
     /// ```
     /// # use layercage::{Error, Layer, Policy, Unpacker};

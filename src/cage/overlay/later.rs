@@ -4,7 +4,9 @@
 //! one of the same name below it, if there is one. Lower layers are waited for when only they can say what a path leads to:
 //! a parent that the layer does not list may be a link, or a directory whose attributes must be copied.
 //!
-//! What was written until then is right with every lower layer: nothing of it is changed when they come.
+//! Nothing of what was written until then is changed when they come. It is right with every lower layer, but for whiteouts in
+//! a directory that no lower layer has: a mount lists them as entries that cannot be read. Only a layer that removes what never
+//! was has such whiteouts, and waiting for that would end the reading side by side for most layers.
 
 use super::directory::OverlayPlace;
 use crate::tree::path_of;
