@@ -2,7 +2,7 @@
 
 use crate::policy::PolicyFile;
 use clap::{Args, Parser, Subcommand};
-use std::num::{NonZeroU16, NonZeroUsize};
+use std::num::{NonZeroU16, NonZeroU64, NonZeroUsize};
 use std::path::PathBuf;
 
 /// Applies the layers of containerd's images with layercage: containerd sends each layer to this program, which verifies
@@ -91,6 +91,9 @@ pub(crate) struct Serve {
     /// least 3.
     #[arg(long, value_name = "LAYERS")]
     layers: Option<NonZeroU16>,
+    /// The longest time without a byte of a blob from containerd. Then its layer fails, and another one has its turn.
+    #[arg(long, value_name = "SECONDS", default_value = "60")]
+    pub(crate) blob_timeout: NonZeroU64,
     /// The time that layers have to end after SIGTERM. Then they are cancelled.
     #[arg(long, value_name = "SECONDS", default_value = "20")]
     pub(crate) grace: u64,

@@ -6,8 +6,11 @@ use crate::proto::services::content::v1::ReadContentRequest;
 use crate::proto::services::content::v1::content_client::ContentClient;
 use layercage::Error;
 use layercage::error::Misuse;
+use std::future::Future;
 use std::io::{self, Read};
+use std::time::Duration;
 use tokio::sync::mpsc::{Receiver, Sender, channel};
+use tokio::time::{Instant, timeout_at};
 use tonic::Status;
 use tonic::codegen::Bytes;
 use tonic::transport::Channel;
@@ -29,7 +32,10 @@ enum Arrival {
 
 /// The side that asks for the bytes.
 #[derive(Debug)]
-pub(crate) struct Feeder(Sender<Arrival>);
+pub(crate) struct Feeder {
+    sender: Sender<Arrival>,
+    timeout: Duration,
+}
 
 /// The side that reads them, on a thread that may block.
 #[derive(Debug)]
@@ -40,10 +46,10 @@ pub(crate) struct Stream {
     cancel: Cancel,
 }
 
-/// Both sides of a bounded queue.
-pub(crate) fn queue(cancel: Cancel) -> (Feeder, Stream) {
+/// Both sides of a bounded queue. `timeout` is how long containerd may send no byte.
+pub(crate) fn queue(cancel: Cancel, timeout: Duration) -> (Feeder, Stream) {
     let (sender, arrivals) = channel(WAITING);
-    (Feeder(sender), Stream { arrivals, now: Bytes::new(), has_ended: false, cancel })
+    (Feeder { sender, timeout }, Stream { arrivals, now: Bytes::new(), has_ended: false, cancel })
 }
 
 impl Feeder {
@@ -54,23 +60,29 @@ impl Feeder {
             Err(status) => Arrival::Failed(status),
         };
         // If the other side is gone, it has ended.
-        let _ = self.0.send(last).await;
+        let _ = self.sender.send(last).await;
     }
 
     async fn read(&self, containerd: Channel, namespace: &str, digest: &str, size: u64) -> Result<(), Status> {
         let mut content = ContentClient::new(containerd);
         let mut offset = 0;
+        let mut wait = Wait::new(self.timeout);
         loop {
             // The last part is all that is there: a blob of another size than the stated one is refused for that.
             let part = if size.saturating_sub(offset) > PART { PART } else { 0 };
-            let request = part_of(digest, offset, part)?;
-            let mut messages = content.read(in_namespace(namespace, request)?).await?.into_inner();
+            let request = in_namespace(namespace, part_of(digest, offset, part)?)?;
+            let mut messages = wait.during(content.read(request)).await?.into_inner();
             let before = offset;
-            while let Some(message) = messages.message().await? {
+            while let Some(message) = wait.during(messages.message()).await? {
+                // An empty message is no progress: a containerd that sends nothing else would hold this layer's turn.
+                if message.data.is_empty() {
+                    continue;
+                }
                 offset += message.data.len() as u64;
-                if self.0.send(Arrival::Bytes(message.data)).await.is_err() {
+                if self.sender.send(Arrival::Bytes(message.data)).await.is_err() {
                     return Ok(());
                 }
+                wait = Wait::new(self.timeout);
             }
             if part == 0 {
                 return Ok(());
@@ -79,6 +91,29 @@ impl Feeder {
                 return Err(Status::data_loss("the content service sent nothing of a blob that has more"));
             }
         }
+    }
+}
+
+/// A wait for the next byte. The time that the layer needs for the bytes before it does not count.
+struct Wait {
+    timeout: Duration,
+    /// `None` if the end is beyond the range of the clock.
+    until: Option<Instant>,
+}
+
+impl Wait {
+    fn new(timeout: Duration) -> Self {
+        Self { timeout, until: Instant::now().checked_add(timeout) }
+    }
+
+    async fn during<T>(&self, answer: impl Future<Output = Result<T, Status>>) -> Result<T, Status> {
+        let Some(until) = self.until else { return answer.await };
+        // A timeout looks at the answer first. An answer that is always there would hide that the time is over.
+        let in_time = if Instant::now() < until { timeout_at(until, answer).await.ok() } else { None };
+        in_time.unwrap_or_else(|| {
+            let seconds = self.timeout.as_secs();
+            Err(Status::deadline_exceeded(format!("no byte arrived for {seconds} s (`--blob-timeout`)")))
+        })
     }
 }
 
@@ -127,9 +162,9 @@ mod tests {
     use super::*;
 
     fn read(arrivals: Vec<Arrival>) -> io::Result<Vec<u8>> {
-        let (feeder, mut stream) = queue(Cancel::default());
+        let (feeder, mut stream) = queue(Cancel::default(), Duration::from_secs(60));
         for arrival in arrivals {
-            feeder.0.blocking_send(arrival).unwrap();
+            feeder.sender.blocking_send(arrival).unwrap();
         }
         drop(feeder);
         let mut bytes = Vec::new();

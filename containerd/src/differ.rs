@@ -26,7 +26,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tonic::metadata::MetadataMap;
@@ -50,6 +50,8 @@ pub(crate) struct Shared {
     pub(crate) policies: RwLock<Arc<Policies>>,
     /// The number of threads for one layer.
     pub(crate) jobs: NonZeroUsize,
+    /// How long containerd may send no byte of a blob.
+    pub(crate) blob_timeout: Duration,
     /// How many layers are applied at a time.
     pub(crate) permits: Arc<Semaphore>,
     /// The layers that are being applied, or were.
@@ -196,7 +198,7 @@ impl Differ {
             let file = open(store, &digest);
             return self.spawn(call, move |shared| shared.apply(work, file?)).await;
         }
-        let (feeder, stream) = queue(cancel);
+        let (feeder, stream) = queue(cancel, self.0.blob_timeout);
         let worker = self.spawn(call, move |shared| shared.apply(work, stream));
         let feed = feeder.feed(self.0.containerd.clone(), namespaces.first().to_owned(), digest.to_string(), size);
         let (mut worker, feed) = (pin!(worker), pin!(feed));

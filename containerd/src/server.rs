@@ -71,6 +71,7 @@ pub(crate) fn serve(arguments: &Serve) -> Result<(), String> {
         content,
         policies: RwLock::new(Arc::new(policies)),
         jobs: arguments.jobs,
+        blob_timeout: Duration::from_secs(arguments.blob_timeout.get()),
         permits: Arc::new(Semaphore::new(layers)),
         applied: Applied::default(),
         started: SystemTime::now(),

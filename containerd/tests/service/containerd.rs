@@ -33,6 +33,8 @@ pub(crate) enum Ends {
     AtItsEnd,
     /// The bytes before the last kibibyte are sent, and then nothing.
     Never,
+    /// The bytes before the last kibibyte are sent, and then empty messages.
+    WithNothing,
     /// The bytes before the last kibibyte are sent, and then an error.
     WithAnError,
 }
@@ -129,6 +131,7 @@ impl Content for Store {
                 _ if end < last => {}
                 Ends::AtItsEnd => {}
                 Ends::Never => sender.closed().await,
+                Ends::WithNothing => while sender.send(Ok(ReadContentResponse::default())).await.is_ok() {},
                 Ends::WithAnError => drop(sender.send(Err(Status::data_loss("a bad sector"))).await),
             }
         });

@@ -335,3 +335,19 @@ fn the_program_may_open_as_many_files_as_the_system_allows_it() {
         line.split_whitespace().filter(|word| word.chars().all(|char| char.is_ascii_digit())).collect();
     assert_eq!(numbers[0], numbers[1], "{line}");
 }
+
+#[test]
+fn a_blob_of_which_no_byte_arrives_fails_and_gives_its_turn_to_another_layer() {
+    let arguments = ["--layers", "1", "--blob-timeout", "1"];
+    let world = World::with(&Setup { arguments: &arguments, ..Setup::default() });
+    let layer = Tar::new().file("f", &[1; 9_000]).build();
+    for (name, ends) in [("1", Ends::Never), ("2", Ends::WithNothing)] {
+        let diff = Some(world.blob("default", &layer, ends));
+        let request = ApplyRequest { diff, mounts: vec![bind(&world.snapshot(name))], ..ApplyRequest::default() };
+        let status = world.apply("default", request).unwrap_err();
+        assert!(status.message().contains("no byte arrived for 1 s (`--blob-timeout`)"), "{status}");
+        assert_eq!(status.code(), tonic::Code::FailedPrecondition);
+    }
+    world.apply("default", world.request(&layer, bind(&world.snapshot("3")))).unwrap();
+    assert!(metrics(&world).contains("layercage_layers_total{result=\"failed\",rule=\"\"} 2\n"));
+}
