@@ -121,7 +121,7 @@ impl Shared {
     }
 
     /// Writes down the end of a call.
-    fn end(&self, call: &Call, result: &Result<Done, Refusal>) {
+    pub(crate) fn end(&self, call: &Call, result: &Result<Done, Refusal>) {
         self.metrics.end(result, call.size(), call.since().elapsed());
         call.log(result);
     }

@@ -3,6 +3,7 @@
 //!
 //! The program is `layercage-differ`. This library is for its tests: [`proto`] has the services of containerd.
 
+mod answer;
 mod apply;
 mod arguments;
 mod blob;

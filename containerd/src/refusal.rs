@@ -39,6 +39,9 @@ impl Outcome {
 const LONGEST: usize = 4000;
 
 impl Refusal {
+    /// How each message begins that a client reads.
+    pub(crate) const PREFIX: &str = "layercage: ";
+
     /// A request that is not accepted.
     pub(crate) fn of_request(why: impl Display) -> Self {
         Self::new(Outcome::Refused, None, format!("refused: {why}"))
@@ -103,7 +106,7 @@ impl Refusal {
 
     /// The answer to the client. It is never `Unimplemented`: containerd 1.7 would then go on to its own unpacker.
     pub(crate) fn status(&self) -> Status {
-        Status::failed_precondition(format!("layercage: {}", self.message))
+        Status::failed_precondition(format!("{}{}", Self::PREFIX, self.message))
     }
 }
 

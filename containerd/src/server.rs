@@ -1,5 +1,6 @@
 //! The running program: sockets, sandbox, signals.
 
+use crate::answer::FailsClosed;
 use crate::arguments::Serve;
 use crate::cancel::Cancel;
 use crate::differ::{Differ, Shared};
@@ -38,9 +39,6 @@ use tracing::{error, info, warn};
 /// layers would keep much more than they pass on.
 const STREAM_WINDOW: u32 = 1 << 20;
 const CONNECTION_WINDOW: u32 = 4 << 20;
-
-/// The most bytes of a request. The annotations of a descriptor are in it, and an image may have many.
-const LARGEST_REQUEST: usize = 32 << 20;
 
 /// Serves containerd until the program is told to end.
 pub(crate) fn serve(arguments: &Serve) -> Result<(), String> {
@@ -206,9 +204,7 @@ async fn run(
         warn!(%error, "systemd was not told that the differ is ready");
     }
     log_start(arguments);
-    let server = Server::builder()
-        .add_service(health_service)
-        .add_service(DiffServer::new(Differ::new(Arc::clone(shared))).max_decoding_message_size(LARGEST_REQUEST));
+    let server = Server::builder().add_service(health_service).add_service(FailsClosed::new(shared));
     tokio::select! {
         served = server.serve_with_incoming_shutdown(peers, end) => Ok(served?),
         // A connection may never end.

@@ -7,7 +7,6 @@ use layercage_differ::proto::services::diff::v1::ApplyRequest;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::json;
 use std::fs;
-use std::io::{Read, Write};
 use std::os::unix::fs::MetadataExt;
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
@@ -15,14 +14,6 @@ use tar::EntryType;
 
 fn signal(world: &World, signal: Signal) {
     kill_process(Pid::from_child(&world.differ), signal).unwrap();
-}
-
-fn metrics(world: &World) -> String {
-    let mut stream = UnixStream::connect(world.at("run/metrics.sock")).unwrap();
-    stream.write_all(b"GET /metrics HTTP/1.0\r\nHost: differ\r\n\r\n").unwrap();
-    let mut text = String::new();
-    stream.read_to_string(&mut text).unwrap();
-    text
 }
 
 fn fifo() -> Vec<u8> {
@@ -44,7 +35,7 @@ fn a_client_that_goes_away_stops_the_work_and_nothing_writes_on() {
     std::thread::sleep(Duration::from_millis(100));
     assert_eq!(names(), before);
     assert!(before < 300);
-    let metrics = metrics(&world);
+    let metrics = world.metrics();
     assert!(metrics.contains("layercage_layers_in_flight 0\n"), "{metrics}");
     assert!(metrics.contains("layercage_layers_total{result=\"cancelled\",rule=\"\"} 1\n"), "{metrics}");
 }
@@ -80,7 +71,7 @@ fn each_layer_is_one_line_of_the_log_and_counted() {
     assert!(applied["seconds"].as_f64().unwrap() > 0.0);
     let refused = log.iter().find(|line| line["message"] == "layer refused").unwrap();
     assert_eq!((&refused["namespace"], &refused["rule"]), (&json!("k8s.io"), &json!("name-climbs")));
-    let metrics = metrics(&world);
+    let metrics = world.metrics();
     for line in [
         "layercage_layers_total{result=\"applied\",rule=\"\"} 1",
         "layercage_layers_total{result=\"refused\",rule=\"name-climbs\"} 1",
@@ -349,5 +340,5 @@ fn a_blob_of_which_no_byte_arrives_fails_and_gives_its_turn_to_another_layer() {
         assert_eq!(status.code(), tonic::Code::FailedPrecondition);
     }
     world.apply("default", world.request(&layer, bind(&world.snapshot("3")))).unwrap();
-    assert!(metrics(&world).contains("layercage_layers_total{result=\"failed\",rule=\"\"} 2\n"));
+    assert!(world.metrics().contains("layercage_layers_total{result=\"failed\",rule=\"\"} 2\n"));
 }

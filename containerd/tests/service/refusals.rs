@@ -121,3 +121,20 @@ fn layers_are_not_written_so_that_containerd_writes_them_itself() {
     let status = World::new().diff();
     assert_eq!(status.code(), Code::Unimplemented);
 }
+
+#[test]
+fn requests_that_cannot_be_read_are_refused_like_all_others_and_counted() {
+    let mut world = World::new();
+    let request = |bytes: usize| {
+        let diff =
+            Descriptor { annotations: HashMap::from([("a".to_owned(), "b".repeat(bytes))]), ..Descriptor::default() };
+        ApplyRequest { diff: Some(diff), ..ApplyRequest::default() }
+    };
+    assert_refused(&world.apply("default", request(33 << 20)).unwrap_err(), "message length too large");
+    // The gRPC library answers this with the code after which containerd 1.7 would unpack by itself.
+    assert_refused(&world.apply_compressed(request(1)), "compressed");
+    world.wait("both are logged", |world| {
+        world.log().iter().filter(|line| line["message"] == "layer refused").count() == 2
+    });
+    assert!(world.metrics().contains("layercage_layers_total{result=\"refused\",rule=\"\"} 2\n"));
+}

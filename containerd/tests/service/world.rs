@@ -8,6 +8,7 @@ use layercage_differ::proto::services::diff::v1::{ApplyRequest, DiffRequest};
 use layercage_differ::proto::types::{Descriptor, Mount};
 use serde_json::Value;
 use std::fs::{self, File};
+use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -109,6 +110,15 @@ impl World {
         })
     }
 
+    /// Sends a request that claims to be compressed.
+    pub(crate) fn apply_compressed(&self, request: ApplyRequest) -> Status {
+        let mut request = Request::new(request);
+        request.metadata_mut().insert("grpc-encoding", "gzip".parse().unwrap());
+        self.runtime.block_on(async {
+            DiffClient::new(self.channel().await).apply(request).await.expect_err("it reads no compressed requests")
+        })
+    }
+
     /// Starts to apply a layer, and drops the call after something holds.
     pub(crate) fn apply_until(&mut self, request: ApplyRequest, what: &str, holds: impl Fn(&Self) -> bool) {
         let call = self.start_to_apply(request);
@@ -156,6 +166,15 @@ impl World {
             assert!(since.elapsed() < PATIENCE, "this never came to hold: {what}\n{}", self.log_text());
             std::thread::sleep(Duration::from_millis(5));
         }
+    }
+
+    /// The metrics of the program.
+    pub(crate) fn metrics(&self) -> String {
+        let mut stream = std::os::unix::net::UnixStream::connect(self.at("run/metrics.sock")).unwrap();
+        stream.write_all(b"GET /metrics HTTP/1.0\r\nHost: differ\r\n\r\n").unwrap();
+        let mut text = String::new();
+        stream.read_to_string(&mut text).unwrap();
+        text
     }
 
     /// A subcommand of the program. Returns its exit code and its output.
