@@ -30,6 +30,7 @@ mod signals;
 mod standard;
 mod tell;
 mod temporary;
+mod used_store;
 mod verity;
 
 use clap::Parser;

@@ -5,12 +5,13 @@
 use crate::arguments::Overlay;
 use crate::image::select_image;
 use crate::json::members;
-use crate::opened::{Opened, has_name, open_directory};
+use crate::opened::{Opened, has_name};
 use crate::progress::Watcher;
 use crate::report::{self, Done, Output};
 use crate::sandbox::SandboxChoice;
 use crate::signals::{Ignored, Signals};
 use crate::tell::{self, Failure, Left, shown};
+use crate::used_store::{STORES, UsedStore};
 use cap_std::fs::Dir;
 use layercage::Scratch;
 use layercage::error::Misuse;
@@ -19,23 +20,19 @@ use layercage::sandbox::Sandbox;
 use layercage::{Digest, Unpacker};
 use serde_json::{Value, json};
 use std::error::Error as _;
-use std::ffi::{OsStr, OsString};
-use std::fs::DirBuilder;
+use std::ffi::OsStr;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 /// Unpacks an image to a store and prints the options of the mount, or removes the image.
 pub(crate) fn run(overlay: &Overlay, sandbox: SandboxChoice, json: bool) -> Result<(), Failure> {
     // A wrong name leaves no empty store.
     let named = Named::find(overlay)?;
-    let made = if overlay.remove { None } else { MadeStore::create(&overlay.store)? };
-    let result = run_in_store(overlay, named, made.as_ref(), sandbox, json);
-    match made {
-        Some(made) => result.map_err(|failure| made.remove_after(failure, &overlay.store)),
-        None => result,
-    }
+    let open = if overlay.remove { UsedStore::open } else { UsedStore::open_or_make };
+    let used = open(&overlay.store)?;
+    let result = run_in_store(overlay, named, &used, sandbox, json);
+    result.map_err(|failure| used.remove_after(failure, &overlay.store))
 }
 
 /// What IMAGE names.
@@ -58,21 +55,20 @@ impl Named {
 fn run_in_store(
     overlay: &Overlay,
     named: Named,
-    made: Option<&MadeStore>,
+    used: &UsedStore,
     sandbox: SandboxChoice,
     json: bool,
 ) -> Result<(), Failure> {
     let source = &overlay.source;
-    let directory =
-        open_directory(&overlay.store).map_err(|failure| no_directory(&overlay.store).unwrap_or(failure))?;
-    check_is_store(&directory, &overlay.store)?;
+    let directory = &used.directory;
+    check_is_store(directory, &overlay.store)?;
     // Known before the sandbox, in which the path means nothing.
     let path = std::fs::canonicalize(&overlay.store).map_err(|error| Failure::open(&overlay.store, error))?;
-    let mut store = open_store(overlay, &directory)?;
+    let mut store = open_store(overlay, used)?;
     let policy = source.working.policy(&source.judging).map_err(Failure::usage)?;
-    let mut around = Sandbox::for_overlay(&policy, store.format()).write(&directory);
-    if let Some(made) = made {
-        around = around.remove_directories(&made.parent);
+    let mut around = Sandbox::for_overlay(&policy, store.format()).write(directory);
+    if let Some(parent) = used.parent() {
+        around = around.remove_directories(parent);
     }
     let opened = match named {
         Named::Image(opened) => opened,
@@ -82,7 +78,7 @@ fn run_in_store(
         }
     };
     let nothing = || Left::Nothing(overlay.store.clone());
-    let scratch = Scratch::beneath(&directory).map_err(|error| Failure::refused(error, nothing()))?;
+    let scratch = Scratch::beneath(directory).map_err(|error| Failure::refused(error, nothing()))?;
     let (ignored, limits) = (Ignored::find_out(), source.judging.limits());
     let (sandboxed, selected) = select_image(source, opened, sandbox, around, scratch)?;
     let selected = selected.map_err(|error| Failure::refused(error, nothing()))?;
@@ -101,40 +97,8 @@ fn run_in_store(
     if json { Ok(()) } else { check_mountable(&unpacked, &overlay.store) }
 }
 
-/// A store that this run has made.
-struct MadeStore {
-    /// Its parent directory.
-    parent: Dir,
-    name: OsString,
-}
-
-impl MadeStore {
-    /// Makes the directory of the store; `None` if something has its name.
-    fn create(store: &Path) -> Result<Option<Self>, Failure> {
-        match DirBuilder::new().mode(0o700).create(store) {
-            Ok(()) => (),
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Ok(None),
-            Err(error) => {
-                let help = "STORE is created in its parent directory, which must exist and be writable for you";
-                return Err(Failure::open(store, error).with_help(help.to_owned()));
-            }
-        }
-        let (Some(parent), Some(name)) = (store.parent(), store.file_name()) else { return Ok(None) };
-        let parent = if parent.as_os_str().is_empty() { Path::new(".") } else { parent };
-        Ok(Some(Self { parent: open_directory(parent)?, name: name.to_owned() }))
-    }
-
-    /// Removes the store after a failure, unless it has a layer. The failure then says that nothing is left.
-    fn remove_after(self, failure: Failure, store: &Path) -> Failure {
-        match self.parent.remove_dir(&self.name) {
-            Ok(()) => failure.leaving(Left::Nothing(store.to_owned())),
-            Err(_) => failure,
-        }
-    }
-}
-
 /// Opens the store, in the format that the options say.
-fn open_store(overlay: &Overlay, directory: &Dir) -> Result<OverlayStore, Failure> {
+fn open_store(overlay: &Overlay, used: &UsedStore) -> Result<OverlayStore, Failure> {
     let left = || if overlay.remove { Left::NotAsked } else { Left::Nothing(overlay.store.clone()) };
     let code = |error: &layercage::Error| error.source()?.downcast_ref::<io::Error>()?.raw_os_error();
     let failed = |error: layercage::Error| match code(&error) {
@@ -142,10 +106,12 @@ fn open_store(overlay: &Overlay, directory: &Dir) -> Result<OverlayStore, Failur
             .with_help("STORE must be readable and writable for you".to_owned()),
         None => Failure::refused(error, left()),
     };
-    let store = OverlayStore::open(directory).map_err(failed)?.with_name(&overlay.store);
+    let store = OverlayStore::open(&used.directory).map_err(failed)?.with_name(&overlay.store);
     if overlay.remove {
         return Ok(store);
     }
+    let store = store.held().map_err(failed)?;
+    used.unlock(&overlay.store)?;
     let (possible, wanted) = (store.format(), overlay.format(store.format()));
     store.with_format(wanted).map_err(|error| match error.misuse() {
         Some(Misuse::FormatNotPermitted { .. }) => {
@@ -159,16 +125,6 @@ fn open_store(overlay: &Overlay, directory: &Dir) -> Result<OverlayStore, Failur
         }
         _ => failed(error),
     })
-}
-
-/// What a store can be.
-const STORES: &str = "STORE is a new directory, an empty one, or a store";
-
-/// The usage error for something that is not a directory.
-fn no_directory(store: &Path) -> Option<Failure> {
-    let is_other = std::fs::metadata(store).is_ok_and(|metadata| !metadata.is_dir());
-    let failure = || Failure::usage(format!("{} exists already, and is not a directory", shown(store)));
-    is_other.then(|| failure().with_help(STORES.to_owned()))
 }
 
 /// A directory with something else in it becomes no store.

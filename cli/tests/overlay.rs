@@ -12,10 +12,12 @@ use serde_json::{Value, json as object};
 use skip::skip;
 use std::ffi::OsStr;
 use std::fs;
+use std::io::Write;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
 
 const COMMAND: &str = env!("CARGO_BIN_EXE_layercage");
 
@@ -494,4 +496,47 @@ fn the_sandbox_keeps_what_the_format_needs() {
         assert_eq!(kept.contains(&"sys_admin"), needs, "{namespace}: {kept:?}");
         assert!(!kept.contains(&"mknod"), "a whiteout takes no privilege: {kept:?}");
     }
+}
+
+/// Starts a run that reads its image from standard input, and waits until `is_ready`.
+fn start(place: &Path, is_ready: impl Fn(&Child) -> bool) -> Child {
+    let mut command = command(place);
+    let command = command.args(["overlay", "-", "store"]).stdin(Stdio::piped());
+    let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let begin = Instant::now();
+    while !is_ready(&child) {
+        assert!(begin.elapsed() < Duration::from_secs(60), "the run does not begin");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    child
+}
+
+/// Gives an image to a run, and waits for its end.
+fn give(mut child: Child, image: &[u8]) -> (i32, String, String) {
+    // A run that refuses the image does not read all of it.
+    let _ = child.stdin.take().unwrap().write_all(image);
+    ended(&child.wait_with_output().unwrap())
+}
+
+#[test]
+fn a_run_that_fails_leaves_the_new_store_to_other_runs_that_wait_for_their_images() {
+    if !can_run() {
+        return;
+    }
+    let place = tempfile::tempdir().unwrap();
+    let at = |name: &str| place.path().join(name);
+    write_image(&at("image"), &[archive("f")]);
+    let packed = Command::new("tar").args(["-C", "image", "-cf", "image.tar", "."]).current_dir(&place).status();
+    assert!(packed.unwrap().success());
+    let image = fs::read(at("image.tar")).unwrap();
+    // The kernel lists the locks of all processes that this one sees.
+    let locks = || fs::read_to_string("/proc/locks").unwrap();
+    let inode = || fs::metadata(at("store")).map(|store| store.ino()).unwrap_or_default();
+    let count = || locks().lines().filter(|lock| lock.contains(&format!(":{} ", inode()))).count();
+    let first = start(place.path(), |_| count() == 1);
+    let second = start(place.path(), |_| count() == 2);
+    let (code, _, error) = give(first, &[b'x'; 10_240]);
+    assert!(code == 3 && at("store").exists(), "{code} {error}");
+    let (code, _, error) = give(second, &image);
+    assert!(code == 0 && at("store/layers").exists(), "{code} {error}");
 }

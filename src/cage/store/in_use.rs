@@ -39,12 +39,29 @@ struct Shelf {
 impl Store {
     /// Uses the store; `None` while other runs do not allow it.
     pub(crate) fn try_use(&self, how: Use) -> Result<Option<InUse<'_>>, Error> {
-        let how = match how {
-            Use::Shared => FlockOperation::NonBlockingLockShared,
-            Use::Alone => FlockOperation::NonBlockingLockExclusive,
+        let held = self.held.lock().take();
+        let lock = match (how, held) {
+            (Use::Shared, Some(held)) => Some(held),
+            (Use::Shared, None) => self.try_lock(FlockOperation::NonBlockingLockShared)?,
+            (Use::Alone, held) => {
+                drop(held);
+                self.try_lock(FlockOperation::NonBlockingLockExclusive)?
+            }
         };
-        let lock = lock_directory(self.root(), how).map_err(|error| self.located(error))?;
         Ok(lock.map(|lock| InUse { store: self, lock, shelves: Lock::default() }))
+    }
+
+    /// Holds the store for the next use, as a shared use does. Returns `false` while another run does not allow it.
+    pub(crate) fn try_hold(&self) -> Result<bool, Error> {
+        let mut held = self.held.lock();
+        if held.is_none() {
+            *held = self.try_lock(FlockOperation::NonBlockingLockShared)?;
+        }
+        Ok(held.is_some())
+    }
+
+    fn try_lock(&self, how: FlockOperation) -> Result<Option<OwnedFd>, Error> {
+        lock_directory(self.root(), how).map_err(|error| self.located(error))
     }
 }
 

@@ -4,7 +4,7 @@ use crate::cage::directory::Caller;
 use crate::cage::failed::{At, Failed};
 use crate::cage::stage;
 use crate::cage::sys;
-use crate::words::{Durability, Error, Escaped, Misuse};
+use crate::words::{Durability, Error, Escaped, Lock, Misuse};
 use rustix::io::Errno;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -21,6 +21,8 @@ pub(crate) struct Store {
     place: String,
     /// Whether a directory of the store was made, which may still be empty.
     pub(super) has_made: AtomicBool,
+    /// A shared lock on the store that waits for its first use.
+    pub(super) held: Lock<Option<OwnedFd>>,
 }
 
 /// The directory of the layers.
@@ -41,7 +43,8 @@ impl Store {
         let place = "in the store".to_owned();
         let root = sys::open_directory(directory, b".").at(b".").map_err(|error| error.about(&place))?;
         let (caller, has_made) = (Caller::current(), AtomicBool::new(false));
-        let store = Self { root, caller, boot: boot(), privileges: privileges(), place, has_made };
+        let (boot, privileges, held) = (boot(), privileges(), Lock::default());
+        let store = Self { root, caller, boot, privileges, place, has_made, held };
         // A layer is taken for what its record says. So no other user may be able to write a record.
         store.check_private(store.root.as_fd(), b".").map_err(|error| store.located(error))?;
         Ok(store)

@@ -74,6 +74,22 @@ impl OverlayStore {
         self
     }
 
+    /// Keeps the store in use from now on, until the next image was unpacked to it or this value is dropped: removal in
+    /// other runs waits so long. Waits while another run removes something.
+    ///
+    /// An image may come much later, over the network for instance. With this, no run that ends before takes away an empty
+    /// directory in which the layers will be made.
+    ///
+    /// # Errors
+    ///
+    /// A system error.
+    pub fn held(self) -> Result<Self, Error> {
+        while !self.store.try_hold()? {
+            pause(|| Ok(()))?;
+        }
+        Ok(self)
+    }
+
     /// The format of layers that are made.
     pub fn format(&self) -> OverlayFormat {
         self.format
