@@ -5,7 +5,7 @@
 use crate::elsewhere;
 use crate::tell::{self, Failure, shown};
 use cap_std::ambient_authority;
-use cap_std::fs::Dir;
+use cap_std::fs::{Dir, MetadataExt as _};
 use layercage::error::Escaped;
 use layercage::image::ImageForm;
 use std::ffi::OsStr;
@@ -31,6 +31,9 @@ pub(crate) enum Thing {
     /// What can be read once only: a pipe, say.
     Stream(File),
 }
+
+/// Directories in the directory of an image.
+const PARTS: &[&str] = &["blobs", "blobs/sha256", "blobs/sha512"];
 
 impl Opened {
     /// Opens an input. `-` is standard input. If nothing has the name `path`, a part of it before a colon is the name, and
@@ -124,13 +127,21 @@ impl Opened {
             Thing::File(file) | Thing::Stream(file) => file.try_clone(),
         };
         let image = image.and_then(|image| image.metadata()).map_err(|error| Failure::open(output, error))?;
-        let is_image = |path: &Path| {
-            std::fs::metadata(path).is_ok_and(|there| (there.dev(), there.ino()) == (image.dev(), image.ino()))
+        let mut parts = vec![(image.dev(), image.ino())];
+        let is_one_of = |parts: &[(u64, u64)], path: &Path| {
+            std::fs::metadata(path).is_ok_and(|there| parts.contains(&(there.dev(), there.ino())))
         };
+        let is_image = is_one_of(&parts, output);
+        // Another mount may show a directory of the image without those above it.
+        if let Thing::Directory(directory) = &self.thing {
+            let inside = PARTS.iter().filter_map(|part| directory.metadata(part).ok());
+            parts.extend(inside.map(|part| (part.dev(), part.ino())));
+        }
         let (parent, _) = split(output)?;
         // A parent that does not exist is an error of its own, later.
-        let is_in_image = std::fs::canonicalize(parent).is_ok_and(|parent| parent.ancestors().any(is_image));
-        match (is_image(output), is_in_image) {
+        let is_in_image = std::fs::canonicalize(parent)
+            .is_ok_and(|parent| parent.ancestors().any(|parent| is_one_of(&parts, parent)));
+        match (is_image, is_in_image) {
             (true, _) => Err(Failure::usage(format!("{} is the image, and would be replaced", shown(output)))),
             (_, true) => Err(Failure::usage(format!("{} lies in the directory of the image", shown(output)))),
             (false, false) => return Ok(()),

@@ -247,3 +247,29 @@ fn an_output_that_is_the_image_or_lies_in_its_directory_is_wrong_usage() {
     assert_eq!(children(&layout), ["blobs", "index.json"]);
     assert_eq!(children(&layout.join("blobs/sha256")), [""; 0]);
 }
+
+#[test]
+fn an_output_in_a_directory_of_the_image_is_wrong_usage_through_another_mount_too() {
+    let place = tempdir().unwrap();
+    let layout = place.path().join("layout");
+    fs::create_dir_all(layout.join("blobs/sha256")).unwrap();
+    fs::create_dir(place.path().join("mounted")).unwrap();
+    fs::write(layout.join("index.json"), "{}").unwrap();
+    let is_root = rustix::process::geteuid().is_root();
+    let user = if is_root { &[][..] } else { &["--user", "--map-root-user"] };
+    for (directory, file) in [("blobs/sha256", "mounted/new"), ("blobs", "mounted/sha256/new")] {
+        let script = format!(
+            "mount --bind layout/{directory} mounted || exit 77
+            exec '{COMMAND}' erofs --platform linux/amd64 layout {file}"
+        );
+        let mut command = Command::new("unshare");
+        let output = command.arg("--mount").args(user).args(["sh", "-c", &script]).current_dir(&place).output();
+        let output = output.unwrap();
+        if output.status.code() == Some(77) || message(&output).contains("unshare") {
+            return skip(&format!("nothing can be mounted: {output:?}"));
+        }
+        assert_eq!(output.status.code(), Some(2), "{output:?}");
+        assert!(message(&output).contains("lies in the directory of the image"), "{output:?}");
+        assert_eq!(children(&layout.join("blobs/sha256")), [""; 0]);
+    }
+}
