@@ -29,7 +29,8 @@ pub use context::LayerContext;
 pub use data::{Data, Piece};
 #[cfg(feature = "image")]
 pub(crate) use erofs::{
-    Contents, ErofsSink, ErofsTree, ImageContent, LayerFiles, LayerTree, MissingFile, missing_files,
+    Contents, ErofsSink, ErofsTree, ImageContent, LayerContents, LayerFiles, LayerTree, Marks, MissingFile,
+    missing_files,
 };
 pub use filter::Filter;
 pub use merged::{ContentCache, Hidden, Kind, LayerSummary, MergedTree, Merger, Node, Nodes, Part};

@@ -11,10 +11,13 @@ use super::overlay::chain_ids;
 use super::session::{Session, changed};
 use super::unpacker::Unpacker;
 use crate::cage::{Contents, Stage};
-use crate::erofs::Verity;
+use crate::erofs::{Verity, Writer};
 use crate::image::{LayerDescriptor, Selected};
-use crate::output::{ErofsSink, LayerFiles, LayerTree, MissingFile, StoringMerger, missing_files};
+use crate::output::{
+    ErofsSink, LayerContents, LayerFiles, LayerTree, Marks, MissingFile, StoringMerger, missing_files,
+};
 use crate::read::Verifying;
+use crate::tree::Upper;
 use crate::words::{Digest, Error, Limit, OverlayFormat, Policy, Position, Report, SharedWork};
 use std::ffi::OsStr;
 use std::os::fd::AsFd;
@@ -68,7 +71,7 @@ impl Session<'_> {
     ///
     /// Content is written while the layers are decompressed. If a layer has a hard link to a file of a lower layer, the
     /// content of that file is read again, and copied to the image of the layer, with the note
-    /// [`HardLinkCopied`](crate::rules::Quirk::HardLinkCopied).
+    /// [`HardLinkCopied`](crate::rules::Quirk::HardLinkCopied). [`Limit::LayerBytes`] bounds what is read again.
     ///
     /// Blocks of 4096 bytes and files with holes need a [temporary file](Unpacker::with_scratch).
     ///
@@ -87,7 +90,17 @@ impl Session<'_> {
         self.judge_image(image)?;
         let stage = Stage::beside(parent.as_fd(), name.as_ref().as_bytes(), Contents::Files)?;
         let chain_ids = chain_ids(image.layers().iter().map(LayerDescriptor::diff_id)).collect();
-        let mut writing = Writing { image, stage: &stage, format, options, chain_ids, layers: Vec::new(), copied: 0 };
+        let mut writing = Writing {
+            image,
+            stage: &stage,
+            format,
+            options,
+            chain_ids,
+            layers: Vec::new(),
+            copied: 0,
+            read_again: 0,
+            unpacked_bytes: Vec::new(),
+        };
         let written = self.open_layers(Ahead::Threads, numbered(image, stored(image)), &mut writing);
         // What was written goes with the staging directory.
         written.map_err(Error::without_effect)?;
@@ -111,6 +124,10 @@ struct Writing<'a> {
     layers: Vec<ErofsLayer>,
     /// Bytes of content that were copied from lower layers.
     copied: u64,
+    /// Uncompressed bytes of lower layers, each time that they were read again.
+    read_again: u64,
+    /// The uncompressed bytes of the layers so far, from the bottom.
+    unpacked_bytes: Vec<u64>,
 }
 
 impl ApplyOpened for Writing<'_> {
@@ -150,14 +167,23 @@ impl Writing<'_> {
         };
         let files = LayerFiles::new(writes_now, merger.model().inode_count());
         let mut sink = ErofsSink::of_layer(merger.with_store(files)?.0);
-        session.run(about, blob_bytes, || Ok(stream), &mut sink, shared_work)?.into_checked().verified()?;
+        let checked = session.run(about, blob_bytes, || Ok(stream), &mut sink, shared_work)?.into_checked();
+        self.unpacked_bytes.push(checked.unpacked_bytes);
+        checked.verified()?;
         let (merger, files) = sink.into_merger().with_store(())?;
         let mut contents = files.into_contents();
         let upper = merger.model().upper()?;
+        let marks = Marks::new(&upper, self.format);
+        let bytes = memory(&upper, &contents, &marks);
+        let check = |limit, amount| {
+            unpacker.limits().check(limit, amount).map_err(|error| Error::from(error).at(layer_at(layer)))
+        };
+        check(Limit::TreeBytes, bytes)?;
         let (missing, copied_bytes) = self.missing(layer, missing_files(&upper, &contents));
         self.copied = self.copied.saturating_add(copied_bytes);
-        let written = session.report().bytes_written.saturating_add(self.copied);
-        unpacker.limits().check(Limit::ImageBytes, written).map_err(|error| Error::from(error).at(layer_at(layer)))?;
+        check(Limit::ImageBytes, session.report().bytes_written.saturating_add(self.copied))?;
+        self.read_again = self.read_again.saturating_add(self.lower_bytes(layer, &missing));
+        check(Limit::LayerBytes, self.read_again)?;
         let read = session.read_between(
             missing,
             |number| open_again(self.image, number),
@@ -165,11 +191,20 @@ impl Writing<'_> {
         );
         read.map_err(changed)?;
         let epoch = unpacker.policy().epoch();
-        let written = writer.finish(&LayerTree::new(&upper, &contents, self.format, epoch)?)?;
+        let written = writer.finish(&LayerTree::new(&upper, &contents, (self.format, &marks), epoch)?)?;
         let diff_id = *layer.diff_id();
         let (bytes, inodes, verity) = (written.bytes, written.inodes, written.verity);
         self.layers.push(ErofsLayer { name, chain_id, diff_id, bytes, inodes, copied_bytes, verity });
         Ok(merger)
+    }
+
+    /// The bytes of the lower layers that have missing content. All of each is read, for the sake of its digest. An image of
+    /// small layers over a large one costs much time this way.
+    fn lower_bytes(&self, layer: &LayerDescriptor, missing: &Wanted<u32>) -> u64 {
+        let lower = missing.keys().filter(|&&number| number != layer.position().number);
+        // Layers have numbers from 1 on.
+        let bytes = lower.filter_map(|number| self.unpacked_bytes.get(number.checked_sub(1)?));
+        bytes.fold(0, |sum, bytes| sum.saturating_add(*bytes))
     }
 
     /// Sorts files whose content is missing by the layers that have it, and sums up what other layers have.
@@ -183,6 +218,15 @@ impl Writing<'_> {
         }
         (wanted, copied)
     }
+}
+
+/// Bytes of memory for the tree of all layers, and for one layer as the writer takes it.
+fn memory(upper: &Upper<'_>, contents: &LayerContents, marks: &Marks) -> u64 {
+    let model = upper.model();
+    let ((marks, marked), missing) = (marks.memory(model), missing_files(upper, contents).count() as u64);
+    let tables = Writer::memory(upper.numbers().end, model.xattr_count().saturating_add(marked));
+    let parts = [model.bytes().unwrap_or(u64::MAX), upper.bytes(), contents.bytes_with(missing), marks, tables];
+    parts.into_iter().fold(0, u64::saturating_add)
 }
 
 fn layer_at(layer: &LayerDescriptor) -> Position {

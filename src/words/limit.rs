@@ -41,7 +41,8 @@ limits! {
     ImpliedDirectories "implied-directories" = 500_000;
     /// Headers of every kind in one layer: those of entries, extended and global ones.
     Headers "headers" = 40_000_000;
-    /// Bytes of one layer, both as stored and uncompressed.
+    /// Bytes of one layer, both as stored and uncompressed. For layers as EROFS images, also the uncompressed bytes of all
+    /// lower layers that are read again, each time, for the content of files with new hard links.
     LayerBytes "layer-bytes" = 1 << 40;
     /// Uncompressed bytes of a layer for each byte read from its blob, checked after the first mebibyte, because a few
     /// blocks of zeros compress a thousandfold.
@@ -90,8 +91,9 @@ limits! {
     AuditBytes "audit-bytes" = 56 << 20;
     /// Bytes of memory for a merged tree: up to 140 for each path that a layer brings, hidden ones included, and the bytes
     /// of its name, of the targets of links and of extended attributes. An EROFS image needs up to 36 more for each inode,
-    /// and 60 for each different extended attribute. While a layer is applied, up to 30 more for each
-    /// path that it brings to a directory of lower layers.
+    /// and 60 for each different extended attribute. Layers as EROFS images need up to 60 more for each name of a layer,
+    /// and the attributes of directories with a mark once more. While a layer is applied, up to 30 more for each path that
+    /// it brings to a directory of lower layers.
     TreeBytes "tree-bytes" = 512 << 20;
     /// Layers of one image.
     Layers "layers" = 500;

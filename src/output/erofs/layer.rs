@@ -57,6 +57,12 @@ impl LayerContents {
         Ok(())
     }
 
+    /// Bytes of memory when so many files more are written.
+    pub(crate) fn bytes_with(&self, more: u64) -> u64 {
+        let files = (self.own.len() + self.copied.capacity()) as u64 + more;
+        files.saturating_mul(2 * size_of::<u32>() as u64 + size_of::<Content>() as u64)
+    }
+
     /// The content of a file of this size; `None` if it was not written.
     pub(super) fn get(&self, inode: u32, size: u64) -> Option<Content> {
         let content = match inode.checked_sub(self.first) {

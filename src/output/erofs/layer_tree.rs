@@ -21,9 +21,45 @@ pub(crate) struct LayerTree<'t> {
     /// The time of whiteouts: that of directories that no entry lists.
     epoch: Timestamp,
     /// The attributes of directories that overlayfs has to know something of.
-    marked: HashMap<u32, Vec<Xattr>>,
+    marked: HashMap<Marked, Vec<Xattr>>,
     /// The attributes of a whiteout.
     whiteout: Vec<Xattr>,
+}
+
+/// A set of attributes, and the value of the mark that is added to it. A million directories may have the same.
+type Marked = (u32, &'static [u8]);
+
+/// The sets of attributes to which marks are added, with one name that has each.
+#[derive(Debug)]
+pub(crate) struct Marks(HashMap<Marked, u32>);
+
+impl Marks {
+    pub(crate) fn new(upper: &Upper<'_>, format: OverlayFormat) -> Self {
+        let name = |number| upper.member(number).name;
+        let key = |number| Some((marked(upper, number, format)?, name(number)));
+        Self(upper.numbers().filter_map(key).collect())
+    }
+
+    /// Bytes of memory for the attributes, and their number.
+    pub(crate) fn memory(&self, model: &Model) -> (u64, u64) {
+        let sets = || self.0.values().map(|&name| model.xattrs(name));
+        let of = |Xattr { name, value }: &Xattr| size_of::<Xattr>() + name.len() + value.len() + OVERHEAD;
+        let bytes = sets().map(|set| OVERHEAD + set.iter().map(of).sum::<usize>()).sum::<usize>();
+        (bytes as u64, sets().map(|set| set.len() as u64 + 1).sum())
+    }
+}
+
+/// Bytes that an attribute or a set takes beside its bytes, about.
+const OVERHEAD: usize = 128;
+
+/// What a directory has beside other names, if overlayfs has to know something of it.
+fn marked(upper: &Upper<'_>, number: u32, format: OverlayFormat) -> Option<Marked> {
+    let value: &[u8] = match (upper.mark(number), format.whiteouts) {
+        (DirectoryMark::Opaque, _) => b"y",
+        (DirectoryMark::Hiding, Whiteouts::Xattr) => b"x",
+        (DirectoryMark::Hiding, Whiteouts::Device) | (DirectoryMark::Nothing, _) => return None,
+    };
+    Some((upper.model().xattr_set(upper.member(number).name), value))
 }
 
 /// A file of a layer whose content is not written yet.
@@ -58,7 +94,7 @@ impl<'t> LayerTree<'t> {
     pub(crate) fn new(
         upper: &'t Upper<'t>,
         contents: &'t LayerContents,
-        format: OverlayFormat,
+        (format, marks): (OverlayFormat, &Marks),
         epoch: Timestamp,
     ) -> Result<Self, Error> {
         if missing_files(upper, contents).next().is_some() {
@@ -68,22 +104,14 @@ impl<'t> LayerTree<'t> {
             Whiteouts::Device => Vec::new(),
             Whiteouts::Xattr => vec![attribute(format, "whiteout", b"y")],
         };
-        let mut tree = Self { upper, contents, format, epoch, marked: HashMap::new(), whiteout };
-        tree.marked = upper.numbers().filter_map(|number| Some((number, tree.marks(number)?))).collect();
-        Ok(tree)
-    }
-
-    /// The attributes of a directory that overlayfs has to know something of, with the mark.
-    fn marks(&self, number: u32) -> Option<Vec<Xattr>> {
-        let value = match (self.upper.mark(number), self.format.whiteouts) {
-            (DirectoryMark::Opaque, _) => b"y",
-            (DirectoryMark::Hiding, Whiteouts::Xattr) => b"x",
-            (DirectoryMark::Hiding, Whiteouts::Device) | (DirectoryMark::Nothing, _) => return None,
+        let with_mark = |(&key, &name): (&Marked, &u32)| {
+            let mut xattrs = upper.model().xattrs(name).to_vec();
+            xattrs.push(attribute(format, "opaque", key.1));
+            xattrs.sort_unstable_by(|a, b| a.name.cmp(&b.name));
+            (key, xattrs)
         };
-        let mut xattrs = self.model().xattrs(self.upper.member(number).name).to_vec();
-        xattrs.push(attribute(self.format, "opaque", value));
-        xattrs.sort_unstable_by(|a, b| a.name.cmp(&b.name));
-        Some(xattrs)
+        let marked = marks.0.iter().map(with_mark).collect();
+        Ok(Self { upper, contents, format, epoch, marked, whiteout })
     }
 
     fn model(&self) -> &'t Model {
@@ -147,7 +175,8 @@ impl Tree for LayerTree<'_> {
             return Attributes { mode: PRIVATE, uid: 0, gid: 0, mtime: self.epoch, xattrs: &self.whiteout };
         }
         let (mode, uid, gid) = self.model().mode_and_owner(name);
-        let xattrs = self.marked.get(&node).map_or_else(|| self.model().xattrs(name), Vec::as_slice);
+        let xattrs = marked(self.upper, node, self.format).and_then(|key| self.marked.get(&key));
+        let xattrs = xattrs.map_or_else(|| self.model().xattrs(name), Vec::as_slice);
         Attributes { mode, uid, gid, mtime: self.model().mtime(name), xattrs }
     }
 }

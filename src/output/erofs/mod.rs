@@ -7,7 +7,7 @@ mod sink;
 mod tree;
 
 pub(crate) use contents::Contents;
-pub(crate) use layer::LayerFiles;
-pub(crate) use layer_tree::{LayerTree, MissingFile, missing_files};
+pub(crate) use layer::{LayerContents, LayerFiles};
+pub(crate) use layer_tree::{LayerTree, Marks, MissingFile, missing_files};
 pub(crate) use sink::{ErofsSink, ImageContent};
 pub(crate) use tree::ErofsTree;

@@ -219,6 +219,14 @@ impl<'t> Upper<'t> {
         self.members.retain(|member| !dropped.contains(&member.name));
     }
 
+    /// Bytes of memory, about. Tables have room to grow, and while the names are collected there are two more of them.
+    pub(crate) fn bytes(&self) -> u64 {
+        let names = self.members.capacity() * (size_of::<Member>() + 4 * size_of::<u32>());
+        let linked = self.linked.capacity() * 2 * size_of::<(u32, (u32, u32))>();
+        let marked = (self.opaque.capacity() + self.hiding.capacity()) * 2 * size_of::<u32>();
+        (names + linked + marked) as u64
+    }
+
     /// The tree.
     pub(crate) fn model(&self) -> &'t Model {
         self.model

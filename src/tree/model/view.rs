@@ -143,6 +143,12 @@ impl Model {
         self.names.inode_of(name).map_or(&[], |inode| self.xattrs.get(inode.xattrs))
     }
 
+    /// What identifies the extended attributes: the same ones have the same number.
+    #[cfg(feature = "image")]
+    pub(crate) fn xattr_set(&self, name: u32) -> u32 {
+        self.names.inode_of(name).map_or(0, |inode| inode.xattrs.number())
+    }
+
     /// How many names lead to the same as this one.
     pub(crate) fn link_count(&self, name: u32) -> u32 {
         self.names.inode_of(name).map_or(0, |inode| inode.links)

@@ -7,6 +7,14 @@ use std::collections::HashMap;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) struct XattrSet(u32);
 
+#[cfg(feature = "image")]
+impl XattrSet {
+    /// The number, which identifies the set in its tree.
+    pub(super) fn number(self) -> u32 {
+        self.0
+    }
+}
+
 /// All sets of extended attributes.
 #[derive(Debug, Default)]
 pub(super) struct XattrSets {

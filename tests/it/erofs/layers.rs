@@ -363,3 +363,58 @@ fn owners_that_depend_on_the_caller_are_wrong_usage_for_layers() {
     let error = world::selected().write_erofs_layers(open(place.path()), "layers", &policy).unwrap_err();
     assert!(matches!(error.kind(), ErrorKind::Misuse(Misuse::CallerInArchive)), "{error}");
 }
+
+/// Writes the layers of an image under limits, and returns the text of the error.
+fn write_within(selected: &Selected, limits: Limits) -> Result<(), String> {
+    let place = tempfile::tempdir().unwrap();
+    let mut session = Unpacker::default().with_limits(limits).session();
+    let written = session.write_erofs_layers(selected, open(place.path()), "layers", DEVICES, &ErofsOptions::new());
+    written.map(drop).map_err(|error| error.to_string())
+}
+
+#[test]
+fn the_limit_on_the_memory_of_trees_holds_for_the_tables_of_each_layer() {
+    let names: Vec<_> = (0..3_000).map(|number| format!("{number}")).collect();
+    let layer = names.iter().fold(LayerBuilder::new(), |layer, name| {
+        layer.file_with(name, b"1", &Attributes { xattrs: vec![("user.a", name.as_bytes())], ..mode(0o644) })
+    });
+    let (_place, selected) = image(&[layer.build()]);
+    let tree = selected.merge(&Policy::default()).unwrap().memory_bytes();
+    let write = |most| write_within(&selected, Limits::default().with(Limit::TreeBytes, most));
+    // The places of content take 40 bytes for each file, the names of the layer up to 48, and the tables up to 64.
+    write(tree + 3_000 * 200).unwrap();
+    let error = write(tree + 3_000 * 50).unwrap_err();
+    assert!(error.contains("tree-bytes"), "{error}");
+}
+
+#[test]
+fn attributes_that_many_directories_share_are_kept_once_with_the_mark_of_an_opaque_directory() {
+    let value = [b'v'; 60_000];
+    let names: Vec<_> = (0..300).map(|number| format!("d{number}/")).collect();
+    let shared = || Attributes { xattrs: vec![("user.a", &value[..])], ..mode(0o755) };
+    let lower = names
+        .iter()
+        .fold(LayerBuilder::new(), |layer, name| layer.dir_with(name, &shared()).file(&format!("{name}f"), b""));
+    let upper = names.iter().fold(LayerBuilder::new(), |layer, name| layer.file(&format!("{name}.wh..wh..opq"), b""));
+    let (_place, selected) = image(&[lower.build(), upper.build()]);
+    // A copy for each directory would take 18 MB.
+    write_within(&selected, Limits::default().with(Limit::TreeBytes, 1 << 20)).unwrap();
+    // The set is there once, and once more with the mark.
+    let error = write_within(&selected, Limits::default().with(Limit::TreeBytes, 120_000)).unwrap_err();
+    assert!(error.contains("tree-bytes"), "{error}");
+}
+
+#[test]
+fn a_lower_layer_counts_each_time_that_it_is_read_again_for_a_hard_link() {
+    let bytes = vec![b'b'; 1 << 20];
+    let lower = (0..6)
+        .fold(LayerBuilder::new().file("large", &bytes), |layer, number| layer.file(&format!("small{number}"), b"s"));
+    let link = |number| LayerBuilder::new().hard_link(&format!("link{number}"), &format!("small{number}")).build();
+    let layers: Vec<_> = [lower.build()].into_iter().chain((0..6).map(link)).collect();
+    let (_place, selected) = image(&layers);
+    let write = |most| write_within(&selected, Limits::default().with(Limit::LayerBytes, most));
+    write(8 << 20).unwrap();
+    let error = write(4 << 20).unwrap_err();
+    // Four passes over the first layer are more than 4 MiB.
+    assert!(error.contains("layer-bytes") && error.contains("layer 5 of 7"), "{error}");
+}
