@@ -143,10 +143,11 @@ pub mod audit {
     pub use crate::words::Finding;
 }
 
-/// The progress of a session, and its observer.
-#[cfg(feature = "unpack")]
+/// The progress of a session, its observer, and cancellation.
 pub mod progress {
+    #[cfg(feature = "unpack")]
     pub use crate::unpack::{Advance, Progress, Step};
+    pub use crate::words::Cancellation;
 }
 
 pub use blob::{Digest, Expected};

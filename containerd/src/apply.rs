@@ -8,11 +8,10 @@ use crate::roots::Roots;
 use layercage::blob::Algorithm;
 use layercage::overlay::{Overlay, OverlayFormat, Whiteouts};
 use layercage::policy::Durability;
-use layercage::progress::Advance;
+use layercage::progress::Cancellation;
 use layercage::{Digest, Error, Expected, Layer, Report, Rootfs, Sink, Unpacker};
 use std::io::Read;
 use std::num::NonZeroUsize;
-use std::ops::ControlFlow;
 use std::os::fd::OwnedFd;
 use std::path::Path;
 
@@ -94,10 +93,8 @@ impl Job {
         let policy = self.judging.policy.clone();
         let policy = if self.sync { policy.with_durability(Durability::Synced) } else { policy };
         let unpacker = Unpacker::new(policy).with_limits(self.judging.limits.clone()).with_jobs(self.jobs);
-        let mut session = unpacker.session().with_progress(|_: &Advance| match cancel.is_cancelled() {
-            true => ControlFlow::Break(()),
-            false => ControlFlow::Continue(()),
-        });
+        let cancel = cancel.clone();
+        let mut session = unpacker.session().with_cancellation(Cancellation::when(move || cancel.is_cancelled()));
         let applied = session.apply(Layer::new(blob).expecting(expected), &mut sink);
         let applied = applied.map_err(|error| Refusal::of_layer(&error))?;
         let checked = applied.checked();

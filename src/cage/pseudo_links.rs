@@ -53,7 +53,7 @@ impl Cage {
     /// Removes the directory with its content.
     pub(super) fn settle_apart(&mut self) -> Result<(), Error> {
         let Some(apart) = self.apart.take() else { return Ok(()) };
-        apart.remove(self.remover()).map_err(|unremoved| {
+        apart.remove(self.cleaner()).map_err(|unremoved| {
             self.leave_for_next_run();
             unremoved.error
         })

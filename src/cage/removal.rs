@@ -8,7 +8,7 @@ use super::failed::{At, Failed, lacks_descriptors};
 use super::names::Names;
 use super::sys::{self, Origin, Status};
 use super::temporary_names::TemporaryNames;
-use crate::words::{Error, Escaped, Violation};
+use crate::words::{Cancellation, Error, Escaped, Violation};
 use rustix::fs::FileType;
 use rustix::io::Errno;
 use std::os::fd::BorrowedFd;
@@ -37,6 +37,8 @@ pub(super) struct Remover<'a> {
     pub(super) caller: Caller,
     /// For directories that are moved up.
     pub(super) names: &'a mut TemporaryNames,
+    /// Asked for each name: a layer removes a million of them by one.
+    pub(super) cancellation: Cancellation,
 }
 
 impl Remover<'_> {
@@ -104,6 +106,7 @@ impl Remover<'_> {
     /// Removes the open directory and its content.
     fn remove_opened(&mut self, at: BorrowedFd<'_>, stack: &mut Vec<Removal>, in_part: &mut bool) -> Result<(), Error> {
         while let Some(removal) = stack.last_mut() {
+            self.cancellation.check()?;
             match removal.names.next()? {
                 Some((child, FileType::Directory)) => self.descend(stack, &child, in_part)?,
                 Some((child, _)) => match sys::unlink(removal.fd()?, &child) {

@@ -100,6 +100,7 @@ impl Cage {
         // Only directories with content of lower layers are cleared.
         let within = Branch { dir: Arc::clone(directory), holds: Holds::Lower };
         while let Some((name, kind)) = names.next()? {
+            self.cancellation.check()?;
             if self.is_marker(directory, &name) {
                 continue;
             }

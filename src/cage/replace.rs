@@ -164,7 +164,7 @@ impl Cage {
 
     /// Removes a temporary name. A failure is ignored: the error that led here is reported.
     fn discard(&mut self, at: BorrowedFd<'_>, temporary: &[u8]) {
-        if self.remover().remove_tree(at, temporary).is_err() {
+        if self.cleaner().remove_tree(at, temporary).is_err() {
             self.leave_for_next_run();
         }
     }

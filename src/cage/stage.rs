@@ -11,7 +11,7 @@ use super::sys;
 use super::target::{self, Target};
 use super::temporary_names::TemporaryNames;
 use crate::tree::Content;
-use crate::words::{self, Component, Durability, Error, Escaped, Misuse};
+use crate::words::{self, Cancellation, Component, Durability, Error, Escaped, Misuse};
 use rustix::io::Errno;
 #[cfg(feature = "image")]
 use std::fs::File;
@@ -268,7 +268,8 @@ pub(super) fn remove_dead(parent: BorrowedFd<'_>) -> Result<(), Error> {
 pub(super) fn remove(parent: BorrowedFd<'_>, claim: &Claim) -> Result<(), Error> {
     let stage = claim.directory.as_fd();
     let (mount, caller) = (sys::status(stage).at(&claim.name)?.mount, Caller::current());
-    let mut remover = Remover { mount, caller, names: &mut TemporaryNames::new() };
+    let (names, cancellation) = (&mut TemporaryNames::new(), Cancellation::default());
+    let mut remover = Remover { mount, caller, names, cancellation };
     remover.remove_tree(stage, APART)?;
     remover.remove_tree(stage, TREE)?;
     // Left by a run that was killed in `take_back`. Only an empty directory is removed.

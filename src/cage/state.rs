@@ -15,7 +15,7 @@ use super::sys;
 use super::temporary_names::TemporaryNames;
 use super::times::Times;
 use crate::tree::Step;
-use crate::words::{Error, Metadata, PlaceId, PlaceKey, Terms, Xattrs};
+use crate::words::{Cancellation, Error, Metadata, PlaceId, PlaceKey, Terms, Xattrs};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 
@@ -54,6 +54,8 @@ pub(crate) struct Cage {
     pub(super) layer_xattrs: Xattrs,
     /// The marks of overlayfs, in the upper directory of an overlay.
     pub(super) marks: Option<Marks>,
+    /// Stops the layer inside an entry, too. In a tree in use it never does: no directory there is removed in part.
+    pub(super) cancellation: Cancellation,
     /// The number of effects so far.
     pub(super) effects: u64,
 }
@@ -91,6 +93,7 @@ impl Cage {
             label: None,
             layer_xattrs: Xattrs::Safe,
             marks: None,
+            cancellation: Cancellation::default(),
             effects: 0,
         })
     }
@@ -120,6 +123,10 @@ impl Cage {
         self.layer_xattrs = terms.xattrs;
         self.label = terms.selinux_label.as_ref().map(|label| Label::test(label, self.root.as_fd())).transpose()?;
         self.root.open_up(self.caller)?;
+        self.cancellation = match self.exposure {
+            Exposure::Staged => terms.cancellation.clone(),
+            Exposure::Visible => Cancellation::default(),
+        };
         match self.exposure {
             Exposure::Staged => Ok(()),
             Exposure::Visible => self.remove_dead_temporaries(),
@@ -159,9 +166,20 @@ impl Cage {
         self.deferred.as_ref().map_or(Ok(()), |deferred| deferred.error())
     }
 
-    /// Removes trees on the mount of this one.
+    /// Removes trees on the mount of this one, until the layer is cancelled.
     pub(super) fn remover(&mut self) -> Remover<'_> {
-        Remover { mount: self.root.status.mount, caller: self.caller, names: &mut self.temporary_names }
+        let cancellation = self.cancellation.clone();
+        Remover { cancellation, ..self.cleaner() }
+    }
+
+    /// Removes temporary trees on the mount of this one, also after the layer was cancelled.
+    pub(super) fn cleaner(&mut self) -> Remover<'_> {
+        Remover {
+            mount: self.root.status.mount,
+            caller: self.caller,
+            names: &mut self.temporary_names,
+            cancellation: Cancellation::default(),
+        }
     }
 
     /// Finds out what is at a place. A directory is opened, unless it is held.

@@ -96,7 +96,7 @@ impl Cage {
         let root = self.root_directory();
         let any_guards = claim::each_dead(root.as_fd(), RUN, self.caller, |claim| {
             // A failure is ignored: a later run, perhaps with more privileges, tries again. This layer can be applied.
-            let apart = self.remover().remove_tree(claim.directory.as_fd(), APART);
+            let apart = self.cleaner().remove_tree(claim.directory.as_fd(), APART);
             if self.remove_named(&claim).is_ok() && apart.is_ok() {
                 root.touch();
                 let _ = marker::remove(root.as_fd(), &claim);
@@ -117,7 +117,7 @@ impl Cage {
         while let Some((name, _)) = names.next()? {
             if name.starts_with(&prefix) {
                 directory.touch();
-                self.remover().remove_condemned(directory.as_fd(), &name, condemned)?;
+                self.cleaner().remove_condemned(directory.as_fd(), &name, condemned)?;
             }
         }
         Ok(())

@@ -2,7 +2,7 @@
 
 use super::blob_bytes::BlobBytes;
 use crate::read::{Checked, Format, Verifying};
-use crate::words::{Error, LayerPosition, Misuse};
+use crate::words::{Cancellation, Error, LayerPosition, Misuse};
 use std::cell::{Cell, RefCell};
 use std::io::{self, BufRead, Read};
 use std::ops::ControlFlow;
@@ -49,7 +49,8 @@ pub trait Progress {
     /// Called on the thread that applies, for each entry and each 256 KiB that are read: often, so it should be quick.
     ///
     /// [`ControlFlow::Break`] cancels: the layer fails with [`Misuse::Cancelled`]. An image that is unpacked leaves
-    /// nothing behind. In a directory that is in use, the changes so far stay, as with any other failure.
+    /// nothing behind. In a directory that is in use, the changes so far stay, as with any other failure. While one entry
+    /// removes a large tree, only a [`Cancellation`] is asked.
     fn advanced(&mut self, advance: &Advance) -> ControlFlow<()>;
 }
 
@@ -109,6 +110,7 @@ pub enum Step {
 /// The observer, and the progress that was reported last.
 pub(super) struct Watch<'p> {
     progress: RefCell<Box<dyn Progress + Send + 'p>>,
+    cancellation: Cancellation,
     now: Cell<Advance>,
     /// The number of bytes read in the other step.
     other_step_read: Cell<u64>,
@@ -128,6 +130,7 @@ impl<'p> Watch<'p> {
     pub(super) fn new(progress: Box<dyn Progress + Send + 'p>) -> Self {
         Self {
             progress: RefCell::new(progress),
+            cancellation: Cancellation::default(),
             now: Cell::default(),
             other_step_read: Cell::default(),
             blob_bytes: RefCell::default(),
@@ -137,8 +140,19 @@ impl<'p> Watch<'p> {
 
     /// Replaces the observer.
     pub(super) fn with_progress<'q>(self, progress: Box<dyn Progress + Send + 'q>) -> Watch<'q> {
-        let Self { now, other_step_read, blob_bytes, .. } = self;
-        Watch { progress: RefCell::new(progress), now, other_step_read, blob_bytes, cancelled: Cell::default() }
+        let Self { cancellation, now, other_step_read, blob_bytes, .. } = self;
+        let (progress, cancelled) = (RefCell::new(progress), Cell::default());
+        Watch { progress, cancellation, now, other_step_read, blob_bytes, cancelled }
+    }
+
+    /// Replaces the cancellation.
+    pub(super) fn with_cancellation(self, cancellation: Cancellation) -> Self {
+        Self { cancellation, ..self }
+    }
+
+    /// The cancellation. It is asked here with each report, and by sinks.
+    pub(super) fn cancellation(&self) -> &Cancellation {
+        &self.cancellation
     }
 
     /// Sets the blob of the current layer.
@@ -176,6 +190,7 @@ impl<'p> Watch<'p> {
         let blob_bytes_read = self.blob_bytes.borrow().get();
         let now = Advance { blob_bytes_read, ..advance(self.now.get()) };
         self.now.set(now);
+        self.cancellation.check()?;
         let Ok(mut progress) = self.progress.try_borrow_mut() else {
             return Err(Error::bug("the progress observer was called by itself"));
         };

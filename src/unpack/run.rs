@@ -95,7 +95,8 @@ impl Run<'_, '_> {
         reporter: &mut Reporter<'_>,
         sink: &mut (impl Sink + ?Sized),
     ) -> Result<S, Error> {
-        let terms = terms(reporter).map_err(|error| self.at_layer(error))?;
+        let mut terms = terms(reporter).map_err(|error| self.at_layer(error))?;
+        terms.cancellation = self.watch.cancellation().clone();
         sink.begin_layer(&self.about.context(&terms, self.shared_work))
             .map_err(|error| error.at(&self.about.position()))?;
         self.watch.begin(self.about.position, Step::Applying).map_err(|error| self.at_layer(error))?;

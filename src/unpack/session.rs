@@ -10,7 +10,7 @@ use super::spool::{self, Check};
 use super::unpacker::Unpacker;
 use crate::output::{Sink, Visibility};
 use crate::read::Verifying;
-use crate::words::{Error, HolesRead, Report, SharedWork, Violation};
+use crate::words::{Cancellation, Error, HolesRead, Report, SharedWork, Violation};
 use std::fs::File;
 use std::io::{self, Read};
 use std::num::NonZeroUsize;
@@ -102,6 +102,11 @@ impl<'p> Session<'p> {
     pub fn with_progress<'q>(self, progress: impl Progress + Send + 'q) -> Session<'q> {
         let Session { unpacker, watch, report, holes } = self;
         Session { unpacker, watch: watch.with_progress(Box::new(progress)), report, holes }
+    }
+
+    /// Sets what cancels. Unlike the progress observer, it is also asked while one entry removes a large tree.
+    pub fn with_cancellation(self, cancellation: Cancellation) -> Self {
+        Session { watch: self.watch.with_cancellation(cancellation), ..self }
     }
 
     /// The policy, the limits and the other settings.

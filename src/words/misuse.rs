@@ -230,7 +230,7 @@ pub enum Misuse {
         /// The target.
         name: Escaped,
     },
-    /// The progress observer cancelled.
+    /// The progress observer or a [`Cancellation`](crate::progress::Cancellation) cancelled.
     #[error("cancelled")]
     Cancelled,
     /// An earlier call failed and left this unusable.

@@ -2,6 +2,7 @@
 
 pub(crate) mod acl;
 mod broken;
+mod cancellation;
 mod cause;
 mod change;
 mod choice;
@@ -50,6 +51,7 @@ mod word;
 mod work;
 
 pub use broken::Rule;
+pub use cancellation::Cancellation;
 pub use change::{Change, ChangeKind, Skippable};
 pub use choice::{Devices, Durability, Fifos, Links, SetId, Xattrs};
 pub(crate) use cursor::{Cursor, Got, Next, stored};

@@ -1,6 +1,6 @@
 //! What applies to a whole layer.
 
-use super::{Durability, Limits, Metadata, SelinuxLabel, Timestamp, Xattrs};
+use super::{Cancellation, Durability, Limits, Metadata, SelinuxLabel, Timestamp, Xattrs};
 
 /// The part of policy and limits that applies to a whole layer. A [`Sink`](crate::Sink) gets it when the layer begins.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,6 +19,8 @@ pub struct Terms {
     /// Which extended attributes layers may have. An attribute that an entry lacks is removed from a directory that is there
     /// already, if layers may have it.
     pub xattrs: Xattrs,
+    /// Whether the work is to stop.
+    pub cancellation: Cancellation,
 }
 
 /// How owners are handled.
@@ -47,6 +49,7 @@ impl Terms {
             implied,
             selinux_label: None,
             xattrs: Xattrs::Safe,
+            cancellation: Cancellation::default(),
         }
     }
 }

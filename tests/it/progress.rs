@@ -1,20 +1,23 @@
 //! Being told how far an unpacking is, ending it, and layers that are read twice.
 
 use crate::child;
+use crate::overlay::possible;
 use crate::support::forms::gzip;
 use crate::support::layer::LayerBuilder;
 use crate::support::{is_root, open, sha256, temporary, tree};
 use cap_std::ambient_authority;
 use cap_std::fs::Dir;
 use layercage::error::{Blame, Effect, Misuse};
-use layercage::progress::{Advance, Progress, Step};
-use layercage::{Error, Expected, Image, Layer, Policy, Rootfs, Selector, Unpacker};
+use layercage::overlay::Overlay;
+use layercage::progress::{Advance, Cancellation, Progress, Step};
+use layercage::{Error, Expected, Image, Layer, Policy, Rootfs, Selector, Sink, Unpacker};
 use std::fs;
 use std::io::{self, Cursor, Read, Seek, SeekFrom};
 use std::num::NonZeroUsize;
 use std::ops::ControlFlow;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::{self, ThreadId};
 
@@ -307,4 +310,61 @@ fn a_layer_that_is_verified_first_is_read_on_other_threads_if_there_may_be_sever
         assert_eq!(verified, blob.len() as u64, "{jobs} threads");
         assert_eq!(std::fs::read(place.path().join("a")).unwrap(), noise);
     }
+}
+
+const MANY: usize = 2000;
+
+/// A directory with many files, and as many in one below it.
+fn many_files(at: &Path) {
+    for directory in [at.to_owned(), at.join("inner")] {
+        fs::create_dir_all(&directory).unwrap();
+        (0..MANY).for_each(|number| fs::write(directory.join(format!("{number}")), b"").unwrap());
+    }
+}
+
+fn apply_until_cancelled(layer: &[u8], mut sink: impl Sink) -> Error {
+    let asked = AtomicUsize::new(0);
+    // The entry itself asks a few times. Only the names of the tree reach this number.
+    let cancellation = Cancellation::when(move || asked.fetch_add(1, Ordering::Relaxed) >= 200);
+    let mut session = unpacker(1).session().with_cancellation(cancellation);
+    session.apply(Layer::new(layer), &mut sink).map(drop).unwrap_err()
+}
+
+#[test]
+fn a_cancellation_is_seen_while_one_entry_removes_a_large_tree() {
+    let whiteout = LayerBuilder::new().whiteout("big").build();
+    let opaque = LayerBuilder::new().file(".wh..wh..opq", b"").build();
+    let replaced = LayerBuilder::new().file("big", b"").build();
+    for (layer, tree) in [(&whiteout, "big"), (&opaque, "."), (&opaque, "big"), (&replaced, "big")] {
+        let place = tempfile::tempdir().unwrap();
+        many_files(&place.path().join(tree));
+        assert_cancelled(&apply_until_cancelled(layer, Rootfs::over_private(open(place.path())).unwrap()));
+        // What a file replaces has a temporary name while it is removed.
+        let left = tree::list(place.path()).len();
+        assert!(left > MANY, "{tree}: {left}");
+    }
+}
+
+#[test]
+fn a_cancellation_is_seen_while_an_opaque_root_hides_many_names() {
+    let place = tempfile::tempdir().unwrap();
+    let (lower, upper) = (place.path().join("lower"), place.path().join("upper"));
+    many_files(&lower);
+    fs::create_dir(&upper).unwrap();
+    let opaque = LayerBuilder::new().file(".wh..wh..opq", b"").build();
+    let overlay = Overlay::over(open(&upper), [open(&lower)], possible()).unwrap();
+    assert_cancelled(&apply_until_cancelled(&opaque, overlay));
+    assert!(fs::read_dir(&upper).unwrap().count() < MANY);
+}
+
+#[test]
+fn a_cancellation_finishes_the_entry_in_a_tree_in_use() {
+    let place = tempfile::tempdir().unwrap();
+    many_files(&place.path().join("big"));
+    let layer = LayerBuilder::new().whiteout("big").build();
+    let asked = AtomicUsize::new(0);
+    let cancellation = Cancellation::when(move || asked.fetch_add(1, Ordering::Relaxed) >= 200);
+    let mut session = unpacker(1).session().with_cancellation(cancellation);
+    session.apply(Layer::new(&layer[..]), &mut Rootfs::over(open(place.path())).unwrap()).unwrap();
+    assert_eq!(fs::read_dir(place.path()).unwrap().count(), 0);
 }

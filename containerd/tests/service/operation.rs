@@ -40,6 +40,21 @@ fn a_client_that_goes_away_stops_the_work_and_nothing_writes_on() {
     assert!(metrics.contains("layercage_layers_total{result=\"cancelled\",rule=\"\"} 1\n"), "{metrics}");
 }
 
+#[test]
+fn a_client_that_goes_away_stops_the_removal_of_a_large_tree() {
+    let mut world = World::new();
+    let snapshot = world.snapshot("1");
+    let big = snapshot.join("big");
+    fs::create_dir(&big).unwrap();
+    let files = 60_000;
+    (0..files).for_each(|number| fs::write(big.join(format!("{number}")), b"").unwrap());
+    let request = world.request(&Tar::new().file(".wh.big", b"").build(), bind(&snapshot));
+    let left = |world: &World| fs::read_dir(world.at("snapshots/1/fs/big")).map_or(0, Iterator::count);
+    world.apply_until(request, "the removal has begun", |world| left(world) < files);
+    world.wait("it is cancelled", |world| world.log().iter().any(|line| line["message"] == "layer cancelled"));
+    assert!(left(&world) > 0);
+}
+
 /// Bytes that do not compress well, so that a layer has many messages.
 fn noise(seed: usize) -> Vec<u8> {
     (0..2_000).map(|at| u8::try_from((at * at * 31 + at * seed * 7) % 251).unwrap()).collect()

@@ -35,6 +35,7 @@ impl OverlayTree {
         for &layer in self.root.clone().layers() {
             let mut names = self.list_below(layer, b"")?;
             while let Some((name, _)) = names.next()? {
+                self.upper.cancellation.check()?;
                 let at = self.place(&within, Component::parse(&name)?);
                 let shown = self.show(&at)?;
                 match (self.above(&at)?, shown) {

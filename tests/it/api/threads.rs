@@ -131,6 +131,7 @@ fn every_public_type_may_go_to_another_thread() {
         policy::Verdict,
         policy::Xattrs,
         progress::Advance,
+        progress::Cancellation,
         progress::Step,
         rules::ArchiveBytes,
         rules::Because,

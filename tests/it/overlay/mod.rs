@@ -137,6 +137,6 @@ fn compare(
 }
 
 /// The format for layers that the tests themselves can make and read.
-fn possible() -> OverlayFormat {
+pub(crate) fn possible() -> OverlayFormat {
     if rustix::process::geteuid().is_root() { DEVICES } else { USER_XATTRS }
 }
