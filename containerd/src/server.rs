@@ -30,8 +30,8 @@ use tokio::net::{UnixListener, UnixStream};
 use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::Semaphore;
-use tokio_stream::StreamExt;
 use tokio_stream::wrappers::UnixListenerStream;
+use tokio_stream::{Stream, StreamExt};
 use tonic::transport::{Channel, Endpoint, Server};
 use tracing::{error, info, warn};
 
@@ -178,10 +178,7 @@ async fn run(
     reloading: Reloading,
     arguments: &Serve,
 ) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
-    let peers = UnixListenerStream::new(UnixListener::from_std(socket)?).filter(|peer| match peer {
-        Ok(peer) => is_trusted(peer),
-        Err(_) => true,
-    });
+    let peers = accepted(UnixListener::from_std(socket)?).filter(|peer| peer.as_ref().is_ok_and(is_trusted));
     if let Some(metrics) = metrics {
         tokio::spawn(serve_metrics(UnixListener::from_std(metrics)?, Arc::clone(shared)));
     }
@@ -223,6 +220,28 @@ fn log_start(arguments: &Serve) {
         snapshot_roots = words(&roots),
         "serving"
     );
+}
+
+/// The time between two attempts to accept a connection, after one failed.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// The connections to a socket. If none can be accepted, because the process has no file handle left, this waits: the
+/// connection is still there, and an attempt at once would fail in the same way, as fast as a processor can.
+fn accepted(listener: UnixListener) -> impl Stream<Item = io::Result<UnixStream>> {
+    let mut has_failed = false;
+    UnixListenerStream::new(listener).then(move |peer| {
+        let is_first = peer.is_err() && !has_failed;
+        has_failed = peer.is_err();
+        async move {
+            if let Err(error) = &peer {
+                if is_first {
+                    warn!(%error, "no connection can be accepted at this moment");
+                }
+                tokio::time::sleep(PAUSE).await;
+            }
+            peer
+        }
+    })
 }
 
 /// Whether a peer is root or this user. The mode of the socket says the same, but a process may have opened it before it

@@ -4,7 +4,7 @@ use crate::containerd::Ends;
 use crate::layer::{Tar, gzip, sha256};
 use crate::world::{Setup, World, bind};
 use layercage_differ::proto::services::diff::v1::ApplyRequest;
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Resource, Rlimit, Signal, kill_process, prlimit};
 use serde_json::json;
 use std::fs;
 use std::os::unix::fs::MetadataExt;
@@ -340,6 +340,34 @@ fn the_program_may_open_as_many_files_as_the_system_allows_it() {
     let numbers: Vec<_> =
         line.split_whitespace().filter(|word| word.chars().all(|char| char.is_ascii_digit())).collect();
     assert_eq!(numbers[0], numbers[1], "{line}");
+}
+
+#[test]
+fn a_program_without_file_handles_waits_for_them_and_says_so_once() {
+    let mut world = World::new();
+    let pid = Pid::from_child(&world.differ);
+    let limit = Rlimit { current: Some(40), maximum: Some(40) };
+    prlimit(Some(pid), Resource::Nofile, limit).unwrap();
+    let socket = world.at("run/differ.sock");
+    let silent: Vec<_> = (0..60).map(|_| UnixStream::connect(&socket).unwrap()).collect();
+    let lines = |world: &World| {
+        let said = |line: &serde_json::Value| line["message"] == "no connection can be accepted at this moment";
+        world.log().into_iter().filter(said).count()
+    };
+    world.wait("it is logged", |world| lines(world) > 0);
+    let used = processor_ticks(&world);
+    std::thread::sleep(Duration::from_secs(1));
+    assert!(processor_ticks(&world) - used < 20, "of 100 ticks");
+    assert_eq!(lines(&world), 1);
+    drop(silent);
+    world.apply("default", world.request(&Tar::new().file("f", b"1").build(), bind(&world.snapshot("1")))).unwrap();
+}
+
+/// The time that the differ has used, in hundredths of a second.
+fn processor_ticks(world: &World) -> u64 {
+    let text = fs::read_to_string(format!("/proc/{}/stat", world.differ.id())).unwrap();
+    let fields: Vec<_> = text.rsplit(')').next().unwrap().split_whitespace().collect();
+    fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap()
 }
 
 #[test]
