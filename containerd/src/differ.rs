@@ -159,6 +159,29 @@ impl Turn {
     }
 }
 
+/// A call whose turn has not come. If it is dropped, it has ended, and that is logged and counted.
+struct Waiting {
+    shared: Arc<Shared>,
+    call: Option<Call>,
+    /// Why it has ended: its client went away, if nothing else is known.
+    why: Refusal,
+}
+
+impl Waiting {
+    /// The call, whose turn it is.
+    fn end(mut self) -> Option<Call> {
+        self.call.take()
+    }
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        if let Some(call) = self.call.take() {
+            self.shared.end(&call, &Err(self.why.clone()));
+        }
+    }
+}
+
 impl Differ {
     /// A service.
     pub(crate) fn new(shared: Arc<Shared>) -> Self {
@@ -230,18 +253,22 @@ impl Diff for Differ {
     async fn apply(&self, request: Request<ApplyRequest>) -> Result<Response<ApplyResponse>, Status> {
         let _in_flight = self.0.metrics.begin();
         let (metadata, _, request) = request.into_parts();
-        let mut call = Call::about(request.diff.as_ref());
+        let call = Some(Call::about(request.diff.as_ref()));
+        let mut waiting = Waiting { shared: Arc::clone(&self.0), call, why: Refusal::cancelled() };
         let job = self.job(&request, &metadata).await;
         let (namespaces, job) = job.map_err(|refusal| {
             let status = refusal.status();
-            self.0.end(&call, &Err(refusal));
+            waiting.why = refusal;
             status
         })?;
-        call.set_namespace(&namespaces);
+        if let Some(call) = &mut waiting.call {
+            call.set_namespace(&namespaces);
+        }
         // Layers above this one may wait for it.
         let applying = self.0.applied.begin(job.upper());
         // Nothing is written before this layer's turn. If the client goes away until then, nothing has happened.
         let permit = Arc::clone(&self.0.permits).acquire_owned().await.map_err(|_| Refusal::cancelled().status())?;
+        let call = waiting.end().ok_or_else(|| Refusal::of_panic().status())?;
         let begun = Begun { job, turn: Turn(Mutex::new(Some(permit))), applying };
         let done = self.run(call, &namespaces, begun).await.map_err(|refusal| refusal.status())?;
         let size = i64::try_from(done.unpacked_bytes).map_err(|_| Refusal::of_panic().status())?;

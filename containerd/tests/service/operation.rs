@@ -385,3 +385,21 @@ fn a_blob_of_which_no_byte_arrives_fails_and_gives_its_turn_to_another_layer() {
     world.apply("default", world.request(&layer, bind(&world.snapshot("3")))).unwrap();
     assert!(world.metrics().contains("layercage_layers_total{result=\"failed\",rule=\"\"} 2\n"));
 }
+
+#[test]
+fn a_call_whose_client_goes_away_before_its_turn_is_logged_and_counted() {
+    let mut world = World::with(&Setup { arguments: &["--layers", "1"], ..Setup::default() });
+    let layer = Tar::new().file("f", &[1; 90_000]).build();
+    let snapshot = world.snapshot("1");
+    let diff = Some(world.blob("default", &layer, Ends::Never));
+    let first = ApplyRequest { diff, mounts: vec![bind(&snapshot)], ..ApplyRequest::default() };
+    let first = world.start_to_apply(first);
+    world.wait("the first layer has the only turn", |_| snapshot.join("f").exists());
+    let second = world.request(&Tar::new().file("g", b"1").build(), bind(&world.snapshot("2")));
+    world.apply_until(second, "the second one waits", |world| {
+        world.metrics().contains("layercage_layers_in_flight 2\n")
+    });
+    world.wait("it is logged", |world| world.log().iter().any(|line| line["message"] == "layer cancelled"));
+    assert!(world.metrics().contains("layercage_layers_total{result=\"cancelled\",rule=\"\"} 1\n"));
+    first.abort();
+}
