@@ -66,7 +66,9 @@ fn run_in_store(
     let path = std::fs::canonicalize(&overlay.store).map_err(|error| Failure::open(&overlay.store, error))?;
     let mut store = open_store(overlay, used)?;
     let policy = source.working.policy(&source.judging).map_err(Failure::usage)?;
-    let mut around = Sandbox::for_overlay(&policy, store.format()).write(directory);
+    let layers = used.layers();
+    let around = Sandbox::for_overlay(&policy, store.format()).write(directory);
+    let mut around = layers.iter().fold(around, Sandbox::write);
     if let Some(parent) = used.parent() {
         around = around.remove_directories(parent);
     }

@@ -5,7 +5,7 @@
 use crate::opened::open_directory;
 use crate::tell::{Failure, Left, shown};
 use cap_std::fs::Dir;
-use rustix::fs::{FlockOperation, Mode, OFlags, flock, fstat, openat};
+use rustix::fs::{FlockOperation, Mode, OFlags, flock, fstat, mkdirat, openat};
 use rustix::io::{Errno, retry_on_intr};
 use std::ffi::OsString;
 use std::fs::{DirBuilder, Metadata};
@@ -16,6 +16,9 @@ use std::path::Path;
 
 /// What a store can be.
 pub(crate) const STORES: &str = "STORE is a new directory, an empty one, or a store";
+
+/// The directories of the layers in a store, the upper one first.
+const LAYERS: [&str; 2] = ["layers", "layers/sha256"];
 
 /// How often a run looks again if another one removes the store that it has made.
 const ATTEMPTS: u32 = 100;
@@ -71,6 +74,18 @@ impl UsedStore {
         self.lock.as_ref().map_or(Ok(()), unlock).map_err(|error| Failure::open(store, error.into()))
     }
 
+    /// The directory in which most layers are made. It is made in a store that this run has made.
+    ///
+    /// For each file that is created, the kernel asks the sandbox about each directory above it, up to one that has a rule. A
+    /// rule for this directory makes the way shorter: an overlay of 125,000 files takes 4 % less time.
+    pub(crate) fn layers(&self) -> Option<Dir> {
+        if self.made.is_some() {
+            // If that fails, so does the first layer, which says why.
+            LAYERS.iter().try_for_each(|name| mkdirat(&self.directory, *name, Mode::RWXU)).ok()?;
+        }
+        LAYERS.last().and_then(|name| self.directory.open_dir(name).ok())
+    }
+
     /// The directory in which this run has made the store.
     pub(crate) fn parent(&self) -> Option<&Dir> {
         self.made.as_ref().map(|(parent, _)| parent)
@@ -81,7 +96,12 @@ impl UsedStore {
     pub(crate) fn remove_after(self, failure: Failure, store: &Path) -> Failure {
         let Some((parent, name)) = &self.made else { return failure };
         let is_free = |lock: &OwnedFd| retry_on_intr(|| flock(lock, FlockOperation::NonBlockingLockExclusive)).is_ok();
-        match self.lock.as_ref().is_some_and(is_free) && parent.remove_dir(name).is_ok() {
+        let is_free = self.lock.as_ref().is_some_and(is_free);
+        if is_free {
+            // Those that are not empty stay.
+            LAYERS.iter().rev().for_each(|name| drop(self.directory.remove_dir(name)));
+        }
+        match is_free && parent.remove_dir(name).is_ok() {
             true => failure.leaving(Left::Nothing(store.to_owned())),
             false => failure,
         }
