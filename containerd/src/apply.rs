@@ -70,15 +70,15 @@ impl Job {
         let Places { roots, later } = places;
         match &self.target {
             Target::Tree(path) => {
-                let directory = roots.open(path).map_err(Refusal::of_request)?;
+                let directory = roots.open(path)?;
                 let rootfs = Rootfs::over_private(&directory).map_err(|error| Refusal::of_layer(&error))?;
                 self.apply_to(rootfs, blob, cancel)
             }
             Target::Overlay { upper, lowers, namespace } => {
                 let format = OverlayFormat { whiteouts: Whiteouts::Device, namespace: *namespace };
-                let upper = roots.open(upper).map_err(Refusal::of_request)?;
+                let upper = roots.open(upper)?;
                 let lowers = lowers.as_ref().map(|lowers| lowers.iter().map(|lower| roots.open(lower)).collect());
-                let lowers: Option<Vec<OwnedFd>> = lowers.transpose().map_err(Refusal::of_request)?;
+                let lowers: Option<Vec<OwnedFd>> = lowers.transpose()?;
                 let overlay = match lowers {
                     Some(lowers) => Overlay::over(&upper, lowers, format),
                     None => Overlay::over_later(&upper, || Ok(later()?), format),

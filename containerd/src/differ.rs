@@ -23,7 +23,7 @@ use std::io::{self, Read};
 use std::num::NonZeroUsize;
 use std::os::fd::OwnedFd;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::{Duration, SystemTime};
@@ -116,7 +116,8 @@ impl Shared {
             let text = format!("{why}; max_concurrent_unpacks = 1 in the configuration of containerd avoids this");
             Error::system("find", b"the layers below", io::Error::other(text))
         };
-        let opened = found.and_then(|paths| paths.iter().map(|path| self.roots.open(path)).collect());
+        let open = |path: &PathBuf| self.roots.open(path).map_err(|refusal| refusal.message().to_owned());
+        let opened = found.and_then(|paths| paths.iter().map(open).collect());
         opened.map_err(missing)
     }
 

@@ -1,6 +1,8 @@
 //! The directories beneath which snapshots may lie, and how a snapshot is opened.
 
+use crate::refusal::Refusal;
 use rustix::fs::{Mode, OFlags, ResolveFlags, fstat, openat2, stat};
+use rustix::io::Errno;
 use std::fs::{DirBuilder, File};
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -87,21 +89,27 @@ impl Roots {
     ///
     /// # Errors
     ///
-    /// A sentence: the path is not beneath a root, or cannot be opened.
-    pub(crate) fn open(&self, path: &Path) -> Result<OwnedFd, String> {
+    /// A path that is not beneath a root, that leads through a link, or that is missing; a failure of this machine.
+    pub(crate) fn open(&self, path: &Path) -> Result<OwnedFd, Refusal> {
         let beneath = self.0.iter().find_map(|root| Some((root, relative(&root.path, path)?)));
         let Some((root, relative)) = beneath else {
-            return Err(format!(
+            return Err(Refusal::of_request(format_args!(
                 "{path:?} is not beneath a snapshot root: `--snapshot-root` of layercage-differ allows its directory"
-            ));
+            )));
         };
         if !root.is_there() {
             let path = &root.path;
-            return Err(format!("the snapshot root {path:?} was replaced since the start: restart layercage-differ"));
+            let why = format!("the snapshot root {path:?} was replaced since the start: restart layercage-differ");
+            return Err(Refusal::of_system(why));
         }
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        openat2(&root.handle, relative, flags, Mode::empty(), BENEATH)
-            .map_err(|errno| format!("cannot open {path:?} beneath {:?}: {}", root.path, io::Error::from(errno)))
+        openat2(&root.handle, relative, flags, Mode::empty(), BENEATH).map_err(|errno| {
+            let why = format!("cannot open {path:?} beneath {:?}: {}", root.path, io::Error::from(errno));
+            match errno {
+                Errno::NOENT | Errno::NOTDIR | Errno::LOOP | Errno::XDEV => Refusal::of_request(why),
+                _ => Refusal::of_system(why),
+            }
+        })
     }
 }
 
@@ -118,6 +126,7 @@ fn relative<'p>(root: &Path, path: &'p Path) -> Option<&'p Path> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::refusal::Outcome;
     use std::fs;
     use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 
@@ -157,10 +166,18 @@ mod tests {
             "a/snapshots/2/fs",
             "a/snapshotsand/1/fs",
         ] {
-            assert!(roots.open(&place.path().join(path)).is_err(), "{path}");
+            let refused = roots.open(&place.path().join(path)).unwrap_err();
+            assert_eq!(refused.outcome(), Outcome::Refused, "{path}");
         }
         assert!(roots.open(Path::new("1/fs")).is_err());
         assert!(roots.open(Path::new("")).is_err());
+    }
+
+    #[test]
+    fn what_the_machine_cannot_do_is_no_refusal() {
+        let (place, roots) = world();
+        let long = place.path().join("a/snapshots").join("n".repeat(300));
+        assert_eq!(roots.open(&long).unwrap_err().outcome(), Outcome::Failed);
     }
 
     #[test]
@@ -168,9 +185,9 @@ mod tests {
         let (place, roots) = world();
         let (root, path) = (place.path().join("a/snapshots"), place.path().join("a/snapshots/1/fs"));
         fs::rename(&root, place.path().join("old")).unwrap();
-        assert!(roots.open(&path).unwrap_err().contains("was replaced"));
+        assert!(roots.open(&path).unwrap_err().message().contains("was replaced"));
         fs::create_dir_all(&path).unwrap();
-        assert!(roots.open(&path).unwrap_err().contains("was replaced"));
+        assert!(roots.open(&path).unwrap_err().message().contains("was replaced"));
         fs::rename(&root, place.path().join("new")).unwrap();
         fs::rename(place.path().join("old"), &root).unwrap();
         assert!(roots.open(&path).is_ok());

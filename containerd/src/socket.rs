@@ -14,16 +14,18 @@ use std::path::Path;
 ///
 /// # Errors
 ///
-/// A directory that others can write to, a path at which there is something else or another process listens; a system
+/// A directory that others can write to or replace, a path at which there is something else or another process listens; a system
 /// error.
 pub(crate) fn listen(path: &Path) -> io::Result<UnixListener> {
     let directory = path.parent().filter(|_| path.is_absolute());
     let directory = directory.ok_or_else(|| invalid("an absolute path is needed"))?;
     DirBuilder::new().recursive(true).mode(0o700).create(directory)?;
     let status = fs::metadata(directory)?;
-    if status.uid() != geteuid().as_raw() || status.mode() & 0o022 != 0 {
+    if status.uid() != geteuid().as_raw() || status.mode() & OTHERS_WRITE != 0 {
         return Err(invalid("its directory belongs to another user, or others can write to it"));
     }
+    check_parents(directory)?;
+    check_parents(&fs::canonicalize(directory)?)?;
     remove_dead(path)?;
     let before = umask(Mode::from_raw_mode(0o177));
     let listener = UnixListener::bind(path);
@@ -31,6 +33,27 @@ pub(crate) fn listen(path: &Path) -> io::Result<UnixListener> {
     let listener = listener?;
     listener.set_nonblocking(true)?;
     Ok(listener)
+}
+
+/// The bits with which other users can write to a directory.
+const OTHERS_WRITE: u32 = 0o022;
+
+/// Of a directory with this bit, only the owner of a name can move it away.
+const STICKY: u32 = 0o1000;
+
+/// The owner of what belongs to the root of the machine, in a user namespace.
+const UNMAPPED: u32 = 65534;
+
+/// Another user who can write to a directory above could put another directory in the place of this one.
+fn check_parents(directory: &Path) -> io::Result<()> {
+    for parent in directory.ancestors().skip(1) {
+        let status = fs::metadata(parent)?;
+        let is_ours = [0, geteuid().as_raw(), UNMAPPED].contains(&status.uid());
+        if !is_ours || (status.mode() & OTHERS_WRITE != 0 && status.mode() & STICKY == 0) {
+            return Err(invalid(&format!("other users can replace directories in {}", parent.display())));
+        }
+    }
+    Ok(())
 }
 
 /// Removes a socket that no process listens on.
@@ -88,5 +111,11 @@ mod tests {
         fs::set_permissions(place.path(), Permissions::from_mode(0o777)).unwrap();
         assert!(listen(&place.path().join("differ.sock")).unwrap_err().to_string().contains("others can write"));
         assert!(listen(Path::new("differ.sock")).is_err());
+
+        let run = place.path().join("run");
+        DirBuilder::new().mode(0o700).create(&run).unwrap();
+        assert!(listen(&run.join("differ.sock")).unwrap_err().to_string().contains("can replace directories in"));
+        fs::set_permissions(place.path(), Permissions::from_mode(0o1777)).unwrap();
+        listen(&run.join("differ.sock")).unwrap();
     }
 }
