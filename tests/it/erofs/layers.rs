@@ -220,6 +220,14 @@ fn entries(listing: Listing, format: OverlayFormat) -> Listing {
     let is_announcement = |name: &str, value: &str| name == mark("opaque", format) && value == "78";
     listing.values_mut().for_each(|fields| fields.retain(|name, value| !is_announcement(name, value)));
     listing.values_mut().filter(|fields| is_whiteout(fields)).for_each(|fields| drop(fields.remove("hardlink")));
+    // A mark in an opaque directory means nothing. An overlay has it if the directory above became opaque later.
+    let opaque = mark("opaque", format);
+    let marked: Vec<_> =
+        listing.iter().filter(|(_, fields)| fields.contains_key(&opaque)).map(|(path, _)| path.clone()).collect();
+    let is_below = |path: &[u8], above: &[u8]| path.strip_prefix(above).is_some_and(|rest| rest.starts_with(b"/"));
+    for path in marked.iter().filter(|path| marked.iter().any(|above| is_below(path, above))) {
+        listing.entry(path.clone()).and_modify(|fields| drop(fields.remove(&opaque)));
+    }
     listing
 }
 
