@@ -77,7 +77,7 @@ impl Shared {
 
     /// Applies the layer on this thread. A panic is an error like any other.
     fn apply(self: &Arc<Self>, work: Work, blob: impl Read + Send) -> Result<Done, Refusal> {
-        let Work { job, namespace, cancel, turn, mut applying } = work;
+        let Work { begun: Begun { job, turn, mut applying }, namespace, cancel } = work;
         if cancel.is_cancelled() {
             return Err(Refusal::cancelled());
         }
@@ -130,11 +130,9 @@ impl Shared {
 
 /// What the thread of a layer gets.
 struct Work {
-    job: Job,
+    begun: Begun,
     namespace: String,
     cancel: Cancel,
-    turn: Turn,
-    applying: Applying,
 }
 
 /// A layer whose turn it is.
@@ -213,11 +211,10 @@ impl Differ {
 
     /// Applies a layer on a thread of its own, and cancels it when this future is dropped.
     async fn run(&self, call: Call, namespaces: &Namespaces, begun: Begun) -> Result<Done, Refusal> {
-        let Begun { job, turn, applying } = begun;
         let cancel = self.0.cancel.another();
         let _cancel = cancel.on_drop();
-        let (digest, size) = (job.digest, job.size);
-        let work = Work { job, namespace: namespaces.first().to_owned(), cancel: cancel.clone(), turn, applying };
+        let (digest, size) = (begun.job.digest, begun.job.size);
+        let work = Work { begun, namespace: namespaces.first().to_owned(), cancel: cancel.clone() };
         if let Some(store) = &self.0.content {
             let file = open(store, &digest);
             return self.spawn(call, move |shared| shared.apply(work, file?)).await;

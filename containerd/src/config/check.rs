@@ -12,6 +12,9 @@ const ROOT: &str = "/var/lib/containerd";
 /// How the ids of proxy differs begin.
 const DIFFERS: &str = "io.containerd.differ.v1.";
 
+/// The transfer service, and what uses it.
+const TRANSFER_CLIENTS: &str = "the transfer service (ctr, nerdctl, Kubernetes from 2.1 on)";
+
 /// What was found in a configuration.
 #[derive(Debug, Default)]
 pub(crate) struct Checked {
@@ -63,8 +66,7 @@ impl Checked {
 
     /// Whether what is needed is disabled.
     fn disabled(&mut self, table: &Table, named: &Named) {
-        let disabled = table.get("disabled_plugins").and_then(Value::as_array).into_iter().flatten();
-        for plugin in disabled.filter_map(Value::as_str) {
+        for plugin in disabled(table) {
             if plugin == DIFF_SERVICE || plugin.strip_prefix(DIFFERS) == Some(&named.name) {
                 self.problems.push(format!("{plugin} is in `disabled_plugins`: remove it from there"));
             }
@@ -109,17 +111,15 @@ impl Checked {
 
     /// The transfer service, which unpacks for its clients.
     fn transfer(&mut self, table: &Table, version: Option<Version>, named: &Named) {
-        let disabled = table.get("disabled_plugins").and_then(Value::as_array);
-        if disabled.into_iter().flatten().any(|plugin| plugin.as_str() == Some(TRANSFER)) {
+        if disabled(table).any(|plugin| plugin == TRANSFER) {
             return self.right.push("the transfer service is disabled".to_owned());
         }
         let transfer = find(table, &["plugins", TRANSFER]);
         self.parallel(transfer, version);
         let Some(entries) = transfer.and_then(|transfer| transfer.get("unpack_config")) else {
-            return self.problems.push(format!(
-                "the transfer service (ctr, nerdctl, Kubernetes from 2.1 on) uses walking: \
-                 [[plugins.\"{TRANSFER}\".unpack_config]] is missing"
-            ));
+            return self
+                .problems
+                .push(format!("{TRANSFER_CLIENTS} uses walking: [[plugins.\"{TRANSFER}\".unpack_config]] is missing"));
         };
         let Some(entries) = entries.as_array() else {
             return self.problems.push("`unpack_config` of the transfer service is not a list of tables".to_owned());
@@ -131,7 +131,7 @@ impl Checked {
     }
 
     fn unpack_config(&mut self, entry: &Value, named: &Named) {
-        let (name, what) = (&named.name, "the transfer service (ctr, nerdctl, Kubernetes from 2.1 on)");
+        let (name, what) = (&named.name, TRANSFER_CLIENTS);
         let snapshotter = text(entry, "snapshotter").unwrap_or("any snapshotter");
         let images = format!("for {snapshotter} on {}", text(entry, "platform").unwrap_or("any platform"));
         let problem = match text(entry, "differ") {
@@ -167,6 +167,11 @@ impl Checked {
             ),
         }
     }
+}
+
+/// The plugins that are disabled.
+fn disabled(table: &Table) -> impl Iterator<Item = &str> {
+    table.get("disabled_plugins").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str)
 }
 
 /// Whether a file imports others. The output of `containerd config dump` has a list of imports, too, but these are in it

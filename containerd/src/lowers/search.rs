@@ -60,11 +60,10 @@ impl Search {
     ///
     /// A sentence: they cannot be found, one of them failed, or this was cancelled.
     pub(crate) async fn wait(&self, upper: &Path, cancel: &Cancel) -> Result<Vec<PathBuf>, String> {
-        let failed = |status: Status| format!("containerd does not answer: {}", status.message());
-        let snapshots = self.snapshots().await.map_err(failed)?;
-        let own = self.find(&snapshots, upper).await.map_err(failed)?;
+        let snapshots = self.snapshots().await.map_err(unanswered)?;
+        let own = self.find(&snapshots, upper).await.map_err(unanswered)?;
         let chain_id = own.ok_or_else(|| format!("containerd has no snapshot in {upper:?} that it is unpacking"))?;
-        let below = self.below(&chain_id).await.map_err(failed)?;
+        let below = self.below(&chain_id).await.map_err(unanswered)?;
         let below = below.ok_or_else(|| format!("containerd has no image with the layer {chain_id}"))?;
         loop {
             if let Some(directories) = self.directories(&below, cancel).await? {
@@ -75,14 +74,13 @@ impl Search {
 
     /// The directories of layers, from the bottom, in the opposite order. `None` if one of them may not be applied yet.
     async fn directories(&self, below: &[String], cancel: &Cancel) -> Result<Option<Vec<PathBuf>>, String> {
-        let failed = |status: Status| format!("containerd does not answer: {}", status.message());
-        let snapshots = self.snapshots().await.map_err(failed)?;
+        let snapshots = self.snapshots().await.map_err(unanswered)?;
         let mut directories = Vec::new();
         for chain_id in below.iter().rev() {
-            match self.lower(&snapshots, chain_id).await.map_err(failed)? {
+            match self.lower(&snapshots, chain_id).await.map_err(unanswered)? {
                 None => return Err(format!("the layer {chain_id} below it is not unpacked")),
                 Some(Lower::Committed) => {
-                    directories.extend(self.view(chain_id).await.map_err(failed)?);
+                    directories.extend(self.view(chain_id).await.map_err(unanswered)?);
                     break;
                 }
                 Some(Lower::Directory { path, created }) => {
@@ -220,6 +218,10 @@ impl Search {
             }
         }
     }
+}
+
+fn unanswered(status: Status) -> String {
+    format!("containerd does not answer: {}", status.message())
 }
 
 /// The chain ID of the layer that is being unpacked to a snapshot.
