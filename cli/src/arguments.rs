@@ -203,11 +203,7 @@ pub(crate) struct Erofs {
 impl Erofs {
     /// The format of layers.
     pub(crate) fn format(&self) -> OverlayFormat {
-        let OverlayFormat { whiteouts, namespace } = OverlayFormat::ORDINARY;
-        OverlayFormat {
-            whiteouts: self.whiteouts.unwrap_or(whiteouts),
-            namespace: self.xattr_namespace.unwrap_or(namespace),
-        }
+        completed(self.whiteouts, self.xattr_namespace, OverlayFormat::ORDINARY)
     }
 }
 
@@ -255,9 +251,13 @@ pub(crate) struct Overlay {
 impl Overlay {
     /// The format of layers: the given one, completed by what is possible.
     pub(crate) fn format(&self, possible: OverlayFormat) -> OverlayFormat {
-        let whiteouts = self.whiteouts.unwrap_or(possible.whiteouts);
-        OverlayFormat { whiteouts, namespace: self.xattr_namespace.unwrap_or(possible.namespace) }
+        completed(self.whiteouts, self.xattr_namespace, possible)
     }
+}
+
+/// What was given of a format of layers, completed by another format.
+fn completed(whiteouts: Option<Whiteouts>, namespace: Option<OverlayNamespace>, other: OverlayFormat) -> OverlayFormat {
+    OverlayFormat { whiteouts: whiteouts.unwrap_or(other.whiteouts), namespace: namespace.unwrap_or(other.namespace) }
 }
 
 /// The image to unpack or export, and how.

@@ -89,13 +89,11 @@ impl Session<'_> {
         check_owners(self.unpacker().policy())?;
         self.judge_image(image)?;
         let stage = Stage::beside(parent.as_fd(), name.as_ref().as_bytes(), Contents::Files)?;
-        let chain_ids = chain_ids(image.layers().iter().map(LayerDescriptor::diff_id)).collect();
         let mut writing = Writing {
             image,
             stage: &stage,
             format,
             options,
-            chain_ids,
             layers: Vec::new(),
             copied: 0,
             read_again: 0,
@@ -119,7 +117,6 @@ struct Writing<'a> {
     stage: &'a Stage,
     format: OverlayFormat,
     options: &'a ErofsOptions,
-    chain_ids: Vec<Digest>,
     /// The layers so far, from the bottom.
     layers: Vec<ErofsLayer>,
     /// Bytes of content that were copied from lower layers.
@@ -138,8 +135,8 @@ impl ApplyOpened for Writing<'_> {
         shared_work: Option<&SharedWork>,
     ) -> Result<(), Error> {
         let mut merger = StoringMerger::new(()).with_journal()?;
-        let wanted: Vec<_> = self.image.layers().iter().zip(self.chain_ids.clone()).collect();
-        for (layer, chain_id) in wanted {
+        let wanted = self.image.layers();
+        for (layer, chain_id) in wanted.iter().zip(chain_ids(wanted.iter().map(LayerDescriptor::diff_id))) {
             let opened = layers.next().unwrap_or_else(|| Err(ended_early()))?;
             merger = self.write(session, (layer, chain_id), opened, shared_work, merger)?;
         }

@@ -75,9 +75,9 @@ pub(crate) use name::WHITEOUT;
 pub use name::{Component, EntryPath, LinkTarget};
 pub use occupant::Occupant;
 #[cfg(feature = "unpack")]
-pub(crate) use overlay::is_overlay_attribute;
-#[cfg(feature = "unpack")]
 pub use overlay::{OverlayFormat, OverlayNamespace, Whiteouts};
+#[cfg(feature = "unpack")]
+pub(crate) use overlay::{WHITEOUT_DEVICE, is_overlay_attribute};
 pub use owners::{BadIdMap, IdMap, IdRange, OwnerMap, Owners, OwnersKind};
 pub(crate) use place_id::{PlaceId, PlaceKey};
 pub(crate) use place_set::PlaceSet;

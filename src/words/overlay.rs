@@ -1,6 +1,6 @@
 //! How overlay layers state what they hide.
 
-use super::words;
+use super::{Device, DeviceKind, words};
 
 words! {
     "a kind of whiteout":
@@ -41,6 +41,9 @@ impl OverlayFormat {
     /// engines use it for their layers.
     pub const ORDINARY: Self = Self { whiteouts: Whiteouts::Device, namespace: OverlayNamespace::Trusted };
 }
+
+/// The device that a whiteout is.
+pub(crate) const WHITEOUT_DEVICE: Device = Device { kind: DeviceKind::Character, major: 0, minor: 0 };
 
 impl OverlayNamespace {
     /// The prefix of the names of attributes.

@@ -1,12 +1,12 @@
 //! The arrival of lower layers that come later.
 
 use super::directory::OverlayPlace;
-use super::later::LaterLowers;
+use super::later::{LaterLowers, needs_lower};
 use super::lower::LowerLayers;
 use super::state::OverlayTree;
 use crate::plan::Holds;
 use crate::tree::{Branch, Step, Tree, path_of};
-use crate::words::{Component, Error, Escaped, Misuse};
+use crate::words::{Component, Error};
 use std::os::fd::AsFd;
 use std::sync::Arc;
 
@@ -22,7 +22,7 @@ impl OverlayTree {
             return Ok(());
         }
         let opened = self.later.take().and_then(LaterLowers::open);
-        let opened = opened.ok_or_else(|| Error::from(Misuse::LowerNeeded { name: Escaped::new(path) }))??;
+        let opened = opened.ok_or_else(|| needs_lower(path))??;
         let mut lower = LowerLayers::default();
         opened.iter().rev().try_for_each(|layer| lower.push(layer.as_fd()))?;
         self.root.learn(&lower.all());

@@ -8,8 +8,6 @@
 //! a directory that no lower layer has: a mount lists them as entries that cannot be read. Only a layer that removes what never
 //! was has such whiteouts, and waiting for that would end the reading side by side for most layers.
 
-use super::directory::OverlayPlace;
-use crate::tree::path_of;
 use crate::words::{Error, Escaped, Lock, Misuse};
 use std::fmt::{self, Debug};
 use std::os::fd::OwnedFd;
@@ -39,6 +37,6 @@ impl Debug for LaterLowers {
 }
 
 /// The error for a question that only lower layers can answer that are not at hand.
-pub(super) fn needs_lower(at: &OverlayPlace<'_>) -> Error {
-    Misuse::LowerNeeded { name: Escaped::new(&path_of(at.dir().path(), at.name())) }.into()
+pub(super) fn needs_lower(path: &[u8]) -> Error {
+    Misuse::LowerNeeded { name: Escaped::new(path) }.into()
 }

@@ -69,7 +69,7 @@ impl OverlayTree {
             return Ok(shown);
         }
         self.bring_lowers(at)?;
-        self.show(at)?.ok_or_else(|| needs_lower(at))
+        self.show(at)?.ok_or_else(|| needs_lower(&path_of(at.dir().path(), at.name())))
     }
 
     /// What a mount would show at a place.

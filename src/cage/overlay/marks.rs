@@ -6,13 +6,10 @@
 
 use crate::cage::failed::{At, Failed};
 use crate::cage::sys::{self, HandleKind, Status};
-use crate::words::{Device, DeviceKind, Error, OverlayFormat, OverlayNamespace, Timestamp, Whiteouts};
+use crate::words::{Error, OverlayFormat, OverlayNamespace, Timestamp, WHITEOUT_DEVICE, Whiteouts};
 use rustix::fs::FileType;
 use rustix::io::Errno;
 use std::os::fd::{AsFd, BorrowedFd};
-
-/// The device number of a whiteout.
-pub(in crate::cage) const WHITEOUT: Device = Device { kind: DeviceKind::Character, major: 0, minor: 0 };
 
 /// Reads and writes the marks of one format.
 #[derive(Debug, Clone, Copy)]
@@ -44,7 +41,7 @@ impl Marks {
     /// Whether a file is a whiteout, of either kind: layers of other engines may have the other one.
     pub(in crate::cage) fn is_whiteout(self, at: BorrowedFd<'_>, name: &[u8], status: &Status) -> Result<bool, Error> {
         match status.kind {
-            FileType::CharacterDevice => Ok(status.device == (WHITEOUT.major, WHITEOUT.minor)),
+            FileType::CharacterDevice => Ok(status.device == (WHITEOUT_DEVICE.major, WHITEOUT_DEVICE.minor)),
             FileType::RegularFile if status.size == 0 => match sys::open_file(at, name) {
                 Ok(file) => Ok(sys::has_xattr(file.as_fd(), &self.name("whiteout"))),
                 // Nor can a mount read the attribute of a file that its owner may not read. Gone: no whiteout either.
@@ -66,7 +63,7 @@ impl Marks {
     ) -> Result<(), Error> {
         match self.format.whiteouts {
             Whiteouts::Device => {
-                sys::create_device(at, name, WHITEOUT).at(name)?;
+                sys::create_device(at, name, WHITEOUT_DEVICE).at(name)?;
                 let handle = sys::open_handle(at, name).at(name)?;
                 sys::set_mtime(handle.as_fd(), mtime, HandleKind::NameOnly).at(name)
             }

@@ -2,10 +2,10 @@
 
 use super::root::Store;
 use crate::cage::failed::{At, Failed, is_one_of};
-use crate::cage::overlay::marks::{WHITEOUT, may_set_trusted};
+use crate::cage::overlay::marks::may_set_trusted;
 use crate::cage::stage::{Contents, Stage};
 use crate::cage::sys;
-use crate::words::{Error, Misuse, OverlayFormat, OverlayNamespace, Whiteouts};
+use crate::words::{Error, Misuse, OverlayFormat, OverlayNamespace, WHITEOUT_DEVICE, Whiteouts};
 use rustix::io::Errno;
 use std::os::fd::AsFd;
 
@@ -34,7 +34,7 @@ impl Store {
             Err(error) if is_one_of(&error, &[Errno::ROFS]) => return Ok(true),
             stage => stage?,
         };
-        match sys::create_device(stage.cage()?.root_directory().as_fd(), TEST, WHITEOUT) {
+        match sys::create_device(stage.cage()?.root_directory().as_fd(), TEST, WHITEOUT_DEVICE) {
             Err(Failed { errno: Errno::PERM | Errno::ACCESS, .. }) => Ok(false),
             created => created.at(TEST).map(|()| true),
         }

@@ -3,11 +3,8 @@
 use super::layer::LayerContents;
 use crate::erofs::{Attributes, Content, NodeKind, Tree};
 use crate::tree::{DirectoryMark, Is, Member, Model, ModelKind, Upper};
-use crate::words::{Device, DeviceKind, Error, OverlayFormat, Timestamp, Whiteouts, Xattr};
+use crate::words::{Error, OverlayFormat, Timestamp, WHITEOUT_DEVICE, Whiteouts, Xattr};
 use std::collections::HashMap;
-
-/// The device number of a whiteout.
-const WHITEOUT: Device = Device { kind: DeviceKind::Character, major: 0, minor: 0 };
 
 /// The mode of a whiteout. A mount shows none.
 const PRIVATE: u32 = 0o600;
@@ -153,7 +150,7 @@ impl Tree for LayerTree<'_> {
     fn kind(&self, node: u32) -> NodeKind<'_> {
         let Member { name, is } = self.upper.member(node);
         match (is, self.format.whiteouts) {
-            (Is::Whiteout, Whiteouts::Device) => return NodeKind::Device(WHITEOUT),
+            (Is::Whiteout, Whiteouts::Device) => return NodeKind::Device(WHITEOUT_DEVICE),
             (Is::Whiteout, Whiteouts::Xattr) => return NodeKind::File(Content::default()),
             (Is::There, _) => (),
         }

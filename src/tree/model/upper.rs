@@ -26,8 +26,8 @@ pub(crate) struct Upper<'t> {
     members: Vec<Member>,
     /// The first of the names of each file that has several, and how many it has.
     linked: HashMap<u32, (u32, u32)>,
-    /// The first whiteout, and how many there are.
-    whiteouts: (u32, u32),
+    /// The first whiteout, and how many there are, if there are any.
+    whiteouts: Option<(u32, u32)>,
     /// The inodes of opaque directories.
     opaque: HashSet<u32>,
     /// The inodes of directories with whiteouts.
@@ -75,7 +75,7 @@ impl Model {
             model: self,
             members: making.members,
             linked: HashMap::new(),
-            whiteouts: (0, 0),
+            whiteouts: None,
             opaque: self.opaque(journal),
             hiding: HashSet::new(),
         };
@@ -183,8 +183,7 @@ impl<'t> Upper<'t> {
             let Some(name) = model.names.name(member.name) else { continue };
             match member.is {
                 Is::Whiteout => {
-                    self.whiteouts =
-                        (if self.whiteouts.1 == 0 { number } else { self.whiteouts.0 }, self.whiteouts.1 + 1);
+                    self.whiteouts.get_or_insert((number, 0)).1 += 1;
                     self.hiding.insert(name.parent);
                 }
                 Is::There if model.names.inode(name.inode).is_some_and(|inode| inode.links > 1) => {
@@ -271,7 +270,7 @@ impl<'t> Upper<'t> {
     /// The first of the names of a file, and how many they are; `None` if it is alone.
     fn names_of(&self, number: u32) -> Option<(u32, u32)> {
         match self.member(number) {
-            Member { is: Is::Whiteout, .. } => Some(self.whiteouts),
+            Member { is: Is::Whiteout, .. } => self.whiteouts,
             Member { name, is: Is::There } => self.linked.get(&self.model.inode_number(name)).copied(),
         }
     }

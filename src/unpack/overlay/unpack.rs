@@ -11,6 +11,7 @@ use super::store::{OverlayStore, pause};
 use crate::cage::{Found, InUse, LayerClaim, LayerKey, Use};
 use crate::image::{LayerDescriptor, Selected};
 use crate::read::Verifying;
+use crate::unpack::image::ended_early;
 use crate::unpack::jobs::{Ahead, Jobs};
 use crate::unpack::layer::{Layer, Opened};
 use crate::unpack::numbered::{described, opened_early, stored};
@@ -129,7 +130,7 @@ impl Session<'_> {
         }
         match missing.next_claim() {
             None => Ok(()),
-            Some(_) => Err(Error::bug("the thread that reads the layers ended early")),
+            Some(_) => Err(ended_early()),
         }
     }
 }
